@@ -1,0 +1,377 @@
+// The values of a script: 16 bytes, small ones in place, the others as counted references to objects.
+#pragma once
+
+#include <cassert>
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "runtime/device.h"
+#include "runtime/dtype.h"
+#include "runtime/function_ref.h"
+#include "runtime/ref.h"
+
+namespace tenon {
+
+/// What a value is. Up to `ellipsis` it lies in the Value itself, from `string` on it is an Object.
+enum class Kind : uint8_t {
+    unset,    ///< no value at all: a variable before its assignment, an argument that was not given
+    none,
+    boolean,
+    integer,
+    real,
+    dtype,
+    device,
+    ellipsis,
+    string,
+    list,
+    tuple,
+    dict,
+    range,
+    function,
+    bound_method,
+    builtin,
+    model_class,
+    model,
+    tensor,
+    symbolic,    ///< a host number known at run time of a graph only: a symbolic size, a deferred item()
+    slice,
+    record,
+    iterator,
+    graph,
+    node,
+    cell,
+    other,       ///< objects only their own built-ins know
+};
+inline constexpr int kind_count = static_cast<int>(Kind::other) + 1;
+
+/// As messages and `type(x)` spell it: "int", "str", "tensor".
+std::string_view name_of(Kind kind);
+
+class Value;
+
+/// Base of everything a Value refers to. Objects belong to the thread of their session.
+class Object : public RefCounted {
+public:
+    Kind kind() const { return kind_; }
+
+    /// Calls `visit` with every Value it holds: what the cycle collector walks.
+    virtual void visit_children(FunctionRef<void(const Value&)> visit) const;
+    /// Lets go of everything it holds; called on garbage only, so what remains need not be useful.
+    virtual void drop_children();
+
+protected:
+    explicit Object(Kind kind) : kind_(kind) {}
+
+private:
+    const Kind kind_;
+};
+
+class Value {
+public:
+    Value() : kind_(Kind::none), integer_(0) {}
+    Value(std::same_as<bool> auto value) : kind_(Kind::boolean), integer_(value) {}
+    template <std::integral T>
+        requires(!std::same_as<T, bool>)
+    Value(T value) : kind_(Kind::integer), integer_(static_cast<int64_t>(value)) {}
+    Value(std::floating_point auto value) : kind_(Kind::real), real_(value) {}
+    Value(DType value) : kind_(Kind::dtype), integer_(static_cast<int64_t>(value)) {}
+    Value(Device value) : kind_(Kind::device), integer_((int64_t{value.index} << 8) | value.kind) {}
+    template <std::derived_from<Object> T>
+    Value(Ref<T> object) : kind_(object->kind()), object_(std::move(object)) {}
+    /// Another reference to an object that somebody holds already.
+    explicit Value(Object& object) : kind_(object.kind()), object_(&object) {}
+    static Value unset() { return Value(Kind::unset); }
+    static Value ellipsis() { return Value(Kind::ellipsis); }
+    static Value text(std::string_view text);
+
+    Value(const Value& other) : kind_(other.kind_) {
+        if (is_object()) {
+            new (&object_) Ref<Object>(other.object_);
+        } else {
+            integer_ = other.integer_;
+        }
+    }
+    Value(Value&& other) noexcept : kind_(other.kind_) {
+        if (is_object()) {
+            new (&object_) Ref<Object>(std::move(other.object_));
+            other.forget();
+        } else {
+            integer_ = other.integer_;
+        }
+    }
+    ~Value() {
+        if (is_object()) object_.~Ref();
+    }
+    Value& operator=(const Value& other) { return *this = Value(other); }
+    Value& operator=(Value&& other) noexcept {
+        if (this == &other) return *this;
+        // The old object is released last: its destructor may run code that looks at this value.
+        Value old = std::move(*this);
+        new (this) Value(std::move(other));
+        return *this;
+    }
+
+    Kind kind() const { return kind_; }
+    bool is(Kind kind) const { return kind_ == kind; }
+    bool is_none() const { return kind_ == Kind::none; }
+    bool is_unset() const { return kind_ == Kind::unset; }
+    bool is_bool() const { return kind_ == Kind::boolean; }
+    bool is_int() const { return kind_ == Kind::integer; }
+    bool is_real() const { return kind_ == Kind::real; }
+    bool is_number() const { return kind_ == Kind::integer || kind_ == Kind::real; }
+    bool is_tensor() const { return kind_ == Kind::tensor; }
+    bool is_symbolic() const { return kind_ == Kind::symbolic; }
+    bool is_object() const { return kind_ >= Kind::string; }
+    template <class T>
+    bool is() const {
+        return kind_ == T::class_kind;
+    }
+
+    bool as_bool() const {
+        assert(is_bool());
+        return integer_ != 0;
+    }
+    int64_t as_int() const {
+        assert(is_int());
+        return integer_;
+    }
+    double as_real() const {
+        assert(is_real());
+        return real_;
+    }
+    /// Of an int or a float.
+    double as_number() const { return is_int() ? static_cast<double>(as_int()) : as_real(); }
+    DType as_dtype() const {
+        assert(is(Kind::dtype));
+        return static_cast<DType>(integer_);
+    }
+    Device as_device() const {
+        assert(is(Kind::device));
+        return {static_cast<Device::Kind>(integer_ & 0xff), static_cast<int16_t>(integer_ >> 8)};
+    }
+    Object& object() const {
+        assert(is_object());
+        return *object_;
+    }
+    /// The object, known to be a T.
+    template <class T>
+    T& as() const {
+        assert(is<T>());
+        return static_cast<T&>(*object_);
+    }
+    /// The object if it is a T, else null.
+    template <class T>
+    T* try_as() const {
+        return is<T>() ? static_cast<T*>(object_.get()) : nullptr;
+    }
+    template <class T>
+    Ref<T> ref() const {
+        return Ref<T>(&as<T>());
+    }
+    /// The text of a str.
+    const std::string& as_text() const;
+
+    /// `is` of the language: the same object, or the same small value.
+    bool same_as(const Value& other) const {
+        if (kind_ != other.kind_) return false;
+        return is_object() ? object_.get() == other.object_.get() : integer_ == other.integer_;
+    }
+
+private:
+    explicit Value(Kind kind) : kind_(kind), integer_(0) {}
+    void forget() {
+        object_.~Ref();
+        kind_ = Kind::none;
+        integer_ = 0;
+    }
+
+    Kind kind_;
+    union {
+        int64_t integer_;    // boolean, integer, dtype, device
+        double real_;
+        Ref<Object> object_;
+    };
+};
+static_assert(sizeof(Value) == 16);
+
+using Values = std::vector<Value>;
+
+/// A container that may be part of a cycle. Once a container has been stored into it, it hangs in its session's list of
+/// suspects (collector.h) until it dies.
+class Container : public Object {
+public:
+    ~Container() override { unlink(); }
+    bool is_suspect() const { return next_ != nullptr; }
+
+protected:
+    explicit Container(Kind kind) : Object(kind) {}
+
+private:
+    friend class Collector;
+    void unlink() {
+        if (!next_) return;
+        previous_->next_ = next_;
+        next_->previous_ = previous_;
+        next_ = previous_ = nullptr;
+    }
+
+    Container* previous_ = nullptr;
+    Container* next_ = nullptr;
+};
+
+class StringObject final : public Object {
+public:
+    static constexpr Kind class_kind = Kind::string;
+    explicit StringObject(std::string_view value) : Object(class_kind), text(value) {}
+    explicit StringObject(std::string&& value) : Object(class_kind), text(std::move(value)) {}
+
+    const std::string text;    ///< UTF-8
+};
+
+class ListObject final : public Container {
+public:
+    static constexpr Kind class_kind = Kind::list;
+    ListObject() : Container(class_kind) {}
+    explicit ListObject(Values values) : Container(class_kind), items(std::move(values)) {}
+    void visit_children(FunctionRef<void(const Value&)> visit) const override;
+    void drop_children() override;
+
+    Values items;
+};
+
+class TupleObject final : public Container {
+public:
+    static constexpr Kind class_kind = Kind::tuple;
+    explicit TupleObject(Values values) : Container(class_kind), items(std::move(values)) {}
+    void visit_children(FunctionRef<void(const Value&)> visit) const override;
+    void drop_children() override;
+
+    Values items;
+};
+
+/// A dict: insertion order, keys by value where they have one (str, int, bool, none, dtype, tuples of these), else by
+/// identity.
+class DictObject final : public Container {
+public:
+    static constexpr Kind class_kind = Kind::dict;
+    struct Entry {
+        Value key, value;
+        uint64_t hash;
+    };
+
+    DictObject() : Container(class_kind) {}
+    void visit_children(FunctionRef<void(const Value&)> visit) const override;
+    void drop_children() override;
+
+    /// Null when the key is not there. Throws Error "key" for a value that cannot be a key.
+    Value* find(const Value& key);
+    const Value* find(const Value& key) const { return const_cast<DictObject*>(this)->find(key); }
+    Value* find(std::string_view key);
+    /// Adds the key at the end or replaces its value.
+    void set(const Value& key, Value value);
+    void set(std::string_view key, Value value);
+    /// Takes the key out; false when it is not there.
+    bool remove(const Value& key);
+    /// Puts an entry at a position: undoes `remove`.
+    void insert_at(size_t position, Value key, Value value);
+    size_t position_of(const Value& key) const;
+    void clear();
+    size_t size() const { return entries_.size(); }
+    const std::vector<Entry>& entries() const { return entries_; }
+    Value& value_at(size_t position) { return entries_[position].value; }
+
+private:
+    size_t lookup(const Value& key, uint64_t hash) const;
+    void rebuild();
+
+    std::vector<Entry> entries_;
+    std::vector<uint32_t> table_;    // open addressing, entry + 1, 0 empty; none while there are few entries
+};
+
+/// The hash dicts use. Throws Error "key" for a value that cannot be a key.
+uint64_t hash_key(const Value& key);
+/// Equality of keys: by value where keys have one, else identity.
+bool equal_keys(const Value& a, const Value& b);
+
+class RangeObject final : public Object {
+public:
+    static constexpr Kind class_kind = Kind::range;
+    RangeObject(int64_t start_, int64_t stop_, int64_t step_)
+        : Object(class_kind), start(start_), stop(stop_), step(step_) {}
+    int64_t size() const;
+    int64_t at(int64_t position) const { return start + position * step; }
+
+    const int64_t start, stop, step;
+};
+
+/// `a:b:c` of an index; each part a number or none.
+class SliceObject final : public Object {
+public:
+    static constexpr Kind class_kind = Kind::slice;
+    SliceObject(Value start_, Value stop_, Value step_)
+        : Object(class_kind), start(std::move(start_)), stop(std::move(stop_)), step(std::move(step_)) {}
+
+    const Value start, stop, step;
+};
+
+/// Named fields that only read: `stats()`, an error, the result of a built-in with several parts.
+class RecordObject final : public Container {
+public:
+    static constexpr Kind class_kind = Kind::record;
+    using Field = std::pair<std::string, Value>;
+    explicit RecordObject(std::string name_, std::vector<Field> fields_)
+        : Container(class_kind), name(std::move(name_)), fields(std::move(fields_)) {}
+    void visit_children(FunctionRef<void(const Value&)> visit) const override;
+    void drop_children() override;
+    const Value* find(std::string_view field) const;
+
+    const std::string name;    ///< what it prints as: "stats"
+    std::vector<Field> fields;
+    std::string text;          ///< printed instead of the fields where not empty
+};
+
+class Evaluator;
+
+/// What `for` asks for the next value.
+class IteratorObject : public Object {
+public:
+    static constexpr Kind class_kind = Kind::iterator;
+    /// False at the end; then `value` is untouched.
+    virtual bool next(Evaluator& evaluator, Value& value) = 0;
+
+protected:
+    IteratorObject() : Object(class_kind) {}
+};
+
+/// A variable that a closure shares with the frame that made it.
+class CellObject final : public Container {
+public:
+    static constexpr Kind class_kind = Kind::cell;
+    CellObject() : Container(class_kind), value(Value::unset()) {}
+    explicit CellObject(Value initial) : Container(class_kind), value(std::move(initial)) {}
+    void visit_children(FunctionRef<void(const Value&)> visit) const override { visit(value); }
+    void drop_children() override { value = Value::unset(); }
+
+    Value value;
+};
+
+inline const std::string& Value::as_text() const { return as<StringObject>().text; }
+inline Value Value::text(std::string_view text) { return make_ref<StringObject>(text); }
+
+/// A list, a tuple of `values`.
+inline Value make_list(Values values) { return make_ref<ListObject>(std::move(values)); }
+inline Value make_tuple(Values values) { return make_ref<TupleObject>(std::move(values)); }
+/// A list or tuple's items; null for anything else.
+inline Values* items_of(const Value& value) {
+    if (auto* list = value.try_as<ListObject>()) return &list->items;
+    if (auto* tuple = value.try_as<TupleObject>()) return &tuple->items;
+    return nullptr;
+}
+
+}    // namespace tenon
