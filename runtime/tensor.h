@@ -48,6 +48,8 @@ private:
 /// One element read on the host.
 using Scalar = std::variant<bool, int64_t, double>;
 
+/// The number of elements; none for a negative size or a count that does not fit 63 bits (zero sizes counted as one).
+std::optional<int64_t> try_numel(std::span<const int64_t> shape);
 /// The number of elements. Throws Error "shape" for a negative size, "memory" when the count does not fit 63 bits.
 int64_t checked_numel(std::span<const int64_t> shape);
 /// Strides of a row-major tensor, in elements.

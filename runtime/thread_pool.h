@@ -2,6 +2,7 @@
 // depend on their number.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 
@@ -29,6 +30,7 @@ private:
     class Crew;
 
     int threads_;
+    std::atomic_flag busy_;  // somebody is inside parallel_for
     std::unique_ptr<Crew> crew_;
 };
 
