@@ -10,7 +10,7 @@ namespace tenon {
 
 using FileMetadata = std::map<std::string, std::string>;
 
-/// In the order of their data. Throws Error "io" for what is damaged and for dtypes that tenon has not.
+/// In the order of the header. Throws Error "io" for what is damaged and for dtypes that tenon has not.
 /// `metadata`, where given, receives the header's "__metadata__".
 NamedTensors read_safetensors(const Allocator& allocator, const std::string& path, FileMetadata* metadata = nullptr);
 

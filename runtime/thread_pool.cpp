@@ -7,6 +7,7 @@
 #include <exception>
 #include <limits>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -39,12 +40,16 @@ public:
         threads_.reserve(static_cast<size_t>(workers));
         try {
             for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
-        } catch (...) {
-            stop();
-            throw;
+        } catch (const std::system_error&) {
+            // The system grants no more threads: those there are, or the caller alone, do the work.
         }
     }
-    ~Crew() { stop(); }
+    ~Crew() {
+        stopping_.store(true, std::memory_order_release);
+        launches_.fetch_add(1, std::memory_order_seq_cst);
+        launches_.notify_all();
+        for (std::thread& thread : threads_) thread.join();
+    }
 
     void run(int64_t count, FunctionRef<void(int64_t)> tile) {
         Job job{tile, count};
@@ -111,13 +116,6 @@ private:
             if (gate_.compare_exchange_weak(inside, inside + 1, std::memory_order_acq_rel)) return true;
         }
         return false;
-    }
-
-    void stop() {
-        stopping_.store(true, std::memory_order_release);
-        launches_.fetch_add(1, std::memory_order_seq_cst);
-        launches_.notify_all();
-        for (std::thread& thread : threads_) thread.join();
     }
 
     Job* job_ = nullptr;

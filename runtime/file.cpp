@@ -1,0 +1,137 @@
+#include "runtime/file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <system_error>
+#include <utility>
+
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+namespace {
+
+[[noreturn]] void throw_system_error(std::string_view verb, const std::string& path) {
+    std::string reason = std::generic_category().message(errno);
+    throw_error("io", fmt::format("cannot {} {}: {}", verb, path, reason));
+}
+
+std::string folder_of(const std::string& path) {
+    size_t slash = path.rfind('/');
+    return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+// A file descriptor that closes itself.
+class Descriptor {
+public:
+    explicit Descriptor(int number) : number_(number) {}
+    ~Descriptor() {
+        if (number_ >= 0) ::close(number_);
+    }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    int number() const { return number_; }
+    int close() { return ::close(std::exchange(number_, -1)); }
+
+private:
+    int number_;
+};
+
+void make_durable(int descriptor, const std::string& path) {
+    // Some file systems (and pipes) have nothing to synchronise and say EINVAL.
+    if (fsync(descriptor) != 0 && errno != EINVAL && errno != ENOTSUP) throw_system_error("write", path);
+}
+
+}  // namespace
+
+FileReader::FileReader(const std::string& path) : descriptor_(-1), path_(path) {
+    // Not blocking: opening a named pipe must not wait for a writer.
+    Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (file.number() < 0) throw_system_error("open", path);
+    struct stat status;
+    if (fstat(file.number(), &status) != 0) throw_system_error("open", path);
+    if (!S_ISREG(status.st_mode)) throw_error("io", fmt::format("cannot open {}: it is not a regular file", path));
+    size_ = static_cast<uint64_t>(status.st_size);
+    descriptor_ = dup(file.number());
+    if (descriptor_ < 0) throw_system_error("open", path);
+}
+
+FileReader::~FileReader() { ::close(descriptor_); }
+
+void FileReader::read(std::span<std::byte> bytes) {
+    constexpr size_t most_at_once = size_t{1} << 30;
+    while (!bytes.empty()) {
+        ssize_t got = ::read(descriptor_, bytes.data(), std::min(bytes.size(), most_at_once));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) throw_system_error("read", path_);
+        if (got == 0) throw_error("io", fmt::format("{} ends too early: {} more bytes were expected", path_, bytes.size()));
+        bytes = bytes.subspan(static_cast<size_t>(got));
+    }
+}
+
+std::string read_text(const std::string& path, uint64_t limit) {
+    FileReader file(path);
+    if (file.size() > limit) {
+        throw_error("io", fmt::format("{} has {} bytes, more than the {} that are read at once", path, file.size(), limit));
+    }
+    std::string text(file.size(), '\0');
+    file.read(std::as_writable_bytes(std::span(text)));
+    return text;
+}
+
+void FileWriter::write(std::span<const std::byte> bytes) {
+    constexpr size_t most_at_once = size_t{1} << 30;
+    while (!bytes.empty()) {
+        ssize_t put = ::write(descriptor_, bytes.data(), std::min(bytes.size(), most_at_once));
+        if (put < 0 && errno == EINTR) continue;
+        if (put < 0) throw_system_error("write", path_);
+        bytes = bytes.subspan(static_cast<size_t>(put));
+    }
+}
+
+void replace_file(const std::string& path, FunctionRef<void(const std::string&)> body) {
+    struct stat status;
+    bool exists = stat(path.c_str(), &status) == 0;
+    if (exists && !S_ISREG(status.st_mode)) {
+        throw_error("io", fmt::format("cannot write {}: it exists and is not a regular file", path));
+    }
+    std::string temporary;
+    int number = -1;
+    for (int attempt = 0; number < 0; ++attempt) {
+        temporary = fmt::format("{}.{}-{}.tmp", path, getpid(), attempt);
+        number = open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (number < 0 && (errno != EEXIST || attempt == 100)) throw_system_error("write", path);
+    }
+    Descriptor file(number);
+    if (exists) static_cast<void>(!fchmod(number, status.st_mode & 0777));  // its mode is kept where that can be done
+    try {
+        body(temporary);
+        Descriptor written(open(temporary.c_str(), O_WRONLY | O_CLOEXEC));  // a library may have put another in its place
+        if (written.number() < 0) throw_system_error("write", path);
+        make_durable(written.number(), path);
+        if (written.close() != 0 || rename(temporary.c_str(), path.c_str()) != 0) throw_system_error("write", path);
+    } catch (...) {
+        unlink(temporary.c_str());
+        throw;
+    }
+    Descriptor folder(open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (folder.number() >= 0) fsync(folder.number());  // the new name survives a crash too, where the system can do that
+}
+
+void write_file(const std::string& path, FunctionRef<void(FileWriter&)> body) {
+    replace_file(path, [&](const std::string& temporary) {
+        Descriptor file(open(temporary.c_str(), O_WRONLY | O_CLOEXEC));
+        if (file.number() < 0) throw_system_error("write", path);
+        FileWriter writer(file.number(), path);
+        body(writer);
+        if (file.close() != 0) throw_system_error("write", path);
+    });
+}
+
+}  // namespace tenon
