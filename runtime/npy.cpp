@@ -1,6 +1,7 @@
 #include "runtime/npy.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <bit>
@@ -222,11 +223,9 @@ std::string npy_header(const Tensor& tensor) {
         throw_error("dtype", fmt::format("the .npy format has no {}", name_of(tensor.dtype)),
                     "cast to f32, or save as .safetensors");
     }
-    std::string shape = "(";
-    for (size_t d = 0; d < tensor.rank(); ++d) shape += fmt::format(d == 0 ? "{}" : ", {}", tensor.shape[d]);
-    if (tensor.rank() == 1) shape += ',';
+    std::string shape = fmt::format("({}{})", fmt::join(tensor.shape, ", "), tensor.rank() == 1 ? "," : "");
     std::string description =
-        fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}), }}", code, shape);
+        fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", code, shape);
     constexpr size_t before = 10;  // magic, version, length
     size_t total = (before + description.size() + 1 + 63) / 64 * 64;
     description.resize(total - before - 1, ' ');
