@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "frontend/builtin.h"
-#include "frontend/journal.h"
 #include "frontend/value.h"
 #include "runtime/diagnostic.h"
 #include "runtime/span.h"
@@ -74,12 +73,14 @@ public:
     Values collect(const Value& value);
 
     // -- host effects
-    /// To be called before a host object is written, so that a failed run of a captured graph can take it back.
-    void record(Undo undo);
-    bool recording() const;
+    // Writes to host objects go through these: while a graph is captured they leave a note of how to take them back.
+    void set_cell(CellObject& cell, Value value);
     void append(ListObject& list, Value value);
     void set_item(ListObject& list, size_t position, Value value);
+    /// Any other change: call it before.
+    void will_change(ListObject& list);
     void set_entry(DictObject& dict, const Value& key, Value value);
+    void will_change(DictObject& dict);
 
 private:
     Session& session_;
