@@ -36,6 +36,9 @@ public:
     const AttrId attr;
 };
 
+/// What a model holds a tensor as. The evaluator sets it when a `param` or `buffer` is made.
+enum class TensorRole : uint8_t { plain, parameter, buffer };
+
 class TensorObject final : public Object {
 public:
     static constexpr Kind class_kind = Kind::tensor;
@@ -63,6 +66,7 @@ public:
     Ref<TensorObject> base;        ///< of a view: the tensor that owns the memory's history; null for no view
     Ref<ViewStep> path;            ///< of a view: how it is reached from `base`
     uint32_t base_version = 0;     ///< of a view: the storage's version when its history was made
+    TensorRole role = TensorRole::plain;
 
 private:
     friend class Capture;
