@@ -1,0 +1,17 @@
+// Syntax trees as text, for `tenon dump --stage ast`.
+#pragma once
+
+#include <string>
+
+#include "frontend/ast.h"
+#include "frontend/source_map.h"
+
+namespace tenon {
+
+/// One line a node, indented by depth, with its place; names show what the resolver found, if it has run.
+std::string print_tree(const Script& script, const SymbolTable& symbols, const SourceMap& sources);
+
+/// The same as a JSON object.
+std::string print_tree_json(const Script& script, const SymbolTable& symbols, const SourceMap& sources);
+
+}  // namespace tenon
