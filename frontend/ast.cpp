@@ -2,7 +2,7 @@
 
 #include <array>
 
-namespace tenon {
+namespace tenon::ast {
 
 const char* spelling(BinaryOperator op) {
     static constexpr std::array names = {"+", "-", "*", "/", "//", "%", "@", "**", "&", "|", "^", "<<", ">>"};
@@ -21,4 +21,4 @@ const char* spelling(ComparisonOperator op) {
     return names[static_cast<size_t>(op)];
 }
 
-}  // namespace tenon
+}  // namespace tenon::ast

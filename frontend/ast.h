@@ -10,7 +10,7 @@
 #include "runtime/dtype.h"
 #include "runtime/span.h"
 
-namespace tenon {
+namespace tenon::ast {
 
 struct Block;
 struct Expr;
@@ -534,4 +534,4 @@ const char* spelling(UnaryOperator op);
 const char* spelling(LogicalOperator op);
 const char* spelling(ComparisonOperator op);
 
-}  // namespace tenon
+}  // namespace tenon::ast

@@ -11,7 +11,7 @@
 namespace tenon {
 
 struct ParseResult {
-    Script* script = nullptr;               // never null; not to be resolved if there are diagnostics
+    ast::Script* script = nullptr;               // never null; not to be resolved if there are diagnostics
     std::vector<Diagnostic> diagnostics;    // in the order of the text, all of kind syntax
     bool incomplete = false;                // more text could make it right: an open bracket, string or expression
 };

@@ -19,7 +19,7 @@ struct Export {
     uint32_t module = 0;      // the evaluator's number for that script
     uint32_t slot = 0;        // of its globals
     bool is_function = false; // declared by `fn`, `custom fn` or `model`, never assigned
-    const Function* signature = nullptr;    // parameters, where calls can be checked; or null
+    const ast::Function* signature = nullptr;    // parameters, where calls can be checked; or null
 };
 
 /// The top level of one script. It outlives a parse: each input of the REPL adds to it.
@@ -28,7 +28,7 @@ public:
     struct Global {
         Symbol name;
         bool is_function = false;               // declared, never assigned
-        const Function* signature = nullptr;    // set only if it was declared exactly once, without decorators
+        const ast::Function* signature = nullptr;    // set only if it was declared exactly once, without decorators
     };
 
     std::optional<uint32_t> find(Symbol name) const;
@@ -65,7 +65,7 @@ struct NameSource {
     std::function<std::optional<Export>(Symbol)> prelude;
     /// Loads (parses and resolves) what a `use` names and returns what it exports; throws Error when it cannot.
     /// It sets `item.module`.
-    std::function<std::vector<Export>(UseItem& item)> load;
+    std::function<std::vector<Export>(ast::UseItem& item)> load;
     /// Every built-in and prelude name, for "did you mean".
     std::function<std::vector<Symbol>()> all_names;
     /// The module of the standard library that has the name (`std.nn`), for a hint; or empty.
@@ -78,7 +78,7 @@ struct ResolveOptions {
 
 /// Fills in the resolver's part of the tree. Returns errors of kind name, arity and syntax, in the order of the text;
 /// a script that has any must not run.
-std::vector<Diagnostic> resolve(Script& script, ModuleScope& scope, const NameSource& names, SymbolTable& symbols,
+std::vector<Diagnostic> resolve(ast::Script& script, ModuleScope& scope, const NameSource& names, SymbolTable& symbols,
                                 Arena& arena, const ResolveOptions& options = {});
 
 /// The candidate nearest to `name` in letters, if it is near enough to be what was meant.
