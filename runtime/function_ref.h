@@ -21,12 +21,13 @@ public:
         if constexpr (std::is_function_v<Target>) {
             target_.function = reinterpret_cast<void (*)()>(&callable);
             call_ = [](Any target, Arguments... arguments) -> Result {
-                return reinterpret_cast<Target*>(target.function)(std::forward<Arguments>(arguments)...);
+                return static_cast<Result>(
+                    reinterpret_cast<Target*>(target.function)(std::forward<Arguments>(arguments)...));
             };
         } else {
             target_.object = const_cast<void*>(static_cast<const void*>(std::addressof(callable)));
             call_ = [](Any target, Arguments... arguments) -> Result {
-                return (*static_cast<Target*>(target.object))(std::forward<Arguments>(arguments)...);
+                return static_cast<Result>((*static_cast<Target*>(target.object))(std::forward<Arguments>(arguments)...));
             };
         }
     }

@@ -89,6 +89,11 @@ NamedTensors read_npz(const Allocator& allocator, const std::string& path) {
 }
 
 void write_npz(const std::string& path, const NamedTensors& tensors, bool compressed) {
+    if (tensors.empty()) {  // libzip would delete an archive without entries
+        std::string end_of_directory("PK\5\6");
+        end_of_directory.resize(22, '\0');
+        return write_file(path, [&](FileWriter& file) { file.write(end_of_directory); });
+    }
     // libzip reads its sources when the archive is closed: headers and data stay alive until then.
     std::vector<std::string> headers;
     std::vector<Tensor> data;
