@@ -39,6 +39,13 @@ std::string_view name_of(Kind kind) {
     return "object";
 }
 
+bool Object::get_attribute(Evaluator&, std::string_view, Value&) { return false; }
+bool Object::set_attribute(Evaluator&, std::string_view, const Value&) { return false; }
+bool Object::get_item(Evaluator&, const Value&, Value&) { return false; }
+bool Object::set_item(Evaluator&, const Value&, const Value&) { return false; }
+bool Object::call(Evaluator&, std::span<const Value>, std::span<const KeywordArgument>, Value&) { return false; }
+std::string Object::to_text(Evaluator&) { return {}; }
+
 void Object::visit_children(FunctionRef<void(const Value&)>) const {}
 void Object::drop_children() {}
 

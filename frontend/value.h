@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <new>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,12 +54,28 @@ inline constexpr int kind_count = static_cast<int>(Kind::other) + 1;
 /// As messages and `type(x)` spell it: "int", "str", "tensor".
 std::string_view name_of(Kind kind);
 
+class Evaluator;
 class Value;
+struct KeywordArgument;
 
 /// Base of everything a Value refers to. Objects belong to the thread of their session.
 class Object : public RefCounted {
 public:
     Kind kind() const { return kind_; }
+
+    // What a script may do to an object that the evaluator does not know itself (graph, node, other).
+    /// `x.name`: into `value`; false where there is no such field.
+    virtual bool get_attribute(Evaluator& evaluator, std::string_view name, Value& value);
+    /// `x.name = value`; false where there is no such field, or it only reads.
+    virtual bool set_attribute(Evaluator& evaluator, std::string_view name, const Value& value);
+    /// `x[key]`; false where it has no items.
+    virtual bool get_item(Evaluator& evaluator, const Value& key, Value& value);
+    virtual bool set_item(Evaluator& evaluator, const Value& key, const Value& value);
+    /// `x(…)`; false where it cannot be called.
+    virtual bool call(Evaluator& evaluator, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
+                      Value& result);
+    /// What print shows; empty: `<kind>`.
+    virtual std::string to_text(Evaluator& evaluator);
 
     /// Calls `visit` with every Value it holds: what the cycle collector walks.
     virtual void visit_children(FunctionRef<void(const Value&)> visit) const;
@@ -335,8 +352,6 @@ public:
     std::vector<Field> fields;
     std::string text;          ///< printed instead of the fields where not empty
 };
-
-class Evaluator;
 
 /// What `for` asks for the next value.
 class IteratorObject : public Object {
