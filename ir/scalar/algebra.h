@@ -10,7 +10,7 @@
 //   V::With<U>          the same lanes with another element
 //   V::Mask             truth values a lane; elements of one width share one mask type
 //   like(x, c)          the constant c beside x: same lanes, and the same builder where x carries one. The only way to
-//                       make a constant. `like<U>(x, c)` makes a With<U>.
+//                       make a constant. `like_as<U>(x, c)` makes a With<U>.
 // and, found by argument-dependent lookup,
 //   floats              + - * /   unary −   < <= > >= == !=   select(m, a, b)   fma(a, b, c) = a·b + c rounded once
 //                       sqrt abs floor ceil trunc round_even   bits(x): integer of the same width   convert<U>(x)
@@ -18,7 +18,7 @@
 //                       shift_left(x, n) shift_right(x, n): int n, or a V with lanes in 0..width−1; shift_right is
 //                       arithmetic for signed, logical for unsigned elements
 //                       quotient(a, b): towards zero; b is neither 0 nor −1 in any lane      float_bits(x): the inverse of bits
-//   masks               & | ^ !   select(m, a, b) with masks
+//   masks               & | ^ !
 //   rarely(m, usual, slow)   select(m, slow(), usual), where hardly any lane is in m: an instantiation may skip slow()
 //                       when no lane is. slow() is a pure function returning a V.
 // convert<U>: float to float rounds to nearest; integer to float rounds to nearest; integer to integer wraps; float to
