@@ -5,7 +5,7 @@
 // routines), and handles whose operators emit LLVM or CUDA code. All of them are IEEE operations with one result, so all
 // instantiations give the same bits (NaNs count as one value: payload and sign of a NaN are not specified).
 //
-// A value type V has
+// A value type V is default constructible, copyable and has
 //   V::Element          float, double, a signed integer, uint8_t, uint16_t, uint32_t or uint64_t
 //   V::With<U>          the same lanes with another element
 //   V::Mask             truth values a lane; elements of one width share one mask type

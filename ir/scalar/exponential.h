@@ -84,8 +84,7 @@ inline V clamp(V x, Element<V> low, Element<V> high) {
 // e^x = mantissa · 2^(biased − bias), not yet scaled; x within the clamp of Exp.
 template <class V>
 struct ExpParts {
-    V rest;           // r
-    V rest_expm1;     // e^r − 1 without its first term: r²·P(r)
+    V rest, square, series;       // r, r², P(r): e^r = 1 + r + r²·P(r)
     Bits<V> biased;
 
     static ExpParts of(V x) {
@@ -97,13 +96,18 @@ struct ExpParts {
         V r = fma(negated, like(x, C::ln2_low), high);
         V square = r * r;
         V p = polynomial(r, C::natural);
-        return {r, square * p, n.biased};
+        return {r, square, p, n.biased};
     }
+
+    V expm1() const { return fma(square, series, rest); }
 
     V mantissa() const {
         V one = like(rest, 1);
-        V small = rest + rest_expm1;
-        return one + small;
+        V head = one + rest;
+        V back = one - head;
+        V lost = back + rest;                                     // what rounding took from 1 + r
+        V tail = fma(square, series, lost);
+        return head + tail;
     }
 };
 
@@ -140,8 +144,8 @@ struct Expm1 {
         auto parts = ExpParts<V>::of(inside);
         Bits<V> below = parts.biased - like(parts.biased, 1);
         V h = float_bits(shift_left(below, Format<T>::fraction_bits));
-        V small = parts.rest + parts.rest_expm1;
         V offset = h - like(x, T(0.5));
+        V small = parts.expm1();
         V sum = fma(h, small, offset);
         V result = sum + sum;
         return select(x == like(x, 0), x, result);                // −0 stays

@@ -1,8 +1,8 @@
 // Trigonometric functions and their inverses, for every finite argument.
 //
 //           sin  cos  tan  asin acos atan atan2      bounds in ulp, checked by tests/jit/scalar_accuracy.cpp
-//   f32      2    2    2    2    2    2    2
-//   f64      2    2    4    2    2    2    3
+//   f32      2    2    1    2    2    2    1
+//   f64      2    2    3    2    2    2    2
 #pragma once
 #include "ir/scalar/exponential.h"
 
@@ -23,8 +23,6 @@ template <> struct Circle<float> {
     static constexpr float half_pi[] = {0x1.921fb6p+0f, -0x1.777a5cp-25f, -0x1.ee59dap-50f};
     static constexpr float sine[] = {-0x1.555556p-3f, 0x1.111108p-7f, -0x1.a00f94p-13f, 0x1.6cd5e4p-19f};
     static constexpr float cosine[] = {0x1.55554ap-5f, -0x1.6c0c82p-10f, 0x1.99ff4p-16f};
-    static constexpr float tangent[] = {0x1.555562p-2f, 0x1.110d38p-3f, 0x1.baea18p-5f, 0x1.5c240cp-6f,
-                                        0x1.65c862p-7f, -0x1.8605cap-17f, 0x1.21f784p-8f};
     static constexpr float arcsine[] = {0x1.55554cp-3f, 0x1.333892p-4f, 0x1.6cabbp-5f, 0x1.04ab3p-5f, 0x1.d7a502p-7f, 0x1.33d82ap-5f};
     static constexpr float arctangent[] = {-0x1.55554cp-2f, 0x1.9991dap-3f, -0x1.23b102p-3f, 0x1.b1584cp-4f, -0x1.eddc6ap-5f};
 };
@@ -61,8 +59,9 @@ inline Quadrant<V> reduce_near(V x) {
 }
 
 // Payne and Hanek: |x| = M · 2^e with a 53-bit integer M. The product of M with those 224 bits of 2/π that neither
-// vanish modulo 4 nor are too small to matter, in limbs of 32 bits, is number + rest in units of π/2. For f64 from 2^26.
-template <class V>
+// vanish modulo 4 nor are too small to matter, in limbs of 32 bits, is number + rest in units of π/2. For |x| between
+// 2^(22 − 32·leading) and 2^(32·(2^steps − leading) + 22): `leading` limbs of zeros stand before the binary point.
+template <class V, int leading, int steps>
 struct FarReduction {
     using I = Bits<V>;
     static constexpr int64_t limb_mask = 0xffffffff;
@@ -74,10 +73,10 @@ struct FarReduction {
         I biased = shift_right(magnitude, 52);
         I fraction = x_bits & like(x_bits, (int64_t(1) << 52) - 1);
         I mantissa = fraction | like(x_bits, int64_t(1) << 52);
-        I position = biased - like(biased, 1075 - 30);            // e + 30
+        // e − 2 + 32·leading: its upper part is the first limb that matters, its lower part what is left to shift.
+        I position = biased - like(biased, 1075 + 2 - 32 * leading);
         I shift = position & like(position, 31);
-
-        I limbs[] = {zero(x_bits), zero(x_bits), zero(x_bits), zero(x_bits), zero(x_bits), zero(x_bits), zero(x_bits)};
+        I limbs[used];
         multiply(mantissa, position, limbs);
 
         // The binary point goes two bits below the top of the 128 bits kept.
@@ -105,11 +104,11 @@ struct FarReduction {
         rest_bits = rest_bits ^ sign;
         I x_sign = shift_right(x_bits, 63);
         number = number ^ x_sign;                                 // −n is ~n + 1
-        return {float_bits(rest_bits), number - x_sign};
+        V signed_rest = float_bits(rest_bits);
+        return {signed_rest, number - x_sign};
     }
 
 private:
-    static I zero(I x) { return like(x, 0); }
     static I logical_right(I x, int n) { return convert<int64_t>(shift_right(convert<uint64_t>(x), n)); }
 
     static I join(I high, I low) {
@@ -122,17 +121,18 @@ private:
         return logical_right(moved, 32);
     }
 
-    // The low `used` limbs of mantissa × (limbs j … j + 6 of 2/π), least significant first; j = position / 32.
+    // The low `used` limbs of the mantissa times as many limbs of 2/π, least significant first.
     static void multiply(I mantissa, I position, I (&result)[used]) {
+        I digits[used];
+        select_limbs(position, digits);
         I mask = like(mantissa, limb_mask);
         I low = mantissa & mask;
         I high = logical_right(mantissa, 32);
-        I carry = zero(mantissa);
-        I low_before = carry, high_before = carry, high_second = carry;      // products of the limbs before
+        I zero = like(mantissa, 0);
+        I carry = zero, low_before = zero, high_before = zero, high_second = zero;      // products of the limbs before
         for (int p = 0; p < used; ++p) {
-            I digit = select_limb<4>(position, used - 1 - p);
-            I low_product = low * digit;
-            I high_product = high * digit;
+            I low_product = low * digits[used - 1 - p];
+            I high_product = high * digits[used - 1 - p];
             I sum = low_product & mask;
             I part = logical_right(low_before, 32);
             sum = sum + part;
@@ -149,23 +149,27 @@ private:
         }
     }
 
-    // Limb (position / 32) + index, found bit by bit of position / 32.
-    template <int bit>
-    static I select_limb(I position, int index) {
-        // 2/π in limbs of 32 bits, the first before the point.
+    // Seven limbs from number position / 32 on: the table shifted by 2^k limbs where bit k of that number is set.
+    static void select_limbs(I position, I (&digits)[used]) {
+        // 2/π after the binary point.
         static constexpr uint32_t two_over_pi[] = {
-            0x00000000, 0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab, 0xdebbc561, 0xb7246e3a,
-            0x424dd2e0, 0x06492eea, 0x09d1921c, 0xfe1deb1c, 0xb129a73e, 0xe88235f5, 0x2ebb4484, 0xe99c7026, 0xb45f7e41, 0x3991d639,
-            0x835339f4, 0x9c845f8b, 0xbdf9283b, 0x1ff897ff, 0xde05980f, 0xef2f118b, 0x5a0a6d1f, 0x6d367ecf, 0x27cb09b7, 0x4f463f66,
-            0x9e5fea2d, 0x7527bac7, 0xebe5f17b, 0x3d0739f7, 0x8a5292ea, 0x6bfb5fb1, 0x1f8d5d08, 0x56033046};
-        if constexpr (bit < 0) {
-            return like(position, int64_t(two_over_pi[index]));
-        } else {
-            I below = select_limb<bit - 1>(position, index);
-            I above = select_limb<bit - 1>(position, index + (1 << bit));
-            I chosen = position & like(position, int64_t(32) << bit);
-            return select(chosen != zero(position), above, below);
+            0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab, 0xdebbc561, 0xb7246e3a, 0x424dd2e0,
+            0x06492eea, 0x09d1921c, 0xfe1deb1c, 0xb129a73e, 0xe88235f5, 0x2ebb4484, 0xe99c7026, 0xb45f7e41, 0x3991d639, 0x835339f4,
+            0x9c845f8b, 0xbdf9283b, 0x1ff897ff, 0xde05980f, 0xef2f118b, 0x5a0a6d1f, 0x6d367ecf, 0x27cb09b7, 0x4f463f66, 0x9e5fea2d,
+            0x7527bac7, 0xebe5f17b, 0x3d0739f7, 0x8a5292ea, 0x6bfb5fb1, 0x1f8d5d08, 0x56033046, 0xfc7b6bab};
+        constexpr int count = (1 << steps) + used - 1;
+        static_assert(count - leading <= int(sizeof(two_over_pi) / sizeof(two_over_pi[0])));
+        I window[count];
+        for (int i = 0; i < count; ++i) window[i] = like(position, i < leading ? 0 : int64_t(two_over_pi[i - leading]));
+        int left = count;
+        for (int step = steps - 1; step >= 0; --step) {
+            int moved = 1 << step;
+            left -= moved;
+            I bit = position & like(position, int64_t(32) << step);
+            Mask<I> move = bit != like(position, 0);
+            for (int i = 0; i < left; ++i) window[i] = select(move, window[i + moved], window[i]);
         }
+        for (int i = 0; i < used; ++i) digits[i] = window[i];
     }
 
     // (high · 2^−64 + low · 2^−128) · π/2, high ≥ 0 and low unsigned, rounded once or nearly so.
@@ -195,10 +199,10 @@ private:
 template <class V>
 inline Quadrant<V> reduce_far(V x) {
     if constexpr (is_double<V>) {
-        return FarReduction<V>::of(x);
+        return FarReduction<V, 1, 5>::of(x);                      // 2^26 to 2^1024
     } else {
         using W = typename V::template With<double>;
-        auto reduced = FarReduction<W>::of(convert<double>(x));
+        auto reduced = FarReduction<W, 2, 3>::of(convert<double>(x));     // 10^5 to 2^128
         V rest = convert<float>(reduced.rest);
         return {rest, convert<int32_t>(reduced.number)};
     }
@@ -243,23 +247,10 @@ template <class V>
 inline V tangent_in(Quadrant<V> quadrant) {
     Bits<V> parity = quadrant.number & like(quadrant.number, 1);
     Mask<V> even = parity == like(parity, 0);
-    V numerator = quadrant.rest;
-    V denominator = quadrant.rest;
-    if constexpr (is_single<V>) {
-        V r = quadrant.rest;
-        V square = r * r;
-        V p = polynomial(square, Circle<float>::tangent);
-        V cube = square * r;
-        V tangent = fma(cube, p, r);
-        V one = like(r, 1);
-        numerator = select(even, tangent, -one);
-        denominator = select(even, one, tangent);
-    } else {
-        auto both = SineCosine<V>::of(quadrant.rest);
-        V negated = -both.cosine;
-        numerator = select(even, both.sine, negated);
-        denominator = select(even, both.cosine, both.sine);
-    }
+    auto both = SineCosine<V>::of(quadrant.rest);
+    V negated = -both.cosine;
+    V numerator = select(even, both.sine, negated);
+    V denominator = select(even, both.cosine, both.sine);
     return numerator / denominator;
 }
 
@@ -291,8 +282,12 @@ struct Cos {
 struct Tan {
     template <class V>
     static V of(V x) {
-        V result = with_reduction(x, [](Quadrant<V> q) { return tangent_in(q); });
-        return select(x == like(x, 0), x, result);
+        if constexpr (is_single<V>) {
+            return convert<float>(of(convert<double>(x)));
+        } else {
+            V result = with_reduction(x, [](Quadrant<V> q) { return tangent_in(q); });
+            return select(x == like(x, 0), x, result);
+        }
     }
 };
 
@@ -410,7 +405,19 @@ struct Atan {
 struct Atan2 {
     template <class V>
     static V of(V y, V x) {
-        using C = Circle<Element<V>>;
+        if constexpr (is_single<V>) {
+            auto wide_y = convert<double>(y);
+            auto wide_x = convert<double>(x);
+            return convert<float>(of_doubles(wide_y, wide_x));
+        } else {
+            return of_doubles(y, x);
+        }
+    }
+
+private:
+    template <class V>
+    static V of_doubles(V y, V x) {
+        using C = Circle<double>;
         V zero = like(x, 0);
         V one = like(x, 1);
         V width = abs(x);

@@ -1,0 +1,175 @@
+// Builds graphs. The builder runs result rules, interns literals outside the body, stamps origin and metadata on every
+// node centrally, and names nodes canonically when it freezes the graph.
+//
+// Capture is flat: a call (composite, checkpoint) is a contiguous range of the body, recorded by begin_call/end_call.
+// `finish` can turn these ranges into `call` nodes with regions (outline), which is the form that listings show.
+#pragma once
+#include <array>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "ir/graph.h"
+#include "ir/row.h"
+
+namespace tenon {
+
+struct Stamp {    // what the builder puts beside each node it emits
+    OriginId origin;
+    MetaId meta;
+    uint8_t flags = 0;
+};
+
+struct CallRange {       // one call, inlined in the body
+    NameId name;         // "softmax", "layers.0"
+    NameId kind;         // "composite", "checkpoint", "layer"
+    AttrId record;       // what else the call node carries (policy)
+    Stamp stamp;         // the surroundings when it was opened
+    uint32_t begin = 0, end = 0;    // positions in the main body
+    int32_t parent = -1;            // the enclosing range
+};
+
+struct SizeGuard {       // two sizes that had to be equal and were when captured
+    SizeId left, right;
+    OriginId origin;
+};
+
+class Builder {
+public:
+    explicit Builder(Context&);
+    // A builder that begins with the nodes of `graph` (its main region still open), for passes that append.
+    static Builder thaw(const Graph& graph);
+
+    Context& context() { return *context_; }
+    void reset();        // empty again, memory kept: a capture builds a graph each call
+
+    // -- inputs, literals, captured tensors
+    NodeId parameter(TypeId, NameId name = {});              // of the open region; stamped with `stamp()`
+    NodeId literal(double, DType);                           // 0-dim constant outside the body, one node a value
+    NodeId literal(int64_t, DType);
+    NodeId literal(bool);
+    NodeId tensor(Tensor);                                   // a captured tensor, printed `const #k`
+    uint32_t symbol(NodeId definer, int dim, int64_t hint, NameId name = {});    // returns its number
+
+    // -- nodes. `emit` runs the row's result rule and throws Error with a label per operand.
+    NodeId emit(Op, std::span<const NodeId> operands, AttrId attr = {});
+    NodeId emit(Op o, std::initializer_list<NodeId> operands, AttrId attr = {}) {
+        return emit(o, std::span(operands.begin(), operands.size()), attr);
+    }
+    // Trusted: the caller gives the type. `regions` were closed just before, the first of them at `first`.
+    NodeId emit_typed(Op, TypeId, std::span<const NodeId> operands, AttrId attr = {}, RegionId first = {}, unsigned regions = 0);
+    NodeId emit_typed(Op o, TypeId t, std::initializer_list<NodeId> operands, AttrId attr = {}, RegionId first = {},
+                      unsigned regions = 0) {
+        return emit_typed(o, t, std::span(operands.begin(), operands.size()), attr, first, regions);
+    }
+
+    // -- regions (loop nests, cond, call bodies). Regions nest; a region's results are given when it is closed.
+    RegionId open_region();
+    void close_region(std::span<const NodeId> results);
+    void close_region(std::initializer_list<NodeId> r) { close_region(std::span(r.begin(), r.size())); }
+
+    // -- calls of a flat body
+    void begin_call(NameId name, NameId kind, AttrId record = {});
+    void end_call();
+    const std::vector<CallRange>& calls() const { return calls_; }
+
+    // -- what is stamped on new nodes
+    const Stamp& stamp() const { return stamp_; }
+    void set_stamp(const Stamp& s) { stamp_ = s; }
+    class [[nodiscard]] StampScope {
+    public:
+        StampScope(Builder& b, const Stamp& s) : builder_(b), saved_(b.stamp_) { b.stamp_ = s; }
+        ~StampScope() { builder_.stamp_ = saved_; }
+        StampScope(const StampScope&) = delete;
+
+    private:
+        Builder& builder_;
+        Stamp saved_;
+    };
+    Stamp stamp_of(NodeId) const;
+    void set_name(NodeId, NameId);       // keeps a name that the node had in the graph it comes from
+    void set_flags(NodeId, uint8_t flags);
+    void set_meta(NodeId, MetaId);       // an input takes the metadata of its first use
+    void set_origin_rule(NameId rule) { rule_ = rule; }    // the pass at work, put into origins of nodes it emits
+
+    // -- reading what was built so far
+    const Node& node(NodeId id) const { return graph_.nodes[id.index]; }
+    const Type& type(NodeId id) const { return (*context_)[node(id).type]; }
+    std::span<const NodeId> operands_of(NodeId id) const { return graph_.operands_of(id); }
+    Attributes attributes(NodeId id) const { return {*context_, node(id).attr}; }
+    std::span<const NodeId> body() const { return open_.back().body; }
+    std::span<const NodeId> params() const { return open_.back().params; }
+    size_t size() const { return graph_.nodes.size(); }
+    const std::vector<Symbol>& symbols() const { return graph_.symbols; }
+    std::span<const int64_t> hints() const { return hints_; }
+    bool is_literal(NodeId) const;
+
+    // -- sizes that must be equal: with `assume_hints` (capture) equal hints make them equal and record a guard
+    void assume_hints(bool on) { assume_hints_ = on; }
+    const std::vector<SizeGuard>& guards() const { return guards_; }
+
+    // A 128-bit hash of all that was emitted (ops, types, attributes, operands, metadata, flags; no size hints, no
+    // names, no origins): the skeleton by which a capture finds its graph. O(1).
+    struct Hash {
+        uint64_t low = 0, high = 0;
+        auto operator<=>(const Hash&) const = default;
+    };
+    Hash hash() const { return hash_; }
+    void mix(uint64_t value);            // folds further facts into the hash (requires_grad of inputs, outputs, …)
+
+    // Closes the main region and freezes: drops what neither a result nor an ordered node needs (parameters stay),
+    // numbers and names canonically. `outline`: call ranges become `call` nodes.
+    // `kept` (optional) receives for each old NodeId its id in the graph, none when dropped.
+    GraphRef finish(std::span<const NodeId> results, NameId name = {}, bool outline = false,
+                    std::vector<NodeId>* kept = nullptr);
+    GraphRef finish(std::initializer_list<NodeId> r, NameId name = {}) { return finish(std::span(r.begin(), r.size()), name); }
+
+private:
+    struct Open {
+        RegionId region;
+        std::vector<NodeId> params, body;
+    };
+    NodeId append(Op, TypeId, std::span<const NodeId>, AttrId, RegionId first, unsigned regions, bool in_body);
+
+    Context* context_;
+    Graph graph_;
+    std::vector<Open> open_;
+    std::vector<RegionId> closed_;       // closed, not yet given to a node
+    std::vector<CallRange> calls_;
+    int32_t open_call_ = -1;
+    Stamp stamp_;
+    NameId rule_;
+    std::vector<int64_t> hints_;
+    std::vector<SizeGuard> guards_;
+    bool assume_hints_ = false;
+    Hash hash_;
+    struct LiteralKey {
+        uint64_t bits;
+        DType dtype;
+        bool operator==(const LiteralKey&) const = default;
+    };
+    struct LiteralHash {
+        size_t operator()(const LiteralKey& k) const { return (k.bits + uint64_t(k.dtype)) * 0x9E3779B97F4A7C15ull; }
+    };
+    std::unordered_map<LiteralKey, NodeId, LiteralHash> literals_;
+};
+
+// Copies nodes of a graph into a builder, operands remapped: the loop at the heart of every pass.
+class Copier {
+public:
+    Copier(const Graph& from, Builder& to);
+    NodeId operator()(NodeId) const;                // the image of a node, asserts that there is one
+    bool has(NodeId id) const { return bool(image_[id.index]); }
+    void map(NodeId from, NodeId to) { image_[from.index] = to; }
+    NodeId copy(NodeId);                            // same op, type, attr, stamp, name; regions copied deep; operands must be mapped
+    void copy_params();                             // the main region's, and the graph's symbols
+    void copy_body();                               // every node of the main body, in order
+    Stamp stamp_of(NodeId) const;
+
+private:
+    const Graph& from_;
+    Builder& to_;
+    std::vector<NodeId> image_;
+};
+
+}    // namespace tenon

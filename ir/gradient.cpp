@@ -1,0 +1,349 @@
+#include "ir/gradient.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <string>
+
+namespace tenon {
+
+// Reverse mode over one builder. Formulas write Terms into an arena; a Term becomes nodes when a slot takes it.
+class Reverse {
+public:
+    Reverse(Builder& builder, const ReverseRequest& request)
+        : builder_(builder), end_(builder.size()), needs_(end_, false), cotangent_(end_), clone_(end_) {
+        mark_dependents(request.wrt);
+        mark_checkpoint_outputs();
+        Builder::StampScope scope(builder_, {});
+        if (!request.running.empty())
+            for (size_t k = 0; k < request.wrt.size(); ++k) cotangent_[request.wrt[k].index] = request.running[k];
+        for (size_t k = 0; k < request.results.size(); ++k) {
+            const NodeId result = request.results[k];
+            if (needs_[result.index]) accumulate(result, request.cotangents.empty() ? ones(result) : request.cotangents[k]);
+        }
+        const std::vector<NodeId> body(builder_.body().begin(), builder_.body().end());
+        for (size_t i = body.size(); i-- > 0;)
+            if (needs_[body[i].index] && cotangent_[body[i].index] && through(body[i])) differentiate(body[i]);
+    }
+
+    NodeId cotangent(NodeId id) const { return cotangent_[id.index]; }
+
+private:
+    friend class Gradient;
+    friend Term apply(Op, std::initializer_list<Term>, AttrId);
+
+    struct Entry {
+        enum class Kind : uint8_t { forward, made, call, fit } kind;    // forward value, node made here, op, fit to shape
+        Op op;
+        NodeId node;
+        AttrId attr;
+        uint8_t count = 0;
+        std::array<Term, 4> operands{};
+        TypeId shape;                // fit: the tensor type whose shape the operand takes
+        DType number_dtype = DType::f32;
+        bool typed_number = false;
+    };
+
+    // ---- which nodes lie between wrt and the results
+    void mark_dependents(std::span<const NodeId> wrt) {
+        for (NodeId w : wrt) needs_[w.index] = true;
+        for (NodeId id : builder_.body()) {
+            if (needs_[id.index] || !through(id)) continue;
+            const Type& type = builder_.type(id);
+            if (!type.is_tensor() || !is_float(type.dtype)) continue;
+            for (NodeId operand : builder_.operands_of(id))
+                if (needs_[operand.index]) {
+                    needs_[id.index] = true;
+                    break;
+                }
+        }
+    }
+    bool through(NodeId id) const {
+        const Node& node = builder_.node(id);
+        return !(node.flags & no_grad_flag) && node.op != op<"detach">() && node.op != op<"param">();
+    }
+
+    // What lies in a checkpoint and is used outside it is one of its outputs: saved, not recomputed.
+    void mark_checkpoint_outputs() {
+        const auto& calls = builder_.calls();
+        if (calls.empty()) return;
+        const std::span<const NodeId> body = builder_.body();
+        const NameId checkpoint = builder_.context().name("checkpoint");
+        std::vector<uint32_t> last_use(end_, 0);
+        for (uint32_t i = 0; i < body.size(); ++i)
+            for (NodeId operand : builder_.operands_of(body[i])) last_use[operand.index] = i;
+        for (const CallRange& call : calls) {
+            if (call.kind != checkpoint || call.parent >= 0) continue;
+            for (uint32_t i = call.begin; i < call.end; ++i)
+                if (last_use[body[i].index] >= call.end)
+                    builder_.set_flags(body[i], uint8_t(builder_.node(body[i]).flags & ~recompute_flag));
+        }
+    }
+
+    // ---- one node
+    void differentiate(NodeId id) {
+        const Row& r = row(builder_.node(id).op);
+        if (!r.gradient) {
+            Diagnostic diagnostic;
+            diagnostic.kind = "gradient";
+            diagnostic.message = std::string(r.name) + " has no gradient: " + std::string(r.no_gradient);
+            diagnostic.span = builder_.context()[builder_.stamp_of(id).origin].span;
+            diagnostic.help = "detach its operand, or compute it under no_grad";
+            throw Error(std::move(diagnostic));
+        }
+        Stamp stamp = builder_.stamp_of(id);
+        Origin origin = builder_.context()[stamp.origin];
+        origin.differentiated = builder_.node(id).op;
+        stamp.origin = builder_.context().origin(origin);
+        stamp.flags = 0;
+        Builder::StampScope scope(builder_, stamp);
+        arena_.clear();
+        Gradient gradient(*this, id, cotangent_[id.index]);
+        r.gradient(gradient);
+    }
+    void accumulate(NodeId to, NodeId contribution) {
+        NodeId& sum = cotangent_[to.index];
+        if (!sum) {
+            sum = contribution;
+            return;
+        }
+        Stamp bare;    // sums at a fan-out carry no metadata
+        bare.origin = builder_.stamp().origin;
+        Builder::StampScope scope(builder_, bare);
+        sum = builder_.emit(op<"add">(), {sum, contribution});
+    }
+    NodeId ones(NodeId like) {
+        const Type& t = builder_.type(like);
+        const NodeId one = builder_.literal(1.0, t.dtype);
+        return t.rank() == 0 ? one : spread(one, builder_.node(like).type);
+    }
+
+    // ---- terms
+    Term make(Entry entry) {
+        arena_.push_back(entry);
+        Term t;
+        t.owner_ = this;
+        t.entry_ = uint32_t(arena_.size() - 1);
+        return t;
+    }
+    Term forward(NodeId id) {
+        Entry e{};
+        e.kind = Entry::Kind::forward;
+        e.node = id;
+        return make(e);
+    }
+    Term made(NodeId id) {
+        Entry e{};
+        e.kind = Entry::Kind::made;
+        e.node = id;
+        return make(e);
+    }
+    NodeId emit(const Term& t, DType number_dtype) {
+        if (!t.owner_) return builder_.literal(t.number_, number_dtype);
+        const Entry entry = arena_[t.entry_];
+        NodeId result;
+        switch (entry.kind) {
+            case Entry::Kind::made: return entry.node;
+            case Entry::Kind::forward: return resolve(entry.node);
+            case Entry::Kind::fit: result = fit(emit(entry.operands[0], number_dtype), entry.shape); break;
+            case Entry::Kind::call: result = emit_call(entry, number_dtype); break;
+        }
+        arena_[t.entry_].kind = Entry::Kind::made;    // a term used twice is one node
+        arena_[t.entry_].node = result;
+        return result;
+    }
+    NodeId emit_call(const Entry& entry, DType number_dtype) {
+        std::array<NodeId, 4> operands;
+        const size_t first = entry.op == op<"where">() ? 1 : 0;
+        DType dtype = number_dtype;
+        for (size_t k = 0; k < entry.count; ++k)
+            if (entry.operands[k].owner_) operands[k] = emit(entry.operands[k], number_dtype);
+        for (size_t k = entry.count; k-- > first;)
+            if (entry.operands[k].owner_) dtype = builder_.type(operands[k]).dtype;
+        for (size_t k = 0; k < entry.count; ++k)
+            if (!entry.operands[k].owner_) operands[k] = literal(entry.operands[k].number_, dtype);
+        if (entry.count == 2)
+            if (const NodeId folded = fold(entry.op, operands[0], operands[1])) return folded;
+        return builder_.emit(entry.op, std::span(operands.data(), entry.count), entry.attr);
+    }
+    NodeId literal(double value, DType dtype) {
+        if (dtype == DType::boolean) return builder_.literal(value != 0);
+        return is_float(dtype) ? builder_.literal(value, dtype) : builder_.literal(int64_t(value), dtype);
+    }
+    // Arithmetic of two f32 or f64 literals (an exponent less 1): rounding a double result to f32 is exact rounding.
+    NodeId fold(Op o, NodeId a, NodeId b) {
+        if (!builder_.is_literal(a) || !builder_.is_literal(b)) return {};
+        const DType dtype = builder_.type(a).dtype;
+        if (dtype != DType::f32 && dtype != DType::f64) return {};
+        const double x = builder_.attributes(a).real("value"), y = builder_.attributes(b).real("value");
+        if (o == op<"add">()) return builder_.literal(x + y, dtype);
+        if (o == op<"sub">()) return builder_.literal(x - y, dtype);
+        if (o == op<"mul">()) return builder_.literal(x * y, dtype);
+        return {};
+    }
+
+    // A forward value as a formula reads it: a marked one is computed again, its operands likewise down to unmarked ones.
+    NodeId resolve(NodeId id) {
+        if (id.index >= end_ || !(builder_.node(id).flags & recompute_flag)) return id;
+        if (clone_[id.index]) return clone_[id.index];
+        const Node node = builder_.node(id);
+        std::vector<NodeId> operands(builder_.operands_of(id).begin(), builder_.operands_of(id).end());
+        for (NodeId& operand : operands) operand = resolve(operand);
+        Stamp stamp = builder_.stamp_of(id);
+        stamp.flags = uint8_t((stamp.flags & ~recompute_flag) | recomputed_flag);
+        Builder::StampScope scope(builder_, stamp);
+        return clone_[id.index] = builder_.emit_typed(node.op, node.type, operands, node.attr);
+    }
+
+    // ---- shapes
+    AttrValue as_list(std::span<const SizeId> sizes) { return AttrList(sizes.begin(), sizes.end()); }
+    AttrId one_attr(std::string_view key, AttrValue value) {
+        Context& context = builder_.context();
+        return context.attr({{context.name(key), std::move(value)}});
+    }
+    NodeId spread(NodeId value, TypeId shape) {
+        const std::vector<SizeId> sizes = builder_.context()[shape].sizes;
+        return builder_.emit(builder_.type(value).rank() == 0 ? op<"full">() : op<"expand">(), {value}, one_attr("sizes", as_list(sizes)));
+    }
+    // Sums over the dimensions along which `value` was broadcast, repeats those along which it must be.
+    NodeId fit(NodeId value, TypeId shape) {
+        Context& context = builder_.context();
+        const Type want = context[shape];
+        if (builder_.type(value).sizes == want.sizes) return value;
+        const Type have = builder_.type(value);
+        if (have.rank() >= want.rank()) {
+            const size_t extra = have.rank() - want.rank();
+            AttrList axes;
+            std::vector<SizeId> left;
+            for (size_t d = 0; d < have.rank(); ++d) {
+                const bool summed = d < extra || (want.sizes[d - extra] == SizeId(1) && have.sizes[d] != SizeId(1));
+                if (summed) axes.push_back(int64_t(d));
+                else left.push_back(have.sizes[d]);
+            }
+            if (!axes.empty())
+                value = builder_.emit(op<"sum">(), {value},
+                                      context.attr({{context.name("axes"), axes}, {context.name("keepdim"), AttrValue(false)}}));
+            if (left != want.sizes && left.size() < want.rank()) {
+                std::vector<SizeId> sizes = want.sizes;
+                for (size_t d = 0; d < want.rank(); ++d)
+                    if (have.sizes[d + extra] == SizeId(1)) sizes[d] = SizeId(1);    // to be repeated below
+                value = builder_.emit(op<"reshape">(), {value}, one_attr("sizes", as_list(sizes)));
+            }
+        }
+        for (size_t d = 0; d < want.rank(); ++d) {
+            const Type& now = builder_.type(value);
+            const size_t missing = want.rank() - now.rank();
+            if (d < missing || (now.sizes[d - missing] == SizeId(1) && want.sizes[d] != SizeId(1))) return spread(value, shape);
+        }
+        return value;
+    }
+
+    Builder& builder_;
+    const size_t end_;                   // nodes below are the forward graph's
+    std::vector<bool> needs_;            // depends on wrt
+    std::vector<NodeId> cotangent_, clone_;
+    std::vector<Entry> arena_;
+};
+
+// ---- terms --------------------------------------------------------------------------------------------------------
+Term apply(Op o, std::initializer_list<Term> operands, AttrId attr) {
+    Reverse* owner = nullptr;
+    Reverse::Entry e{};
+    e.kind = Reverse::Entry::Kind::call;
+    e.op = o;
+    e.attr = attr;
+    assert(operands.size() <= e.operands.size());
+    for (const Term& t : operands) {
+        e.operands[e.count++] = t;
+        if (t.owner_) owner = t.owner_;
+    }
+    assert(owner && "a formula's term needs an operand that is no number");
+    return owner->make(e);
+}
+Term operator+(const Term& a, const Term& b) { return apply(op<"add">(), {a, b}); }
+Term operator-(const Term& a, const Term& b) { return apply(op<"sub">(), {a, b}); }
+Term operator*(const Term& a, const Term& b) { return apply(op<"mul">(), {a, b}); }
+Term operator/(const Term& a, const Term& b) { return apply(op<"div">(), {a, b}); }
+Term operator-(const Term& a) { return apply(op<"neg">(), {a}); }
+
+// ---- what a formula sees ------------------------------------------------------------------------------------------
+Gradient::Gradient(Reverse& reverse, NodeId node, NodeId cotangent) : reverse_(reverse), node_(node) {
+    g = reverse.made(cotangent);
+    y = reverse.forward(node);
+    const size_t count = operand_count();
+    if (count > 0) a = operand(0);
+    if (count > 1) b = operand(1);
+    if (count > 2) c = operand(2);
+}
+
+void Gradient::Slot::operator+=(const Term& term) {
+    if (!gradient.needs(operand)) return;
+    Reverse& reverse = gradient.reverse_;
+    const NodeId target = reverse.builder_.operands_of(gradient.node_)[operand];
+    const NodeId value = reverse.emit(term, gradient.type(operand).dtype);
+    reverse.accumulate(target, reverse.fit(value, reverse.builder_.node(target).type));
+}
+
+bool Gradient::needs(size_t k) const { return reverse_.needs_[reverse_.builder_.operands_of(node_)[k].index]; }
+Term Gradient::operand(size_t k) const { return reverse_.forward(reverse_.builder_.operands_of(node_)[k]); }
+size_t Gradient::operand_count() const { return reverse_.builder_.operands_of(node_).size(); }
+bool Gradient::literal(size_t k) const { return reverse_.builder_.is_literal(reverse_.builder_.operands_of(node_)[k]); }
+const Type& Gradient::type(size_t k) const { return reverse_.builder_.type(reverse_.builder_.operands_of(node_)[k]); }
+const Type& Gradient::result_type() const { return reverse_.builder_.type(node_); }
+
+Term Gradient::number(double value, size_t like) const { return reverse_.made(reverse_.literal(value, type(like).dtype)); }
+Term Gradient::zero_like(size_t k) const {
+    Reverse::Entry e{};
+    e.kind = Reverse::Entry::Kind::fit;
+    e.operands[0] = number(0, k);
+    e.shape = reverse_.builder_.node(reverse_.builder_.operands_of(node_)[k]).type;
+    return reverse_.make(e);
+}
+Term Gradient::cast(const Term& t, DType to) const { return apply(op<"cast">(), {t}, attr({{"dtype", to}})); }
+Term Gradient::reshape_to(const Term& t, std::span<const SizeId> sizes) const {
+    return apply(op<"reshape">(), {t}, attr({{"sizes", AttrList(sizes.begin(), sizes.end())}}));
+}
+Term Gradient::expand_to(const Term& t, size_t k) const {
+    Reverse::Entry e{};
+    e.kind = Reverse::Entry::Kind::fit;
+    e.operands[0] = t;
+    e.shape = reverse_.builder_.node(reverse_.builder_.operands_of(node_)[k]).type;
+    return reverse_.make(e);
+}
+Term Gradient::replay(const Term& other) const { return apply(reverse_.builder_.node(node_).op, {other}, node_attr()); }
+Term Gradient::replay_view(size_t view, size_t base, const Term& new_base) const {
+    const auto operands = reverse_.builder_.operands_of(node_);
+    std::vector<NodeId> chain;
+    for (NodeId id = operands[view]; id != operands[base]; id = reverse_.builder_.operands_of(id)[0]) {
+        assert(row(reverse_.builder_.node(id).op).lowering == Lowering::movement);
+        chain.push_back(id);
+    }
+    Term t = new_base;
+    for (size_t k = chain.size(); k-- > 0;)
+        t = apply(reverse_.builder_.node(chain[k]).op, {t}, reverse_.builder_.node(chain[k]).attr);
+    return t;
+}
+
+Context& Gradient::context() const { return reverse_.builder_.context(); }
+Attributes Gradient::attributes() const { return reverse_.builder_.attributes(node_); }
+AttrId Gradient::node_attr() const { return reverse_.builder_.node(node_).attr; }
+AttrId Gradient::reduction_attr() const {
+    AttrList axes;
+    for (int64_t axis : attributes().integers("axes")) axes.push_back(axis);
+    return attr({{"axes", axes}, {"keepdim", true}});
+}
+AttrId Gradient::attr(std::initializer_list<std::pair<std::string_view, AttrValue>> entries) const {
+    Record record;
+    for (const auto& [key, value] : entries) record.push_back({context().name(key), value});
+    return context().attr(std::move(record));
+}
+
+std::vector<NodeId> reverse(Builder& builder, const ReverseRequest& request) {
+    const Reverse pass(builder, request);
+    std::vector<NodeId> out;
+    out.reserve(request.wrt.size());
+    for (NodeId w : request.wrt) out.push_back(pass.cotangent(w));
+    return out;
+}
+
+}    // namespace tenon

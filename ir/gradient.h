@@ -1,0 +1,94 @@
+// What a row's gradient formula sees, and reverse mode over a graph.
+//
+// A formula is a lazy expression: `d.x(0) += d.g * (1 - d.y * d.y)` emits nothing if operand 0 needs no gradient,
+// otherwise its nodes post-order, left to right.
+#pragma once
+#include <initializer_list>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "ir/builder.h"
+
+namespace tenon {
+
+class Gradient;
+class Reverse;
+
+// An expression of a gradient formula, not yet emitted: a number, or an entry of the arena that Reverse keeps.
+class Term {
+public:
+    Term(double number) : number_(number) {}
+    Term(int number) : number_(number) {}
+    Term() = default;
+
+private:
+    friend class Reverse;
+    friend class Gradient;
+    friend Term apply(Op, std::initializer_list<Term>, AttrId);
+    Reverse* owner_ = nullptr;
+    uint32_t entry_ = 0;
+    double number_ = 0;
+};
+// One of the operands is no number. Numbers take the dtype of the others (of the values, for `where`).
+Term apply(Op, std::initializer_list<Term>, AttrId attr = {});
+Term operator+(const Term&, const Term&);
+Term operator-(const Term&, const Term&);
+Term operator*(const Term&, const Term&);
+Term operator/(const Term&, const Term&);
+Term operator-(const Term&);
+
+class Gradient {
+public:
+    struct Slot {
+        Gradient& gradient;
+        size_t operand;
+        void operator+=(const Term&);    // the cotangent this use adds to the operand; un-broadcast to its shape
+    };
+    Slot x(size_t operand) { return {*this, operand}; }
+    bool needs(size_t operand) const;    // for formulas that choose; += asks by itself
+
+    Term g;              // cotangent of the result
+    Term a, b, c;        // operands 0 to 2 (numbers where the row has fewer)
+    Term y;              // the result
+    Term operand(size_t) const;
+    size_t operand_count() const;
+    bool literal(size_t operand) const;
+    const Type& type(size_t operand) const;
+    const Type& result_type() const;
+
+    Term number(double value, size_t like) const;           // a literal of operand `like`'s dtype
+    Term zero_like(size_t operand) const;                   // zeros of the operand's shape
+    Term cast(const Term&, DType) const;
+    Term reshape_to(const Term&, std::span<const SizeId> sizes) const;
+    Term expand_to(const Term&, size_t operand) const;      // broadcast to the operand's shape
+    Term replay(const Term& other) const;                   // this node's op and attributes on another operand 0
+    // The movement ops that lead from operand `base` to operand `view`, applied to another value.
+    Term replay_view(size_t view, size_t base, const Term& new_base) const;
+
+    Context& context() const;
+    Attributes attributes() const;
+    AttrId node_attr() const;
+    AttrId reduction_attr() const;                          // this reduction's axes, with keepdim
+    AttrId attr(std::initializer_list<std::pair<std::string_view, AttrValue>>) const;
+
+private:
+    friend class Reverse;
+    Gradient(Reverse& reverse, NodeId node, NodeId cotangent);
+    Reverse& reverse_;
+    NodeId node_;
+};
+
+// Appends to `builder` the cotangents of `wrt` for the given results. Goes through the nodes of the main body that depend
+// on `wrt`, in descending position, operands ascending (so that sums at a fan-out are one left fold, the numeric contract).
+// Nodes flagged no_grad are not gone through; a value flagged recompute is cloned before its first use in a formula.
+struct ReverseRequest {
+    std::span<const NodeId> results;
+    std::span<const NodeId> cotangents;     // as many; empty: ones of each result's shape
+    std::span<const NodeId> wrt;
+    std::span<const NodeId> running;        // optional, as many as wrt: a cotangent sum to continue, none to start anew
+};
+// One node per wrt, none where no path leads there. Throws Error kind "gradient" at a row without a gradient.
+std::vector<NodeId> reverse(Builder& builder, const ReverseRequest&);
+
+}    // namespace tenon

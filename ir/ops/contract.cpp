@@ -1,0 +1,64 @@
+// Contractions: one function of jit/library serves every engine, so their bits agree.
+#include "ir/gradient.h"
+#include "ir/ops/tables.h"
+
+namespace tenon {
+
+namespace {
+
+// [.., m, k] @ [.., k, n] -> [.., m, n]; leading sizes broadcast. transpose_a, transpose_b read the operand's last two
+// dimensions the other way round (set by simplification, never by the front end).
+TypeId matmul_rule(Infer& i) {
+    require_tensor(i, 0);
+    require_tensor(i, 1);
+    const Type &a = i.type(0), &b = i.type(1);
+    if (a.rank() < 2 || b.rank() < 2)
+        i.fail("shape", "matmul needs two dimensions or more, but got " + i.show(i.operands[0]) + " and " + i.show(i.operands[1]));
+    if (a.dtype != b.dtype)
+        i.fail("dtype", "matmul needs operands of one dtype, but they are " + i.show(i.operands[0]) + " and " + i.show(i.operands[1]),
+               "cast one of them with `x.to(dtype)`");
+    if (a.dtype == DType::boolean) i.fail("dtype", "matmul needs a number dtype, but got bool", "cast with `x.to(f32)`");
+    const bool ta = i.attributes().flag("transpose_a"), tb = i.attributes().flag("transpose_b");
+    const auto last = [](const Type& t, size_t from_right) { return t.sizes[t.rank() - from_right]; };
+    const SizeId m = last(a, ta ? 1 : 2), k = last(a, ta ? 2 : 1), k2 = last(b, tb ? 1 : 2), n = last(b, tb ? 2 : 1);
+    if (!i.equal(k, k2))
+        i.fail("shape", "matmul needs the inner sizes to be equal, but they are " + i.show(k) + " and " + i.show(k2),
+               "`a @ b` multiplies [m, k] by [k, n]: here " + i.show(i.operands[0]) + " by " + i.show(i.operands[1]));
+    const size_t batch = std::max(a.rank(), b.rank()) - 2;
+    std::vector<SizeId> sizes(batch, SizeId(1));
+    for (const Type* t : {&a, &b})
+        for (size_t d = 0; d + 2 < t->rank(); ++d) {
+            SizeId& out = sizes[batch - (t->rank() - 2) + d];
+            out = broadcast_size(i, out, t->sizes[d], t->rank() - d);
+        }
+    sizes.push_back(m);
+    sizes.push_back(n);
+    return i.context.tensor(a.dtype, sizes, a.device);
+}
+
+Term transposed(Gradient& d, const Term& t, size_t rank) {
+    AttrList axes;
+    for (size_t k = 0; k < rank; ++k) axes.push_back(int64_t(k));
+    std::swap(axes[rank - 1], axes[rank - 2]);
+    return apply(op<"permute">(), {t}, d.attr({{"axes", axes}}));
+}
+
+void matmul_gradient(Gradient& d) {    // d(ab): g bᵀ, aᵀ g
+    const bool ta = d.attributes().flag("transpose_a"), tb = d.attributes().flag("transpose_b");
+    const size_t ra = d.type(0).rank(), rb = d.type(1).rank(), ry = d.result_type().rank();
+    const Term a = ta ? transposed(d, d.a, ra) : d.a, b = tb ? transposed(d, d.b, rb) : d.b;
+    const Term da = apply(op<"matmul">(), {d.g, transposed(d, b, rb)}), db = apply(op<"matmul">(), {transposed(d, a, ra), d.g});
+    d.x(0) += ta ? transposed(d, da, ry) : da;
+    d.x(1) += tb ? transposed(d, db, ry) : db;
+}
+
+const Row rows[] = {
+    {"matmul", "matrix product over the last two dimensions", Level::tensor, Effect::none, 2, 2, DTypes::numeric, matmul_rule,
+     matmul_gradient, {}, Lowering::library, nullptr, {}, 0, false},
+};
+
+}    // namespace
+
+std::span<const Row> contract_rows() { return rows; }
+
+}    // namespace tenon

@@ -1,0 +1,226 @@
+// Movement: the same elements elsewhere. Each row is an index map from a position of the result to one of the operand,
+// so fused movement costs nothing; `update` is the one way to write through them.
+#include <algorithm>
+
+#include "ir/gradient.h"
+#include "ir/index_map.h"
+#include "ir/ops/tables.h"
+
+namespace tenon {
+
+namespace {
+
+TypeId expand_rule(Infer& i) {
+    require_tensor(i, 0);
+    const Type& t = i.type(0);
+    const std::vector<SizeId> sizes = i.attributes().sizes("sizes");
+    if (sizes.size() < t.rank())
+        i.fail("shape", "expand needs at least the tensor's own " + std::to_string(t.rank()) + " dimensions, but got " + std::to_string(sizes.size()));
+    for (size_t d = 0; d < t.rank(); ++d) {
+        const SizeId from = t.sizes[d], to = sizes[sizes.size() - t.rank() + d];
+        if (from != SizeId(1) && !i.equal(from, to))
+            i.fail("shape", "expand repeats dimensions of size 1, but dimension " + std::to_string(d) + " is " + i.show(from) +
+                                " and should become " + i.show(to));
+    }
+    return i.context.tensor(t.dtype, sizes, t.device);
+}
+
+TypeId permute_rule(Infer& i) {
+    require_tensor(i, 0);
+    const Type& t = i.type(0);
+    const std::vector<int64_t> axes = i.attributes().integers("axes");
+    std::vector<SizeId> sizes;
+    std::vector<bool> seen(t.rank());
+    if (axes.size() != t.rank())
+        i.fail("shape", "permute of a tensor of rank " + std::to_string(t.rank()) + " needs as many axes, but got " + std::to_string(axes.size()));
+    for (int64_t axis : axes) {
+        if (axis < 0 || size_t(axis) >= t.rank() || seen[size_t(axis)])
+            i.fail("shape", "permute needs each axis once, but got " + std::to_string(axis), "for example permute(x, [1, 0])");
+        seen[size_t(axis)] = true;
+        sizes.push_back(t.sizes[size_t(axis)]);
+    }
+    return i.context.tensor(t.dtype, sizes, t.device);
+}
+
+SizeId product(Context& context, std::span<const SizeId> sizes) {
+    SizeId n(1);
+    for (SizeId s : sizes) n = context.mul(n, s);
+    return n;
+}
+
+TypeId reshape_rule(Infer& i) {
+    require_tensor(i, 0);
+    const Type& t = i.type(0);
+    const std::vector<SizeId> sizes = i.attributes().sizes("sizes");
+    const SizeId from = product(i.context, t.sizes), to = product(i.context, sizes);
+    if (!i.equal(from, to)) {
+        std::string shape;
+        for (SizeId s : sizes) shape += (shape.empty() ? "" : ", ") + i.show(s);
+        i.fail("shape", "reshape keeps the number of elements, but " + i.show(i.operands[0]) + " has " + i.show(from) + " and [" + shape +
+                            "] has " + i.show(to), "one size may be -1: it is worked out from the others");
+    }
+    return i.context.tensor(t.dtype, sizes, t.device);
+}
+
+// Starts and stops are normalised (0 ≤ start ≤ stop ≤ size), steps are 1 or more.
+TypeId slice_rule(Infer& i) {
+    require_tensor(i, 0);
+    const Type& t = i.type(0);
+    const Attributes a = i.attributes();
+    const auto starts = a.sizes("starts"), stops = a.sizes("stops");
+    const auto steps = a.integers("steps");
+    if (starts.size() != t.rank() || stops.size() != t.rank() || steps.size() != t.rank())
+        i.fail("shape", "slice needs one start, stop and step for each of " + std::to_string(t.rank()) + " dimensions");
+    std::vector<SizeId> sizes;
+    for (size_t d = 0; d < t.rank(); ++d) {
+        if (steps[d] < 1) i.fail("value", "slice steps are 1 or more, but one is " + std::to_string(steps[d]));
+        const auto low = i.context.as_constant(starts[d]), high = i.context.as_constant(stops[d]), size = i.context.as_constant(t.sizes[d]);
+        if (low && high && size && !(0 <= *low && *low <= *high && *high <= *size))
+            i.fail("index", "slice " + std::to_string(*low) + ":" + std::to_string(*high) + " leaves dimension " + std::to_string(d) +
+                                " of size " + std::to_string(*size));
+        const SizeId extent = i.context.sub(stops[d], starts[d]);
+        sizes.push_back(steps[d] == 1 ? extent
+                                      : i.context.floordiv(i.context.add(extent, i.context.constant(steps[d] - 1)), i.context.constant(steps[d])));
+    }
+    return i.context.tensor(t.dtype, sizes, t.device);
+}
+
+TypeId flip_rule(Infer& i) {
+    require_tensor(i, 0);
+    for (int64_t axis : i.attributes().integers("axes")) normalised_axis(i, axis, i.type(0).rank());
+    return i.operands[0];
+}
+
+TypeId full_rule(Infer& i) {
+    const Type& t = i.type(0);
+    if (t.rank() != 0) i.fail("shape", "full repeats one number, but its operand is " + i.show(i.operands[0]));
+    return i.context.tensor(t.dtype, i.attributes().sizes("sizes"), t.device);
+}
+
+TypeId iota_rule(Infer& i) {
+    return i.context.tensor(i.attributes().dtype("dtype"), i.attributes().sizes("sizes"));
+}
+
+TypeId size_rule(Infer& i) { return i.context.tensor(i.attributes().dtype("dtype"), {}); }
+
+TypeId cat_rule(Infer& i) {
+    for (size_t k = 0; k < i.operands.size(); ++k) require_tensor(i, k);
+    const Type& first = i.type(0);
+    const size_t axis = size_t(normalised_axis(i, i.attributes().integer("axis"), first.rank()));
+    std::vector<SizeId> sizes = first.sizes;
+    for (size_t k = 1; k < i.operands.size(); ++k) {
+        const Type& t = i.type(k);
+        if (t.rank() != first.rank() || t.dtype != first.dtype)
+            i.fail(t.dtype != first.dtype ? "dtype" : "shape", "cat needs tensors of one rank and dtype, but they are " +
+                                                                   i.show(i.operands[0]) + " and " + i.show(i.operands[k]));
+        for (size_t d = 0; d < sizes.size(); ++d) {
+            if (d == axis) sizes[d] = i.context.add(sizes[d], t.sizes[d]);
+            else if (!i.equal(sizes[d], t.sizes[d]))
+                i.fail("shape", "cat along dimension " + std::to_string(axis) + " needs the other sizes equal, but dimension " +
+                                    std::to_string(d) + " is " + i.show(sizes[d]) + " and " + i.show(t.sizes[d]));
+        }
+    }
+    return i.context.tensor(first.dtype, sizes, first.device);
+}
+
+TypeId update_rule(Infer& i) {
+    for (size_t k = 0; k < 3; ++k) require_tensor(i, k);
+    const Type &base = i.type(0), &view = i.type(1), &value = i.type(2);
+    bool fits = view.rank() == value.rank() && base.dtype == value.dtype;
+    for (size_t d = 0; fits && d < view.rank(); ++d) fits = i.equal(view.sizes[d], value.sizes[d]);
+    if (!fits) i.fail("shape", "update of " + i.show(i.operands[1]) + " needs a value of that type, but it is " + i.show(i.operands[2]));
+    return i.operands[0];
+}
+
+// ---- index maps: result position -> operand position ---------------------------------------------------------------
+void expand_index(IndexMap& m) {
+    const Type& from = m.operand();
+    const size_t extra = m.rank() - from.rank();
+    for (size_t d = 0; d < from.rank(); ++d)
+        m.set(d, from.sizes[d] == SizeId(1) && m.result().sizes[d + extra] != SizeId(1) ? m.constant(0) : m.at(d + extra));
+}
+void permute_index(IndexMap& m) {
+    const auto axes = m.attributes().integers("axes");
+    for (size_t d = 0; d < axes.size(); ++d) m.set(size_t(axes[d]), m.at(d));
+}
+void reshape_index(IndexMap& m) { m.set_linear(m.linear()); }
+void slice_index(IndexMap& m) {
+    const auto starts = m.attributes().sizes("starts");
+    const auto steps = m.attributes().integers("steps");
+    for (size_t d = 0; d < steps.size(); ++d) m.set(d, m.add(m.size(starts[d]), m.mul(m.at(d), m.constant(steps[d]))));
+}
+void flip_index(IndexMap& m) {
+    std::vector<bool> flipped(m.rank());
+    for (int64_t axis : m.attributes().integers("axes")) flipped[size_t(axis < 0 ? axis + int64_t(m.rank()) : axis)] = true;
+    for (size_t d = 0; d < m.rank(); ++d)
+        m.set(d, flipped[d] ? m.sub(m.size(m.context().sub(m.result().sizes[d], SizeId(1))), m.at(d)) : m.at(d));
+}
+void same_index(IndexMap& m) {
+    for (size_t d = 0; d < m.rank(); ++d) m.set(d, m.at(d));
+}
+
+// ---- gradients ----------------------------------------------------------------------------------------------------
+void permute_gradient(Gradient& d) {
+    const auto axes = d.attributes().integers("axes");
+    AttrList inverse(axes.size());
+    for (size_t k = 0; k < axes.size(); ++k) inverse[size_t(axes[k])] = int64_t(k);
+    d.x(0) += apply(op<"permute">(), {d.g}, d.attr({{"axes", inverse}}));
+}
+void slice_gradient(Gradient& d) {    // the cotangent in the place it was read from, 0 elsewhere
+    const Term zero = d.zero_like(0);
+    d.x(0) += apply(op<"update">(), {zero, d.replay(zero), d.g});
+}
+void cat_gradient(Gradient& d) {
+    Context& context = d.context();
+    const Type result = d.result_type();
+    const int64_t named = d.attributes().integer("axis");
+    const size_t axis = size_t(named < 0 ? named + int64_t(result.rank()) : named), count = d.operand_count();
+    SizeId start(0);
+    for (size_t k = 0; k < count; ++k) {
+        const SizeId stop = context.add(start, d.type(k).sizes[axis]);
+        AttrList starts, stops, steps;
+        for (size_t j = 0; j < result.rank(); ++j) {
+            starts.push_back(j == axis ? start : SizeId(0));
+            stops.push_back(j == axis ? stop : result.sizes[j]);
+            steps.push_back(int64_t(1));
+        }
+        d.x(k) += apply(op<"slice">(), {d.g}, d.attr({{"starts", starts}, {"stops", stops}, {"steps", steps}}));
+        start = stop;
+    }
+}
+void update_gradient(Gradient& d) {
+    d.x(0) += apply(op<"update">(), {d.g, d.replay_view(1, 0, d.g), d.zero_like(2)});
+    d.x(2) += d.replay_view(1, 0, d.g);
+}
+
+constexpr Row movement(std::string_view name, std::string_view doc, ResultRule result, GradientRule gradient, IndexRule index,
+                       std::string_view why_none = {}) {
+    return {name, doc, Level::tensor, Effect::none, 1, 1, DTypes::all, result, gradient, why_none, Lowering::movement, index, {}, 0, false};
+}
+
+const Row rows[] = {
+    movement("expand", "repeats dimensions of size 1 and adds leading ones", expand_rule, [](Gradient& d) { d.x(0) += d.g; }, expand_index),
+    movement("permute", "dimensions in another order", permute_rule, permute_gradient, permute_index),
+    movement("reshape", "the same elements in row-major order under another shape", reshape_rule,
+             [](Gradient& d) { d.x(0) += d.reshape_to(d.g, d.type(0).sizes); }, reshape_index),
+    movement("slice", "elements start, start + step, … before stop of each dimension", slice_rule, slice_gradient, slice_index),
+    movement("flip", "dimensions backwards", flip_rule, [](Gradient& d) { d.x(0) += d.replay(d.g); }, flip_index),
+    movement("identity", "the same value under another name", same_as_first, [](Gradient& d) { d.x(0) += d.g; }, same_index),
+    movement("detach", "the same value, through which no gradient flows", same_as_first, nullptr, same_index, "it is there to stop gradients"),
+    {"full", "one number in every place", Level::tensor, Effect::none, 1, 1, DTypes::all, full_rule,
+     [](Gradient& d) { d.x(0) += d.g; }, {}, Lowering::loops, nullptr, {}, 0, false},
+    {"iota", "0, 1, 2, … along the last dimension", Level::tensor, Effect::none, 0, 0, DTypes::all, iota_rule, nullptr, "it has no operands",
+     Lowering::loops, nullptr, {}, 0, false},
+    {"size", "a size as a number", Level::tensor, Effect::none, 0, 0, DTypes::all, size_rule, nullptr, "it has no operands", Lowering::loops,
+     nullptr, {}, 0, false},
+    {"cat", "tensors one after the other along a dimension", Level::tensor, Effect::none, 1, -1, DTypes::all, cat_rule, cat_gradient, {},
+     Lowering::loops, nullptr, {}, 0, false},
+    {"update", "base with the elements that the view (movement ops from base) shows replaced by value", Level::tensor, Effect::none, 3, 3,
+     DTypes::all, update_rule, update_gradient, {}, Lowering::loops, nullptr, {}, 0, false},
+};
+
+}    // namespace
+
+std::span<const Row> movement_rows() { return rows; }
+
+}    // namespace tenon

@@ -1,0 +1,93 @@
+#include <string>
+
+#include "ir/row.h"
+#include "ir/text.h"
+
+namespace tenon {
+
+namespace {
+
+class Verifier {
+public:
+    explicit Verifier(const Graph& g) : graph_(g), defined_(g.nodes.size(), false) {}
+    void run() {
+        for (const Symbol& s : graph_.symbols)
+            if (s.definer.index >= graph_.nodes.size()) fail(NodeId(0), "a symbol without a definer");
+        region(graph_.main(), Level::tensor);
+    }
+
+private:
+    [[noreturn]] void fail(NodeId id, const std::string& why) const {
+        Diagnostic d;
+        d.kind = "internal";
+        const Op o = graph_[id].op;
+        d.message = "the graph is broken at " + (o == op<"yield">() ? "a yield" : "`" + print_node(graph_, id) + "`") + ": " + why;
+        d.span = graph_.origin(id).span;
+        d.help = "this is a bug in the pass that made the graph, or in text given to graph_from";
+        throw Error(std::move(d));
+    }
+    void region(const Region& r, Level level) {
+        for (NodeId p : graph_.params(r)) {
+            if (graph_[p].op != op<"param">()) fail(p, "a parameter that is no param");
+            defined_[p.index] = true;
+        }
+        for (NodeId id : graph_.body(r)) node(id, level);
+        operands(r.yield);
+    }
+    void operands(NodeId id) {
+        for (NodeId operand : graph_.operands_of(id)) {
+            if (operand.index >= graph_.nodes.size()) fail(id, "an operand that does not exist");
+            const Op o = graph_[operand].op;
+            if (!defined_[operand.index] && o != op<"constant">() && o != op<"tensor">())
+                fail(id, "it uses `" + std::string(graph_.name_of(operand)) + "` before it is made");
+        }
+    }
+    void node(NodeId id, Level level) {
+        const Node& n = graph_[id];
+        const Row& r = row(n.op);
+        operands(id);
+        if (r.level != Level::any && r.level != level)
+            fail(id, std::string(r.name) + (level == Level::loop ? " does not belong in a loop nest" : " belongs in a loop nest"));
+        const size_t count = n.operands.count;
+        if (int(count) < r.min_operands || (r.max_operands >= 0 && int(count) > r.max_operands))
+            fail(id, "it has " + std::to_string(count) + " operands");
+        std::vector<TypeId> results;
+        for (unsigned k = 0; k < n.regions; ++k) {
+            const Region& inner = graph_.region_of(id, k);
+            region(inner, n.op == op<"kernel">() ? Level::loop : level);
+            for (NodeId result : graph_.results(inner)) results.push_back(graph_[result].type);
+        }
+        if (r.result) result_type(id, r, results);
+        defined_[id.index] = true;
+    }
+    void result_type(NodeId id, const Row& r, std::span<const TypeId> region_results) {
+        std::vector<TypeId> types;
+        for (NodeId operand : graph_.operands_of(id)) types.push_back(graph_[operand].type);
+        // Sizes that a guard made equal are known to the capture only: symbolic ones are taken to be equal here.
+        const std::function<bool(SizeId, SizeId)> same = [this](SizeId a, SizeId b) {
+            return !graph_.context->as_constant(a) || !graph_.context->as_constant(b);
+        };
+        Infer infer{*graph_.context, r.name, types, graph_[id].attr, region_results, &same, {}};
+        TypeId type;
+        try {
+            type = r.result(infer);
+        } catch (const Error& e) {
+            fail(id, e.diagnostic.message);
+        } catch (const std::exception&) {    // an attribute of another kind than the row reads
+            fail(id, "its attributes are not those of " + std::string(r.name));
+        }
+        const Type &want = (*graph_.context)[type], &have = graph_.type(id);
+        bool equal = want.kind == have.kind && want.dtype == have.dtype && want.sizes.size() == have.sizes.size() && want.elements == have.elements;
+        for (size_t d = 0; equal && d < want.sizes.size(); ++d) equal = want.sizes[d] == have.sizes[d] || same(want.sizes[d], have.sizes[d]);
+        if (!equal) fail(id, "its type should be " + print_type(*graph_.context, type, graph_.symbol_names()));
+    }
+
+    const Graph& graph_;
+    std::vector<bool> defined_;
+};
+
+}    // namespace
+
+void verify(const Graph& graph) { Verifier(graph).run(); }
+
+}    // namespace tenon
