@@ -86,8 +86,16 @@ struct Sigmoid {
         V magnitude = abs(x);
         V e = Exp::of(-magnitude);
         V denominator = one + e;
-        V numerator = select(x < zero, e, one);
-        return numerator / denominator;
+        Mask<V> negative = x < zero;
+        V numerator = select(negative, e, one);
+        V ratio = numerator / denominator;
+        // What rounding took from 1 + e, to first order; 1 / (1 + e) is the ratio or its complement.
+        V back = denominator - one;
+        V lost = e - back;
+        V complement = one - ratio;
+        V inverse = select(negative, complement, ratio);
+        V change = ratio * lost;
+        return fma(-change, inverse, ratio);
     }
 };
 
