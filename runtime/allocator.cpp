@@ -28,10 +28,10 @@ namespace tenon {
 
 namespace {
 
-constexpr size_t mapped_from = size_t{1} << 20;       // larger blocks are mapped, smaller ones are the C library's
+constexpr size_t mapped_from = size_t{1} << 20;  // larger blocks are mapped, smaller ones are the C library's
 constexpr size_t huge_pages_from = size_t{8} << 20;
-constexpr size_t checked_from = size_t{64} << 20;     // larger requests are compared with what the machine has left
-constexpr size_t kept_freely = size_t{256} << 20;       // beyond it, sizes that never come back are let go
+constexpr size_t checked_from = size_t{64} << 20;  // larger requests are compared with what the machine has left
+constexpr size_t kept_freely = size_t{256} << 20;  // beyond it, sizes that never come back are let go
 constexpr size_t largest = size_t{1} << 62;
 
 struct SizeClass {
@@ -140,8 +140,8 @@ std::byte* MemoryPool::fresh_block(size_t bytes, size_t capacity) {
         trim_locked();
         if (!has_room(capacity)) {
             throw_error("memory",
-                        fmt::format("there is no memory for {} more: tensors hold {}, and the limit is {}", human(bytes),
-                                    human(statistics_.current), human(limit_)),
+                        fmt::format("there is no memory for {} more: tensors hold {}, and the limit is {}",
+                                    human(bytes), human(statistics_.current), human(limit_)),
                         "use smaller shapes or batches, or let go of tensors that are no longer needed");
         }
     }

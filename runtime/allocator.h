@@ -15,11 +15,11 @@ class Storage;
 
 /// In bytes, except for the counts.
 struct MemoryStatistics {
-    size_t current = 0;       ///< in use by storages
-    size_t peak = 0;          ///< the largest `current` since the start or reset_peak()
-    size_t reserved = 0;      ///< held from the system: in use, or kept for reuse
-    uint64_t allocations = 0; ///< calls so far
-    uint64_t reused = 0;      ///< of those, served from memory that was kept
+    size_t current = 0;        ///< in use by storages
+    size_t peak = 0;           ///< the largest `current` since the start or reset_peak()
+    size_t reserved = 0;       ///< held from the system: in use, or kept for reuse
+    uint64_t allocations = 0;  ///< calls so far
+    uint64_t reused = 0;       ///< of those, served from memory that was kept
 };
 
 /// A handle on a pool of memory; copies share the pool. Thread-safe. The pool lives until its last storage is gone.

@@ -22,9 +22,8 @@ Axes loop_axes(const Tensor& dst, const Tensor& src) {
     for (size_t d = 0; d < dst.rank(); ++d) {
         if (dst.shape[d] != 1) sorted.push_back({dst.shape[d], dst.strides[d], src.strides[d]});
     }
-    std::stable_sort(sorted.begin(), sorted.end(), [](const Axis& a, const Axis& b) {
-        return a.to != b.to ? a.to > b.to : a.from > b.from;
-    });
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [](const Axis& a, const Axis& b) { return a.to != b.to ? a.to > b.to : a.from > b.from; });
     Axes merged;
     for (const Axis& inner : sorted) {
         if (!merged.empty()) {
@@ -40,8 +39,7 @@ Axes loop_axes(const Tensor& dst, const Tensor& src) {
     return merged;
 }
 
-template <class To, class From>
-void copy_row(To* to, const From* from, Axis axis) {
+template <class To, class From> void copy_row(To* to, const From* from, Axis axis) {
     if (axis.to == 1 && axis.from == 1) {
         if constexpr (std::is_same_v<To, From>) {
             std::memcpy(to, from, static_cast<size_t>(axis.size) * sizeof(To));
@@ -61,8 +59,7 @@ void copy_row(To* to, const From* from, Axis axis) {
 }
 
 // Two axes; where the source runs along the outer one (a transposition), in squares that stay in the cache.
-template <class To, class From>
-void copy_plane(To* to, const From* from, Axis outer, Axis inner) {
+template <class To, class From> void copy_plane(To* to, const From* from, Axis outer, Axis inner) {
     constexpr int64_t side = 32;
     if (outer.from == 0 || outer.from >= inner.from || inner.size < side) {
         for (int64_t i = 0; i < outer.size; ++i) copy_row(to + i * outer.to, from + i * outer.from, inner);
@@ -78,8 +75,7 @@ void copy_plane(To* to, const From* from, Axis outer, Axis inner) {
     }
 }
 
-template <class To, class From>
-void copy_axes(To* to, const From* from, std::span<const Axis> axes) {
+template <class To, class From> void copy_axes(To* to, const From* from, std::span<const Axis> axes) {
     if (axes.size() == 1) return copy_row(to, from, axes[0]);
     if (axes.size() == 2) return copy_plane(to, from, axes[0], axes[1]);
     for (int64_t i = 0; i < axes[0].size; ++i) copy_axes(to + i * axes[0].to, from + i * axes[0].from, axes.subspan(1));

@@ -8,21 +8,24 @@
 namespace tenon {
 
 struct CpuInfo {
-    std::string name;                                 ///< brand, e.g. "AMD EPYC 7B13"
+    std::string name;  ///< brand, e.g. "AMD EPYC 7B13"
     bool has_avx2 = false, has_fma = false, has_f16c = false;
-    bool has_avx512 = false;                          ///< F, BW, CD, DQ and VL: x86-64-v4
+    bool has_avx512 = false;  ///< F, BW, CD, DQ and VL: x86-64-v4
     bool has_avx512_bf16 = false, has_avx512_fp16 = false;
     int64_t l1_bytes = 32 << 10, l2_bytes = 512 << 10, l3_bytes = 8 << 20;
-    int cores = 1;                                    ///< that this process may use
+    int cores = 1;  ///< that this process may use
 
     /// "x86-64-v4" with AVX-512, "x86-64-v3" with AVX2 and FMA, otherwise "x86-64".
-    std::string_view cpu_class() const { return has_avx512 ? "x86-64-v4" : has_avx2 && has_fma ? "x86-64-v3" : "x86-64"; }
+    std::string_view cpu_class() const {
+        return has_avx512 ? "x86-64-v4" : has_avx2 && has_fma ? "x86-64-v3" : "x86-64";
+    }
 };
 
 /// Asked once, on first use.
 const CpuInfo& cpu_info();
 
-/// Sets the calling thread's floating-point mode to the one the numeric contract needs: round to nearest, denormals kept.
+/// Sets the calling thread's floating-point mode to the one the numeric contract needs: round to nearest, denormals
+/// kept.
 void set_float_environment();
 
 }  // namespace tenon

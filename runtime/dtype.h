@@ -53,7 +53,8 @@ constexpr DType promote(DType a, DType b) {
 }
 
 /// The same for an operand that counts less: a 0-dim tensor beside one of higher rank, or a host number beside a
-/// tensor (an int is i64, a float f32). It changes the dtype only where its category, bool < integer < float, is higher.
+/// tensor (an int is i64, a float f32). It changes the dtype only where its category, bool < integer < float, is
+/// higher.
 constexpr DType promote_weak(DType strong, DType weak) {
     auto category = [](DType d) { return is_float(d) ? 2 : is_integer(d) ? 1 : 0; };
     return category(weak) > category(strong) ? promote(strong, weak) : strong;
@@ -135,27 +136,44 @@ constexpr float Half::widen(uint16_t bits) {
 }
 
 namespace detail {
-template <class T>
-struct DTypeOf;
-template <> struct DTypeOf<double> { static constexpr DType value = DType::f64; };
-template <> struct DTypeOf<float> { static constexpr DType value = DType::f32; };
-template <> struct DTypeOf<Half> { static constexpr DType value = DType::f16; };
-template <> struct DTypeOf<BFloat16> { static constexpr DType value = DType::bf16; };
-template <> struct DTypeOf<int64_t> { static constexpr DType value = DType::i64; };
-template <> struct DTypeOf<int32_t> { static constexpr DType value = DType::i32; };
-template <> struct DTypeOf<int16_t> { static constexpr DType value = DType::i16; };
-template <> struct DTypeOf<int8_t> { static constexpr DType value = DType::i8; };
-template <> struct DTypeOf<uint8_t> { static constexpr DType value = DType::u8; };
-template <> struct DTypeOf<bool> { static constexpr DType value = DType::boolean; };
+template <class T> struct DTypeOf;
+template <> struct DTypeOf<double> {
+    static constexpr DType value = DType::f64;
+};
+template <> struct DTypeOf<float> {
+    static constexpr DType value = DType::f32;
+};
+template <> struct DTypeOf<Half> {
+    static constexpr DType value = DType::f16;
+};
+template <> struct DTypeOf<BFloat16> {
+    static constexpr DType value = DType::bf16;
+};
+template <> struct DTypeOf<int64_t> {
+    static constexpr DType value = DType::i64;
+};
+template <> struct DTypeOf<int32_t> {
+    static constexpr DType value = DType::i32;
+};
+template <> struct DTypeOf<int16_t> {
+    static constexpr DType value = DType::i16;
+};
+template <> struct DTypeOf<int8_t> {
+    static constexpr DType value = DType::i8;
+};
+template <> struct DTypeOf<uint8_t> {
+    static constexpr DType value = DType::u8;
+};
+template <> struct DTypeOf<bool> {
+    static constexpr DType value = DType::boolean;
+};
 }  // namespace detail
 
 /// The DType of a C++ element type.
-template <class T>
-inline constexpr DType dtype_of = detail::DTypeOf<T>::value;
+template <class T> inline constexpr DType dtype_of = detail::DTypeOf<T>::value;
 
 /// Calls `visitor.operator()<T>()` with the C++ type of `d`: visit_dtype(d, []<class T>() { … }).
-template <class Visitor>
-decltype(auto) visit_dtype(DType d, Visitor&& visitor) {
+template <class Visitor> decltype(auto) visit_dtype(DType d, Visitor&& visitor) {
     switch (d) {
         case DType::f64: return visitor.template operator()<double>();
         case DType::f32: return visitor.template operator()<float>();
@@ -174,8 +192,7 @@ decltype(auto) visit_dtype(DType d, Visitor&& visitor) {
 /// The meaning of every cast, on all engines. To bool: is it not zero (NaN is true). Float to integer: towards zero,
 /// saturating, NaN to 0. Integer to integer: modulo 2^bits. To f16 and bf16: rounded to f32 first (f64, i32, i64), then
 /// once more, as in PyTorch. All roundings are to nearest, ties to even.
-template <class To, class From>
-constexpr To convert(From value) {
+template <class To, class From> constexpr To convert(From value) {
     constexpr bool small_from = std::is_same_v<From, Half> || std::is_same_v<From, BFloat16>;
     constexpr bool small_to = std::is_same_v<To, Half> || std::is_same_v<To, BFloat16>;
     if constexpr (std::is_same_v<To, From>) {

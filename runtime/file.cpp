@@ -70,7 +70,8 @@ void FileReader::read(std::span<std::byte> bytes) {
         ssize_t got = ::read(descriptor_, bytes.data(), std::min(bytes.size(), most_at_once));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) throw_system_error("read", path_);
-        if (got == 0) throw_error("io", fmt::format("{} ends too early: {} more bytes were expected", path_, bytes.size()));
+        if (got == 0)
+            throw_error("io", fmt::format("{} ends too early: {} more bytes were expected", path_, bytes.size()));
         bytes = bytes.subspan(static_cast<size_t>(got));
     }
 }
@@ -78,7 +79,8 @@ void FileReader::read(std::span<std::byte> bytes) {
 std::string read_text(const std::string& path, uint64_t limit) {
     FileReader file(path);
     if (file.size() > limit) {
-        throw_error("io", fmt::format("{} has {} bytes, more than the {} that are read at once", path, file.size(), limit));
+        throw_error("io",
+                    fmt::format("{} has {} bytes, more than the {} that are read at once", path, file.size(), limit));
     }
     std::string text(file.size(), '\0');
     file.read(std::as_writable_bytes(std::span(text)));
@@ -112,7 +114,8 @@ void replace_file(const std::string& path, FunctionRef<void(const std::string&)>
     if (exists) static_cast<void>(!fchmod(number, status.st_mode & 0777));  // its mode is kept where that can be done
     try {
         body(temporary);
-        Descriptor written(open(temporary.c_str(), O_WRONLY | O_CLOEXEC));  // a library may have put another in its place
+        Descriptor written(
+            open(temporary.c_str(), O_WRONLY | O_CLOEXEC));  // a library may have put another in its place
         if (written.number() < 0) throw_system_error("write", path);
         make_durable(written.number(), path);
         if (written.close() != 0 || rename(temporary.c_str(), path.c_str()) != 0) throw_system_error("write", path);
@@ -121,7 +124,8 @@ void replace_file(const std::string& path, FunctionRef<void(const std::string&)>
         throw;
     }
     Descriptor folder(open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (folder.number() >= 0) fsync(folder.number());  // the new name survives a crash too, where the system can do that
+    if (folder.number() >= 0)
+        fsync(folder.number());  // the new name survives a crash too, where the system can do that
 }
 
 void write_file(const std::string& path, FunctionRef<void(FileWriter&)> body) {

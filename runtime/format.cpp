@@ -19,8 +19,7 @@ constexpr int64_t edge_items = 3;
 constexpr size_t line_width = 80;
 
 // Calls `visit(i)` for the indices that are shown of a dimension, and `skip()` where some are left out.
-template <class Visit, class Skip>
-void for_shown(int64_t size, bool summarise, Visit visit, Skip skip) {
+template <class Visit, class Skip> void for_shown(int64_t size, bool summarise, Visit visit, Skip skip) {
     bool all = !summarise || size <= 2 * edge_items;
     for (int64_t i = 0; i < (all ? size : edge_items); ++i) visit(i);
     if (all) return;
@@ -44,8 +43,7 @@ public:
     std::string padded(Scalar value) const { return fmt::format("{:>{}}", text(value), width_); }
 
 private:
-    template <class Visit>
-    static void for_elements(const Tensor& tensor, bool summarise, Visit visit) {
+    template <class Visit> static void for_elements(const Tensor& tensor, bool summarise, Visit visit) {
         if (tensor.rank() == 0) return visit(tensor.read_scalar());
         for_shown(
             tensor.shape[0], summarise, [&](int64_t i) { for_elements(tensor.select(0, i), summarise, visit); }, [] {});
@@ -58,8 +56,8 @@ private:
             if (std::isfinite(x) && x != 0) values.push_back(x);
         });
         if (values.empty()) return;
-        auto [smallest, largest] = std::minmax_element(
-            values.begin(), values.end(), [](double a, double b) { return std::abs(a) < std::abs(b); });
+        auto [smallest, largest] = std::minmax_element(values.begin(), values.end(),
+                                                       [](double a, double b) { return std::abs(a) < std::abs(b); });
         double low = std::abs(*smallest), high = std::abs(*largest);
         integral_ = std::all_of(values.begin(), values.end(), [](double x) { return x == std::ceil(x); });
         scientific_ = high / low > 1000.0 || high > 1.0e8 || low < 1.0e-4;
@@ -111,7 +109,8 @@ std::string format_nested(const Tensor& tensor, size_t indent, bool summarise, c
     };
     for_shown(
         tensor.shape[0], summarise,
-        [&](int64_t i) { add(format_nested(tensor.select(0, i), indent + 1, summarise, format)); }, [&] { add("..."); });
+        [&](int64_t i) { add(format_nested(tensor.select(0, i), indent + 1, summarise, format)); },
+        [&] { add("..."); });
     return text + "]";
 }
 

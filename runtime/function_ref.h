@@ -7,11 +7,9 @@
 
 namespace tenon {
 
-template <class Signature>
-class FunctionRef;
+template <class Signature> class FunctionRef;
 
-template <class Result, class... Arguments>
-class FunctionRef<Result(Arguments...)> {
+template <class Result, class... Arguments> class FunctionRef<Result(Arguments...)> {
 public:
     template <class Callable>
         requires(!std::is_same_v<std::remove_cvref_t<Callable>, FunctionRef> &&
@@ -27,7 +25,8 @@ public:
         } else {
             target_.object = const_cast<void*>(static_cast<const void*>(std::addressof(callable)));
             call_ = [](Any target, Arguments... arguments) -> Result {
-                return static_cast<Result>((*static_cast<Target*>(target.object))(std::forward<Arguments>(arguments)...));
+                return static_cast<Result>(
+                    (*static_cast<Target*>(target.object))(std::forward<Arguments>(arguments)...));
             };
         }
     }

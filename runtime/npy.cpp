@@ -148,12 +148,12 @@ ElementType element_type(const std::string& descr, std::string_view name) {
 }
 
 std::string_view code_of(DType dtype) {
-    static constexpr std::string_view codes[dtype_count] = {"<f8", "<f4", "<f2", "", "<i8", "<i4", "<i2", "|i1", "|u1", "|b1"};
+    static constexpr std::string_view codes[dtype_count] = {"<f8", "<f4", "<f2", "",    "<i8",
+                                                            "<i4", "<i2", "|i1", "|u1", "|b1"};
     return codes[static_cast<size_t>(dtype)];
 }
 
-template <class Bits>
-void swap_bytes(std::span<std::byte> bytes) {
+template <class Bits> void swap_bytes(std::span<std::byte> bytes) {
     for (size_t i = 0; i < bytes.size(); i += sizeof(Bits)) std::reverse(&bytes[i], &bytes[i] + sizeof(Bits));
 }
 
@@ -177,7 +177,8 @@ Tensor read_npy(const Allocator& allocator, uint64_t size, FunctionRef<void(std:
     unsigned char start[8];
     take(reinterpret_cast<char*>(start), sizeof(start));
     if (std::memcmp(start, magic.data(), magic.size()) != 0) fail("it is not in the .npy format");
-    if (start[6] < 1 || start[6] > 3) fail(fmt::format("version {}.{} of the .npy format is not known", start[6], start[7]));
+    if (start[6] < 1 || start[6] > 3)
+        fail(fmt::format("version {}.{} of the .npy format is not known", start[6], start[7]));
     unsigned char length_bytes[4] = {};
     take(reinterpret_cast<char*>(length_bytes), start[6] == 1 ? 2 : 4);
     uint32_t length;
@@ -224,8 +225,7 @@ std::string npy_header(const Tensor& tensor) {
                     "cast to f32, or save as .safetensors");
     }
     std::string shape = fmt::format("({}{})", fmt::join(tensor.shape, ", "), tensor.rank() == 1 ? "," : "");
-    std::string description =
-        fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", code, shape);
+    std::string description = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}", code, shape);
     constexpr size_t before = 10;  // magic, version, length
     size_t total = (before + description.size() + 1 + 63) / 64 * 64;
     description.resize(total - before - 1, ' ');

@@ -13,8 +13,8 @@
 
 namespace tenon {
 
-/// Reads versions 1 to 3, either byte order, C or Fortran order, into a row-major tensor. Throws Error "io" for anything
-/// else and for what is damaged; never allocates more than the file's size says.
+/// Reads versions 1 to 3, either byte order, C or Fortran order, into a row-major tensor. Throws Error "io" for
+/// anything else and for what is damaged; never allocates more than the file's size says.
 Tensor read_npy(const Allocator& allocator, const std::string& path);
 /// The same from a source of `size` bytes: `read` fills its argument with the next ones. `name` is for messages.
 Tensor read_npy(const Allocator& allocator, uint64_t size, FunctionRef<void(std::span<std::byte>)> read,

@@ -52,7 +52,8 @@ void expect_end(zip_file_t* entry, const std::string& name) {
     std::byte more;
     zip_int64_t got = zip_fread(entry, &more, 1);
     if (got == 0) return;
-    throw_error("io", fmt::format("cannot read {}: {}", name, got < 0 ? zip_file_strerror(entry) : "it has too many bytes"));
+    throw_error("io",
+                fmt::format("cannot read {}: {}", name, got < 0 ? zip_file_strerror(entry) : "it has too many bytes"));
 }
 
 }  // namespace

@@ -7,7 +7,8 @@
 
 namespace tenon {
 
-/// In the order of the file; names are without ".npy". Entries may be stored or deflated. Throws Error "io" for what is damaged or is no array.
+/// In the order of the file; names are without ".npy". Entries may be stored or deflated. Throws Error "io" for what is
+/// damaged or is no array.
 NamedTensors read_npz(const Allocator& allocator, const std::string& path);
 
 /// As numpy.savez does; `compressed` as numpy.savez_compressed.

@@ -1,5 +1,6 @@
-// Philox4x32-10, a counter-based generator: J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
-// Four words depend on a key and a counter alone, so any element of a random tensor can be made anywhere, in any order.
+// Philox4x32-10, a counter-based generator: J. K. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC
+// 2011. Four words depend on a key and a counter alone, so any element of a random tensor can be made anywhere, in any
+// order.
 #pragma once
 
 #include <array>

@@ -22,8 +22,7 @@ protected:
     virtual ~RefCounted() = default;
 
 private:
-    template <class T>
-    friend class Ref;
+    template <class T> friend class Ref;
 
     void retain() const { count_.fetch_add(1, std::memory_order_relaxed); }
     void release() const {
@@ -33,8 +32,7 @@ private:
     mutable std::atomic<uint32_t> count_{0};
 };
 
-template <class T>
-class Ref {
+template <class T> class Ref {
 public:
     constexpr Ref() = default;
     constexpr Ref(std::nullptr_t) {}
@@ -78,8 +76,7 @@ private:
     T* object_ = nullptr;
 };
 
-template <class T, class... Arguments>
-Ref<T> make_ref(Arguments&&... arguments) {
+template <class T, class... Arguments> Ref<T> make_ref(Arguments&&... arguments) {
     return Ref<T>(new T(std::forward<Arguments>(arguments)...));
 }
 

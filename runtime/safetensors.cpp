@@ -27,8 +27,8 @@ struct Code {
     std::string_view text;
     DType dtype;
 };
-constexpr Code codes[] = {{"F64", DType::f64}, {"F32", DType::f32}, {"F16", DType::f16}, {"BF16", DType::bf16},
-                          {"I64", DType::i64}, {"I32", DType::i32}, {"I16", DType::i16}, {"I8", DType::i8},
+constexpr Code codes[] = {{"F64", DType::f64}, {"F32", DType::f32},     {"F16", DType::f16}, {"BF16", DType::bf16},
+                          {"I64", DType::i64}, {"I32", DType::i32},     {"I16", DType::i16}, {"I8", DType::i8},
                           {"U8", DType::u8},   {"BOOL", DType::boolean}};
 
 struct Record {
@@ -133,10 +133,12 @@ Layout check_layout(std::vector<Record> records, uint64_t data_size, const std::
     auto fail = [&](std::string_view reason) { throw_error("io", fmt::format("cannot read {}: {}", path, reason)); };
     Layout layout;
     for (const Record& record : records) {
-        auto code = std::find_if(std::begin(codes), std::end(codes), [&](const Code& c) { return c.text == record.dtype; });
+        auto code =
+            std::find_if(std::begin(codes), std::end(codes), [&](const Code& c) { return c.text == record.dtype; });
         if (code == std::end(codes)) {
-            throw_error("io", fmt::format("cannot read {}: '{}' has the dtype {}, which does not exist here", path,
-                                          record.name, record.dtype),
+            throw_error("io",
+                        fmt::format("cannot read {}: '{}' has the dtype {}, which does not exist here", path,
+                                    record.name, record.dtype),
                         "convert it to F32 or another dtype of f64 f32 f16 bf16 i64 i32 i16 i8 u8 bool");
         }
         layout.dtypes.push_back(code->dtype);
@@ -155,7 +157,8 @@ Layout check_layout(std::vector<Record> records, uint64_t data_size, const std::
                      [&](size_t a, size_t b) { return records[a].offsets < records[b].offsets; });
     uint64_t end = 0;
     for (size_t i : layout.by_offset) {
-        if (records[i].offsets[0] != end) fail(fmt::format("the data of '{}' overlaps or leaves a gap", records[i].name));
+        if (records[i].offsets[0] != end)
+            fail(fmt::format("the data of '{}' overlaps or leaves a gap", records[i].name));
         end = records[i].offsets[1];
     }
     if (end != data_size) fail(fmt::format("its tensors are {} bytes, but it has {}", end, data_size));
@@ -220,7 +223,8 @@ void write_safetensors(const std::string& path, const NamedTensors& tensors, con
         if (!names.insert(name).second) {
             throw_error("key", fmt::format("cannot write {}: the name '{}' is taken", path, name));
         }
-        auto code = std::find_if(std::begin(codes), std::end(codes), [&](const Code& c) { return c.dtype == tensor.dtype; });
+        auto code =
+            std::find_if(std::begin(codes), std::end(codes), [&](const Code& c) { return c.dtype == tensor.dtype; });
         uint64_t begin = std::exchange(end, end + tensor.element_bytes());
         std::string shape = shape_to_string(tensor.shape);
         std::erase(shape, ' ');

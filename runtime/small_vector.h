@@ -15,8 +15,7 @@
 
 namespace tenon {
 
-template <class T, size_t N>
-class SmallVector {
+template <class T, size_t N> class SmallVector {
     static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_default_constructible_v<T>);
 
 public:

@@ -48,12 +48,13 @@ Dims broadcast_shapes(std::span<const int64_t> a, std::span<const int64_t> b) {
     for (size_t d = 0; d < shorter.size(); ++d) {
         int64_t x = shorter[d], y = longer[d + added];
         if (x != y && x != 1 && y != 1) {
-            throw_error("shape",
-                        fmt::format("the shapes {} and {} do not broadcast: their sizes in dimension {} from the end are "
-                                    "{} and {}",
-                                    shape_to_string(a), shape_to_string(b), shorter.size() - d,
-                                    a.size() < b.size() ? x : y, a.size() < b.size() ? y : x),
-                        "sizes broadcast where they are equal or one of them is 1");
+            throw_error(
+                "shape",
+                fmt::format("the shapes {} and {} do not broadcast: their sizes in dimension {} from the end are "
+                            "{} and {}",
+                            shape_to_string(a), shape_to_string(b), shorter.size() - d, a.size() < b.size() ? x : y,
+                            a.size() < b.size() ? y : x),
+                "sizes broadcast where they are equal or one of them is 1");
         }
         result[d + added] = x == 1 ? y : x;
     }
@@ -65,9 +66,10 @@ std::string shape_to_string(std::span<const int64_t> shape) { return fmt::format
 int64_t normalise_dim(int64_t dim, size_t rank) {
     auto count = static_cast<int64_t>(rank);
     if (dim < -count || dim >= count) {
-        throw_error("index", rank == 0 ? fmt::format("a 0-dim tensor has no dimension {}", dim)
-                                       : fmt::format("dimension {} is out of range for a tensor of rank {}: expected {} to {}",
-                                                     dim, rank, -count, count - 1));
+        throw_error("index",
+                    rank == 0 ? fmt::format("a 0-dim tensor has no dimension {}", dim)
+                              : fmt::format("dimension {} is out of range for a tensor of rank {}: expected {} to {}",
+                                            dim, rank, -count, count - 1));
     }
     return dim < 0 ? dim + count : dim;
 }
@@ -111,7 +113,8 @@ Dims complete_shape(const Dims& shape, const Tensor& of) {
     for (int64_t& size : result) {
         if (size != -1) continue;
         if (unknown) {
-            throw_error("shape", fmt::format("only one size of a shape can be -1, but {} has several", shape_to_string(shape)));
+            throw_error("shape",
+                        fmt::format("only one size of a shape can be -1, but {} has several", shape_to_string(shape)));
         }
         unknown = &size;
     }
@@ -181,8 +184,8 @@ Tensor Tensor::permute(const Dims& order) const {
     for (size_t d = 0; d < rank(); ++d) {
         auto from = static_cast<size_t>(normalise_dim(order[d], rank()));
         if (seen[from]++) {
-            throw_error("shape", fmt::format("permute needs each of the {} dimensions once, but {} names {} twice", rank(),
-                                             shape_to_string(order), from));
+            throw_error("shape", fmt::format("permute needs each of the {} dimensions once, but {} names {} twice",
+                                             rank(), shape_to_string(order), from));
         }
         result.shape[d] = shape[from];
         result.strides[d] = strides[from];
@@ -204,7 +207,9 @@ Tensor Tensor::slice(int64_t dim, int64_t start, int64_t stop, int64_t step) con
         throw_error("index", fmt::format("a view needs a positive step, but the step is {}", step),
                     "a negative step copies: use flip");
     }
-    auto clamp = [size = shape[d]](int64_t bound) { return std::clamp<int64_t>(bound < 0 ? bound + size : bound, 0, size); };
+    auto clamp = [size = shape[d]](int64_t bound) {
+        return std::clamp<int64_t>(bound < 0 ? bound + size : bound, 0, size);
+    };
     int64_t first = clamp(start), last = std::max(clamp(stop), first);
     Tensor result = *this;
     result.shape[d] = (last - first) / step + ((last - first) % step != 0);
@@ -219,8 +224,8 @@ Tensor Tensor::select(int64_t dim, int64_t index) const {
     int64_t size = shape[d];
     if (index < -size || index >= size) {
         throw_error("index", size == 0 ? fmt::format("index {} is out of range: dimension {} is empty", index, d)
-                                       : fmt::format("index {} is out of range for dimension {}: expected {} to {}", index, d,
-                                                     -size, size - 1));
+                                       : fmt::format("index {} is out of range for dimension {}: expected {} to {}",
+                                                     index, d, -size, size - 1));
     }
     Tensor result = *this;
     result.offset += (index < 0 ? index + size : index) * strides[d];
@@ -242,9 +247,10 @@ Tensor Tensor::expand(const Dims& new_shape) const {
             result.shape[d] = shape[d - added];
             result.strides[d] = strides[d - added];
         } else if (new_shape[d] < 0 || (!is_new && shape[d - added] != 1)) {
-            throw_error("shape", fmt::format("a tensor of shape {} cannot be expanded to {}: dimension {} is {}, not {}",
-                                             shape_to_string(shape), shape_to_string(new_shape), d,
-                                             is_new ? "new" : std::to_string(shape[d - added]), new_shape[d]),
+            throw_error("shape",
+                        fmt::format("a tensor of shape {} cannot be expanded to {}: dimension {} is {}, not {}",
+                                    shape_to_string(shape), shape_to_string(new_shape), d,
+                                    is_new ? "new" : std::to_string(shape[d - added]), new_shape[d]),
                         "sizes expand where they are 1");
         }
     }
@@ -313,7 +319,9 @@ Scalar Tensor::read_scalar(std::span<const int64_t> index) const {
         T value = data<T>()[at];
         if constexpr (std::is_same_v<T, bool>) return value;
         else if constexpr (std::is_integral_v<T>) return int64_t{value};
-        else return static_cast<double>(static_cast<std::conditional_t<std::is_same_v<T, double>, double, float>>(value));
+        else
+            return static_cast<double>(
+                static_cast<std::conditional_t<std::is_same_v<T, double>, double, float>>(value));
     });
 }
 

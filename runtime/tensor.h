@@ -40,8 +40,8 @@ private:
     friend class MemoryPool;
     Storage(std::byte* data, size_t bytes, size_t capacity, Device device, Ref<MemoryPool> pool);
 
-    size_t capacity_ = 0;      // what the pool set aside: the size class
-    Ref<MemoryPool> pool_;     // null for foreign memory
+    size_t capacity_ = 0;   // what the pool set aside: the size class
+    Ref<MemoryPool> pool_;  // null for foreign memory
     std::function<void()> deleter_;
 };
 
@@ -72,8 +72,7 @@ struct Tensor {
     /// A 0-dim tensor.
     static Tensor scalar(const Allocator& allocator, DType dtype, Scalar value);
     /// A copy of `values`, row-major; `values.size()` is the number of elements of `shape`.
-    template <class T>
-    static Tensor from(const Allocator& allocator, std::span<const T> values, const Dims& shape);
+    template <class T> static Tensor from(const Allocator& allocator, std::span<const T> values, const Dims& shape);
 
     bool defined() const { return static_cast<bool>(storage); }
     size_t rank() const { return shape.size(); }
@@ -97,8 +96,7 @@ struct Tensor {
 
     /// The first element's address.
     std::byte* bytes() const { return storage->data + offset * static_cast<int64_t>(size_of(dtype)); }
-    template <class T>
-    T* data() const {
+    template <class T> T* data() const {
         assert(dtype_of<std::remove_const_t<T>> == dtype);
         return reinterpret_cast<T*>(bytes());
     }
@@ -158,13 +156,11 @@ void copy_strided(const Tensor& dst, const Tensor& src);
 void fill(const Tensor& dst, Scalar value);
 
 /// `value` as an element of type T, by the rules of convert.
-template <class T>
-T scalar_as(Scalar value) {
+template <class T> T scalar_as(Scalar value) {
     return std::visit([](auto v) { return convert<T>(v); }, value);
 }
 
-template <class T>
-Tensor Tensor::from(const Allocator& allocator, std::span<const T> values, const Dims& shape) {
+template <class T> Tensor Tensor::from(const Allocator& allocator, std::span<const T> values, const Dims& shape) {
     Tensor result = empty(allocator, dtype_of<std::remove_const_t<T>>, shape);
     assert(static_cast<int64_t>(values.size()) == result.numel());
     std::copy(values.begin(), values.end(), result.template data<std::remove_const_t<T>>());

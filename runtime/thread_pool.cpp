@@ -20,8 +20,7 @@ namespace {
 // About 20 µs: longer than the gap between two kernels of one step, shorter than anybody notices.
 constexpr int spins_before_sleep = 2000;
 
-template <class Condition>
-bool spin_until(Condition condition) {
+template <class Condition> bool spin_until(Condition condition) {
     for (int i = 0; i < spins_before_sleep; ++i) {
         if (condition()) return true;
         _mm_pause();

@@ -23,7 +23,8 @@ TEST(DType, NamesComeBack) {
     EXPECT_FALSE(dtype_from_name("float32"));
 }
 
-// PyTorch's table, rows and columns in the order u8 i8 i16 i32 i64 f16 f32 f64 bool bf16 of its c10/core/ScalarType.cpp.
+// PyTorch's table, rows and columns in the order u8 i8 i16 i32 i64 f16 f32 f64 bool bf16 of its
+// c10/core/ScalarType.cpp.
 TEST(DType, PromotesAsPyTorch) {
     const DType order[] = {DType::u8,  DType::i8,  DType::i16, DType::i32,     DType::i64,
                            DType::f16, DType::f32, DType::f64, DType::boolean, DType::bf16};
@@ -41,7 +42,8 @@ TEST(DType, PromotesAsPyTorch) {
     };
     for (int a = 0; a < 10; ++a) {
         for (int b = 0; b < 10; ++b) {
-            EXPECT_EQ(name_of(promote(order[a], order[b])), table[a][b]) << name_of(order[a]) << " with " << name_of(order[b]);
+            EXPECT_EQ(name_of(promote(order[a], order[b])), table[a][b])
+                << name_of(order[a]) << " with " << name_of(order[b]);
         }
     }
 }
@@ -64,8 +66,8 @@ TEST(Half, EveryValueComesBack) {
         EXPECT_EQ(Half(wide).bits, is_nan ? bits | 0x200 : bits);
         if (is_nan) continue;
         int exponent = (bits >> 10) & 31, mantissa = bits & 0x3ff;
-        double expected = exponent == 31 ? INFINITY
-                                         : std::ldexp(exponent ? 1024 + mantissa : mantissa, std::max(exponent, 1) - 25);
+        double expected =
+            exponent == 31 ? INFINITY : std::ldexp(exponent ? 1024 + mantissa : mantissa, std::max(exponent, 1) - 25);
         EXPECT_EQ(std::abs(wide), expected);
         EXPECT_EQ(std::signbit(wide), bits >> 15 != 0);
     }
@@ -80,8 +82,7 @@ TEST(BFloat16, EveryValueComesBack) {
 }
 
 // Between two neighbours the nearer one, and the even one from the middle.
-template <class Small>
-void check_rounding(uint16_t infinity) {
+template <class Small> void check_rounding(uint16_t infinity) {
     for (uint16_t bits = 0; bits + 1 < infinity; ++bits) {
         float low = Small::from_bits(bits), high = Small::from_bits(static_cast<uint16_t>(bits + 1));
         float middle = static_cast<float>((static_cast<double>(low) + high) / 2);
@@ -105,8 +106,9 @@ TEST(Half, OverflowsToInfinity) {
 
 // The portable definition, which the compiler evaluates, and the instruction agree.
 TEST(Half, CompileTimeAndRunTimeAgree) {
-    static constexpr float samples[] = {0.0f,      1.0f,      -1.5f,   65504.0f, 65519.0f, 65520.0f, 1e-8f,    2.98023e-8f, 5.96046e-8f,
-                                 6.10352e-5f, 6.0976e-5f, 0.1f, 3.14159f, 2049.0f,  2051.0f,  -1e-7f, 1e30f};
+    static constexpr float samples[] = {0.0f,     1.0f,        -1.5f,       65504.0f,    65519.0f,   65520.0f,
+                                        1e-8f,    2.98023e-8f, 5.96046e-8f, 6.10352e-5f, 6.0976e-5f, 0.1f,
+                                        3.14159f, 2049.0f,     2051.0f,     -1e-7f,      1e30f};
     constexpr auto at_compile_time = [] {
         std::array<uint16_t, std::size(samples)> bits{};
         for (size_t i = 0; i < bits.size(); ++i) bits[i] = Half(samples[i]).bits;

@@ -56,9 +56,7 @@ protected:
     static Diagnostic error(std::function<void()> action) {
         try {
             action();
-        } catch (const Error& caught) {
-            return caught.diagnostic;
-        }
+        } catch (const Error& caught) { return caught.diagnostic; }
         ADD_FAILURE() << "no error";
         return {};
     }
@@ -138,12 +136,14 @@ std::string npy(const std::string& dict, const std::string& data, int version = 
 }
 
 TEST_F(FilesTest, NpyAsOthersWriteIt) {
-    EXPECT_EQ(npy_header(sample(DType::f32, {3})).substr(10), "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }"
-                                                              "                                                            \n");
+    EXPECT_EQ(npy_header(sample(DType::f32, {3})).substr(10),
+              "{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }"
+              "                                                            \n");
     for (const Dims& shape : shapes) EXPECT_EQ(npy_header(sample(DType::f64, shape)).size() % 64, 0u);
 
     std::string big_endian("\x3f\x80\x00\x00\xc0\x00\x00\x00", 8);
-    Tensor t = read_npy(allocator, put("a", npy("{'descr': '>f4', 'fortran_order': False, 'shape': (2,), }", big_endian)));
+    Tensor t =
+        read_npy(allocator, put("a", npy("{'descr': '>f4', 'fortran_order': False, 'shape': (2,), }", big_endian)));
     EXPECT_EQ(std::get<double>(t.read_scalar(0)), 1.0);
     EXPECT_EQ(std::get<double>(t.read_scalar(1)), -2.0);
 
@@ -153,7 +153,8 @@ TEST_F(FilesTest, NpyAsOthersWriteIt) {
     EXPECT_EQ(std::get<int64_t>(t.read_scalar(0, 2)), 5);
     EXPECT_EQ(std::get<int64_t>(t.read_scalar(1, 0)), 2);
 
-    t = read_npy(allocator, put("a", npy("{'descr':'|b1','fortran_order':False,'shape':(2L,)}", std::string("\0\7", 2), 2)));
+    t = read_npy(allocator,
+                 put("a", npy("{'descr':'|b1','fortran_order':False,'shape':(2L,)}", std::string("\0\7", 2), 2)));
     EXPECT_EQ(*reinterpret_cast<uint8_t*>(t.bytes() + 1), 1);
 }
 
@@ -163,17 +164,21 @@ TEST_F(FilesTest, NpyRefusesWhatItDoesNotHold) {
         EXPECT_EQ(d.kind, "io");
         return d.message;
     };
-    EXPECT_NE(message("{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }").find("'<c8', which is not a dtype here"),
+    EXPECT_NE(
+        message("{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }").find("'<c8', which is not a dtype here"),
+        std::string::npos);
+    EXPECT_NE(message("{'descr': '<u8', 'fortran_order': False, 'shape': (1,), }").find("not a dtype"),
               std::string::npos);
-    EXPECT_NE(message("{'descr': '<u8', 'fortran_order': False, 'shape': (1,), }").find("not a dtype"), std::string::npos);
     EXPECT_NE(message("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }").find("structured"),
               std::string::npos);
-    EXPECT_NE(message("{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904, 4), }").find("does not fit"),
-              std::string::npos);
+    EXPECT_NE(
+        message("{'descr': '<f8', 'fortran_order': False, 'shape': (4611686018427387904, 4), }").find("does not fit"),
+        std::string::npos);
     EXPECT_NE(message("{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999999999,), }").find("too large"),
               std::string::npos);
-    EXPECT_NE(message("{'descr': '<f8', 'fortran_order': False, 'shape': (0, 9223372036854775807, 9), }", "").find("not fit"),
-              std::string::npos);
+    EXPECT_NE(
+        message("{'descr': '<f8', 'fortran_order': False, 'shape': (0, 9223372036854775807, 9), }", "").find("not fit"),
+        std::string::npos);
     message("{'descr': '<f8', 'fortran_order': False, 'shape': (2,), }");
     message("{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }");
     message("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }");
@@ -202,7 +207,8 @@ NamedTensors named(std::initializer_list<std::pair<const char*, Tensor>> list) {
     return result;
 }
 
-void expect_same(const NamedTensors& a, const NamedTensors& b, const std::function<void(const Tensor&, const Tensor&)>& equal) {
+void expect_same(const NamedTensors& a, const NamedTensors& b,
+                 const std::function<void(const Tensor&, const Tensor&)>& equal) {
     ASSERT_EQ(a.size(), b.size());
     for (size_t i = 0; i < a.size(); ++i) {
         EXPECT_EQ(a[i].first, b[i].first);
@@ -229,7 +235,9 @@ TEST_F(FilesTest, NpzComesBack) {
     EXPECT_EQ(get(path("a.npz")), first) << "the same tensors make the same file";
     write_npz(path("empty.npz"), {});
     EXPECT_TRUE(read_npz(allocator, path("empty.npz")).empty());
-    EXPECT_EQ(error([&] { write_npz(path("twice.npz"), named({{"x", tensors[0].second}, {"x", tensors[1].second}})); }).kind, "io");
+    EXPECT_EQ(
+        error([&] { write_npz(path("twice.npz"), named({{"x", tensors[0].second}, {"x", tensors[1].second}})); }).kind,
+        "io");
     EXPECT_FALSE(fs::exists(path("twice.npz")));
 }
 
@@ -254,7 +262,8 @@ TEST_F(FilesTest, SafetensorsComesBack) {
     NamedTensors tensors;
     for (int i = 0; i < dtype_count; ++i) {
         for (const Dims& shape : shapes) {
-            tensors.emplace_back("layer \"" + std::to_string(tensors.size()) + "\"", sample(static_cast<DType>(i), shape));
+            tensors.emplace_back("layer \"" + std::to_string(tensors.size()) + "\"",
+                                 sample(static_cast<DType>(i), shape));
         }
     }
     FileMetadata metadata{{"format", "pt"}, {"note", "a\nb"}}, read_back;
@@ -283,7 +292,8 @@ TEST_F(FilesTest, SafetensorsRefusesWhatItDoesNotHold) {
         return read_safetensors(allocator, put("a", safetensors(header, data)));
     };
     NamedTensors out_of_order = read(R"({"b":{"dtype":"U8","shape":[1],"data_offsets":[1,2]},
-                                         "a":{"data_offsets":[0,1],"shape":[],"dtype":"I8"}})", "\1\2");
+                                         "a":{"data_offsets":[0,1],"shape":[],"dtype":"I8"}})",
+                                     "\1\2");
     EXPECT_EQ(out_of_order[0].first, "b");
     EXPECT_EQ(std::get<int64_t>(out_of_order[0].second.read_scalar(0)), 2);
 
@@ -330,17 +340,20 @@ TEST_F(FilesTest, SafetensorsRefusesWhatItDoesNotHold) {
 }
 
 TEST_F(FilesTest, SafetensorsUnderAttack) {
-    write_safetensors(path("a"), named({{"x", sample(DType::f32, {3})}, {"y", sample(DType::boolean, {2, 2})}}), {{"k", "v"}});
+    write_safetensors(path("a"), named({{"x", sample(DType::f32, {3})}, {"y", sample(DType::boolean, {2, 2})}}),
+                      {{"k", "v"}});
     attack("a", [&](const std::string& file) { read_safetensors(allocator, file); }, 1 << 12);
 }
 
 TEST_F(FilesTest, AFailedWriteKeepsTheOldFile) {
     std::string file = put("a", "old");
     chmod(file.c_str(), 0640);
-    EXPECT_THROW(write_file(file, [](FileWriter& writer) {
-        writer.write("new, but not");
-        throw_error("user", "stop");
-    }), Error);
+    EXPECT_THROW(write_file(file,
+                            [](FileWriter& writer) {
+                                writer.write("new, but not");
+                                throw_error("user", "stop");
+                            }),
+                 Error);
     EXPECT_EQ(get(file), "old");
     EXPECT_EQ(files_in_folder(), 1u);
     write_file(file, [](FileWriter& writer) { writer.write("new"); });

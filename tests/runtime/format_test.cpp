@@ -48,8 +48,7 @@ TEST_F(FormatTest, Floats) {
     EXPECT_EQ(text({123456.789}), "tensor([123456.7891])");
     EXPECT_EQ(text({1, 0.001}), "tensor([1.0000, 0.0010])");
     EXPECT_EQ(text({1, 0.0009}), "tensor([1.0000e+00, 9.0000e-04])");
-    EXPECT_EQ(text({1, -1e-300, 1e300}, DType::f64),
-              "tensor([  1.0000e+00, -1.0000e-300,  1.0000e+300], dtype=f64)");
+    EXPECT_EQ(text({1, -1e-300, 1e300}, DType::f64), "tensor([  1.0000e+00, -1.0000e-300,  1.0000e+300], dtype=f64)");
 }
 
 TEST_F(FormatTest, NotFinite) {
@@ -80,7 +79,8 @@ TEST_F(FormatTest, Shapes) {
     EXPECT_EQ(to_string(iota({2, 3}, DType::f32)), "tensor([[0., 1., 2.],\n        [3., 4., 5.]])");
     EXPECT_EQ(to_string(iota({2, 2, 2}, DType::i64)),
               "tensor([[[0, 1],\n         [2, 3]],\n\n        [[4, 5],\n         [6, 7]]])");
-    EXPECT_EQ(to_string(iota({2, 3}, DType::i64).transpose(0, 1)), "tensor([[0, 3],\n        [1, 4],\n        [2, 5]])");
+    EXPECT_EQ(to_string(iota({2, 3}, DType::i64).transpose(0, 1)),
+              "tensor([[0, 3],\n        [1, 4],\n        [2, 5]])");
     EXPECT_EQ(to_string(iota({2, 1, 1, 2}, DType::i64)), "tensor([[[[0, 1]]],\n\n\n        [[[2, 3]]]])");
 }
 
@@ -89,7 +89,8 @@ TEST_F(FormatTest, LongLinesBreak) {
               "tensor([ 0.,  1.,  2.,  3.,  4.,  5.,  6.,  7.,  8.,  9., 10., 11., 12., 13.,\n"
               "        14., 15., 16., 17., 18., 19.])");
     std::string all = to_string(iota({1000}, DType::i64));
-    EXPECT_EQ(all.substr(0, all.find('\n')), "tensor([  0,   1,   2,   3,   4,   5,   6,   7,   8,   9,  10,  11,  12,  13,");
+    EXPECT_EQ(all.substr(0, all.find('\n')),
+              "tensor([  0,   1,   2,   3,   4,   5,   6,   7,   8,   9,  10,  11,  12,  13,");
     EXPECT_TRUE(all.ends_with(" 996, 997, 998, 999])")) << all;
 }
 
@@ -97,15 +98,17 @@ TEST_F(FormatTest, LargeTensorsAreSummarised) {
     EXPECT_EQ(to_string(iota({1001}, DType::i64)), "tensor([   0,    1,    2,  ...,  998,  999, 1000])");
     EXPECT_EQ(to_string(iota({2000}, DType::f32)),
               "tensor([0.0000e+00, 1.0000e+00, 2.0000e+00,  ..., 1.9970e+03, 1.9980e+03,\n        1.9990e+03])");
-    EXPECT_EQ(to_string(iota({40, 30}, DType::i64)), "tensor([[   0,    1,    2,  ...,   27,   28,   29],\n"
-                                                     "        [  30,   31,   32,  ...,   57,   58,   59],\n"
-                                                     "        [  60,   61,   62,  ...,   87,   88,   89],\n"
-                                                     "        ...,\n"
-                                                     "        [1110, 1111, 1112,  ..., 1137, 1138, 1139],\n"
-                                                     "        [1140, 1141, 1142,  ..., 1167, 1168, 1169],\n"
-                                                     "        [1170, 1171, 1172,  ..., 1197, 1198, 1199]])");
-    EXPECT_EQ(to_string(iota({2, 600}, DType::i64)), "tensor([[   0,    1,    2,  ...,  597,  598,  599],\n"
-                                                     "        [ 600,  601,  602,  ..., 1197, 1198, 1199]])");
+    EXPECT_EQ(to_string(iota({40, 30}, DType::i64)),
+              "tensor([[   0,    1,    2,  ...,   27,   28,   29],\n"
+              "        [  30,   31,   32,  ...,   57,   58,   59],\n"
+              "        [  60,   61,   62,  ...,   87,   88,   89],\n"
+              "        ...,\n"
+              "        [1110, 1111, 1112,  ..., 1137, 1138, 1139],\n"
+              "        [1140, 1141, 1142,  ..., 1167, 1168, 1169],\n"
+              "        [1170, 1171, 1172,  ..., 1197, 1198, 1199]])");
+    EXPECT_EQ(to_string(iota({2, 600}, DType::i64)),
+              "tensor([[   0,    1,    2,  ...,  597,  598,  599],\n"
+              "        [ 600,  601,  602,  ..., 1197, 1198, 1199]])");
 }
 
 TEST_F(FormatTest, Suffixes) {

@@ -26,9 +26,7 @@ protected:
     static std::string error(FunctionRef<void()> action) {
         try {
             action();
-        } catch (const Error& caught) {
-            return caught.diagnostic.kind + ": " + caught.diagnostic.message;
-        }
+        } catch (const Error& caught) { return caught.diagnostic.kind + ": " + caught.diagnostic.message; }
         return "no error";
     }
 
@@ -83,7 +81,8 @@ TEST_F(TensorTest, ViewAsCutsRunsAnew) {
 TEST_F(TensorTest, ErrorsSayWhatWasExpected) {
     Tensor t = iota({2, 3});
     EXPECT_EQ(error([&] { t.select(1, 3); }), "index: index 3 is out of range for dimension 1: expected -3 to 2");
-    EXPECT_EQ(error([&] { t.select(2, 0); }), "index: dimension 2 is out of range for a tensor of rank 2: expected -2 to 1");
+    EXPECT_EQ(error([&] { t.select(2, 0); }),
+              "index: dimension 2 is out of range for a tensor of rank 2: expected -2 to 1");
     EXPECT_EQ(error([&] { t.slice(0, 0, 2, -1); }), "index: a view needs a positive step, but the step is -1");
     EXPECT_EQ(error([&] { t.expand({3, 3}); }),
               "shape: a tensor of shape [2, 3] cannot be expanded to [3, 3]: dimension 0 is 2, not 3");

@@ -56,9 +56,7 @@ TEST(ThreadPool, TheLowestExceptionIsCarried) {
             pool.parallel_for(100, [&](int64_t i) {
                 if (i >= 7) throw std::runtime_error("tile " + std::to_string(i));
             });
-        } catch (const std::runtime_error& error) {
-            message = error.what();
-        }
+        } catch (const std::runtime_error& error) { message = error.what(); }
         ASSERT_EQ(message, "tile 7");
     }
     std::atomic<int> runs{0};
