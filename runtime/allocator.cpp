@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cassert>
 #include <cstdlib>
 #include <fstream>
 #include <new>
@@ -133,7 +132,9 @@ std::byte* MemoryPool::kept_block(size_t& capacity) {
 }
 
 std::byte* MemoryPool::fresh_block(size_t bytes, size_t capacity) {
-    assert(device_.kind == Device::cpu);
+    if (device_.kind != Device::cpu) {
+        throw_error("value", fmt::format("there is no memory to be had on {}", name_of(device_)), "use the device cpu");
+    }
     size_t kept = statistics_.reserved - statistics_.current;
     if (capacity >= mapped_from && kept > std::max(statistics_.current, kept_freely)) trim_locked();
     if (!has_room(capacity)) {

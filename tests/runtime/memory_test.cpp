@@ -80,6 +80,7 @@ TEST(Allocator, RefusesWhatThereIsNot) {
     EXPECT_EQ(kind_of([&] { Tensor::empty(allocator, DType::f64, {int64_t{1} << 62}); }), "memory");
     EXPECT_EQ(kind_of([&] { Tensor::empty(allocator, DType::f64, {0, int64_t{1} << 62, 8}); }), "memory");
     EXPECT_EQ(kind_of([&] { Tensor::empty(allocator, DType::f32, {2, -1}); }), "shape");
+    EXPECT_EQ(kind_of([&] { Allocator({Device::cuda, 0}).allocate(1); }), "value");
 }
 
 TEST(Allocator, StoragesOutliveIt) {
