@@ -23,8 +23,8 @@ public:
     Ref<TapeEntry> entry;          ///< what computed it; null for a leaf
     uint32_t output = 0;           ///< which result of `entry` it is
     Ref<TensorObject> grad;        ///< of a leaf; null is none
-    bool retains_grad = false;     ///< `retain_grad()`: a non-leaf that keeps its gradient
-    bool is_leaf() const { return !entry; }
+    bool in_graph = false;         ///< computed from what requires a gradient by the graph under capture
+    bool is_leaf() const { return !entry && !in_graph; }
 };
 
 /// One movement op on the way from a base to a view of it; shared by the views that go on from there.
@@ -56,10 +56,7 @@ public:
     Device device() const { return tensor.storage ? tensor.storage->device : Device{}; }
     bool requires_grad() const { return autograd && autograd->requires_grad; }
     bool is_leaf() const { return !autograd || autograd->is_leaf(); }
-    Autograd& make_autograd() {
-        if (!autograd) autograd = make_ref<Autograd>();
-        return *autograd;
-    }
+    Autograd& make_autograd();    // in tape.h: it needs the whole of TapeEntry
 
     Tensor tensor;                 ///< its storage is null while it is symbolic
     Ref<Autograd> autograd;
