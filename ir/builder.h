@@ -90,6 +90,7 @@ public:
     void set_name(NodeId, NameId);       // keeps a name that the node had in the graph it comes from
     void set_flags(NodeId, uint8_t flags);
     void set_meta(NodeId, MetaId);       // an input takes the metadata of its first use
+    void set_origin(NodeId id, OriginId origin) { graph_.origins[id.index] = origin; }
     void set_origin_rule(NameId rule) { rule_ = rule; }    // the pass at work, put into origins of nodes it emits
 
     // -- reading what was built so far

@@ -72,7 +72,7 @@ public:
 
     std::string graph() {
         std::string out = "graph";
-        if (graph_.name) out += " " + std::string(context_.text(graph_.name));
+        out += " " + std::string(context_.text(graph_.name));
         out += params(graph_.main()) + " -> ";
         const auto results = graph_.results();
         if (results.empty()) out += "none";

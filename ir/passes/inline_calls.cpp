@@ -1,0 +1,78 @@
+// inline: `call` nodes become their bodies. Needs nothing; afterwards no call is left. What lies in a checkpoint gets the
+// recompute mark, except its outputs; metadata stays, the call's name joins the origins' paths.
+#include "ir/passes.h"
+
+namespace tenon {
+
+namespace {
+
+class Inliner {
+public:
+    explicit Inliner(const Graph& g) : graph_(g), builder_(*g.context), copy_(g, builder_) {}
+    GraphRef run() {
+        copy_.copy_params();
+        body(graph_.main(), {});
+        std::vector<NodeId> results;
+        for (NodeId r : graph_.results()) results.push_back(copy_(r));
+        return builder_.finish(results, graph_.name);
+    }
+
+private:
+    struct Site {    // the calls around a node
+        NameId path;
+        bool checkpoint = false;
+    };
+    void body(const Region& region, Site site) {
+        for (NodeId id : graph_.body(region)) {
+            if (graph_[id].op == op<"call">()) call(id, site);
+            else if (!get_of_call(id)) {
+                const NodeId made = copy_.copy(id);
+                if (site.checkpoint) builder_.set_flags(made, uint8_t(builder_.node(made).flags | recompute_flag));
+                if (site.path) add_path(made, site.path);
+            }
+        }
+    }
+    void call(NodeId id, Site site) {
+        Context& context = *graph_.context;
+        const Region& region = graph_.region_of(id);
+        const Attributes attributes = graph_.attributes(id);
+        if (attributes.has("name")) {
+            const std::string_view name = attributes.text("name");
+            site.path = site.path ? context.name(std::string(context.text(site.path)) + "." + std::string(name)) : context.name(name);
+        }
+        const bool outermost = attributes.has("kind") && attributes.text("kind") == "checkpoint" && !site.checkpoint;
+        site.checkpoint |= outermost;
+        for (size_t k = 0; k < graph_.params(region).size(); ++k) copy_.map(graph_.params(region)[k], copy_(graph_.operand(id, k)));
+        body(region, site);
+        std::vector<NodeId> results;
+        for (NodeId r : graph_.results(region)) {
+            results.push_back(copy_(r));
+            if (outermost) builder_.set_flags(results.back(), uint8_t(builder_.node(results.back()).flags & ~recompute_flag));
+        }
+        if (results.size() == 1) copy_.map(id, results[0]);
+        else results_.emplace(id, std::move(results));
+    }
+    bool get_of_call(NodeId id) {
+        if (graph_[id].op != op<"get">()) return false;
+        const auto call = results_.find(graph_.operand(id, 0));
+        if (call == results_.end()) return false;
+        copy_.map(id, call->second[size_t(graph_.attributes(id).integer("index"))]);
+        return true;
+    }
+    void add_path(NodeId id, NameId path) {
+        Origin origin = (*graph_.context)[builder_.stamp_of(id).origin];
+        origin.path = path;
+        builder_.set_origin(id, graph_.context->origin(origin));
+    }
+
+    const Graph& graph_;
+    Builder builder_;
+    Copier copy_;
+    std::unordered_map<NodeId, std::vector<NodeId>> results_;    // of calls with several
+};
+
+}    // namespace
+
+GraphRef inline_calls(const Graph& g) { return Inliner(g).run(); }
+
+}    // namespace tenon

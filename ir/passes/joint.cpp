@@ -1,0 +1,42 @@
+// joint: forward and backward in one graph. Needs inlined calls (it inlines them itself); afterwards the results are the
+// graph's own, then one cotangent per reached parameter of `wrt`.
+#include "ir/gradient.h"
+#include "ir/passes.h"
+
+namespace tenon {
+
+Joint make_joint(const Graph& source, std::span<const size_t> results, std::span<const size_t> wrt, bool running) {
+    const GraphRef flat = inline_calls(source);
+    Context& context = *flat->context;
+    Builder builder(context);
+    Copier copy(*flat, builder);
+    copy.copy_params();
+    copy.copy_body();
+
+    Joint joint;
+    joint.inputs = flat->params().size();
+    joint.outputs = flat->results().size();
+    joint.results.assign(results.begin(), results.end());
+    joint.wrt.assign(wrt.begin(), wrt.end());
+
+    std::vector<NodeId> outputs, differentiated, cotangents, inputs, sums;
+    for (NodeId r : flat->results()) outputs.push_back(copy(r));
+    for (size_t k : results) {
+        differentiated.push_back(outputs[k]);
+        cotangents.push_back(builder.parameter(builder.node(outputs[k]).type, context.name("grad")));
+    }
+    for (size_t k : wrt) {
+        inputs.push_back(builder.params()[k]);
+        if (running) sums.push_back(builder.parameter(builder.node(inputs.back()).type, context.name("sum")));
+    }
+    const std::vector<NodeId> gradients = reverse(builder, {differentiated, cotangents, inputs, sums});
+    for (size_t k = 0; k < gradients.size(); ++k) {
+        const bool reached = bool(gradients[k]) && !(running && gradients[k] == sums[k]);
+        joint.reached.push_back(reached);
+        if (reached) outputs.push_back(gradients[k]);
+    }
+    joint.graph = builder.finish(outputs, flat->name);
+    return joint;
+}
+
+}    // namespace tenon

@@ -1,0 +1,169 @@
+// rematerialise: backward computes again what is cheaper to compute than to keep. Needs split; afterwards elementwise and
+// movement values whose operands are saved anyway (or are inputs) are no longer saved, and `saved` says what still is.
+// Metadata and origins go with the recomputed node. Values of reductions, contractions and random ops stay saved.
+#include <algorithm>
+#include <string>
+
+#include "ir/passes.h"
+
+namespace tenon {
+
+namespace {
+
+// Cheap scalar ops: a few cycles an element, less than the memory traffic of saving and loading one.
+bool cheap(const Graph& g, NodeId id) {
+    const Row& r = row(g[id].op);
+    if (r.lowering == Lowering::movement) return true;
+    if (r.lowering != Lowering::scalar) return g[id].op == op<"full">() || g[id].op == op<"iota">();
+    static constexpr std::string_view costly[] = {"exp",  "exp2", "expm1", "log",  "log2", "log1p", "sin",  "cos",    "tan", "sinh",  "cosh", "tanh",
+                                                  "asin", "acos", "atan",  "atan2", "erf", "erfc",  "sigmoid", "pow", "div", "fmod", "remainder"};
+    return std::find(std::begin(costly), std::end(costly), r.name) == std::end(costly);
+}
+
+class Rematerialiser {
+public:
+    Rematerialiser(const Split& split, Decisions& decisions)
+        : split_(split), forward_(*split.forward), backward_(*split.backward), decisions_(decisions), available_(forward_.nodes.size(), false) {}
+
+    Split run() {
+        for (NodeId p : forward_.params()) available_[p.index] = true;
+        std::vector<bool> keep(split_.saved.size(), true);
+        for (size_t k = 0; k < keep.size(); ++k)
+            if (!split_.saved[k].is_input) available_[value(k).index] = true;
+        // In forward order: a value goes when all it reads is an input or stays saved, or was itself dropped before.
+        bool any = false;
+        for (size_t k = 0; k < keep.size(); ++k) {
+            if (split_.saved[k].is_input || split_.saved[k].index < split_.results) continue;
+            const NodeId id = value(k);
+            if (!cheap(forward_, id) || (forward_[id].flags & recompute_flag)) {
+                decide("saved", id, std::string(row(forward_[id].op).name) + " costs more than keeping its result");
+                continue;
+            }
+            const auto operands = forward_.operands_of(id);
+            const bool at_hand = std::all_of(operands.begin(), operands.end(), [&](NodeId o) {
+                return available_[o.index] || forward_[o].op == op<"constant">() || forward_[o].op == op<"tensor">();
+            });
+            if (!at_hand) {
+                decide("saved", id, "what it is computed from is not kept");
+                continue;
+            }
+            keep[k] = false;
+            any = true;
+            decide("recomputed", id, "one pass over values that are kept anyway");
+        }
+        if (!any) return split_;
+        return rebuild(keep);
+    }
+
+private:
+    NodeId value(size_t k) const { return forward_.results()[split_.saved[k].index]; }
+    void decide(const char* what, NodeId id, std::string reason) {
+        decisions_.push_back({what, std::string(forward_.name_of(id)), std::move(reason), forward_.origins[id.index]});
+    }
+
+    Split rebuild(const std::vector<bool>& keep) {
+        Context& context = *forward_.context;
+        Split out;
+        out.results = split_.results;
+
+        // Inputs that recomputation reads become saved too, in forward order.
+        std::vector<bool> input(forward_.params().size(), false);
+        for (size_t k = 0; k < keep.size(); ++k) {
+            if (split_.saved[k].is_input) input[split_.saved[k].index] = true;
+            if (keep[k]) continue;
+            for (NodeId operand : forward_.operands_of(value(k)))
+                for (size_t p = 0; p < input.size(); ++p)
+                    if (forward_.params()[p] == operand) input[p] = true;
+        }
+
+        Builder builder(context);
+        std::vector<NodeId> from_forward(forward_.nodes.size());
+        std::vector<NodeId> results(forward_.results().begin(), forward_.results().begin() + ptrdiff_t(split_.results));
+        Copier copy(backward_, builder);
+        for (size_t p = 0; p < input.size(); ++p) {
+            if (!input[p]) continue;
+            const NodeId id = forward_.params()[p];
+            Stamp stamp;
+            stamp.origin = forward_.origins[id.index];
+            Builder::StampScope scope(builder, stamp);
+            from_forward[id.index] = builder.parameter(forward_[id].type, forward_.names[id.index]);
+            out.saved.push_back({true, p});
+        }
+        for (size_t k = 0; k < keep.size(); ++k) {
+            if (split_.saved[k].is_input || !keep[k]) continue;
+            const NodeId id = value(k);
+            Stamp stamp{forward_.origins[id.index], forward_.metas[id.index], 0};
+            Builder::StampScope scope(builder, stamp);
+            from_forward[id.index] = builder.parameter(forward_[id].type, forward_.names[id.index]);
+            size_t index = split_.saved[k].index;
+            if (index >= split_.results) {
+                index = results.size();
+                results.push_back(id);
+            }
+            out.saved.push_back({false, index});
+        }
+        for (size_t k = 0; k < keep.size(); ++k)
+            if (const NodeId id = split_.saved[k].is_input ? forward_.params()[split_.saved[k].index] : value(k); from_forward[id.index])
+                copy.map(backward_.params()[k], from_forward[id.index]);
+        for (size_t k = split_.saved.size(); k < backward_.params().size(); ++k) {
+            const NodeId p = backward_.params()[k];
+            Builder::StampScope scope(builder, copy.stamp_of(p));
+            copy.map(p, builder.parameter(backward_[p].type, backward_.names[p.index]));
+        }
+        symbols(builder, copy);
+
+        Copier again(forward_, builder);    // the dropped values, in forward order
+        for (uint32_t i = 0; i < from_forward.size(); ++i)
+            if (from_forward[i]) again.map(NodeId(i), from_forward[i]);
+        for (size_t k = 0; k < keep.size(); ++k) {
+            if (keep[k]) continue;
+            const NodeId made = again.copy(value(k));
+            builder.set_flags(made, uint8_t(builder.node(made).flags | recomputed_flag));
+            copy.map(backward_.params()[k], made);
+        }
+        copy.copy_body();
+        std::vector<NodeId> gradients;
+        for (NodeId r : backward_.results()) gradients.push_back(copy(r));
+        out.backward = builder.finish(gradients, backward_.name);
+        out.forward = with_results(results);
+        return out;
+    }
+    void symbols(Builder& builder, Copier& copy) {
+        for (uint32_t k = 0; k < backward_.symbols.size(); ++k) {
+            const Symbol& s = backward_.symbols[k];
+            if (s.dim >= 0 && copy.has(s.definer)) {
+                builder.symbol(copy(s.definer), s.dim, s.hint, s.name);
+                continue;
+            }
+            NodeId definer;
+            int dim = -1;
+            for (NodeId p : builder.params())
+                for (size_t d = 0; d < builder.type(p).sizes.size() && !definer; ++d)
+                    if (builder.type(p).sizes[d] == backward_.context->symbol(k)) {
+                        definer = p;
+                        dim = int(d);
+                    }
+            builder.symbol(definer ? definer : builder.literal(int64_t(0), DType::i64), dim, s.hint, s.name);
+        }
+    }
+    GraphRef with_results(std::span<const NodeId> results) {
+        Builder builder(*forward_.context);
+        Copier copy(forward_, builder);
+        copy.copy_params();
+        copy.copy_body();
+        std::vector<NodeId> out;
+        for (NodeId r : results) out.push_back(copy(r));
+        return builder.finish(out, forward_.name);
+    }
+
+    const Split& split_;
+    const Graph &forward_, &backward_;
+    Decisions& decisions_;
+    std::vector<bool> available_;    // forward values that backward can have
+};
+
+}    // namespace
+
+Split rematerialise(const Split& split, Decisions& decisions) { return Rematerialiser(split, decisions).run(); }
+
+}    // namespace tenon

@@ -1,0 +1,119 @@
+// Reverse mode and the split, against the listings of ANN-01 to ANN-05.
+#include <gtest/gtest.h>
+
+#include "ir/gradient.h"
+#include "ir/passes.h"
+#include "ir/text.h"
+
+namespace tenon {
+namespace {
+
+Split split_of(const GraphRef& g) {
+    std::vector<size_t> results{0}, wrt;
+    for (size_t k = 0; k < g->params().size(); ++k) wrt.push_back(k);
+    return split_joint(make_joint(*g, results, wrt, false));
+}
+
+TEST(Split, Ann01) {
+    Context c;
+    const Split s = split_of(parse_graph(c, R"(graph f(x: f32[n] {pp_stage: 0, fdsp_bucket: 0}) -> f32[n] {
+    sin = sin(x)       : f32[n]  {pp_stage: 0, fdsp_bucket: 0}
+    sub = sub(sin, 2)  : f32[n]  {pp_stage: 0}
+    mul = mul(sub, 2)  : f32[n]  {pp_stage: 0, cuda_stream: 2, fdsp_bucket: 1}
+    div = div(mul, 3)  : f32[n]
+    return div
+})"));
+    EXPECT_EQ(print(*s.backward), R"(graph f.backward(x: f32[n], grad: f32[n]) -> f32[n] {
+    div_1 = div(grad, 3)     : f32[n]  d div
+    mul_1 = mul(div_1, 2)    : f32[n]  {pp_stage: 0, cuda_stream: 2, fdsp_bucket: 1}  d mul
+    cos = cos(x)             : f32[n]  {pp_stage: 0, fdsp_bucket: 0}  d sin
+    mul_2 = mul(mul_1, cos)  : f32[n]  {pp_stage: 0, fdsp_bucket: 0}  d sin
+    return mul_2
+}
+)");
+    EXPECT_EQ(s.forward->body().size(), 4u);
+    ASSERT_EQ(s.saved.size(), 1u);
+    EXPECT_TRUE(s.saved[0].is_input);
+    EXPECT_TRUE(equal(*s.backward, *parse_graph(c, print(*s.backward))));
+}
+
+// A checkpoint's inside is recomputed in backward, and keeps its metadata.
+TEST(Split, Ann03) {
+    Context c;
+    const Split s = split_of(parse_graph(c, R"(graph f(x: f32[10]) -> f32[10] {
+    call = call(x, name: "gn", kind: "checkpoint")  : f32[10] (arg: f32[10]) {
+        add = add(arg, 1)      : f32[10]
+        sin = sin(add)         : f32[10]  {stage: 0}
+        add_1 = add(sin, 1)    : f32[10]
+        yield add_1
+    }
+    sigmoid = sigmoid(call)  : f32[10]
+    return sigmoid
+})"));
+    EXPECT_EQ(print(*s.backward), R"(graph f.backward(x: f32[10], sigmoid: f32[10], grad: f32[10]) -> f32[10] {
+    sub = sub(1, sigmoid)    : f32[10]  d sigmoid
+    mul = mul(sigmoid, sub)  : f32[10]  d sigmoid
+    mul_1 = mul(grad, mul)   : f32[10]  d sigmoid
+    add_2 = add(x, 1)        : f32[10]  recomputed
+    cos = cos(add_2)         : f32[10]  {stage: 0}  d sin
+    mul_2 = mul(mul_1, cos)  : f32[10]  {stage: 0}  d sin
+    return mul_2
+}
+)");
+    EXPECT_EQ(s.saved.size(), 2u);
+}
+
+TEST(Reverse, UnbroadcastsAndSumsFanOutsInOneLeftFold) {
+    Context c;
+    const Split s = split_of(parse_graph(c, R"(graph f(x: f32[4, 3], b: f32[3]) -> f32[4, 3] {
+    add = add(x, b)    : f32[4, 3]
+    mul = mul(add, x)  : f32[4, 3]
+    return mul
+})"));
+    EXPECT_EQ(print(*s.backward), R"(graph f.backward(x: f32[4, 3], add: f32[4, 3], grad: f32[4, 3]) -> f32[4, 3], f32[3] {
+    mul_1 = mul(grad, x)                         : f32[4, 3]  d mul
+    mul_2 = mul(grad, add)                       : f32[4, 3]  d mul
+    add_1 = add(mul_2, mul_1)                    : f32[4, 3]  d add
+    sum = sum(mul_1, axes: [0], keepdim: false)  : f32[3]     d add
+    return add_1, sum
+}
+)");
+}
+
+TEST(Reverse, HigherOrder) {    // d²(x³)/dx² = 6x, by reverse over the joint graph
+    Context c;
+    const GraphRef f = parse_graph(c, "graph f(x: f64[]) -> f64[] {\n pow = pow(x, 3) : f64[]\n return pow\n}");
+    Builder b(c);
+    Copier copy(*f, b);
+    copy.copy_params();
+    copy.copy_body();
+    const NodeId x = b.params()[0];
+    const NodeId y[] = {copy(f->results()[0])}, wrt[] = {x};
+    const NodeId first[] = {reverse(b, {y, {}, wrt, {}})[0]};
+    const NodeId second[] = {reverse(b, {first, {}, wrt, {}})[0]};
+    const GraphRef g = b.finish(second);
+    verify(*g);
+    EXPECT_NE(print(*g).find("pow(x, 1)"), std::string::npos) << print(*g);
+}
+
+TEST(Rematerialise, DropsCheapValues) {
+    Context c;
+    const Split s = split_of(parse_graph(c, R"(graph f(x: f32[8]) -> f32[8] {
+    add = add(x, 1)      : f32[8]
+    exp = exp(add)       : f32[8]
+    mul = mul(add, exp)  : f32[8]
+    return mul
+})"));
+    EXPECT_EQ(s.saved.size(), 2u);    // add, exp
+    Decisions decisions;
+    const Split r = rematerialise(s, decisions);
+    verify(*r.forward);
+    verify(*r.backward);
+    ASSERT_EQ(r.saved.size(), 2u);
+    EXPECT_TRUE(r.saved[0].is_input);    // x instead of x + 1
+    EXPECT_EQ(r.forward->results().size(), 2u);
+    EXPECT_EQ(decisions.size(), 2u);
+}
+
+}    // namespace
+}    // namespace tenon
