@@ -1,0 +1,51 @@
+// What engines and the executor agree on about a kernel: its stages, its sizes, the scalars that stages share.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+#include "jit/backend.h"
+
+namespace tenon {
+
+struct KernelStage {
+    std::vector<NodeId> nodes;    ///< the `for`, or scalar code in order
+    bool loop = false;
+    bool parallel = false;        ///< its iterations may go to any thread
+    int64_t step = 1;
+    NodeId low, high;             ///< of a loop: static indices (made of extents)
+    std::optional<InPlace> copies;    ///< it only copies an operand to a result, element by element
+};
+
+struct KernelInfo {
+    std::vector<KernelStage> stages;
+    std::vector<SizeId> extents;    ///< distinct symbolic sizes of `extent` nodes, in the order met
+    std::vector<NodeId> scalars;    ///< top-level nodes of scalar type and data-dependent indices, in order: their slots
+    uint32_t operands = 0;          ///< buffers that are read; the others are results
+    uint32_t results = 0;
+    bool may_fault = false;         ///< it divides integers
+    NodeId faulting;                ///< the first node that does
+};
+
+KernelInfo analyse_kernel(const Graph&, NodeId kernel);
+
+/// Is the index built of extents and index arithmetic alone? Such nodes belong to no stage: whoever needs one computes
+/// it.
+bool is_static_index(const Graph&, NodeId);
+/// Its value, with the symbolic sizes `info.extents` being `extents`.
+int64_t evaluate_index(const Graph&, NodeId, const KernelInfo& info, std::span<const int64_t> extents);
+/// The number of iterations of a stage, 1 for one that runs once.
+int64_t stage_trips(const Graph&, const KernelStage&, const KernelInfo& info, std::span<const int64_t> extents);
+
+/// Can operand and result be the same memory? That is so where every element of the operand is read for the last time
+/// by the iteration that then writes it.
+bool can_run_in_place(const Graph&, NodeId kernel, InPlace);
+
+/// Equal for kernels with equal regions, whatever their graphs (of one Context); also a key on disk within one build.
+std::string kernel_signature(const Graph&, NodeId kernel, std::span<const InPlace> in_place);
+
+}    // namespace tenon

@@ -1,0 +1,128 @@
+// What the executables of a session share: memory, threads, compiled kernels, the compiler and its queue.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "jit/backend.h"
+#include "jit/kernel.h"
+#include "runtime/allocator.h"
+#include "runtime/ref.h"
+#include "runtime/tensor.h"
+#include "runtime/thread_pool.h"
+
+namespace tenon {
+
+/// How many kernels ran on what: a kernel counts once an engine, when an executable first runs it there. `eager` counts
+/// runs of single ops.
+struct KernelCounters {
+    int64_t llvm = 0, interp = 0, cuda = 0, eager = 0;
+};
+
+/// Scratch memory of one thread at work.
+class Workspace {
+public:
+    /// At least `bytes` bytes, 64-byte aligned; what they held before is lost.
+    std::byte* reserve(size_t bytes);
+
+private:
+    std::vector<std::byte> memory_;
+};
+
+/// Lends workspaces; there are as many as threads ever worked at once. Thread-safe.
+class WorkspacePool {
+public:
+    class Loan {
+    public:
+        explicit Loan(WorkspacePool& pool) : pool_(pool), workspace_(pool.take()) {}
+        ~Loan() { pool_.give(std::move(workspace_)); }
+        Loan(const Loan&) = delete;
+        Loan& operator=(const Loan&) = delete;
+        Workspace* operator->() const { return workspace_.get(); }
+
+    private:
+        WorkspacePool& pool_;
+        std::unique_ptr<Workspace> workspace_;
+    };
+
+private:
+    std::unique_ptr<Workspace> take();
+    void give(std::unique_ptr<Workspace> workspace);
+
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<Workspace>> free_;
+};
+
+/// One kernel, known by its signature, for all graphs that have it. The tiers are filled in when first needed;
+/// `compiled` may change from null to code at any moment.
+struct CachedKernel {
+    KernelSource source;
+    KernelInfo info;
+    std::shared_ptr<CompiledKernel> interpreted;
+    std::atomic<const CompiledKernel*> compiled{nullptr};
+    std::shared_ptr<CompiledKernel> owner;    ///< of `compiled`
+    bool requested = false;                   ///< the compiler has it, or had it
+};
+
+class Machine {
+public:
+    Machine(Allocator allocator, ThreadPool& pool);
+    ~Machine();
+    Machine(const Machine&) = delete;
+    Machine& operator=(const Machine&) = delete;
+
+    const Allocator& allocator() const { return allocator_; }
+    ThreadPool& pool() const { return pool_; }
+    WorkspacePool& workspaces() { return workspaces_; }
+    KernelCounters& counters() { return counters_; }
+
+    /// Memory for intermediate values, kept between calls and shared by all executables: one runs at a time.
+    std::byte* arena(size_t bytes);
+
+    std::shared_ptr<CachedKernel> kernel(const GraphRef&, NodeId kernel, std::vector<InPlace> in_place);
+
+    /// Compiles what is not compiled yet. Throws Error "internal" where the compiler is not installed.
+    void compile_now(std::span<const std::shared_ptr<CachedKernel>> kernels);
+    /// The same on the background thread. Without a compiler it does nothing.
+    void compile_later(std::span<const std::shared_ptr<CachedKernel>> kernels);
+    /// While held, the background thread starts no kernel (for tests of tiers).
+    void hold_compiler(bool held);
+    /// Returns when nothing is queued.
+    void wait_for_compiler();
+
+    /// Loaded from tenon_llvm.so beside the program when first used. Throws Error "internal" where that fails.
+    Backend& backend();
+    bool has_loaded_backend() const { return backend_loaded_.load(std::memory_order_relaxed); }
+
+private:
+    void compile(std::span<const std::shared_ptr<CachedKernel>> kernels);
+    void work();
+
+    Allocator allocator_;
+    ThreadPool& pool_;
+    WorkspacePool workspaces_;
+    KernelCounters counters_;
+    Ref<Storage> arena_;
+    std::unordered_map<std::string, std::shared_ptr<CachedKernel>> kernels_;
+
+    std::mutex backend_mutex_;    // held while the backend works
+    std::unique_ptr<Backend> backend_;
+    std::atomic<bool> backend_loaded_{false};
+
+    std::mutex queue_mutex_;
+    std::condition_variable queue_changed_;
+    std::deque<std::vector<std::shared_ptr<CachedKernel>>> queue_;
+    bool held_ = false, working_ = false, stopping_ = false;
+    std::thread worker_;          // started by the first compile_later
+};
+
+}    // namespace tenon
