@@ -60,7 +60,8 @@ struct Fold {
     // What a missing element counts as, as an element of dtype: −0.0 for float add.
     void (*identity)(void* out);
 };
-const Fold* find_fold(std::string_view op, DType dtype);
+const Fold* find_fold(std::string_view op, DType dtype);        // null where there is none
+const Fold* find_fold(std::string_view op, DType dtype, InstructionSet);
 
 // Index of the largest (smallest) of n ≥ 1 elements: the first wins, a NaN wins over every number.
 using ArgFold = int64_t (*)(const void* x, int64_t n);

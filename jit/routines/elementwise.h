@@ -1,0 +1,235 @@
+// Loops over packs, and the entries of the routine tables made of them. Included by the *.inc files of this folder,
+// which are compiled once an instruction set.
+#pragma once
+#include "ir/scalar/functions.h"
+#include "jit/routines/pack.h"
+#include "jit/routines/tables.h"
+
+namespace tenon::TENON_ISA {
+
+// ---- elements in memory ----
+
+struct HalfBits { uint16_t bits; };
+struct BFloat16Bits { uint16_t bits; };
+struct Bool { uint8_t byte; };
+
+template <class T> constexpr DType dtype_of = DType::f32;
+template <> inline constexpr DType dtype_of<double> = DType::f64;
+template <> inline constexpr DType dtype_of<HalfBits> = DType::f16;
+template <> inline constexpr DType dtype_of<BFloat16Bits> = DType::bf16;
+template <> inline constexpr DType dtype_of<int64_t> = DType::i64;
+template <> inline constexpr DType dtype_of<int32_t> = DType::i32;
+template <> inline constexpr DType dtype_of<int16_t> = DType::i16;
+template <> inline constexpr DType dtype_of<int8_t> = DType::i8;
+template <> inline constexpr DType dtype_of<uint8_t> = DType::u8;
+template <> inline constexpr DType dtype_of<Bool> = DType::boolean;
+
+// The element computed with for one that is stored.
+template <class S> struct ComputedAs { using Type = S; };
+template <> struct ComputedAs<HalfBits> { using Type = float; };
+template <> struct ComputedAs<BFloat16Bits> { using Type = float; };
+template <> struct ComputedAs<Bool> { using Type = uint8_t; };
+template <class S> using Computed = typename ComputedAs<S>::Type;
+
+template <int N, class S>
+TENON_INLINE Pack<Computed<S>, N> load(const S* p) {
+    if constexpr (std::is_same_v<S, HalfBits>) {
+        auto stored = Pack<uint16_t, N>::load(reinterpret_cast<const uint16_t*>(p));
+        return scalar::FloatFromHalf::of(convert<int32_t>(stored));
+    } else if constexpr (std::is_same_v<S, BFloat16Bits>) {
+        auto stored = Pack<uint16_t, N>::load(reinterpret_cast<const uint16_t*>(p));
+        return scalar::FloatFromBFloat16::of(convert<int32_t>(stored));
+    } else {
+        return Pack<Computed<S>, N>::load(reinterpret_cast<const Computed<S>*>(p));
+    }
+}
+
+template <class S, int N>
+TENON_INLINE void store(S* p, Pack<Computed<S>, N> x) {
+    if constexpr (std::is_same_v<S, HalfBits>) {
+        convert<uint16_t>(scalar::HalfFromFloat::of(x)).store(reinterpret_cast<uint16_t*>(p));
+    } else if constexpr (std::is_same_v<S, BFloat16Bits>) {
+        convert<uint16_t>(scalar::BFloat16FromFloat::of(x)).store(reinterpret_cast<uint16_t*>(p));
+    } else {
+        x.store(reinterpret_cast<Computed<S>*>(p));
+    }
+}
+
+template <class I, int N>
+TENON_INLINE void store(Bool* p, PackMask<I, N> mask) {
+    auto ones = Pack<I, N>{mask.value} & Pack<I, N>::splat(1);
+    convert<uint8_t>(ones).store(reinterpret_cast<uint8_t*>(p));
+}
+
+// A byte truth value for each lane of a pack of T.
+template <class T, int N>
+TENON_INLINE typename Pack<T, N>::Mask load_mask(const Bool* p) {
+    using I = typename Pack<T, N>::Integer;
+    auto bytes = Pack<uint8_t, N>::load(reinterpret_cast<const uint8_t*>(p));
+    auto wide = convert<I>(bytes);
+    return wide != Pack<I, N>::splat(0);
+}
+
+// ---- loops ----
+
+// Packs of N at a time; the last few elements go through padded copies. An operand whose bit is set in `single` is one
+// element for all.
+template <int N, unsigned single, class S>
+struct Source {
+    const S* data;
+    S padded[N];
+
+    TENON_INLINE explicit Source(const void* p) : data(static_cast<const S*>(p)) {
+        if constexpr (single) {
+            for (int i = 0; i < N; ++i) padded[i] = *data;
+        }
+    }
+    TENON_INLINE const S* at(int64_t i, int64_t count) {
+        if constexpr (single) return padded;
+        if (count >= N) return data + i;
+        for (int k = 0; k < N; ++k) padded[k] = data[i + (k < count ? k : 0)];
+        return padded;
+    }
+};
+
+template <int N, class S>
+struct Target {
+    S* data;
+    S padded[N];
+
+    TENON_INLINE explicit Target(void* p) : data(static_cast<S*>(p)) {}
+    TENON_INLINE S* at(int64_t i, int64_t count) { return count >= N ? data + i : padded; }
+    TENON_INLINE void finish(int64_t i, int64_t count) {
+        if (count >= N) return;
+        for (int64_t k = 0; k < count; ++k) data[i + k] = padded[k];
+    }
+};
+
+template <class F, class V>
+concept CanFault = std::is_integral_v<scalar::Element<V>> && requires(V v) { F::fault(v, v); };
+
+template <class F, class S, class To, int N>
+struct Unary {
+    [[gnu::flatten]] static Faults run(void* out, const void* a, const void*, const void*, int64_t n) {
+        Target<N, To> target(out);
+        Source<N, 0, S> first(a);
+        for (int64_t i = 0; i < n; i += N) {
+            auto x = load<N>(first.at(i, n - i));
+            store(target.at(i, n - i), F::of(x));
+            target.finish(i, n - i);
+        }
+        return no_fault;
+    }
+};
+
+template <class F, class S, class To, int N, unsigned single>
+struct Binary {
+    [[gnu::flatten]] static Faults run(void* out, const void* a, const void* b, const void*, int64_t n) {
+        using V = Pack<Computed<S>, N>;
+        Target<N, To> target(out);
+        Source<N, single & 1, S> first(a);
+        Source<N, single & 2, S> second(b);
+        typename V::Mask faults{};
+        for (int64_t i = 0; i < n; i += N) {
+            V x = load<N>(first.at(i, n - i));
+            V y = load<N>(second.at(i, n - i));
+            if constexpr (CanFault<F, V>) faults = faults | F::fault(x, y);
+            store(target.at(i, n - i), F::of(x, y));
+            target.finish(i, n - i);
+        }
+        return faults.any() ? division_by_zero : no_fault;
+    }
+};
+
+// The same for long definitions, compiled once: a single element is repeated in memory first.
+template <class F, class S, class To, int N, unsigned single>
+struct LongBinary {
+    static Faults run(void* out, const void* a, const void* b, const void*, int64_t n) {
+        constexpr int64_t block = 256;
+        alignas(64) S repeated_a[block];
+        alignas(64) S repeated_b[block];
+        for (int64_t i = 0; i < (n < block ? n : block); ++i) {
+            if (single & 1) repeated_a[i] = *static_cast<const S*>(a);
+            if (single & 2) repeated_b[i] = *static_cast<const S*>(b);
+        }
+        Faults faults = no_fault;
+        for (int64_t i = 0; i < n; i += block) {
+            const S* x = single & 1 ? repeated_a : static_cast<const S*>(a) + i;
+            const S* y = single & 2 ? repeated_b : static_cast<const S*>(b) + i;
+            faults |= Binary<F, S, To, N, 0>::run(static_cast<To*>(out) + i, x, y, nullptr, n - i < block ? n - i : block);
+        }
+        return faults;
+    }
+};
+
+// where(condition, a, b): moves bits, so S is an integer of the element's width.
+template <class S, int N, unsigned single>
+struct Choice {
+    [[gnu::flatten]] static Faults run(void* out, const void* condition, const void* a, const void* b, int64_t n) {
+        Target<N, S> target(out);
+        Source<N, single & 1, Bool> chosen(condition);
+        Source<N, single & 2, S> first(a);
+        Source<N, single & 4, S> second(b);
+        for (int64_t i = 0; i < n; i += N) {
+            auto mask = load_mask<S, N>(chosen.at(i, n - i));
+            auto x = load<N>(first.at(i, n - i));
+            auto y = load<N>(second.at(i, n - i));
+            store(target.at(i, n - i), scalar::Where::of(mask, x, y));
+            target.finish(i, n - i);
+        }
+        return no_fault;
+    }
+};
+
+// ---- entries ----
+
+template <class S> constexpr int lanes_of = vector_bytes / int(sizeof(Computed<S>));
+
+// Functions whose f32 definition computes in f64 take packs that fill a register there.
+template <class F> constexpr bool widens = false;
+template <> inline constexpr bool widens<scalar::Log1p> = true;
+template <> inline constexpr bool widens<scalar::Log2> = true;
+template <> inline constexpr bool widens<scalar::Pow> = true;
+template <> inline constexpr bool widens<scalar::Tan> = true;
+template <> inline constexpr bool widens<scalar::Atan2> = true;
+template <> inline constexpr bool widens<scalar::Erfc> = true;
+template <class F, class S> constexpr int lanes_for = std::is_same_v<Computed<S>, float> && widens<F> ? vector_bytes / 8 : lanes_of<S>;
+
+template <class F, class S, class To = S>
+constexpr Routine unary(std::string_view name) {
+    return {name, 1, dtype_of<S>, dtype_of<To>, {&Unary<F, S, To, lanes_for<F, S>>::run}};
+}
+
+template <class F, class S, class To = S>
+constexpr Routine binary(std::string_view name) {
+    constexpr int N = lanes_for<F, S>;
+    return {name, 2, dtype_of<S>, dtype_of<To>,
+            {&Binary<F, S, To, N, 0>::run, &Binary<F, S, To, N, 1>::run, &Binary<F, S, To, N, 2>::run, &Binary<F, S, To, N, 3>::run}};
+}
+
+template <class F, class S, class To = S>
+constexpr Routine long_binary(std::string_view name) {
+    constexpr int N = lanes_for<F, S>;
+    return {name, 2, dtype_of<S>, dtype_of<To>,
+            {&Binary<F, S, To, N, 0>::run, &LongBinary<F, S, To, N, 1>::run, &LongBinary<F, S, To, N, 2>::run,
+             &LongBinary<F, S, To, N, 3>::run}};
+}
+
+template <class S>
+constexpr Routine choice(DType dtype) {
+    constexpr int N = lanes_of<S>;
+    return {"where", 3, dtype, dtype,
+            {&Choice<S, N, 0>::run, &Choice<S, N, 1>::run, &Choice<S, N, 2>::run, &Choice<S, N, 3>::run, &Choice<S, N, 4>::run,
+             &Choice<S, N, 5>::run, &Choice<S, N, 6>::run, &Choice<S, N, 7>::run}};
+}
+
+}    // namespace tenon::TENON_ISA
+
+// Entries for every stored float, and every stored integer.
+#define TENON_FLOATS(make, F, name) \
+    make<F, double>(name), make<F, float>(name), make<F, HalfBits>(name), make<F, BFloat16Bits>(name)
+#define TENON_INTEGERS(make, F, name) \
+    make<F, int64_t>(name), make<F, int32_t>(name), make<F, int16_t>(name), make<F, int8_t>(name), make<F, uint8_t>(name)
+#define TENON_NUMBERS(make, F, name) TENON_FLOATS(make, F, name), TENON_INTEGERS(make, F, name)
+#define TENON_INTEGRAL(make, F, name) TENON_INTEGERS(make, F, name), make<F, Bool>(name)
+#define TENON_ALL(make, F, name) TENON_NUMBERS(make, F, name), make<F, Bool>(name)

@@ -1,0 +1,174 @@
+// The vector algebra on SIMD registers: Pack<T, N> is N lanes of T. Instantiated in one namespace an instruction set, so
+// that no function compiled for AVX-512 can be linked into what runs without it.
+//
+// Files of this folder that include it must not call anything inline from elsewhere that is not always inlined: such a
+// function, compiled here for AVX-512, could be the copy the linker keeps.
+#pragma once
+#include <immintrin.h>
+
+#include <cstdint>
+#include <type_traits>
+
+#include "ir/scalar/algebra.h"
+
+#pragma GCC diagnostic ignored "-Wpsabi"        // vectors wider than a register are passed between inlined functions only
+
+#ifdef __AVX512F__
+#define TENON_ISA avx512
+#else
+#define TENON_ISA avx2
+#endif
+#define TENON_INLINE [[gnu::always_inline]] inline
+
+namespace tenon::TENON_ISA {
+
+#ifdef __AVX512F__
+constexpr int vector_bytes = 64;
+#else
+constexpr int vector_bytes = 32;
+#endif
+
+template <class T, int N>
+struct VectorOf {
+    using Type [[gnu::vector_size(sizeof(T) * N)]] = T;
+};
+template <class T, int N> using Vector = typename VectorOf<T, N>::Type;
+
+// All bits of a lane, of the width of I, or none.
+template <class I, int N>
+struct PackMask {
+    Vector<I, N> value;
+
+    TENON_INLINE friend PackMask operator&(PackMask a, PackMask b) { return {a.value & b.value}; }
+    TENON_INLINE friend PackMask operator|(PackMask a, PackMask b) { return {a.value | b.value}; }
+    TENON_INLINE friend PackMask operator^(PackMask a, PackMask b) { return {a.value ^ b.value}; }
+    TENON_INLINE friend PackMask operator!(PackMask a) { return {~a.value}; }
+
+    TENON_INLINE bool any() const {
+        if constexpr (sizeof(value) == 16) {
+            return _mm_movemask_epi8((__m128i)value) != 0;
+        } else if constexpr (sizeof(value) == 32) {
+            return _mm256_movemask_epi8((__m256i)value) != 0;
+        } else {
+            I all = 0;
+            for (int i = 0; i < N; ++i) all |= value[i];
+            return all != 0;
+        }
+    }
+};
+
+template <class T, int N>
+struct Pack {
+    using Element = T;
+    template <class U> using With = Pack<U, N>;
+    using Integer = typename scalar::IntegerOf<T>::Type;
+    using Mask = PackMask<Integer, N>;
+
+    Vector<T, N> value;
+
+    TENON_INLINE static Pack splat(T c) {
+        Pack pack;
+        for (int i = 0; i < N; ++i) pack.value[i] = c;
+        return pack;
+    }
+    TENON_INLINE static Pack load(const T* p) {
+        Pack pack;
+        __builtin_memcpy(&pack.value, p, sizeof pack.value);
+        return pack;
+    }
+    TENON_INLINE void store(T* p) const { __builtin_memcpy(p, &value, sizeof value); }
+
+    TENON_INLINE friend Pack operator+(Pack a, Pack b) { return {(Vector<T, N>)((Wrapping)a.value + (Wrapping)b.value)}; }
+    TENON_INLINE friend Pack operator-(Pack a, Pack b) { return {(Vector<T, N>)((Wrapping)a.value - (Wrapping)b.value)}; }
+    TENON_INLINE friend Pack operator*(Pack a, Pack b) { return {(Vector<T, N>)((Wrapping)a.value * (Wrapping)b.value)}; }
+    TENON_INLINE friend Pack operator-(Pack a) { return {(Vector<T, N>)(-(Wrapping)a.value)}; }
+    TENON_INLINE friend Pack operator/(Pack a, Pack b) { return {a.value / b.value}; }
+    TENON_INLINE friend Pack quotient(Pack a, Pack b) { return {a.value / b.value}; }
+    TENON_INLINE friend Pack operator&(Pack a, Pack b) { return {a.value & b.value}; }
+    TENON_INLINE friend Pack operator|(Pack a, Pack b) { return {a.value | b.value}; }
+    TENON_INLINE friend Pack operator^(Pack a, Pack b) { return {a.value ^ b.value}; }
+    TENON_INLINE friend Pack operator~(Pack a) { return {~a.value}; }
+    TENON_INLINE friend Mask operator<(Pack a, Pack b) { return {a.value < b.value}; }
+    TENON_INLINE friend Mask operator<=(Pack a, Pack b) { return {a.value <= b.value}; }
+    TENON_INLINE friend Mask operator>(Pack a, Pack b) { return {a.value > b.value}; }
+    TENON_INLINE friend Mask operator>=(Pack a, Pack b) { return {a.value >= b.value}; }
+    TENON_INLINE friend Mask operator==(Pack a, Pack b) { return {a.value == b.value}; }
+    TENON_INLINE friend Mask operator!=(Pack a, Pack b) { return {a.value != b.value}; }
+
+    TENON_INLINE friend Pack like(Pack, T c) { return splat(c); }
+    TENON_INLINE friend Pack select(Mask m, Pack a, Pack b) { return {m.value ? a.value : b.value}; }
+    TENON_INLINE friend Pack shift_left(Pack a, int n) { return {(Vector<T, N>)((Wrapping)a.value << n)}; }
+    TENON_INLINE friend Pack shift_right(Pack a, int n) { return {a.value >> n}; }
+    TENON_INLINE friend Pack shift_left(Pack a, Pack n) { return {(Vector<T, N>)((Wrapping)a.value << (Wrapping)n.value)}; }
+    TENON_INLINE friend Pack shift_right(Pack a, Pack n) { return {a.value >> n.value}; }
+    TENON_INLINE friend Pack<Integer, N> bits(Pack a) { return {(Vector<Integer, N>)a.value}; }
+    TENON_INLINE friend auto float_bits(Pack a) {
+        using F = std::conditional_t<sizeof(T) == 4, float, double>;
+        return Pack<F, N>{(Vector<F, N>)a.value};
+    }
+    TENON_INLINE friend Pack abs(Pack a) {
+        auto magnitude = (Vector<Integer, N>)a.value & ~Pack<Integer, N>::splat(scalar::Format<T>::sign_bit).value;
+        return {(Vector<T, N>)magnitude};
+    }
+
+private:
+    template <class U, bool = std::is_integral_v<U>> struct WrappingOf { using Type = std::make_unsigned_t<U>; };
+    template <class U> struct WrappingOf<U, false> { using Type = U; };
+    using Wrapping = Vector<typename WrappingOf<T>::Type, N>;
+};
+
+// A lane at a time, which g++ turns into the instruction for all lanes, whatever the width.
+template <class T, int N, class F>
+TENON_INLINE Pack<T, N> each_lane(F f) {
+    Pack<T, N> result;
+    for (int i = 0; i < N; ++i) result.value[i] = f(i);
+    return result;
+}
+
+#define TENON_LANES(name, builtin)                                                               \
+    template <class T, int N>                                                                    \
+    TENON_INLINE Pack<T, N> name(Pack<T, N> a) {                                                 \
+        if constexpr (sizeof(T) == 4) {                                                          \
+            return each_lane<T, N>([&](int i) { return __builtin_##builtin##f(a.value[i]); });   \
+        } else {                                                                                 \
+            return each_lane<T, N>([&](int i) { return __builtin_##builtin(a.value[i]); });      \
+        }                                                                                        \
+    }
+TENON_LANES(sqrt, sqrt)
+TENON_LANES(floor, floor)
+TENON_LANES(ceil, ceil)
+TENON_LANES(trunc, trunc)
+TENON_LANES(round_even, nearbyint)
+#undef TENON_LANES
+
+template <class T, int N>
+TENON_INLINE Pack<T, N> fma(Pack<T, N> a, Pack<T, N> b, Pack<T, N> c) {
+    if constexpr (sizeof(T) == 4) {
+        return each_lane<T, N>([&](int i) { return __builtin_fmaf(a.value[i], b.value[i], c.value[i]); });
+    } else {
+        return each_lane<T, N>([&](int i) { return __builtin_fma(a.value[i], b.value[i], c.value[i]); });
+    }
+}
+
+template <class U, class T, int N>
+TENON_INLINE Pack<U, N> convert(Pack<T, N> a) {
+    if constexpr (std::is_integral_v<T> && std::is_integral_v<U> && sizeof(T) == sizeof(U)) {
+        return {(Vector<U, N>)a.value};
+    } else {
+        return {__builtin_convertvector(a.value, Vector<U, N>)};
+    }
+}
+
+template <class U, class T, int N>
+TENON_INLINE Pack<U, N> like_as(Pack<T, N>, U c) {
+    return Pack<U, N>::splat(c);
+}
+
+// The slow way only for packs that have a lane in need of it.
+template <class T, int N, class Slow>
+TENON_INLINE Pack<T, N> rarely(typename Pack<T, N>::Mask m, Pack<T, N> usual, Slow slow) {
+    if (__builtin_expect(m.any(), false)) return select(m, slow(), usual);
+    return usual;
+}
+
+}    // namespace tenon::TENON_ISA

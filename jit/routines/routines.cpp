@@ -1,0 +1,86 @@
+#include "jit/routines/routines.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <vector>
+
+#include "jit/routines/tables.h"
+#include "runtime/cpu.h"
+
+namespace tenon {
+namespace {
+
+// The entries of one instruction set by name and dtype.
+class Library {
+public:
+    Library(std::initializer_list<const Entries*> families, const Entries& casts, const FoldEntries& folds)
+        : casts_(casts.first), folds_(folds) {
+        for (const Entries* family : families) {
+            for (int i = 0; i < family->count; ++i) {
+                const Routine& routine = family->first[i];
+                routines_[routine.name][size_t(routine.in)] = &routine;
+            }
+        }
+    }
+
+    const Routine* find(std::string_view op, DType in) const {
+        auto found = routines_.find(op);
+        return found == routines_.end() ? nullptr : found->second[size_t(in)];
+    }
+    const Routine* cast(DType from, DType to) const { return casts_ + dtype_count * size_t(from) + size_t(to); }
+    const FoldEntries& folds() const { return folds_; }
+
+private:
+    std::unordered_map<std::string_view, std::array<const Routine*, dtype_count>> routines_;
+    const Routine* casts_;
+    const FoldEntries& folds_;
+};
+
+template <class Entry>
+const Entry* find_entry(const Entry* first, int count, std::string_view op, DType dtype) {
+    auto matches = [&](const Entry& entry) { return entry.op == op && entry.dtype == dtype; };
+    const Entry* found = std::find_if(first, first + count, matches);
+    return found == first + count ? nullptr : found;
+}
+
+const Library& library(InstructionSet set) {
+    static const Library narrow({&avx2::arithmetic, &avx2::division, &avx2::comparison, &avx2::exponential,
+                                 &avx2::trigonometric, &avx2::hyperbolic},
+                                avx2::casts, avx2::folds);
+    static const Library wide({&avx512::arithmetic, &avx512::division, &avx512::comparison, &avx512::exponential,
+                               &avx512::trigonometric, &avx512::hyperbolic},
+                              avx512::casts, avx512::folds);
+    return set == InstructionSet::avx512 ? wide : narrow;
+}
+
+bool can_run(InstructionSet set) { return set == InstructionSet::avx2 || best_instruction_set() == set; }
+
+}    // namespace
+
+InstructionSet best_instruction_set() { return cpu_info().has_avx512 ? InstructionSet::avx512 : InstructionSet::avx2; }
+
+const Routine* find_routine(std::string_view op, DType in) { return library(best_instruction_set()).find(op, in); }
+const Routine* find_cast(DType from, DType to) { return library(best_instruction_set()).cast(from, to); }
+
+const Routine* find_routine(std::string_view op, DType in, InstructionSet set) {
+    return can_run(set) ? library(set).find(op, in) : nullptr;
+}
+const Routine* find_cast(DType from, DType to, InstructionSet set) {
+    return can_run(set) ? library(set).cast(from, to) : nullptr;
+}
+
+const Fold* find_fold(std::string_view op, DType dtype) { return find_fold(op, dtype, best_instruction_set()); }
+const Fold* find_fold(std::string_view op, DType dtype, InstructionSet set) {
+    if (!can_run(set)) return nullptr;
+    const FoldEntries& folds = library(set).folds();
+    const FoldEntry* entry = find_entry(folds.folds, folds.fold_count, op, dtype);
+    return entry ? &entry->fold : nullptr;
+}
+
+ArgFold find_arg_fold(std::string_view op, DType dtype) {
+    const FoldEntries& folds = library(best_instruction_set()).folds();
+    const ArgFoldEntry* entry = find_entry(folds.arg_folds, folds.arg_fold_count, op, dtype);
+    return entry ? entry->fold : nullptr;
+}
+
+}    // namespace tenon
