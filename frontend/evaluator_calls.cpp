@@ -1,0 +1,657 @@
+// Calls: finding what is called, binding arguments, where capture begins.
+#include <fmt/format.h>
+
+#include "frontend/evaluator.h"
+#include "frontend/resolver.h"
+#include "frontend/session.h"
+
+namespace tenon {
+
+namespace {
+
+constexpr size_t most_parameters = 32;    // of a built-in
+
+// "`step` takes 2 arguments (net, x), but 3 were given"
+[[noreturn]] void too_many(std::string_view name, std::string parameters, size_t takes, size_t given, Span span) {
+    throw Error(Diagnostic{"arity",
+                           fmt::format("`{}` takes {} argument{}{}, but {} {} given", name, takes == 0 ? "no" : std::to_string(takes),
+                                       takes == 1 ? "" : "s", parameters.empty() ? "" : " (" + parameters + ")", given, given == 1 ? "was" : "were"),
+                           span, {}, {}});
+}
+
+}    // namespace
+
+// ---- from the tree ------------------------------------------------------------------------------------------------
+
+Value Evaluator::evaluate_call(const ast::Call& call, Frame& frame) {
+    if (call.callee->kind == ast::ExprKind::name) {
+        const auto& name = ast::as<ast::Name>(*call.callee);
+        if (name.use.kind == ast::NameKind::builtin) {
+            const BuiltinGroup& group = builtins_[name.use.index];
+            if (!group.rows.empty()) return call_builtin(group, false, nullptr, call.arguments, frame, call.span);
+        } else if (name.use.kind == ast::NameKind::method) {
+            return call_method(frame.self, frame.model().model_class->methods[name.use.index], call.arguments, frame, call.span);
+        }
+    }
+    Value callee = evaluate(*call.callee, frame);
+    return call_value(callee, nullptr, call.arguments, frame, call.span);
+}
+
+Value Evaluator::call_method(const Value& receiver, const Value& method, const ast::Arguments& arguments, Frame& frame, Span span) {
+    if (auto* function = method.try_as<FunctionObject>()) return call_function(*function, receiver, nullptr, arguments, frame, span);
+    return call_value(method, &receiver, arguments, frame, span);
+}
+
+Value Evaluator::evaluate_method_call(const ast::MethodCall& expr, Frame& frame) {
+    Value receiver = evaluate(*expr.receiver, frame);
+    if (auto* model = receiver.try_as<ModelObject>()) {
+        int slot = model->model_class->field_slot(expr.name);
+        if (slot >= 0 && !model->fields[static_cast<size_t>(slot)].is_unset()) {
+            Value field = model->fields[static_cast<size_t>(slot)];
+            return call_value(field, nullptr, expr.arguments, frame, expr.span);
+        }
+        int number = model->model_class->method_number(expr.name);
+        if (number >= 0) {
+            return call_method(receiver, model->model_class->methods[static_cast<size_t>(number)], expr.arguments, frame, expr.span);
+        }
+    } else if (auto* record = receiver.try_as<RecordObject>()) {
+        if (const Value* field = record->find(name_of(expr.name))) {
+            return call_value(Value(*field), nullptr, expr.arguments, frame, expr.span);
+        }
+    }
+
+    // Methods of a kind come before functions of that name, and a script's own functions before built-in ones.
+    const BuiltinGroup* group = builtins_.find_method(expr.name);
+    const BuiltinRow* row = group ? group->pick(receiver.kind(), true) : nullptr;
+    if (row && (row->builtin->traits & method_only)) return call_builtin(*group, true, &receiver, expr.arguments, frame, expr.span);
+    if (auto* dict = receiver.try_as<DictObject>()) {
+        if (const Value* entry = dict->find(std::string_view(name_of(expr.name)))) {
+            return call_value(Value(*entry), nullptr, expr.arguments, frame, expr.span);
+        }
+    }
+    if (expr.function && expr.function.kind != ast::NameKind::builtin) {
+        Value function = load(expr.function, expr.name, frame, expr.name_span);
+        return call_value(function, &receiver, expr.arguments, frame, expr.span);
+    }
+    if (row) return call_builtin(*group, true, &receiver, expr.arguments, frame, expr.span);
+    if (receiver.is_object()) {
+        Value attribute;
+        if (receiver.object().get_attribute(*this, name_of(expr.name), attribute)) {
+            return call_value(attribute, nullptr, expr.arguments, frame, expr.span);
+        }
+    }
+
+    std::vector<Symbol> candidates;
+    for (const BuiltinGroup& other : builtins_.groups()) {
+        if (!other.rows.empty() && other.pick(receiver.kind(), true)) candidates.push_back(other.symbol);
+    }
+    if (auto* model = receiver.try_as<ModelObject>()) {
+        candidates.clear();
+        for (const ast::FunctionDeclaration* method : model->model_class->model.methods) candidates.push_back(method->function->name);
+    }
+    auto near = nearest_name(expr.name, candidates, symbols_);
+    throw Error(Diagnostic{"name", fmt::format("{} has no method `{}`, and there is no function of that name for it", describe(receiver), name_of(expr.name)),
+                           expr.name_span, {}, near ? fmt::format("did you mean `{}`?", name_of(*near)) : ""});
+}
+
+Value Evaluator::call_value(const Value& callee, const Value* first, const ast::Arguments& arguments, Frame& frame, Span span) {
+    switch (callee.kind()) {
+        case Kind::function: return call_function(callee.as<FunctionObject>(), {}, first, arguments, frame, span);
+        case Kind::model: {
+            const ModelClassObject& model_class = *callee.as<ModelObject>().model_class;
+            int forward = model_class.method_number(symbols::forward);
+            if (forward < 0) not_callable(callee, span);
+            const Value& method = model_class.methods[static_cast<size_t>(forward)];
+            if (first) break;
+            return call_method(callee, method, arguments, frame, span);
+        }
+        case Kind::builtin: return call_builtin(callee.as<BuiltinObject>().group, false, first, arguments, frame, span);
+        case Kind::bound_method: {
+            const auto& method = callee.as<BoundMethodObject>();
+            if (!first && method.function.is<FunctionObject>()) {
+                return call_function(method.function.as<FunctionObject>(), method.receiver, nullptr, arguments, frame, span);
+            }
+            break;
+        }
+        case Kind::model_class: {
+            auto& model_class = callee.as<ModelClassObject>();
+            if (first || arguments.has_spread || model_class.constructor->takes_rest) break;
+            Value model = make_ref<ModelObject>(callee.ref<ModelClassObject>());
+            return call_function(*model_class.constructor, model, nullptr, arguments, frame, span);
+        }
+        default: break;
+    }
+    CallArguments evaluated = evaluate_arguments(first, arguments, frame);
+    return call_evaluated(callee, evaluated, span);
+}
+
+Evaluator::CallArguments Evaluator::evaluate_arguments(const Value* first, const ast::Arguments& arguments, Frame& frame) {
+    CallArguments out;
+    if (first) out.positional.push_back(*first);
+    for (const ast::Argument& argument : arguments.items) {
+        Value value = evaluate(*argument.value, frame);
+        switch (argument.kind) {
+            case ast::ArgumentKind::positional: out.positional.push_back(std::move(value)); break;
+            case ast::ArgumentKind::keyword: out.keywords.emplace_back(argument.name, std::move(value)); break;
+            case ast::ArgumentKind::spread:
+                for (Value& item : collect(value)) out.positional.push_back(std::move(item));
+                break;
+            case ast::ArgumentKind::keyword_spread: {
+                auto* dict = value.try_as<DictObject>();
+                if (!dict) throw Error(Diagnostic{"type", fmt::format("`**` takes a dict, found {}", describe(value)), argument.span, {}, {}});
+                for (const auto& entry : dict->entries()) {
+                    if (!entry.key.is<StringObject>()) {
+                        throw Error(Diagnostic{"type", fmt::format("the names of arguments are strs, found the key {}", repr(entry.key)), argument.span, {}, {}});
+                    }
+                    out.keywords.emplace_back(symbols_.intern(entry.key.as_text()), entry.value);
+                }
+                break;
+            }
+        }
+    }
+    return out;
+}
+
+namespace {
+
+std::string parameter_list(const ast::Function& function, const SymbolTable& symbols) {
+    std::string out;
+    for (const ast::Parameter& parameter : function.parameters) {
+        if (!out.empty()) out += ", ";
+        out += parameter.kind == ast::ParameterKind::rest ? "*" : parameter.kind == ast::ParameterKind::keywords ? "**" : "";
+        out += symbols.text(parameter.name);
+    }
+    return out;
+}
+
+std::string display_name(const ast::Function& function, const SymbolTable& symbols) {
+    if (function.kind == ast::FunctionKind::constructor && function.model) return symbols.text(function.model->name);
+    return function.name == Symbol::none ? "fn" : symbols.text(function.name);
+}
+
+}    // namespace
+
+Value Evaluator::call_function(const FunctionObject& callee, const Value& self, const Value* first,
+                               const ast::Arguments& arguments, Frame& frame, Span span) {
+    const ast::Function& function = callee.function;
+    if (arguments.has_spread || callee.takes_rest) {
+        CallArguments evaluated = evaluate_arguments(first, arguments, frame);
+        return call_function(callee, self, evaluated, span);
+    }
+    // The common case: each argument goes straight into its slot.
+    check_stack(span);
+    Frame called(*this, callee, self.is_none() ? callee.environment.self : self, span);
+    auto parameters = function.parameters;
+    size_t position = 0;
+    if (first) {
+        if (parameters.empty()) too_many(display_name(function, symbols_), "", 0, 1 + arguments.items.size(), span);
+        called.slots[parameters[position++].slot] = *first;
+    }
+    for (const ast::Argument& argument : arguments.items) {
+        size_t at = position;
+        if (argument.kind == ast::ArgumentKind::keyword) {
+            at = 0;
+            while (at < parameters.size() && parameters[at].name != argument.name) ++at;
+            if (at == parameters.size()) {
+                std::vector<Symbol> names;
+                for (const ast::Parameter& parameter : parameters) names.push_back(parameter.name);
+                auto near = nearest_name(argument.name, names, symbols_);
+                throw Error(Diagnostic{"arity", fmt::format("`{}` has no parameter `{}`", display_name(function, symbols_), name_of(argument.name)),
+                                       argument.span, {},
+                                       near ? fmt::format("did you mean `{}`?", name_of(*near))
+                                            : fmt::format("it takes ({})", parameter_list(function, symbols_))});
+            }
+            if (!called.slots[parameters[at].slot].is_unset()) {
+                throw Error(Diagnostic{"arity", fmt::format("`{}` is given twice", name_of(argument.name)), argument.span, {}, {}});
+            }
+        } else {
+            ++position;
+            if (at >= parameters.size() || parameters[at].keyword_only) {
+                too_many(display_name(function, symbols_), parameter_list(function, symbols_), parameters.size(),
+                         arguments.positional + (first ? 1 : 0), span);
+            }
+        }
+        called.slots[parameters[at].slot] = evaluate(*argument.value, frame);
+    }
+    return enter(called);
+}
+
+Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const Value* first, const ast::Arguments& arguments,
+                              Frame& frame, Span span) {
+    if (arguments.has_spread || group.is_scope || group.rows.empty()) {
+        CallArguments evaluated = evaluate_arguments(first, arguments, frame);
+        return call_builtin(group, as_method, evaluated, span);
+    }
+    Value leading;    // the first argument decides which row it is
+    const Value* lead = first;
+    size_t next = 0;
+    if (!lead && arguments.positional > 0) {
+        leading = evaluate(*arguments.items[0].value, frame);
+        lead = &leading;
+        next = 1;
+    }
+    const BuiltinRow* row = group.pick(lead ? lead->kind() : Kind::unset, as_method);
+    if (!row) no_row(group, lead, span);
+
+    const Signature& signature = row->signature;
+    size_t count = signature.parameters.size();
+    Slots values(*this, count);
+    Span spans[most_parameters];
+    Values rest;
+    bool rest_is_literal = true;
+    tenon::Arguments bound{values.all(), span, std::span(spans, count), 0};
+    size_t position = 0;
+    auto place = [&](Value value, bool is_literal, Span at) {
+        if (position < signature.positional) {
+            spans[position] = at;
+            bound.literals |= uint64_t{is_literal} << position;
+            values[position++] = std::move(value);
+        } else if (signature.rest >= 0) {
+            if (rest.empty()) spans[signature.rest] = at;
+            rest_is_literal &= is_literal;
+            rest.push_back(std::move(value));
+        } else {
+            too_many(group.name, std::string(row->builtin->parameters), signature.positional,
+                     arguments.positional + (first ? 1 : 0), span);
+        }
+    };
+    if (first) {
+        place(*first, false, {});
+    } else if (lead) {
+        place(std::move(leading), arguments.items[0].value->is_literal, arguments.items[0].value->span);
+    }
+    for (; next < arguments.items.size(); ++next) {
+        const ast::Argument& argument = arguments.items[next];
+        if (argument.kind == ast::ArgumentKind::positional) {
+            place(evaluate(*argument.value, frame), argument.value->is_literal, argument.value->span);
+            continue;
+        }
+        size_t at = 0;
+        while (at < count && (signature.parameters[at].name != argument.name || static_cast<int>(at) == signature.rest ||
+                              static_cast<int>(at) == signature.keywords)) {
+            ++at;
+        }
+        if (at == count) {
+            if (signature.keywords >= 0) {
+                Value& more = values[static_cast<size_t>(signature.keywords)];
+                if (more.is_unset()) more = make_ref<DictObject>();
+                more.as<DictObject>().set(name_of(argument.name), evaluate(*argument.value, frame));
+                continue;
+            }
+            std::vector<Symbol> names;
+            for (const auto& parameter : signature.parameters) names.push_back(parameter.name);
+            auto near = nearest_name(argument.name, names, symbols_);
+            throw Error(Diagnostic{"arity", fmt::format("`{}` has no parameter `{}`", group.name, name_of(argument.name)), argument.span, {},
+                                   near ? fmt::format("did you mean `{}`?", name_of(*near)) : fmt::format("it takes ({})", row->builtin->parameters)});
+        }
+        if (!values[at].is_unset()) {
+            throw Error(Diagnostic{"arity", fmt::format("`{}` is given twice", name_of(argument.name)), argument.span, {}, {}});
+        }
+        spans[at] = argument.value->span;
+        bound.literals |= uint64_t{argument.value->is_literal} << at;
+        values[at] = evaluate(*argument.value, frame);
+    }
+    if (signature.rest >= 0) {
+        auto at = static_cast<size_t>(signature.rest);
+        bound.literals |= uint64_t{rest_is_literal && !rest.empty()} << at;
+        values[at] = make_tuple(std::move(rest));
+    }
+    return run_builtin(*row, bound);
+}
+
+Value Evaluator::run_builtin(const BuiltinRow& row, tenon::Arguments& arguments) {
+    const Signature& signature = row.signature;
+    for (size_t i = 0; i < signature.parameters.size(); ++i) {
+        if (signature.parameters[i].required && arguments[i].is_unset()) {
+            throw Error(Diagnostic{"arity", fmt::format("`{}` needs `{}`", row.builtin->name, name_of(signature.parameters[i].name)),
+                                   arguments.span, {}, fmt::format("it takes ({})", row.builtin->parameters)});
+        }
+    }
+    if (signature.keywords >= 0 && arguments[static_cast<size_t>(signature.keywords)].is_unset()) {
+        arguments[static_cast<size_t>(signature.keywords)] = make_ref<DictObject>();
+    }
+    if ((row.builtin->traits & breaks_graph) && tracer_.capturing()) tracer_.graph_break(row.builtin->name, arguments.span);
+    Span saved = std::exchange(here_, arguments.span);
+    try {
+        Value result = row.builtin->call(*this, arguments);
+        here_ = saved;
+        return result;
+    } catch (Error& error) {
+        here_ = saved;
+        if (!error.diagnostic.span) error.diagnostic.span = arguments.span;
+        throw;
+    }
+}
+
+void Evaluator::no_row(const BuiltinGroup& group, const Value* first, Span span) {
+    if (!first) throw Error(Diagnostic{"arity", fmt::format("`{}` needs an argument", group.name), span, {}, {}});
+    std::string kinds;
+    for (const BuiltinRow& row : group.rows) {
+        if (row.builtin->first == any_kind) continue;
+        for (int k = 0; k < kind_count; ++k) {
+            std::string_view kind = tenon::name_of(static_cast<Kind>(k));
+            if (k == static_cast<int>(Kind::unset) || !(row.builtin->first >> k & 1) || kinds.find(kind) != std::string::npos) continue;
+            kinds += kinds.empty() ? "" : ", ";
+            kinds += kind;
+        }
+    }
+    throw Error(Diagnostic{"type", fmt::format("`{}` does not go with {}", group.name, describe(*first)), span, {},
+                           kinds.empty() ? "" : fmt::format("its first argument is one of: {}", kinds)});
+}
+
+// ---- with evaluated arguments -------------------------------------------------------------------------------------
+
+Value Evaluator::call(const Value& callee, std::span<const Value> positional, std::span<const KeywordArgument> keywords) {
+    CallArguments arguments;
+    arguments.positional.assign(positional.begin(), positional.end());
+    for (const KeywordArgument& keyword : keywords) arguments.keywords.emplace_back(symbols_.intern(keyword.name), keyword.value);
+    return call_evaluated(callee, arguments, here_);
+}
+
+Value Evaluator::call_evaluated(const Value& callee, CallArguments& arguments, Span span) {
+    switch (callee.kind()) {
+        case Kind::function: return call_function(callee.as<FunctionObject>(), {}, arguments, span);
+        case Kind::builtin: return call_builtin(callee.as<BuiltinObject>().group, false, arguments, span);
+        case Kind::bound_method: {
+            const auto& method = callee.as<BoundMethodObject>();
+            if (auto* function = method.function.try_as<FunctionObject>()) return call_function(*function, method.receiver, arguments, span);
+            arguments.positional.insert(arguments.positional.begin(), method.receiver);
+            return call_evaluated(Value(method.function), arguments, span);
+        }
+        case Kind::model: {
+            const ModelClassObject& model_class = *callee.as<ModelObject>().model_class;
+            int forward = model_class.method_number(symbols::forward);
+            if (forward < 0) not_callable(callee, span);
+            const Value& method = model_class.methods[static_cast<size_t>(forward)];
+            if (auto* function = method.try_as<FunctionObject>()) return call_function(*function, callee, arguments, span);
+            arguments.positional.insert(arguments.positional.begin(), callee);
+            return call_evaluated(method, arguments, span);
+        }
+        case Kind::model_class: {
+            auto& model_class = callee.as<ModelClassObject>();
+            Value model = make_ref<ModelObject>(callee.ref<ModelClassObject>());
+            return call_function(*model_class.constructor, model, arguments, span);
+        }
+        case Kind::device: {
+            // `cuda(1)`
+            if (callee.as_device().kind == Device::cuda && arguments.positional.size() == 1 && arguments.positional[0].is_int() &&
+                arguments.positional[0].as_int() >= 0 && arguments.positional[0].as_int() < 1024) {
+                return Device{Device::cuda, static_cast<int16_t>(arguments.positional[0].as_int())};
+            }
+            break;
+        }
+        case Kind::dtype: {
+            const BuiltinGroup* group = builtins_.find_method(symbols_.intern(tenon::name_of(callee.as_dtype())));
+            if (group && !group->rows.empty()) return call_builtin(*group, false, arguments, span);
+            break;
+        }
+        default: break;
+    }
+    return call_object(callee, arguments, span);
+}
+
+Value Evaluator::call_object(const Value& object, CallArguments& arguments, Span span) {
+    if (object.is_object()) {
+        std::vector<KeywordArgument> keywords;
+        for (auto& [name, value] : arguments.keywords) keywords.push_back({name_of(name), value});
+        Value result;
+        Span saved = std::exchange(here_, span);
+        try {
+            bool called = object.object().call(*this, arguments.positional, keywords, result);
+            here_ = saved;
+            if (called) return result;
+        } catch (Error& error) {
+            here_ = saved;
+            if (!error.diagnostic.span) error.diagnostic.span = span;
+            throw;
+        }
+    }
+    not_callable(object, span);
+}
+
+void Evaluator::not_callable(const Value& value, Span span) {
+    std::string help;
+    if (value.is<ModelObject>()) help = "a model is called through its `fn forward`";
+    if (value.is(Kind::dtype)) help = fmt::format("x.to({}) converts a tensor", tenon::name_of(value.as_dtype()));
+    throw Error(Diagnostic{"type", fmt::format("{} cannot be called", describe(value)), span, {}, std::move(help)});
+}
+
+Value Evaluator::call_function(const FunctionObject& callee, const Value& self, CallArguments& arguments, Span span) {
+    check_stack(span);
+    Frame called(*this, callee, self.is_none() ? callee.environment.self : self, span);
+    bind(called, arguments);
+    return enter(called);
+}
+
+void Evaluator::bind(Frame& called, CallArguments& arguments) {
+    const ast::Function& function = called.function;
+    Values rest;
+    Ref<DictObject> more;
+    size_t position = 0;
+    bool takes_rest = false;
+    for (const ast::Parameter& parameter : function.parameters) {
+        takes_rest |= parameter.kind == ast::ParameterKind::rest;
+        if (parameter.kind == ast::ParameterKind::keywords) more = make_ref<DictObject>();
+    }
+    for (Value& value : arguments.positional) {
+        if (position < function.parameters.size() && function.parameters[position].kind == ast::ParameterKind::plain &&
+            !function.parameters[position].keyword_only) {
+            called.slots[function.parameters[position++].slot] = std::move(value);
+        } else if (takes_rest) {
+            rest.push_back(std::move(value));
+        } else {
+            too_many(display_name(function, symbols_), parameter_list(function, symbols_), position, arguments.positional.size(), called.call);
+        }
+    }
+    for (auto& [name, value] : arguments.keywords) {
+        const ast::Parameter* found = nullptr;
+        for (const ast::Parameter& parameter : function.parameters) {
+            if (parameter.name == name && parameter.kind == ast::ParameterKind::plain) found = &parameter;
+        }
+        if (found) {
+            if (!called.slots[found->slot].is_unset()) {
+                throw Error(Diagnostic{"arity", fmt::format("`{}` is given twice", name_of(name)), called.call, {}, {}});
+            }
+            called.slots[found->slot] = std::move(value);
+        } else if (more) {
+            more->set(name_of(name), std::move(value));
+        } else {
+            throw Error(Diagnostic{"arity", fmt::format("`{}` has no parameter `{}`", display_name(function, symbols_), name_of(name)), called.call, {},
+                                   fmt::format("it takes ({})", parameter_list(function, symbols_))});
+        }
+    }
+    for (const ast::Parameter& parameter : function.parameters) {
+        if (parameter.kind == ast::ParameterKind::rest) called.slots[parameter.slot] = make_tuple(std::move(rest));
+        if (parameter.kind == ast::ParameterKind::keywords) called.slots[parameter.slot] = more;
+    }
+}
+
+Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, CallArguments& arguments, Span span) {
+    const Value* first = arguments.positional.empty() ? nullptr : &arguments.positional[0];
+    if (group.rows.empty()) not_callable(group.value, span);
+    const BuiltinRow* row = group.pick(first ? first->kind() : Kind::unset, as_method);
+    if (group.is_scope && (!row || !row->builtin->call)) return call_scope(group, arguments, span);
+    if (!row) no_row(group, first, span);
+
+    const Signature& signature = row->signature;
+    size_t count = signature.parameters.size();
+    Slots values(*this, count);
+    Values rest;
+    size_t position = 0;
+    for (Value& value : arguments.positional) {
+        if (position < signature.positional) {
+            values[position++] = std::move(value);
+        } else if (signature.rest >= 0) {
+            rest.push_back(std::move(value));
+        } else {
+            too_many(group.name, std::string(row->builtin->parameters), signature.positional, arguments.positional.size(), span);
+        }
+    }
+    for (auto& [name, value] : arguments.keywords) {
+        size_t at = 0;
+        while (at < count && (signature.parameters[at].name != name || static_cast<int>(at) == signature.rest ||
+                              static_cast<int>(at) == signature.keywords)) {
+            ++at;
+        }
+        if (at < count) {
+            if (!values[at].is_unset()) throw Error(Diagnostic{"arity", fmt::format("`{}` is given twice", name_of(name)), span, {}, {}});
+            values[at] = std::move(value);
+        } else if (signature.keywords >= 0) {
+            Value& more = values[static_cast<size_t>(signature.keywords)];
+            if (more.is_unset()) more = make_ref<DictObject>();
+            more.as<DictObject>().set(name_of(name), std::move(value));
+        } else {
+            throw Error(Diagnostic{"arity", fmt::format("`{}` has no parameter `{}`", group.name, name_of(name)), span, {},
+                                   fmt::format("it takes ({})", row->builtin->parameters)});
+        }
+    }
+    if (signature.rest >= 0) values[static_cast<size_t>(signature.rest)] = make_tuple(std::move(rest));
+    tenon::Arguments bound{values.all(), span, {}, 0};
+    return run_builtin(*row, bound);
+}
+
+Value Evaluator::call_scope(const BuiltinGroup& group, CallArguments& arguments, Span span) {
+    // `no_grad(f, x)`: f(x) inside the scope; keywords are the scope's.
+    if (arguments.positional.empty() || !is_callable(arguments.positional[0])) {
+        throw Error(Diagnostic{"type", fmt::format("`{}` takes a block, or a function and its arguments", group.name), span, {},
+                               fmt::format("write {} {{ … }}, or {}(f, x)", group.name, group.name)});
+    }
+    std::vector<Tracer::ScopeArgument> options;
+    for (auto& [name, value] : arguments.keywords) options.push_back({name_of(name), std::move(value)});
+    arguments.keywords.clear();
+    Value function = std::move(arguments.positional[0]);
+    arguments.positional.erase(arguments.positional.begin());
+    std::unique_ptr<Scope> scope = tracer_.enter_scope(group.name, options, span);
+    return call_evaluated(function, arguments, span);
+}
+
+// ---- running ------------------------------------------------------------------------------------------------------
+
+bool Evaluator::begins_capture(const Frame& called) const {
+    const ast::Function& function = called.function;
+    if (function.kind == ast::FunctionKind::constructor || function.kind == ast::FunctionKind::test) return false;
+    bool holds = function.kind == ast::FunctionKind::method;
+    for (size_t i = 0; i < function.parameters.size() && !holds; ++i) {
+        holds = holds_tensor_or_model(called.slots[function.parameters[i].slot]);
+    }
+    return holds && tracer_.wants_capture(&function);
+}
+
+Value Evaluator::enter(Frame& called) {
+    check_interrupt();
+    const ast::Function& function = called.function;
+    try {
+        Entered entered(*this, called);
+        if (!tracer_.capturing() && begins_capture(called)) {
+            called.starts_capture = true;
+            std::string name = display_name(function, symbols_);
+            if (function.kind == ast::FunctionKind::method && function.name == symbols::forward) name = called.model().model_class->name();
+            CallSite site{called.call, name, function.name_span, &function};
+            return tracer_.captured_call(site, [&] { return run_body(called); });
+        }
+        return run_body(called);
+    } catch (Error& error) {
+        if (!error.diagnostic.span) error.diagnostic.span = called.call;
+        unwound_.push_back({display_name(function, symbols_), called.call});
+        throw;
+    } catch (const Interrupted&) {
+        unwound_.push_back({display_name(function, symbols_), called.call});
+        throw;
+    }
+}
+
+void Evaluator::finish_binding(Frame& called) {
+    const ast::Function& function = called.function;
+    make_cells(called);
+    for (const ast::Parameter& parameter : function.parameters) {
+        Value& slot = called.slots[parameter.slot];
+        if (slot.is_unset()) {
+            if (!parameter.default_value) {
+                throw Error(Diagnostic{"arity", fmt::format("`{}` needs `{}`", display_name(function, symbols_), name_of(parameter.name)), called.call, {},
+                                       fmt::format("it takes ({})", parameter_list(function, symbols_))});
+            }
+            slot = evaluate(*parameter.default_value, called);
+        }
+        if (parameter.type) check_type(*parameter.type, slot, called, name_of(parameter.name), called.call);
+        if (function.kind == ast::FunctionKind::constructor) {
+            called.model().fields[static_cast<size_t>(&parameter - function.parameters.data())] = slot;
+        }
+        if (parameter.is_cell) slot = make_ref<CellObject>(std::move(slot));
+    }
+}
+
+Value Evaluator::run_body(Frame& called) {
+    const ast::Function& function = called.function;
+    std::vector<std::unique_ptr<Scope>> scopes;
+    if (called.closure) {
+        for (const DecoratorScope& scope : called.function_object().scopes) {
+            std::vector<Tracer::ScopeArgument> arguments;
+            for (const auto& [name, value] : scope.arguments) arguments.push_back({name, value});
+            scopes.push_back(tracer_.enter_scope(scope.name, arguments, called.call));
+        }
+    }
+    finish_binding(called);
+    hoist(called);
+    Value result;
+    if (function.value) {
+        result = evaluate(*function.value, called);
+    } else {
+        execute(*function.body, called);
+        result = std::move(called.result);
+    }
+    if (function.kind == ast::FunctionKind::constructor) return called.self;
+    if (function.result) check_type(*function.result, result, called, "", called.call);
+    return result;
+}
+
+// ---- for C++ ------------------------------------------------------------------------------------------------------
+
+bool Evaluator::is_callable(const Value& value) const {
+    switch (value.kind()) {
+        case Kind::function:
+        case Kind::bound_method:
+        case Kind::builtin:
+        case Kind::model_class: return true;
+        case Kind::model: return value.as<ModelObject>().model_class->method_number(symbols::forward) >= 0;
+        default: return value.is(Kind::graph) || value.is(Kind::other);
+    }
+}
+
+bool Evaluator::has_method(const Value& receiver, std::string_view name) const {
+    Symbol symbol = symbols_.find(name);
+    if (symbol == Symbol::none) return false;
+    if (auto* model = receiver.try_as<ModelObject>()) {
+        int slot = model->model_class->field_slot(symbol);
+        if (slot >= 0 && !model->fields[static_cast<size_t>(slot)].is_unset()) return true;
+        if (model->model_class->method_number(symbol) >= 0) return true;
+    }
+    if (auto* record = receiver.try_as<RecordObject>()) return record->find(name) != nullptr;
+    const BuiltinGroup* group = builtins_.find_method(symbol);
+    const BuiltinRow* row = group ? group->pick(receiver.kind(), true) : nullptr;
+    return row && (row->builtin->traits & method_only);
+}
+
+Value Evaluator::call_method(const Value& receiver, std::string_view name, std::span<const Value> positional) {
+    CallArguments arguments;
+    arguments.positional.assign(positional.begin(), positional.end());
+    Symbol symbol = symbols_.intern(name);
+    if (auto* model = receiver.try_as<ModelObject>()) {
+        int slot = model->model_class->field_slot(symbol);
+        if (slot >= 0 && !model->fields[static_cast<size_t>(slot)].is_unset()) {
+            return call_evaluated(Value(model->fields[static_cast<size_t>(slot)]), arguments, here_);
+        }
+        int number = model->model_class->method_number(symbol);
+        if (number >= 0) {
+            const Value& method = model->model_class->methods[static_cast<size_t>(number)];
+            if (auto* function = method.try_as<FunctionObject>()) return call_function(*function, receiver, arguments, here_);
+            arguments.positional.insert(arguments.positional.begin(), receiver);
+            return call_evaluated(method, arguments, here_);
+        }
+    }
+    arguments.positional.insert(arguments.positional.begin(), receiver);
+    const BuiltinGroup* group = builtins_.find_method(symbol);
+    if (!group) throw_error("name", fmt::format("{} has no method `{}`", describe(receiver), name));
+    return call_builtin(*group, true, arguments, here_);
+}
+
+}    // namespace tenon

@@ -1,0 +1,607 @@
+// Expressions: operators, containers, f-strings, attributes and items.
+#include <fmt/format.h>
+
+#include "frontend/containers.h"
+#include "frontend/evaluator.h"
+#include "frontend/format_spec.h"
+#include "frontend/host_operators.h"
+#include "frontend/resolver.h"
+#include "frontend/session.h"
+
+namespace tenon {
+
+Value Evaluator::evaluate(const ast::Expr& expr, Frame& frame) {
+    using enum ast::ExprKind;
+    switch (expr.kind) {
+        case none: return {};
+        case ellipsis: return Value::ellipsis();
+        case boolean: return ast::as<ast::BooleanLiteral>(expr).value;
+        case integer: return ast::as<ast::IntegerLiteral>(expr).value;
+        case floating: return ast::as<ast::FloatLiteral>(expr).value;
+        case string: return Value::text(name_of(ast::as<ast::StringLiteral>(expr).text));
+        case f_string: return evaluate_f_string(ast::as<ast::FString>(expr), frame);
+        case name: {
+            const auto& name = ast::as<ast::Name>(expr);
+            if (name.use.kind == ast::NameKind::local && !frame.slots[name.use.index].is_unset()) return frame.slots[name.use.index];
+            return load(name.use, name.name, frame, expr.span);
+        }
+        case tuple:
+        case list: return evaluate_sequence(ast::as<ast::Sequence>(expr), frame);
+        case dict: return evaluate_dict(ast::as<ast::Dict>(expr), frame);
+        case comprehension: return evaluate_comprehension(ast::as<ast::Comprehension>(expr), frame);
+        case unary: return evaluate_unary(ast::as<ast::Unary>(expr), frame);
+        case binary: return evaluate_binary(ast::as<ast::Binary>(expr), frame);
+        case logical: {
+            const auto& logical = ast::as<ast::Logical>(expr);
+            bool left = truth(evaluate(*logical.left, frame), logical.left->span);
+            if (left == (logical.op == ast::LogicalOperator::logical_or)) return left;
+            return truth(evaluate(*logical.right, frame), logical.right->span);
+        }
+        case comparison: return evaluate_comparison(ast::as<ast::Comparison>(expr), frame);
+        case conditional: {
+            const auto& conditional = ast::as<ast::Conditional>(expr);
+            bool yes = truth(evaluate(*conditional.condition, frame), conditional.condition->span);
+            return evaluate(yes ? *conditional.yes : *conditional.no, frame);
+        }
+        case function: return make_closure(*ast::as<ast::Lambda>(expr).function, frame);
+        case call: return evaluate_call(ast::as<ast::Call>(expr), frame);
+        case method_call: return evaluate_method_call(ast::as<ast::MethodCall>(expr), frame);
+        case attribute: {
+            const auto& attribute = ast::as<ast::Attribute>(expr);
+            return get_attribute(evaluate(*attribute.object, frame), attribute.name, expr.span);
+        }
+        case index: {
+            const auto& index = ast::as<ast::Index>(expr);
+            Value object = evaluate(*index.object, frame);
+            return get_item(object, evaluate_key(index, frame), expr.span);
+        }
+        case scope_block: return evaluate_scope_block(ast::as<ast::ScopeBlock>(expr), frame);
+        case slice:
+        case spread:
+        case error: break;
+    }
+    assert(false && "this expression has no value of its own");
+    return {};
+}
+
+// ---- operators ----------------------------------------------------------------------------------------------------
+
+Value Evaluator::evaluate_unary(const ast::Unary& expr, Frame& frame) {
+    Value x = evaluate(*expr.operand, frame);
+    switch (expr.op) {
+        case ast::UnaryOperator::logical_not: return !truth(x, expr.operand->span);
+        case ast::UnaryOperator::negate:
+            if (x.is_real()) return -x.as_real();
+            if (x.is_int() && x.as_int() != INT64_MIN) return -x.as_int();
+            break;
+        case ast::UnaryOperator::invert:
+            if (x.is_int()) return ~x.as_int();
+            break;
+    }
+    if (x.is_tensor() || x.is_symbolic()) {
+        return tracer_.unary(expr.op == ast::UnaryOperator::negate ? UnaryOperator::negate : UnaryOperator::invert, x, expr.span);
+    }
+    if (x.is_int()) throw Error(Diagnostic{"overflow", "the negative of the smallest int does not fit in an int (64 bits)", expr.span, {}, {}});
+    throw Error(Diagnostic{"type", fmt::format("`{}` needs a number or a tensor, found {}", ast::spelling(expr.op), describe(x)),
+                           expr.span, {{expr.operand->span, describe(x)}}, x.is_bool() ? "`not x` negates a bool" : ""});
+}
+
+Value Evaluator::evaluate_binary(const ast::Binary& expr, Frame& frame) {
+    Value a = evaluate(*expr.left, frame);
+    Value b = evaluate(*expr.right, frame);
+    using enum ast::BinaryOperator;
+    if (a.is_real() && b.is_real()) {
+        switch (expr.op) {
+            case add: return a.as_real() + b.as_real();
+            case subtract: return a.as_real() - b.as_real();
+            case multiply: return a.as_real() * b.as_real();
+            default: break;
+        }
+    } else if (a.is_int() && b.is_int()) {
+        int64_t result;
+        switch (expr.op) {
+            case add:
+                if (!__builtin_add_overflow(a.as_int(), b.as_int(), &result)) return result;
+                break;
+            case subtract:
+                if (!__builtin_sub_overflow(a.as_int(), b.as_int(), &result)) return result;
+                break;
+            case multiply:
+                if (!__builtin_mul_overflow(a.as_int(), b.as_int(), &result)) return result;
+                break;
+            default: break;
+        }
+    }
+    try {
+        return binary(operator_of(expr.op), {a, expr.left->is_literal}, {b, expr.right->is_literal}, expr.span);
+    } catch (Error& error) {
+        // One label for each operand, where whoever threw did not have better ones.
+        Diagnostic& diagnostic = error.diagnostic;
+        if (diagnostic.kind == "type" && diagnostic.labels.empty() && (!diagnostic.span || diagnostic.span == expr.span)) {
+            diagnostic.span = expr.span;
+            diagnostic.labels = {{expr.left->span, describe(a)}, {expr.right->span, describe(b)}};
+        }
+        throw;
+    }
+}
+
+Value Evaluator::binary(Operator op, Operand a, Operand b, Span span) {
+    auto is_traced = [](const Value& v) { return v.is_tensor() || v.is_symbolic(); };
+    // A sequence is repeated a host's number of times; everything else that meets a tensor is the tracer's.
+    if (is_traced(a.value) || is_traced(b.value)) {
+        bool repeats = op == Operator::mul && (a.value.is<StringObject>() || items_of(a.value)) && b.value.is_symbolic();
+        if (!repeats) return tracer_.binary(op, a, b, span);
+        Value times = tracer_.settle(b.value, span);
+        return host_binary(*this, op, a.value, times, span);
+    }
+    return host_binary(*this, op, a.value, b.value, span);
+}
+
+Value Evaluator::evaluate_comparison(const ast::Comparison& expr, Frame& frame) {
+    Value left = evaluate(*expr.first, frame);
+    const ast::Expr* left_expr = expr.first;
+    Value answer;
+    for (size_t i = 0; i < expr.links.size(); ++i) {
+        const ast::ComparisonLink& link = expr.links[i];
+        Value right = evaluate(*link.operand, frame);
+        Span span = expr.links.size() == 1 ? expr.span : cover(left_expr->span, link.operand->span);
+        Value holds = compare(link.op, {left, left_expr->is_literal}, {right, link.operand->is_literal}, span);
+        answer = i == 0 ? std::move(holds)
+                        : answer.is_tensor() || holds.is_tensor() ? tracer_.binary(Operator::bit_and, {answer}, {holds}, expr.span)
+                                                                  : std::move(holds);
+        if (answer.is_bool() && !answer.as_bool()) return false;
+        left = std::move(right);
+        left_expr = link.operand;
+    }
+    return answer;
+}
+
+Value Evaluator::compare(ast::ComparisonOperator op, Operand a, Operand b, Span span) {
+    using enum ast::ComparisonOperator;
+    switch (op) {
+        case is: return a.value.same_as(b.value);
+        case is_not: return !a.value.same_as(b.value);
+        case in: return contains(b.value, a.value, span);
+        case not_in: return !contains(b.value, a.value, span);
+        default: break;
+    }
+    if (a.value.is_int() && b.value.is_int()) {
+        int64_t x = a.value.as_int(), y = b.value.as_int();
+        switch (op) {
+            case equal: return x == y;
+            case not_equal: return x != y;
+            case less: return x < y;
+            case less_equal: return x <= y;
+            case greater: return x > y;
+            default: return x >= y;
+        }
+    }
+    // Beside a tensor or a symbolic number only numbers compare elementwise: `x == none`, `n == "a"` are plain answers.
+    auto is_traced = [](const Value& v) { return v.is_tensor() || v.is_symbolic(); };
+    auto is_operand = [&](const Value& v) { return is_traced(v) || v.is_number() || v.is_bool(); };
+    bool traced = is_traced(a.value) || is_traced(b.value);
+    if (traced && is_operand(a.value) && is_operand(b.value)) {
+        static constexpr Operator operators[] = {Operator::equal, Operator::not_equal, Operator::less,
+                                                 Operator::less_equal, Operator::greater, Operator::greater_equal};
+        return tracer_.binary(operators[static_cast<size_t>(op)], a, b, span);
+    }
+    try {
+        switch (op) {
+            case equal: return this->equal(a.value, b.value);
+            case not_equal: return !this->equal(a.value, b.value);
+            case less: return this->less(a.value, b.value);
+            case greater: return this->less(b.value, a.value);
+            // Not the negation of `>`: a comparison with nan is false.
+            case less_equal: return this->less(a.value, b.value) || this->equal(a.value, b.value);
+            default: return this->less(b.value, a.value) || this->equal(a.value, b.value);
+        }
+    } catch (Error& error) {
+        if (!error.diagnostic.span) error.diagnostic.span = span;
+        throw;
+    }
+}
+
+bool Evaluator::contains(const Value& container, const Value& item, Span span) {
+    if (const Values* items = items_of(container)) {
+        return std::any_of(items->begin(), items->end(), [&](const Value& v) { return v.same_as(item) || equal(v, item); });
+    }
+    if (auto* dict = container.try_as<DictObject>()) return dict->find(item) != nullptr;
+    if (auto* range = container.try_as<RangeObject>()) {
+        Value number = item.is_symbolic() ? tracer_.settle(item, span) : item;
+        if (!number.is_int()) return false;
+        int64_t offset = number.as_int() - range->start;
+        return range->size() > 0 && offset % range->step == 0 && offset / range->step >= 0 && offset / range->step < range->size();
+    }
+    if (container.is<StringObject>() && item.is<StringObject>()) return container.as_text().find(item.as_text()) != std::string::npos;
+    if (container.is_tensor()) {
+        Value same = tracer_.binary(Operator::equal, {container}, {item}, span);
+        Value any = call(builtins_[*builtins_.find(symbols_.intern("any"))].value, {same});
+        return truth(any, span);
+    }
+    throw Error(Diagnostic{"type", fmt::format("`in` needs a list, a tuple, a dict, a range, a str or a tensor, found {}", describe(container)),
+                           span, {}, {}});
+}
+
+// ---- containers ---------------------------------------------------------------------------------------------------
+
+Value Evaluator::evaluate_sequence(const ast::Sequence& expr, Frame& frame) {
+    Values items;
+    items.reserve(expr.items.size());
+    for (const ast::Expr* item : expr.items) {
+        if (item->kind == ast::ExprKind::spread) {
+            for (Value& value : collect(evaluate(*ast::as<ast::Spread>(*item).value, frame))) items.push_back(std::move(value));
+        } else {
+            items.push_back(evaluate(*item, frame));
+        }
+    }
+    return expr.kind == ast::ExprKind::list ? make_list(std::move(items)) : make_tuple(std::move(items));
+}
+
+Value Evaluator::evaluate_dict(const ast::Dict& expr, Frame& frame) {
+    auto dict = make_ref<DictObject>();
+    for (const ast::DictEntry& entry : expr.entries) {
+        if (entry.key) {
+            Value key = evaluate(*entry.key, frame);
+            if (key.is_symbolic()) key = tracer_.settle(key, entry.key->span);
+            Value value = evaluate(*entry.value, frame);
+            try {
+                dict->set(key, std::move(value));
+            } catch (Error& error) {
+                error.diagnostic.span = entry.key->span;
+                throw;
+            }
+            continue;
+        }
+        Value more = evaluate(*entry.value, frame);
+        auto* from = more.try_as<DictObject>();
+        if (!from) throw Error(Diagnostic{"type", fmt::format("`**` takes a dict, found {}", describe(more)), entry.value->span, {}, {}});
+        for (const auto& item : from->entries()) dict->set(item.key, item.value);
+    }
+    return dict;
+}
+
+Value Evaluator::evaluate_comprehension(const ast::Comprehension& expr, Frame& frame) {
+    Value result = expr.result == ast::ComprehensionKind::dict ? Value(make_ref<DictObject>()) : make_list({});
+    comprehend(expr, 0, result, frame);
+    return result;
+}
+
+void Evaluator::comprehend(const ast::Comprehension& expr, size_t number, Value& result, Frame& frame) {
+    if (number == expr.clauses.size()) {
+        if (auto* dict = result.try_as<DictObject>()) {
+            Value key = evaluate(*expr.key, frame);
+            dict->set(key, evaluate(*expr.value, frame));
+        } else {
+            result.as<ListObject>().items.push_back(evaluate(*expr.value, frame));
+        }
+        return;
+    }
+    const ast::ComprehensionClause& clause = expr.clauses[number];
+    Value iterable = evaluate(*clause.iterable, frame);
+    Ref<IteratorObject> iterator;
+    try {
+        iterator = iterate(iterable);
+    } catch (Error& error) {
+        if (!error.diagnostic.span) error.diagnostic.span = clause.iterable->span;
+        throw;
+    }
+    auto mark = tracer_.enter_loop();
+    Value item;
+    while (iterator->next(*this, item)) {
+        refresh(clause.fresh, frame);
+        assign(*clause.target, item, false, frame);
+        bool taken = std::all_of(clause.conditions.begin(), clause.conditions.end(), [&](const ast::Expr* condition) {
+            return truth(evaluate(*condition, frame), condition->span);
+        });
+        if (taken) comprehend(expr, number + 1, result, frame);
+        at_back_edge(mark, expr.span, frame);
+    }
+}
+
+// ---- f-strings ----------------------------------------------------------------------------------------------------
+
+Value Evaluator::evaluate_f_string(const ast::FString& expr, Frame& frame) {
+    std::string out;
+    append_parts(expr.parts, out, frame);
+    return make_ref<StringObject>(std::move(out));
+}
+
+void Evaluator::append_parts(std::span<ast::FStringPart> parts, std::string& out, Frame& frame) {
+    for (const ast::FStringPart& part : parts) {
+        if (!part.value) {
+            out += name_of(part.text);
+            continue;
+        }
+        Value value = evaluate(*part.value, frame);
+        if (part.text != Symbol::none) out += name_of(part.text);
+        Span saved = std::exchange(here_, part.value->span);
+        if (part.spec.empty()) {
+            // `{x=}` is for looking at values: strs show their quotes.
+            out += part.text != Symbol::none ? repr(value) : text(value);
+        } else {
+            std::string spec;
+            append_parts(part.spec, spec, frame);
+            try {
+                out += format(value, spec, part.value->span);
+            } catch (Error& error) {
+                if (!error.diagnostic.span) error.diagnostic.span = part.value->span;
+                throw;
+            }
+        }
+        here_ = saved;
+    }
+}
+
+std::string Evaluator::format(const Value& given, std::string_view text_of_spec, Span span) {
+    FormatSpec spec = parse_format_spec(text_of_spec);
+    Value value = given;
+    bool is_number_format = spec.type != 0 && spec.type != 's';
+    if (value.is_symbolic() || (value.is_tensor() && (is_number_format || spec.precision >= 0 || spec.grouping) &&
+                                value.as<TensorObject>().tensor.numel() == 1)) {
+        value = tracer_.settle(value, span);
+    }
+    if (value.is_int()) return format_integer(value.as_int(), spec);
+    if (value.is_real()) return format_real(value.as_real(), spec);
+    if (is_number_format || spec.grouping) {
+        throw_error("type", fmt::format("the format `{}` is for numbers, found {}", text_of_spec, describe(value)),
+                    value.is_tensor() ? "it formats tensors of one element; print(x) shows all" : "");
+    }
+    return format_text(text(value), spec);
+}
+
+// ---- attributes ---------------------------------------------------------------------------------------------------
+
+Value Evaluator::get_attribute(const Value& object, Symbol name, Span span) {
+    switch (object.kind()) {
+        case Kind::model: {
+            auto& model = object.as<ModelObject>();
+            int slot = model.model_class->field_slot(name);
+            if (slot >= 0 && !model.fields[static_cast<size_t>(slot)].is_unset()) return model.fields[static_cast<size_t>(slot)];
+            if (name == symbols::training) return model.training;
+            break;
+        }
+        case Kind::tensor:
+            if (std::optional<Value> value = tracer_.attribute(object, name_of(name), span)) return std::move(*value);
+            break;
+        case Kind::dict:
+            if (const Value* value = object.as<DictObject>().find(std::string_view(name_of(name)))) return *value;
+            break;
+        case Kind::record:
+            if (const Value* value = object.as<RecordObject>().find(name_of(name))) return *value;
+            break;
+        case Kind::range: {
+            auto& range = object.as<RangeObject>();
+            const std::string& field = name_of(name);
+            if (field == "start") return range.start;
+            if (field == "stop") return range.stop;
+            if (field == "step") return range.step;
+            break;
+        }
+        case Kind::slice: {
+            auto& slice = object.as<SliceObject>();
+            const std::string& field = name_of(name);
+            if (field == "start") return slice.start;
+            if (field == "stop") return slice.stop;
+            if (field == "step") return slice.step;
+            break;
+        }
+        case Kind::device:
+            if (name_of(name) == "index") return int64_t{object.as_device().index};
+            if (name_of(name) == "kind") return Value::text(object.as_device().kind == Device::cpu ? "cpu" : "cuda");
+            break;
+        case Kind::dtype:
+            if (name_of(name) == "name") return Value::text(tenon::name_of(object.as_dtype()));
+            if (name_of(name) == "size") return size_of(object.as_dtype());
+            break;
+        case Kind::function:
+            if (name_of(name) == "name") return Value::text(name_of(object.as<FunctionObject>().function.name));
+            break;
+        case Kind::model_class:
+            if (name_of(name) == "name") return Value::text(object.as<ModelClassObject>().name());
+            break;
+        default: break;
+    }
+    if (object.is_object()) {
+        Value value;
+        Span saved = std::exchange(here_, span);
+        bool found = object.object().get_attribute(*this, name_of(name), value);
+        here_ = saved;
+        if (found) return value;
+    }
+    no_attribute(object, name, span);
+}
+
+void Evaluator::no_attribute(const Value& object, Symbol name, Span span) {
+    const std::string& wanted = name_of(name);
+    std::vector<Symbol> candidates;
+    auto add = [&](std::string_view text) { candidates.push_back(symbols_.intern(text)); };
+    std::string help;
+    if (auto* model = object.try_as<ModelObject>()) {
+        const ModelClassObject& model_class = *model->model_class;
+        int slot = model_class.field_slot(name);
+        if (slot >= 0) {
+            throw Error(Diagnostic{"name", fmt::format("the field `{}` of {} has no value yet", wanted, model_class.name()), span, {}, {}});
+        }
+        if (model_class.method_number(name) >= 0) {
+            help = fmt::format("`{}` is a method: call it, or write fn(x) = net.{}(x)", wanted, wanted);
+        }
+        for (Symbol field : model_class.model.fields) candidates.push_back(field);
+    } else if (auto* dict = object.try_as<DictObject>()) {
+        for (const auto& entry : dict->entries()) {
+            if (entry.key.is<StringObject>()) add(entry.key.as_text());
+        }
+        if (help.empty()) help = fmt::format("d.get(\"{}\", default) gives a default", wanted);
+    } else if (auto* record = object.try_as<RecordObject>()) {
+        for (const auto& [field, value] : record->fields) add(field);
+    } else if (object.is_tensor()) {
+        for (std::string_view field : {"shape", "dtype", "device", "rank", "grad", "requires_grad", "T"}) add(field);
+    }
+    if (auto near = nearest_name(name, candidates, symbols_)) help = fmt::format("did you mean `{}`?", name_of(*near));
+    if (help.empty() || object.is<DictObject>()) {
+        const BuiltinGroup* group = builtins_.find_method(name);
+        if (group && group->pick(object.kind(), true)) help = fmt::format("it is a function: write `.{}()`", wanted);
+    }
+    throw Error(Diagnostic{object.is<DictObject>() ? "key" : "name",
+                           object.is<DictObject>() ? fmt::format("the dict has no key \"{}\"", wanted)
+                                                   : fmt::format("{} has no field `{}`", describe(object), wanted),
+                           span, {}, std::move(help)});
+}
+
+void Evaluator::set_attribute(const Value& object, Symbol name, const Value& value, Span span) {
+    switch (object.kind()) {
+        case Kind::model: {
+            auto& model = object.as<ModelObject>();
+            int found = model.model_class->field_slot(name);
+            if (found < 0) break;
+            auto slot = static_cast<size_t>(found);
+            if (model.roles[slot] == TensorRole::plain) return set_field(model, slot, value);
+            // A param or buffer stays one, of the same type.
+            bool is_buffer = model.roles[slot] == TensorRole::buffer;
+            const auto* old = model.fields[slot].try_as<TensorObject>();
+            const auto* fresh = value.try_as<TensorObject>();
+            if (old && fresh && (old->dtype() != fresh->dtype() || old->shape() != fresh->shape())) {
+                throw Error(Diagnostic{"shape", fmt::format("the {} `{}` is {}, but the new value is {}", is_buffer ? "buffer" : "param",
+                                                            name_of(name), describe(model.fields[slot]), describe(value)),
+                                       span, {}, "a param keeps its shape and dtype"});
+            }
+            bool is_held = fresh && fresh->role != TensorRole::plain;
+            return set_field(model, slot, is_held ? value : hold_tensors(value, is_buffer, nullptr, span));
+        }
+        case Kind::dict: return set_entry(object.as<DictObject>(), Value::text(name_of(name)), value);
+        case Kind::tensor:
+            if (tracer_.set_attribute(object, name_of(name), value, span)) return;
+            break;
+        default:
+            if (object.is_object() && object.object().set_attribute(*this, name_of(name), value)) return;
+    }
+    std::string help;
+    if (auto* model = object.try_as<ModelObject>()) {
+        std::vector<Symbol> fields(model->model_class->model.fields.begin(), model->model_class->model.fields.end());
+        auto near = nearest_name(name, fields, symbols_);
+        help = near ? fmt::format("did you mean `{}`?", name_of(*near)) : "the fields of a model are made in its body";
+    }
+    throw Error(Diagnostic{"name", fmt::format("{} has no field `{}` to assign to", describe(object), name_of(name)), span, {}, std::move(help)});
+}
+
+// ---- items --------------------------------------------------------------------------------------------------------
+
+Value Evaluator::evaluate_key(const ast::Index& expr, Frame& frame) {
+    auto part = [&](const ast::Expr* item) -> Value {
+        if (!item) return {};
+        if (item->kind != ast::ExprKind::slice) return evaluate(*item, frame);
+        const auto& slice = ast::as<ast::Slice>(*item);
+        auto bound = [&](const ast::Expr* e) { return e ? evaluate(*e, frame) : Value(); };
+        Value low = bound(slice.low), high = bound(slice.high);
+        return make_ref<SliceObject>(std::move(low), std::move(high), bound(slice.step));
+    };
+    if (!expr.is_tuple) return part(expr.items[0]);
+    Values parts;
+    for (const ast::Expr* item : expr.items) {
+        if (item->kind == ast::ExprKind::spread) {
+            for (Value& value : collect(evaluate(*ast::as<ast::Spread>(*item).value, frame))) parts.push_back(std::move(value));
+        } else {
+            parts.push_back(part(item));
+        }
+    }
+    return make_tuple(std::move(parts));
+}
+
+namespace {
+
+// Slices of host sequences with symbolic bounds: the graph depends on them.
+Value settled(Tracer& tracer, const Value& key, Span span) {
+    if (key.is_symbolic() || key.is_tensor()) return tracer.settle(key, span);
+    if (auto* slice = key.try_as<SliceObject>()) {
+        return make_ref<SliceObject>(settled(tracer, slice->start, span), settled(tracer, slice->stop, span),
+                                     settled(tracer, slice->step, span));
+    }
+    return key;
+}
+
+}    // namespace
+
+Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
+    if (object.is_tensor()) return tracer_.index(object, given, span);
+    try {
+        if (auto* dict = object.try_as<DictObject>()) {
+            Value key = given.is_symbolic() ? tracer_.settle(given, span) : given;
+            if (const Value* value = dict->find(key)) return *value;
+            throw_error("key", fmt::format("the dict has no key {}", repr(key)), "d.get(key, default) gives a default");
+        }
+        const Value key = settled(tracer_, given, span);
+        if (const Values* items = items_of(object)) {
+            if (key.is_int()) return (*items)[position_in(key.as_int(), items->size(), tenon::name_of(object.kind()))];
+            if (auto* slice = key.try_as<SliceObject>()) {
+                SliceBounds bounds = bounds_of(*slice, items->size());
+                Values taken;
+                for (int64_t i = 0; i < bounds.count; ++i) taken.push_back((*items)[static_cast<size_t>(bounds.start + i * bounds.step)]);
+                return object.is<ListObject>() ? make_list(std::move(taken)) : make_tuple(std::move(taken));
+            }
+            throw_error("type", fmt::format("an index of a {} is an int or a slice, found {}", tenon::name_of(object.kind()), describe(key)));
+        }
+        if (object.is<StringObject>()) return string_item(object.as_text(), key);
+        if (auto* range = object.try_as<RangeObject>()) {
+            if (key.is_int()) return range->at(static_cast<int64_t>(position_in(key.as_int(), static_cast<size_t>(range->size()), "range")));
+            if (auto* slice = key.try_as<SliceObject>()) {
+                SliceBounds bounds = bounds_of(*slice, static_cast<size_t>(range->size()));
+                int64_t start = range->at(bounds.start), step = range->step * bounds.step;
+                return make_ref<RangeObject>(start, start + bounds.count * step, step);
+            }
+        }
+        if (object.is<ModelObject>()) {
+            // A container of layers: `net[0]`.
+            if (has_method(object, "get_item")) return call_method(object, "get_item", std::span(&key, 1));
+            if (Value* layers = object.as<ModelObject>().find("layers")) return get_item(*layers, key, span);
+        }
+        Value value;
+        if (object.is_object() && object.object().get_item(*this, key, value)) return value;
+    } catch (Error& error) {
+        if (!error.diagnostic.span) error.diagnostic.span = span;
+        throw;
+    }
+    throw Error(Diagnostic{"type", fmt::format("{} has no items", describe(object)), span, {}, {}});
+}
+
+void Evaluator::set_item(const Value& object, const Value& given, Operand value, Span span) {
+    if (object.is_tensor()) return tracer_.set_index(object, given, value, span);
+    try {
+        Value key = settled(tracer_, given, span);
+        if (auto* dict = object.try_as<DictObject>()) return set_entry(*dict, key, value.value);
+        if (auto* list = object.try_as<ListObject>()) {
+            if (key.is_int()) return set_item(*list, position_in(key.as_int(), list->items.size(), "list"), value.value);
+            if (auto* slice = key.try_as<SliceObject>()) {
+                Values fresh = collect(value.value);
+                SliceBounds bounds = bounds_of(*slice, list->items.size());
+                if (bounds.step != 1 && bounds.count != static_cast<int64_t>(fresh.size())) {
+                    throw_error("value", fmt::format("{} items are replaced by {} values", bounds.count, fresh.size()),
+                                "only a slice without a step changes the length");
+                }
+                will_change(*list);
+                for (const Value& item : fresh) collector_.note(*list, item);
+                if (bounds.step == 1) {
+                    auto at = list->items.begin() + bounds.start;
+                    Values dropped(at, at + bounds.count);
+                    list->items.erase(at, at + bounds.count);
+                    list->items.insert(list->items.begin() + bounds.start, fresh.begin(), fresh.end());
+                } else {
+                    for (int64_t i = 0; i < bounds.count; ++i) {
+                        list->items[static_cast<size_t>(bounds.start + i * bounds.step)] = fresh[static_cast<size_t>(i)];
+                    }
+                }
+                return;
+            }
+            throw_error("type", fmt::format("an index of a list is an int or a slice, found {}", describe(key)));
+        }
+        if (object.is<ModelObject>()) {
+            if (Value* layers = object.as<ModelObject>().find("layers")) return set_item(*layers, key, value, span);
+        }
+        if (object.is_object() && object.object().set_item(*this, key, value.value)) return;
+    } catch (Error& error) {
+        if (!error.diagnostic.span) error.diagnostic.span = span;
+        throw;
+    }
+    throw Error(Diagnostic{"type", fmt::format("the items of {} cannot be assigned", describe(object)), span, {},
+                           object.is<TupleObject>() ? "a tuple never changes; use a list" : ""});
+}
+
+}    // namespace tenon

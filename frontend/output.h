@@ -1,0 +1,25 @@
+// Where a script's output goes: the standard output, or whoever compares it.
+#pragma once
+
+#include <string_view>
+
+#include "runtime/span.h"
+
+namespace tenon {
+
+class Output {
+public:
+    virtual ~Output() = default;
+    /// `from` is the call that printed it.
+    virtual void write(std::string_view text, Span from) = 0;
+    virtual void flush() {}
+};
+
+/// The process's standard output, buffered; each line at once on a terminal.
+class StandardOutput final : public Output {
+public:
+    void write(std::string_view text, Span from) override;
+    void flush() override;
+};
+
+}    // namespace tenon
