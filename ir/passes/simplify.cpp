@@ -1,0 +1,182 @@
+// simplify: rules (ir/rules.cpp), movement algebra, folding of literals, value numbering, dead code. Needs inlined calls
+// for effect, not for correctness; later passes may assume that no node repeats another of its region.
+//
+// Value numbering keeps apart what metadata or the recompute marks keep apart. A node replaced by an operand gives up its
+// own metadata with itself; a node rewritten passes it on.
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <unordered_map>
+
+#include "ir/intern_table.h"
+#include "ir/passes.h"
+#include "ir/rules.h"
+
+namespace tenon {
+
+namespace {
+
+class Simplifier {
+public:
+    Simplifier(const Graph& g, Decisions* decisions) : graph_(g), context_(*g.context), builder_(context_), copy_(g, builder_), decisions_(decisions) {}
+
+    GraphRef run() {
+        copy_.copy_params();
+        for (NodeId id : graph_.body()) node(id);
+        std::vector<NodeId> results;
+        for (NodeId r : graph_.results()) results.push_back(copy_(r));
+        return builder_.finish(results, graph_.name);
+    }
+
+private:
+    void node(NodeId id) {
+        const Node& n = graph_[id];
+        const Row& r = row(n.op);
+        if (n.regions > 0 || r.effect == Effect::ordered || r.lowering == Lowering::structure) {
+            copy_.copy(id);
+            return;
+        }
+        std::vector<NodeId> operands;
+        for (NodeId operand : graph_.operands_of(id)) operands.push_back(copy_(operand));
+        Builder::StampScope scope(builder_, copy_.stamp_of(id));
+        NodeId made = fold(n.op, n.type, operands);
+        if (!made) made = move(id, operands);
+        if (!made) {
+            const Replacement replacement = apply_rules(builder_, n.op, n.type, operands);
+            made = replacement.value;
+            if (made && decisions_)
+                decisions_->push_back({"simplified", std::string(graph_.name_of(id)),
+                                       std::string(replacement.rule->pattern) + " is " + std::string(replacement.rule->replacement), graph_.origins[id.index]});
+        }
+        if (made) {
+            copy_.map(id, number(made));
+            return;
+        }
+        if (const NodeId same = find(n, operands, id)) {
+            copy_.map(id, same);
+            return;
+        }
+        made = builder_.emit_typed(n.op, n.type, operands, n.attr);
+        builder_.set_name(made, graph_.names[id.index]);
+        copy_.map(id, made);
+        seen_[key(made)].push_back(made);
+    }
+
+    // ---- value numbering
+    uint64_t key(Op o, AttrId attr, TypeId type, std::span<const NodeId> operands, const Stamp& stamp) const {
+        uint64_t h = mix_hash(uint64_t(o.row) << 32 | attr.index, uint64_t(type.index) << 32 | stamp.meta.index);
+        h = mix_hash(h, stamp.flags & (recompute_flag | recomputed_flag));
+        for (NodeId operand : operands) h = mix_hash(h, operand.index);
+        return h;
+    }
+    uint64_t key(NodeId id) const {
+        const Node& n = builder_.node(id);
+        return key(n.op, n.attr, n.type, builder_.operands_of(id), builder_.stamp_of(id));
+    }
+    NodeId find(const Node& n, std::span<const NodeId> operands, NodeId original) {
+        const auto it = seen_.find(key(n.op, n.attr, n.type, operands, copy_.stamp_of(original)));
+        if (it == seen_.end()) return {};
+        constexpr uint8_t marks = recompute_flag | recomputed_flag;
+        for (NodeId id : it->second) {
+            const Node& m = builder_.node(id);
+            const auto theirs = builder_.operands_of(id);
+            if (m.op == n.op && m.attr == n.attr && m.type == n.type && (m.flags & marks) == (n.flags & marks) &&
+                builder_.stamp_of(id).meta == graph_.metas[original.index] &&
+                std::equal(theirs.begin(), theirs.end(), operands.begin(), operands.end()))
+                return id;
+        }
+        return {};
+    }
+    NodeId number(NodeId made) {    // a node that a rule emitted takes part in numbering
+        if (made == NodeId(uint32_t(builder_.size() - 1)) && !builder_.is_literal(made)) seen_[key(made)].push_back(made);
+        return made;
+    }
+
+    // ---- literals: what IEEE arithmetic rounds correctly in f64 and then in f32 gives the bits of f32 arithmetic
+    NodeId fold(Op o, TypeId type, std::span<const NodeId> operands) {
+        if (operands.empty() || operands.size() > 2) return {};
+        for (NodeId operand : operands)
+            if (!builder_.is_literal(operand)) return {};
+        const DType dtype = builder_.type(operands[0]).dtype;
+        if ((dtype != DType::f32 && dtype != DType::f64) || builder_.node(operands[0]).type != type) return {};
+        const double a = builder_.attributes(operands[0]).real("value");
+        if (operands.size() == 1) {
+            if (o == op<"neg">()) return builder_.literal(-a, dtype);
+            if (o == op<"sqrt">()) return builder_.literal(std::sqrt(a), dtype);
+            return {};
+        }
+        const double b = builder_.attributes(operands[1]).real("value");
+        if (o == op<"add">()) return builder_.literal(a + b, dtype);
+        if (o == op<"sub">()) return builder_.literal(a - b, dtype);
+        if (o == op<"mul">()) return builder_.literal(a * b, dtype);
+        if (o == op<"div">()) return builder_.literal(a / b, dtype);
+        return {};
+    }
+
+    // ---- movement of movement
+    AttrId attr(std::string_view key, AttrList list) { return context_.attr({{context_.name(key), AttrValue(std::move(list))}}); }
+    NodeId move(NodeId id, std::span<const NodeId> operands) {
+        const Node& n = graph_[id];
+        if (row(n.op).lowering != Lowering::movement) {
+            if (n.op == op<"div">()) return division(n.type, operands);
+            return {};
+        }
+        const NodeId x = operands[0];
+        if (n.op == op<"permute">()) return permute(id, x);
+        if (n.op == op<"slice">()) return slice(id, x);
+        if (n.op == op<"flip">() && graph_.attributes(id).integers("axes").empty()) return x;
+        const bool nested = builder_.node(x).op == n.op && !builder_.is_literal(x);
+        if (nested && (n.op == op<"reshape">() || n.op == op<"expand">())) {
+            const NodeId source = builder_.operands_of(x)[0];
+            if (builder_.node(source).type == n.type) return source;
+            if (n.op == op<"reshape">()) return builder_.emit_typed(n.op, n.type, {source}, n.attr);
+            return builder_.emit_typed(n.op, n.type, {source}, n.attr);
+        }
+        return {};
+    }
+    NodeId permute(NodeId id, NodeId x) {
+        std::vector<int64_t> axes = graph_.attributes(id).integers("axes");
+        const bool nested = builder_.node(x).op == op<"permute">();
+        if (nested) {
+            const std::vector<int64_t> inner = builder_.attributes(x).integers("axes");
+            for (int64_t& axis : axes) axis = inner[size_t(axis)];
+            x = builder_.operands_of(x)[0];
+        }
+        if (std::is_sorted(axes.begin(), axes.end())) return x;
+        if (!nested) return {};
+        return builder_.emit_typed(op<"permute">(), graph_[id].type, {x}, attr("axes", AttrList(axes.begin(), axes.end())));
+    }
+    NodeId slice(NodeId id, NodeId x) {    // of everything
+        const Attributes a = graph_.attributes(id);
+        const auto starts = a.sizes("starts"), stops = a.sizes("stops");
+        const auto steps = a.integers("steps");
+        const Type& t = builder_.type(x);
+        for (size_t d = 0; d < t.rank(); ++d)
+            if (starts[d] != SizeId(0) || stops[d] != t.sizes[d] || steps[d] != 1) return {};
+        return x;
+    }
+    // x / 2^k is x * 2^-k, bit for bit, where 2^-k is a normal number.
+    NodeId division(TypeId type, std::span<const NodeId> operands) {
+        if (!builder_.is_literal(operands[1])) return {};
+        const DType dtype = builder_.type(operands[1]).dtype;
+        if (dtype != DType::f32 && dtype != DType::f64) return {};
+        const double b = builder_.attributes(operands[1]).real("value");
+        int exponent = 0;
+        if (b == 0 || !std::isfinite(b) || std::abs(std::frexp(b, &exponent)) != 0.5 || std::abs(exponent) > (dtype == DType::f32 ? 120 : 1000)) return {};
+        if (b == 1) return {};
+        return builder_.emit_typed(op<"mul">(), type, {operands[0], builder_.literal(1 / b, dtype)});
+    }
+
+    const Graph& graph_;
+    Context& context_;
+    Builder builder_;
+    Copier copy_;
+    Decisions* decisions_;
+    std::unordered_map<uint64_t, std::vector<NodeId>> seen_;
+};
+
+}    // namespace
+
+GraphRef simplify(const Graph& g, Decisions* decisions) { return Simplifier(g, decisions).run(); }
+
+}    // namespace tenon
