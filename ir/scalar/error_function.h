@@ -1,6 +1,6 @@
 // erf and erfc.
 //
-//           erf  erfc      bounds in ulp, checked by tests/jit/scalar_accuracy.cpp
+//           erf  erfc      bounds in ulp, checked by tests/jit/scalar_accuracy_test.cpp
 //   f32      2    1
 //   f64      2    4
 #pragma once

@@ -1,6 +1,6 @@
 // Exponentials, logarithms and powers. Polynomials are minimax fits; Horner's rule with one fma a step.
 //
-//           exp  exp2 expm1 log  log2 log1p pow      bounds in ulp, checked by tests/jit/scalar_accuracy.cpp
+//           exp  exp2 expm1 log  log2 log1p pow      bounds in ulp, checked by tests/jit/scalar_accuracy_test.cpp
 //   f32      1    1    2     1    1    1     1
 //   f64      1    1    2     1    1    2     1
 #pragma once

@@ -1,8 +1,8 @@
 // Trigonometric functions and their inverses, for every finite argument.
 //
-//           sin  cos  tan  asin acos atan atan2      bounds in ulp, checked by tests/jit/scalar_accuracy.cpp
+//           sin  cos  tan  asin acos atan atan2      bounds in ulp, checked by tests/jit/scalar_accuracy_test.cpp
 //   f32      2    2    1    2    2    2    1
-//   f64      2    2    3    2    2    2    2
+//   f64      2    2    3    2    2    2    3
 #pragma once
 #include "ir/scalar/exponential.h"
 

@@ -57,8 +57,19 @@ TENON_INLINE void store(S* p, Pack<Computed<S>, N> x) {
 
 template <class I, int N>
 TENON_INLINE void store(Bool* p, PackMask<I, N> mask) {
-    auto ones = Pack<I, N>{mask.value} & Pack<I, N>::splat(1);
-    convert<uint8_t>(ones).store(reinterpret_cast<uint8_t*>(p));
+    constexpr bool halves = N * sizeof(I) == 32 && sizeof(I) >= 4;
+    if constexpr (halves) {                     // 256 bits narrowed by saturation, which keeps 0 and −1
+        auto low = _mm256_castsi256_si128((__m256i)mask.value);
+        auto high = _mm256_extracti128_si256((__m256i)mask.value, 1);
+        __m128i words = _mm_packs_epi32(low, high);
+        __m128i bytes = _mm_and_si128(_mm_packs_epi16(words, words), _mm_set1_epi8(1));
+        // A 64-bit mask has become two equal bytes.
+        if constexpr (sizeof(I) == 8) bytes = _mm_shuffle_epi8(bytes, _mm_set1_epi32(0x06040200));
+        __builtin_memcpy(p, &bytes, N);
+    } else {
+        auto ones = Pack<I, N>{mask.value} & Pack<I, N>::splat(1);
+        convert<uint8_t>(ones).store(reinterpret_cast<uint8_t*>(p));
+    }
 }
 
 // A byte truth value for each lane of a pack of T.

@@ -141,9 +141,24 @@ TENON_LANES(trunc, trunc)
 TENON_LANES(round_even, nearbyint)
 #undef TENON_LANES
 
+// By name where there is an instruction of the width: g++ 12 does not find it in long definitions.
 template <class T, int N>
 TENON_INLINE Pack<T, N> fma(Pack<T, N> a, Pack<T, N> b, Pack<T, N> c) {
-    if constexpr (sizeof(T) == 4) {
+    constexpr bool single = sizeof(T) == 4;
+    constexpr int bytes = N * int(sizeof(T));
+    if constexpr (single && bytes == 16) {
+        return {(Vector<T, N>)_mm_fmadd_ps((__m128)a.value, (__m128)b.value, (__m128)c.value)};
+    } else if constexpr (single && bytes == 32) {
+        return {(Vector<T, N>)_mm256_fmadd_ps((__m256)a.value, (__m256)b.value, (__m256)c.value)};
+    } else if constexpr (bytes == 32) {
+        return {(Vector<T, N>)_mm256_fmadd_pd((__m256d)a.value, (__m256d)b.value, (__m256d)c.value)};
+#ifdef __AVX512F__
+    } else if constexpr (single && bytes == 64) {
+        return {(Vector<T, N>)_mm512_fmadd_ps((__m512)a.value, (__m512)b.value, (__m512)c.value)};
+    } else if constexpr (bytes == 64) {
+        return {(Vector<T, N>)_mm512_fmadd_pd((__m512d)a.value, (__m512d)b.value, (__m512d)c.value)};
+#endif
+    } else if constexpr (single) {
         return each_lane<T, N>([&](int i) { return __builtin_fmaf(a.value[i], b.value[i], c.value[i]); });
     } else {
         return each_lane<T, N>([&](int i) { return __builtin_fma(a.value[i], b.value[i], c.value[i]); });
