@@ -1,0 +1,170 @@
+#include "jit/llvm/compiler.h"
+
+#include <mutex>
+
+#include <fmt/format.h>
+#include <llvm/ExecutionEngine/Orc/LLJIT.h>
+#include <llvm/IR/LegacyPassManager.h>
+#include <llvm/IR/PassManager.h>
+#include <llvm/IR/Verifier.h>
+#include <llvm/MC/TargetRegistry.h>
+#include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/SmallVectorMemoryBuffer.h>
+#include <llvm/Support/TargetSelect.h>
+#include <llvm/Target/TargetMachine.h>
+#include <llvm/TargetParser/Host.h>
+#include <llvm/Transforms/InstCombine/InstCombine.h>
+#include <llvm/Transforms/Scalar/DCE.h>
+#include <llvm/Transforms/Scalar/EarlyCSE.h>
+#include <llvm/Transforms/Scalar/LICM.h>
+#include <llvm/Transforms/Scalar/LoopPassManager.h>
+#include <llvm/Transforms/Scalar/SROA.h>
+#include <llvm/Transforms/Scalar/SimplifyCFG.h>
+
+#include "runtime/cpu.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon::llvm_engine {
+
+namespace {
+
+[[noreturn]] void fail(std::string message, std::string help = {}) {
+    Diagnostic diagnostic;
+    diagnostic.kind = "internal";
+    diagnostic.message = std::move(message);
+    diagnostic.help = std::move(help);
+    throw Error(std::move(diagnostic));
+}
+
+template <class T>
+T take(llvm::Expected<T> value) {
+    if (!value) fail(fmt::format("LLVM: {}", llvm::toString(value.takeError())));
+    return std::move(*value);
+}
+void take(llvm::Error error) {
+    if (error) fail(fmt::format("LLVM: {}", llvm::toString(std::move(error))));
+}
+
+// Instructions by class of processor, tuning by the processor itself: bits and caches depend on the class alone.
+VectorFacts facts_for(std::string_view processor) {
+    const std::string_view own = cpu_info().cpu_class();
+    if (own == "x86-64")
+        fail("machine code needs a processor with AVX2, FMA and F16C", "run with `--engine interp`");
+    const bool wide = processor != "x86-64-v3" && own == "x86-64-v4";
+    VectorFacts facts;
+    facts.bytes = wide ? 64 : 32;
+    facts.masks_small = wide;
+    facts.processor = wide ? "x86-64-v4" : "x86-64-v3";
+    return facts;
+}
+
+}    // namespace
+
+class Compiler::Implementation {
+public:
+    explicit Implementation(const VectorFacts& facts) {
+        static std::once_flag once;
+        std::call_once(once, [] {
+            llvm::InitializeNativeTarget();
+            llvm::InitializeNativeTargetAsmPrinter();
+        });
+        llvm::orc::JITTargetMachineBuilder builder(llvm::Triple(llvm::sys::getProcessTriple()));
+        builder.setCPU(facts.processor);
+        builder.setCodeGenOptLevel(llvm::CodeGenOptLevel::Aggressive);
+        builder.setRelocationModel(llvm::Reloc::PIC_);
+        builder.setCodeModel(llvm::CodeModel::Small);
+        builder.getOptions().AllowFPOpFusion = llvm::FPOpFusion::Strict;
+        target = take(builder.createTargetMachine());
+        jit = take(llvm::orc::LLJITBuilder().setJITTargetMachineBuilder(builder).create());
+    }
+
+    std::unique_ptr<llvm::TargetMachine> target;
+    std::shared_ptr<llvm::orc::LLJIT> jit;
+};
+
+namespace {
+
+class LoadedCode : public Code {
+public:
+    LoadedCode(std::shared_ptr<llvm::orc::LLJIT> jit, llvm::orc::ResourceTrackerSP tracker) : jit_(std::move(jit)), tracker_(std::move(tracker)) {}
+    ~LoadedCode() override { llvm::consumeError(tracker_->remove()); }
+
+private:
+    std::shared_ptr<llvm::orc::LLJIT> jit_;
+    llvm::orc::ResourceTrackerSP tracker_;
+};
+
+llvm::SmallVector<char, 0> generate(llvm::TargetMachine& target, llvm::Module& module, llvm::CodeGenFileType type) {
+    llvm::SmallVector<char, 0> out;
+    llvm::raw_svector_ostream stream(out);
+    llvm::legacy::PassManager passes;
+    if (target.addPassesToEmitFile(passes, stream, nullptr, type)) fail("LLVM cannot generate code for this machine");
+    passes.run(module);
+    return out;
+}
+
+}    // namespace
+
+Compiler::Compiler(std::string_view processor) : facts_(facts_for(processor)), implementation_(std::make_unique<Implementation>(facts_)) {
+    facts_.attributes = implementation_->target->getTargetFeatureString().str();
+}
+
+Compiler::~Compiler() = default;
+
+std::unique_ptr<llvm::Module> Compiler::new_module(llvm::LLVMContext& context) const {
+    auto module = std::make_unique<llvm::Module>("kernels", context);
+    module->setDataLayout(implementation_->target->createDataLayout());
+    module->setTargetTriple(implementation_->target->getTargetTriple().str());
+    return module;
+}
+
+// Loops come as vectors already, so what is left is cleaning up: no vectoriser, no unrolling, nothing that reassociates.
+void Compiler::optimise(llvm::Module& module) const {
+    assert(!llvm::verifyModule(module, &llvm::errs()));
+    llvm::LoopAnalysisManager loops;
+    llvm::FunctionAnalysisManager functions;
+    llvm::CGSCCAnalysisManager graphs;
+    llvm::ModuleAnalysisManager modules;
+    llvm::PassBuilder builder(implementation_->target.get());
+    builder.registerModuleAnalyses(modules);
+    builder.registerCGSCCAnalyses(graphs);
+    builder.registerFunctionAnalyses(functions);
+    builder.registerLoopAnalyses(loops);
+    builder.crossRegisterProxies(loops, functions, graphs, modules);
+
+    llvm::FunctionPassManager passes;
+    passes.addPass(llvm::SROAPass(llvm::SROAOptions::PreserveCFG));
+    passes.addPass(llvm::EarlyCSEPass(true));
+    passes.addPass(llvm::InstCombinePass());
+    passes.addPass(llvm::SimplifyCFGPass());
+    passes.addPass(llvm::createFunctionToLoopPassAdaptor(llvm::LICMPass(llvm::LICMOptions()), true));
+    passes.addPass(llvm::EarlyCSEPass(true));
+    passes.addPass(llvm::DCEPass());
+    for (llvm::Function& function : module)
+        if (!function.isDeclaration()) passes.run(function, functions);
+}
+
+std::string Compiler::assembly(llvm::Module& module) const {
+    const auto text = generate(*implementation_->target, module, llvm::CodeGenFileType::AssemblyFile);
+    return {text.begin(), text.end()};
+}
+
+std::shared_ptr<Code> Compiler::load(llvm::Module& module, std::span<const std::string> names) const {
+    llvm::orc::LLJIT& jit = *implementation_->jit;
+    llvm::orc::JITDylib& library = jit.getMainJITDylib();
+    auto tracker = library.createResourceTracker();
+    auto code = std::make_shared<LoadedCode>(implementation_->jit, tracker);
+    auto object = generate(*implementation_->target, module, llvm::CodeGenFileType::ObjectFile);
+    take(jit.addObjectFile(tracker, std::make_unique<llvm::SmallVectorMemoryBuffer>(std::move(object), "kernels", false)));
+    llvm::orc::SymbolLookupSet wanted;
+    std::vector<llvm::orc::SymbolStringPtr> symbols;
+    for (const std::string& name : names) {
+        symbols.push_back(jit.mangleAndIntern(name));
+        wanted.add(symbols.back());
+    }
+    const auto found = take(jit.getExecutionSession().lookup({{&library, llvm::orc::JITDylibLookupFlags::MatchAllSymbols}}, std::move(wanted)));
+    for (const auto& symbol : symbols) code->functions.push_back(found.at(symbol).getAddress().toPtr<StageFunction>());
+    return code;
+}
+
+}    // namespace tenon::llvm_engine
