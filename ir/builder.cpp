@@ -313,7 +313,7 @@ void Copier::copy_params() {
         Builder::StampScope scope(to_, stamp_of(p));
         image_[p.index] = to_.parameter(from_[p].type, from_.names[p.index]);
     }
-    for (const Symbol& s : from_.symbols)
+    for (const SizeSymbol& s : from_.symbols)
         to_.symbol(image_[s.definer.index], s.dim, s.hint, s.name);
 }
 
@@ -384,7 +384,7 @@ public:
         made.yield = yield;
     }
     std::shared_ptr<Graph> take() {
-        for (const Symbol& s : from_.symbols) to_->symbols.push_back({image_[s.definer.index], s.dim, s.hint, s.name});
+        for (const SizeSymbol& s : from_.symbols) to_->symbols.push_back({image_[s.definer.index], s.dim, s.hint, s.name});
         give_names();
         return std::move(to_);
     }
@@ -479,7 +479,7 @@ public:
             Builder::StampScope scope(builder_, copy_.stamp_of(p));
             copy_.map(p, builder_.parameter(g[p].type, g.names[p.index]));
         }
-        for (const Symbol& s : g.symbols) builder_.symbol(copy_(s.definer), s.dim, s.hint, s.name);
+        for (const SizeSymbol& s : g.symbols) builder_.symbol(copy_(s.definer), s.dim, s.hint, s.name);
     }
     GraphRef run(NameId name) {
         range(0, uint32_t(body_.size()), -1);

@@ -101,7 +101,7 @@ public:
     std::span<const NodeId> body() const { return open_.back().body; }
     std::span<const NodeId> params() const { return open_.back().params; }
     size_t size() const { return graph_.nodes.size(); }
-    const std::vector<Symbol>& symbols() const { return graph_.symbols; }
+    const std::vector<SizeSymbol>& symbols() const { return graph_.symbols; }
     std::span<const int64_t> hints() const { return hints_; }
     bool is_literal(NodeId) const;
 

@@ -40,7 +40,7 @@ struct Region {
     RegionId parent;       // none for the main region, which is region 0
 };
 
-struct Symbol {            // a size known at run time only
+struct SizeSymbol {        // a size known at run time only
     NodeId definer;        // an input of the main region, or a data-dependent node
     int dim = 0;           // the definer's dimension that it names
     int64_t hint = 1;      // its value when captured; not part of equality
@@ -54,7 +54,7 @@ public:
     std::vector<Node> nodes;
     std::vector<NodeId> operands, bodies;
     std::vector<Region> regions;
-    std::vector<Symbol> symbols;
+    std::vector<SizeSymbol> symbols;
     std::vector<OriginId> origins;       // beside the nodes
     std::vector<MetaId> metas;
     std::vector<NameId> names;           // canonical names, given at freeze: "sin", "sin_1"; none for constants

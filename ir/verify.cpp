@@ -11,7 +11,7 @@ class Verifier {
 public:
     explicit Verifier(const Graph& g) : graph_(g), defined_(g.nodes.size(), false) {}
     void run() {
-        for (const Symbol& s : graph_.symbols)
+        for (const SizeSymbol& s : graph_.symbols)
             if (s.definer.index >= graph_.nodes.size()) fail(NodeId(0), "a symbol without a definer");
         region(graph_.main(), Level::tensor);
     }

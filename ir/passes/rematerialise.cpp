@@ -130,7 +130,7 @@ private:
     }
     void symbols(Builder& builder, Copier& copy) {
         for (uint32_t k = 0; k < backward_.symbols.size(); ++k) {
-            const Symbol& s = backward_.symbols[k];
+            const SizeSymbol& s = backward_.symbols[k];
             if (s.dim >= 0 && copy.has(s.definer)) {
                 builder.symbol(copy(s.definer), s.dim, s.hint, s.name);
                 continue;

@@ -108,7 +108,7 @@ private:
     // The half's own parameters define the joint graph's symbols, under the same numbers.
     void define_symbols(Builder& builder, const Copier& copy, std::span<const NodeId> params) {
         for (uint32_t k = 0; k < graph_.symbols.size(); ++k) {
-            const Symbol& s = graph_.symbols[k];
+            const SizeSymbol& s = graph_.symbols[k];
             NodeId definer = copy.has(s.definer) ? s.definer : NodeId::none();
             int dim = s.dim;
             for (size_t p = 0; p < params.size() && !definer; ++p) {
