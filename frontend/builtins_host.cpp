@@ -1,5 +1,6 @@
 // Built-ins that need no tensor: numbers, sequences, text, files, the world outside.
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <chrono>
@@ -47,6 +48,14 @@ Value print(Evaluator& evaluator, Arguments& a) {
     return {};
 }
 
+// A line that the next one replaces; only people want to see it.
+Value show_status(Evaluator&, Arguments& a) {
+    if (!isatty(STDERR_FILENO)) return {};
+    std::fprintf(stderr, "\r\x1b[K%s", a.text(0, "the text").c_str());
+    std::fflush(stderr);
+    return {};
+}
+
 Value input(Evaluator& evaluator, Arguments& a) {
     if (a.has(0)) evaluator.session().output().write(a.text(0, "a prompt"), a.span);
     evaluator.session().output().flush();
@@ -67,7 +76,7 @@ Value len(Evaluator& evaluator, Arguments& a) {
         case Kind::range: return x.as<RangeObject>().size();
         case Kind::tensor: return evaluator.tracer().length(x, a.span);
         case Kind::model:
-            if (evaluator.has_method(x, "len")) return evaluator.call_method(x, "len", {});
+            if (evaluator.has_method(x, "length")) return evaluator.call_method(x, "length", {});
             [[fallthrough]];
         default: expected(evaluator, "a list, a tuple, a dict, a str, a range or a tensor", x);
     }
@@ -331,9 +340,7 @@ Value env(Evaluator&, Arguments& a) {
 }
 
 Value read_text(Evaluator&, Arguments& a) {
-    MappedFile file(a.text(0, "a path"));
-    auto bytes = file.bytes();
-    return Value::text({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    return make_ref<StringObject>(tenon::read_text(a.text(0, "a path")));
 }
 
 Value write_text(Evaluator&, Arguments& a) {
@@ -354,6 +361,7 @@ Value clone_host(Evaluator& evaluator, Arguments& a) { return clone(evaluator, a
 
 constexpr Builtin table[] = {
     {"print", "*values; sep?, end?", any_kind, print, breaks_graph, "writes the values, separated by blanks, and a newline"},
+    {"show_status", "text", any_kind, show_status, breaks_graph, "shows a line on a terminal that the next one replaces; \"\" takes it away"},
     {"input", "prompt?", any_kind, input, breaks_graph | reads_number, "one line of the standard input"},
 
     {"len", "x", any_kind, len, 0, "how many items, characters, or rows of a tensor"},

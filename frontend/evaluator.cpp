@@ -111,6 +111,17 @@ void Evaluator::run(Module& module, const ast::Script& script, Value* shown) {
     }
 }
 
+void Evaluator::run_module(Module& module) {
+    TestRunner outer = std::exchange(test_runner_, {});
+    try {
+        run(module, *module.script);
+    } catch (...) {
+        test_runner_ = std::move(outer);
+        throw;
+    }
+    test_runner_ = std::move(outer);
+}
+
 // ---- variables ----------------------------------------------------------------------------------------------------
 
 CellObject& Evaluator::cell_of(const ast::NameUse& use, const Frame& frame) const {

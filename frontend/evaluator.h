@@ -55,6 +55,8 @@ public:
 
     /// Runs the top level of a script. `shown` receives the value of its last statement if that is an expression.
     void run(Module& module, const ast::Script& script, Value* shown = nullptr);
+    /// The same for a module that a running script uses: tests in it are skipped.
+    void run_module(Module& module);
     /// Called for every `test "name" { }` that is reached; without it tests are skipped. `body` runs the test.
     using TestRunner = std::function<void(std::string_view name, Span span, FunctionRef<void()> body)>;
     void set_test_runner(TestRunner runner) { test_runner_ = std::move(runner); }

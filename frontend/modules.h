@@ -63,6 +63,8 @@ public:
     void run_once(Module& module, Span use);
     /// The variable behind an imported name.
     CellObject& imported(Module& module, uint32_t number);
+    /// Lets go of all that scripts hold: the session ends.
+    void drop_variables();
     /// Every name in scope without a `use`, for completion and "did you mean".
     std::vector<Symbol> names_in_scope();
 
@@ -70,9 +72,7 @@ private:
     NameSource names_for(Module& module);
     Module& load(Module& user, ast::UseItem& item);
     Module* standard_module(std::string_view name);
-    Module& load_standard(std::string_view name, std::string_view text);
     Module* prelude();
-    std::string read(const std::string& path, Span use);
 
     Session& session_;
     std::deque<Module> modules_;

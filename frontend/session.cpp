@@ -1,0 +1,25 @@
+#include "frontend/session.h"
+
+#include "jit/machine.h"
+
+namespace tenon {
+
+Session::Session(SessionOptions options)
+    : options_(std::move(options)),
+      output_(options_.output ? options_.output : &standard_output_),
+      threads_(options_.threads),
+      machine_(std::make_unique<Machine>(allocator_, threads_)),
+      tracer_(context_, allocator_, *machine_, options_.tracer),
+      builtins_(symbols_, options_.args),
+      modules_(*this),
+      evaluator_(*this) {}
+
+Session::~Session() {
+    // Closures that hold themselves would outlive the session otherwise.
+    modules_.drop_variables();
+    evaluator_.collector().collect();
+}
+
+void Session::reset() { tracer_.reset(); }
+
+}    // namespace tenon
