@@ -90,6 +90,15 @@ constexpr bool is_in(Domain domain) {
            (domain == Domain::floats ? std::is_floating_point_v<T> : std::is_integral_v<T>);
 }
 
+// The domain and the result of a function, by its struct.
+template <class F> inline constexpr Domain domain_of = Domain::all;
+template <class F> inline constexpr Result result_of = Result::same;
+#define TENON_DESCRIBE(name, arity, Struct, domain, result)            \
+    template <> inline constexpr Domain domain_of<Struct> = Domain::domain; \
+    template <> inline constexpr Result result_of<Struct> = Result::result;
+TENON_SCALAR_FUNCTIONS(TENON_DESCRIBE)
+#undef TENON_DESCRIBE
+
 // Calls f.template operator()<Struct>(name, arity, domain, result) for every function.
 template <class F>
 constexpr void for_each_scalar(F&& f) {

@@ -84,18 +84,20 @@ auto stored(T x) {
     }
 }
 
-// The definition's value, in the memory format of the result.
-template <class F, class S, class... X>
-auto value_of(X... x) {
-    if constexpr (std::is_same_v<F, scalar::BitwiseNot> && std::is_same_v<S, bool>) {
-        return uint8_t((!x, ...));
-    } else {
-        auto y = F::of(Number<Computed<S>>{Computed<S>(x)}...);
-        if constexpr (std::is_same_v<decltype(y), bool>) {
-            return uint8_t(y);
+// The definition of F on elements of T, the second operand ignored where there is one only; a mask gives 0 or 1.
+template <class F, class T>
+auto apply(T x, T y) {
+    auto value = [&] {
+        if constexpr (requires(Number<T> v) { F::of(v); }) {
+            return F::of(Number<T>{x});
         } else {
-            return stored<S>(y.value);
+            return F::of(Number<T>{x}, Number<T>{y});
         }
+    }();
+    if constexpr (std::is_same_v<decltype(value), bool>) {
+        return uint8_t(value);
+    } else {
+        return value.value;
     }
 }
 
@@ -106,26 +108,17 @@ struct Case {
     Faults faults = no_fault;
 };
 
-template <class F, class S>
-Case make_case(const Buffer<S>& a, const Buffer<S>& b, size_t n, unsigned single) {
-    constexpr bool unary = requires(Number<Computed<S>> v) { F::of(v); };
-    using Value = typename Buffer<S>::value_type;
+// `To` is the memory format of the result. The definition comes as a pointer, so that it is compiled once a type.
+template <class S, class To, class Function>
+Case make_case(Function definition, bool can_fault, const Buffer<S>& a, const Buffer<S>& b, size_t n, unsigned single) {
     Case made{a.data(), b.data(), {}};
+    made.want.resize(n * sizeof(To));
     for (size_t i = 0; i < n; ++i) {
-        Value x = a[single & 1 ? 0 : i];
-        Value y = b[single & 2 ? 0 : i];
-        auto put = [&](auto value) {
-            auto bytes = reinterpret_cast<const std::byte*>(&value);
-            made.want.insert(made.want.end(), bytes, bytes + sizeof value);
-        };
-        if constexpr (unary) {
-            put(value_of<F, S>(x));
-        } else {
-            put(value_of<F, S>(x, y));
-            if constexpr (std::is_integral_v<S> && requires(Number<Computed<S>> v) { F::fault(v, v); }) {
-                if (y == 0) made.faults = division_by_zero;
-            }
-        }
+        auto x = Computed<S>(a[single & 1 ? 0 : i]);
+        auto y = Computed<S>(b[single & 2 ? 0 : i]);
+        auto value = stored<To>(definition(x, y));
+        std::memcpy(made.want.data() + i * sizeof value, &value, sizeof value);
+        if (can_fault && y == 0) made.faults = division_by_zero;
     }
     return made;
 }
@@ -177,15 +170,31 @@ void check_case(const Routine& routine, const Case& expected, size_t n, unsigned
     ASSERT_EQ(faults, expected.faults) << routine.name;
 }
 
-template <class F, class S>
-void check_routine(const Routine& routine) {
+template <class S, class To, class Function>
+void check_routine(const Routine& routine, Function definition, bool can_fault) {
     for (size_t n : {0, 1, 3, 31, 64, 1000}) {
         auto a = operand<S>(n + 1, 7);
         auto b = operand<S>(n + 1, 8);
         for (unsigned single = 0; single < (routine.arity == 1 ? 1u : 4u); ++single) {
-            check_case(routine, make_case<F, S>(a, b, n, single), n, single);
+            check_case(routine, make_case<S, To>(definition, can_fault, a, b, n, single), n, single);
         }
     }
+}
+
+// The routine of each instruction set; its entry must say what the table of functions says.
+std::vector<const Routine*> find_all(const char* name, DType in, bool admitted, int arity, DType out) {
+    std::vector<const Routine*> found;
+    for (InstructionSet set : instruction_sets()) {
+        const Routine* routine = find_routine(name, in, set);
+        EXPECT_EQ(routine != nullptr, admitted) << name << " of " << name_of(in);
+        if (!routine) continue;
+        EXPECT_EQ(routine->name, name);
+        EXPECT_EQ(routine->arity, arity) << name;
+        EXPECT_EQ(routine->in, in) << name;
+        EXPECT_EQ(routine->out, out) << name;
+        found.push_back(routine);
+    }
+    return found;
 }
 
 struct CheckAll {
@@ -206,26 +215,18 @@ struct CheckAll {
     }
 
     template <class F, class S>
-    void check(const char* name, int arity, Domain domain, Result result) const {
-        for (InstructionSet set : instruction_sets()) {
-            const Routine* routine = find_routine(name, dtype_of<S>, set);
-            ASSERT_EQ(routine != nullptr, admitted<S>(domain)) << name << " of " << name_of(dtype_of<S>);
-            if (!routine) continue;
-            EXPECT_EQ(routine->arity, arity);
-            EXPECT_EQ(routine->in, dtype_of<S>);
-            EXPECT_EQ(routine->out, result == Result::boolean ? DType::boolean : dtype_of<S>);
-            if constexpr (admitted<S>(domain_of<F>())) check_routine<F, S>(*routine);
+    void check(const char* name, int arity, Domain, Result result) const {
+        constexpr bool admits = admitted<S>(scalar::domain_of<F>);
+        DType out = result == Result::boolean ? DType::boolean : dtype_of<S>;
+        for (const Routine* routine : find_all(name, dtype_of<S>, admits, arity, out)) {
+            if constexpr (admits) {
+                // A bool in a byte is inverted by logic.
+                using G = std::conditional_t<std::is_same_v<F, scalar::BitwiseNot> && std::is_same_v<S, bool>, scalar::LogicalNot, F>;
+                using To = std::conditional_t<scalar::result_of<F> == Result::boolean, bool, S>;
+                constexpr bool can_fault = std::is_integral_v<S> && requires(Number<Computed<S>> v) { F::fault(v, v); };
+                check_routine<S, To>(*routine, &apply<G, Computed<S>>, can_fault);
+            }
         }
-    }
-
-private:
-    template <class F>
-    static constexpr Domain domain_of() {
-        Domain found = Domain::all;
-        scalar::for_each_scalar([&]<class G>(const char*, int, Domain domain, Result) {
-            if constexpr (std::is_same_v<F, G>) found = domain;
-        });
-        return found;
     }
 };
 
