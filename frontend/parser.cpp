@@ -48,7 +48,8 @@ public:
             {Symbols::S_LBLOCK, "`{`"}, {Symbols::S_LBODY, "`{`"}, {Symbols::S_COLON, "`:`"}, {Symbols::S_IN, "`in`"},
             {Symbols::S_CATCH, "`catch`"}, {Symbols::S_ASSIGN, "`=`"}, {Symbols::S_ARROW, "`->`"}};
         for (auto [kind, text] : signs) {
-            if (operation_goes_on() && (kind == Symbols::S_IN || kind == Symbols::S_ASSIGN)) continue;
+            bool always_possible = kind == Symbols::S_IN || kind == Symbols::S_ASSIGN || kind == Symbols::S_LBLOCK;
+            if (operation_goes_on() && always_possible) continue;    // it says nothing about this place
             if (has_[kind]) parts.push_back(text);
         }
         if (has_[Symbols::S_LPAREN] && !expression() && !operation_goes_on()) parts.push_back("`(`");
@@ -78,6 +79,12 @@ std::string found_in_words(Parser::symbol_kind_type kind, std::string_view text)
     }
 }
 
+std::string unexpected(const Expected& expected, Parser::symbol_kind_type found, std::string_view text) {
+    std::string words = expected.in_words();
+    if (words.empty()) return fmt::format("{} cannot stand here", found_in_words(found, text));
+    return fmt::format("expected {}, but found {}", words, found_in_words(found, text));
+}
+
 bool is_keyword(Parser::symbol_kind_type kind) {
     return (kind >= Symbols::S_IF && kind <= Symbols::S_GRAPH_BREAK);
 }
@@ -95,7 +102,8 @@ Advice advice_for(Parser::symbol_kind_type found, std::string_view text, const E
     auto before = lexer.previous(1);    // the token before the one found
     switch (found) {
         case Symbols::S_COLON:
-            if (expected[Symbols::S_LBODY] || expected[Symbols::S_LBLOCK] || before == K::ELSE || before == K::TRY) {
+            if (expected[Symbols::S_LBODY] || (expected[Symbols::S_LBLOCK] && !expected.operation_goes_on()) ||
+                before == K::ELSE || before == K::TRY) {
                 return {"a block is written in braces, without a colon", "write `{ … }` in place of `:`"};
             }
             if (!inside && expected[Symbols::S_ASSIGN]) {
@@ -206,19 +214,15 @@ void SyntaxReporter::say(const Parser::context& context) const {
             return;
         }
         if (!is_block && sources_.line(opener) != sources_.line(span) && expected.operation_goes_on()) {
-            errors_.add(span, fmt::format("expected {}, but found {}", expected.in_words(), found_in_words(found, text)),
-                       fmt::format("is the `{}` of line {} not closed?", sign_of(bracket), sources_.line(opener)),
-                       {{opener, "open since here"}});
+            errors_.add(span, unexpected(expected, found, text),
+                        fmt::format("is the `{}` of line {} not closed?", sign_of(bracket), sources_.line(opener)),
+                        {{opener, "open since here"}});
             return;
         }
     }
 
     Advice advice = advice_for(found, text, expected, lexer_);
-    if (advice.message.empty()) {
-        std::string words = expected.in_words();
-        advice.message = words.empty() ? fmt::format("{} cannot stand here", found_in_words(found, text))
-                                       : fmt::format("expected {}, but found {}", words, found_in_words(found, text));
-    }
+    if (advice.message.empty()) advice.message = unexpected(expected, found, text);
     errors_.add(span, std::move(advice.message), std::move(advice.help));
 }
 

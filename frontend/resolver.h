@@ -27,6 +27,7 @@ class ModuleScope {
 public:
     struct Global {
         Symbol name;
+        bool is_private = false;                // begins with `_`
         bool is_function = false;               // declared, never assigned
         const ast::Function* signature = nullptr;    // set only if it was declared exactly once, without decorators
     };

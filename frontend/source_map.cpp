@@ -20,11 +20,15 @@ std::string_view SourceMap::text(Span span) const {
     return whole.substr(begin, std::max(span.end, begin) - begin);
 }
 
+uint32_t SourceMap::line(Span span) const {
+    const std::vector<uint32_t>& starts = sources_[span.source - 1].line_starts;
+    return static_cast<uint32_t>(std::upper_bound(starts.begin(), starts.end(), span.begin) - starts.begin());
+}
+
 Position SourceMap::position(SourceId number, uint32_t offset) const {
     const Source& source = sources_[number - 1];
     offset = std::min<uint32_t>(offset, source.text.size());
-    auto after = std::upper_bound(source.line_starts.begin(), source.line_starts.end(), offset);
-    auto line = static_cast<uint32_t>(after - source.line_starts.begin());
+    uint32_t line = this->line({number, offset, offset});
     uint32_t column = 1;
     for (uint32_t i = source.line_starts[line - 1]; i < offset; i++) {
         if ((source.text[i] & 0xC0) != 0x80) column++;    // continuation bytes of UTF-8 begin no character

@@ -31,7 +31,7 @@ public:
 
     Position position(SourceId source, uint32_t offset) const;
     Position position(Span span) const { return position(span.source, span.begin); }
-    uint32_t line(Span span) const { return position(span.source, span.begin).line; }
+    uint32_t line(Span span) const;
     uint32_t line_count(SourceId source) const;
     /// The bytes of a line (from 1), without its end.
     Span line_span(SourceId source, uint32_t line) const;

@@ -143,8 +143,8 @@ Expr* TreeBuilder::comprehension(ComprehensionKind kind, Expr* key, Expr* value,
         Comprehension{{ExprKind::comprehension, false, false, 1, span}, kind, key, value, arena_.copy(clauses)}, depth);
 }
 
-ComprehensionClause TreeBuilder::clause(Expr* target, Expr* iterable, const ExprList& conditions) {
-    return {target, iterable, arena_.copy(conditions), {}};
+ComprehensionClause TreeBuilder::clause(Expr* variables, Expr* iterable, const ExprList& conditions) {
+    return {target(variables), iterable, arena_.copy(conditions), {}};
 }
 
 Expr* TreeBuilder::parenthesised(Expr* expr) {
@@ -416,9 +416,9 @@ Statement* TreeBuilder::while_loop(Expr* condition, Block* body, Span span) {
                      std::max(depth_of(condition), depth_of(body)));
 }
 
-Statement* TreeBuilder::for_loop(Expr* target, Expr* iterable, Block* body, Span span) {
-    return statement(For{{StatementKind::for_loop, 1, span}, target, iterable, body, {}},
-                     std::max({depth_of(target), depth_of(iterable), depth_of(body)}));
+Statement* TreeBuilder::for_loop(Expr* variables, Expr* iterable, Block* body, Span span) {
+    return statement(For{{StatementKind::for_loop, 1, span}, target(variables), iterable, body, {}},
+                     std::max({depth_of(variables), depth_of(iterable), depth_of(body)}));
 }
 
 Statement* TreeBuilder::try_catch(Block* body, Symbol variable, Span name_span, Block* handler, Span span) {

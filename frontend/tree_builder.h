@@ -53,7 +53,7 @@ public:
     ast::Expr* dict(const EntryVector& entries, Span span);
     ast::Expr* comprehension(ast::ComprehensionKind kind, ast::Expr* key, ast::Expr* value, const ClauseVector& clauses,
                              Span span);
-    ast::ComprehensionClause clause(ast::Expr* target, ast::Expr* iterable, const ExprList& conditions);
+    ast::ComprehensionClause clause(ast::Expr* variables, ast::Expr* iterable, const ExprList& conditions);
     ast::Expr* parenthesised(ast::Expr* expr);
     ast::Expr* parenthesised_tuple(ast::Expr* expr, Span span);
     ast::Expr* unary(ast::UnaryOperator op, ast::Expr* operand, Span span);
@@ -92,7 +92,7 @@ public:
     ast::Statement* else_if(ast::Statement* chain, ast::Expr* condition, ast::Block* body, Span span);
     ast::Statement* otherwise(ast::Statement* chain, ast::Block* body, Span span);
     ast::Statement* while_loop(ast::Expr* condition, ast::Block* body, Span span);
-    ast::Statement* for_loop(ast::Expr* target, ast::Expr* iterable, ast::Block* body, Span span);
+    ast::Statement* for_loop(ast::Expr* variables, ast::Expr* iterable, ast::Block* body, Span span);
     ast::Statement* try_catch(ast::Block* body, Symbol name, Span name_span, ast::Block* handler, Span span);
     ast::Statement* test(Symbol name, Span name_span, ast::Block* body, Span span);
     ast::Statement* decorate(ast::Statement* declaration, const ExprList& decorators, Span span);

@@ -1,0 +1,64 @@
+#include "frontend/suggestions.h"
+
+#include <algorithm>
+#include <array>
+#include <fmt/format.h>
+
+#include "frontend/resolver.h"
+
+namespace tenon {
+
+std::string advice_for_foreign_name(std::string_view name) {
+    static constexpr std::pair<std::string_view, std::string_view> spellings[] = {
+        {"null", "none"}, {"nil", "none"}, {"undefined", "none"}, {"this", "self"}, {"println", "print"},
+        {"printf", "print"}, {"echo", "print"}, {"function", "fn"}, {"func", "fn"}, {"elseif", "else if"},
+        {"foreach", "for x in xs"}, {"string", "str"}, {"double", "f64"}, {"Exception", "fail"}, {"super", "self"},
+        {"isinstance", "type(x)"}};
+    for (auto [theirs, ours] : spellings) {
+        if (theirs == name) return fmt::format("`{}` is written `{}`", theirs, ours);
+    }
+    static constexpr std::string_view modules[] = {"torch", "np", "numpy", "jnp", "jax", "F", "nn", "tf", "math"};
+    if (std::ranges::find(modules, name) != std::end(modules)) {
+        return fmt::format("operations are always in scope, without `{}.`; layers come with `use std.nn`", name);
+    }
+    return {};
+}
+
+int edit_distance(std::string_view a, std::string_view b) {
+    std::vector<std::vector<int>> cost(a.size() + 1, std::vector<int>(b.size() + 1));
+    for (size_t i = 0; i <= a.size(); i++) {
+        for (size_t j = 0; j <= b.size(); j++) {
+            if (i == 0 || j == 0) {
+                cost[i][j] = static_cast<int>(i + j);
+                continue;
+            }
+            int change = std::tolower(a[i - 1]) == std::tolower(b[j - 1]) ? 0 : 1;
+            cost[i][j] = std::min({cost[i - 1][j] + 1, cost[i][j - 1] + 1, cost[i - 1][j - 1] + change});
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+                cost[i][j] = std::min(cost[i][j], cost[i - 2][j - 2] + 1);
+            }
+        }
+    }
+    return cost[a.size()][b.size()];
+}
+
+std::optional<Symbol> nearest_name(Symbol name, const std::vector<Symbol>& candidates, const SymbolTable& symbols) {
+    const std::string& wanted = symbols.text(name);
+    if (wanted.size() > 64) return std::nullopt;
+    int nearest_distance = wanted.size() <= 2 ? 0 : wanted.size() <= 5 ? 1 : 2;
+    std::optional<Symbol> nearest;
+    for (Symbol candidate : candidates) {
+        const std::string& text = symbols.text(candidate);
+        if (candidate == name || text.size() > wanted.size() + 2 || text.size() + 2 < wanted.size()) continue;
+        int distance = edit_distance(wanted, text);
+        bool closer = distance < nearest_distance || (distance == nearest_distance && !nearest);
+        // Of equals the first in the alphabet, so that no table's order shows.
+        if (closer || (distance == nearest_distance && text < symbols.text(*nearest))) {
+            nearest_distance = distance;
+            nearest = candidate;
+        }
+    }
+    return nearest;
+}
+
+}  // namespace tenon
