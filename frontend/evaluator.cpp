@@ -195,13 +195,14 @@ void Evaluator::hoist(Frame& frame) {
     }
 }
 
-Environment Evaluator::capture(const ast::Function& function, const Environment& environment, const Slots* slots) const {
+Environment Evaluator::capture(const ast::Function& function, const Frame& frame) const {
+    const Environment& environment = frame.environment;
     Environment captured;
     captured.module = environment.module;
     captured.cells.reserve(function.captures.size());
     for (const ast::Capture& from : function.captures) {
         switch (from.kind) {
-            case ast::NameKind::cell: captured.cells.push_back((*slots)[from.index].ref<CellObject>()); break;
+            case ast::NameKind::cell: captured.cells.push_back(frame.slots[from.index].ref<CellObject>()); break;
             case ast::NameKind::captured: captured.cells.push_back(environment.cells[from.index]); break;
             default: captured.cells.push_back(environment.module->globals[from.index]);
         }
@@ -210,18 +211,17 @@ Environment Evaluator::capture(const ast::Function& function, const Environment&
 }
 
 Value Evaluator::make_closure(const ast::Function& function, Frame& frame) {
-    Environment environment = capture(function, frame.environment, &frame.slots);
+    Environment environment = capture(function, frame);
     if (function.uses_self) environment.self = frame.self;
     return make_ref<FunctionObject>(function, std::move(environment));
 }
 
 Value Evaluator::make_class(const ast::Model& model, Frame& frame) {
-    Environment environment = capture(*model.constructor, frame.environment, &frame.slots);
+    Environment environment = capture(*model.constructor, frame);
     auto made = make_ref<ModelClassObject>(model, environment, symbols_);
     made->constructor = make_ref<FunctionObject>(*model.constructor, environment);
     for (const ast::FunctionDeclaration* method : model.methods) {
-        // A method is made once a class: what it captures comes through the constructor, from outside.
-        Value function = make_ref<FunctionObject>(*method->function, capture(*method->function, environment, nullptr));
+        Value function = make_ref<FunctionObject>(*method->function, capture(*method->function, frame));
         made->methods.push_back(decorate(std::move(function), method->decorators, frame));
     }
     return made;

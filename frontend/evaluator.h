@@ -203,7 +203,7 @@ private:
     }
     [[noreturn]] void raise_interrupt();
     Value hold_tensors(const Value& initial, bool is_buffer, const ast::TypeNode* type, Span span);
-    Environment capture(const ast::Function& function, const Environment& environment, const Slots* slots) const;
+    Environment capture(const ast::Function& function, const Frame& frame) const;
     Flow run_scope(const ast::ScopeBlock& block, Frame& frame, Value* worth);
 
     // evaluator_expressions.cpp

@@ -357,7 +357,6 @@ Value Evaluator::get_attribute(const Value& object, Symbol name, Span span) {
             auto& model = object.as<ModelObject>();
             int slot = model.model_class->field_slot(name);
             if (slot >= 0 && !model.fields[static_cast<size_t>(slot)].is_unset()) return model.fields[static_cast<size_t>(slot)];
-            if (name == symbols::training) return model.training;
             break;
         }
         case Kind::tensor:

@@ -31,7 +31,9 @@ ModelObject::ModelObject(Ref<ModelClassObject> made_by)
     : Container(class_kind),
       model_class(std::move(made_by)),
       fields(model_class->model.fields.size(), Value::unset()),
-      roles(fields.size(), TensorRole::plain) {}
+      roles(fields.size(), TensorRole::plain) {
+    fields[static_cast<size_t>(model_class->field_slot(symbols::training))] = true;
+}
 
 void ModelObject::visit_children(FunctionRef<void(const Value&)> visit) const {
     if (model_class) visit(Value(*model_class));
@@ -142,7 +144,6 @@ public:
             auto copy = make_ref<ModelObject>(model->model_class);
             keep(value, copy);
             copy->roles = model->roles;
-            copy->training = model->training;
             for (size_t i = 0; i < model->fields.size(); ++i) copy->fields[i] = (*this)(model->fields[i]);
             return copy;
         }
@@ -199,12 +200,7 @@ Value list_models(Evaluator&, Arguments& a) {
 
 Value set_training(Evaluator& evaluator, const Value& model, bool training) {
     for (auto& [name, part] : named_models(model)) {
-        if (evaluator.tracer().capturing() && part->training != training) {
-            evaluator.tracer().record({part, {}, Value(part->training), [](Undo& undo) {
-                                           static_cast<ModelObject&>(*undo.object).training = undo.old.as_bool();
-                                       }});
-        }
-        part->training = training;
+        evaluator.set_field(*part, static_cast<size_t>(part->model_class->field_slot(symbols::training)), training);
     }
     return model;
 }

@@ -43,7 +43,8 @@ public:
     Values methods;    ///< beside model.methods: functions, or what decorators made of them
 };
 
-/// An instance. Fields lie in slots, in the order in which the declaration names them; unset until assigned.
+/// An instance. Fields lie in slots, in the order in which the declaration names them; unset until assigned. The last is
+/// `training`, which every model has.
 class ModelObject final : public Container {
 public:
     static constexpr Kind class_kind = Kind::model;
@@ -58,7 +59,6 @@ public:
     Ref<ModelClassObject> model_class;
     Values fields;
     std::vector<TensorRole> roles;    ///< beside the fields: which were declared `param` or `buffer`
-    bool training = true;
 };
 
 /// One tensor that a model holds, under its path: "layers.0.weight".

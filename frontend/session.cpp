@@ -1,5 +1,6 @@
 #include "frontend/session.h"
 
+#include "frontend/host_operators.h"
 #include "jit/machine.h"
 
 namespace tenon {
@@ -12,7 +13,12 @@ Session::Session(SessionOptions options)
       tracer_(context_, allocator_, *machine_, options_.tracer),
       builtins_(symbols_, options_.args),
       modules_(*this),
-      evaluator_(*this) {}
+      evaluator_(*this) {
+    tracer_.locate = [this](Span span) { return span ? sources_.place(span) : std::string(); };
+    tracer_.host_binary = [this](Operator op, const Value& a, const Value& b, Span span) {
+        return tenon::host_binary(evaluator_, op, a, b, span);
+    };
+}
 
 Session::~Session() {
     // Closures that hold themselves would outlive the session otherwise.
