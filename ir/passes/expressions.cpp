@@ -1,0 +1,204 @@
+#include "ir/passes/expressions.h"
+
+#include <algorithm>
+#include <cassert>
+#include <string_view>
+
+namespace tenon {
+
+int scalar_cost(Op o) {
+    static constexpr std::string_view dear[] = {"exp",  "exp2", "expm1", "log",  "log2",  "log1p", "sin",  "cos",     "tan", "sinh",  "cosh",
+                                                "tanh", "asin", "acos",  "atan", "atan2", "erf",   "erfc", "sigmoid", "pow"};
+    static constexpr std::string_view middling[] = {"div", "sqrt", "rsqrt", "reciprocal", "floor_divide", "remainder", "fmod"};
+    const std::string_view name = row(o).name;
+    if (std::find(std::begin(dear), std::end(dear), name) != std::end(dear)) return 16;
+    if (std::find(std::begin(middling), std::end(middling), name) != std::end(middling)) return 4;
+    return 1;
+}
+
+Expressions::Expressions(const Graph& graph, Positions& positions)
+    : graph_(graph), context_(*graph.context), positions_(positions) {}
+
+uint32_t Expressions::add_variable(int depth) {
+    Expression e;
+    e.kind = Expression::Kind::variable;
+    e.type = context_.index();
+    e.depth = depth;
+    e.number = uint32_t(variables_.size());
+    variables_.push_back(intern(std::move(e)));
+    return uint32_t(variables_.size() - 1);
+}
+
+ExpressionId Expressions::intern(Expression e) {
+    std::vector<uint64_t> key{uint64_t(e.kind) << 48 | uint64_t(e.op.row) << 32 | e.type.index, uint64_t(e.attr.index) << 32 | e.number};
+    if (e.kind == Expression::Kind::literal) key.push_back(e.source.index);
+    for (ExpressionId o : e.operands) key.push_back(o);
+    const auto [it, fresh] = ids_.try_emplace(std::move(key), ExpressionId(entries_.size()));
+    if (fresh) entries_.push_back(std::move(e));
+    return it->second;
+}
+
+ExpressionId Expressions::call(Op o, std::vector<ExpressionId> operands, AttrId attr, NodeId source) {
+    Expression e;
+    e.op = o;
+    e.attr = attr;
+    e.source = source;
+    std::vector<TypeId> types;
+    for (ExpressionId k : operands) {
+        types.push_back(entries_[k].type);
+        e.depth = std::max(e.depth, entries_[k].depth);
+    }
+    Infer infer{context_, row(o).name, types, attr, {}, nullptr, {}};
+    e.type = row(o).result(infer);
+    if (row(o).lowering == Lowering::scalar && context_[e.type].kind != Type::Kind::index) e.cost = scalar_cost(o);
+    e.operands = std::move(operands);
+    return intern(std::move(e));
+}
+
+ExpressionId Expressions::extent(SizeId size) {
+    return call(op<"extent">(), {}, context_.attr({{context_.name("value"), AttrValue(size)}}));
+}
+
+// Summands with shallower loops first, so that what is invariant in a loop is computed outside it.
+ExpressionId Expressions::index(Position p) {
+    const Positions::Form form = positions_[p];
+    std::vector<ExpressionId> summands;
+    if (form.offset != SizeId(0) || form.terms.empty()) summands.push_back(extent(form.offset));
+    for (const Positions::Term& t : form.terms) {
+        const Positions::Atom a = positions_.atom(t.atom);
+        ExpressionId atom;
+        if (a.kind == Positions::Atom::Kind::variable) atom = variables_[a.number];
+        else
+            atom = call(a.kind == Positions::Atom::Kind::quotient ? op<"floor_divide">() : op<"remainder">(),
+                        {index({a.inner}), extent(a.divisor)});
+        summands.push_back(t.stride == SizeId(1) ? atom : call(op<"mul">(), {atom, extent(t.stride)}));
+    }
+    std::stable_sort(summands.begin(), summands.end(),
+                     [&](ExpressionId a, ExpressionId b) { return entries_[a].depth < entries_[b].depth; });
+    ExpressionId sum = summands[0];
+    for (size_t k = 1; k < summands.size(); ++k) sum = call(op<"add">(), {sum, summands[k]});
+    return sum;
+}
+
+ExpressionId Expressions::load(uint32_t buffer, DType dtype, Position p) {
+    note_position(p);
+    Expression b;
+    b.kind = Expression::Kind::buffer;
+    b.type = context_.buffer(dtype);
+    b.number = buffer;
+    const ExpressionId memory = intern(std::move(b));
+    return call(op<"load">(), {memory, index(p)});
+}
+
+ExpressionId Expressions::fold(NodeId reduce, ExpressionId body, uint32_t variable, ExpressionId low, ExpressionId high,
+                               int depth) {
+    Expression e;
+    e.kind = Expression::Kind::fold;
+    e.depth = depth;
+    e.op = op<"fold">();
+    const Type& scalar = context_[entries_[body].type];
+    e.type = context_.scalar(scalar.dtype);
+    e.attr = context_.attr({{context_.name("op"), AttrValue(context_.name(row(graph_[reduce].op).fold))}, {context_.name("order"), AttrValue(reduction_.order)}});
+    e.operands = {body, low, high};
+    e.number = variable;
+    e.source = reduce;
+    e.cost = 1 << 20;    // never computed twice
+    const int inner = entries_[variables_[variable]].depth;
+    for (ExpressionId k : {low, high}) e.depth = std::max(e.depth, entries_[k].depth);
+    // As deep as the deepest loop around the fold that its body depends on.
+    std::vector<ExpressionId> stack{body};
+    std::vector<bool> seen(entries_.size());
+    while (!stack.empty()) {
+        const ExpressionId at = stack.back();
+        stack.pop_back();
+        if (seen[at]) continue;
+        seen[at] = true;
+        if (entries_[at].depth < inner) e.depth = std::max(e.depth, entries_[at].depth);
+        else
+            for (ExpressionId o : entries_[at].operands) stack.push_back(o);
+    }
+    return intern(std::move(e));
+}
+
+ExpressionId Expressions::fold_between(NodeId id, const PositionList& at, ExpressionId low, ExpressionId high) {
+    const NodeId operand = graph_.operand(id, 0);
+    const Type& from = graph_.type(operand);
+    std::vector<bool> gone(from.rank());
+    for (int64_t a : graph_.attributes(id).integers("axes")) gone[size_t(a < 0 ? a + int64_t(from.rank()) : a)] = true;
+    const bool keep = graph_.attributes(id).flag("keepdim");
+    std::vector<SizeId> reduced;
+    for (size_t d = 0; d < from.rank(); ++d)
+        if (gone[d]) reduced.push_back(from.sizes[d]);
+    const PositionList within = positions_.split(reduction_.position, reduced);
+    PositionList inside(from.rank());
+    for (size_t d = 0, kept = 0, r = 0; d < from.rank(); ++d) {
+        inside[d] = gone[d] ? within[r++] : at[keep ? d : kept];
+        if (!gone[d]) ++kept;
+    }
+    return fold(id, value(operand, inside), reduction_.variable, low, high);
+}
+
+ExpressionId Expressions::fold_of_partials(NodeId id, const PositionList& at) {
+    const Partial partial = partials_.at(id);
+    const Type& type = graph_.type(id);
+    const SizeId size(partial.chunk), chunks = context_.floordiv(context_.add(reduction_.extent, SizeId(partial.chunk - 1)), size);
+    const uint32_t variable = add_variable(reduction_.depth);
+    const Position chunk = positions_.variable(variable, chunks), kept = positions_.linear(at, type.sizes);
+    const Position place = context_.text(reduction_.order) == "lanes"
+                               ? positions_.add(positions_.scale(kept, chunks), chunk)
+                               : positions_.add(positions_.scale(chunk, product(context_, type.sizes)), kept);
+    return fold(id, load(partial.buffer, type.dtype, place), variable, extent(SizeId(0)), extent(chunks),
+                reduction_.depth - 1);    // inside a nest: after those that fold the chunks
+}
+
+ExpressionId Expressions::reduce(NodeId id, const PositionList& at) {
+    if (partials_.contains(id)) return fold_of_partials(id, at);
+    return fold_between(id, at, extent(SizeId(0)), extent(reduction_.extent));
+}
+
+ExpressionId Expressions::value(NodeId id, const PositionList& at) {
+    std::vector<uint32_t> key;
+    for (Position p : at) key.push_back(p.id);
+    const auto found = values_.find({id.index, key});
+    if (found != values_.end()) return found->second;
+
+    const Node& node = graph_[id];
+    const Type& type = graph_.type(id);
+    ExpressionId result;
+    if (const auto buffer = buffer_of_.find(id); buffer != buffer_of_.end()) {
+        result = load(buffer->second, type.dtype, positions_.linear(at, type.sizes));
+    } else if (node.op == op<"constant">()) {
+        Expression e;
+        e.kind = Expression::Kind::literal;
+        e.type = node.type;
+        e.source = id;
+        result = intern(std::move(e));
+    } else if (row(node.op).lowering == Lowering::movement) {
+        result = value(graph_.operand(id, 0), operand_positions(positions_, graph_, id, 0, at));
+    } else if (row(node.op).lowering == Lowering::reduce) {
+        result = reduce(id, at);
+    } else if (node.op == op<"full">()) {
+        result = value(graph_.operand(id, 0), {});
+    } else if (node.op == op<"iota">() || node.op == op<"size">()) {
+        ExpressionId number;
+        if (node.op == op<"size">()) number = call(op<"number">(), {extent(graph_.attributes(id).size("value"))}, {}, id);
+        else {
+            const Position p = at.empty() ? positions_.constant(SizeId(0)) : at.back();
+            note_position(p);
+            number = call(op<"number">(), {index(p)}, {}, id);
+        }
+        const DType dtype = type.dtype;
+        result = dtype == DType::i64 ? number
+                                     : call(op<"cast">(), {number}, context_.attr({{context_.name("dtype"), AttrValue(dtype)}}), id);
+    } else {
+        assert(row(node.op).lowering == Lowering::scalar);
+        std::vector<ExpressionId> operands;
+        for (size_t k = 0; k < node.operands.count; ++k)
+            operands.push_back(value(graph_.operand(id, k), operand_positions(positions_, graph_, id, k, at)));
+        result = call(node.op, std::move(operands), node.attr, id);
+    }
+    values_.emplace(std::pair(id.index, std::move(key)), result);
+    return result;
+}
+
+}    // namespace tenon

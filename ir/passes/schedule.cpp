@@ -1,0 +1,357 @@
+// schedule: each `fusion` becomes a `kernel` with loop nests (ir/loops.h). Needs fuse; afterwards no tensor-level region is
+// left. Metadata stays on the kernel node, loops keep origins only.
+#include <algorithm>
+#include <cassert>
+
+#include "ir/passes/kernel_writer.h"
+#include "ir/passes/nest.h"
+
+namespace tenon {
+
+namespace {
+
+constexpr int64_t lanes_chunk = 1024, rows_chunk = 64;    // of the numeric contract
+
+class FusionScheduler {
+public:
+    FusionScheduler(const Graph& graph, NodeId fusion, Builder& builder, Copier& copier, const Target& target, Decisions& decisions)
+        : graph_(graph), fusion_(fusion), region_(graph.region_of(fusion)), context_(*graph.context), builder_(builder), copier_(copier),
+          nests_(graph, target), decisions_(decisions), name_(kernel_name()) {}
+
+    NodeId run() {
+        find_operands();
+        make_nests();
+        split_reductions();
+        Positions positions(context_);
+        Expressions expressions(graph_, positions);
+        bind(expressions);
+        std::vector<KernelWriter::PlannedNest> planned(plan_.size());
+        for (size_t k = 0; k < plan_.size(); ++k) {
+            Positions trial_positions(context_);
+            Expressions trial(graph_, trial_positions);
+            bind(trial);
+            planned[k].nest = &plan_[k];
+            planned[k].loops = nests_.plan(plan_[k], trial);
+            planned[k].expressions = nests_.build(plan_[k], planned[k].loops, expressions);
+        }
+        for (auto& nest : planned) choose_scratch(expressions, nest);
+        for (const auto& nest : planned) explain(nest);
+        return write(expressions, planned);
+    }
+    size_t results() const { return graph_.results(region_).size(); }
+
+private:
+    struct PartialBinding {
+        NodeId reduce;
+        uint32_t buffer;
+        int64_t chunk;
+    };
+
+    std::string kernel_name() const {
+        const Attributes a = graph_.attributes(fusion_);
+        return a.has("name") ? std::string(a.text("name")) : std::string(graph_.name_of(fusion_));
+    }
+    bool is(NodeId id, Lowering lowering) const { return row(graph_[id].op).lowering == lowering; }
+    SizeId numel(NodeId id) const { return product(context_, graph_.type(id).sizes); }
+    uint32_t result_buffer(size_t k) const { return uint32_t(operands_.size() + k); }
+    uint32_t add_buffer(TypeId type) {
+        extra_.push_back(type);
+        return uint32_t(operands_.size() + results() + extra_.size() - 1);
+    }
+
+    // ---- operands: the fusion's own; the base of an update once more if the values written read it
+    void find_operands() {
+        for (NodeId o : graph_.operands_of(fusion_)) operands_.push_back(o);
+        const auto params = graph_.params(region_);
+        for (NodeId r : graph_.results(region_)) {
+            if (graph_[r].op != op<"update">()) continue;
+            const auto base = std::find(params.begin(), params.end(), graph_.operand(r, 0));
+            assert(base != params.end() && results() == 1);
+            updated_ = int64_t(base - params.begin());
+            if (depends(graph_.operand(r, 2), *base)) {
+                base_again_ = uint32_t(operands_.size());
+                operands_.push_back(operands_[size_t(updated_)]);
+            }
+        }
+    }
+    bool depends(NodeId from, NodeId on) const {
+        if (from == on) return true;
+        const auto operands = graph_.operands_of(from);
+        return std::any_of(operands.begin(), operands.end(), [&](NodeId o) { return depends(o, on); });
+    }
+    void bind(Expressions& e) const {
+        const auto params = graph_.params(region_);
+        for (size_t k = 0; k < params.size(); ++k)
+            e.bind(params[k], int64_t(k) == updated_ && base_again_ ? *base_again_ : uint32_t(k));
+        for (const PartialBinding& p : partials_) e.bind_partial(p.reduce, p.buffer, p.chunk);
+    }
+
+    // ---- nests: one for the values around the reductions, one for each other number of elements
+    void make_nests() {
+        for (NodeId id : graph_.body(region_))
+            if (is(id, Lowering::reduce)) reductions_.push_back(id);
+        if (!reductions_.empty()) plan_.push_back(reduction_nest());
+        const auto values = graph_.results(region_);
+        for (size_t k = 0; k < values.size(); ++k) {
+            const NodeId v = values[k];
+            if (graph_[v].op == op<"cat">()) {
+                for (size_t part = 0; part < graph_.operands_of(v).size(); ++part)
+                    add_nest(graph_.type(graph_.operand(v, part)).sizes, {NestStore::Kind::part, v, part, result_buffer(k)});
+            } else if (graph_[v].op == op<"update">()) {
+                add_nest(graph_.type(graph_.operand(v, 2)).sizes, {NestStore::Kind::update, v, 0, result_buffer(k)});
+            } else add_value(v, result_buffer(k));
+        }
+    }
+    void add_nest(std::vector<SizeId> kept, NestStore store) {
+        Nest nest;
+        nest.kept = std::move(kept);
+        nest.stores = {store};
+        plan_.push_back(std::move(nest));
+    }
+    void add_value(NodeId v, uint32_t buffer) {
+        const SizeId n = numel(v);
+        for (Nest& nest : plan_) {
+            const SizeId kept = product(context_, nest.kept);
+            const bool alike = std::all_of(nest.stores.begin(), nest.stores.end(), [](const NestStore& s) { return s.kind <= NestStore::Kind::full; });
+            if (!alike) continue;
+            if (n == kept) {
+                nest.stores.push_back({NestStore::Kind::kept, v, 0, buffer});
+                if (!nest.order && graph_.type(v).rank() > nest.kept.size()) nest.kept = graph_.type(v).sizes;    // the finer dimensions
+                return;
+            }
+            if (nest.order && context_.text(nest.order) == "lanes" && n == context_.mul(kept, nest.reduced)) {
+                nest.stores.push_back({NestStore::Kind::full, v, 0, buffer});
+                return;
+            }
+        }
+        add_nest(graph_.type(v).sizes, {NestStore::Kind::kept, v, 0, buffer});
+    }
+    Nest reduction_nest() const {
+        Nest nest;
+        for (NodeId id : reductions_) {
+            const Type& from = graph_.type(graph_.operand(id, 0));
+            std::vector<bool> gone(from.rank());
+            for (int64_t a : graph_.attributes(id).integers("axes")) gone[size_t(a < 0 ? a + int64_t(from.rank()) : a)] = true;
+            std::vector<SizeId> kept;
+            SizeId reduced(1);
+            for (size_t d = 0; d < from.rank(); ++d) {
+                if (gone[d]) reduced = context_.mul(reduced, from.sizes[d]);
+                else kept.push_back(from.sizes[d]);
+            }
+            const NameId order = context_.name(from.rank() == 0 || gone.back() ? "lanes" : "rows");
+            assert(!nest.order || (nest.order == order && nest.reduced == reduced));
+            if (!nest.order || kept.size() > nest.kept.size()) nest.kept = kept;
+            nest.order = order;
+            nest.reduced = reduced;
+        }
+        return nest;
+    }
+
+    // ---- long reductions with little beside them: chunks are folded by an earlier nest, in parallel; the same rule folds
+    // the chunks' results, so the bits are those of one fold.
+    void split_reductions() {
+        if (reductions_.empty()) return;
+        const Nest whole = plan_[0];
+        const bool lanes = context_.text(whole.order) == "lanes";
+        const int64_t chunk = lanes ? lanes_chunk : rows_chunk, kept = nests_.hint(product(context_, whole.kept)),
+                      reduced = nests_.hint(whole.reduced);
+        if (kept * reduced < 65536 || reduced < 8 * chunk || kept >= (lanes ? 16 : 4096)) return;
+        std::vector<Nest> first;
+        for (NodeId id : reductions_) {
+            Nest part;
+            part.order = whole.order;
+            part.reduced = whole.reduced;
+            part.chunk = chunk;
+            part.kept = graph_.type(id).sizes;
+            const SizeId chunks = context_.floordiv(context_.add(whole.reduced, SizeId(chunk - 1)), SizeId(chunk));
+            part.kept.insert(lanes ? part.kept.end() : part.kept.begin(), chunks);
+            const uint32_t buffer = add_buffer(context_.tensor(graph_.type(id).dtype, part.kept, graph_.type(id).device));
+            part.stores = {{NestStore::Kind::partial, id, 0, buffer}};
+            partials_.push_back({id, buffer, chunk});
+            first.push_back(std::move(part));
+        }
+        plan_[0].folded = chunk;
+        plan_.insert(plan_.begin(), first.begin(), first.end());
+        note("split", "folds " + std::to_string(reduced) + " elements in chunks of " + std::to_string(chunk) +
+                          ", which threads share, then the chunks' results");
+    }
+
+    // ---- values that several inner loops of one row need and that are dear: kept in a result's memory or a buffer of their own
+    void choose_scratch(const Expressions& e, KernelWriter::PlannedNest& n) {
+        if (!n.nest->order || context_.text(n.nest->order) != "lanes" || n.loops.empty() || n.nest->chunk) return;
+        std::vector<std::vector<ExpressionId>> loops;
+        std::vector<ExpressionId> last;
+        for (const StoreExpression& s : n.expressions.stores)
+            if (s.store.kind == NestStore::Kind::full) last.push_back(s.value);
+        if (!last.empty()) loops.push_back(last);
+        for (ExpressionId id = 0; id < e.size(); ++id)
+            if (e[id].kind == Expression::Kind::fold && e[id].number == n.expressions.reduction) loops.push_back({e[id].operands[0]});
+        if (loops.size() < 2) return;
+
+        std::vector<int> uses(e.size());
+        std::vector<bool> outside(e.size());    // used by something that is not shared, or itself what a loop makes
+        std::vector<std::vector<bool>> reached;
+        for (const auto& roots : loops) {
+            reached.push_back(reach(e, n, roots));
+            for (ExpressionId id = 0; id < e.size(); ++id) uses[id] += reached.back()[id];
+        }
+        for (size_t k = 0; k < loops.size(); ++k) {
+            for (ExpressionId root : loops[k]) outside[root] = true;
+            for (ExpressionId id = 0; id < e.size(); ++id)
+                if (reached[k][id] && uses[id] == 1)
+                    for (ExpressionId o : e[id].operands) outside[o] = true;
+        }
+        std::vector<uint32_t> taken;
+        for (ExpressionId id = 0; id < e.size(); ++id) {
+            if (uses[id] < 2 || !outside[id] || e[id].kind != Expression::Kind::node || cost(e, n, id) < 16) continue;
+            const uint32_t buffer = scratch_buffer(e, n, id, taken);
+            taken.push_back(buffer);
+            n.scratch.push_back({id, n.expressions.full_position, buffer});
+        }
+    }
+    std::vector<bool> reach(const Expressions& e, const KernelWriter::PlannedNest& n, const std::vector<ExpressionId>& roots) const {
+        std::vector<bool> seen(e.size());
+        std::vector<ExpressionId> stack = roots;
+        while (!stack.empty()) {
+            const ExpressionId id = stack.back();
+            stack.pop_back();
+            if (seen[id] || e[id].depth < n.expressions.inner_depth) continue;
+            seen[id] = true;
+            for (ExpressionId o : e[id].operands) stack.push_back(o);
+        }
+        return seen;
+    }
+    int cost(const Expressions& e, const KernelWriter::PlannedNest& n, ExpressionId root) const {
+        const std::vector<bool> inside = reach(e, n, {root});
+        int sum = 0;
+        for (ExpressionId id = 0; id < e.size(); ++id)
+            if (inside[id]) sum += e[id].cost;
+        return sum;
+    }
+    uint32_t scratch_buffer(const Expressions& e, const KernelWriter::PlannedNest& n, ExpressionId id, const std::vector<uint32_t>& taken) {
+        const DType dtype = context_[e[id].type].dtype;
+        const StoreExpression* same = nullptr;
+        for (const StoreExpression& s : n.expressions.stores) {
+            if (s.store.kind != NestStore::Kind::full) continue;
+            if (s.value == id) return s.store.buffer;
+            const bool free = std::find(taken.begin(), taken.end(), s.store.buffer) == taken.end();
+            if (free && graph_.type(s.store.value).dtype == dtype) same = &s;
+        }
+        if (same) {
+            note("kept", "an expensive value that several loops of a row read waits in the memory of " +
+                             std::string(graph_.name_of(same->store.value)));
+            return same->store.buffer;
+        }
+        std::vector<SizeId> sizes = n.nest->kept;
+        sizes.push_back(n.nest->reduced);
+        note("kept", "an expensive value that several loops of a row read is written to memory of its own");
+        return add_buffer(context_.tensor(dtype, sizes));
+    }
+
+    void explain(const KernelWriter::PlannedNest& n) {
+        const int64_t work = nests_.work(*n.nest);
+        const auto parallel = std::find_if(n.loops.begin(), n.loops.end(),
+                                           [](const NestLoop& l) { return l.block > 0 || l.kind == LoopKind::parallel; });
+        if (parallel != n.loops.end())
+            note("parallel", std::to_string(work) + " elements, in blocks of " + std::to_string(std::max<int64_t>(parallel->block, 1)) +
+                                 " along a loop of " + std::to_string(nests_.hint(parallel->extent)));
+        else note("one thread", std::to_string(work) + " elements are done before another thread has woken");
+    }
+    void note(std::string what, std::string reason) {
+        decisions_.push_back({std::move(what), name_, std::move(reason), graph_.origins[fusion_.index]});
+    }
+
+    // ---- the kernel node
+    NodeId write(const Expressions& expressions, const std::vector<KernelWriter::PlannedNest>& planned) {
+        std::vector<TypeId> results;
+        for (NodeId r : graph_.results(region_)) results.push_back(graph_[r].type);
+        results.insert(results.end(), extra_.begin(), extra_.end());
+        std::vector<NodeId> operands;
+        for (NodeId o : operands_) operands.push_back(copier_(o));
+
+        const Stamp stamp = copier_.stamp_of(fusion_);
+        Builder::StampScope outer(builder_, stamp);
+        const RegionId region = builder_.open_region();
+        std::vector<NodeId> params;
+        {
+            Builder::StampScope inner(builder_, {stamp.origin, {}, 0});
+            for (NodeId o : operands) params.push_back(builder_.parameter(buffer_of(builder_.type(o)), context_.name("in")));
+            for (TypeId t : results) params.push_back(builder_.parameter(buffer_of(context_[t]), context_.name("out")));
+            KernelWriter(builder_, copier_, expressions, params).write(planned);
+            builder_.close_region({});
+        }
+        Record record{{context_.name("name"), AttrValue(context_.name(name_))}};
+        if (updated_ >= 0) record.push_back({context_.name("updates"), AttrValue(updated_)});
+        const TypeId type = results.size() == 1 ? results[0] : context_.tuple(results);
+        return builder_.emit_typed(op<"kernel">(), type, operands, context_.attr(std::move(record)), region, 1);
+    }
+    TypeId buffer_of(const Type& t) { return context_.buffer(t.dtype, t.device); }
+
+    const Graph& graph_;
+    const NodeId fusion_;
+    const Region& region_;
+    Context& context_;
+    Builder& builder_;
+    Copier& copier_;
+    NestBuilder nests_;
+    Decisions& decisions_;
+    const std::string name_;
+    std::vector<NodeId> operands_, reductions_;
+    std::vector<Nest> plan_;
+    std::vector<TypeId> extra_;               // types of results beyond the fusion's: memory between nests
+    std::vector<PartialBinding> partials_;
+    int64_t updated_ = -1;                    // the operand that an update begins with
+    std::optional<uint32_t> base_again_;
+};
+
+class Scheduler {
+public:
+    Scheduler(const Graph& graph, const Target& target, Decisions& decisions)
+        : graph_(graph), target_(target), decisions_(decisions), builder_(*graph.context), copier_(graph, builder_) {}
+
+    GraphRef run() {
+        builder_.set_origin_rule(graph_.context->name("schedule"));
+        copier_.copy_params();
+        for (NodeId id : graph_.body()) {
+            if (graph_[id].op == op<"fusion">()) fusion(id);
+            else if (graph_[id].op == op<"get">() && graph_[graph_.operand(id, 0)].op == op<"fusion">()) get(id);
+            else copier_.copy(id);
+        }
+        std::vector<NodeId> results;
+        for (NodeId r : graph_.results()) results.push_back(copier_(r));
+        return builder_.finish(results, graph_.name);
+    }
+
+private:
+    void fusion(NodeId id) {
+        FusionScheduler scheduler(graph_, id, builder_, copier_, target_, decisions_);
+        const NodeId kernel = scheduler.run();
+        const bool tuple = builder_.type(kernel).kind == Type::Kind::tuple;
+        if (tuple && scheduler.results() == 1) {    // a single value, but memory between nests beside it
+            Builder::StampScope scope(builder_, copier_.stamp_of(id));
+            copier_.map(id, element(kernel, 0));
+        } else copier_.map(id, kernel);
+    }
+    void get(NodeId id) {
+        Builder::StampScope scope(builder_, copier_.stamp_of(id));
+        const NodeId made = element(copier_(graph_.operand(id, 0)), graph_.attributes(id).integer("index"));
+        builder_.set_name(made, graph_.names[id.index]);
+        copier_.map(id, made);
+    }
+    NodeId element(NodeId tuple, int64_t k) {
+        Context& context = *graph_.context;
+        return builder_.emit(op<"get">(), {tuple}, context.attr({{context.name("index"), AttrValue(k)}}));
+    }
+
+    const Graph& graph_;
+    const Target& target_;
+    Decisions& decisions_;
+    Builder builder_;
+    Copier copier_;
+};
+
+}    // namespace
+
+GraphRef schedule(const Graph& graph, const Target& target, Decisions& decisions) { return Scheduler(graph, target, decisions).run(); }
+
+}    // namespace tenon
