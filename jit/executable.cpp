@@ -1,0 +1,340 @@
+#include "jit/executable.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <map>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "ir/row.h"
+#include "jit/block_interpreter.h"
+#include "jit/library.h"
+#include "jit/plan.h"
+#include "jit/routines/routines.h"
+#include "jit/step_builder.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+namespace {
+
+size_t bytes_of(const Graph& g, TypeId type, std::span<const int64_t> symbols) {
+    const Type& t = (*g.context)[type];
+    size_t count = size_of(t.dtype);
+    for (SizeId size : t.sizes) count *= size_t(g.context->evaluate(size, symbols));
+    return count;
+}
+
+Dims shape_of(const Graph& g, TypeId type, std::span<const int64_t> symbols) {
+    Dims shape;
+    for (SizeId size : (*g.context)[type].sizes) shape.push_back(g.context->evaluate(size, symbols));
+    return shape;
+}
+
+[[noreturn]] void fail_at(const Graph& g, NodeId node, std::string kind, std::string message, std::string help = {}) {
+    Diagnostic d{std::move(kind), std::move(message), {}, {}, std::move(help)};
+    if (node) d.span = g.origin(node).span;
+    throw Error(std::move(d));
+}
+
+}    // namespace
+
+class Executable::Implementation {
+public:
+    Implementation(GraphRef graph, Machine& machine, EngineKind engine)
+        : graph_(std::move(graph)), machine_(machine), engine_(engine), layout_(build_steps(*graph_, machine.allocator())) {
+        for (const StepLayout& layout : layout_.steps) {
+            Step step{layout.kind, uint32_t(pointers_.size()), 0, layout.node, layout.target};
+            for (const std::vector<uint32_t>* list : {&layout.reads, &layout.writes})
+                for (uint32_t value : *list) pointer_memory_.push_back(layout_.memory_of[value]), pointers_.push_back(nullptr);
+            if (layout.kind == StepKind::kernel) {
+                step.index = uint32_t(kernels_.size());
+                KernelStep& kernel = kernels_.emplace_back();
+                kernel.cached = machine_.kernel(graph_, layout.node, layout.in_place);
+                cached_.push_back(kernel.cached);
+                kernel.scalars.resize(kernel.cached->info.scalars.size());
+            } else if (layout.kind == StepKind::library) {
+                step.index = uint32_t(libraries_.size());
+                libraries_.push_back(plan_library_call(*graph_, layout.node));
+            }
+            steps_.push_back(step);
+        }
+        memory_.resize(layout_.memories.size());
+        for (size_t m = 0; m < memory_.size(); ++m)
+            if (layout_.memories[m].constant.defined()) memory_[m] = layout_.memories[m].constant.bytes();
+        symbols_.resize(graph_->symbols.size());
+        for (const SizeSymbol& symbol : graph_->symbols) {
+            const auto params = graph_->params();
+            const auto at = std::find(params.begin(), params.end(), symbol.definer);
+            assert(at != params.end());
+            definers_.emplace_back(uint32_t(at - params.begin()), uint32_t(symbol.dim));
+        }
+        if (engine_ == EngineKind::jit && !cached_.empty()) machine_.compile_now(cached_);
+    }
+
+    void run(std::span<const Tensor> inputs, std::vector<Tensor>& outputs) {
+        assert(inputs.size() == graph_->params().size());
+        effects_done_ = 0;
+        if (!plan_ || read_symbols(inputs)) choose_plan(inputs);
+        bind_inputs(inputs);
+        make_outputs(outputs);
+        std::byte* const arena = plan_->arena_bytes ? machine_.arena(plan_->arena_bytes) : nullptr;
+        for (const auto& [memory, offset] : plan_->arena) memory_[memory] = arena + offset;
+        for (size_t k = 0; k < pointers_.size(); ++k) pointers_[k] = memory_[pointer_memory_[k]];
+        try {
+            for (const Step& step : steps_) execute(step, inputs);
+        } catch (...) {
+            outputs.clear();
+            copies_.clear();
+            throw;
+        }
+        copies_.clear();
+        if (engine_ == EngineKind::eager) ++machine_.counters().eager;
+        if (engine_ == EngineKind::automatic && ++runs_ == runs_before_compiling) machine_.compile_later(cached_);
+    }
+
+    const GraphRef graph_;
+    size_t effects_done_ = 0;
+    Decisions decisions_;
+    size_t arena_bytes() const { return plan_ ? plan_->arena_bytes : 0; }
+    size_t kernel_count() const { return kernels_.size(); }
+
+private:
+    static constexpr int runs_before_compiling = 2;    // what runs once is not worth it
+    static constexpr size_t plans_kept = 8;
+
+    struct Step {
+        StepKind kind;
+        uint32_t pointers;    // the first of its reads and writes
+        uint32_t index;       // among kernels or library calls
+        NodeId node;
+        int32_t target;       // the input that a commit writes
+    };
+    struct KernelStep {
+        std::shared_ptr<CachedKernel> cached;
+        std::vector<uint64_t> scalars;
+        bool counted_interp = false, counted_compiled = false;
+    };
+    struct StageRun {
+        uint32_t stage;
+        bool parallel;
+        int64_t trips;
+    };
+    struct KernelPlan {
+        std::vector<int64_t> extents;
+        std::vector<StageRun> stages;
+    };
+    struct Plan {    // what depends on the values of symbols
+        std::vector<int64_t> symbols;
+        std::vector<std::pair<uint32_t, size_t>> arena;    // memory, offset
+        size_t arena_bytes = 0;
+        std::vector<size_t> bytes;                         // a memory
+        std::vector<Dims> output_shapes;
+        std::vector<KernelPlan> kernels;
+        std::vector<std::vector<TensorView>> library_views;    // operands, then the result
+        Decisions decisions;
+    };
+
+    // ---- plans
+    bool read_symbols(std::span<const Tensor> inputs) {    // did they change?
+        bool changed = false;
+        for (size_t k = 0; k < definers_.size(); ++k) {
+            const int64_t value = inputs[definers_[k].first].shape[definers_[k].second];
+            changed |= symbols_[k] != value;
+            symbols_[k] = value;
+        }
+        return changed;
+    }
+    void choose_plan(std::span<const Tensor> inputs) {
+        read_symbols(inputs);
+        const auto known = std::find_if(plans_.begin(), plans_.end(), [&](const auto& p) { return p->symbols == symbols_; });
+        if (known != plans_.end()) std::rotate(plans_.begin(), known, known + 1);
+        else {
+            if (plans_.size() == plans_kept) plans_.pop_back();
+            plans_.insert(plans_.begin(), make_plan());
+        }
+        plan_ = plans_.front().get();
+        decisions_ = layout_.decisions;
+        decisions_.insert(decisions_.end(), plan_->decisions.begin(), plan_->decisions.end());
+    }
+    std::unique_ptr<Plan> make_plan() const {
+        auto plan = std::make_unique<Plan>();
+        plan->symbols = symbols_;
+        for (const Memory& m : layout_.memories) plan->bytes.push_back(bytes_of(*graph_, m.type, symbols_));
+        plan_memory(*plan);
+        for (NodeId result : graph_->results()) plan->output_shapes.push_back(shape_of(*graph_, (*graph_)[result].type, symbols_));
+        for (const KernelStep& kernel : kernels_) plan->kernels.push_back(plan_kernel(kernel));
+        for (const StepLayout& step : layout_.steps) {
+            if (step.kind != StepKind::library) continue;
+            std::vector<TensorView>& views = plan->library_views.emplace_back();
+            const auto view = [&](NodeId id) { views.push_back({nullptr, graph_->type(id).dtype, shape_of(*graph_, (*graph_)[id].type, symbols_)}); };
+            for (NodeId operand : graph_->operands_of(step.node)) view(operand);
+            view(step.node);
+        }
+        return plan;
+    }
+    void plan_memory(Plan& plan) const {
+        std::vector<Lifetime> lifetimes;
+        std::vector<uint32_t> memories;
+        for (uint32_t m = 0; m < layout_.memories.size(); ++m) {
+            const Memory& memory = layout_.memories[m];
+            if (memory.kind != MemoryKind::arena) continue;
+            lifetimes.push_back({plan.bytes[m], memory.first, memory.last});
+            memories.push_back(m);
+        }
+        const ArenaPlan arena = plan_arena(lifetimes);
+        plan.arena_bytes = arena.bytes;
+        for (size_t k = 0; k < memories.size(); ++k) {
+            plan.arena.emplace_back(memories[k], arena.offsets[k]);
+            if (arena.reuses[k] < 0) continue;
+            const Memory &mine = layout_.memories[memories[k]], &theirs = layout_.memories[memories[size_t(arena.reuses[k])]];
+            plan.decisions.push_back({"reused", std::string(graph_->name_of(mine.maker)),
+                                      fmt::format("takes the memory of {}, which is not read any more", graph_->name_of(theirs.maker)),
+                                      graph_->origins[mine.maker.index]});
+        }
+    }
+    KernelPlan plan_kernel(const KernelStep& kernel) const {
+        const KernelInfo& info = kernel.cached->info;
+        const KernelSource& source = kernel.cached->source;
+        KernelPlan plan;
+        for (SizeId size : info.extents) plan.extents.push_back(graph_->context->evaluate(size, symbols_));
+        for (uint32_t k = 0; k < info.stages.size(); ++k) {
+            const KernelStage& stage = info.stages[k];
+            const auto& pairs = source.in_place;
+            if (stage.copies && std::find(pairs.begin(), pairs.end(), *stage.copies) != pairs.end()) continue;    // onto itself
+            const int64_t trips = stage_trips(*source.graph, stage, info, plan.extents);
+            if (trips > 0) plan.stages.push_back({k, stage.parallel && trips > 1, trips});
+        }
+        return plan;
+    }
+
+    // ---- before the steps
+    void bind_inputs(std::span<const Tensor> inputs) {
+        for (size_t k = 0; k < inputs.size(); ++k) {
+            const Tensor& input = inputs[k];
+            if (input.is_contiguous()) memory_[k] = input.bytes();
+            else {
+                copies_.emplace_back(k, input.contiguous());
+                memory_[k] = copies_.back().second.bytes();
+            }
+        }
+    }
+    void make_outputs(std::vector<Tensor>& outputs) {
+        const auto results = graph_->results();
+        outputs.clear();
+        outputs.reserve(results.size());
+        for (size_t k = 0; k < results.size(); ++k) {
+            outputs.push_back(Tensor::empty(machine_.allocator(), graph_->type(results[k]).dtype, plan_->output_shapes[k]));
+            memory_[layout_.output_memory[k]] = outputs.back().bytes();
+        }
+    }
+
+    // ---- steps
+    void execute(const Step& step, std::span<const Tensor> inputs) {
+        switch (step.kind) {
+            case StepKind::kernel: return run_kernel(step);
+            case StepKind::library: return run_library(step);
+            case StepKind::copy:
+                std::memcpy(pointers_[step.pointers + 1], pointers_[step.pointers], plan_->bytes[pointer_memory_[step.pointers + 1]]);
+                return;
+            case StepKind::assertion:
+                if (!*reinterpret_cast<const bool*>(pointers_[step.pointers])) fail_assertion(step.node);
+                break;
+            case StepKind::commit: commit(step, inputs[size_t(step.target)]); break;
+        }
+        ++effects_done_;
+    }
+    [[noreturn]] void fail_assertion(NodeId node) const {
+        const Attributes attributes = graph_->attributes(node);
+        const AttrValue* const message = attributes.find("message");
+        const bool told = message && std::holds_alternative<NameId>(message->value);
+        fail_at(*graph_, node, "assertion", told ? std::string(attributes.text("message")) : "assertion failed");
+    }
+    void commit(const Step& step, const Tensor& input) {
+        const void* const value = pointers_[step.pointers];
+        if (value != input.bytes() && input.numel() > 0) {
+            if (input.is_contiguous()) std::memmove(input.bytes(), value, input.element_bytes());
+            else write_strided(input, value);
+        }
+        ++input.storage->version;
+    }
+    void write_strided(const Tensor& input, const void* value) const {
+        const Tensor dense = Tensor::empty(machine_.allocator(), input.dtype, input.shape);
+        std::memcpy(dense.bytes(), value, input.element_bytes());
+        copy_strided(input, dense);
+    }
+    void run_kernel(const Step& step) {
+        KernelStep& kernel = kernels_[step.index];
+        CachedKernel& cached = *kernel.cached;
+        const bool compiles = engine_ >= EngineKind::jit;
+        const CompiledKernel* code = compiles ? cached.compiled.load(std::memory_order_acquire) : nullptr;
+        if (code) {
+            machine_.counters().llvm += !std::exchange(kernel.counted_compiled, true);
+        } else {
+            if (!cached.interpreted) cached.interpreted = interpret_kernel(cached.source, cached.info, machine_.workspaces());
+            code = cached.interpreted.get();
+            if (engine_ != EngineKind::eager) machine_.counters().interp += !std::exchange(kernel.counted_interp, true);
+        }
+        const KernelPlan& plan = plan_->kernels[step.index];
+        uint32_t faults = 0;
+        const KernelCall call{reinterpret_cast<void* const*>(pointers_.data() + step.pointers), plan.extents.data(), kernel.scalars.data(), &faults};
+        for (const StageRun& stage : plan.stages) {
+            if (stage.parallel && machine_.pool().threads() > 1) run_parallel(*code, stage, call);
+            else code->run(stage.stage, call, 0, stage.trips);
+        }
+        if (faults & division_by_zero)
+            fail_at(*graph_, fault_of(step.node), "value", "division of an integer by zero",
+                    "check the divisor first, or divide as floats: they give an infinity or nan");
+    }
+    void run_parallel(const CompiledKernel& code, const StageRun& stage, const KernelCall& call) {
+        // Iterations are independent, so how they are grouped cannot be seen in the results.
+        const int64_t group = std::max<int64_t>(1, stage.trips / (8 * machine_.pool().threads()));
+        machine_.pool().parallel_for((stage.trips + group - 1) / group, [&](int64_t tile) {
+            code.run(stage.stage, call, tile * group, std::min(stage.trips, (tile + 1) * group));
+        });
+    }
+    NodeId fault_of(NodeId kernel) const { return analyse_kernel(*graph_, kernel).faulting; }
+    void run_library(const Step& step) {
+        std::vector<TensorView>& views = plan_->library_views[step.index];
+        for (size_t k = 0; k < views.size(); ++k) views[k].data = pointers_[step.pointers + k];
+        const LibraryPlan& plan = libraries_[step.index];
+        try {
+            plan.function({plan, std::span(views).first(views.size() - 1), views.back(), machine_.pool(), machine_.workspaces()});
+        } catch (Error& error) {
+            if (error.diagnostic.span.source == 0) error.diagnostic.span = graph_->origin(step.node).span;
+            throw;
+        }
+    }
+
+    Machine& machine_;
+    const EngineKind engine_;
+    const StepPlan layout_;
+    std::vector<Step> steps_;
+    std::vector<KernelStep> kernels_;
+    std::vector<std::shared_ptr<CachedKernel>> cached_;
+    std::vector<LibraryPlan> libraries_;
+    std::vector<std::pair<uint32_t, uint32_t>> definers_;    // of each symbol: input, dimension
+    std::vector<int64_t> symbols_;
+    std::vector<std::unique_ptr<Plan>> plans_;               // the latest first
+    Plan* plan_ = nullptr;
+    int runs_ = 0;
+    // of the run at hand
+    std::vector<std::byte*> memory_;                         // a memory of layout_; inputs are the first ones
+    std::vector<std::byte*> pointers_;                       // what steps read and write
+    std::vector<uint32_t> pointer_memory_;
+    std::vector<std::pair<size_t, Tensor>> copies_;          // of strided inputs
+};
+
+Executable::Executable(GraphRef scheduled, Machine& machine, EngineKind engine)
+    : implementation_(std::make_unique<Implementation>(std::move(scheduled), machine, engine)) {}
+Executable::~Executable() = default;
+void Executable::run(std::span<const Tensor> inputs, std::vector<Tensor>& outputs) { implementation_->run(inputs, outputs); }
+size_t Executable::effects_done() const { return implementation_->effects_done_; }
+const GraphRef& Executable::graph() const { return implementation_->graph_; }
+const Decisions& Executable::decisions() const { return implementation_->decisions_; }
+size_t Executable::arena_bytes() const { return implementation_->arena_bytes(); }
+size_t Executable::kernel_count() const { return implementation_->kernel_count(); }
+
+}    // namespace tenon

@@ -1,0 +1,217 @@
+#include "jit/kernel.h"
+
+#include <algorithm>
+#include <cassert>
+#include <cstring>
+#include <unordered_map>
+
+#include "ir/row.h"
+
+namespace tenon {
+
+namespace {
+
+Type::Kind kind_of(const Graph& g, NodeId id) { return g.type(id).kind; }
+
+void visit(const Graph& g, const Region& region, const auto& callback) {
+    for (NodeId id : g.body(region)) {
+        callback(id);
+        for (unsigned k = 0; k < g[id].regions; ++k) visit(g, g.region_of(id, k), callback);
+    }
+}
+
+// The buffers of a kernel by the node of their parameter.
+std::unordered_map<uint32_t, uint32_t> buffer_numbers(const Graph& g, const Region& region) {
+    std::unordered_map<uint32_t, uint32_t> numbers;
+    for (uint32_t k = 0; NodeId p : g.params(region)) numbers[p.index] = k++;
+    return numbers;
+}
+
+bool same_index(const Graph& g, NodeId a, NodeId b) {
+    if (a == b) return true;
+    const Node &x = g[a], &y = g[b];
+    if (x.op != y.op || x.attr != y.attr || x.type != y.type || x.regions || y.regions) return false;
+    if (x.op == op<"param">() || x.op == op<"load">()) return false;
+    const auto p = g.operands_of(a), q = g.operands_of(b);
+    return p.size() == q.size() && std::equal(p.begin(), p.end(), q.begin(), [&](NodeId s, NodeId t) { return same_index(g, s, t); });
+}
+
+// A nest that stores what it loads from the same position, and does nothing else.
+std::optional<InPlace> copied_buffers(const Graph& g, const Region& kernel, NodeId nest, uint32_t operands) {
+    const auto buffers = buffer_numbers(g, kernel);
+    NodeId load, store;
+    bool plain = true;
+    const auto look = [&](NodeId id) {
+        if (g[id].op == op<"load">() && !load) load = id;
+        else if (g[id].op == op<"store">() && !store) store = id;
+        else if (g[id].op != op<"for">() && kind_of(g, id) != Type::Kind::index) plain = false;
+    };
+    look(nest);
+    visit(g, g.region_of(nest), look);
+    if (!plain || !load || !store || g.operand(store, 2) != load || !same_index(g, g.operand(load, 1), g.operand(store, 1)))
+        return std::nullopt;
+    const uint32_t from = buffers.at(g.operand(load, 0).index), to = buffers.at(g.operand(store, 0).index);
+    if (from >= operands || to < operands) return std::nullopt;
+    return InPlace{from, to - operands};
+}
+
+class Signature {
+public:
+    Signature(const Graph& g, NodeId kernel) : graph_(g) { region(g.region_of(kernel)); }
+    void add(uint64_t value) { text_.append(reinterpret_cast<const char*>(&value), sizeof value); }
+    std::string take() { return std::move(text_); }
+
+private:
+    void region(const Region& r) {
+        add(r.params.count);
+        for (NodeId p : graph_.params(r)) define(p);
+        add(r.body.count);
+        for (NodeId id : graph_.body(r)) {
+            node(id);
+            define(id);
+        }
+        add(graph_.results(r).size());
+        for (NodeId id : graph_.results(r)) use(id);
+    }
+    void define(NodeId id) {
+        add(graph_[id].type.index);
+        numbers_.emplace(id.index, uint32_t(numbers_.size()));
+    }
+    void use(NodeId id) {
+        if (graph_[id].op == op<"constant">()) {    // literals stand outside the body
+            add(UINT64_MAX);
+            add(graph_[id].type.index);
+            add(graph_[id].attr.index);
+        } else add(numbers_.at(id.index));
+    }
+    void node(NodeId id) {
+        const Node& n = graph_[id];
+        add(uint64_t(n.op.row) << 32 | n.attr.index);
+        add(uint64_t(n.operands.count) << 32 | n.regions);
+        for (NodeId operand : graph_.operands_of(id)) use(operand);
+        for (unsigned k = 0; k < n.regions; ++k) region(graph_.region_of(id, k));
+    }
+
+    const Graph& graph_;
+    std::string text_;
+    std::unordered_map<uint32_t, uint32_t> numbers_;
+};
+
+}    // namespace
+
+KernelInfo analyse_kernel(const Graph& g, NodeId kernel) {
+    KernelInfo info;
+    const Region& region = g.region_of(kernel);
+    info.operands = g[kernel].operands.count;
+    info.results = region.params.count - info.operands;
+    visit(g, region, [&](NodeId id) {
+        const Node& node = g[id];
+        if (node.op == op<"extent">()) {
+            const SizeId size = g.attributes(id).size("value");
+            if (!g.context->as_constant(size) && std::find(info.extents.begin(), info.extents.end(), size) == info.extents.end())
+                info.extents.push_back(size);
+        }
+        if ((node.op == op<"floor_divide">() || node.op == op<"remainder">() || node.op == op<"fmod">()) &&
+            kind_of(g, id) == Type::Kind::scalar && is_integer(g.type(id).dtype) && !info.may_fault) {
+            info.may_fault = true;
+            info.faulting = id;
+        }
+    });
+    bool open = false;    // is the last stage one of scalar code?
+    for (NodeId id : g.body(region)) {
+        if (g[id].op == op<"for">()) {
+            KernelStage stage;
+            stage.nodes = {id};
+            stage.loop = true;
+            stage.parallel = g.attributes(id).text("kind") == "parallel";
+            stage.step = g.attributes(id).integer_or("step", 1);
+            stage.low = g.operand(id, 0);
+            stage.high = g.operand(id, 1);
+            stage.copies = copied_buffers(g, region, id, info.operands);
+            info.stages.push_back(std::move(stage));
+            open = false;
+            continue;
+        }
+        if (is_static_index(g, id)) continue;
+        if (!open) info.stages.emplace_back();
+        open = true;
+        info.stages.back().nodes.push_back(id);
+        if (kind_of(g, id) == Type::Kind::scalar || kind_of(g, id) == Type::Kind::index) info.scalars.push_back(id);
+    }
+    return info;
+}
+
+bool is_static_index(const Graph& g, NodeId id) {
+    if (g[id].op == op<"extent">() || g[id].op == op<"constant">()) return true;
+    if (kind_of(g, id) != Type::Kind::index || g[id].op == op<"position">() || g[id].op == op<"param">()) return false;
+    const auto operands = g.operands_of(id);
+    return std::all_of(operands.begin(), operands.end(), [&](NodeId o) { return is_static_index(g, o); });
+}
+
+int64_t evaluate_index(const Graph& g, NodeId id, const KernelInfo& info, std::span<const int64_t> extents) {
+    const Op o = g[id].op;
+    if (o == op<"constant">()) return g.attributes(id).integer("value");
+    if (o == op<"extent">()) {
+        const SizeId size = g.attributes(id).size("value");
+        if (const auto constant = g.context->as_constant(size)) return *constant;
+        const auto found = std::find(info.extents.begin(), info.extents.end(), size);
+        return extents[size_t(found - info.extents.begin())];
+    }
+    const int64_t a = evaluate_index(g, g.operand(id, 0), info, extents), b = evaluate_index(g, g.operand(id, 1), info, extents);
+    const auto floor_divide = [](int64_t x, int64_t y) { return x / y - (x % y != 0 && (x < 0) != (y < 0)); };
+    if (o == op<"add">()) return a + b;
+    if (o == op<"sub">()) return a - b;
+    if (o == op<"mul">()) return a * b;
+    if (o == op<"minimum">()) return std::min(a, b);
+    if (o == op<"maximum">()) return std::max(a, b);
+    if (o == op<"floor_divide">()) return floor_divide(a, b);
+    assert(o == op<"remainder">());
+    return a - b * floor_divide(a, b);
+}
+
+int64_t stage_trips(const Graph& g, const KernelStage& stage, const KernelInfo& info, std::span<const int64_t> extents) {
+    if (!stage.loop) return 1;
+    const int64_t low = evaluate_index(g, stage.low, info, extents), high = evaluate_index(g, stage.high, info, extents);
+    return high > low ? (high - low + stage.step - 1) / stage.step : 0;
+}
+
+bool can_run_in_place(const Graph& g, NodeId kernel, InPlace pair) {
+    const Region& region = g.region_of(kernel);
+    const NodeId read = g.params(region)[pair.operand], written = g.params(region)[g[kernel].operands.count + pair.result];
+    // Everything between the first and the last store must read at the position it writes, and before it writes it.
+    bool stored = false, fits = true;
+    for (NodeId top : g.body(region)) {
+        std::vector<NodeId> loads, stores;
+        const auto look = [&](NodeId id) {
+            if (g[id].op == op<"load">() && g.operand(id, 0) == read) {
+                fits &= stores.empty();
+                loads.push_back(id);
+            }
+            if (g[id].op == op<"load">() && g.operand(id, 0) == written) fits &= loads.empty();
+            if (g[id].op == op<"store">() && g.operand(id, 0) == written) stores.push_back(id);
+        };
+        look(top);
+        for (unsigned k = 0; k < g[top].regions; ++k) visit(g, g.region_of(top, k), look);
+        for (NodeId load : loads) {
+            const auto here = [&](NodeId store) { return same_index(g, g.operand(load, 1), g.operand(store, 1)); };
+            fits &= std::all_of(stores.begin(), stores.end(), here);
+            // A later nest may read only where nothing was written yet, or where just a copy was written.
+            fits &= !stored;
+        }
+        if (!stores.empty()) {
+            const bool copies = g[top].op == op<"for">() && loads.size() == 1 && stores.size() == 1 &&
+                                copied_buffers(g, region, top, g[kernel].operands.count).has_value();
+            stored |= !copies;
+        }
+    }
+    return fits;
+}
+
+std::string kernel_signature(const Graph& g, NodeId kernel, std::span<const InPlace> in_place) {
+    Signature signature(g, kernel);
+    signature.add(g[kernel].operands.count);
+    for (const InPlace& pair : in_place) signature.add(uint64_t(pair.operand) << 32 | pair.result);
+    return signature.take();
+}
+
+}    // namespace tenon

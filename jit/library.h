@@ -1,0 +1,65 @@
+// Rows whose lowering is `library`: plain functions on contiguous row-major tensors, one for every engine, so that bits
+// agree. Work is cut into tiles by sizes, dtype and CPU class only, never by the number of threads.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "ir/graph.h"
+#include "runtime/small_vector.h"
+#include "runtime/thread_pool.h"
+
+namespace tenon {
+
+struct TensorView {    // contiguous
+    std::byte* data = nullptr;
+    DType dtype = DType::f32;
+    Dims shape;
+    int64_t numel() const {
+        int64_t count = 1;
+        for (int64_t size : shape) count *= size;
+        return count;
+    }
+    template <class T>
+    T* as() const {
+        return reinterpret_cast<T*>(data);
+    }
+};
+
+class WorkspacePool;
+
+struct LibraryCall;
+using LibraryFunction = void (*)(const LibraryCall&);
+
+/// A node's function with its attributes read.
+struct LibraryPlan {
+    enum class Random : uint8_t { uniform, normal, bits };
+    LibraryFunction function = nullptr;
+    int64_t axis = 0;            ///< not negative
+    bool transpose_a = false, transpose_b = false, descending = false;
+    Random random = Random::uniform;
+    bool may_fail = false;       ///< throws Error "index" for positions out of range
+};
+
+struct LibraryCall {
+    const LibraryPlan& plan;
+    std::span<const TensorView> operands;
+    TensorView result;           ///< overlaps no operand
+    ThreadPool& pool;
+    WorkspacePool& workspaces;
+};
+
+/// Null function where the row has none.
+LibraryPlan plan_library_call(const Graph&, NodeId);
+
+/// One matrix product, for tests and benchmarks: c[m, n] = a[m, k] b[k, n], leading dimensions in elements.
+struct MatrixShape {
+    int64_t m = 0, k = 0, n = 0;
+    bool transpose_a = false, transpose_b = false;
+};
+void multiply_matrices(DType dtype, const MatrixShape& shape, const void* a, const void* b, void* c, ThreadPool& pool, WorkspacePool& workspaces);
+
+/// Is oneDNN's sgemm in use, or our own kernels everywhere?
+bool has_onednn();
+
+}    // namespace tenon

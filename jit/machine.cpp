@@ -1,0 +1,141 @@
+#include "jit/machine.h"
+
+#include <algorithm>
+
+#include "jit/block_interpreter.h"
+#include "jit/llvm_loader.h"
+#include "runtime/cpu.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+std::byte* Workspace::reserve(size_t bytes) {
+    constexpr size_t alignment = 64;
+    if (memory_.size() < bytes + alignment) {
+        memory_ = {};
+        memory_.resize((bytes + alignment) * 5 / 4);
+    }
+    const auto address = reinterpret_cast<uintptr_t>(memory_.data());
+    return memory_.data() + (alignment - address % alignment) % alignment;
+}
+
+std::unique_ptr<Workspace> WorkspacePool::take() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!free_.empty()) {
+            std::unique_ptr<Workspace> workspace = std::move(free_.back());
+            free_.pop_back();
+            return workspace;
+        }
+    }
+    return std::make_unique<Workspace>();
+}
+
+void WorkspacePool::give(std::unique_ptr<Workspace> workspace) {
+    const std::lock_guard lock(mutex_);
+    free_.push_back(std::move(workspace));
+}
+
+Machine::Machine(Allocator allocator, ThreadPool& pool) : allocator_(std::move(allocator)), pool_(pool) { set_float_environment(); }
+
+Machine::~Machine() {
+    {
+        const std::lock_guard lock(queue_mutex_);
+        stopping_ = true;
+        queue_.clear();
+    }
+    queue_changed_.notify_all();
+    if (worker_.joinable()) worker_.join();
+    // Code of the backend goes before the backend.
+    kernels_.clear();
+}
+
+std::byte* Machine::arena(size_t bytes) {
+    if (!arena_ || arena_->bytes < bytes) {
+        arena_.reset();
+        arena_ = allocator_.allocate(bytes);
+    }
+    return arena_->data;
+}
+
+std::shared_ptr<CachedKernel> Machine::kernel(const GraphRef& graph, NodeId node, std::vector<InPlace> in_place) {
+    std::shared_ptr<CachedKernel>& entry = kernels_[kernel_signature(*graph, node, in_place)];
+    if (!entry) {
+        entry = std::make_shared<CachedKernel>();
+        entry->info = analyse_kernel(*graph, node);
+        entry->source = {graph, node, std::move(in_place)};
+    }
+    return entry;
+}
+
+Backend& Machine::backend() {
+    if (!backend_) {
+        backend_ = load_llvm_backend();
+        backend_loaded_.store(true, std::memory_order_relaxed);
+    }
+    return *backend_;
+}
+
+void Machine::compile(std::span<const std::shared_ptr<CachedKernel>> kernels) {
+    const std::lock_guard lock(backend_mutex_);
+    std::vector<KernelSource> sources;
+    std::vector<CachedKernel*> missing;
+    for (const std::shared_ptr<CachedKernel>& kernel : kernels) {
+        if (kernel->compiled.load(std::memory_order_acquire)) continue;
+        if (std::find(missing.begin(), missing.end(), kernel.get()) != missing.end()) continue;
+        missing.push_back(kernel.get());
+        sources.push_back(kernel->source);
+    }
+    if (missing.empty()) return;
+    std::vector<std::shared_ptr<CompiledKernel>> compiled = backend().compile(sources);
+    for (size_t k = 0; k < missing.size(); ++k) {
+        missing[k]->owner = std::move(compiled[k]);
+        missing[k]->compiled.store(missing[k]->owner.get(), std::memory_order_release);
+    }
+}
+
+void Machine::compile_now(std::span<const std::shared_ptr<CachedKernel>> kernels) { compile(kernels); }
+
+void Machine::compile_later(std::span<const std::shared_ptr<CachedKernel>> kernels) {
+    std::vector<std::shared_ptr<CachedKernel>> job;
+    for (const std::shared_ptr<CachedKernel>& kernel : kernels)
+        if (!std::exchange(kernel->requested, true)) job.push_back(kernel);
+    if (job.empty() || !has_llvm_backend()) return;
+    const std::lock_guard lock(queue_mutex_);
+    queue_.push_back(std::move(job));
+    if (!worker_.joinable()) worker_ = std::thread([this] { work(); });
+    queue_changed_.notify_all();
+}
+
+void Machine::hold_compiler(bool held) {
+    const std::lock_guard lock(queue_mutex_);
+    held_ = held;
+    queue_changed_.notify_all();
+}
+
+void Machine::wait_for_compiler() {
+    std::unique_lock lock(queue_mutex_);
+    queue_changed_.wait(lock, [this] { return queue_.empty() && !working_; });
+}
+
+void Machine::work() {
+    std::unique_lock lock(queue_mutex_);
+    for (;;) {
+        queue_changed_.wait(lock, [this] { return stopping_ || (!held_ && !queue_.empty()); });
+        if (stopping_) return;
+        const std::vector<std::shared_ptr<CachedKernel>> job = std::move(queue_.front());
+        queue_.pop_front();
+        working_ = true;
+        lock.unlock();
+        try {
+            compile(job);
+        } catch (const Error&) {
+            // The interpreter goes on with these kernels, to the same results.
+        }
+        lock.lock();
+        working_ = false;
+        queue_changed_.notify_all();
+    }
+}
+
+}    // namespace tenon
