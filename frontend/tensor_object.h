@@ -94,7 +94,15 @@ public:
     const uint64_t serial;     ///< in any other graph it is a plain int
 };
 
+/// Autograd facts as an object, for what undoes writes of `.grad`.
+class AutogradHolder final : public Object {
+public:
+    explicit AutogradHolder(Ref<Autograd> autograd_) : Object(Kind::other), autograd(std::move(autograd_)) {}
+    const Ref<Autograd> autograd;
+};
+
 /// "f32[3, 4]"
-std::string describe_type(const TensorObject& tensor);
+std::string describe_type(const Tensor& tensor);
+inline std::string describe_type(const TensorObject& tensor) { return describe_type(tensor.tensor); }
 
 }    // namespace tenon

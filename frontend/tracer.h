@@ -5,11 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 
 #include "frontend/journal.h"
 #include "frontend/tensor_object.h"
@@ -171,16 +173,69 @@ public:
     Generator& generator() { return *generator_; }
     Counters& counters() { return *counters_; }
 
+    /// Under --explain: writes a line about a break or a recompile to stderr.
+    void tell(const struct Event& event, std::string_view what);
+    /// How spans are written, "net.model:9:19"; set by the session.
+    std::function<std::string(Span)> locate;
+    /// Arithmetic of two host numbers, for symbolic sizes that no polynomial can say; set by the session.
+    std::function<Value(Operator, const Value&, const Value&, Span)> host_binary;
+
+    /// Sets `.grad`, so that a failed run of the present graph takes it back.
+    void set_gradient(Autograd& autograd, Ref<TensorObject> grad);
+    /// `requires_grad_()`: makes a tensor a leaf, or one no longer.
+    void require_gradient(TensorObject& tensor, bool wanted);
+
+    /// While it lives, breaks are errors and loops are not opened.
+    class [[nodiscard]] FullGraph {
+    public:
+        explicit FullGraph(Tracer& tracer) : tracer_(tracer) { ++tracer_.fullgraph_depth_; }
+        ~FullGraph() { --tracer_.fullgraph_depth_; }
+        FullGraph(const FullGraph&) = delete;
+        FullGraph& operator=(const FullGraph&) = delete;
+
+    private:
+        Tracer& tracer_;
+    };
+    /// While it lives, loops stay captured (`compile`).
+    class [[nodiscard]] StayCaptured {
+    public:
+        explicit StayCaptured(Tracer& tracer) : tracer_(tracer) { ++tracer_.stay_captured_depth_; }
+        ~StayCaptured() { --tracer_.stay_captured_depth_; }
+        StayCaptured(const StayCaptured&) = delete;
+        StayCaptured& operator=(const StayCaptured&) = delete;
+
+    private:
+        Tracer& tracer_;
+    };
+    /// Ops are appended to a graph that is handed out (trace) while it lives.
+    class [[nodiscard]] Tracing {
+    public:
+        explicit Tracing(Tracer& tracer) : tracer_(tracer), saved_(tracer.capturing_) { tracer_.capturing_ = true; }
+        ~Tracing() { tracer_.capturing_ = saved_; }
+        Tracing(const Tracing&) = delete;
+        Tracing& operator=(const Tracing&) = delete;
+
+    private:
+        Tracer& tracer_;
+        bool saved_;
+    };
+
 private:
-    friend class Capture;
-    friend class Dispatcher;
+    class GradScope;
+    class MetaScope;
+    class CheckpointScope;
+    class PlainScope;
     bool ends_at_back_edge(LoopMark& mark, Span span);
+    Value symbolic_binary(Operator op, const Value& a, const Value& b);
 
     Context& context_;
     Allocator allocator_;
     Machine& machine_;
     TracerOptions options_;
     bool capturing_ = false;
+    uint64_t capture_number_ = 0;
+    int no_compile_depth_ = 0, fullgraph_depth_ = 0, stay_captured_depth_ = 0;
+    std::unordered_set<const void*> open_functions_;
     std::unique_ptr<Counters> counters_;
     std::unique_ptr<Generator> generator_;
     std::unique_ptr<GraphCache> graph_cache_;
@@ -188,5 +243,8 @@ private:
     std::unique_ptr<Capture> capture_;
     std::unique_ptr<Dispatcher> dispatcher_;
 };
+
+/// A host value as metadata. Throws Error "type" for what metadata cannot hold.
+AttrValue to_attribute(Context& context, const Value& value);
 
 }    // namespace tenon

@@ -1,0 +1,404 @@
+// Capture: appending ops, views and writes to the graph at hand.
+#include "frontend/capture.h"
+
+#include <bit>
+#include <cassert>
+
+#include <fmt/format.h>
+
+#include "ir/row.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+Capture::Capture(Tracer& tracer) : tracer_(tracer), builder_(tracer.context()) {
+    builder_.assume_hints(true);
+    ring_.previous_ = ring_.next_ = &ring_;
+}
+
+Capture::~Capture() {
+    while (ring_.next_ != &ring_) ring_.next_->unlink();
+}
+
+void Capture::begin(const CallSite& site) {
+    assert(is_empty());
+    site_ = site;
+    graph_number_ = 0;
+}
+
+void Capture::end() {
+    flush();
+    site_ = {};
+}
+
+void Capture::clear() {
+    while (ring_.next_ != &ring_) ring_.next_->unlink();
+    builder_.reset();
+    ++serial_;
+    storages_.clear();
+    values_.clear();
+    inputs_.clear();
+    leaves_.clear();
+    journal_.clear();
+    rewritten_.clear();
+    used_up_.clear();
+    memory_.clear();
+    numbers_.clear();
+    symbols_.clear();
+}
+
+// ---- stamps -------------------------------------------------------------------------------------------------------
+Stamp Capture::stamp() {
+    Dispatcher& d = tracer_.dispatcher();
+    Stamp stamp;
+    stamp.origin = tracer_.context().origin(Origin{.span = d.span(), .rule = {}, .differentiated = {}, .path = {}});
+    stamp.meta = d.meta();
+    if (!d.grad_enabled()) stamp.flags |= no_grad_flag;
+    if (checkpoint_depth_ > 0) stamp.flags |= recompute_flag;
+    return stamp;
+}
+
+// An input gets the metadata of the first node of the outer region that takes it as operand; what a call's region takes
+// is taken by the call.
+void Capture::mark_used(uint32_t input) {
+    Input& in = inputs_[input];
+    if (in.used) return;
+    in.used = true;
+    builder_.set_meta(in.node, open_calls_.empty() ? tracer_.dispatcher().meta() : open_calls_.front().stamp.meta);
+}
+
+void Capture::begin_call(std::string_view name, std::string_view kind, AttrId record) {
+    open_calls_.push_back({tracer_.context().name(name), tracer_.context().name(kind), record, stamp()});
+    reopen(open_calls_.back());
+    if (kind == "checkpoint") ++checkpoint_depth_;
+}
+
+void Capture::end_call() {
+    assert(!open_calls_.empty());
+    if (open_calls_.back().kind == tracer_.context().name("checkpoint")) --checkpoint_depth_;
+    builder_.end_call();
+    open_calls_.pop_back();
+}
+
+void Capture::reopen(const OpenCall& call) {
+    Builder::StampScope scope(builder_, call.stamp);
+    builder_.begin_call(call.name, call.kind, call.record);
+}
+
+// ---- inputs -------------------------------------------------------------------------------------------------------
+// Every size but 0 and 1 is a symbol; sizes that are equal now share one.
+TypeId Capture::type_of_input(const Tensor& tensor, std::vector<std::pair<int, int64_t>>& fresh_symbols) {
+    Context& context = tracer_.context();
+    std::vector<SizeId> sizes;
+    sizes.reserve(tensor.shape.size());
+    auto next = static_cast<uint32_t>(builder_.symbols().size());
+    for (size_t d = 0; d < tensor.shape.size(); ++d) {
+        const int64_t extent = tensor.shape[d];
+        if (extent <= 1 || tracing_) {
+            sizes.push_back(SizeId(extent));
+            continue;
+        }
+        SizeId id;
+        bool known = false;
+        for (const auto& [hint, symbol] : symbols_) {
+            if (hint == extent) {
+                id = symbol;
+                known = true;
+                break;
+            }
+        }
+        if (!known) {
+            id = context.symbol(next++);
+            symbols_.emplace_back(extent, id);
+            fresh_symbols.emplace_back(static_cast<int>(d), extent);
+        }
+        sizes.push_back(id);
+    }
+    return context.tensor(tensor.dtype, sizes, tensor.storage ? tensor.storage->device : Device{});
+}
+
+uint32_t Capture::add_input(const Tensor& tensor, const Edge& edge, std::string_view name) {
+    std::vector<std::pair<int, int64_t>> fresh;
+    const TypeId type = type_of_input(tensor, fresh);
+    Builder::StampScope scope(builder_, Stamp{});
+    const NodeId node = builder_.parameter(type, name.empty() ? NameId::none() : tracer_.context().name(name));
+    for (const auto& [dimension, extent] : fresh) builder_.symbol(node, dimension, extent);
+    inputs_.push_back({.node = node, .tensor = tensor, .edge = edge});
+    return static_cast<uint32_t>(inputs_.size() - 1);
+}
+
+static bool same_edge(const Edge& a, const Edge& b) {
+    return a.entry == b.entry && a.leaf == b.leaf && (!a.entry || a.output == b.output);
+}
+
+void Capture::register_input(TensorObject& x) {
+    if (x.is_symbolic()) {
+        throw_error("graph", "this tensor has no elements: the graph that computes it was given up",
+                    "an error ended the run of that graph, or the tensor is `meta`");
+    }
+    const Edge edge = Edge::of(x);
+    const Storage* memory = x.tensor.storage.get();
+    if (uint32_t* first = memory_.find(memory)) {
+        bool dirty = false;
+        for (uint32_t i = *first; i != none; i = inputs_[i].next_alias) {
+            const Input& in = inputs_[i];
+            dirty |= storages_[in.storage].version > 0;
+            if (in.tensor.dtype == x.tensor.dtype && in.tensor.shape == x.tensor.shape && in.tensor.strides == x.tensor.strides &&
+                in.tensor.offset == x.tensor.offset && same_edge(in.edge, edge)) {
+                return adopt(x, in.value);
+            }
+        }
+        if (dirty) {    // another view of memory that this graph has written: the writes must have happened
+            flush("a second view of memory that was written");
+            return register_input(x);
+        }
+    }
+    if (constants_) {    // `trace`: outer tensors are constants
+        storages_.push_back({.current = builder_.tensor(x.tensor)});
+        values_.push_back({.storage = static_cast<uint32_t>(storages_.size() - 1)});
+        return adopt(x, static_cast<uint32_t>(values_.size() - 1));
+    }
+    const uint32_t input = add_input(x.tensor, edge, {});
+    inputs_[input].storage = static_cast<uint32_t>(storages_.size());
+    storages_.push_back({.current = inputs_[input].node, .input = input, .leaf = edge.leaf});
+    inputs_[input].value = static_cast<uint32_t>(values_.size());
+    values_.push_back({.storage = inputs_[input].storage});
+    if (uint32_t* first = memory_.find(memory)) {
+        inputs_[input].next_alias = std::exchange(inputs_[*first].next_alias, input);
+    } else {
+        memory_.add(memory, input);
+    }
+    adopt(x, static_cast<uint32_t>(values_.size() - 1));
+}
+
+void Capture::adopt(TensorObject& x, uint32_t value) {
+    x.capture_serial_ = serial_;
+    x.capture_value_ = value;
+}
+
+void Capture::link(TensorObject& x) {
+    x.previous_ = ring_.previous_;
+    x.next_ = &ring_;
+    x.previous_->next_ = &x;
+    ring_.previous_ = &x;
+}
+
+bool Capture::is_pending(const TensorObject& x) const {
+    if (x.is_symbolic()) return true;
+    const uint32_t* first = memory_.find(x.tensor.storage.get());
+    for (uint32_t i = first ? *first : none; i != none; i = inputs_[i].next_alias) {
+        if (storages_[inputs_[i].storage].version > 0) return true;
+    }
+    return false;
+}
+
+bool Capture::memory_is_aliased(const StorageValue& storage) const {
+    if (storage.input == none) return false;
+    const uint32_t first = *memory_.find(inputs_[storage.input].tensor.storage.get());
+    return inputs_[first].next_alias != none;
+}
+
+// ---- values -------------------------------------------------------------------------------------------------------
+NodeId Capture::node(TensorObject& x) {
+    if (x.capture_serial_ != serial_) register_input(x);
+    return materialise(x.capture_value_);
+}
+
+NodeId Capture::materialise(uint32_t v) {
+    StorageValue& storage = storages_[values_[v].storage];
+    if (values_[v].parent == none) {
+        if (storage.leaf && storage.leaf_node != storage.current) {
+            leaves_.push_back({storage.leaf, storage.current});
+            storage.leaf_node = storage.current;
+        }
+        if (storage.input != none && storage.version == 0) mark_used(storage.input);
+        return storage.current;
+    }
+    if (values_[v].content_version == storage.version) return values_[v].content;
+    if (values_[v].chain_version == storage.version) return values_[v].chain;
+    const uint32_t base = values_[v].parent;
+    const NodeId from = materialise(base);
+    Builder::StampScope scope(builder_, values_[v].stamp);
+    const NodeId made = builder_.emit(values_[v].op, {from}, values_[v].attr);
+    values_[v].chain = made;
+    values_[v].chain_version = storages_[values_[v].storage].version;
+    return made;
+}
+
+// A literal is a constant of the graph. Any other number is a 0-dim input; one site that gives one value several times
+// (a loop over parameters) is one input.
+NodeId Capture::number(const Arg& arg) {
+    if (arg.is_literal) {
+        if (arg.dtype == DType::boolean) return builder_.literal(scalar_as<bool>(arg.number));
+        if (is_float(arg.dtype)) return builder_.literal(scalar_as<double>(arg.number), arg.dtype);
+        return builder_.literal(scalar_as<int64_t>(arg.number), arg.dtype);
+    }
+    const uint64_t bits = std::visit(
+        [](auto value) {
+            if constexpr (std::is_same_v<decltype(value), double>) return std::bit_cast<uint64_t>(value);
+            else return static_cast<uint64_t>(value);
+        },
+        arg.number);
+    const Span span = tracer_.dispatcher().span();
+    const NumberKey key{bits * 31 + static_cast<uint64_t>(arg.dtype), (uint64_t{span.source} << 48) ^ (uint64_t{span.begin} << 24) ^ span.end};
+    if (const NodeId* known = numbers_.find(key)) return *known;
+    if (constants_) {
+        const Arg literal = Arg::literal(arg.number, arg.dtype);
+        return number(literal);
+    }
+    const uint32_t input = add_input(Tensor::scalar(tracer_.allocator(), arg.dtype, arg.number), {}, {});
+    mark_used(input);
+    numbers_.add(key, inputs_[input].node);
+    return inputs_[input].node;
+}
+
+TensorRef Capture::make_result(NodeId node, bool requires_grad) {
+    const Type& type = builder_.type(node);
+    Tensor geometry;
+    geometry.dtype = type.dtype;
+    geometry.shape.resize(type.sizes.size());
+    for (size_t d = 0; d < type.sizes.size(); ++d) {
+        const SizeId id = type.sizes[d];
+        geometry.shape[d] = id.is_inline_constant() ? id.bits : tracer_.context().evaluate(id, builder_.hints());
+    }
+    geometry.strides = contiguous_strides(geometry.shape);
+    auto result = make_ref<TensorObject>(std::move(geometry));
+    storages_.push_back({.current = node});
+    values_.push_back({.storage = static_cast<uint32_t>(storages_.size() - 1)});
+    adopt(*result, static_cast<uint32_t>(values_.size() - 1));
+    link(*result);
+    if (requires_grad) {
+        Autograd& autograd = result->make_autograd();
+        autograd.requires_grad = autograd.in_graph = true;
+    }
+    return result;
+}
+
+TensorRef Capture::append(Op op, std::span<const Arg> args, AttrId attr) {
+    std::vector<NodeId>& nodes = operands_;
+    nodes.assign(args.size(), NodeId());
+    bool requires_grad = false;
+    for (uint64_t before = 0; before != serial_;) {    // registering an input may flush: then all over again
+        before = serial_;
+        requires_grad = false;
+        for (size_t k = 0; k < args.size(); ++k) {
+            nodes[k] = args[k].tensor ? node(*args[k].tensor) : number(args[k]);
+            requires_grad |= args[k].tensor && args[k].tensor->requires_grad();
+        }
+    }
+    Builder::StampScope scope(builder_, stamp());
+    const NodeId made = builder_.emit(op, nodes, attr);
+    requires_grad = requires_grad && tracer_.dispatcher().grad_enabled() && is_float(builder_.type(made).dtype) && row(op).gradient;
+    return make_result(made, requires_grad);
+}
+
+TensorRef Capture::view(Op op, TensorObject& x, AttrId attr, Tensor geometry) {
+    node(x);    // registers it
+    const uint32_t parent = x.capture_value_;
+    geometry.storage = nullptr;
+    auto result = make_ref<TensorObject>(std::move(geometry));
+    values_.push_back({.storage = values_[parent].storage, .parent = parent, .op = op, .attr = attr, .stamp = stamp()});
+    const auto value = static_cast<uint32_t>(values_.size() - 1);
+    materialise(value);    // at once, so that nodes stand in the order of the script
+    adopt(*result, value);
+    link(*result);
+    if (x.requires_grad() && tracer_.dispatcher().grad_enabled() && row(op).gradient) {
+        Autograd& autograd = result->make_autograd();
+        autograd.requires_grad = autograd.in_graph = true;
+    }
+    return result;
+}
+
+// The value with exactly this type: sizes that are equal now may be other polynomials.
+NodeId Capture::as_type(NodeId value, TypeId type) {
+    if (builder_.node(value).type == type) return value;
+    const std::vector<SizeId> sizes = tracer_.context()[type].sizes;
+    AttrList list(sizes.begin(), sizes.end());
+    const AttrId attr = tracer_.context().attr({{tracer_.dispatcher().names().sizes, AttrValue(std::move(list))}});
+    return builder_.emit(op<"reshape">(), {value}, attr);
+}
+
+void Capture::write(TensorObject& x, TensorObject& value) {
+    NodeId to;
+    for (uint64_t before = 0; before != serial_;) {
+        before = serial_;
+        node(x);
+        to = node(value);
+        if (serial_ == before && memory_is_aliased(storages_[values_[x.capture_value_].storage])) {
+            flush("a write to memory of which this graph holds several views");
+        }
+    }
+    Builder::StampScope scope(builder_, stamp());
+    const uint32_t v = x.capture_value_;
+    const uint32_t s = values_[v].storage;
+    if (values_[v].parent == none) {
+        storages_[s].current = as_type(to, builder_.node(storages_[s].current).type);
+        ++storages_[s].version;
+    } else {
+        // The chain itself is needed, not what its links are known to hold.
+        for (uint32_t link = v; values_[link].parent != none; link = values_[link].parent) {
+            if (std::exchange(values_[link].content_version, none) != none) values_[link].chain_version = none;
+        }
+        const NodeId view = materialise(v);
+        to = as_type(to, builder_.node(view).type);
+        storages_[s].current = builder_.emit(op<"update">(), {storages_[s].current, view, to});
+        ++storages_[s].version;
+        values_[v].content = to;
+        values_[v].content_version = storages_[s].version;
+    }
+    if (storages_[s].input != none) storages_[s].dirty = true;
+
+    // History: what was written makes x, and the tensor it is a view of, depend on what value depends on.
+    Dispatcher& d = tracer_.dispatcher();
+    if (!d.grad_enabled() || !(value.requires_grad() || x.requires_grad())) return;
+    for (TensorObject* changed : {&x, x.base.get()}) {
+        if (!changed) continue;
+        Autograd& autograd = changed->make_autograd();
+        if (changed == &x && !value.requires_grad() && !x.base) {    // overwritten whole by what needs no gradient
+            changed->autograd = nullptr;
+            continue;
+        }
+        autograd.requires_grad = true;
+        if (!autograd.in_graph) {
+            autograd.in_graph = true;
+            if (!changed->is_symbolic()) rewritten_.push_back(TensorRef(changed));
+        }
+        autograd.entry = nullptr;
+    }
+    storages_[s].leaf = nullptr;
+}
+
+Size Capture::size(TensorObject& x, size_t dimension) {
+    const NodeId of = node(x);
+    return {x.tensor.shape[dimension], builder_.type(of).sizes[dimension]};
+}
+
+void Capture::assert_true(TensorObject& condition, std::string_view message) {
+    node(condition);
+    commit_dirty();    // what was written before the assert stays written when it fails
+    Builder::StampScope scope(builder_, stamp());
+    Context& context = tracer_.context();
+    const Dispatcher::Names& names = tracer_.dispatcher().names();
+    Record record;
+    if (!message.empty()) record.push_back({names.message, AttrValue(context.name(message))});
+    builder_.emit(op<"assert">(), {node(condition)}, context.attr(std::move(record)));
+}
+
+void Capture::commit_dirty() {
+    for (size_t s = 0; s < storages_.size(); ++s) {
+        StorageValue& storage = storages_[s];
+        if (!storage.dirty) continue;
+        storage.dirty = false;
+        Builder::StampScope scope(builder_, stamp());
+        const NodeId input = inputs_[storage.input].node;
+        builder_.emit(op<"commit">(), {input, storage.current});
+    }
+}
+
+TensorRef Capture::distinct_leaf(TensorObject& x) {
+    auto leaf = make_ref<TensorObject>(x.tensor);
+    leaf->make_autograd().requires_grad = true;
+    return leaf;
+}
+
+}    // namespace tenon

@@ -1,0 +1,140 @@
+// Capture: differentiation of what lies in the graph at hand, by nodes appended to it.
+#include <algorithm>
+#include <cassert>
+
+#include "frontend/capture.h"
+#include "ir/gradient.h"
+#include "ir/row.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+namespace {
+
+bool stops_gradients(const Node& node) {
+    return (node.flags & no_grad_flag) || node.op == op<"detach">() || node.op == op<"param">();
+}
+
+}    // namespace
+
+bool Capture::holds_history(std::span<const Cotangent> roots) {
+    std::vector<NodeId> stack;
+    for (const Cotangent& root : roots) stack.push_back(node(root.of));
+    std::vector<bool> foreign(builder_.size()), seen(builder_.size());
+    bool any = false;
+    for (const Input& input : inputs_) {
+        if (!input.edge.entry) continue;
+        foreign[input.node.index] = any = true;
+    }
+    if (!any) return true;
+    while (!stack.empty()) {
+        const NodeId id = stack.back();
+        stack.pop_back();
+        if (seen[id.index]) continue;
+        seen[id.index] = true;
+        if (foreign[id.index]) return false;
+        if (stops_gradients(builder_.node(id))) continue;
+        for (NodeId operand : builder_.operands_of(id)) stack.push_back(operand);
+    }
+    return true;
+}
+
+std::vector<NodeId> Capture::reverse_from(std::span<const Cotangent> roots, std::span<const NodeId> wrt) {
+    std::vector<NodeId> results, cotangents;
+    for (const Cotangent& root : roots) {
+        results.push_back(node(root.of));
+        if (!used_up_.empty() && results.back().index < used_up_.size() && used_up_[results.back().index]) {
+            throw_error("gradient", "this value's history was used up by an earlier backward",
+                        "call the first backward with `retain_graph: true`");
+        }
+    }
+    for (const Cotangent& root : roots) {
+        if (root.value) cotangents.push_back(as_type(node(*root.value), builder_.node(node(root.of)).type));
+    }
+    assert(cotangents.empty() || cotangents.size() == roots.size());
+    Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
+    return reverse(builder_, {results, cotangents, wrt, {}});
+}
+
+// Marks what a backward from `roots` goes through, so that nothing differentiates it again.
+void Capture::use_up(std::span<const Cotangent> roots) {
+    used_up_.resize(builder_.size());
+    std::vector<NodeId> stack;
+    for (const Cotangent& root : roots) stack.push_back(node(root.of));
+    while (!stack.empty()) {
+        const NodeId id = stack.back();
+        stack.pop_back();
+        if (used_up_[id.index] || stops_gradients(builder_.node(id)) || builder_.is_literal(id)) continue;
+        used_up_[id.index] = true;
+        for (NodeId operand : builder_.operands_of(id)) stack.push_back(operand);
+    }
+}
+
+void Capture::backward(std::span<const Cotangent> roots, const BackwardOptions& options, std::span<const TensorRef> only) {
+    ++backwards_;
+    for (const Cotangent& root : roots) node(root.of);    // notes the leaves
+    std::vector<Ref<Autograd>> leaves;
+    std::vector<NodeId> wrt;
+    std::vector<size_t> owner;    // which leaf a node of wrt is a value of
+    for (const Leaf& leaf : leaves_) {
+        if (!only.empty() && std::none_of(only.begin(), only.end(), [&](const TensorRef& t) { return t->autograd == leaf.leaf; })) continue;
+        if (builder_.is_literal(leaf.node)) continue;
+        size_t k = 0;
+        while (k < leaves.size() && !(leaves[k] == leaf.leaf)) ++k;
+        if (k == leaves.size()) leaves.push_back(leaf.leaf);
+        wrt.push_back(leaf.node);
+        owner.push_back(k);
+    }
+    const std::vector<NodeId> found = reverse_from(roots, wrt);
+    if (!options.retain_graph && !options.create_graph) use_up(roots);
+
+    Dispatcher& dispatcher = tracer_.dispatcher();
+    for (size_t k = 0; k < leaves.size(); ++k) {
+        NodeId sum;
+        for (size_t i = wrt.size(); i-- > 0;) {    // later values of a leaf first: their uses come later
+            if (owner[i] != k || !found[i]) continue;
+            Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
+            sum = sum ? builder_.emit(op<"add">(), {sum, found[i]}) : found[i];
+        }
+        if (!sum) continue;
+        if (!options.create_graph) {    // what is computed from `.grad` is not differentiated through it
+            Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
+            sum = builder_.emit(op<"detach">(), {sum});
+        }
+        accumulate_gradient(dispatcher, *leaves[k], make_result(sum, options.create_graph), options.create_graph);
+    }
+}
+
+std::vector<TensorRef> Capture::gradients(std::span<const Cotangent> roots, std::span<const TensorRef> wrt, const BackwardOptions& options) {
+    ++backwards_;
+    for (const Cotangent& root : roots) node(root.of);
+    std::vector<NodeId> nodes;
+    std::vector<size_t> owner;
+    for (size_t k = 0; k < wrt.size(); ++k) {
+        bool is_noted_leaf = false;
+        for (const Leaf& leaf : leaves_) {
+            if (!(leaf.leaf == wrt[k]->autograd)) continue;
+            nodes.push_back(leaf.node);
+            owner.push_back(k);
+            is_noted_leaf = true;
+        }
+        if (is_noted_leaf) continue;
+        nodes.push_back(node(*wrt[k]));
+        owner.push_back(k);
+    }
+    const std::vector<NodeId> found = reverse_from(roots, nodes);
+    if (!options.retain_graph && !options.create_graph) use_up(roots);
+    std::vector<TensorRef> gradients(wrt.size());
+    for (size_t k = 0; k < wrt.size(); ++k) {
+        NodeId sum;
+        for (size_t i = nodes.size(); i-- > 0;) {
+            if (owner[i] != k || !found[i]) continue;
+            Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
+            sum = sum ? builder_.emit(op<"add">(), {sum, found[i]}) : found[i];
+        }
+        if (sum) gradients[k] = make_result(sum, options.create_graph && tracer_.dispatcher().grad_enabled());
+    }
+    return gradients;
+}
+
+}    // namespace tenon

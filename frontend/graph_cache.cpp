@@ -1,0 +1,153 @@
+#include "frontend/graph_cache.h"
+
+#include <algorithm>
+#include <cassert>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "frontend/counters.h"
+#include "frontend/tracer.h"
+#include "ir/row.h"
+#include "jit/executable.h"
+#include "jit/machine.h"
+
+namespace tenon {
+
+// ---- one compiled graph -------------------------------------------------------------------------------------------
+CompiledGraph::CompiledGraph(Tracer& tracer, GraphRef graph, std::vector<size_t> differentiable, std::vector<size_t> wrt,
+                             Purpose purpose)
+    : tracer_(tracer),
+      graph_(std::move(graph)),
+      differentiable_(std::move(differentiable)),
+      wrt_(std::move(wrt)),
+      purpose_(purpose),
+      results_(graph_->results().size()) {
+    if (!differentiable_.empty() && !wrt_.empty()) {
+        joint_ = make_joint(*graph_, differentiable_, wrt_, false);
+        reached_ = joint_->reached;
+        split_ = split_joint(*joint_);
+        lean_ = purpose_ == Purpose::op ? *split_ : rematerialise(*split_, decisions_);
+        saved_ = lean_->saved;
+        if (purpose_ == Purpose::capture) ++tracer_.counters().autodiff_ok;
+    }
+    if (purpose_ == Purpose::capture) ++tracer_.counters().graphs_forward;
+}
+
+CompiledGraph::~CompiledGraph() = default;
+
+std::unique_ptr<Executable> CompiledGraph::compile(const GraphRef& source) {
+    GraphRef graph = inline_calls(*source);
+    graph = simplify(*graph, &decisions_);
+    Target target;
+    target.threads = tracer_.machine().pool().threads();
+    graph = schedule(*fuse(*graph, decisions_), target, decisions_);
+    EngineKind engine = EngineKind::eager;
+    if (purpose_ == Purpose::capture) {
+        engine = EngineKind::interp;
+        if (tracer_.options().engine == Engine::jit) engine = EngineKind::jit;
+        if (tracer_.options().engine == Engine::automatic) engine = EngineKind::automatic;
+    }
+    return std::make_unique<Executable>(graph, tracer_.machine(), engine);
+}
+
+void CompiledGraph::run(std::span<const Tensor> inputs, std::vector<Tensor>& outputs) {
+    if (!forward_) forward_ = compile(lean_ ? lean_->forward : graph_);
+    forward_->run(inputs, outputs);
+}
+
+size_t CompiledGraph::effects_done() const { return forward_->effects_done(); }
+
+void CompiledGraph::backward(std::span<const Tensor> saved, std::span<const Tensor> cotangents, std::span<const Tensor> running,
+                             std::vector<Tensor>& gradients) {
+    assert(lean_);
+    const bool continues = !running.empty();
+    std::unique_ptr<Executable>& executable = backward_[continues];
+    if (!executable) {
+        if (purpose_ == Purpose::capture && !backward_[!continues]) ++tracer_.counters().graphs_backward;
+        GraphRef half = lean_->backward;
+        if (continues) {
+            const Joint joint = make_joint(*graph_, differentiable_, wrt_, true);
+            Decisions again;
+            Split split = split_joint(joint);
+            split = rematerialise(split, again);
+            const auto same = [](const Split::Saved& a, const Split::Saved& b) { return a.is_input == b.is_input && a.index == b.index; };
+            assert(std::equal(split.saved.begin(), split.saved.end(), saved_.begin(), saved_.end(), same));
+            (void)same;
+            half = split.backward;
+        }
+        executable = compile(half);
+    }
+    std::vector<Tensor> arguments(saved.begin(), saved.end());
+    arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
+    arguments.insert(arguments.end(), running.begin(), running.end());
+    std::vector<Tensor> found;
+    executable->run(arguments, found);
+    gradients.assign(wrt_.size(), Tensor{});
+    for (size_t k = 0, next = 0; k < wrt_.size(); ++k) {
+        if (reached_[k]) gradients[k] = std::move(found[next++]);
+    }
+}
+
+// ---- variants -----------------------------------------------------------------------------------------------------
+bool GraphEntry::Variant::accepts(std::span<const int64_t> hints) const {
+    for (size_t k = 0; k < sizes.size(); ++k) {
+        if (!symbolic[k] && sizes[k] != hints[k]) return false;
+    }
+    return true;
+}
+
+bool GraphEntry::Variant::is_static() const { return std::none_of(symbolic.begin(), symbolic.end(), [](bool s) { return s; }); }
+
+const GraphEntry::Variant* GraphEntry::find(std::span<const int64_t> hints) const {
+    const Variant* free = nullptr;
+    for (const Variant& variant : variants) {
+        if (!variant.accepts(hints)) continue;
+        if (variant.is_static()) return &variant;
+        if (!free) free = &variant;
+    }
+    return free;
+}
+
+GraphEntry* GraphCache::find(const Builder::Hash& hash) {
+    const auto found = entries_.find(hash);
+    return found == entries_.end() ? nullptr : found->second.get();
+}
+
+GraphEntry& GraphCache::add(const Builder::Hash& hash, GraphEntry entry) {
+    return *entries_.emplace(hash, std::make_unique<GraphEntry>(std::move(entry))).first->second;
+}
+
+// "x.shape[0]", or the number of the input where it has no name.
+static std::string describe_symbol(const Graph& graph, size_t symbol) {
+    const SizeSymbol& s = graph.symbols[symbol];
+    const auto params = graph.params();
+    const auto at = static_cast<size_t>(std::find(params.begin(), params.end(), s.definer) - params.begin());
+    const std::string_view name = at < params.size() ? graph.name_of(params[at]) : std::string_view();
+    return fmt::format("{}.shape[{}]", name.empty() ? fmt::format("input {}", at) : std::string(name), s.dim);
+}
+
+std::string GraphCache::add_variant(GraphEntry& entry, std::span<const int64_t> hints, bool dynamic) {
+    GraphEntry::Variant made;
+    made.sizes.assign(hints.begin(), hints.end());
+    made.symbolic.assign(hints.size(), dynamic);
+    std::string reason;
+    if (!entry.variants.empty()) {
+        const GraphEntry::Variant& last = entry.variants.back();
+        for (size_t k = 0; k < hints.size(); ++k) {
+            made.symbolic[k] = last.symbolic[k] || last.sizes[k] != hints[k];
+            if (last.symbolic[k] || last.sizes[k] == hints[k]) continue;
+            reason += fmt::format("{}{} was {}, now {}", reason.empty() ? "" : "; ", describe_symbol(*entry.skeleton, k), last.sizes[k],
+                                  hints[k]);
+        }
+        reason += "; symbolic from here on";
+    }
+    const std::unique_ptr<bool[]> keep(new bool[hints.size() + 1]);
+    std::copy(made.symbolic.begin(), made.symbolic.end(), keep.get());
+    GraphRef graph = specialise(*entry.skeleton, hints, std::span<const bool>(keep.get(), hints.size()));
+    made.graph = std::make_shared<CompiledGraph>(tracer_, std::move(graph), entry.differentiable, entry.wrt, CompiledGraph::Purpose::capture);
+    entry.variants.push_back(std::move(made));
+    return reason;
+}
+
+}    // namespace tenon

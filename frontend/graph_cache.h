@@ -1,0 +1,120 @@
+// Compiled graphs, and where a capture finds them: by the hash of the skeleton (the graph without sizes), then by the sizes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "ir/builder.h"
+#include "ir/graph.h"
+#include "ir/passes.h"
+#include "runtime/span.h"
+#include "runtime/tensor.h"
+
+namespace tenon {
+
+class Executable;
+class Tracer;
+
+/// A graph that runs: its forward half, and backward halves for results that require a gradient.
+class CompiledGraph {
+public:
+    enum class Purpose : uint8_t {
+        op,         ///< one op of eager mode
+        capture,    ///< a captured graph
+    };
+    /// `wrt`: the parameters that require a gradient; `differentiable`: the results through which one may come.
+    CompiledGraph(Tracer& tracer, GraphRef graph, std::vector<size_t> differentiable, std::vector<size_t> wrt, Purpose purpose);
+    ~CompiledGraph();
+
+    /// `outputs` receives the graph's own results, then the saved ones.
+    void run(std::span<const Tensor> inputs, std::vector<Tensor>& outputs);
+
+    /// After a failed run: how many asserts and commits precede the failing node.
+    size_t effects_done() const;
+
+    /// What backward needs, in order; inputs of the graph or results of `run` (own results first).
+    std::span<const Split::Saved> saved() const { return saved_; }
+    size_t result_count() const { return results_; }
+    const std::vector<size_t>& differentiable() const { return differentiable_; }
+    const std::vector<size_t>& wrt() const { return wrt_; }
+    /// Whether a path leads from wrt k to a differentiable result.
+    bool reaches(size_t k) const { return reached_.empty() || reached_[k]; }
+
+    /// Cotangents of `wrt` (undefined where no path leads). `cotangents`: one a differentiable result.
+    /// `running`: empty, or one sum a wrt that is continued (−0.0 where there is none yet).
+    void backward(std::span<const Tensor> saved, std::span<const Tensor> cotangents, std::span<const Tensor> running,
+                  std::vector<Tensor>& gradients);
+
+    const GraphRef& graph() const { return graph_; }
+    const std::optional<Joint>& joint() const { return joint_; }
+    const std::optional<Split>& split() const { return split_; }
+    const Decisions& decisions() const { return decisions_; }
+    Purpose purpose() const { return purpose_; }
+    const Executable* forward_executable() const { return forward_.get(); }
+    const Executable* backward_executable() const { return backward_[0].get(); }
+
+private:
+    std::unique_ptr<Executable> compile(const GraphRef& graph);
+
+    Tracer& tracer_;
+    GraphRef graph_;
+    std::vector<size_t> differentiable_, wrt_;
+    Purpose purpose_;
+    size_t results_;
+    std::optional<Joint> joint_;
+    std::optional<Split> split_;            // as listed: before rematerialisation
+    std::optional<Split> lean_;             // after it: what runs
+    std::vector<Split::Saved> saved_;
+    std::vector<bool> reached_;
+    std::unique_ptr<Executable> forward_;
+    std::array<std::unique_ptr<Executable>, 2> backward_;    // without and with running sums; made when first needed
+    Decisions decisions_;
+};
+
+/// The variants of one skeleton: for the sizes seen first, then with those symbolic that changed.
+class GraphEntry {
+public:
+    struct Variant {
+        std::vector<int64_t> sizes;        ///< of the symbols
+        std::vector<bool> symbolic;        ///< which of them are free
+        std::shared_ptr<CompiledGraph> graph;
+        bool accepts(std::span<const int64_t> hints) const;
+        bool is_static() const;
+    };
+
+    GraphRef skeleton;
+    std::vector<size_t> differentiable, wrt;
+    std::vector<Variant> variants;
+    std::string function;        ///< the captured call that made it
+    Span declaration;
+    /// The variant for these sizes; null where there is none yet.
+    const Variant* find(std::span<const int64_t> hints) const;
+};
+
+class GraphCache {
+public:
+    explicit GraphCache(Tracer& tracer) : tracer_(tracer) {}
+
+    GraphEntry* find(const Builder::Hash& hash);
+    GraphEntry& add(const Builder::Hash& hash, GraphEntry entry);
+    /// Compiles the variant for these sizes. With others present, sizes that differ from theirs become symbolic; the
+    /// reason (which size was what) is returned, empty for the first variant.
+    std::string add_variant(GraphEntry& entry, std::span<const int64_t> hints, bool dynamic);
+    void clear() { entries_.clear(); }
+    size_t size() const { return entries_.size(); }
+
+private:
+    struct HashOfHash {
+        size_t operator()(const Builder::Hash& h) const { return h.low ^ (h.high * 0x9E3779B97F4A7C15ull); }
+    };
+    Tracer& tracer_;
+    std::unordered_map<Builder::Hash, std::unique_ptr<GraphEntry>, HashOfHash> entries_;
+};
+
+}    // namespace tenon

@@ -1,0 +1,104 @@
+#include "frontend/graph_replay.h"
+
+#include <cassert>
+
+#include "frontend/graph_cache.h"
+#include "frontend/tracer.h"
+#include "ir/row.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+namespace {
+
+Scalar scalar_of(const AttrValue& value) {
+    if (const auto* flag = std::get_if<bool>(&value.value)) return *flag;
+    if (const auto* integer = std::get_if<int64_t>(&value.value)) return *integer;
+    return std::get<double>(value.value);
+}
+
+// Sizes as constants: symbols take the values that the inputs show.
+AttrValue with_sizes(Context& context, const AttrValue& value, std::span<const int64_t> symbols) {
+    if (const auto* size = std::get_if<SizeId>(&value.value)) return AttrValue(context.constant(context.evaluate(*size, symbols)));
+    if (const auto* list = std::get_if<AttrList>(&value.value)) {
+        AttrList made;
+        for (const AttrValue& item : *list) made.push_back(with_sizes(context, item, symbols));
+        return AttrValue(std::move(made));
+    }
+    return value;
+}
+
+}    // namespace
+
+std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& source, std::span<const TensorRef> inputs) {
+    const GraphRef inlined = inline_calls(source);
+    const Graph& graph = *inlined;
+    Context& context = dispatcher.context();
+    assert(inputs.size() == graph.params().size());
+    std::vector<TensorRef> values(graph.nodes.size());
+    for (size_t k = 0; k < inputs.size(); ++k) values[graph.params()[k].index] = inputs[k];
+    std::vector<int64_t> symbols;
+    for (const SizeSymbol& symbol : graph.symbols) {
+        const TensorRef& definer = values[symbol.definer.index];
+        symbols.push_back(definer && symbol.dim >= 0 ? definer->shape()[static_cast<size_t>(symbol.dim)] : symbol.hint);
+    }
+    auto argument = [&](NodeId id) -> Arg {
+        if (values[id.index]) return Arg(values[id.index]);
+        if (graph[id].op == op<"tensor">()) {
+            values[id.index] = make_ref<TensorObject>(graph.tensors[static_cast<size_t>(graph.attributes(id).integer("index"))]);
+            return Arg(values[id.index]);
+        }
+        assert(graph[id].op == op<"constant">());
+        return Arg::literal(scalar_of(*graph.attributes(id).find("value")), graph.type(id).dtype);
+    };
+    for (NodeId id : graph.body()) {
+        const Row& r = row(graph[id].op);
+        if (r.effect != Effect::none) continue;    // it has happened
+        std::vector<Arg> arguments;
+        for (NodeId operand : graph.operands_of(id)) arguments.push_back(argument(operand));
+        Record record = context[graph[id].attr];
+        for (AttrEntry& entry : record) entry.value = with_sizes(context, entry.value, symbols);
+        const bool grad = dispatcher.grad_enabled() && !(graph[id].flags & no_grad_flag);
+        const Dispatcher::GradMode mode(dispatcher, grad);
+        values[id.index] = dispatcher.apply(graph[id].op, arguments, context.attr(std::move(record)));
+    }
+    std::vector<TensorRef> results;
+    for (NodeId id : graph.results()) {
+        if (!values[id.index]) {
+            const Arg number = argument(id);
+            if (!number.tensor) values[id.index] = make_ref<TensorObject>(Tensor::scalar(dispatcher.tracer().allocator(), number.dtype, number.number));
+        }
+        results.push_back(values[id.index]);
+    }
+    return results;
+}
+
+std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const TapeEntry& entry, std::span<const TensorRef> cotangents) {
+    std::vector<TensorRef> arguments;
+    for (const TapeEntry::Input& input : entry.inputs) {
+        if (input.tensor.storage && input.tensor.storage->version != input.version) {
+            throw_error("gradient", "a tensor that a higher derivative needs was changed in place",
+                        "write `x = x + e` instead of changing x in place");
+        }
+        auto tensor = make_ref<TensorObject>(input.tensor);
+        if (input.edge.leaf) {
+            tensor->autograd = input.edge.leaf;
+        } else if (input.edge.entry) {
+            Autograd& autograd = tensor->make_autograd();
+            autograd.requires_grad = true;
+            autograd.entry = input.edge.entry;
+            autograd.output = input.edge.output;
+        }
+        arguments.push_back(std::move(tensor));
+    }
+    arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
+    const Joint& joint = *entry.graph->joint();
+    const std::vector<TensorRef> results = replay(dispatcher, *joint.graph, arguments);
+    std::vector<TensorRef> gradients(joint.wrt.size());
+    for (size_t k = 0, next = joint.outputs; k < joint.wrt.size(); ++k) {
+        if (joint.reached[k]) gradients[k] = results[next++];
+    }
+    return gradients;
+}
+
+}    // namespace tenon

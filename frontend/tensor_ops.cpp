@@ -1,0 +1,501 @@
+#include "frontend/tensor_ops.h"
+
+#include <algorithm>
+#include <cassert>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "frontend/capture.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon::ops {
+
+// ---- numbers and dtypes -------------------------------------------------------------------------------------------
+DType Term::dtype() const {
+    if (tensor) return tensor->dtype();
+    if (std::holds_alternative<bool>(number)) return DType::boolean;
+    return std::holds_alternative<int64_t>(number) ? DType::i64 : DType::f32;
+}
+
+Term term_of(Dispatcher& d, const Value& value, bool is_literal, std::string_view what) {
+    switch (value.kind()) {
+        case Kind::tensor: return Term(value.ref<TensorObject>());
+        case Kind::boolean: return Term(Scalar(value.as_bool()), is_literal);
+        case Kind::integer: return Term(Scalar(value.as_int()), is_literal);
+        case Kind::real: return Term(Scalar(value.as_real()), is_literal);
+        case Kind::symbolic: {
+            const Size size = size_of(d, value, what);
+            if (size.id.is_inline_constant() || !d.tracer().capturing()) return Term(Scalar(size.value), false);
+            Term term(d.apply(op<"size">(), std::span<const Arg>(),
+                              d.attr({{d.names().value, AttrValue(size.id)}, {d.names().dtype, AttrValue(DType::i64)}})));
+            term.is_number = true;
+            return term;
+        }
+        default: break;
+    }
+    throw_error("type", fmt::format("{} must be a tensor or a number, but it is a {}", what, name_of(value.kind())));
+}
+
+// PyTorch's rule: tensors with dimensions decide, then 0-dim tensors, then numbers; one that counts less changes the
+// dtype only where its category (bool < integer < float) is higher.
+DType promoted(std::span<const Term> terms) {
+    std::optional<DType> ranks[3];
+    for (const Term& term : terms) {
+        std::optional<DType>& best = ranks[term.is_number ? 2 : term.tensor->rank() == 0 ? 1 : 0];
+        best = best ? promote(*best, term.dtype()) : term.dtype();
+    }
+    std::optional<DType> result;
+    for (const std::optional<DType>& next : ranks) {
+        if (next) result = result ? promote_weak(*result, *next) : *next;
+    }
+    return result.value_or(DType::f32);
+}
+
+TensorRef cast(Dispatcher& d, const TensorRef& x, DType to) {
+    if (x->dtype() == to) return x;
+    return d.apply(op<"cast">(), {x}, d.attr({{d.names().dtype, AttrValue(to)}}));
+}
+
+Arg as_arg(Dispatcher& d, const Term& term, DType dtype, std::vector<TensorRef>& keep) {
+    if (term.tensor) {
+        keep.push_back(cast(d, term.tensor, dtype));
+        return Arg(keep.back());
+    }
+    return term.is_literal ? Arg::literal(term.number, dtype) : Arg::host(term.number, dtype);
+}
+
+static TensorRef elementwise_as(Dispatcher& d, Op op, std::span<const Term> terms, DType dtype) {
+    std::vector<TensorRef> keep;
+    keep.reserve(terms.size());
+    SmallVector<uint32_t, 4> unused;
+    std::vector<Arg> args;
+    args.reserve(terms.size());
+    for (const Term& term : terms) args.push_back(as_arg(d, term, dtype, keep));
+    return d.apply(op, args);
+}
+
+TensorRef elementwise(Dispatcher& d, Op op, std::span<const Term> terms) {
+    const DType dtype = promoted(terms);
+    const bool has_number = std::any_of(terms.begin(), terms.end(), [](const Term& t) { return t.is_number; });
+    // A number beside f16 or bf16 is rounded to f32 only; the op's result is rounded once.
+    if (has_number && (dtype == DType::f16 || dtype == DType::bf16)) {
+        const TensorRef wide = elementwise_as(d, op, terms, DType::f32);
+        return wide->dtype() == DType::f32 ? cast(d, wide, dtype) : wide;
+    }
+    return elementwise_as(d, op, terms, dtype);
+}
+
+TensorRef elementwise_float(Dispatcher& d, Op op, std::span<const Term> terms) {
+    if (is_float(promoted(terms))) return elementwise(d, op, terms);
+    return elementwise_as(d, op, terms, DType::f32);
+}
+
+TensorRef binary(Dispatcher& d, Operator o, const Term& a, const Term& b) {
+    const Term terms[] = {a, b};
+    switch (o) {
+        case Operator::add:
+            if (promoted(terms) == DType::boolean) return elementwise(d, op<"logical_or">(), terms);
+            return elementwise(d, op<"add">(), terms);
+        case Operator::sub: return elementwise(d, op<"sub">(), terms);
+        case Operator::mul:
+            if (promoted(terms) == DType::boolean) return elementwise(d, op<"logical_and">(), terms);
+            return elementwise(d, op<"mul">(), terms);
+        case Operator::div: return elementwise_float(d, op<"div">(), terms);
+        case Operator::floor_div: return elementwise(d, op<"floor_divide">(), terms);
+        case Operator::remainder: return elementwise(d, op<"remainder">(), terms);
+        case Operator::pow: {
+            const bool negative = !b.tensor && !is_float(b.dtype()) && scalar_as<int64_t>(b.number) < 0;
+            if (negative && !is_float(promoted(terms))) {
+                throw_error("value", "an integer tensor has no negative powers", "cast it first: `x.to(f32) ** n`");
+            }
+            return elementwise(d, op<"pow">(), terms);
+        }
+        case Operator::matmul:
+            if (!a.tensor || !b.tensor) throw_error("type", "`@` multiplies two tensors, but one operand is a number", "write `*` to scale a tensor");
+            return matmul(d, a.tensor, b.tensor);
+        case Operator::bit_or: return elementwise(d, op<"bitwise_or">(), terms);
+        case Operator::bit_xor: return elementwise(d, op<"bitwise_xor">(), terms);
+        case Operator::bit_and: return elementwise(d, op<"bitwise_and">(), terms);
+        case Operator::shift_left: return elementwise(d, op<"shift_left">(), terms);
+        case Operator::shift_right: return elementwise(d, op<"shift_right">(), terms);
+        case Operator::equal: return elementwise(d, op<"equal">(), terms);
+        case Operator::not_equal: return elementwise(d, op<"not_equal">(), terms);
+        case Operator::less: return elementwise(d, op<"less">(), terms);
+        case Operator::less_equal: return elementwise(d, op<"less_equal">(), terms);
+        case Operator::greater: return elementwise(d, op<"greater">(), terms);
+        case Operator::greater_equal: break;
+    }
+    return elementwise(d, op<"greater_equal">(), terms);
+}
+
+// NumPy's rule: a vector on the left is a row, on the right a column; the dimension added goes away again.
+TensorRef matmul(Dispatcher& d, TensorRef a, TensorRef b) {
+    if (a->rank() == 0 || b->rank() == 0) {
+        throw_error("shape", fmt::format("matmul needs one dimension or more, but got {} and {}", describe_type(*a), describe_type(*b)),
+                    "write `*` to scale a tensor by a 0-dim one");
+    }
+    const Term terms[] = {a, b};
+    const DType dtype = promoted(terms);
+    a = cast(d, a, dtype);
+    b = cast(d, b, dtype);
+    const bool row = a->rank() == 1, column = b->rank() == 1;
+    if (row) a = unsqueeze(d, a, 0);
+    if (column) b = unsqueeze(d, b, 1);
+    TensorRef product = d.apply(op<"matmul">(), {a, b});
+    if (column) product = squeeze(d, product, -1);
+    if (row) product = squeeze(d, product, column ? -1 : -2);
+    return product;
+}
+
+// ---- sizes --------------------------------------------------------------------------------------------------------
+Size size_of(Dispatcher& d, const Value& value, std::string_view what) {
+    if (value.is_int()) return Size(value.as_int());
+    if (const auto* symbolic = value.try_as<SymbolicObject>()) {
+        const bool is_present = d.tracer().capturing() && symbolic->serial == d.tracer().capture().serial();
+        return is_present ? Size(symbolic->value, symbolic->size) : Size(symbolic->value);
+    }
+    if (const auto* tensor = value.try_as<TensorObject>(); tensor && tensor->tensor.numel() == 1 && is_integer(tensor->dtype())) {
+        return Size(d.tracer().settle_int(value, d.span()));
+    }
+    throw_error("type", fmt::format("{} must be an int, but it is a {}", what, name_of(value.kind())));
+}
+
+int64_t int_of(Dispatcher& d, const Value& value, std::string_view what) { return size_of(d, value, what).value; }
+
+Value to_value(Dispatcher& d, const Size& size) {
+    if (size.id.is_inline_constant() || !d.tracer().capturing()) return Value(size.value);
+    if (const auto constant = d.context().as_constant(size.id)) return Value(*constant);
+    return make_ref<SymbolicObject>(size.value, size.id, d.tracer().capture().serial());
+}
+
+static Size checked(int64_t value, bool overflowed, SizeId id) {
+    if (overflowed) throw_error("overflow", "a size is too large for 64 bits");
+    return {value, id};
+}
+Size multiply(Dispatcher& d, const Size& a, const Size& b) {
+    int64_t value;
+    const bool overflowed = __builtin_mul_overflow(a.value, b.value, &value);
+    if (overflowed || (a.id.is_inline_constant() && b.id.is_inline_constant())) return checked(value, overflowed, SizeId(value));
+    return {value, d.context().mul(a.id, b.id)};
+}
+Size add(Dispatcher& d, const Size& a, const Size& b) {
+    int64_t value;
+    const bool overflowed = __builtin_add_overflow(a.value, b.value, &value);
+    if (overflowed || (a.id.is_inline_constant() && b.id.is_inline_constant())) return checked(value, overflowed, SizeId(value));
+    return {value, d.context().add(a.id, b.id)};
+}
+Size subtract(Dispatcher& d, const Size& a, const Size& b) {
+    const int64_t value = a.value - b.value;
+    if (a.id.is_inline_constant() && b.id.is_inline_constant() && value >= 0) return Size(value);
+    return {value, d.context().sub(a.id, b.id)};
+}
+
+// ---- shapes -------------------------------------------------------------------------------------------------------
+static AttrId sizes_attr(Dispatcher& d, const Sizes& sizes) { return d.attr({{d.names().sizes, d.list(std::span<const Size>(sizes))}}); }
+
+TensorRef reshape(Dispatcher& d, const TensorRef& x, Sizes sizes) {
+    Size* unknown = nullptr;
+    Size known(1);
+    for (Size& size : sizes) {
+        if (size.value == -1) {
+            if (unknown) throw_error("shape", "only one size of a shape can be -1");
+            unknown = &size;
+        } else if (size.value < 0) {
+            throw_error("shape", fmt::format("a size cannot be negative, but one is {}", size.value));
+        } else {
+            known = multiply(d, known, size);
+        }
+    }
+    const int64_t elements = x->tensor.numel();
+    if (unknown ? known.value == 0 || elements % known.value != 0 : known.value != elements) {
+        Dims wanted = values_of(sizes);
+        throw_error("shape", fmt::format("a tensor of shape {} has {} elements, which the shape {} cannot hold", shape_to_string(x->shape()),
+                                         elements, shape_to_string(wanted)));
+    }
+    if (unknown) {
+        Size total(1);
+        for (size_t k = 0; k < x->rank(); ++k) total = multiply(d, total, d.size(*x, k));
+        if (total.id.is_inline_constant() && known.id.is_inline_constant()) {
+            *unknown = Size(elements / known.value);
+        } else {
+            // A size of x itself where the others cancel, else the quotient.
+            *unknown = Size(elements / known.value, d.context().floordiv(total.id, known.id));
+            Size rest(1);
+            for (size_t k = 0; k < x->rank(); ++k) {
+                rest = Size(1);
+                for (size_t j = 0; j < x->rank(); ++j) {
+                    if (j != k) rest = multiply(d, rest, d.size(*x, j));
+                }
+                if (rest.id == known.id) *unknown = d.size(*x, k);
+            }
+        }
+    }
+    const Dims shape = values_of(sizes);
+    if (const auto geometry = x->tensor.try_view_as(shape)) return d.view(op<"reshape">(), *x, sizes_attr(d, sizes), *geometry);
+    return d.apply(op<"reshape">(), {x}, sizes_attr(d, sizes));
+}
+
+TensorRef expand(Dispatcher& d, const TensorRef& x, Sizes sizes) {
+    if (sizes.size() < x->rank()) {
+        throw_error("shape", fmt::format("expand needs at least the tensor's {} dimensions, but got {}", x->rank(), sizes.size()));
+    }
+    const size_t added = sizes.size() - x->rank();
+    for (size_t k = added; k < sizes.size(); ++k) {
+        if (sizes[k].value == -1) sizes[k] = d.size(*x, k - added);
+    }
+    const Dims shape = values_of(sizes);
+    if (shape == x->shape()) return x;
+    return d.view(op<"expand">(), *x, sizes_attr(d, sizes), x->tensor.expand(shape));
+}
+
+TensorRef broadcast_to(Dispatcher& d, const TensorRef& x, const Sizes& sizes) { return expand(d, x, sizes); }
+
+TensorRef permute(Dispatcher& d, const TensorRef& x, const Dims& axes) {
+    Dims positive;
+    for (int64_t axis : axes) positive.push_back(normalise_dim(axis, x->rank()));
+    Tensor geometry = x->tensor.permute(positive);
+    return d.view(op<"permute">(), *x, d.attr({{d.names().axes, d.list(std::span<const int64_t>(positive))}}), std::move(geometry));
+}
+
+TensorRef transpose(Dispatcher& d, const TensorRef& x, int64_t first, int64_t second) {
+    Dims axes(x->rank());
+    std::iota(axes.begin(), axes.end(), 0);
+    std::swap(axes[static_cast<size_t>(normalise_dim(first, x->rank()))], axes[static_cast<size_t>(normalise_dim(second, x->rank()))]);
+    return permute(d, x, axes);
+}
+
+TensorRef unsqueeze(Dispatcher& d, const TensorRef& x, int64_t dim) {
+    Sizes sizes = d.sizes(*x);
+    sizes.insert(sizes.begin() + normalise_dim(dim, x->rank() + 1), Size(1));
+    return reshape(d, x, std::move(sizes));
+}
+
+TensorRef squeeze(Dispatcher& d, const TensorRef& x, std::optional<int64_t> dim) {
+    Sizes sizes;
+    const int64_t only = dim ? normalise_dim(*dim, x->rank()) : -1;
+    for (size_t k = 0; k < x->rank(); ++k) {
+        const bool gone = x->shape()[k] == 1 && (!dim || static_cast<int64_t>(k) == only);
+        if (!gone) sizes.push_back(d.size(*x, k));
+    }
+    return sizes.size() == x->rank() ? x : reshape(d, x, std::move(sizes));
+}
+
+TensorRef flatten(Dispatcher& d, const TensorRef& x, int64_t first, int64_t last) {
+    if (x->rank() == 0) return reshape(d, x, {Size(1)});
+    const auto from = static_cast<size_t>(normalise_dim(first, x->rank())), to = static_cast<size_t>(normalise_dim(last, x->rank()));
+    Sizes sizes;
+    Size merged(1);
+    for (size_t k = 0; k < x->rank(); ++k) {
+        if (k >= from && k <= to) merged = multiply(d, merged, d.size(*x, k));
+        else sizes.push_back(d.size(*x, k));
+        if (k == to) sizes.push_back(merged);
+    }
+    return reshape(d, x, std::move(sizes));
+}
+
+TensorRef slice(Dispatcher& d, const TensorRef& x, std::span<const Slice> slices) {
+    Sizes starts, stops;
+    Dims steps;
+    Tensor geometry = x->tensor;
+    bool is_whole = true;
+    for (size_t k = 0; k < slices.size(); ++k) {
+        const Slice& s = slices[k];
+        is_whole &= s.start.value == 0 && s.stop.value == x->shape()[k] && s.step == 1;
+        starts.push_back(s.start);
+        stops.push_back(s.stop);
+        steps.push_back(s.step);
+        geometry = geometry.slice(static_cast<int64_t>(k), s.start.value, s.stop.value, s.step);
+    }
+    if (is_whole) return d.view(op<"identity">(), *x, {}, x->tensor);
+    const Dispatcher::Names& n = d.names();
+    const AttrId attr = d.attr({{n.starts, d.list(std::span<const Size>(starts))},
+                                {n.stops, d.list(std::span<const Size>(stops))},
+                                {n.steps, d.list(std::span<const int64_t>(steps))}});
+    return d.view(op<"slice">(), *x, attr, std::move(geometry));
+}
+
+TensorRef narrow(Dispatcher& d, const TensorRef& x, int64_t dim, Size start, Size stop) {
+    std::vector<Slice> slices;
+    const auto axis = static_cast<size_t>(normalise_dim(dim, x->rank()));
+    for (size_t k = 0; k < x->rank(); ++k) slices.push_back(k == axis ? Slice{start, stop} : Slice{Size(0), d.size(*x, k)});
+    return slice(d, x, slices);
+}
+
+TensorRef select(Dispatcher& d, const TensorRef& x, int64_t dim, int64_t index) {
+    const int64_t axis = normalise_dim(dim, x->rank()), size = x->shape()[static_cast<size_t>(axis)];
+    if (index < -size || index >= size) {
+        throw_error("index", fmt::format("index {} is out of range for dimension {} of size {}", index, axis, size));
+    }
+    if (index < 0) index += size;
+    return squeeze(d, narrow(d, x, axis, Size(index), Size(index + 1)), axis);
+}
+
+TensorRef flip(Dispatcher& d, const TensorRef& x, const Dims& axes) {
+    Dims positive;
+    for (int64_t axis : axes) positive.push_back(normalise_dim(axis, x->rank()));
+    return d.apply(op<"flip">(), {x}, d.attr({{d.names().axes, d.list(std::span<const int64_t>(positive))}}));
+}
+
+TensorRef detach(Dispatcher& d, const TensorRef& x) { return d.view(op<"detach">(), *x, {}, x->tensor); }
+
+TensorRef clone(Dispatcher& d, const TensorRef& x) { return d.apply(op<"identity">(), {x}); }
+
+// ---- reductions ---------------------------------------------------------------------------------------------------
+Dims all_axes(const TensorRef& x) {
+    Dims axes(x->rank());
+    std::iota(axes.begin(), axes.end(), 0);
+    return axes;
+}
+
+TensorRef reduce(Dispatcher& d, Op op, const TensorRef& x, Dims axes, bool keepdim) {
+    for (int64_t& axis : axes) axis = normalise_dim(axis, x->rank());
+    std::sort(axes.begin(), axes.end());
+    const Dispatcher::Names& n = d.names();
+    return d.apply(op, {x}, d.attr({{n.axes, d.list(std::span<const int64_t>(axes))}, {n.keepdim, AttrValue(keepdim)}}));
+}
+
+TensorRef sum(Dispatcher& d, const TensorRef& x, const Dims& axes, bool keepdim) {
+    // Sums of small integers and bools are i64.
+    const TensorRef wide = is_float(x->dtype()) ? x : cast(d, x, DType::i64);
+    return reduce(d, op<"sum">(), wide, axes, keepdim);
+}
+
+Term count(Dispatcher& d, const TensorRef& x, const Dims& axes, DType dtype) {
+    Size n(1);
+    for (int64_t axis : axes) n = multiply(d, n, d.size(*x, static_cast<size_t>(normalise_dim(axis, x->rank()))));
+    if (n.id.is_inline_constant() || !d.tracer().capturing()) return Term(Scalar(static_cast<double>(n.value)), true);
+    const Dispatcher::Names& names = d.names();
+    Term made(d.apply(op<"size">(), std::span<const Arg>(), d.attr({{names.value, AttrValue(n.id)}, {names.dtype, AttrValue(dtype)}})));
+    made.is_number = true;
+    return made;
+}
+
+TensorRef mean(Dispatcher& d, const TensorRef& x, const Dims& axes, bool keepdim) {
+    if (!is_float(x->dtype())) {
+        throw_error("dtype", fmt::format("mean needs a float tensor, but it is {}", describe_type(*x)), "cast it first: `x.to(f32).mean()`");
+    }
+    const Term terms[] = {sum(d, x, axes, keepdim), count(d, x, axes, x->dtype())};
+    return elementwise(d, op<"div">(), terms);
+}
+
+// Two passes: the mean, then the mean of squared differences.
+TensorRef variance(Dispatcher& d, const TensorRef& x, const Dims& axes, bool keepdim, double correction) {
+    const TensorRef centre = mean(d, x, axes, true);
+    const TensorRef squares = elementwise(d, op<"square">(), {elementwise(d, op<"sub">(), {x, centre})});
+    Term n = count(d, x, axes, x->dtype());
+    if (n.tensor) {
+        TensorRef less = elementwise(d, op<"sub">(), {n.tensor, Term::literal(correction)});
+        n = Term(elementwise(d, op<"maximum">(), {less, Term::literal(0.0)}));
+        n.is_number = true;
+    } else {
+        n = Term(Scalar(std::max(scalar_as<double>(n.number) - correction, 0.0)), true);
+    }
+    const Term terms[] = {sum(d, squares, axes, keepdim), n};
+    return elementwise(d, op<"div">(), terms);
+}
+
+// ---- making -------------------------------------------------------------------------------------------------------
+TensorRef scalar(Dispatcher& d, Scalar value, DType dtype, bool is_literal) {
+    return full(d, Term(value, is_literal), dtype, {});
+}
+
+TensorRef full(Dispatcher& d, const Term& value, DType dtype, const Sizes& sizes) {
+    for (const Size& size : sizes) {
+        if (size.value < 0) throw_error("shape", fmt::format("a size cannot be negative, but one is {}", size.value));
+    }
+    if (!d.tracer().capturing() && !value.tensor) {
+        return make_ref<TensorObject>(Tensor::full(d.tracer().allocator(), dtype, values_of(sizes), value.number));
+    }
+    std::vector<TensorRef> keep;
+    return d.apply(op<"full">(), {as_arg(d, value, dtype, keep)}, sizes_attr(d, sizes));
+}
+
+TensorRef iota(Dispatcher& d, const Size& n, DType dtype) {
+    const Sizes sizes{n};
+    return d.apply(op<"iota">(), std::span<const Arg>(),
+                   d.attr({{d.names().sizes, d.list(std::span<const Size>(sizes))}, {d.names().dtype, AttrValue(dtype)}}));
+}
+
+TensorRef cat(Dispatcher& d, std::span<const TensorRef> parts, int64_t dim) {
+    if (parts.empty()) throw_error("value", "cat needs at least one tensor");
+    std::vector<Term> terms(parts.begin(), parts.end());
+    DType dtype = parts[0]->dtype();
+    for (const TensorRef& part : parts) dtype = promote(dtype, part->dtype());
+    std::vector<TensorRef> keep;
+    std::vector<Arg> args;
+    for (const TensorRef& part : parts) keep.push_back(cast(d, part, dtype));
+    for (const TensorRef& part : keep) args.push_back(Arg(part));
+    if (parts[0]->rank() == 0) throw_error("shape", "0-dim tensors have no dimension to join them along", "use stack");
+    return d.apply(op<"cat">(), args, d.attr({{d.names().axis, AttrValue(normalise_dim(dim, parts[0]->rank()))}}));
+}
+
+TensorRef stack(Dispatcher& d, std::span<const TensorRef> parts, int64_t dim) {
+    if (parts.empty()) throw_error("value", "stack needs at least one tensor");
+    const int64_t axis = normalise_dim(dim, parts[0]->rank() + 1);
+    std::vector<TensorRef> lifted;
+    for (const TensorRef& part : parts) {
+        if (part->shape() != parts[0]->shape()) {
+            throw_error("shape", fmt::format("stack needs tensors of one shape, but they are {} and {}", describe_type(*parts[0]), describe_type(*part)));
+        }
+        lifted.push_back(unsqueeze(d, part, axis));
+    }
+    return cat(d, lifted, axis);
+}
+
+TensorRef where(Dispatcher& d, const TensorRef& condition, const Term& a, const Term& b) {
+    const Term terms[] = {a, b};
+    const DType dtype = promoted(terms);
+    std::vector<TensorRef> keep;
+    keep.reserve(2);
+    const Arg yes = as_arg(d, a, dtype, keep), no = as_arg(d, b, dtype, keep);
+    return d.apply(op<"where">(), {Arg(condition), yes, no});
+}
+
+// Positions count from the end where they are negative.
+static TensorRef positive_index(Dispatcher& d, const TensorRef& x, const TensorRef& index, int64_t axis) {
+    const Size size = d.size(*x, static_cast<size_t>(axis));
+    Term extent = size.id.is_inline_constant() || !d.tracer().capturing() ? Term(Scalar(size.value), true) : count(d, x, Dims{axis}, DType::i64);
+    if (!extent.tensor) extent = Term(Scalar(size.value), true);
+    const TensorRef wide = cast(d, index, DType::i64);
+    const TensorRef wrapped = elementwise(d, op<"add">(), {wide, extent});
+    return where(d, elementwise(d, op<"less">(), {wide, Term::literal(int64_t{0})}), wrapped, wide);
+}
+
+TensorRef take(Dispatcher& d, const TensorRef& x, const TensorRef& index, int64_t dim) {
+    const int64_t axis = normalise_dim(dim, x->rank());
+    return d.apply(op<"take">(), {x, positive_index(d, x, index, axis)}, d.attr({{d.names().axis, AttrValue(axis)}}));
+}
+
+TensorRef gather(Dispatcher& d, const TensorRef& x, int64_t dim, const TensorRef& index) {
+    return d.apply(op<"gather">(), {x, index}, d.attr({{d.names().axis, AttrValue(normalise_dim(dim, x->rank()))}}));
+}
+
+void assign(Dispatcher& d, const TensorRef& x, const Term& value) {
+    d.check_write(*x);
+    TensorRef now;
+    if (value.tensor) {
+        now = cast(d, value.tensor, x->dtype());
+        if (now->shape() != x->shape()) now = expand(d, now, d.sizes(*x));
+        else if (now.get() == x.get()) return;
+    } else {
+        now = full(d, value, x->dtype(), d.sizes(*x));
+    }
+    d.write(*x, *now);
+}
+
+void assign_result(Dispatcher& d, const TensorRef& x, const TensorRef& result, std::string_view what) {
+    if (result->shape() != x->shape()) {
+        throw_error("shape", fmt::format("{} would need the shape {}, but it writes into a tensor of shape {}", what,
+                                         shape_to_string(result->shape()), shape_to_string(x->shape())),
+                    "a tensor's shape does not change in place");
+    }
+    auto category = [](DType t) { return is_float(t) ? 2 : is_integer(t) ? 1 : 0; };
+    if (category(result->dtype()) > category(x->dtype())) {
+        throw_error("dtype", fmt::format("{} gives {}, which a tensor of {} cannot hold", what, name_of(result->dtype()), name_of(x->dtype())),
+                    "write `x = x …` instead, or cast x first");
+    }
+    d.write(*x, *cast(d, result, x->dtype()));
+}
+
+}    // namespace tenon::ops
