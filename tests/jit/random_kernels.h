@@ -1,0 +1,42 @@
+// Kernels drawn at random from everything ir/loops.h allows, with memory to run them on: engines are compared on them.
+#pragma once
+
+#include <memory>
+#include <random>
+#include <span>
+#include <vector>
+
+#include "ir/builder.h"
+#include "jit/backend.h"
+#include "jit/kernel.h"
+
+namespace tenon {
+
+struct RandomKernel {
+    KernelSource source;
+    KernelInfo info;
+    std::vector<int64_t> extents;      // values of info.extents
+    std::vector<DType> dtypes;         // of the buffers: operands, then results
+    std::vector<int64_t> elements;     // of the buffers
+};
+
+/// `allow_faults`: integers may be divided by zero.
+RandomKernel random_kernel(Context& context, uint64_t seed);
+
+/// The buffers of one run; operands hold hostile values: NaN, infinities, both zeros, denormals, extremes.
+class KernelMemory {
+public:
+    KernelMemory(const RandomKernel& kernel, uint64_t seed);
+    /// Runs every stage, parallel ones in pieces. Returns the faults reported.
+    uint32_t run(const RandomKernel& kernel, const CompiledKernel& code, uint64_t seed);
+    std::span<const std::byte> buffer(size_t k) const { return buffers_[k]; }
+
+private:
+    std::vector<std::vector<std::byte>> buffers_;
+    std::vector<uint64_t> scalars_;
+};
+
+/// Equal bits, NaNs counting as one value. The first difference, or an empty text.
+std::string difference(const RandomKernel& kernel, const KernelMemory& expected, const KernelMemory& found);
+
+}    // namespace tenon
