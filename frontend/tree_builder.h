@@ -34,7 +34,7 @@ public:
 
     /// What `finish` was given; an empty script before.
     ast::Script* script() const { return script_; }
-    void finish(const StatementList& statements, Span span);
+    void finish(const StatementList& statements);
 
     // Expressions
     ast::Expr* error(Span span);
