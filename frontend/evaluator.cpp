@@ -80,6 +80,14 @@ void Evaluator::check_stack(Span span) {
     throw Error(Diagnostic{"recursion", "the calls are nested too deeply", span, {}, "does the recursion end?"});
 }
 
+Span Evaluator::call_in(uint32_t source) const {
+    if (here_.source == source) return here_;
+    for (const Frame* frame = current_; frame; frame = frame->caller) {
+        if (frame->call.source == source) return frame->call;
+    }
+    return {};
+}
+
 void Evaluator::raise_interrupt() {
     interrupted_.store(false);
     throw Interrupted();

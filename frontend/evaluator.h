@@ -63,6 +63,8 @@ public:
 
     /// The innermost call or operation under way: what nodes captured now originate from.
     Span here() const { return here_; }
+    /// The innermost call under way that stands in this source; no place where there is none.
+    Span call_in(uint32_t source) const;
     /// The calls that the last Error or Interrupted went through, innermost first; empty again after this.
     std::vector<StackEntry> take_stack() { return std::exchange(unwound_, {}); }
 

@@ -1,0 +1,45 @@
+// `tenon run` and `tenon check`.
+#include <cstdio>
+
+#include "frontend/command_line.h"
+#include "frontend/report.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+namespace {
+
+// A file that cannot be read is as if the command line were wrong.
+Module* open_script(Session& session, const std::string& path, Outcome& outcome) {
+    Module* module = nullptr;
+    outcome = guarded(session, wants_colour(), [&] { module = &session.modules().open(path); });
+    if (outcome.exit_code == exit_failed) outcome.exit_code = exit_invalid;
+    std::fputs(outcome.message.c_str(), stderr);
+    return outcome.exit_code == exit_success ? module : nullptr;
+}
+
+}    // namespace
+
+int run_script(const CommandLine& line) {
+    Session session(line.session);
+    Outcome outcome;
+    Module* module = open_script(session, line.files[0], outcome);
+    if (!module) return outcome.exit_code;
+    InterruptGuard guard(session.evaluator());
+    outcome = guarded(session, wants_colour(), [&] { session.modules().run_once(*module, {}); });
+    std::fputs(outcome.message.c_str(), stderr);
+    return outcome.exit_code;
+}
+
+int check_scripts(const CommandLine& line) {
+    int worst = exit_success;
+    for (const std::string& file : line.files) {
+        Session session(line.session);
+        Outcome outcome;
+        open_script(session, file, outcome);
+        worst = std::max(worst, outcome.exit_code);
+    }
+    return worst;
+}
+
+}    // namespace tenon

@@ -1,0 +1,44 @@
+// Scripts with the output they are expected to have written in them; see docs/testing.md.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace tenon {
+
+/// What the `#!` lines of a script ask for, and what its `#>` lines expect.
+struct GoldenFile {
+    /// Throws Error "value" for a `#!` line it does not know.
+    static GoldenFile parse(std::string_view text);
+
+    std::vector<std::string> engines;         ///< empty: all
+    std::optional<double> tolerance;          ///< of numbers, absolute and relative; none: exact text
+    int exit_code = 0;
+    std::vector<std::string> args;
+
+    /// Line number (from 1) of the code above → the lines expected from it.
+    std::map<uint32_t, std::vector<std::string>> expected;
+    std::optional<std::string> expected_error;    ///< the `#>!` lines, joined
+};
+
+/// The output a script really had: what each of its lines printed, and the error at the end.
+struct GoldenOutput {
+    std::map<uint32_t, std::string> printed;
+    std::string error;
+    uint32_t error_line = 0;    ///< the line that it goes beneath, 0 for the end of the file
+};
+
+/// Whether two lines agree: exactly, or with a tolerance up to their numbers.
+bool lines_agree(std::string_view expected, std::string_view found, std::optional<double> tolerance);
+
+/// What differs, as text for people; empty where all agrees.
+std::string compare(const GoldenFile& golden, const GoldenOutput& output);
+
+/// The script with its `#>` and `#>!` lines replaced by what was printed.
+std::string bless(std::string_view text, const GoldenOutput& output);
+
+}    // namespace tenon
