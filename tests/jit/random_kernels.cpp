@@ -17,15 +17,15 @@ public:
 
     RandomKernel make() {
         for (int64_t& size : sizes_) size = pick<int64_t>({1, 2, 3, 7, 8, 10, 16, 31, 33, 40, 65});
-        if (chance(4)) sizes_[1] = pick<int64_t>({0, 64, 129, 1000, 1024, 1025, 1060, 2100, 5000});
-        if (chance(6)) sizes_[0] = pick<int64_t>({0, 64, 129, 200, 4100});
+        if (chance(3)) sizes_[1] = pick<int64_t>({0, 64, 129, 1000, 1024, 1025, 1060, 2100, 5000});
+        if (chance(4)) sizes_[0] = pick<int64_t>({0, 64, 129, 200, 4100});
         if (sizes_[0] * sizes_[1] > 200000) sizes_[0] = 3;
         operands_ = 2 + draw(4);
-        results_ = 1 + draw(3);
+        results_ = 1 + draw(4);
         RandomKernel out;
         std::vector<NodeId> tensors;
         for (size_t k = 0; k < operands_ + results_; ++k) {
-            out.dtypes.push_back(DType(draw(dtype_count)));
+            out.dtypes.push_back(chance(2) ? DType::f32 : chance(3) ? DType::f64 : DType(draw(dtype_count)));
             // Room for every position below: a whole matrix, every other element of it, a scalar at the front.
             out.elements.push_back(2 * sizes_[0] * sizes_[1] + 2 * sizes_[1] + 8);
         }
@@ -45,6 +45,11 @@ public:
         out.source.kernel = kept[kernel.index];
         out.info = analyse_kernel(*out.source.graph, out.source.kernel);
         for (SizeId size : out.info.extents) out.extents.push_back(context_.evaluate(size, sizes_));
+        for (uint32_t k = 0; k < operands_ * results_; ++k) {
+            const InPlace pair{uint32_t(k % operands_), uint32_t(k / operands_)};
+            if (dtypes_[pair.operand] != dtypes_[operands_ + pair.result] || !out.source.in_place.empty()) continue;
+            if (can_run_in_place(*out.source.graph, out.source.kernel, pair)) out.source.in_place.push_back(pair);
+        }
         return out;
     }
 
@@ -93,12 +98,21 @@ private:
             const NodeId begin = index("mul", i, extent(1));
             const size_t mark = shared_.size();
             for (size_t k = 1 + draw(2); k-- > 0;) shared_.push_back(fold(extent(1), "lanes", {i, begin}));
-            if (chance(2))
+            if (chance(3)) store_at(i, shared_.back());
+            else {
+                const size_t result = draw(results_);
                 loop(zero(), extent(1), "vector", 1, [&](NodeId j) {
                     const NodeId p = index("add", begin, j);
-                    write(p, expression({p, j, i}, 5));
+                    store_at(p, expression({p, j, i}, 5), result);
                 });
-            else store_at(i, shared_.back());
+                // A second loop, over what the first one wrote.
+                if (chance(2))
+                    loop(zero(), extent(1), "vector", 1, [&](NodeId j) {
+                        const NodeId p = index("add", begin, j);
+                        const NodeId before = load(operands_ + result, p);
+                        store_at(p, apply({before, before, expression({p, j}, 2)}), result);
+                    });
+            }
             shared_.resize(mark);
         });
     }
@@ -161,18 +175,18 @@ private:
         NodeId p = positions[draw(positions.size())];
         switch (draw(8)) {
             case 0: p = index("mul", p, constant(2)); break;
-            case 1: p = index("sub", index("mul", extent(0), extent(1)), p); break;    // backwards, from one past the end
+            case 1:    // backwards, from one past the end
+                if (sizes_[0] * sizes_[1]) p = index("sub", index("mul", extent(0), extent(1)), p);
+                break;
             case 2: p = zero(); break;
             case 3: p = index("minimum", p, constant(5)); break;
             default: break;
         }
         return load(draw(operands_), p);
     }
-    void write(NodeId position, NodeId value) {
-        store_at(position, value);
-        if (results_ > 1 && chance(3)) store_at(position, value, 1);
-    }
-    void store_at(NodeId position, NodeId value, size_t which = 0) {
+    void write(NodeId position, NodeId value) { store_at(position, value, draw(results_)); }
+    void store_at(NodeId position, NodeId value) { write(position, value); }
+    void store_at(NodeId position, NodeId value, size_t which) {
         const DType to = dtypes_[operands_ + which];
         if (dtype_of(value) != to) value = cast(value, to);
         builder_.emit(op<"store">(), {buffers_[operands_ + which], position, value});
@@ -208,14 +222,15 @@ private:
                 if (r.lowering == Lowering::scalar && r.name != "cast") found.push_back(find_op(r.name));
             return found;
         }();
-        const Op o = chance(3) ? require_op(pick({"add", "sub", "mul", "maximum", "where", "less"})) : ops[draw(ops.size())];
+        Op o = chance(2) ? require_op(pick({"add", "sub", "mul", "maximum", "where", "div", "exp"})) : ops[draw(ops.size())];
         const Row& r = row(o);
         const size_t arity = size_t(r.min_operands);
-        NodeId data = made[draw(made.size())];
+        NodeId data = chance(3) ? made[draw(made.size())] : made.back();    // a chain with branches
         if (!admits(r.dtypes, dtype_of(data))) {
             std::vector<DType> admitted;
             for (int d = 0; d < dtype_count; ++d)
                 if (admits(r.dtypes, DType(d))) admitted.push_back(DType(d));
+            if (admits(r.dtypes, DType::f32)) admitted.insert(admitted.end(), 5, DType::f32);
             data = cast(data, admitted[draw(admitted.size())]);
         }
         const DType dtype = dtype_of(data);
@@ -223,7 +238,9 @@ private:
         while (operands.size() < (arity == 3 ? 2 : arity)) {
             if (chance(4)) operands.push_back(literal(dtype));
             else {
-                const NodeId other = made[draw(made.size())];
+                NodeId other = made[draw(made.size())];
+                for (NodeId m : made)
+                    if (!chance(4) && m != data && dtype_of(m) == dtype) other = m;
                 operands.push_back(dtype_of(other) == dtype ? other : cast(other, dtype));
             }
         }
@@ -281,6 +298,8 @@ RandomKernel random_kernel(Context& context, uint64_t seed) { return Generator(c
 
 KernelMemory::KernelMemory(const RandomKernel& kernel, uint64_t seed) : scalars_(kernel.info.scalars.size()) {
     std::mt19937_64 random(seed);
+    for (size_t k = 0; k < kernel.dtypes.size(); ++k) place_.push_back(k);
+    for (const InPlace& pair : kernel.source.in_place) place_[kernel.info.operands + pair.result] = pair.operand;
     for (size_t k = 0; k < kernel.dtypes.size(); ++k) {
         const DType d = kernel.dtypes[k];
         auto& buffer = buffers_.emplace_back(size_t(kernel.elements[k]) * size_of(d));
@@ -303,7 +322,7 @@ KernelMemory::KernelMemory(const RandomKernel& kernel, uint64_t seed) : scalars_
 uint32_t KernelMemory::run(const RandomKernel& kernel, const CompiledKernel& code, uint64_t seed) {
     std::mt19937_64 random(seed);
     std::vector<void*> pointers;
-    for (auto& buffer : buffers_) pointers.push_back(buffer.data());
+    for (size_t k : place_) pointers.push_back(buffers_[k].data());
     uint32_t faults = 0;
     const KernelCall call = {pointers.data(), kernel.extents.data(), scalars_.data(), &faults};
     for (size_t k = 0; k < kernel.info.stages.size(); ++k) {

@@ -20,7 +20,6 @@ struct RandomKernel {
     std::vector<int64_t> elements;     // of the buffers
 };
 
-/// `allow_faults`: integers may be divided by zero.
 RandomKernel random_kernel(Context& context, uint64_t seed);
 
 /// The buffers of one run; operands hold hostile values: NaN, infinities, both zeros, denormals, extremes.
@@ -29,10 +28,11 @@ public:
     KernelMemory(const RandomKernel& kernel, uint64_t seed);
     /// Runs every stage, parallel ones in pieces. Returns the faults reported.
     uint32_t run(const RandomKernel& kernel, const CompiledKernel& code, uint64_t seed);
-    std::span<const std::byte> buffer(size_t k) const { return buffers_[k]; }
+    std::span<const std::byte> buffer(size_t k) const { return buffers_[place_[k]]; }
 
 private:
     std::vector<std::vector<std::byte>> buffers_;
+    std::vector<size_t> place_;    // of a buffer's memory in buffers_: results in place have none of their own
     std::vector<uint64_t> scalars_;
 };
 
