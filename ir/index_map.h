@@ -9,6 +9,7 @@ class IndexMap {
 public:
     struct Position {    // an index expression of the implementation
         uint32_t id = 0;
+        bool operator==(const Position&) const = default;
     };
     virtual ~IndexMap() = default;
 

@@ -1,0 +1,96 @@
+#include "ir/passes/prepare.h"
+
+#include <algorithm>
+
+#include "ir/builder.h"
+
+namespace tenon {
+
+namespace {
+
+class Preparation {
+public:
+    explicit Preparation(const Graph& graph) : graph_(graph), context_(*graph.context), builder_(context_), copy_(graph, builder_) {}
+
+    GraphRef run() {
+        copy_.copy_params();
+        for (NodeId id : graph_.body()) {
+            if (row(graph_[id].op).lowering == Lowering::reduce) reduction(id);
+            else if (graph_[id].op == op<"matmul">()) matmul(id);
+            else copy_.copy(id);
+        }
+        std::vector<NodeId> results;
+        for (NodeId r : graph_.results()) results.push_back(copy_(r));
+        return builder_.finish(results, graph_.name);
+    }
+
+private:
+    void reduction(NodeId id) {
+        const Node& node = graph_[id];
+        const Type &from = graph_.type(graph_.operand(id, 0)), &to = graph_.type(id);
+        std::vector<int64_t> axes = graph_.attributes(id).integers("axes");
+        for (int64_t& a : axes) a += a < 0 ? int64_t(from.rank()) : 0;
+        std::sort(axes.begin(), axes.end());
+        const bool keep = graph_.attributes(id).flag("keepdim");
+        const std::string_view fold = row(node.op).fold;
+        const bool wide = (from.dtype == DType::f16 || from.dtype == DType::bf16) && (fold == "add" || fold == "mul");
+
+        Builder::StampScope scope(builder_, copy_.stamp_of(id));
+        NodeId value = copy_(graph_.operand(id, 0));
+        if (wide) value = cast(value, DType::f32);
+        size_t groups = 0;
+        while (!axes.empty()) {    // the last group of adjacent axes first
+            size_t first = axes.size() - 1;
+            while (first > 0 && axes[first - 1] + 1 == axes[first]) --first;
+            const bool only = groups++ == 0 && first == 0;
+            value = builder_.emit(node.op, {value}, attr(std::span(axes).subspan(first), only ? keep : true));
+            axes.resize(first);
+        }
+        if (wide) value = cast(value, to.dtype);
+        if (builder_.type(value).sizes != to.sizes) {
+            AttrList sizes(to.sizes.begin(), to.sizes.end());
+            value = builder_.emit_typed(op<"reshape">(), node.type, {value}, context_.attr({{context_.name("sizes"), AttrValue(std::move(sizes))}}));
+        }
+        copy_.map(id, value);
+        if (groups > 0) builder_.set_name(value, graph_.names[id.index]);
+    }
+    NodeId cast(NodeId x, DType dtype) { return builder_.emit(op<"cast">(), {x}, context_.attr({{context_.name("dtype"), AttrValue(dtype)}})); }
+    AttrId attr(std::span<const int64_t> axes, bool keep) {
+        return context_.attr({{context_.name("axes"), AttrValue(AttrList(axes.begin(), axes.end()))}, {context_.name("keepdim"), AttrValue(keep)}});
+    }
+
+    void matmul(NodeId id) {
+        bool transposed[2] = {graph_.attributes(id).flag("transpose_a"), graph_.attributes(id).flag("transpose_b")};
+        NodeId operands[2];
+        for (size_t k = 0; k < 2; ++k) {
+            NodeId x = graph_.operand(id, k);
+            for (; swaps_last_two(x); x = graph_.operand(x, 0)) transposed[k] = !transposed[k];
+            operands[k] = copy_(x);
+        }
+        Record record;
+        if (transposed[0]) record.push_back({context_.name("transpose_a"), AttrValue(true)});
+        if (transposed[1]) record.push_back({context_.name("transpose_b"), AttrValue(true)});
+        Builder::StampScope scope(builder_, copy_.stamp_of(id));
+        const NodeId made = builder_.emit_typed(op<"matmul">(), graph_[id].type, operands, context_.attr(std::move(record)));
+        builder_.set_name(made, graph_.names[id.index]);
+        copy_.map(id, made);
+    }
+    bool swaps_last_two(NodeId id) const {
+        if (graph_[id].op != op<"permute">()) return false;
+        std::vector<int64_t> axes = graph_.attributes(id).integers("axes");
+        if (axes.size() < 2) return false;
+        std::swap(axes[axes.size() - 1], axes[axes.size() - 2]);
+        return std::is_sorted(axes.begin(), axes.end());
+    }
+
+    const Graph& graph_;
+    Context& context_;
+    Builder builder_;
+    Copier copy_;
+};
+
+}    // namespace
+
+GraphRef prepare_fusion(const Graph& graph) { return Preparation(graph).run(); }
+
+}    // namespace tenon
