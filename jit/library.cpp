@@ -1,4 +1,52 @@
 #include "jit/library.h"
+
+#include <string_view>
+
+#include "ir/row.h"
+#include "jit/library_rows.h"
+
 namespace tenon {
-LibraryPlan plan_library_call(const Graph&, NodeId) { return {}; }
+
+namespace {
+
+struct Entry {
+    std::string_view row;
+    LibraryFunction function;
+    bool may_fail;
+};
+constexpr Entry entries[] = {
+    {"matmul", library::matmul, false},
+    {"take", library::take, true},
+    {"take_add", library::take_add, true},
+    {"gather", library::gather, true},
+    {"scatter_add", library::scatter_add, true},
+    {"random", library::random, false},
+    {"argsort", library::argsort, false},
+    {"argmax", library::argmax, false},
+    {"argmin", library::argmin, false},
+    {"cumsum", library::cumsum, false},
+};
+
+}    // namespace
+
+LibraryPlan plan_library_call(const Graph& graph, NodeId node) {
+    LibraryPlan plan;
+    for (const Entry& entry : entries)
+        if (entry.row == row(graph[node].op).name) plan.function = entry.function, plan.may_fail = entry.may_fail;
+    const Attributes attributes = graph.attributes(node);
+    if (attributes.has("axis")) {
+        plan.axis = attributes.integer("axis");
+        if (plan.axis < 0) plan.axis += int64_t(graph.type(graph.operand(node, 0)).rank());
+    }
+    plan.transpose_a = attributes.flag("transpose_a");
+    plan.transpose_b = attributes.flag("transpose_b");
+    plan.descending = attributes.flag("descending");
+    if (attributes.has("kind")) {
+        const std::string_view kind = attributes.text("kind");
+        plan.random = kind == "uniform" ? LibraryPlan::Random::uniform
+                      : kind == "normal" ? LibraryPlan::Random::normal : LibraryPlan::Random::bits;
+    }
+    return plan;
 }
+
+}    // namespace tenon

@@ -197,8 +197,8 @@ graph f(w: f32[n], g: f32[n]) -> f32[n] {
         end = extent(value: n) : index
         for(zero, end, kind: "vector", step: 1) (j: index) {
             v = load(a, j) : f32
-            d = load(b, j) : f32
-            p = mul(d, 0.5) : f32
+            u = load(b, j) : f32
+            p = mul(u, 0.5) : f32
             r = sub(v, p) : f32
             store(out, j, r)
             yield
@@ -343,9 +343,9 @@ graph f(x: f32[m, n], b: f32[n]) -> f32[n, m], f32[m, n], i64[m, n] {
             z = add(x, y) : f32
             store(s, j, z)
             c = number(row) : i64
-            d = number(column) : i64
+            h = number(column) : i64
             e = mul(c, 1000) : i64
-            f = add(e, d) : i64
+            f = add(e, h) : i64
             store(w, j, f)
             yield
         }

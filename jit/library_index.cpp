@@ -1,0 +1,206 @@
+// Rows that read and write at positions that are data, and those whose results are positions.
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "jit/library_rows.h"
+#include "jit/routines/routines.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon::library {
+
+namespace {
+
+// Positions as i64, those from the end made positive. Throws Error "index".
+std::vector<int64_t> positions(const TensorView& index, int64_t size, int64_t axis) {
+    std::vector<int64_t> out(size_t(index.numel()));
+    find_cast(index.dtype, DType::i64)->variants[0](out.data(), index.data, nullptr, nullptr, int64_t(out.size()));
+    for (int64_t& p : out) {
+        if (p < -size || p >= size)
+            throw_error("index", fmt::format("position {} is out of range: dimension {} has size {}", p, axis, size),
+                        size ? fmt::format("positions go from {} to {}", -size, size - 1) : "it has no elements");
+        if (p < 0) p += size;
+    }
+    return out;
+}
+
+// f16 and bf16 are summed in f32 and rounded once.
+template <class T>
+using Sum = std::conditional_t<std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>, float, T>;
+
+template <class T>
+void add_to(Sum<T>& sum, T value) {
+    if constexpr (std::is_same_v<T, bool>) sum |= value;
+    else if constexpr (std::is_integral_v<T>) sum = T(std::make_unsigned_t<T>(sum) + std::make_unsigned_t<T>(value));
+    else sum += Sum<T>(value);
+}
+
+// Sets result to base, and calls add(sums) on it as an array of Sum<T>.
+template <class T, class Add>
+void accumulate(const LibraryCall& call, Add add) {
+    const TensorView& base = call.operands[0];
+    const int64_t count = base.numel();
+    if constexpr (std::is_same_v<Sum<T>, T>) {
+        std::memcpy(call.result.data, base.data, size_t(count) * sizeof(T));
+        add(call.result.as<T>());
+    } else {
+        std::vector<float> sums(base.as<T>(), base.as<T>() + count);
+        add(sums.data());
+        for (int64_t k = 0; k < count; ++k) call.result.as<T>()[k] = T(sums[size_t(k)]);
+    }
+}
+
+// Row-major counting over `shape`, with a weight a dimension: the weighted sum of the counters.
+class Odometer {
+public:
+    Odometer(const Dims& shape, const Dims& weights) : shape_(shape), weights_(weights), at_(shape.size(), 0) {}
+    int64_t position() const { return position_; }
+    void next() {
+        for (size_t d = shape_.size(); d-- > 0;) {
+            position_ += weights_[d];
+            if (++at_[d] < shape_[d]) return;
+            position_ -= weights_[d] * shape_[d];
+            at_[d] = 0;
+        }
+    }
+
+private:
+    const Dims& shape_;
+    const Dims& weights_;
+    Dims at_;
+    int64_t position_ = 0;
+};
+
+// Calls visit(k, position in `outer`) for each element k of index.
+template <class Visit>
+void visit_positions(const TensorView& outer, const TensorView& index, int64_t axis, Visit visit) {
+    const std::vector<int64_t> along = positions(index, outer.shape[size_t(axis)], axis);
+    Dims weights = contiguous_strides(outer.shape);
+    const int64_t stride = weights[size_t(axis)];
+    weights[size_t(axis)] = 0;
+    Odometer others(index.shape, weights);
+    for (size_t k = 0; k < along.size(); ++k, others.next()) visit(int64_t(k), others.position() + along[k] * stride);
+}
+
+void arg_fold(const LibraryCall& call, std::string_view op) {
+    const TensorView& x = call.operands[0];
+    const AxisView view(x.shape, call.plan.axis);
+    const ArgFold fold = find_arg_fold(op, x.dtype);
+    const size_t size = size_of(x.dtype);
+    std::vector<std::byte> row(view.inner == 1 ? 0 : size_t(view.size) * size);
+    int64_t* out = call.result.as<int64_t>();
+    for (int64_t i = 0; i < view.outer; ++i)
+        for (int64_t j = 0; j < view.inner; ++j) {
+            const std::byte* from = x.data + size_t(i * view.size * view.inner + j) * size;
+            if (view.inner != 1) {
+                load_strided(row.data(), from, view.inner, size, view.size);
+                from = row.data();
+            }
+            *out++ = fold(from, view.size);
+        }
+}
+
+}    // namespace
+
+void take(const LibraryCall& call) {
+    const TensorView& x = call.operands[0];
+    const AxisView view(x.shape, call.plan.axis);
+    const std::vector<int64_t> along = positions(call.operands[1], view.size, call.plan.axis);
+    const size_t bytes = size_t(view.inner) * size_of(x.dtype);
+    std::byte* out = call.result.data;
+    for (int64_t i = 0; i < view.outer; ++i)
+        for (int64_t p : along) {
+            std::memcpy(out, x.data + size_t(i * view.size + p) * bytes, bytes);
+            out += bytes;
+        }
+}
+
+void take_add(const LibraryCall& call) {
+    const AxisView view(call.operands[0].shape, call.plan.axis);
+    const std::vector<int64_t> along = positions(call.operands[1], view.size, call.plan.axis);
+    visit_dtype(call.result.dtype, [&]<class T>() {
+        accumulate<T>(call, [&](Sum<T>* sums) {
+            const T* value = call.operands[2].as<T>();
+            for (int64_t i = 0; i < view.outer; ++i)
+                for (int64_t p : along) {
+                    Sum<T>* const to = sums + (i * view.size + p) * view.inner;
+                    for (int64_t j = 0; j < view.inner; ++j) add_to<T>(to[j], *value++);
+                }
+        });
+    });
+}
+
+void gather(const LibraryCall& call) {
+    const TensorView& x = call.operands[0];
+    const size_t size = size_of(x.dtype);
+    visit_positions(x, call.operands[1], call.plan.axis, [&](int64_t k, int64_t position) {
+        std::memcpy(call.result.data + size_t(k) * size, x.data + size_t(position) * size, size);
+    });
+}
+
+void scatter_add(const LibraryCall& call) {
+    visit_dtype(call.result.dtype, [&]<class T>() {
+        accumulate<T>(call, [&](Sum<T>* sums) {
+            const T* const source = call.operands[2].as<T>();
+            visit_positions(call.operands[0], call.operands[1], call.plan.axis,
+                            [&](int64_t k, int64_t position) { add_to<T>(sums[position], source[k]); });
+        });
+    });
+}
+
+void argsort(const LibraryCall& call) {
+    const TensorView& x = call.operands[0];
+    const AxisView view(x.shape, call.plan.axis);
+    std::vector<int64_t> order(size_t(view.size));
+    visit_dtype(x.dtype, [&]<class T>() {
+        std::vector<T> row(size_t(view.size));
+        const auto less = [](T a, T b) { return a < b || (b != b && a == a); };    // NaN is largest
+        for (int64_t i = 0; i < view.outer; ++i)
+            for (int64_t j = 0; j < view.inner; ++j) {
+                const T* const from = x.as<T>() + i * view.size * view.inner + j;
+                int64_t* const to = call.result.as<int64_t>() + i * view.size * view.inner + j;
+                for (int64_t k = 0; k < view.size; ++k) row[size_t(k)] = from[k * view.inner];
+                std::iota(order.begin(), order.end(), int64_t{0});
+                std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
+                    const T p = row[size_t(a)], q = row[size_t(b)];
+                    return call.plan.descending ? less(q, p) : less(p, q);
+                });
+                for (int64_t k = 0; k < view.size; ++k) to[k * view.inner] = order[size_t(k)];
+            }
+    });
+}
+
+void argmax(const LibraryCall& call) { arg_fold(call, "argmax"); }
+void argmin(const LibraryCall& call) { arg_fold(call, "argmin"); }
+
+// Chunks of 1,024: running sums within each, to which the sum of the chunks before is added.
+void cumsum(const LibraryCall& call) {
+    constexpr int64_t chunk = 1024;
+    const TensorView& x = call.operands[0];
+    const AxisView view(x.shape, call.plan.axis);
+    visit_dtype(x.dtype, [&]<class T>() {
+        for (int64_t i = 0; i < view.outer; ++i)
+            for (int64_t j = 0; j < view.inner; ++j) {
+                const int64_t start = i * view.size * view.inner + j;
+                Sum<T> before{};
+                for (int64_t first = 0; first < view.size; first += chunk) {
+                    Sum<T> sum{};
+                    for (int64_t k = first; k < std::min(view.size, first + chunk); ++k) {
+                        const T value = x.as<T>()[start + k * view.inner];
+                        if (k == first) sum = Sum<T>(value);
+                        else add_to<T>(sum, value);
+                        Sum<T> total = sum;
+                        if (first > 0) add_to<Sum<T>>(total, before);
+                        call.result.as<T>()[start + k * view.inner] = T(total);
+                    }
+                    if (first > 0) add_to<Sum<T>>(before, sum);
+                    else before = sum;
+                }
+            }
+    });
+}
+
+}    // namespace tenon::library

@@ -1,0 +1,280 @@
+// Matrix products. f32 goes to oneDNN's sgemm, called for one tile on one thread; small ones, f64, and everything where
+// oneDNN is missing go to our own kernel, which defines each element as one chain of fma over ascending k, so its bits
+// depend on nothing else. f16 and bf16 are widened to f32 and rounded once; integers wrap.
+#include <dlfcn.h>
+#include <immintrin.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+#include "jit/library_rows.h"
+#include "jit/machine.h"
+#include "jit/routines/routines.h"
+
+namespace tenon {
+
+namespace {
+
+// ---- oneDNN -------------------------------------------------------------------------------------------------------
+
+class OneDnn {
+public:
+    using Sgemm = int (*)(char, char, int64_t, int64_t, int64_t, float, const float*, int64_t, const float*, int64_t, float, float*, int64_t);
+
+    // Loaded when first used; never unloaded, since OpenMP does not survive that.
+    static const OneDnn& get() {
+        static const OneDnn loaded;
+        return loaded;
+    }
+    explicit operator bool() const { return sgemm_ != nullptr; }
+    void multiply(const MatrixShape& s, const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc) const {
+        if (limit_threads_) limit_threads_(1);    // of this thread: the pool is ours, OpenMP's own would be a second one
+        sgemm_(s.transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', s.m, s.n, s.k, 1.0f, a, lda, b, ldb, 0.0f, c, ldc);
+    }
+
+private:
+    OneDnn() {
+        void* const library = dlopen("libdnnl.so.2", RTLD_NOW | RTLD_LOCAL);
+        if (!library) {
+            std::fputs("note: libdnnl.so.2 is not installed, so large matrix products are slower\n", stderr);
+            return;
+        }
+        sgemm_ = reinterpret_cast<Sgemm>(dlsym(library, "dnnl_sgemm"));
+        limit_threads_ = reinterpret_cast<void (*)(int)>(dlsym(library, "omp_set_num_threads"));
+    }
+
+    Sgemm sgemm_ = nullptr;
+    void (*limit_threads_)(int) = nullptr;
+};
+
+// ---- our own kernel -----------------------------------------------------------------------------------------------
+
+template <class T>
+struct Vector;
+template <>
+struct Vector<float> {
+    using Type = __m256;
+    static constexpr int lanes = 8;
+    static Type load(const float* p) { return _mm256_loadu_ps(p); }
+    static void store(float* p, Type v) { _mm256_storeu_ps(p, v); }
+    static Type all(float x) { return _mm256_set1_ps(x); }
+    static Type fma(Type a, Type b, Type c) { return _mm256_fmadd_ps(a, b, c); }
+};
+template <>
+struct Vector<double> {
+    using Type = __m256d;
+    static constexpr int lanes = 4;
+    static Type load(const double* p) { return _mm256_loadu_pd(p); }
+    static void store(double* p, Type v) { _mm256_storeu_pd(p, v); }
+    static Type all(double x) { return _mm256_set1_pd(x); }
+    static Type fma(Type a, Type b, Type c) { return _mm256_fmadd_pd(a, b, c); }
+};
+
+// c[rows, vectors · lanes] = a b. Element (i, k) of a at a[i·row + k·column]; row k of b at b + k·ldb.
+template <class T, int rows, int vectors>
+void micro_kernel(int64_t k, const T* a, int64_t row, int64_t column, const T* b, int64_t ldb, T* c, int64_t ldc) {
+    using V = Vector<T>;
+    typename V::Type sums[rows][vectors];
+    for (auto& line : sums)
+        for (auto& sum : line) sum = V::all(T(0));
+    for (int64_t p = 0; p < k; ++p) {
+        typename V::Type right[vectors];
+        for (int j = 0; j < vectors; ++j) right[j] = V::load(b + p * ldb + j * V::lanes);
+        for (int i = 0; i < rows; ++i) {
+            const typename V::Type left = V::all(a[i * row + p * column]);
+            for (int j = 0; j < vectors; ++j) sums[i][j] = V::fma(left, right[j], sums[i][j]);
+        }
+    }
+    for (int i = 0; i < rows; ++i)
+        for (int j = 0; j < vectors; ++j) V::store(c + i * ldc + j * V::lanes, sums[i][j]);
+}
+
+template <class T, int vectors>
+void micro_rows(int64_t rows, int64_t k, const T* a, int64_t row, int64_t column, const T* b, int64_t ldb, T* c, int64_t ldc) {
+    switch (rows) {
+        case 1: return micro_kernel<T, 1, vectors>(k, a, row, column, b, ldb, c, ldc);
+        case 2: return micro_kernel<T, 2, vectors>(k, a, row, column, b, ldb, c, ldc);
+        case 3: return micro_kernel<T, 3, vectors>(k, a, row, column, b, ldb, c, ldc);
+        case 4: return micro_kernel<T, 4, vectors>(k, a, row, column, b, ldb, c, ldc);
+        case 5: return micro_kernel<T, 5, vectors>(k, a, row, column, b, ldb, c, ldc);
+        default: return micro_kernel<T, 6, vectors>(k, a, row, column, b, ldb, c, ldc);
+    }
+}
+
+// The tile's part of c: panels of two vectors of columns; a panel of b is packed where it is used again, lies across
+// memory, or is not full.
+template <class T>
+void own_product(const MatrixShape& s, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc, WorkspacePool& workspaces) {
+    constexpr int64_t width = 2 * Vector<T>::lanes;
+    constexpr int64_t height = 6;
+    const int64_t row = s.transpose_a ? 1 : lda, column = s.transpose_a ? lda : 1;
+    const WorkspacePool::Loan workspace(workspaces);
+    T* const packed = reinterpret_cast<T*>(workspace->reserve(size_t(s.k * width + height * width) * sizeof(T)));
+    T* const edge = packed + s.k * width;
+    for (int64_t j = 0; j < s.n; j += width) {
+        const int64_t columns = std::min(width, s.n - j);
+        const T* panel = b + j;
+        int64_t stride = ldb;
+        if (s.transpose_b || columns < width || (s.m > 4 * height && s.n > width)) {
+            for (int64_t p = 0; p < s.k; ++p)
+                for (int64_t q = 0; q < width; ++q)
+                    packed[p * width + q] = q >= columns ? T(0) : s.transpose_b ? b[(j + q) * ldb + p] : b[p * ldb + j + q];
+            panel = packed;
+            stride = width;
+        }
+        for (int64_t i = 0; i < s.m; i += height) {
+            const int64_t rows = std::min(height, s.m - i);
+            T* const to = c + i * ldc + j;
+            if (columns == width) {
+                micro_rows<T, 2>(rows, s.k, a + i * row, row, column, panel, stride, to, ldc);
+                continue;
+            }
+            micro_rows<T, 2>(rows, s.k, a + i * row, row, column, panel, stride, edge, width);
+            for (int64_t r = 0; r < rows; ++r) std::memcpy(to + r * ldc, edge + r * width, size_t(columns) * sizeof(T));
+        }
+    }
+}
+
+template <class T>
+void integer_product(const MatrixShape& s, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc) {
+    using Wide = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;    // wraps; a narrower result keeps the low bits
+    for (int64_t i = 0; i < s.m; ++i)
+        for (int64_t j = 0; j < s.n; ++j) {
+            Wide sum = 0;
+            for (int64_t p = 0; p < s.k; ++p)
+                sum += Wide(s.transpose_a ? a[p * lda + i] : a[i * lda + p]) * Wide(s.transpose_b ? b[j * ldb + p] : b[p * ldb + j]);
+            c[i * ldc + j] = T(sum);
+        }
+}
+
+// ---- tiles --------------------------------------------------------------------------------------------------------
+
+struct Tiles {
+    int64_t rows, columns;    // of one tile
+    int64_t down, across;     // how many
+};
+
+// Tiles are halved, the longer side first, until one is a fraction of a millisecond's work or there are enough of them.
+Tiles choose_tiles(const MatrixShape& s) {
+    constexpr int64_t worth_a_tile = 4 << 20, enough = 16, smallest = 96;
+    Tiles t{std::max<int64_t>(s.m, 1), std::max<int64_t>(s.n, 1), 1, 1};
+    const auto half = [](int64_t size, int64_t multiple) { return ((size + 1) / 2 + multiple - 1) / multiple * multiple; };
+    while (2 * t.rows * t.columns * s.k > worth_a_tile && t.down * t.across < enough && std::max(t.rows, t.columns) >= smallest) {
+        if (t.columns >= t.rows) t.columns = half(t.columns, 16);
+        else t.rows = half(t.rows, 6);
+        t.down = (s.m + t.rows - 1) / t.rows;
+        t.across = (s.n + t.columns - 1) / t.columns;
+    }
+    return t;
+}
+
+// Below this many products our own kernel beats the overhead of a library.
+constexpr int64_t own_below = 64 * 64 * 64;
+
+template <class T>
+void one_tile(const MatrixShape& whole, const MatrixShape& s, const T* a, const T* b, T* c, int64_t row, int64_t column, WorkspacePool& workspaces) {
+    const int64_t lda = whole.transpose_a ? whole.m : whole.k, ldb = whole.transpose_b ? whole.k : whole.n, ldc = whole.n;
+    const T* const left = a + row * (whole.transpose_a ? 1 : lda);
+    const T* const right = b + column * (whole.transpose_b ? ldb : 1);
+    T* const to = c + row * ldc + column;
+    if constexpr (std::is_integral_v<T>) {
+        integer_product(s, left, lda, right, ldb, to, ldc);
+    } else {
+        if constexpr (std::is_same_v<T, float>)
+            if (whole.m * whole.n * whole.k > own_below && OneDnn::get()) return OneDnn::get().multiply(s, left, lda, right, ldb, to, ldc);
+        own_product(s, left, lda, right, ldb, to, ldc, workspaces);
+    }
+}
+
+struct Batch {    // which matrices are multiplied: counts of elements to the k-th one of each operand
+    int64_t count = 1;
+    Dims sizes, a, b;
+    int64_t offset(int64_t k, const Dims& strides) const {
+        int64_t total = 0;
+        for (size_t d = sizes.size(); d-- > 0; k /= sizes[d]) total += k % sizes[d] * strides[d];
+        return total;
+    }
+};
+
+template <class T>
+void multiply_all(const MatrixShape& s, const Batch& batch, const T* a, const T* b, T* c, ThreadPool& pool, WorkspacePool& workspaces) {
+    if (s.m == 0 || s.n == 0 || batch.count == 0) return;
+    if (s.k == 0) {
+        std::fill(c, c + batch.count * s.m * s.n, T(0));
+        return;
+    }
+    const Tiles t = choose_tiles(s);
+    const int64_t per_matrix = t.down * t.across;
+    const auto tile = [&](int64_t k) {
+        const int64_t matrix = k / per_matrix, row = k % per_matrix / t.across * t.rows, column = k % t.across * t.columns;
+        MatrixShape part = s;
+        part.m = std::min(t.rows, s.m - row);
+        part.n = std::min(t.columns, s.n - column);
+        one_tile(s, part, a + batch.offset(matrix, batch.a), b + batch.offset(matrix, batch.b), c + matrix * s.m * s.n, row, column, workspaces);
+    };
+    const int64_t tiles = batch.count * per_matrix;
+    constexpr int64_t worth_threads = 1 << 20;
+    if (tiles == 1 || 2 * batch.count * s.m * s.n * s.k < worth_threads)
+        for (int64_t k = 0; k < tiles; ++k) tile(k);
+    else pool.parallel_for(tiles, tile);
+}
+
+// Widened to f32 as a whole, multiplied, rounded once.
+template <class T>
+void multiply_narrow(const MatrixShape& s, const Batch& batch, const T* a, int64_t a_count, const T* b, int64_t b_count, T* c, ThreadPool& pool,
+                     WorkspacePool& workspaces) {
+    const int64_t c_count = batch.count * s.m * s.n;
+    const WorkspacePool::Loan workspace(workspaces);
+    float* const wide_a = reinterpret_cast<float*>(workspace->reserve(size_t(a_count + b_count + c_count) * sizeof(float)));
+    float *const wide_b = wide_a + a_count, *const wide_c = wide_b + b_count;
+    (*find_cast(dtype_of<T>, DType::f32))(wide_a, a, a_count);
+    (*find_cast(dtype_of<T>, DType::f32))(wide_b, b, b_count);
+    multiply_all(s, batch, wide_a, wide_b, wide_c, pool, workspaces);
+    (*find_cast(DType::f32, dtype_of<T>))(c, wide_c, c_count);
+}
+
+void multiply(DType dtype, const MatrixShape& s, const Batch& batch, const void* a, int64_t a_count, const void* b, int64_t b_count, void* c,
+              ThreadPool& pool, WorkspacePool& workspaces) {
+    visit_dtype(dtype, [&]<class T>() {
+        const T *const left = static_cast<const T*>(a), *const right = static_cast<const T*>(b);
+        T* const to = static_cast<T*>(c);
+        if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
+            multiply_narrow(s, batch, left, a_count, right, b_count, to, pool, workspaces);
+        else if constexpr (!std::is_same_v<T, bool>)
+            multiply_all(s, batch, left, right, to, pool, workspaces);
+    });
+}
+
+}    // namespace
+
+bool has_onednn() { return bool(OneDnn::get()); }
+
+void multiply_matrices(DType dtype, const MatrixShape& s, const void* a, const void* b, void* c, ThreadPool& pool, WorkspacePool& workspaces) {
+    multiply(dtype, s, Batch{}, a, s.m * s.k, b, s.k * s.n, c, pool, workspaces);
+}
+
+void library::matmul(const LibraryCall& call) {
+    const TensorView &a = call.operands[0], &b = call.operands[1], &c = call.result;
+    const size_t rank = c.shape.size(), batch_rank = rank - 2;
+    const auto last = [](const TensorView& v, size_t from_right) { return v.shape[v.shape.size() - from_right]; };
+    MatrixShape s{last(c, 2), last(a, call.plan.transpose_a ? 2 : 1), last(c, 1), call.plan.transpose_a, call.plan.transpose_b};
+    Batch batch{1, Dims(c.shape.begin(), c.shape.begin() + batch_rank), Dims(batch_rank, 0), Dims(batch_rank, 0)};
+    for (int64_t size : batch.sizes) batch.count *= size;
+    const auto strides = [&](const TensorView& v, Dims& out) {    // of its matrices; 0 where it is broadcast
+        int64_t stride = last(v, 1) * last(v, 2);
+        for (size_t d = v.shape.size() - 2; d-- > 0; stride *= v.shape[d])
+            if (v.shape[d] != 1) out[batch_rank - (v.shape.size() - 2) + d] = stride;
+    };
+    strides(a, batch.a);
+    strides(b, batch.b);
+    // One matrix for the whole batch on the right: the rows of all matrices are one product.
+    if (batch.count > 1 && !s.transpose_a && std::all_of(batch.b.begin(), batch.b.end(), [](int64_t x) { return x == 0; }) &&
+        a.numel() == batch.count * s.m * s.k) {
+        s.m *= batch.count;
+        batch = Batch{};
+    }
+    multiply(c.dtype, s, batch, a.data, a.numel(), b.data, b.numel(), c.data, call.pool, call.workspaces);
+}
+
+}    // namespace tenon
