@@ -352,17 +352,17 @@ IdType intern_record(std::mutex& mutex, InternTable<Record>& table, Record r) {
 
 namespace {
 // A size that is a constant is stored as an int: `sizes: [2, 3]` is one record, however it was made.
-void store_constants_as_ints(AttrValue& v) {
+void store_constants_as_ints(const Context& context, AttrValue& v) {
     if (const SizeId* size = std::get_if<SizeId>(&v.value)) {
-        if (size->is_inline_constant()) v.value = size->bits;
+        if (const auto constant = context.as_constant(*size)) v.value = *constant;
     } else if (AttrList* list = std::get_if<AttrList>(&v.value)) {
-        for (AttrValue& element : *list) store_constants_as_ints(element);
+        for (AttrValue& element : *list) store_constants_as_ints(context, element);
     }
 }
 }    // namespace
 
 AttrId Context::attr(Record r) {
-    for (AttrEntry& e : r) store_constants_as_ints(e.value);
+    for (AttrEntry& e : r) store_constants_as_ints(*this, e.value);
     return intern_record<AttrId>(tables_->mutex, tables_->attrs, std::move(r));
 }
 MetaId Context::meta(Record r) { return intern_record<MetaId>(tables_->mutex, tables_->metas, std::move(r)); }
