@@ -187,7 +187,7 @@ Lexer::Token Lexer::string_literal(Byte quote, bool triple) {
     if (stop == Stop::quote) {
         cursor_ += triple ? 3 : 1;
     } else {
-        ended_in_string_ |= triple || cursor_ == end_;
+        ended_in_string_ |= triple;
         complain(span(offset(start), triple ? 3 : 1), "this string is not closed",
                  triple ? "it ends with the same three quotes" :
                           fmt::format("close it with `{}` on the same line; a text of several lines is written \"\"\"…\"\"\"",
@@ -236,7 +236,7 @@ Lexer::Token Lexer::f_string_piece() {
     }
     bool in_spec = current.state == FString::spec;
     uint32_t opened = in_spec ? brackets_.back().position : current.position;
-    ended_in_string_ |= cursor_ == end_;
+    ended_in_string_ |= current.triple;
     complain(span(opened, in_spec ? 1 : 2), in_spec ? "this `{` is not closed" : "this f-string is not closed",
              in_spec ? "a hole is written `{value}` or `{value:format}`" : "");
     while (!brackets_.empty() && brackets_.size() > current.depth) brackets_.pop_back();

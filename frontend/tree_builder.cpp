@@ -42,8 +42,9 @@ uint16_t TreeBuilder::height(int children_depth, Span span) {
 }
 
 template <class Node>
-Node* TreeBuilder::expression(Node node, int children_depth) {
+Expr* TreeBuilder::expression(Node node, int children_depth) {
     node.depth = height(children_depth, node.span);
+    if (node.depth <= children_depth) return error(node.span);
     return arena_.make<Node>(node);
 }
 
@@ -81,8 +82,8 @@ FStringPart TreeBuilder::hole(Symbol echo, Expr* value, const PartVector& spec) 
     return {echo, value, arena_.copy(spec)};
 }
 
-Symbol TreeBuilder::echo(Span open, Span equals) {
-    return symbols_.intern(sources_.text(Span{source_, open.end, equals.end}));
+Symbol TreeBuilder::echo(Span open, Span end) {
+    return symbols_.intern(sources_.text(Span{source_, open.end, end.begin}));
 }
 
 Expr* TreeBuilder::sequence(ExprKind kind, const ExprList& items, Span span) {

@@ -47,7 +47,7 @@ public:
     ast::Expr* f_string(const PartVector& parts, Span span);
     ast::FStringPart hole(Symbol echo, ast::Expr* value, const PartVector& spec);
     /// The text of `{x = }` that is printed before the value.
-    Symbol echo(Span open, Span equals);
+    Symbol echo(Span open, Span end);
     ast::Expr* sequence(ast::ExprKind kind, const ExprList& items, Span span);
     ast::Expr* spread(ast::Expr* value, Span span);
     ast::Expr* dict(const EntryVector& entries, Span span);
@@ -119,7 +119,7 @@ public:
 
 private:
     template <class Node>
-    Node* expression(Node node, int children_depth);
+    ast::Expr* expression(Node node, int children_depth);
     template <class Node>
     Node* statement(Node node, int children_depth);
     /// One more than the children's; where that is too much, an error is reported once and the height starts anew.
