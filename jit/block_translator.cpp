@@ -421,12 +421,16 @@ private:
         const Value p = use(position);
         if (!p.is_affine() || !p.vector || !is_known(p.coefficient, 1)) return false;
         if (scope_.store_count[buffer] != 1) return false;
-        for (const auto& [operand, result] : paired_) {    // a value loaded from the memory now written, used later
-            if (result != buffer) continue;
-            if (const auto last = scope_.last_load.find(operand); last != scope_.last_load.end() && last->second > scope_.position) return false;
-            for (const Borrowed& load : scope_.borrowed)
-                if (load.buffer == operand && load.last_use > scope_.position) return false;
-        }
+        // Not while the memory is still to be read, as what it held before.
+        const auto is_needed = [&](int32_t b) {
+            const auto last = scope_.last_load.find(b);
+            if (last != scope_.last_load.end() && last->second > scope_.position) return true;
+            return std::any_of(scope_.borrowed.begin(), scope_.borrowed.end(),
+                               [&](const Borrowed& load) { return load.buffer == b && load.last_use > scope_.position; });
+        };
+        if (is_needed(buffer)) return false;
+        for (const auto& [operand, result] : paired_)
+            if (result == buffer && is_needed(operand)) return false;
         Instruction address{.code = Code::address, .size = i.size, .a = buffer, .b = p.base, .c = loops_.back().variable};
         address.out = i.out = new_register(BlockProgram::Register::free, 0);
         loops_.back().body.push_back(address);
@@ -478,7 +482,7 @@ private:
             return store != scope_.first_store.end() && store->second <= last;
         };
         if (is_written(buffer) || (pair != paired_.end() && is_written(pair->second))) return false;
-        if (pair != paired_.end()) scope_.borrowed.push_back({buffer, last});
+        if (pair != paired_.end() || scope_.stored_here.contains(buffer)) scope_.borrowed.push_back({buffer, last});
         return true;
     }
 

@@ -202,8 +202,6 @@ private:
         for (SizeId size : info.extents) plan.extents.push_back(graph_->context->evaluate(size, symbols_));
         for (uint32_t k = 0; k < info.stages.size(); ++k) {
             const KernelStage& stage = info.stages[k];
-            const auto& pairs = source.in_place;
-            if (stage.copies && std::find(pairs.begin(), pairs.end(), *stage.copies) != pairs.end()) continue;    // onto itself
             const int64_t trips = stage_trips(*source.graph, stage, info, plan.extents);
             if (trips > 0) plan.stages.push_back({k, stage.parallel && trips > 1, trips});
         }

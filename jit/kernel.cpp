@@ -12,19 +12,14 @@ namespace tenon {
 namespace {
 
 Type::Kind kind_of(const Graph& g, NodeId id) { return g.type(id).kind; }
+// An op on literals alone has a tensor type of rank 0.
+bool is_scalar(const Graph& g, NodeId id) { return kind_of(g, id) == Type::Kind::scalar || kind_of(g, id) == Type::Kind::tensor; }
 
 void visit(const Graph& g, const Region& region, const auto& callback) {
     for (NodeId id : g.body(region)) {
         callback(id);
         for (unsigned k = 0; k < g[id].regions; ++k) visit(g, g.region_of(id, k), callback);
     }
-}
-
-// The buffers of a kernel by the node of their parameter.
-std::unordered_map<uint32_t, uint32_t> buffer_numbers(const Graph& g, const Region& region) {
-    std::unordered_map<uint32_t, uint32_t> numbers;
-    for (uint32_t k = 0; NodeId p : g.params(region)) numbers[p.index] = k++;
-    return numbers;
 }
 
 bool same_index(const Graph& g, NodeId a, NodeId b) {
@@ -34,25 +29,6 @@ bool same_index(const Graph& g, NodeId a, NodeId b) {
     if (x.op == op<"param">() || x.op == op<"load">()) return false;
     const auto p = g.operands_of(a), q = g.operands_of(b);
     return p.size() == q.size() && std::equal(p.begin(), p.end(), q.begin(), [&](NodeId s, NodeId t) { return same_index(g, s, t); });
-}
-
-// A nest that stores what it loads from the same position, and does nothing else.
-std::optional<InPlace> copied_buffers(const Graph& g, const Region& kernel, NodeId nest, uint32_t operands) {
-    const auto buffers = buffer_numbers(g, kernel);
-    NodeId load, store;
-    bool plain = true;
-    const auto look = [&](NodeId id) {
-        if (g[id].op == op<"load">() && !load) load = id;
-        else if (g[id].op == op<"store">() && !store) store = id;
-        else if (g[id].op != op<"for">() && kind_of(g, id) != Type::Kind::index) plain = false;
-    };
-    look(nest);
-    visit(g, g.region_of(nest), look);
-    if (!plain || !load || !store || g.operand(store, 2) != load || !same_index(g, g.operand(load, 1), g.operand(store, 1)))
-        return std::nullopt;
-    const uint32_t from = buffers.at(g.operand(load, 0).index), to = buffers.at(g.operand(store, 0).index);
-    if (from >= operands || to < operands) return std::nullopt;
-    return InPlace{from, to - operands};
 }
 
 class Signature {
@@ -104,6 +80,7 @@ KernelInfo analyse_kernel(const Graph& g, NodeId kernel) {
     const Region& region = g.region_of(kernel);
     info.operands = g[kernel].operands.count;
     info.results = region.params.count - info.operands;
+    info.updates = int32_t(g.attributes(kernel).integer_or("updates", -1));
     visit(g, region, [&](NodeId id) {
         const Node& node = g[id];
         if (node.op == op<"extent">()) {
@@ -112,7 +89,7 @@ KernelInfo analyse_kernel(const Graph& g, NodeId kernel) {
                 info.extents.push_back(size);
         }
         if ((node.op == op<"floor_divide">() || node.op == op<"remainder">() || node.op == op<"fmod">()) &&
-            kind_of(g, id) == Type::Kind::scalar && is_integer(g.type(id).dtype) && !info.may_fault) {
+            is_scalar(g, id) && is_integer(g.type(id).dtype) && !info.may_fault) {
             info.may_fault = true;
             info.faulting = id;
         }
@@ -127,7 +104,6 @@ KernelInfo analyse_kernel(const Graph& g, NodeId kernel) {
             stage.step = g.attributes(id).integer_or("step", 1);
             stage.low = g.operand(id, 0);
             stage.high = g.operand(id, 1);
-            stage.copies = copied_buffers(g, region, id, info.operands);
             info.stages.push_back(std::move(stage));
             open = false;
             continue;
@@ -136,7 +112,7 @@ KernelInfo analyse_kernel(const Graph& g, NodeId kernel) {
         if (!open) info.stages.emplace_back();
         open = true;
         info.stages.back().nodes.push_back(id);
-        if (kind_of(g, id) == Type::Kind::scalar || kind_of(g, id) == Type::Kind::index) info.scalars.push_back(id);
+        if (is_scalar(g, id) || kind_of(g, id) == Type::Kind::index) info.scalars.push_back(id);
     }
     return info;
 }
@@ -178,7 +154,7 @@ int64_t stage_trips(const Graph& g, const KernelStage& stage, const KernelInfo& 
 bool can_run_in_place(const Graph& g, NodeId kernel, InPlace pair) {
     const Region& region = g.region_of(kernel);
     const NodeId read = g.params(region)[pair.operand], written = g.params(region)[g[kernel].operands.count + pair.result];
-    // Everything between the first and the last store must read at the position it writes, and before it writes it.
+    // No element may be read once an iteration other than its own may have written it.
     bool stored = false, fits = true;
     for (NodeId top : g.body(region)) {
         std::vector<NodeId> loads, stores;
@@ -195,14 +171,9 @@ bool can_run_in_place(const Graph& g, NodeId kernel, InPlace pair) {
         for (NodeId load : loads) {
             const auto here = [&](NodeId store) { return same_index(g, g.operand(load, 1), g.operand(store, 1)); };
             fits &= std::all_of(stores.begin(), stores.end(), here);
-            // A later nest may read only where nothing was written yet, or where just a copy was written.
-            fits &= !stored;
+            fits &= !stored;    // by an earlier nest
         }
-        if (!stores.empty()) {
-            const bool copies = g[top].op == op<"for">() && loads.size() == 1 && stores.size() == 1 &&
-                                copied_buffers(g, region, top, g[kernel].operands.count).has_value();
-            stored |= !copies;
-        }
+        stored |= !stores.empty();
     }
     return fits;
 }

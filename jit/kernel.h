@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,7 +17,6 @@ struct KernelStage {
     bool parallel = false;        ///< its iterations may go to any thread
     int64_t step = 1;
     NodeId low, high;             ///< of a loop: static indices (made of extents)
-    std::optional<InPlace> copies;    ///< it only copies an operand to a result, element by element
 };
 
 struct KernelInfo {
@@ -27,6 +25,7 @@ struct KernelInfo {
     std::vector<NodeId> scalars;    ///< top-level nodes of scalar type and data-dependent indices, in order: their slots
     uint32_t operands = 0;          ///< buffers that are read; the others are results
     uint32_t results = 0;
+    int32_t updates = -1;           ///< result 0 begins as a copy of this operand
     bool may_fault = false;         ///< it divides integers
     NodeId faulting;                ///< the first node that does
 };

@@ -33,8 +33,7 @@ public:
         for (uint32_t s = 0; s < steps().size(); ++s)
             if (steps()[s].kind == StepKind::commit) decide_commit(s);
         give_outputs_memory();
-        for (uint32_t s = 0; s < steps().size(); ++s)
-            if (steps()[s].kind == StepKind::kernel) update_in_place(s);
+        begin_updates();
         note_lifetimes();
         return std::move(plan_);
     }
@@ -210,22 +209,27 @@ private:
             steps().push_back(std::move(copy));
         }
     }
-    // A kernel that copies a whole operand and then changes parts of it needs no copy where nobody reads the operand
-    // afterwards.
-    void update_in_place(uint32_t s) {
-        StepLayout& step = steps()[s];
-        for (const KernelStage& stage : info(step.node).stages) {
-            if (!stage.copies) continue;
-            const uint32_t from = step.reads[stage.copies->operand], to = step.writes[stage.copies->result];
-            if (memory(from).kind != MemoryKind::arena || memory(to).kind == MemoryKind::input) continue;
-            if (plan_.memory_of[from] == plan_.memory_of[to]) continue;
-            const bool read_twice = std::count(step.reads.begin(), step.reads.end(), from) != 1;
-            if (read_twice || is_read_from(from, s + 1) || !can_run_in_place(graph_, step.node, *stage.copies)) continue;
-            step.in_place.push_back(*stage.copies);
-            const uint32_t old = plan_.memory_of[from];
-            std::replace(plan_.memory_of.begin(), plan_.memory_of.end(), old, plan_.memory_of[to]);
-            plan_.memories[old].first = plan_.memories[old].last = 0;
-            note("in place", step.node, fmt::format("{} is not read any more", name(plan_.memories[old].maker)));
+    // A kernel that changes parts of an operand needs no copy of it where nobody else reads it any more.
+    void begin_updates() {
+        for (uint32_t s = 0; s < steps().size(); ++s) {
+            if (steps()[s].kind != StepKind::kernel || info(steps()[s].node).updates < 0) continue;
+            StepLayout& step = steps()[s];
+            const uint32_t from = step.reads[size_t(info(step.node).updates)], to = step.writes[0];
+            if (plan_.memory_of[from] == plan_.memory_of[to]) continue;    // a commit
+            const bool dies = std::count(step.reads.begin(), step.reads.end(), from) == 1 && !is_read_from(from, s + 1);
+            if (dies && memory(from).kind == MemoryKind::arena && memory(to).kind != MemoryKind::input) {
+                note("in place", step.node, fmt::format("{} is not read any more", name(memory(from).maker)));
+                const uint32_t old = plan_.memory_of[from], shared = plan_.memory_of[to];
+                std::replace(plan_.memory_of.begin(), plan_.memory_of.end(), old, shared);
+                continue;
+            }
+            StepLayout copy;
+            copy.kind = StepKind::copy;
+            copy.node = step.node;
+            copy.reads = {from};
+            copy.writes = {to};
+            note("copied", step.node, dies ? "it may not write to the memory that it changes a part of" : "what it changes a part of is read later");
+            steps().insert(steps().begin() + ptrdiff_t(s++), std::move(copy));
         }
     }
 

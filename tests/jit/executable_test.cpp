@@ -314,6 +314,49 @@ graph f(a: i32[4], b: i32[4]) -> i32[4] {
     }
 }
 
+// x[1:3] = x[1:3] · 2, and then its parts are read again.
+TEST_F(ExecutableTest, UpdatesBeginAsACopy) {
+    const auto text = [](std::string_view rest) {
+        return std::string(R"(
+graph f(x: f32[4]) -> f32[4], f32[4] {
+    first = kernel(x, name: "a") : f32[4] (a: buffer f32, out: buffer f32) {
+        zero = extent(value: 0) : index
+        end = extent(value: 4) : index
+        for(zero, end, kind: "vector", step: 1) (j: index) {
+            v = load(a, j) : f32
+            w = add(v, 1) : f32
+            store(out, j, w)
+            yield
+        }
+        yield
+    }
+    second = kernel(first, name: "b", updates: 0) : f32[4] (a: buffer f32, out: buffer f32) {
+        one = extent(value: 1) : index
+        end = extent(value: 3) : index
+        for(one, end, kind: "vector", step: 1) (j: index) {
+            v = load(out, j) : f32
+            w = mul(v, 2) : f32
+            z = sub(w, v) : f32
+            y = add(z, w) : f32
+            store(out, j, y)
+            yield
+        }
+        yield
+    }
+)") + std::string(rest) + "\n}";
+    };
+    const Tensor x = tensor<float>({4}, {1, 2, 3, 4});
+    const std::vector<Tensor> kept = run(parse(text("return first, second")), {x});
+    EXPECT_EQ(values<float>(kept[0]), (std::vector<float>{2, 3, 4, 5}));
+    EXPECT_EQ(values<float>(kept[1]), (std::vector<float>{2, 9, 12, 5}));
+    const std::vector<Tensor> moved = run(parse(text("return x, second")), {x});
+    EXPECT_EQ(values<float>(moved[0]), (std::vector<float>{1, 2, 3, 4}));
+    EXPECT_EQ(values<float>(moved[1]), (std::vector<float>{2, 9, 12, 5}));
+    const Tensor y = x.clone();
+    run(parse(text("commit(x, second)\nreturn first, first")), {y});
+    EXPECT_EQ(values<float>(y), (std::vector<float>{2, 9, 12, 5}));
+}
+
 // Transpose, broadcast, and a position that is not affine.
 TEST_F(ExecutableTest, Positions) {
     const GraphRef graph = parse(R"(
