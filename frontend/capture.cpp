@@ -11,7 +11,7 @@
 
 namespace tenon {
 
-Capture::Capture(Tracer& tracer) : tracer_(tracer), builder_(tracer.context()) {
+Capture::Capture(Tracer& tracer) : tracer_(tracer), builder_(tracer.context()), serial_(tracer.next_serial()) {
     builder_.assume_hints(true);
     ring_.previous_ = ring_.next_ = &ring_;
 }
@@ -34,7 +34,7 @@ void Capture::end() {
 void Capture::clear() {
     while (ring_.next_ != &ring_) ring_.next_->unlink();
     builder_.reset();
-    ++serial_;
+    serial_ = tracer_.next_serial();
     storages_.clear();
     values_.clear();
     inputs_.clear();
@@ -45,6 +45,7 @@ void Capture::clear() {
     memory_.clear();
     numbers_.clear();
     symbols_.clear();
+    dynamic_symbols_.clear();
 }
 
 // ---- stamps -------------------------------------------------------------------------------------------------------
@@ -127,6 +128,17 @@ uint32_t Capture::add_input(const Tensor& tensor, const Edge& edge, std::string_
     return static_cast<uint32_t>(inputs_.size() - 1);
 }
 
+// Sizes that the script has marked are symbolic from the first graph on.
+void Capture::note_dynamic(const TensorObject& x) {
+    if (x.dynamic_dims == 0) return;
+    for (size_t d = 0; d < x.rank(); ++d) {
+        if (!(x.dynamic_dims >> d & 1)) continue;
+        for (size_t k = 0; k < symbols_.size(); ++k) {
+            if (symbols_[k].first == x.shape()[d]) dynamic_symbols_.push_back(k);
+        }
+    }
+}
+
 static bool same_edge(const Edge& a, const Edge& b) {
     return a.entry == b.entry && a.leaf == b.leaf && (!a.entry || a.output == b.output);
 }
@@ -159,6 +171,7 @@ void Capture::register_input(TensorObject& x) {
         return adopt(x, static_cast<uint32_t>(values_.size() - 1));
     }
     const uint32_t input = add_input(x.tensor, edge, {});
+    note_dynamic(x);
     inputs_[input].storage = static_cast<uint32_t>(storages_.size());
     storages_.push_back({.current = inputs_[input].node, .input = input, .leaf = edge.leaf});
     inputs_[input].value = static_cast<uint32_t>(values_.size());

@@ -78,6 +78,8 @@ public:
     void backward(std::span<const Cotangent> roots, const BackwardOptions& options, std::span<const TensorRef> only = {});
     /// The cotangents of `wrt`; null where no path leads.
     std::vector<TensorRef> gradients(std::span<const Cotangent> roots, std::span<const TensorRef> wrt, const BackwardOptions& options);
+    /// A backward that ran on the tape.
+    void note_backward() { ++backwards_; }
     uint32_t backward_count() const { return backwards_; }
 
     // -- tracing: the graph is handed out instead of being run
@@ -158,6 +160,7 @@ private:
     void register_input(TensorObject& x);
     uint32_t add_input(const Tensor& tensor, const Edge& edge, std::string_view name);
     TypeId type_of_input(const Tensor& tensor, std::vector<std::pair<int, int64_t>>& fresh_symbols);
+    void note_dynamic(const TensorObject& x);
     void adopt(TensorObject& x, uint32_t value);
     void link(TensorObject& x);
     TensorRef make_result(NodeId node, bool requires_grad);
@@ -179,7 +182,7 @@ private:
 
     Tracer& tracer_;
     Builder builder_;
-    uint64_t serial_ = 1;
+    uint64_t serial_;
     CallSite site_;
     std::vector<StorageValue> storages_;
     std::vector<ViewValue> values_;
@@ -198,6 +201,7 @@ private:
     };
     EpochMap<NumberKey, NodeId> numbers_;
     std::vector<std::pair<int64_t, SizeId>> symbols_;    // hint -> symbol
+    std::vector<size_t> dynamic_symbols_;
     TensorObject ring_;                           // head of the symbolic tensors that are alive
     uint32_t graph_number_ = 0;                   // within the outermost call
     uint32_t backwards_ = 0;

@@ -149,7 +149,9 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
         made.declaration = site_.declaration;
         entry = &cache.add(hash, std::move(made));
     }
-    const std::string changed = cache.add_variant(*entry, builder_.hints(), dynamic_);
+    std::vector<bool> dynamic(builder_.hints().size(), dynamic_);
+    for (size_t k : dynamic_symbols_) dynamic[k] = true;
+    const std::string changed = cache.add_variant(*entry, builder_.hints(), dynamic);
     note_recompile(*entry, changed);
     return entry->find(builder_.hints())->graph;
 }

@@ -127,15 +127,15 @@ static std::string describe_symbol(const Graph& graph, size_t symbol) {
     return fmt::format("{}.shape[{}]", name.empty() ? fmt::format("input {}", at) : std::string(name), s.dim);
 }
 
-std::string GraphCache::add_variant(GraphEntry& entry, std::span<const int64_t> hints, bool dynamic) {
+std::string GraphCache::add_variant(GraphEntry& entry, std::span<const int64_t> hints, const std::vector<bool>& dynamic) {
     GraphEntry::Variant made;
     made.sizes.assign(hints.begin(), hints.end());
-    made.symbolic.assign(hints.size(), dynamic);
+    made.symbolic = dynamic;
     std::string reason;
     if (!entry.variants.empty()) {
         const GraphEntry::Variant& last = entry.variants.back();
         for (size_t k = 0; k < hints.size(); ++k) {
-            made.symbolic[k] = last.symbolic[k] || last.sizes[k] != hints[k];
+            made.symbolic[k] = dynamic[k] || last.symbolic[k] || last.sizes[k] != hints[k];
             if (last.symbolic[k] || last.sizes[k] == hints[k]) continue;
             reason += fmt::format("{}{} was {}, now {}", reason.empty() ? "" : "; ", describe_symbol(*entry.skeleton, k), last.sizes[k],
                                   hints[k]);

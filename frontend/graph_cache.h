@@ -103,9 +103,9 @@ public:
 
     GraphEntry* find(const Builder::Hash& hash);
     GraphEntry& add(const Builder::Hash& hash, GraphEntry entry);
-    /// Compiles the variant for these sizes. With others present, sizes that differ from theirs become symbolic; the
-    /// reason (which size was what) is returned, empty for the first variant.
-    std::string add_variant(GraphEntry& entry, std::span<const int64_t> hints, bool dynamic);
+    /// Compiles the variant for these sizes. Symbolic are those asked for and, with other variants present, those that
+    /// differ from theirs; the reason (which size was what) is returned, empty for the first variant.
+    std::string add_variant(GraphEntry& entry, std::span<const int64_t> hints, const std::vector<bool>& dynamic);
     void clear() { entries_.clear(); }
     size_t size() const { return entries_.size(); }
 

@@ -30,7 +30,7 @@ AttrValue with_sizes(Context& context, const AttrValue& value, std::span<const i
 
 }    // namespace
 
-std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& source, std::span<const TensorRef> inputs) {
+std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& source, std::span<const TensorRef> inputs, bool effects) {
     const GraphRef inlined = inline_calls(source);
     const Graph& graph = *inlined;
     Context& context = dispatcher.context();
@@ -53,7 +53,17 @@ std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& source, std::
     };
     for (NodeId id : graph.body()) {
         const Row& r = row(graph[id].op);
-        if (r.effect != Effect::none) continue;    // it has happened
+        if (r.effect != Effect::none) {
+            if (!effects) continue;    // they have happened
+            if (graph[id].op == op<"assert">()) {
+                const Attributes attributes = graph.attributes(id);
+                const std::string message(attributes.has("message") ? attributes.text("message") : std::string_view());
+                dispatcher.tracer().assert_tensor(Value(values[graph.operand(id, 0).index]), [&] { return message; }, true, dispatcher.span());
+            } else if (graph[id].op == op<"commit">()) {
+                dispatcher.write(*values[graph.operand(id, 0).index], *values[graph.operand(id, 1).index]);
+            }
+            continue;
+        }
         std::vector<Arg> arguments;
         for (NodeId operand : graph.operands_of(id)) arguments.push_back(argument(operand));
         Record record = context[graph[id].attr];

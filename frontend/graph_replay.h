@@ -10,8 +10,8 @@
 
 namespace tenon {
 
-/// The graph's results; `inputs` beside its parameters. Shapes must be those of the inputs.
-std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& graph, std::span<const TensorRef> inputs);
+/// The graph's results; `inputs` beside its parameters, of their types. With `effects`, asserts and commits happen too.
+std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& graph, std::span<const TensorRef> inputs, bool effects = false);
 
 /// The cotangents of an entry's edges, each with a history; null where no path leads.
 std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const TapeEntry& entry, std::span<const TensorRef> cotangents);

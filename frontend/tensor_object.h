@@ -62,6 +62,7 @@ public:
     Ref<Autograd> autograd;
     Ref<TensorObject> base;        ///< of a view: the tensor that owns the memory's history; null for no view
     Ref<ViewStep> path;            ///< of a view: how it is reached from `base`
+    uint32_t dynamic_dims = 0;     ///< bit d: graphs take the size of dimension d as symbolic
     uint32_t base_version = 0;     ///< of a view: the storage's version when its history was made
     TensorRole role = TensorRole::plain;
 

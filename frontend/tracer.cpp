@@ -385,6 +385,14 @@ bool Tracer::ends_at_back_edge(LoopMark& mark, Span span) {
     return true;
 }
 
+Tracer::Tracing::Tracing(Tracer& tracer)
+    : tracer_(tracer), saved_(std::exchange(tracer.capturing_, true)), outer_(std::exchange(tracer.capture_, std::make_unique<Capture>(tracer))) {}
+
+Tracer::Tracing::~Tracing() {
+    tracer_.capturing_ = saved_;
+    tracer_.capture_ = std::move(outer_);
+}
+
 void Tracer::open_function(const void* function) { open_functions_.insert(function); }
 
 void Tracer::tell(const Event& event, std::string_view what) {

@@ -207,18 +207,45 @@ public:
     private:
         Tracer& tracer_;
     };
+    /// While it lives, a function is being differentiated; gradients taken inside keep their history.
+    class [[nodiscard]] Differentiation {
+    public:
+        explicit Differentiation(Tracer& tracer) : tracer_(tracer) { ++tracer_.differentiations_; }
+        ~Differentiation() { --tracer_.differentiations_; }
+        Differentiation(const Differentiation&) = delete;
+        Differentiation& operator=(const Differentiation&) = delete;
+
+    private:
+        Tracer& tracer_;
+    };
+    int differentiations() const { return differentiations_; }
+    /// While it lives, ops run at once; the graph under capture, which has been flushed, goes on afterwards.
+    class [[nodiscard]] Pause {
+    public:
+        explicit Pause(Tracer& tracer) : tracer_(tracer), saved_(tracer.capturing_) { tracer_.capturing_ = false; }
+        ~Pause() { tracer_.capturing_ = saved_; }
+        Pause(const Pause&) = delete;
+        Pause& operator=(const Pause&) = delete;
+
+    private:
+        Tracer& tracer_;
+        bool saved_;
+    };
     /// Ops are appended to a graph that is handed out (trace) while it lives.
     class [[nodiscard]] Tracing {
     public:
-        explicit Tracing(Tracer& tracer) : tracer_(tracer), saved_(tracer.capturing_) { tracer_.capturing_ = true; }
-        ~Tracing() { tracer_.capturing_ = saved_; }
+        explicit Tracing(Tracer& tracer);
+        ~Tracing();
         Tracing(const Tracing&) = delete;
         Tracing& operator=(const Tracing&) = delete;
 
     private:
         Tracer& tracer_;
         bool saved_;
+        std::unique_ptr<Capture> outer_;
     };
+    /// Numbers of graphs under capture are never used twice.
+    uint64_t next_serial() { return ++last_serial_; }
 
 private:
     class GradScope;
@@ -233,8 +260,8 @@ private:
     Machine& machine_;
     TracerOptions options_;
     bool capturing_ = false;
-    uint64_t capture_number_ = 0;
-    int no_compile_depth_ = 0, fullgraph_depth_ = 0, stay_captured_depth_ = 0;
+    uint64_t capture_number_ = 0, last_serial_ = 0;
+    int no_compile_depth_ = 0, fullgraph_depth_ = 0, stay_captured_depth_ = 0, differentiations_ = 0;
     std::unordered_set<const void*> open_functions_;
     std::unique_ptr<Counters> counters_;
     std::unique_ptr<Generator> generator_;

@@ -1,0 +1,11 @@
+// `explain(f, args…)`: what capture and the compiler did with one call, each with a why and a place.
+#pragma once
+
+#include "frontend/builtin.h"
+
+namespace tenon {
+
+/// The built-in: f, *arguments; **keywords. A record that prints as STAGES shows; `.graphs` are the graphs as captured.
+Value explain(Evaluator& evaluator, Arguments& arguments);
+
+}    // namespace tenon
