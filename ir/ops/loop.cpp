@@ -20,7 +20,9 @@ TypeId store_rule(Infer& i) {
                            i.show(i.operands[1]) + " and " + i.show(i.operands[2]));
     return i.context.none();
 }
-TypeId fold_rule(Infer& i) { return i.region_results.empty() ? i.context.none() : i.region_results[0]; }
+TypeId fold_rule(Infer& i) {    // a scalar, of a literal too
+    return i.region_results.empty() ? i.context.none() : i.context.scalar(i.context[i.region_results[0]].dtype);
+}
 
 constexpr Row loop(std::string_view name, std::string_view doc, Effect effect, int low, int high, ResultRule result) {
     return {name, doc, Level::loop, effect, int8_t(low), int8_t(high), DTypes::all, result, nullptr, "graphs are differentiated before scheduling",

@@ -1,0 +1,482 @@
+// fuse and schedule keep the meaning of graphs: each is compared with the naive evaluation of the graph before.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <random>
+
+#include "ir/passes.h"
+#include "ir/text.h"
+#include "tests/ir/naive_evaluation.h"
+
+namespace tenon {
+namespace {
+
+using naive::Array;
+
+Array random_array(std::mt19937& random, std::vector<int64_t> shape) {
+    Array a = naive::of_shape(std::move(shape));
+    std::uniform_real_distribution<float> values(-1, 1);
+    for (double& x : a.data) x = values(random);
+    return a;
+}
+
+void expect_close(const std::vector<Array>& want, const std::vector<Array>& have, const std::string& text) {
+    ASSERT_EQ(want.size(), have.size()) << text;
+    for (size_t k = 0; k < want.size(); ++k) {
+        ASSERT_EQ(want[k].shape, have[k].shape) << text;
+        for (size_t i = 0; i < want[k].data.size(); ++i) {
+            const double a = want[k].data[i], b = have[k].data[i];
+            if (std::isnan(a) && std::isnan(b)) continue;
+            if (a == b) continue;
+            ASSERT_LE(std::abs(a - b), 2e-4 * std::max(1.0, std::abs(a))) << "result " << k << " element " << i << "\n" << text;
+        }
+    }
+}
+
+void expect_well_formed(const Graph& g) {
+    ASSERT_NO_THROW(verify(g)) << print(g);
+    const std::string text = print(g);
+    ASSERT_TRUE(equal(g, *parse_graph(*g.context, text, 0, g.tensors))) << text;
+}
+
+void expect_no_empty_reason(const Decisions& decisions) {
+    for (const Decision& d : decisions) {
+        EXPECT_FALSE(d.reason.empty()) << d.what << " " << d.subject;
+        EXPECT_FALSE(d.subject.empty()) << d.what;
+    }
+}
+
+struct Lowered {
+    GraphRef fused, loops;
+    Decisions decisions;
+    size_t kernels() const {
+        size_t n = 0;
+        for (NodeId id : loops->body()) n += (*loops)[id].op == op<"kernel">();
+        return n;
+    }
+    bool decided(std::string_view what, std::string_view reason = {}) const {
+        for (const Decision& d : decisions)
+            if (d.what == what && d.reason.find(reason) != std::string::npos) return true;
+        return false;
+    }
+};
+
+// Fuses and schedules, checks both graphs and what they compute.
+Lowered lower(const GraphRef& g, const std::vector<Array>& inputs) {
+    Lowered out;
+    out.fused = fuse(*g, out.decisions);
+    expect_well_formed(*out.fused);
+    out.loops = schedule(*out.fused, Target{}, out.decisions);
+    expect_well_formed(*out.loops);
+    expect_no_empty_reason(out.decisions);
+    const std::string text = print(*g) + print(*out.fused) + print(*out.loops);
+    const std::vector<Array> want = naive::evaluate(*g, inputs);
+    expect_close(want, naive::evaluate(*out.fused, inputs), text);
+    try {
+        expect_close(want, naive::run_loops(*out.loops, inputs), text);
+    } catch (const std::exception& e) {
+        ADD_FAILURE() << e.what() << "\n" << text;
+    }
+    for (size_t k = 0; k < g->results().size(); ++k)
+        EXPECT_EQ((*g)[g->results()[k]].type, (*out.loops)[out.loops->results()[k]].type) << text;
+    return out;
+}
+
+Lowered lower(Context& context, const char* text, std::vector<std::vector<int64_t>> shapes) {
+    std::mt19937 random(7);
+    std::vector<Array> inputs;
+    for (auto& shape : shapes) inputs.push_back(random_array(random, shape));
+    return lower(parse_graph(context, text), inputs);
+}
+
+TEST(Schedule, AnElementwiseChainIsOneLoopOverAllElements) {
+    Context c;
+    const Lowered l = lower(c, R"(graph f(x: f32[4, 8, 3]) -> f32[4, 8, 3] {
+    exp = exp(x)       : f32[4, 8, 3]
+    sub = sub(exp, 2)  : f32[4, 8, 3]
+    mul = mul(sub, x)  : f32[4, 8, 3]
+    return mul
+}
+)", {{4, 8, 3}});
+    EXPECT_EQ(print(*l.loops), R"(graph f(x: f32[4, 8, 3]) -> f32[4, 8, 3] {
+    kernel = kernel(x, name: "f.0")  : f32[4, 8, 3] (in: buffer f32, out: buffer f32) {
+        extent = extent(value: 0)     : index
+        extent_1 = extent(value: 96)  : index
+        for(extent, extent_1, kind: "vector", step: 1) (i: index) {
+            load = load(in, i)    : f32
+            exp = exp(load)       : f32
+            sub = sub(exp, 2)     : f32
+            mul = mul(sub, load)  : f32
+            store(out, i, mul)
+            yield
+        }
+        yield
+    }
+    return kernel
+}
+)");
+}
+
+TEST(Schedule, SoftmaxIsOneKernelAndTakesEachExponentialOnce) {
+    Context c;
+    const Lowered l = lower(c, R"(graph softmax(x: f32[n, 40]) -> f32[n, 40] {
+    max = max(x, axes: [1], keepdim: true)    : f32[n, 1]
+    sub = sub(x, max)                         : f32[n, 40]
+    exp = exp(sub)                            : f32[n, 40]
+    sum = sum(exp, axes: [1], keepdim: true)  : f32[n, 1]
+    div = div(exp, sum)                       : f32[n, 40]
+    return div
+}
+)", {{6, 40}});
+    EXPECT_EQ(l.kernels(), 1u);
+    EXPECT_TRUE(l.decided("kept"));
+    size_t exponentials = 0;
+    for (const Node& n : l.loops->nodes) exponentials += n.op == op<"exp">();
+    EXPECT_EQ(exponentials, 1u);
+}
+
+TEST(Schedule, LayerNormAndItsGainAreOneKernel) {
+    Context c;
+    const Lowered l = lower(c, R"(graph norm(x: f32[9, 50], g: f32[50]) -> f32[9, 50] {
+    sum = sum(x, axes: [1], keepdim: true)         : f32[9, 1]
+    mean = mul(sum, 0.02)                          : f32[9, 1]
+    sub = sub(x, mean)                             : f32[9, 50]
+    square = square(sub)                           : f32[9, 50]
+    sum_1 = sum(square, axes: [1], keepdim: true)  : f32[9, 1]
+    var = mul(sum_1, 0.02)                         : f32[9, 1]
+    rsqrt = rsqrt(var)                             : f32[9, 1]
+    mul = mul(sub, rsqrt)                          : f32[9, 50]
+    mul_1 = mul(mul, g)                            : f32[9, 50]
+    return mul_1
+}
+)", {{9, 50}, {50}});
+    EXPECT_EQ(l.kernels(), 1u);
+}
+
+TEST(Schedule, LongReductionsAreSplitIntoTheContractsChunks) {
+    Context c;
+    const Lowered l = lower(c, R"(graph f(x: f32[70000], y: f32[20000, 8]) -> f32[], f32[8] {
+    square = square(x)                              : f32[70000]
+    sum = sum(square, axes: [0], keepdim: false)    : f32[]
+    sqrt = sqrt(sum)                                : f32[]
+    sum_1 = sum(y, axes: [0], keepdim: false)       : f32[8]
+    mul = mul(sum_1, 0.5)                           : f32[8]
+    return sqrt, mul
+}
+)", {{70000}, {20000, 8}});
+    EXPECT_EQ(l.kernels(), 2u);
+    EXPECT_TRUE(l.decided("split", "chunks of 1024"));
+    EXPECT_TRUE(l.decided("split", "chunks of 64"));
+}
+
+TEST(Schedule, BlocksOfParallelLoopsCoverEverything) {
+    Context c;
+    const Lowered l = lower(c, R"(graph f(x: f32[50001], y: f32[700, 99], b: f32[99], z: f32[3, 20000]) -> f32[50001], f32[700, 99], f32[3, 20000], f32[99, 700] {
+    neg = neg(x)                            : f32[50001]
+    add = add(y, b)                         : f32[700, 99]
+    slice = slice(z, starts: [0, 1], stops: [3, 2], steps: [1, 1])  : f32[3, 1]
+    add_1 = add(z, slice)                   : f32[3, 20000]
+    permute = permute(y, axes: [1, 0])      : f32[99, 700]
+    return neg, add, add_1, permute
+}
+)", {{50001}, {700, 99}, {99}, {3, 20000}});
+    EXPECT_TRUE(l.decided("parallel"));
+}
+
+TEST(Schedule, UpdatesBeginWithTheirBase) {
+    Context c;
+    lower(c, R"(graph f(x: f32[4, 6], v: f32[2, 2]) -> f32[4, 6], f32[4, 6], f32[4, 6] {
+    slice = slice(x, starts: [0, 1], stops: [4, 5], steps: [2, 2])    : f32[2, 2]
+    neg = neg(v)                                                      : f32[2, 2]
+    update = update(x, slice, neg)                                    : f32[4, 6]
+    slice_1 = slice(x, starts: [0, 0], stops: [3, 6], steps: [1, 1])  : f32[3, 6]
+    slice_2 = slice(x, starts: [1, 0], stops: [4, 6], steps: [1, 1])  : f32[3, 6]
+    update_1 = update(x, slice_2, slice_1)                            : f32[4, 6]
+    exp = exp(update_1)                                               : f32[4, 6]
+    permute = permute(exp, axes: [1, 0])                              : f32[6, 4]
+    slice_3 = slice(permute, starts: [2, 0], stops: [3, 4], steps: [1, 1])  : f32[1, 4]
+    reshape = reshape(slice_3, sizes: [4])                            : f32[4]
+    iota = iota(sizes: [4], dtype: f32)                               : f32[4]
+    update_2 = update(exp, reshape, iota)                             : f32[4, 6]
+    return update, update_1, update_2
+}
+)", {{4, 6}, {2, 2}});
+}
+
+TEST(Schedule, SymbolicSizesGiveTheSameValues) {
+    Context c;
+    const char* text = R"(graph f(x: f32[n, m], y: f32[m, n]) -> f32[n, m], f32[n], f32[m], f32[], f32[n*m], f32[] {
+    permute = permute(y, axes: [1, 0])            : f32[n, m]
+    add = add(x, permute)                         : f32[n, m]
+    tanh = tanh(add)                              : f32[n, m]
+    sum = sum(tanh, axes: [1], keepdim: false)    : f32[n]
+    sum_1 = sum(tanh, axes: [0], keepdim: false)  : f32[m]
+    sum_2 = sum(tanh, axes: [0, 1], keepdim: false)  : f32[]
+    reshape = reshape(permute, sizes: [n*m])      : f32[n*m]
+    neg = neg(reshape)                            : f32[n*m]
+    size = size(value: n*m, dtype: f32)           : f32[]
+    div = div(sum_2, size)                        : f32[]
+    return tanh, sum, sum_1, sum_2, neg, div
+}
+)";
+    lower(c, text, {{5, 7}, {7, 5}});
+    lower(c, text, {{64, 33}, {33, 64}});
+}
+
+TEST(Schedule, HalfPrecisionSumsAccumulateInSingle) {
+    Context c;
+    const Lowered l = lower(c, R"(graph f(x: f16[4, 6, 3]) -> f16[6] {
+    sum = sum(x, axes: [0, 2], keepdim: false)  : f16[6]
+    return sum
+}
+)", {{4, 6, 3}});
+    for (uint32_t i = 0; i < l.loops->nodes.size(); ++i)
+        if ((*l.loops)[NodeId(i)].op == op<"fold">()) {
+            EXPECT_EQ(l.loops->type(NodeId(i)).dtype, DType::f32);
+        }
+}
+
+TEST(Fuse, EffectsKeepTheirOrderAndSeeMemory) {
+    Context c;
+    const GraphRef g = parse_graph(c, R"(graph step(w: f32[8], g: f32[8], ok: bool[]) -> f32[8] {
+    mul = mul(g, 0.5)          : f32[8]
+    sub = sub(w, mul)          : f32[8]
+    assert(ok)
+    commit(w, sub)
+    exp = exp(sub)             : f32[8]
+    return exp
+}
+)");
+    Decisions decisions;
+    const GraphRef loops = schedule(*fuse(*g, decisions), Target{}, decisions);
+    expect_well_formed(*loops);
+    std::vector<std::string_view> order;
+    for (NodeId id : loops->body()) order.push_back(row((*loops)[id].op).name);
+    EXPECT_EQ(order, (std::vector<std::string_view>{"kernel", "get", "get", "assert", "commit"}));
+}
+
+TEST(Fuse, MatmulTakesTransposedOperands) {
+    Context c;
+    const Lowered l = lower(c, R"(graph f(a: f32[5, 4], b: f32[6, 5]) -> f32[4, 6] {
+    permute = permute(a, axes: [1, 0])    : f32[4, 5]
+    permute_1 = permute(b, axes: [1, 0])  : f32[5, 6]
+    matmul = matmul(permute, permute_1)   : f32[4, 6]
+    return matmul
+}
+)", {{5, 4}, {6, 5}});
+    EXPECT_EQ(l.kernels(), 0u);
+}
+
+TEST(Fuse, DearValuesAreNotComputedTwice) {
+    Context c;
+    const Lowered l = lower(c, R"(graph f(x: f32[5, 4]) -> f32[4, 5], f32[20], f32[5] {
+    exp = exp(x)                               : f32[5, 4]
+    permute = permute(exp, axes: [1, 0])       : f32[4, 5]
+    neg = neg(permute)                         : f32[4, 5]
+    reshape = reshape(exp, sizes: [20])        : f32[20]
+    square = square(reshape)                   : f32[20]
+    sum = sum(exp, axes: [1], keepdim: false)  : f32[5]
+    return neg, square, sum
+}
+)", {{5, 4}});
+    size_t exponentials = 0;
+    for (const Node& n : l.loops->nodes) exponentials += n.op == op<"exp">();
+    EXPECT_EQ(exponentials, 1u);
+    EXPECT_TRUE(l.decided("not fused", "needs other elements"));
+}
+
+TEST(Fuse, MetadataGoesWithTheNodes) {
+    Context c;
+    const GraphRef g = parse_graph(c, R"(graph f(x: f32[8] {a: 1}) -> f32[8] {
+    exp = exp(x)   : f32[8]  {a: 1}
+    neg = neg(exp)  : f32[8]  {b: 2}
+    return neg
+}
+)");
+    Decisions decisions;
+    const GraphRef fused = fuse(*g, decisions);
+    EXPECT_EQ(print(*fused), R"(graph f(x: f32[8] {a: 1}) -> f32[8] {
+    fusion = fusion(x, name: "f.0")  : f32[8]  {b: 2} (in: f32[8] {a: 1}) {
+        exp = exp(in)   : f32[8]  {a: 1}
+        neg = neg(exp)  : f32[8]  {b: 2}
+        yield neg  {b: 2}
+    }
+    return fusion
+}
+)");
+}
+
+// ---- random graphs -------------------------------------------------------------------------------------------------
+class RandomGraph {
+public:
+    RandomGraph(Context& context, uint32_t seed) : context_(context), builder_(context), random_(seed) {}
+
+    GraphRef make(std::vector<Array>& inputs) {
+        const size_t params = 1 + pick(3);
+        for (size_t k = 0; k < params; ++k) {
+            std::vector<int64_t> shape;
+            for (size_t d = 0, rank = pick(4); d < rank; ++d) shape.push_back(extent());
+            inputs.push_back(random_array(random_, shape));
+            values_.push_back(builder_.parameter(context_.tensor(DType::f32, sizes(shape))));
+        }
+        for (size_t k = 0, nodes = 3 + pick(14); k < nodes; ++k) add();
+        std::vector<NodeId> results{values_.back()};
+        for (size_t k = 0, n = pick(4); k < n; ++k) results.push_back(any());
+        return builder_.finish(results, context_.name("random"));
+    }
+
+private:
+    size_t pick(size_t n) { return std::uniform_int_distribution<size_t>(0, n - 1)(random_); }
+    int64_t extent() {
+        static constexpr int64_t some[] = {1, 2, 3, 4, 5, 7, 12};
+        return some[pick(std::size(some))];
+    }
+    NodeId any() { return values_[values_.size() - 1 - std::min(pick(values_.size()), pick(values_.size()))]; }
+    std::vector<SizeId> sizes(const std::vector<int64_t>& shape) const { return {shape.begin(), shape.end()}; }
+    std::vector<int64_t> shape(NodeId id) const {
+        std::vector<int64_t> out;
+        for (SizeId s : builder_.type(id).sizes) out.push_back(*context_.as_constant(s));
+        return out;
+    }
+    AttrId attr(std::initializer_list<std::pair<const char*, AttrValue>> entries) {
+        Record record;
+        for (const auto& [key, value] : entries) record.push_back({context_.name(key), value});
+        return context_.attr(std::move(record));
+    }
+    static AttrList list(const std::vector<int64_t>& v) { return AttrList(v.begin(), v.end()); }
+    NodeId emit(std::string_view o, std::initializer_list<NodeId> operands, AttrId a = {}) { return builder_.emit(find_op(o), operands, a); }
+    void push(NodeId id) {
+        int64_t n = 1;
+        for (int64_t s : shape(id)) n *= s;
+        if (n <= 4096) values_.push_back(id);
+    }
+
+    void add() {
+        const NodeId x = any();
+        const std::vector<int64_t> s = shape(x);
+        const size_t rank = s.size();
+        switch (pick(16)) {
+            case 0: push(emit("neg", {x})); break;
+            case 1: push(emit("tanh", {x})); break;
+            case 2: push(emit("relu", {x})); break;
+            case 3: push(emit("mul", {x, builder_.literal(0.5, DType::f32)})); break;
+            case 4:
+            case 5:
+            case 6: binary(x); break;
+            case 7: {
+                std::vector<int64_t> axes;
+                for (size_t d = 0; d < rank; ++d) axes.push_back(int64_t(d));
+                std::shuffle(axes.begin(), axes.end(), random_);
+                push(emit("permute", {x}, attr({{"axes", list(axes)}})));
+                break;
+            }
+            case 8: push(slice(x)); break;
+            case 9: reshape(x, s); break;
+            case 10: {
+                std::vector<int64_t> to = s;
+                for (int64_t& d : to)
+                    if (d == 1) d = extent();
+                if (pick(2)) to.insert(to.begin(), extent());
+                push(emit("expand", {x}, attr({{"sizes", list(to)}})));
+                break;
+            }
+            case 11: {
+                std::vector<int64_t> axes;
+                for (size_t d = 0; d < rank; ++d)
+                    if (pick(2)) axes.push_back(int64_t(d));
+                push(emit("flip", {x}, attr({{"axes", list(axes)}})));
+                break;
+            }
+            case 12:
+            case 13: {
+                std::vector<int64_t> axes;
+                for (size_t d = 0; d < rank; ++d)
+                    if (pick(2)) axes.push_back(int64_t(d));
+                push(emit(pick(3) ? "sum" : "max", {x}, attr({{"axes", list(axes)}, {"keepdim", pick(2) == 1}})));
+                break;
+            }
+            case 14:
+                if (rank > 0) {
+                    const int64_t axis = int64_t(pick(rank));
+                    push(emit("cat", {x, emit("tanh", {x})}, attr({{"axis", axis}})));
+                }
+                break;
+            case 15: {
+                const NodeId view = slice(x);
+                push(emit("update", {x, view, pick(2) ? emit("tanh", {view}) : emit("full", {builder_.literal(3.0, DType::f32)}, attr({{"sizes", list(shape(view))}}))}));
+                break;
+            }
+        }
+    }
+    void binary(NodeId x) {
+        static constexpr std::string_view names[] = {"add", "sub", "mul", "maximum"};
+        for (int tries = 0; tries < 8; ++tries) {
+            const NodeId y = any();
+            const std::vector<int64_t> a = shape(x), b = shape(y);
+            bool fits = true;
+            for (size_t d = 0; d < std::min(a.size(), b.size()); ++d) {
+                const int64_t p = a[a.size() - 1 - d], q = b[b.size() - 1 - d];
+                fits &= p == q || p == 1 || q == 1;
+            }
+            if (fits) return push(emit(names[pick(4)], {x, y}));
+        }
+    }
+    NodeId slice(NodeId x) {
+        std::vector<int64_t> starts, stops, steps;
+        for (int64_t n : shape(x)) {
+            const int64_t a = int64_t(pick(size_t(n))), b = a + 1 + int64_t(pick(size_t(n - a)));
+            starts.push_back(pick(2) ? 0 : a);
+            stops.push_back(b);
+            steps.push_back(1 + int64_t(pick(2)));
+        }
+        return emit("slice", {x}, attr({{"starts", list(starts)}, {"stops", list(stops)}, {"steps", list(steps)}}));
+    }
+    void reshape(NodeId x, std::vector<int64_t> s) {
+        if (s.size() >= 2 && pick(2)) {
+            const size_t d = pick(s.size() - 1);
+            s[d] *= s[d + 1];
+            s.erase(s.begin() + ptrdiff_t(d) + 1);
+        } else {
+            for (size_t d = 0; d < s.size(); ++d)
+                if (s[d] % 2 == 0) {
+                    s[d] /= 2;
+                    s.insert(s.begin() + ptrdiff_t(d) + ptrdiff_t(pick(2)), 2);
+                    break;
+                }
+            if (pick(2)) s.insert(s.begin() + ptrdiff_t(pick(s.size() + 1)), 1);
+        }
+        push(emit("reshape", {x}, attr({{"sizes", list(s)}})));
+    }
+
+    Context& context_;
+    Builder builder_;
+    std::mt19937 random_;
+    std::vector<NodeId> values_;
+};
+
+TEST(Schedule, RandomGraphsKeepTheirMeaning) {
+    for (uint32_t seed = 0; seed < 1500; ++seed) {
+        Context c;
+        std::vector<Array> inputs;
+        const GraphRef g = RandomGraph(c, seed).make(inputs);
+        lower(g, inputs);
+        if (::testing::Test::HasFailure()) FAIL() << "seed " << seed;
+    }
+}
+
+TEST(Simplify, RandomGraphsKeepTheirMeaning) {
+    for (uint32_t seed = 5000; seed < 6000; ++seed) {
+        Context c;
+        std::vector<Array> inputs;
+        const GraphRef g = RandomGraph(c, seed).make(inputs);
+        Decisions decisions;
+        const GraphRef after = simplify(*g, &decisions);
+        expect_well_formed(*after);
+        expect_close(naive::evaluate(*g, inputs), naive::evaluate(*after, inputs), print(*g) + print(*after));
+        lower(after, inputs);
+        if (::testing::Test::HasFailure()) FAIL() << "seed " << seed;
+    }
+}
+
+}    // namespace
+}    // namespace tenon
