@@ -339,10 +339,20 @@ bool Lexer::newline_counts() const {
 
 /// Whether this newline ends a statement.
 bool Lexer::newline() {
-    if (!newline_counts() || line_is_unfinished() || line_continues_below()) return false;
-    if (at_statement_start()) return false;
-    if (!brackets_.empty() && brackets_.back().bracket == Bracket::header) brackets_.pop_back();
+    if (!newline_counts() || line_is_unfinished() || at_statement_start() || line_continues_below()) return false;
+    if (brackets_.empty() || brackets_.back().bracket != Bracket::header) return true;
+    if (brace_follows()) {
+        complain(span(), "expected `{`, but found the end of the line", "`{` stands on the same line as what it belongs to");
+        return false;
+    }
+    brackets_.pop_back();
     return true;
+}
+
+bool Lexer::brace_follows() const {
+    const Byte* at = cursor_;
+    while (at < end_ && std::isspace(*at)) at++;
+    return at < end_ && *at == '{';
 }
 
 Lexer::Token Lexer::end_of_text() {

@@ -95,6 +95,7 @@ private:
     bool after_operand() const;
     bool line_is_unfinished() const;
     bool newline_counts() const;
+    bool brace_follows() const;
     bool followed_by_word(std::string_view word);
     bool ends_statement_here() const;
     void push(Bracket bracket) { brackets_.push_back({bracket, span().begin}); }

@@ -36,6 +36,8 @@ public:
         std::vector<std::string> parts;
         if (expression()) {
             parts.push_back(operation_goes_on() ? "an operator" : "an expression");
+        } else if (has_[Symbols::S_IDENT] && has_[Symbols::S_NONE]) {
+            return "a type";
         } else if (has_[Symbols::S_IDENT]) {
             parts.push_back("a name");
         } else if (has_[Symbols::S_STRING]) {

@@ -81,7 +81,7 @@ void Resolver::type(TypeNode& type) {
     for (TypeNode* argument : type.arguments) this->type(*argument);
     if (type.kind != TypeKind::model) return;
     if (Meaning meaning = find(type.name)) use(meaning, type.use, type.span, true);
-    else unknown(type.name, type.span, "type");
+    else unknown(type.name, type.span, true);
 }
 
 /// In a type a name is an earlier parameter, a parameter of the model around, or a size of this signature.

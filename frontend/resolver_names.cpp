@@ -121,7 +121,19 @@ std::vector<Symbol> Resolver::visible_names() const {
     return result;
 }
 
-void Resolver::unknown(Symbol name, Span span, const char* what) {
+std::vector<Symbol> Resolver::type_names() const {
+    std::vector<Symbol> result;
+    for (const char* name : {"any", "bool", "int", "float", "str", "list", "tuple", "dict", "range", "dtype", "device", "tensor",
+                             "f64", "f32", "f16", "bf16", "i64", "i32", "i16", "i8", "u8"}) {
+        result.push_back(symbols_.intern(name));
+    }
+    for (const ModuleScope::Global& global : module_.globals()) {
+        if (global.is_function) result.push_back(global.name);
+    }
+    return result;
+}
+
+void Resolver::unknown(Symbol name, Span span, bool is_type) {
     if (!reported_.insert(name).second) return;    // once is enough
     std::string help;
     std::string home = names_.module_of ? names_.module_of(name) : "";
@@ -129,12 +141,12 @@ void Resolver::unknown(Symbol name, Span span, const char* what) {
         help = "`self` is the model in the body and the methods of a `model`";
     } else if (!home.empty()) {
         help = fmt::format("`{}` is in {}: write `use {}` at the top", text(name), home, home);
-    } else if (auto nearest = nearest_name(name, visible_names(), symbols_)) {
+    } else if (auto nearest = nearest_name(name, is_type ? type_names() : visible_names(), symbols_)) {
         help = fmt::format("did you mean `{}`?", text(*nearest));
     } else {
         help = advice_for_foreign_name(text(name));
     }
-    complain("name", span, fmt::format("there is no {} `{}`", what, text(name)), std::move(help));
+    complain("name", span, fmt::format("there is no {} `{}`", is_type ? "type" : "name", text(name)), std::move(help));
 }
 
 }  // namespace tenon

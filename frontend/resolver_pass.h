@@ -43,7 +43,8 @@ private:
     void use(const Meaning& meaning, ast::NameUse& use, Span span, bool is_read);
     Meaning read(ast::Name& name);
     bool may_rebind(const Meaning& meaning) const;
-    void unknown(Symbol name, Span span, const char* what = "name");
+    void unknown(Symbol name, Span span, bool is_type = false);
+    std::vector<Symbol> type_names() const;
     std::vector<Symbol> visible_names() const;
 
     // Functions and models.
