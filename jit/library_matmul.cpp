@@ -55,85 +55,122 @@ struct Vector;
 template <>
 struct Vector<float> {
     using Type = __m256;
+    using Mask = __m256i;
     static constexpr int lanes = 8;
+    static Mask first(int64_t n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(int(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
     static Type load(const float* p) { return _mm256_loadu_ps(p); }
+    static Type load(const float* p, Mask m) { return _mm256_maskload_ps(p, m); }
     static void store(float* p, Type v) { _mm256_storeu_ps(p, v); }
+    static void store(float* p, Mask m, Type v) { _mm256_maskstore_ps(p, m, v); }
     static Type all(float x) { return _mm256_set1_ps(x); }
     static Type fma(Type a, Type b, Type c) { return _mm256_fmadd_ps(a, b, c); }
 };
 template <>
 struct Vector<double> {
     using Type = __m256d;
+    using Mask = __m256i;
     static constexpr int lanes = 4;
+    static Mask first(int64_t n) { return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)); }
     static Type load(const double* p) { return _mm256_loadu_pd(p); }
+    static Type load(const double* p, Mask m) { return _mm256_maskload_pd(p, m); }
     static void store(double* p, Type v) { _mm256_storeu_pd(p, v); }
+    static void store(double* p, Mask m, Type v) { _mm256_maskstore_pd(p, m, v); }
     static Type all(double x) { return _mm256_set1_pd(x); }
     static Type fma(Type a, Type b, Type c) { return _mm256_fmadd_pd(a, b, c); }
 };
 
-// c[rows, vectors · lanes] = a b. Element (i, k) of a at a[i·row + k·column]; row k of b at b + k·ldb.
-template <class T, int rows, int vectors>
-void micro_kernel(int64_t k, const T* a, int64_t row, int64_t column, const T* b, int64_t ldb, T* c, int64_t ldc) {
+// Element (i, p) of the left operand stands at data[i·row + p·column].
+template <class T>
+struct Left {
+    const T* data;
+    int64_t row, column;
+};
+
+// c[rows, columns] = a b for at most `rows` rows and two vectors of columns; `partial`: the last vector is not full, and
+// `mask` has its lanes. Row p of b stands at b + p·ldb. Unrolled, so that the sums stay in registers.
+template <class T, int rows, int vectors, bool partial>
+void micro_kernel(int64_t k, const Left<T>& a, const T* b, int64_t ldb, T* c, int64_t ldc, typename Vector<T>::Mask mask) {
     using V = Vector<T>;
     typename V::Type sums[rows][vectors];
-    for (auto& line : sums)
-        for (auto& sum : line) sum = V::all(T(0));
+    _Pragma("GCC unroll 8") for (int i = 0; i < rows; ++i) {
+        _Pragma("GCC unroll 8") for (int j = 0; j < vectors; ++j) sums[i][j] = V::all(T(0));
+    }
     for (int64_t p = 0; p < k; ++p) {
         typename V::Type right[vectors];
-        for (int j = 0; j < vectors; ++j) right[j] = V::load(b + p * ldb + j * V::lanes);
-        for (int i = 0; i < rows; ++i) {
-            const typename V::Type left = V::all(a[i * row + p * column]);
-            for (int j = 0; j < vectors; ++j) sums[i][j] = V::fma(left, right[j], sums[i][j]);
+        _Pragma("GCC unroll 8") for (int j = 0; j < vectors; ++j) {
+            const T* const from = b + p * ldb + j * V::lanes;
+            right[j] = partial && j == vectors - 1 ? V::load(from, mask) : V::load(from);
+        }
+        _Pragma("GCC unroll 8") for (int i = 0; i < rows; ++i) {
+            const typename V::Type left = V::all(a.data[i * a.row + p * a.column]);
+            _Pragma("GCC unroll 8") for (int j = 0; j < vectors; ++j) sums[i][j] = V::fma(left, right[j], sums[i][j]);
         }
     }
-    for (int i = 0; i < rows; ++i)
-        for (int j = 0; j < vectors; ++j) V::store(c + i * ldc + j * V::lanes, sums[i][j]);
-}
-
-template <class T, int vectors>
-void micro_rows(int64_t rows, int64_t k, const T* a, int64_t row, int64_t column, const T* b, int64_t ldb, T* c, int64_t ldc) {
-    switch (rows) {
-        case 1: return micro_kernel<T, 1, vectors>(k, a, row, column, b, ldb, c, ldc);
-        case 2: return micro_kernel<T, 2, vectors>(k, a, row, column, b, ldb, c, ldc);
-        case 3: return micro_kernel<T, 3, vectors>(k, a, row, column, b, ldb, c, ldc);
-        case 4: return micro_kernel<T, 4, vectors>(k, a, row, column, b, ldb, c, ldc);
-        case 5: return micro_kernel<T, 5, vectors>(k, a, row, column, b, ldb, c, ldc);
-        default: return micro_kernel<T, 6, vectors>(k, a, row, column, b, ldb, c, ldc);
+    _Pragma("GCC unroll 8") for (int i = 0; i < rows; ++i) {
+        _Pragma("GCC unroll 8") for (int j = 0; j < vectors; ++j) {
+            T* const to = c + i * ldc + j * V::lanes;
+            if (partial && j == vectors - 1) V::store(to, mask, sums[i][j]);
+            else V::store(to, sums[i][j]);
+        }
     }
 }
 
-// The tile's part of c: panels of two vectors of columns; a panel of b is packed where it is used again, lies across
-// memory, or is not full.
+template <class T>
+using MicroKernel = void (*)(int64_t, const Left<T>&, const T*, int64_t, T*, int64_t, typename Vector<T>::Mask);
+
+constexpr int64_t micro_rows = 6;
+template <class T, int vectors, bool partial>
+constexpr MicroKernel<T> micro_kernels[micro_rows] = {micro_kernel<T, 1, vectors, partial>, micro_kernel<T, 2, vectors, partial>,
+                                                      micro_kernel<T, 3, vectors, partial>, micro_kernel<T, 4, vectors, partial>,
+                                                      micro_kernel<T, 5, vectors, partial>, micro_kernel<T, 6, vectors, partial>};
+
+// The tile's part of c, in panels of two vectors of columns. A panel of b is packed where its rows do not lie in memory
+// as rows, or are so far apart that using them again is dear.
+template <class T>
+void row_product(int64_t m, int64_t k, int64_t n, const Left<T>& a, const T* b, int64_t ldb, bool transpose_b, T* c, int64_t ldc,
+                 WorkspacePool& workspaces) {
+    constexpr int64_t lanes = Vector<T>::lanes, width = 2 * lanes;
+    constexpr int64_t far_apart = 1024;
+    const bool packs = transpose_b || (ldb >= far_apart && m > 4 * micro_rows);
+    const WorkspacePool::Loan workspace(workspaces);
+    T* const packed = packs ? reinterpret_cast<T*>(workspace->reserve(size_t(k * width) * sizeof(T))) : nullptr;
+    for (int64_t j = 0; j < n; j += width) {
+        const int64_t columns = std::min(width, n - j);
+        if (transpose_b) {
+            for (int64_t q = 0; q < columns; ++q)
+                for (int64_t p = 0; p < k; ++p) packed[p * width + q] = b[(j + q) * ldb + p];
+        } else if (packs) {
+            for (int64_t p = 0; p < k; ++p) std::memcpy(packed + p * width, b + p * ldb + j, size_t(columns) * sizeof(T));
+        }
+        const T* const panel = packs ? packed : b + j;
+        const int64_t stride = packs ? width : ldb;
+        const bool partial = columns % lanes != 0;
+        const MicroKernel<T>* const kernels = columns > lanes ? (partial ? micro_kernels<T, 2, true> : micro_kernels<T, 2, false>)
+                                                              : (partial ? micro_kernels<T, 1, true> : micro_kernels<T, 1, false>);
+        const auto mask = Vector<T>::first(columns % lanes);
+        for (int64_t i = 0; i < m; i += micro_rows) {
+            const Left<T> rows{a.data + i * a.row, a.row, a.column};
+            kernels[std::min(micro_rows, m - i) - 1](k, rows, panel, stride, c + i * ldc + j, ldc, mask);
+        }
+    }
+}
+
 template <class T>
 void own_product(const MatrixShape& s, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc, WorkspacePool& workspaces) {
-    constexpr int64_t width = 2 * Vector<T>::lanes;
-    constexpr int64_t height = 6;
-    const int64_t row = s.transpose_a ? 1 : lda, column = s.transpose_a ? lda : 1;
-    const WorkspacePool::Loan workspace(workspaces);
-    T* const packed = reinterpret_cast<T*>(workspace->reserve(size_t(s.k * width + height * width) * sizeof(T)));
-    T* const edge = packed + s.k * width;
-    for (int64_t j = 0; j < s.n; j += width) {
-        const int64_t columns = std::min(width, s.n - j);
-        const T* panel = b + j;
-        int64_t stride = ldb;
-        if (s.transpose_b || columns < width || (s.m > 4 * height && s.n > width)) {
-            for (int64_t p = 0; p < s.k; ++p)
-                for (int64_t q = 0; q < width; ++q)
-                    packed[p * width + q] = q >= columns ? T(0) : s.transpose_b ? b[(j + q) * ldb + p] : b[p * ldb + j + q];
-            panel = packed;
-            stride = width;
-        }
-        for (int64_t i = 0; i < s.m; i += height) {
-            const int64_t rows = std::min(height, s.m - i);
-            T* const to = c + i * ldc + j;
-            if (columns == width) {
-                micro_rows<T, 2>(rows, s.k, a + i * row, row, column, panel, stride, to, ldc);
-                continue;
-            }
-            micro_rows<T, 2>(rows, s.k, a + i * row, row, column, panel, stride, edge, width);
-            for (int64_t r = 0; r < rows; ++r) std::memcpy(to + r * ldc, edge + r * width, size_t(columns) * sizeof(T));
-        }
+    constexpr int64_t narrow = 4;
+    if (s.n <= narrow && s.m > narrow && ldc == s.n) {
+        // A tall and narrow product as its transpose: rows of a fill the vectors. (fma is the same for a·b and b·a.)
+        const Left<T> left{b, s.transpose_b ? ldb : 1, s.transpose_b ? 1 : ldb};
+        if (s.n == 1) return row_product(1, s.k, s.m, left, a, lda, !s.transpose_a, c, s.m, workspaces);
+        const WorkspacePool::Loan workspace(workspaces);
+        T* const transposed = reinterpret_cast<T*>(workspace->reserve(size_t(s.m * s.n) * sizeof(T)));
+        row_product(s.n, s.k, s.m, left, a, lda, !s.transpose_a, transposed, s.m, workspaces);
+        for (int64_t i = 0; i < s.m; ++i)
+            for (int64_t j = 0; j < s.n; ++j) c[i * ldc + j] = transposed[j * s.m + i];
+        return;
     }
+    const Left<T> left{a, s.transpose_a ? 1 : lda, s.transpose_a ? lda : 1};
+    row_product(s.m, s.k, s.n, left, b, ldb, s.transpose_b, c, ldc, workspaces);
 }
 
 template <class T>
