@@ -17,7 +17,7 @@ namespace tenon::llvm_engine {
 
 namespace {
 
-constexpr int64_t fold_lanes = 32, lane_chunk = 512, row_chunk = 64;
+constexpr int64_t fold_lanes = 32, lane_chunk = 1024, row_chunk = 64;
 
 [[noreturn]] void refuse(std::string message) {
     Diagnostic diagnostic;

@@ -61,6 +61,58 @@ TEST_P(LlvmKernels, GiveTheBitsOfTheInterpreter) {
     }
 }
 
+// A fold alone, over `count` elements: down a column of 40 or along a row.
+RandomKernel fold_kernel(Context& context, const char* op, DType dtype, bool rows, int64_t count, bool symbolic) {
+    const std::string type(name_of(dtype)), size = symbolic ? "n" : std::to_string(count);
+    std::string text = "graph (x: " + type + "[" + (symbolic ? "n" : "40") + "]) -> " + type + "[40] {\n" +
+                       "kernel = kernel(x, name: \"fold\") : " + type + "[40] (a: buffer " + type + ", b: buffer " + type + ") {\n" +
+                       "zero = extent(value: 0) : index\n width = extent(value: 40) : index\n count = extent(value: " + size + ") : index\n";
+    const std::string head = std::string("fold = fold(zero, count, op: \"") + op + "\", order: \"" + (rows ? "rows" : "lanes") + "\") : " + type + " (k: index) {\n";
+    if (rows) {
+        text += "for(zero, width, kind: \"vector\", step: 1) (j: index) {\n" + head +
+                "row = mul(k, width) : index\n p = add(row, j) : index\n load = load(a, p) : " + type + "\n yield load\n}\n" +
+                "store(b, j, fold)\n yield\n}\n";
+    } else text += head + "load = load(a, k) : " + type + "\n yield load\n}\n store(b, zero, fold)\n";
+    RandomKernel kernel;
+    kernel.source.graph = parse_graph(context, text + "yield\n}\n return kernel\n}\n");
+    kernel.source.kernel = kernel.source.graph->results()[0];
+    kernel.info = analyse_kernel(*kernel.source.graph, kernel.source.kernel);
+    if (symbolic) kernel.extents = {count};
+    kernel.dtypes = {dtype, dtype};
+    kernel.elements = {(rows ? 40 : 1) * count, 40};
+    return kernel;
+}
+
+TEST_P(LlvmKernels, FoldInTheOrderOfTheContract) {
+    WorkspacePool workspaces;
+    Context context;
+    std::vector<RandomKernel> kernels;
+    for (int64_t count : {0, 1, 2, 5, 31, 32, 33, 63, 65, 1023, 1024, 1025, 4096, 5000, 70001}) {
+        for (bool rows : {false, true}) {
+            if (rows && count > 5000) continue;
+            for (const char* op : {"add", "maximum", "mul"})
+                for (DType dtype : {DType::f32, DType::f64, DType::i16, DType::boolean}) {
+                    if (dtype == DType::boolean && op[1] != 'a') continue;
+                    kernels.push_back(fold_kernel(context, op, dtype, rows, count, false));
+                    kernels.push_back(fold_kernel(context, op, dtype, rows, count, true));
+                }
+        }
+    }
+    kernels.push_back(fold_kernel(context, "add", DType::f32, false, 1100000, true));
+    std::vector<KernelSource> sources;
+    for (const RandomKernel& kernel : kernels) sources.push_back(kernel.source);
+    const auto compiled = backend->compile(sources);
+    for (size_t k = 0; k < kernels.size(); ++k) {
+        const auto interpreted = interpret_kernel(kernels[k].source, kernels[k].info, workspaces);
+        for (uint64_t seed : {1, 0}) {    // 0: negative zeros
+            KernelMemory expected(kernels[k], seed), found(kernels[k], seed);
+            expected.run(kernels[k], *interpreted, seed);
+            found.run(kernels[k], *compiled[k], seed);
+            ASSERT_EQ(difference(kernels[k], expected, found), "") << print(*kernels[k].source.graph) << kernels[k].elements[0];
+        }
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Processors, LlvmKernels, testing::Values("x86-64-v3", "x86-64-v4"),
                          [](const auto& info) { return std::string(info.param).substr(7); });
 

@@ -22,7 +22,8 @@ struct RandomKernel {
 
 RandomKernel random_kernel(Context& context, uint64_t seed);
 
-/// The buffers of one run; operands hold hostile values: NaN, infinities, both zeros, denormals, extremes.
+/// The buffers of one run; one operand in three holds hostile values: NaN, infinities, both zeros, denormals, extremes.
+/// Seed 0: floats are negative zeros.
 class KernelMemory {
 public:
     KernelMemory(const RandomKernel& kernel, uint64_t seed);
