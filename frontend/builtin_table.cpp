@@ -57,7 +57,11 @@ void BuiltinTable::add_rows(std::span<const Builtin> rows) {
     }
 }
 
-void BuiltinTable::add_constant(std::string_view name, Value value) { group(name).value = std::move(value); }
+void BuiltinTable::add_constant(std::string_view name, Value value) {
+    BuiltinGroup& group = this->group(name);
+    group.value = std::move(value);
+    group.is_method_only = false;
+}
 
 Signature BuiltinTable::parse(std::string_view text) {
     Signature signature;

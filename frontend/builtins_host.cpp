@@ -425,6 +425,8 @@ constexpr Builtin table[] = {
     {"isfinite", "x", numbers, isfinite, 0, "whether x is neither infinite nor nan"},
     {"clamp", "x, min?, max?", numbers, clamp, 0, "x, at least min and at most max"},
 
+    {"op", "function", any_kind, nullptr, scope_block, "as `@op fn`: an operation made of others, one call of the graph"},
+
     {"now", "", any_kind, now, reads_number, "a monotonic clock, in seconds"},
     {"env", "name, default?", any_kind, env, reads_number, "a variable of the environment, the default (none) where it is missing"},
     {"read_text", "path", any_kind, read_text, breaks_graph, "the content of a text file"},

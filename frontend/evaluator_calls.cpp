@@ -1,6 +1,7 @@
 // Calls: finding what is called, binding arguments, where capture begins.
 #include <fmt/format.h>
 
+#include "frontend/capture.h"
 #include "frontend/evaluator.h"
 #include "frontend/resolver.h"
 #include "frontend/session.h"
@@ -580,11 +581,29 @@ void Evaluator::finish_binding(Frame& called) {
     }
 }
 
+namespace {
+
+/// `@op fn`: its nodes are one composite call of the graph, which fusion makes a kernel.
+class Composite final : public Scope {
+public:
+    Composite(Capture& capture, std::string_view name) : capture_(capture) { capture_.begin_call(name, "composite"); }
+    ~Composite() override { capture_.end_call(); }
+
+private:
+    Capture& capture_;
+};
+
+}    // namespace
+
 Value Evaluator::run_body(Frame& called) {
     const ast::Function& function = called.function;
     std::vector<std::unique_ptr<Scope>> scopes;
     if (called.closure) {
         for (const DecoratorScope& scope : called.function_object().scopes) {
+            if (scope.name == "op") {
+                if (tracer_.capturing()) scopes.push_back(std::make_unique<Composite>(tracer_.capture(), name_of(function.name)));
+                continue;
+            }
             std::vector<Tracer::ScopeArgument> arguments;
             for (const auto& [name, value] : scope.arguments) arguments.push_back({name, value});
             scopes.push_back(tracer_.enter_scope(scope.name, arguments, called.call));
