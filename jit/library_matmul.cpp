@@ -1,5 +1,5 @@
-// Matrix products. f32 goes to oneDNN's sgemm, called for one tile on one thread; small ones, f64, and everything where
-// oneDNN is missing go to our own kernel, which defines each element as one chain of fma over ascending k, so its bits
+// Matrix products. Large ones of f32 go to oneDNN's sgemm, called for one tile on one thread; all others, and everything
+// where oneDNN is missing, go to our own kernel, which defines each element as one chain of fma over ascending k, so its bits
 // depend on nothing else. f16 and bf16 are widened to f32 and rounded once; integers wrap.
 #include <dlfcn.h>
 #include <immintrin.h>
@@ -130,11 +130,17 @@ template <class T>
 void row_product(int64_t m, int64_t k, int64_t n, const Left<T>& a, const T* b, int64_t ldb, bool transpose_b, T* c, int64_t ldc,
                  WorkspacePool& workspaces) {
     constexpr int64_t lanes = Vector<T>::lanes, width = 2 * lanes;
-    constexpr int64_t far_apart = 1024;
+    constexpr int64_t far_apart = 1024, wide = 8 * lanes;
     const bool packs = transpose_b || (ldb >= far_apart && m > 4 * micro_rows);
     const WorkspacePool::Loan workspace(workspaces);
     T* const packed = packs ? reinterpret_cast<T*>(workspace->reserve(size_t(k * width) * sizeof(T))) : nullptr;
-    for (int64_t j = 0; j < n; j += width) {
+    int64_t j = 0;
+    if (m <= 2 && !packs)    // few rows use memory once, so they take as much of each of its lines as there are registers for
+        for (; j + wide <= n; j += wide)
+            for (int64_t i = 0; i < m; ++i)
+                micro_kernel<T, 1, 8, false>(k, {a.data + i * a.row, a.row, a.column}, b + j, ldb, c + i * ldc + j, ldc,
+                                                Vector<T>::first(0));
+    for (; j < n; j += width) {
         const int64_t columns = std::min(width, n - j);
         if (transpose_b) {
             for (int64_t q = 0; q < columns; ++q)
@@ -206,8 +212,8 @@ Tiles choose_tiles(const MatrixShape& s) {
     return t;
 }
 
-// Below this many products our own kernel beats the overhead of a library.
-constexpr int64_t own_below = 64 * 64 * 64;
+// Up to this many products our own kernel is as fast as oneDNN, which then need not be loaded.
+constexpr int64_t own_up_to = 256 * 256 * 256;
 
 template <class T>
 void one_tile(const MatrixShape& whole, const MatrixShape& s, const T* a, const T* b, T* c, int64_t row, int64_t column, WorkspacePool& workspaces) {
@@ -219,7 +225,7 @@ void one_tile(const MatrixShape& whole, const MatrixShape& s, const T* a, const 
         integer_product(s, left, lda, right, ldb, to, ldc);
     } else {
         if constexpr (std::is_same_v<T, float>)
-            if (whole.m * whole.n * whole.k > own_below && OneDnn::get()) return OneDnn::get().multiply(s, left, lda, right, ldb, to, ldc);
+            if (whole.m * whole.n * whole.k > own_up_to && OneDnn::get()) return OneDnn::get().multiply(s, left, lda, right, ldb, to, ldc);
         own_product(s, left, lda, right, ldb, to, ldc, workspaces);
     }
 }

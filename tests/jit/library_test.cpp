@@ -51,9 +51,10 @@ TEST_F(LibraryTest, MatrixProducts) {
         int64_t m, k, n;
     };
     for (const Case& c : {Case{1, 1, 1}, {3, 5, 7}, {6, 16, 16}, {7, 9, 33}, {64, 64, 10}, {32, 16, 16}, {1, 300, 100}, {100, 3, 1},
-                          {65, 784, 129}, {300, 200, 250}, {5, 0, 4}})
+                          {65, 784, 129}, {300, 200, 250}, {2, 40, 200}, {1, 64, 129}, {270, 260, 250}, {5, 0, 4}})
         for (DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i64, DType::i32, DType::u8})
             for (int transposes = 0; transposes < 4; ++transposes) {
+                if (c.m == 270 && dtype != DType::f32) continue;    // the one for oneDNN
                 const MatrixShape shape{c.m, c.k, c.n, (transposes & 1) != 0, (transposes & 2) != 0};
                 const Tensor a = random({c.m, c.k}, dtype), b = random({c.k, c.n}, dtype);
                 const Tensor left = shape.transpose_a ? a.transpose(0, 1).clone() : a, right = shape.transpose_b ? b.transpose(0, 1).clone() : b;
