@@ -1,11 +1,16 @@
 #include "frontend/explain.h"
 
+#include <cstdio>
+#include <unordered_set>
+
 #include <fmt/format.h>
 
 #include "frontend/builtins_tensor.h"
 #include "frontend/capture.h"
+#include "frontend/command_line.h"
 #include "frontend/counters.h"
 #include "frontend/graph_values.h"
+#include "frontend/report.h"
 #include "frontend/session.h"
 #include "jit/executable.h"
 
@@ -71,6 +76,38 @@ void append_graph(Evaluator& e, std::string& text, size_t number, const Captured
 }
 
 }    // namespace
+
+int explain_script(const CommandLine& line) {
+    Session session(line.session);
+    if (session.tracer().options().engine == Engine::eager) {
+        std::fputs("tenon: the engine eager captures no graphs to explain\n", stderr);
+        return exit_invalid;
+    }
+    Module* module = nullptr;
+    Outcome outcome = guarded(session, wants_colour(), [&] { module = &session.modules().open(line.files[0]); });
+    std::fputs(outcome.message.c_str(), stderr);
+    if (!module) return exit_invalid;
+    std::vector<CapturedGraph> log;
+    session.tracer().capture().set_log(&log);
+    const InterruptGuard guard(session.evaluator());
+    outcome = guarded(session, wants_colour(), [&] { session.modules().run_once(*module, {}); });
+    session.tracer().capture().set_log(nullptr);
+    session.output().flush();
+
+    Evaluator& e = session.evaluator();
+    const Counters& counters = session.tracer().counters();
+    std::string text = fmt::format("{}   {}, {}, {}\n", line.files[0], plural(log.size(), "run") + " of graphs", plural(counters.breaks.size(), "break"),
+                                   plural(counters.recompilations.size(), "recompile"));
+    for (const Event& event : counters.breaks) append_lines(text, "broken by", {fmt::format("{} at {}", event.reason, place_of(e, event.span))});
+    for (const Event& event : counters.recompilations) append_lines(text, "compiled again", {fmt::format("{}: {}", event.function, event.reason)});
+    std::unordered_set<const CompiledGraph*> seen;
+    for (const CapturedGraph& captured : log) {
+        if (seen.insert(captured.compiled.get()).second) append_graph(e, text, seen.size(), captured);
+    }
+    std::fputs(text.c_str(), stdout);
+    std::fputs(outcome.message.c_str(), stderr);
+    return outcome.exit_code;
+}
 
 Value explain(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);

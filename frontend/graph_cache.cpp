@@ -8,6 +8,7 @@
 
 #include "frontend/counters.h"
 #include "frontend/tracer.h"
+#include "ir/pipeline.h"
 #include "ir/row.h"
 #include "jit/executable.h"
 #include "jit/machine.h"
@@ -37,11 +38,10 @@ CompiledGraph::CompiledGraph(Tracer& tracer, GraphRef graph, std::vector<size_t>
 CompiledGraph::~CompiledGraph() = default;
 
 std::unique_ptr<Executable> CompiledGraph::compile(const GraphRef& source) {
-    GraphRef graph = inline_calls(*source);
-    graph = simplify(*graph, &decisions_);
-    Target target;
-    target.threads = tracer_.machine().pool().threads();
-    graph = schedule(*fuse(*graph, decisions_), target, decisions_);
+    PipelineOptions options;
+    options.target.threads = tracer_.machine().pool().threads();
+    options.verify = tracer_.options().verify;
+    const GraphRef graph = run_pipeline(source, options, decisions_);
     EngineKind engine = EngineKind::eager;
     if (purpose_ == Purpose::capture) {
         engine = EngineKind::interp;
