@@ -179,8 +179,13 @@ private:
         return source_kept ? r.alignment == Alignment::leading : r.alignment == Alignment::full;
     }
     bool depends_on_no_reduction(const Group& g, NodeId id) const {
-        for (const Read& r : memory_.reads[id.index])
-            if (g.has_member(r.source) && (reduces(r.source) || !depends_on_no_reduction(g, r.source))) return false;
+        std::vector<NodeId> seen{id};
+        for (size_t k = 0; k < seen.size(); ++k)
+            for (const Read& r : memory_.reads[seen[k].index]) {
+                if (!g.has_member(r.source)) continue;
+                if (reduces(r.source)) return false;
+                if (std::find(seen.begin(), seen.end(), r.source) == seen.end()) seen.push_back(r.source);
+            }
         return true;
     }
     size_t buffers(const Group& g) const {
@@ -315,14 +320,19 @@ private:
         for (NodeId m : g.members)
             if (needed_outside(g, m)) c.outputs.push_back(m);
         stack = c.outputs;
-        const bool update = graph_[g.members[0]].op == op<"update">();
-        const NodeId base = update ? graph_.operand(g.members[0], 0) : NodeId::none();
+        NodeId base;
+        std::vector<NodeId> views;    // an update's view is an address: its movement is inside even where it is in memory too
+        if (graph_[g.members[0]].op == op<"update">()) {
+            base = graph_.operand(g.members[0], 0);
+            for (NodeId view = graph_.operand(g.members[0], 1); view != base; view = graph_.operand(view, 0)) views.push_back(view);
+        }
         while (!stack.empty()) {
             const NodeId id = stack.back();
             stack.pop_back();
             if (seen[id.index] || graph_[id].op == op<"constant">()) continue;
             seen[id.index] = true;
-            const bool outside = (memory_.has[id.index] && !g.has_member(id)) || !is_fusable(graph_, id) || id == base;
+            const bool view = std::find(views.begin(), views.end(), id) != views.end();
+            const bool outside = (memory_.has[id.index] && !g.has_member(id) && !view) || !is_fusable(graph_, id) || id == base;
             (outside ? c.inputs : c.nodes).push_back(id);
             if (!outside)
                 for (NodeId o : graph_.operands_of(id)) stack.push_back(o);
@@ -338,8 +348,9 @@ private:
     }
     void write_group(const Group& g) {
         const Contents c = contents(g);
-        std::vector<NodeId> operands;
+        std::vector<NodeId> operands, outer;
         for (NodeId input : c.inputs) operands.push_back(in_memory(input));
+        for (NodeId id : c.nodes) outer.push_back(copy_.has(id) ? copy_(id) : NodeId::none());
         const Stamp stamp = copy_.stamp_of(g.members.back());
         Builder::StampScope scope(builder_, {stamp.origin, stamp.meta, 0});
         const RegionId region = builder_.open_region();
@@ -356,7 +367,7 @@ private:
         }
         builder_.close_region(yielded);
         for (size_t k = 0; k < c.inputs.size(); ++k) copy_.map(c.inputs[k], operands[k]);
-        for (NodeId id : c.nodes) copy_.map(id, NodeId::none());
+        for (size_t k = 0; k < c.nodes.size(); ++k) copy_.map(c.nodes[k], outer[k]);
 
         const std::string base = graph_.name ? std::string(context_.text(graph_.name)) : "kernel";
         const std::string kernel = base + "." + std::to_string(kernels_++);

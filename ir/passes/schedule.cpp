@@ -75,9 +75,17 @@ private:
         }
     }
     bool depends(NodeId from, NodeId on) const {
-        if (from == on) return true;
-        const auto operands = graph_.operands_of(from);
-        return std::any_of(operands.begin(), operands.end(), [&](NodeId o) { return depends(o, on); });
+        std::vector<bool> seen(graph_.nodes.size());
+        std::vector<NodeId> stack{from};
+        while (!stack.empty()) {
+            const NodeId at = stack.back();
+            stack.pop_back();
+            if (at == on) return true;
+            if (seen[at.index]) continue;
+            seen[at.index] = true;
+            for (NodeId o : graph_.operands_of(at)) stack.push_back(o);
+        }
+        return false;
     }
     void bind(Expressions& e) const {
         const auto params = graph_.params(region_);

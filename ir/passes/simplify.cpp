@@ -7,6 +7,7 @@
 #include <cmath>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "ir/intern_table.h"
 #include "ir/passes.h"
@@ -22,6 +23,8 @@ public:
 
     GraphRef run() {
         copy_.copy_params();
+        for (NodeId id : graph_.body())
+            if (graph_[id].op == op<"update">()) bases_.insert(graph_.operand(id, 0));
         for (NodeId id : graph_.body()) node(id);
         std::vector<NodeId> results;
         for (NodeId r : graph_.results()) results.push_back(copy_(r));
@@ -122,6 +125,8 @@ private:
             return {};
         }
         const NodeId x = operands[0];
+        // A view leads to its update's base: nothing may look through that.
+        if (bases_.contains(graph_.operand(id, 0))) return n.op == op<"slice">() ? slice(id, x) : NodeId::none();
         if (n.op == op<"permute">()) return permute(id, x);
         if (n.op == op<"slice">()) return slice(id, x);
         if (n.op == op<"flip">() && graph_.attributes(id).integers("axes").empty()) return x;
@@ -173,6 +178,7 @@ private:
     Copier copy_;
     Decisions* decisions_;
     std::unordered_map<uint64_t, std::vector<NodeId>> seen_;
+    std::unordered_set<NodeId> bases_;    // of updates
 };
 
 }    // namespace

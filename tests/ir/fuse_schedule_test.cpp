@@ -402,7 +402,14 @@ private:
                 }
                 break;
             case 15: {
-                const NodeId view = slice(x);
+                NodeId view = slice(x);
+                if (pick(2)) view = emit("flip", {view}, attr({{"axes", list(rank > 0 ? std::vector<int64_t>{0} : std::vector<int64_t>{})}}));
+                if (pick(3) == 0) {    // the whole, in another shape
+                    std::vector<int64_t> axes(rank);
+                    for (size_t d = 0; d < rank; ++d) axes[d] = int64_t(rank - 1 - d);
+                    view = emit("permute", {x}, attr({{"axes", list(axes)}}));
+                    if (pick(2)) view = emit("permute", {view}, attr({{"axes", list(axes)}}));
+                }
                 push(emit("update", {x, view, pick(2) ? emit("tanh", {view}) : emit("full", {builder_.literal(3.0, DType::f32)}, attr({{"sizes", list(shape(view))}}))}));
                 break;
             }
