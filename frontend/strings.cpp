@@ -92,7 +92,7 @@ Value join(Evaluator& evaluator, Arguments& a) {
     bool first = true;
     for (const Value& part : evaluator.collect(a[1])) {
         if (!part.is(Kind::string)) {
-            throw_error("type", "join takes strs, but one of the items is a " + evaluator.describe(part),
+            throw_error("type", "join takes strs, but one of the items is " + evaluator.describe(part),
                         "write join([str(x) for x in xs])");
         }
         if (!std::exchange(first, false)) out += a.text(0, "a str");
