@@ -102,7 +102,10 @@ void Capture::flush(std::string_view reason, Span at) {
     flushing_ = true;
 
     const Plan plan = plan_flush();
-    if (plan.empty) return;
+    if (plan.empty) {    // views of inputs need no run
+        bind(plan, nullptr, {}, {});
+        return;
+    }
     bool hit = false;
     const std::shared_ptr<CompiledGraph> graph = find_graph(plan, hit);
     if (log_) {

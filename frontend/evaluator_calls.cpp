@@ -232,6 +232,13 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
         next = 1;
     }
     const BuiltinRow* row = group.pick(lead ? lead->kind() : Kind::unset, as_method);
+    if (!row && lead && lead->is(Kind::symbolic)) {    // host functions know numbers: the graph now depends on this one
+        Value number = tracer_.settle(*lead, span);
+        row = group.pick(number.kind(), as_method);
+        leading = std::move(number);
+        if (first) first = &leading;
+        lead = &leading;
+    }
     if (!row) no_row(group, lead, span);
 
     const Signature& signature = row->signature;

@@ -68,8 +68,13 @@ public:
             tensor_(*tensor, path);
         } else if (auto* model = value.try_as<ModelObject>()) {
             model_(*model, path);
-            for (size_t i = 0; i < model->fields.size(); ++i) {
-                if (model->fields[i].is_object()) (*this)(model->fields[i], at(model->field_name(i)));
+            // A param that bears the name of a constructor parameter (`bias`) is declared after the others.
+            size_t parameters = model->model_class->model.constructor->parameters.size();
+            auto is_declared_later = [&](size_t i) { return i < parameters && model->roles[i] != TensorRole::plain; };
+            for (bool later : {false, true}) {
+                for (size_t i = 0; i < model->fields.size(); ++i) {
+                    if (model->fields[i].is_object() && is_declared_later(i) == later) (*this)(model->fields[i], at(model->field_name(i)));
+                }
             }
         } else if (const Values* items = items_of(value)) {
             for (size_t i = 0; i < items->size(); ++i) {

