@@ -4,13 +4,15 @@
 // the last value it makes, the nodes inside keep their own.
 //
 // Values with memory start as kernels of their own; then kernels that go through the same elements join: a producer with
-// its consumer where each element depends on the one in the same place, siblings that read the same memory. A reduction
+// its consumer where each element depends on the one in the same place, siblings that read the same memory, small ones that do the same to other tensors. A reduction
 // takes in what goes through the elements it reduces (rows: also what uses its result along the row), and what follows
 // element by element from its result.
 #include <algorithm>
 #include <cassert>
+#include <map>
 #include <queue>
 #include <string>
+#include <unordered_map>
 
 #include "ir/passes.h"
 #include "ir/passes/expressions.h"
@@ -45,10 +47,15 @@ public:
         find_dependences();
         join_producers();
         join_siblings();
+        join_alike();
         return write();
     }
 
 private:
+    struct Contents {    // what a kernel reads from outside, the nodes that it computes, those it gives: ascending
+        std::vector<NodeId> inputs, nodes, outputs;
+    };
+
     // ---- the groups to begin with
     SizeId numel(NodeId id) const { return product(context_, graph_.type(id).sizes); }
     bool reduces(NodeId id) const { return row(graph_[id].op).lowering == Lowering::reduce; }
@@ -200,12 +207,16 @@ private:
         std::string reason = refuse(groups_[size_t(a)], groups_[size_t(b)], joined);
         if (reason.empty() && (needs_indirectly(Item(a), Item(b)) || needs_indirectly(Item(b), Item(a))))
             reason = "something between them is no part of a kernel";
-        if (!reason.empty()) {
-            if (report)
-                decisions_.push_back({"not fused", name(groups_[size_t(a)]) + " with " + name(groups_[size_t(b)]), std::move(reason),
-                                      graph_.origins[groups_[size_t(b)].members.back().index]});
-            return false;
+        if (reason.empty()) {
+            merge(a, b, std::move(joined));
+            return true;
         }
+        if (report)
+            decisions_.push_back({"not fused", name(groups_[size_t(a)]) + " with " + name(groups_[size_t(b)]), std::move(reason),
+                                  graph_.origins[groups_[size_t(b)].members.back().index]});
+        return false;
+    }
+    void merge(int a, int b, Group joined) {    // a's members become b's
         for (NodeId m : groups_[size_t(a)].members) group_of_[m.index] = b;
         groups_[size_t(a)] = {};
         groups_[size_t(b)] = std::move(joined);
@@ -216,7 +227,6 @@ private:
         std::sort(mine.begin(), mine.end());
         mine.erase(std::unique(mine.begin(), mine.end()), mine.end());
         std::erase(mine, Item(b));
-        return true;
     }
     void join_producers() {
         for (NodeId id : graph_.body()) {
@@ -264,6 +274,47 @@ private:
         }
     }
 
+    // Small kernels that do the same to other tensors, an optimiser's update of each parameter: one kernel with a nest each.
+    void join_alike() {
+        std::map<std::vector<uint64_t>, std::vector<int>> alike;
+        for (size_t g = 0; g < groups_.size(); ++g)
+            if (!groups_[g].members.empty() && groups_[g].kind == Group::Kind::elements && !scalars(groups_[g]))
+                alike[likeness(groups_[g])].push_back(int(g));
+        for (const auto& [key, list] : alike) {
+            int last = list[0];
+            for (size_t k = 1; k < list.size(); ++k) {
+                Group joined = groups_[size_t(list[k])];
+                const Group& other = groups_[size_t(last)];
+                joined.kept = context_.add(joined.kept, other.kept);
+                joined.cost += other.cost;
+                joined.members.insert(joined.members.end(), other.members.begin(), other.members.end());
+                std::sort(joined.members.begin(), joined.members.end());
+                const bool small = hint(joined.kept) <= many_elements && joined.cost <= most_operations && buffers(joined) <= 2 * most_buffers;
+                if (small && !needs(Item(list[k]), Item(last)) && !needs(Item(last), Item(list[k]))) merge(last, list[k], std::move(joined));
+                last = list[k];
+            }
+        }
+    }
+    bool needs(Item from, Item to) const {
+        return std::find(needs_[from].begin(), needs_[from].end(), to) != needs_[from].end() || needs_indirectly(from, to);
+    }
+    // What the kernel does, but for sizes and for which tensors: ops, attributes, dtypes and how they hang together.
+    std::vector<uint64_t> likeness(const Group& g) const {
+        const Contents c = contents(g);
+        std::unordered_map<NodeId, uint64_t> place;
+        std::vector<uint64_t> key{c.inputs.size(), c.outputs.size()};
+        for (NodeId id : c.nodes) {
+            key.push_back(uint64_t(graph_[id].op.row) << 40 | uint64_t(graph_.type(id).dtype) << 32 | graph_[id].attr.index);
+            for (NodeId o : graph_.operands_of(id)) {
+                const bool literal = graph_[o].op == op<"constant">();
+                const auto [it, fresh] = place.try_emplace(o, place.size());
+                key.push_back(literal ? uint64_t(graph_[o].attr.index) << 8 | 1 : it->second << 8 | uint64_t(graph_.type(o).dtype) << 4);
+            }
+            place.try_emplace(id, place.size());
+        }
+        return key;
+    }
+
     // ---- writing the graph
     GraphRef write() {
         builder_.set_origin_rule(context_.name("fuse"));
@@ -309,10 +360,6 @@ private:
         copy_.copy(id);
     }
 
-    // What the kernel reads from outside, and the nodes that it computes, ascending.
-    struct Contents {
-        std::vector<NodeId> inputs, nodes, outputs;
-    };
     Contents contents(const Group& g) const {
         Contents c;
         std::vector<bool> seen(graph_.nodes.size());

@@ -285,6 +285,24 @@ TEST(Fuse, DearValuesAreNotComputedTwice) {
     EXPECT_TRUE(l.decided("not fused", "needs other elements"));
 }
 
+TEST(Fuse, AlikeUpdatesAreOneKernelWithANestEach) {
+    Context c;
+    const Lowered l = lower(c, R"(graph step(w: f32[4, 6], b: f32[6], v: f32[4, 6], g: f32[4, 6], h: f32[6], k: f32[4, 6]) -> f32[4, 6], f32[6], f32[4, 6] {
+    mul = mul(g, 0.5)    : f32[4, 6]
+    sub = sub(w, mul)    : f32[4, 6]
+    mul_1 = mul(h, 0.5)  : f32[6]
+    sub_1 = sub(b, mul_1)  : f32[6]
+    mul_2 = mul(k, 0.5)  : f32[4, 6]
+    sub_2 = sub(v, mul_2)  : f32[4, 6]
+    return sub, sub_1, sub_2
+}
+)", {{4, 6}, {6}, {4, 6}, {4, 6}, {6}, {4, 6}});
+    EXPECT_EQ(l.kernels(), 1u);
+    size_t nests = 0;
+    for (const Node& n : l.loops->nodes) nests += n.op == op<"for">();
+    EXPECT_EQ(nests, 2u);    // one a size
+}
+
 TEST(Fuse, MetadataGoesWithTheNodes) {
     Context c;
     const GraphRef g = parse_graph(c, R"(graph f(x: f32[8] {a: 1}) -> f32[8] {
