@@ -13,10 +13,10 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Picture {
-    std::string kind;                                           // "call"
-    std::vector<std::pair<std::string, std::string>> facts;     // {"name", "relu"}, {"use", "builtin 12"}
+    std::string kind;                                        // "call"
+    std::vector<std::pair<std::string, std::string>> facts;  // {"name", "relu"}, {"use", "builtin 12"}
     Span span;
-    std::vector<std::pair<std::string, Picture>> parts;         // the role may be empty
+    std::vector<std::pair<std::string, Picture>> parts;  // the role may be empty
 };
 
 class Painter {
@@ -33,8 +33,8 @@ private:
     const std::string& text(Symbol symbol) const { return symbols_.text(symbol); }
 
     static std::string use_text(const NameUse& use) {
-        static constexpr const char* kinds[] = {"unresolved", "local", "cell", "captured", "global",
-                                                "field", "method", "self", "imported", "builtin"};
+        static constexpr const char* kinds[] = {"unresolved", "local",  "cell", "captured", "global",
+                                                "field",      "method", "self", "imported", "builtin"};
         if (use.kind == NameKind::self) return "self";
         return fmt::format("{} {}", kinds[static_cast<size_t>(use.kind)], use.index);
     }
@@ -77,8 +77,9 @@ private:
     }
 
     Picture paint(const TypeNode& type) const {
-        static constexpr const char* kinds[] = {"any", "none", "bool", "int", "float", "str", "list", "tuple", "dict",
-                                                "range", "fn", "dtype", "device", "tensor", "model", "one of"};
+        static constexpr const char* kinds[] = {"any",    "none",   "bool",  "int",   "float", "str",
+                                                "list",   "tuple",  "dict",  "range", "fn",    "dtype",
+                                                "device", "tensor", "model", "one of"};
         Picture picture{fmt::format("type {}", kinds[static_cast<size_t>(type.kind)]), {}, type.span, {}};
         if (type.has_dtype) picture.facts.push_back({"dtype", std::string(name_of(type.dtype))});
         if (type.kind == TypeKind::model) picture.facts.push_back({"name", text(type.name)});
@@ -87,9 +88,12 @@ private:
         for (const Dimension& dimension : type.shape) {
             switch (dimension.kind) {
                 case DimensionKind::size:
-                    picture.parts.push_back({"", {"size", {{"value", std::to_string(dimension.size)}}, dimension.span, {}}});
+                    picture.parts.push_back(
+                        {"", {"size", {{"value", std::to_string(dimension.size)}}, dimension.span, {}}});
                     break;
-                case DimensionKind::ellipsis: picture.parts.push_back({"", {"ellipsis", {}, dimension.span, {}}}); break;
+                case DimensionKind::ellipsis:
+                    picture.parts.push_back({"", {"ellipsis", {}, dimension.span, {}}});
+                    break;
                 case DimensionKind::variable: {
                     Picture variable{"size", {{"name", text(dimension.name)}}, dimension.span, {}};
                     add_use(variable, dimension.use);
@@ -115,9 +119,13 @@ private:
         if (!captures.empty()) picture.facts.push_back({"captures", captures});
         static constexpr const char* stars[] = {"", "*", "**"};
         for (const Parameter& parameter : function.parameters) {
-            Picture part{"parameter", {{"name", stars[static_cast<size_t>(parameter.kind)] + text(parameter.name)}}, parameter.span, {}};
+            Picture part{"parameter",
+                         {{"name", stars[static_cast<size_t>(parameter.kind)] + text(parameter.name)}},
+                         parameter.span,
+                         {}};
             if (function.script) {
-                part.facts.push_back({"use", use_text({parameter.is_cell ? NameKind::cell : NameKind::local, parameter.slot})});
+                part.facts.push_back(
+                    {"use", use_text({parameter.is_cell ? NameKind::cell : NameKind::local, parameter.slot})});
             }
             add(part, parameter.type);
             add(part, "default", parameter.default_value);
@@ -125,7 +133,8 @@ private:
         }
         if (function.result) picture.parts.push_back({"result", paint(*function.result)});
         if (function.body) {
-            for (const Statement* statement : function.body->statements) picture.parts.push_back({"", paint(*statement)});
+            for (const Statement* statement : function.body->statements)
+                picture.parts.push_back({"", paint(*statement)});
         }
         add(picture, "value", function.value);
         return picture;
@@ -306,11 +315,13 @@ Picture Painter::paint(const Statement& statement) const {
             break;
         case StatementKind::graph_break:
             picture.kind = "graph break";
-            if (as<GraphBreak>(statement).reason != Symbol::none) fact("reason", text(as<GraphBreak>(statement).reason));
+            if (as<GraphBreak>(statement).reason != Symbol::none)
+                fact("reason", text(as<GraphBreak>(statement).reason));
             break;
         case StatementKind::use:
             picture.kind = "use";
-            for (const UseItem& item : as<Use>(statement).items) fact(item.is_file ? "file" : "module", text(item.path));
+            for (const UseItem& item : as<Use>(statement).items)
+                fact(item.is_file ? "file" : "module", text(item.path));
             break;
         case StatementKind::tensor_declaration: {
             auto& tensor = as<TensorDeclaration>(statement);
@@ -342,7 +353,8 @@ Picture Painter::paint(const Statement& statement) const {
             break;
         case StatementKind::function_declaration: {
             auto& declaration = as<FunctionDeclaration>(statement);
-            picture = paint(*declaration.function, declaration.function->kind == FunctionKind::method ? "method" : "function");
+            picture = paint(*declaration.function,
+                            declaration.function->kind == FunctionKind::method ? "method" : "function");
             add_use(picture, declaration.target);
             add_decorators(picture, declaration.decorators);
             break;
@@ -379,7 +391,8 @@ Picture Painter::paint(const Statement& statement) const {
     return picture;
 }
 
-void write_text(const Picture& picture, const std::string& role, int depth, const SourceMap& sources, std::string& out) {
+void write_text(const Picture& picture, const std::string& role, int depth, const SourceMap& sources,
+                std::string& out) {
     std::string place;
     if (picture.span) {
         Position position = sources.position(picture.span);
@@ -388,7 +401,8 @@ void write_text(const Picture& picture, const std::string& role, int depth, cons
     out += fmt::format("{:>8}  {:{}}{}{}", place, "", depth * 2, role.empty() ? "" : role + ": ", picture.kind);
     for (const auto& [key, value] : picture.facts) {
         bool plain = key == "name" || key == "value" || key == "text" || key == "use";
-        out += plain ? fmt::format(" {}", key == "use" ? "[" + value + "]" : value) : fmt::format(" {}: {}", key, value);
+        out +=
+            plain ? fmt::format(" {}", key == "use" ? "[" + value + "]" : value) : fmt::format(" {}: {}", key, value);
     }
     out += '\n';
     for (const auto& [part_role, part] : picture.parts) write_text(part, part_role, depth + 1, sources, out);

@@ -7,8 +7,7 @@ namespace tenon::ast {
 
 /// Calls `visit(Expr&)` for every expression directly below, in the order of the text. Bodies of functions and blocks
 /// are not expressions: a ScopeBlock's body and a Lambda's function are left to the caller.
-template <class Visitor>
-void for_each_child(Expr& expr, Visitor&& visit) {
+template <class Visitor> void for_each_child(Expr& expr, Visitor&& visit) {
     auto maybe = [&](Expr* child) {
         if (child) visit(*child);
     };
@@ -92,8 +91,7 @@ void for_each_child(Expr& expr, Visitor&& visit) {
 }
 
 /// Calls `visit(Name&)` for every name that assigning to the target would set.
-template <class Target, class Visitor>
-void for_each_name(Target& target, Visitor&& visit) {
+template <class Target, class Visitor> void for_each_name(Target& target, Visitor&& visit) {
     switch (target.kind) {
         case ExprKind::name: visit(as<Name>(target)); break;
         case ExprKind::tuple:

@@ -82,7 +82,8 @@ private:
             }
             case StatementKind::function_declaration: {
                 auto& declaration = as<FunctionDeclaration>(statement);
-                return add(declaration.function->name, BindingKind::function, declaration.function->name_span, &statement);
+                return add(declaration.function->name, BindingKind::function, declaration.function->name_span,
+                           &statement);
             }
             case StatementKind::custom_declaration:
                 return add(as<CustomDeclaration>(statement).name, BindingKind::custom, statement.span, &statement);

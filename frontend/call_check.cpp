@@ -1,7 +1,7 @@
 #include "frontend/call_check.h"
 
-#include <vector>
 #include <fmt/format.h>
+#include <vector>
 
 #include "frontend/resolver.h"
 
@@ -25,18 +25,20 @@ std::optional<Diagnostic> check_call(const Function& function, const Arguments& 
         by_position += parameter.kind == ParameterKind::plain && !parameter.keyword_only;
     }
     if (arguments.positional > by_position && !takes_rest) {
-        return Diagnostic{"arity",
-                          fmt::format("`{}` takes {} argument{}, but {} {} given", name, by_position,
-                                      by_position == 1 ? "" : "s", arguments.positional,
-                                      arguments.positional == 1 ? "is" : "are"),
-                          call, std::move(declared), {}};
+        return Diagnostic{
+            "arity",
+            fmt::format("`{}` takes {} argument{}, but {} {} given", name, by_position, by_position == 1 ? "" : "s",
+                        arguments.positional, arguments.positional == 1 ? "is" : "are"),
+            call,
+            std::move(declared),
+            {}};
     }
     std::vector<bool> given(function.parameters.size());
     for (size_t i = 0; i < std::min<size_t>(arguments.positional, by_position); i++) given[i] = true;
     for (const Argument& argument : arguments.items.subspan(arguments.positional)) {
         size_t at = 0;
-        while (at < function.parameters.size() &&
-               (function.parameters[at].name != argument.name || function.parameters[at].kind != ParameterKind::plain)) {
+        while (at < function.parameters.size() && (function.parameters[at].name != argument.name ||
+                                                   function.parameters[at].kind != ParameterKind::plain)) {
             at++;
         }
         if (at == function.parameters.size()) {
@@ -47,8 +49,11 @@ std::optional<Diagnostic> check_call(const Function& function, const Arguments& 
                               argument.span, std::move(declared), std::move(help)};
         }
         if (given[at]) {
-            return Diagnostic{"arity", fmt::format("`{}` is given twice", symbols.text(argument.name)), argument.span,
-                              std::move(declared), {}};
+            return Diagnostic{"arity",
+                              fmt::format("`{}` is given twice", symbols.text(argument.name)),
+                              argument.span,
+                              std::move(declared),
+                              {}};
         }
         given[at] = true;
     }
@@ -59,8 +64,8 @@ std::optional<Diagnostic> check_call(const Function& function, const Arguments& 
         missing += fmt::format("{}`{}`", missing.empty() ? "" : ", ", symbols.text(parameter.name));
     }
     if (missing.empty()) return std::nullopt;
-    return Diagnostic{"arity", fmt::format("this call of `{}` gives no value for {}", name, missing), call,
-                      std::move(declared), {}};
+    return Diagnostic{
+        "arity", fmt::format("this call of `{}` gives no value for {}", name, missing), call, std::move(declared), {}};
 }
 
 }  // namespace tenon

@@ -7,13 +7,13 @@
 //        │                  f32[32, 128]
 //        = did you mean `w: f32[128, 10]`?
 //
-// The primary part is underlined with ^, unless labels lie in it; these with ─. A text stands behind the last underline of its line, the
-// texts of those before it below, each under its own.
+// The primary part is underlined with ^, unless labels lie in it; these with ─. A text stands behind the last underline
+// of its line, the texts of those before it below, each under its own.
 #include "frontend/diagnostics_renderer.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <map>
-#include <fmt/format.h>
 
 #include "frontend/utf8.h"
 
@@ -21,7 +21,7 @@ namespace tenon {
 
 namespace {
 
-constexpr int widest_line = 160;    // columns shown of a long line
+constexpr int widest_line = 160;  // columns shown of a long line
 constexpr int tab_width = 4;
 
 /// A part of one line, in columns of the terminal from 0.
@@ -34,7 +34,7 @@ struct Mark {
 /// A line of source as it is shown, and where its bytes went.
 struct ShownLine {
     std::string text;
-    std::vector<int> columns;    // of each byte, and of the end
+    std::vector<int> columns;  // of each byte, and of the end
 };
 
 ShownLine show(std::string_view line) {
@@ -49,7 +49,7 @@ ShownLine show(std::string_view line) {
             shown.text.append(spaces, ' ');
             column += spaces;
         } else if (!character || character->value < 0x20 || character->value == 0x7f) {
-            shown.text += "\uFFFD";    // what is no character, or would move the cursor
+            shown.text += "\uFFFD";  // what is no character, or would move the cursor
             column++;
         } else {
             shown.text += line.substr(i, bytes);
@@ -128,7 +128,8 @@ private:
         Span line = sources_.line_span(span.source, number);
         ShownLine shown = show(sources_.text(line));
         auto column = [&](uint32_t offset) {
-            return shown.columns[std::min<size_t>(offset > line.begin ? offset - line.begin : 0, shown.columns.size() - 1)];
+            return shown
+                .columns[std::min<size_t>(offset > line.begin ? offset - line.begin : 0, shown.columns.size() - 1)];
         };
         int begin = column(span.begin);
         int end = std::max(column(std::max(span.end, span.begin)), begin + 1);
@@ -156,10 +157,10 @@ private:
     }
 
     void line(uint32_t source, uint32_t number, std::vector<Mark>& marks) {
-        std::erase_if(marks, [&](const Mark& whole) {    // its parts say more than the whole
+        std::erase_if(marks, [&](const Mark& whole) {  // its parts say more than the whole
             return whole.primary && whole.text.empty() && std::ranges::any_of(marks, [&](const Mark& part) {
-                return !part.primary && part.begin >= whole.begin && part.end <= whole.end;
-            });
+                       return !part.primary && part.begin >= whole.begin && part.end <= whole.end;
+                   });
         });
         std::ranges::stable_sort(marks, {}, &Mark::begin);
         ShownLine shown = show(sources_.text(sources_.line_span(source, number)));
@@ -169,7 +170,7 @@ private:
             std::string part = cut(shown.text, from, widest_line);
             std::string dots = from > 0 ? "…" : "";
             shown.text = dots + part + (from + widest_line < shown.columns.back() ? "…" : "");
-            from -= from > 0;    // the dots take a column
+            from -= from > 0;  // the dots take a column
         }
         std::string numbered = fmt::format(" {:>{}} ", number, margin_);
         out_ += fmt::format("{}{} {}\n", paint(numbered, blue), paint("│", blue), shown.text);

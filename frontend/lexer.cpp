@@ -1,10 +1,10 @@
 #include "frontend/lexer.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
 #include <unordered_map>
-#include <fmt/format.h>
 
 #include "frontend/utf8.h"
 
@@ -15,20 +15,21 @@ using K = grammar::Parser::token;
 namespace {
 
 const std::unordered_map<std::string_view, Lexer::Kind> keywords = {
-    {"if", K::IF}, {"else", K::ELSE}, {"for", K::FOR}, {"while", K::WHILE}, {"break", K::BREAK},
-    {"continue", K::CONTINUE}, {"return", K::RETURN}, {"assert", K::ASSERT}, {"fn", K::FN}, {"try", K::TRY},
-    {"catch", K::CATCH}, {"in", K::IN}, {"is", K::IS}, {"and", K::AND}, {"or", K::OR}, {"not", K::NOT},
-    {"none", K::NONE}, {"true", K::TRUE}, {"false", K::FALSE}, {"graph_break", K::GRAPH_BREAK},
+    {"if", K::IF},       {"else", K::ELSE},         {"for", K::FOR},       {"while", K::WHILE},
+    {"break", K::BREAK}, {"continue", K::CONTINUE}, {"return", K::RETURN}, {"assert", K::ASSERT},
+    {"fn", K::FN},       {"try", K::TRY},           {"catch", K::CATCH},   {"in", K::IN},
+    {"is", K::IS},       {"and", K::AND},           {"or", K::OR},         {"not", K::NOT},
+    {"none", K::NONE},   {"true", K::TRUE},         {"false", K::FALSE},   {"graph_break", K::GRAPH_BREAK},
 };
 
 /// Words that the grammar also takes as names.
 const std::unordered_map<std::string_view, Lexer::Kind> soft_keywords = {
-    {"model", K::MODEL}, {"param", K::PARAM}, {"buffer", K::BUFFER}, {"custom", K::CUSTOM},
-    {"test", K::TEST}, {"use", K::USE}, {"annotate", K::ANNOTATE},
+    {"model", K::MODEL}, {"param", K::PARAM}, {"buffer", K::BUFFER},     {"custom", K::CUSTOM},
+    {"test", K::TEST},   {"use", K::USE},     {"annotate", K::ANNOTATE},
 };
 
 struct Reserved {
-    Lexer::Kind ours = {};    // what to go on with, if anything
+    Lexer::Kind ours = {};  // what to go on with, if anything
     const char* message;
     const char* help;
 };
@@ -43,15 +44,24 @@ const std::unordered_map<std::string_view, Reserved> reserved_words = {
     {"lambda", {{}, "a function without a name is written with `fn`, not `lambda`", "write `fn(x) = x * 2`"}},
     {"elif", {{}, "`elif` is written `else if`", "write `else if condition { … }`"}},
     {"import", {{}, "`import` is written `use`", "write `use std.nn`, or `use \"./file.model\"`"}},
-    {"from", {{}, "`from … import` is written `use`", "write `use std.nn`, or `use \"./file.model\"`, which brings all its names"}},
+    {"from",
+     {{},
+      "`from … import` is written `use`",
+      "write `use std.nn`, or `use \"./file.model\"`, which brings all its names"}},
     {"with", {{}, "there is no `with`", "a scope is written by its name: `no_grad { … }`, `device(cuda) { … }`"}},
     {"except", {K::CATCH, "`except` is written `catch`", "write `try { … } catch e { … }`"}},
     {"finally", {{}, "there is no `finally`", "write what must happen after `try { … } catch e { … }`"}},
     {"raise", {{}, "there is no `raise`", "write `fail(\"message\")`"}},
     {"pass", {{}, "there is no `pass`", "an empty block is written `{ }`"}},
     {"del", {{}, "there is no `del`", "a tensor is freed after its last use; an element is removed with `d.pop(key)`"}},
-    {"global", {{}, "there is no `global`", "a function reads outer names and does not rebind them: return the value, or change a field or an element"}},
-    {"nonlocal", {{}, "there is no `nonlocal`", "a function reads outer names and does not rebind them: return the value, or change a field or an element"}},
+    {"global",
+     {{},
+      "there is no `global`",
+      "a function reads outer names and does not rebind them: return the value, or change a field or an element"}},
+    {"nonlocal",
+     {{},
+      "there is no `nonlocal`",
+      "a function reads outer names and does not rebind them: return the value, or change a field or an element"}},
     {"let", {{}, "names are not declared", "assign: `x = 1`"}},
     {"const", {{}, "names are not declared", "assign: `x = 1`"}},
     {"yield", {{}, "there is no `yield`", "return a list, or write a model with `fn next()`, which `for` takes"}},
@@ -74,20 +84,21 @@ Lexer::Lexer(SourceId source, const SourceMap& sources, SymbolTable& symbols, Sy
 }
 
 Lexer::Token Lexer::next() {
-    bool in_text = !f_strings_.empty() &&
-                   (f_strings_.back().state == FString::text || f_strings_.back().state == FString::spec);
+    bool in_text =
+        !f_strings_.empty() && (f_strings_.back().state == FString::text || f_strings_.back().state == FString::spec);
     return in_text ? f_string_piece() : code();
 }
 
 void Lexer::recover() {
-    while (!brackets_.empty() && brackets_.back().bracket != Bracket::block && brackets_.back().bracket != Bracket::body) {
+    while (!brackets_.empty() && brackets_.back().bracket != Bracket::block &&
+           brackets_.back().bracket != Bracket::body) {
         forgotten_.push_back(brackets_.back().bracket);
         brackets_.pop_back();
     }
     size_t before = f_strings_.size();
     while (!f_strings_.empty() && f_strings_.back().depth >= brackets_.size()) f_strings_.pop_back();
     if (f_strings_.size() != before) {
-        while (cursor_ < end_ && *cursor_ != '\n') cursor_++;    // the rest of the string is not code
+        while (cursor_ < end_ && *cursor_ != '\n') cursor_++;  // the rest of the string is not code
     }
 }
 
@@ -98,8 +109,7 @@ Lexer::Token Lexer::emit(Kind kind) {
     return Token(kind, span());
 }
 
-template <class Value>
-Lexer::Token Lexer::emit(Kind kind, Value value) {
+template <class Value> Lexer::Token Lexer::emit(Kind kind, Value value) {
     before_previous_ = std::exchange(previous_, kind);
     return Token(kind, std::move(value), span());
 }
@@ -167,7 +177,8 @@ Lexer::Token Lexer::number(int base) {
     int64_t value = 0;
     auto [rest, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
     if (problem != std::errc()) {
-        complain(span(), "this int does not fit in 64 bits", "the largest is 9223372036854775807; a float may be larger: write `1e20`");
+        complain(span(), "this int does not fit in 64 bits",
+                 "the largest is 9223372036854775807; a float may be larger: write `1e20`");
     }
     return emit(K::INT, value);
 }
@@ -189,9 +200,10 @@ Lexer::Token Lexer::string_literal(Byte quote, bool triple) {
     } else {
         ended_in_string_ |= triple;
         complain(span(offset(start), triple ? 3 : 1), "this string is not closed",
-                 triple ? "it ends with the same three quotes" :
-                          fmt::format("close it with `{}` on the same line; a text of several lines is written \"\"\"…\"\"\"",
-                                      static_cast<char>(quote)));
+                 triple ? "it ends with the same three quotes"
+                        : fmt::format(
+                              "close it with `{}` on the same line; a text of several lines is written \"\"\"…\"\"\"",
+                              static_cast<char>(quote)));
     }
     token_ = start;
     return emit(K::STRING, symbols_.intern(text));
@@ -247,8 +259,8 @@ Lexer::Token Lexer::f_string_piece() {
 // ---- Brackets
 
 Lexer::Token Lexer::open_brace() {
-    bool is_block = after_operand() || previous_ == K::TRY || previous_ == K::FN ||
-                    (previous_ == K::ELSE && else_of_statement_);
+    bool is_block =
+        after_operand() || previous_ == K::TRY || previous_ == K::FN || (previous_ == K::ELSE && else_of_statement_);
     if (previous_ == K::ANNOTATE) is_block = false;
     if (!is_block) {
         push(Bracket::dict);
@@ -311,7 +323,8 @@ Lexer::Token Lexer::close_brace() {
             return emit(K::RBRACE);
         default: break;
     }
-    complain(span(open.position, 1), fmt::format("this `{}` is not closed", open.bracket == Bracket::square ? '[' : '('), {},
+    complain(span(open.position, 1),
+             fmt::format("this `{}` is not closed", open.bracket == Bracket::square ? '[' : '('), {},
              {{span(), "here something else is closed"}});
     recover();
     if (brackets_.empty()) return emit(K::YYerror);
@@ -342,7 +355,8 @@ bool Lexer::newline() {
     if (!newline_counts() || line_is_unfinished() || at_statement_start() || line_continues_below()) return false;
     if (brackets_.empty() || brackets_.back().bracket != Bracket::header) return true;
     if (brace_follows()) {
-        complain(span(), "expected `{`, but found the end of the line", "`{` stands on the same line as what it belongs to");
+        complain(span(), "expected `{`, but found the end of the line",
+                 "`{` stands on the same line as what it belongs to");
         return false;
     }
     brackets_.pop_back();

@@ -24,9 +24,9 @@ public:
         square,
         dict,
         block,
-        body,      // of if, for and while: an `else` after it belongs to the statement
-        header,    // no bracket: after `if`, `for` or `while` at the start of a statement, up to its body
-        hole,      // of an f-string
+        body,    // of if, for and while: an `else` after it belongs to the statement
+        header,  // no bracket: after `if`, `for` or `while` at the start of a statement, up to its body
+        hole,    // of an f-string
     };
 
     struct Open {
@@ -57,7 +57,7 @@ private:
         Byte quote;
         bool triple;
         uint32_t position;
-        size_t depth;    // brackets open around it
+        size_t depth;  // brackets open around it
     };
 
     /// What ends a piece of string text.
@@ -83,8 +83,7 @@ private:
     bool newline();
 
     Token emit(Kind kind);
-    template <class Value>
-    Token emit(Kind kind, Value value);
+    template <class Value> Token emit(Kind kind, Value value);
     /// Reports what the rules cannot make sense of; the parser recovers without a word of its own.
     Token wrong(std::string message, std::string help = {});
     void complain(Span span, std::string message, std::string help = {}, std::vector<Label> labels = {});
@@ -112,7 +111,7 @@ private:
     SyntaxErrors& errors_;
     const Byte *begin_, *end_, *cursor_, *token_;
     std::vector<Open> brackets_;
-    std::vector<Bracket> forgotten_;    // by `recover`
+    std::vector<Bracket> forgotten_;  // by `recover`
     std::vector<FString> f_strings_;
     Kind previous_ = {}, before_previous_ = {};
     Bracket last_closed_ = Bracket::parenthesis;

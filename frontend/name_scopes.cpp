@@ -38,7 +38,7 @@ uint32_t Scope::capture(Scope& owner, uint32_t slot) {
 
 uint32_t Scope::capture_global(Scope& main, uint32_t slot, Symbol name) {
     main.mark_turn(slot, true);
-    constexpr uint32_t is_global = 1u << 31;    // slots of the script's frame are numbered by themselves
+    constexpr uint32_t is_global = 1u << 31;  // slots of the script's frame are numbered by themselves
     return add_capture(&main, slot | is_global, {NameKind::global, slot, name});
 }
 
@@ -59,7 +59,8 @@ void Scope::finish(Arena& arena) {
             bool read_outside = std::ranges::any_of(variable.uses, [&](const UseSite& site) {
                 return site.is_read && (site.span.begin < inside.begin || site.span.begin >= inside.end);
             });
-            if (variable.is_cell || read_outside) uses.push_back({variable.is_cell ? NameKind::cell : NameKind::local, slot});
+            if (variable.is_cell || read_outside)
+                uses.push_back({variable.is_cell ? NameKind::cell : NameKind::local, slot});
         }
         pending.block->outputs = arena.copy(uses);
     }

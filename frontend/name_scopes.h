@@ -18,7 +18,7 @@ struct ModelNames {
     std::unordered_map<Symbol, uint32_t> field_numbers;
     std::vector<ast::FunctionDeclaration*> methods;
     std::unordered_map<Symbol, uint32_t> method_numbers;
-    size_t parameter_count = 0;    // the first fields, which types may mention
+    size_t parameter_count = 0;  // the first fields, which types may mention
 
     bool is_parameter(Symbol name) const {
         auto found = field_numbers.find(name);
@@ -44,20 +44,21 @@ struct Variable {
 
 /// A `for` or a comprehension clause whose body is being resolved.
 struct Turn {
-    std::vector<uint32_t> variables;    // of the scope; at the top level, globals
+    std::vector<uint32_t> variables;  // of the scope; at the top level, globals
     bool are_globals;
-    std::vector<uint32_t> captured;     // those that a closure made in the body refers to
+    std::vector<uint32_t> captured;  // those that a closure made in the body refers to
 };
 
 struct PendingOutputs {
     ast::ScopeBlock* block;
     std::vector<uint32_t> variables;
-    std::vector<ast::NameUse> others;    // globals and fields
+    std::vector<ast::NameUse> others;  // globals and fields
 };
 
 class Scope {
 public:
-    Scope(ast::Function& function, Scope* parent, ModelNames* model) : function(function), parent(parent), model(model) {}
+    Scope(ast::Function& function, Scope* parent, ModelNames* model)
+        : function(function), parent(parent), model(model) {}
 
     /// A new slot; the name means it from now on.
     uint32_t declare(Symbol name);
@@ -79,14 +80,14 @@ public:
 
     ast::Function& function;
     Scope* parent;
-    ModelNames* model;    // of a method or constructor: its names come after this scope's own
+    ModelNames* model;  // of a method or constructor: its names come after this scope's own
     std::vector<Variable> variables;
     std::vector<Turn> turns;
     std::vector<PendingOutputs> outputs;
     std::vector<ast::FunctionDeclaration*> hoisted;
     std::vector<ast::ModelDeclaration*> hoisted_models;
     std::vector<uint32_t> dimensions;
-    int loops = 0;               // around the statement at hand, within the innermost checkpoint
+    int loops = 0;  // around the statement at hand, within the innermost checkpoint
     int checkpoints = 0;
 
 private:

@@ -1,9 +1,9 @@
 // Runs the generated parser and says in words what it could not take.
 #include "frontend/parser.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <bitset>
-#include <fmt/format.h>
 
 #include "frontend/lexer.h"
 #include "frontend/tree_builder.h"
@@ -46,12 +46,13 @@ public:
             parts.push_back("an operator");
         }
         static constexpr std::pair<Parser::symbol_kind_type, const char*> signs[] = {
-            {Symbols::S_COMMA, "`,`"}, {Symbols::S_RPAREN, "`)`"}, {Symbols::S_RBRACK, "`]`"}, {Symbols::S_FRB, "`}`"}, {Symbols::S_RDICT, "`}`"},
-            {Symbols::S_LBLOCK, "`{`"}, {Symbols::S_LBODY, "`{`"}, {Symbols::S_COLON, "`:`"}, {Symbols::S_IN, "`in`"},
+            {Symbols::S_COMMA, "`,`"},     {Symbols::S_RPAREN, "`)`"}, {Symbols::S_RBRACK, "`]`"},
+            {Symbols::S_FRB, "`}`"},       {Symbols::S_RDICT, "`}`"},  {Symbols::S_LBLOCK, "`{`"},
+            {Symbols::S_LBODY, "`{`"},     {Symbols::S_COLON, "`:`"},  {Symbols::S_IN, "`in`"},
             {Symbols::S_CATCH, "`catch`"}, {Symbols::S_ASSIGN, "`=`"}, {Symbols::S_ARROW, "`->`"}};
         for (auto [kind, text] : signs) {
             bool always_possible = kind == Symbols::S_IN || kind == Symbols::S_ASSIGN || kind == Symbols::S_LBLOCK;
-            if (operation_goes_on() && always_possible) continue;    // it says nothing about this place
+            if (operation_goes_on() && always_possible) continue;  // it says nothing about this place
             if (has_[kind]) parts.push_back(text);
         }
         if (has_[Symbols::S_LPAREN] && !expression() && !operation_goes_on()) parts.push_back("`(`");
@@ -87,9 +88,7 @@ std::string unexpected(const Expected& expected, Parser::symbol_kind_type found,
     return fmt::format("expected {}, but found {}", words, found_in_words(found, text));
 }
 
-bool is_keyword(Parser::symbol_kind_type kind) {
-    return (kind >= Symbols::S_IF && kind <= Symbols::S_GRAPH_BREAK);
-}
+bool is_keyword(Parser::symbol_kind_type kind) { return (kind >= Symbols::S_IF && kind <= Symbols::S_GRAPH_BREAK); }
 
 /// The error as a sentence of its own, for what people bring from other languages; else empty.
 struct Advice {
@@ -101,7 +100,7 @@ Advice advice_for(Parser::symbol_kind_type found, std::string_view text, const E
     const auto& open = lexer.open_brackets();
     bool inside = !open.empty() && open.back().bracket != Bracket::block && open.back().bracket != Bracket::body;
     Bracket top = inside ? open.back().bracket : Bracket::block;
-    auto before = lexer.previous(1);    // the token before the one found
+    auto before = lexer.previous(1);  // the token before the one found
     switch (found) {
         case Symbols::S_COLON:
             if (expected[Symbols::S_LBODY] || (expected[Symbols::S_LBLOCK] && !expected.operation_goes_on()) ||
@@ -121,7 +120,8 @@ Advice advice_for(Parser::symbol_kind_type found, std::string_view text, const E
             }
             break;
         case Symbols::S_PLUS:
-            if (expected.expression()) return {"there is no sign `+`, only the operator between two values", "leave it away"};
+            if (expected.expression())
+                return {"there is no sign `+`, only the operator between two values", "leave it away"};
             break;
         case Symbols::S_IDENT:
         case Symbols::S_STRING:
@@ -129,7 +129,8 @@ Advice advice_for(Parser::symbol_kind_type found, std::string_view text, const E
         case Symbols::S_FLOAT:
         case Symbols::S_FSTART:
             if (before == K::IDENT && !inside && expected.operation_goes_on()) {
-                return {fmt::format("expected an operator or the end of the line, but found {}", found_in_words(found, text)),
+                return {fmt::format("expected an operator or the end of the line, but found {}",
+                                    found_in_words(found, text)),
                         "a call is written with parentheses: `f(x)`; two statements on one line are separated by `;`"};
             }
             break;
@@ -141,14 +142,17 @@ Advice advice_for(Parser::symbol_kind_type found, std::string_view text, const E
             break;
         case Symbols::S_NL:
             if (expected[Symbols::S_ELSE] && !expected[Symbols::S_IF]) {
-                return {"this conditional expression has no `else`", "write `a if condition else b`, or `if condition { … }`"};
+                return {"this conditional expression has no `else`",
+                        "write `a if condition else b`, or `if condition { … }`"};
             }
             if (expected[Symbols::S_LBODY] || (expected[Symbols::S_LBLOCK] && !expected[Symbols::S_PLUS])) {
-                return {"expected `{`, but found the end of the line", "`{` stands on the same line as what it belongs to"};
+                return {"expected `{`, but found the end of the line",
+                        "`{` stands on the same line as what it belongs to"};
             }
             break;
         case Symbols::S_ELSE:
-            return {"this `else` belongs to no `if`", "it stands behind the `}` of an `if`, or in `a if condition else b`"};
+            return {"this `else` belongs to no `if`",
+                    "it stands behind the `}` of an `if`, or in `a if condition else b`"};
         case Symbols::S_RETURN:
         case Symbols::S_BREAK:
         case Symbols::S_CONTINUE:
@@ -165,7 +169,8 @@ Advice advice_for(Parser::symbol_kind_type found, std::string_view text, const E
     }
     if (is_keyword(found) && expected[Symbols::S_IDENT] && !expected.operation_goes_on()) {
         bool name_only = !expected.expression();
-        if (name_only) return {fmt::format("`{}` is a word of the language and cannot be a name", text), "choose another name"};
+        if (name_only)
+            return {fmt::format("`{}` is a word of the language and cannot be a name", text), "choose another name"};
     }
     return {};
 }

@@ -1,8 +1,8 @@
 // Statements and expressions, and the script as a whole.
 #include "frontend/resolver_pass.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "frontend/ast_walk.h"
 #include "frontend/call_check.h"
@@ -13,9 +13,7 @@ using namespace ast;
 
 void Resolver::block(Block* body, bool last_is_used) {
     if (!body) return;
-    for (Statement* each : body->statements) {
-        statement(*each, last_is_used && each == body->statements.back());
-    }
+    for (Statement* each : body->statements) { statement(*each, last_is_used && each == body->statements.back()); }
 }
 
 void Resolver::statement(Statement& statement, bool is_used) {
@@ -37,9 +35,7 @@ void Resolver::statement(Statement& statement, bool is_used) {
         case StatementKind::update: return update(as<Update>(statement));
         case StatementKind::break_loop: return leave(statement, "break");
         case StatementKind::continue_loop: return leave(statement, "continue");
-        case StatementKind::return_value:
-            expression(as<Return>(statement).value);
-            return leave(statement, "return");
+        case StatementKind::return_value: expression(as<Return>(statement).value); return leave(statement, "return");
         case StatementKind::assertion:
             expression(as<Assert>(statement).condition);
             return expression(as<Assert>(statement).message);
@@ -64,7 +60,7 @@ void Resolver::statement(Statement& statement, bool is_used) {
         case StatementKind::for_loop: return for_loop(as<For>(statement));
         case StatementKind::function_declaration: {
             auto& declaration = as<FunctionDeclaration>(statement);
-            if (declaration.function->kind == FunctionKind::method) return;    // resolved with its model
+            if (declaration.function->kind == FunctionKind::method) return;  // resolved with its model
             use(find(declaration.function->name), declaration.target, declaration.function->name_span, false);
             decorators(declaration.decorators);
             return function(*declaration.function, scope_, nullptr);
@@ -106,12 +102,15 @@ void Resolver::unused(const Expr& value) {
         case ExprKind::scope_block:
         case ExprKind::error: return;
         case ExprKind::name: help = fmt::format("to call it, write `{}()`", text(as<Name>(value).name)); break;
-        case ExprKind::attribute: help = fmt::format("to call it, write `.{}()`", text(as<Attribute>(value).name)); break;
+        case ExprKind::attribute:
+            help = fmt::format("to call it, write `.{}()`", text(as<Attribute>(value).name));
+            break;
         case ExprKind::comparison: help = "to assign, write `=`; to check, write `assert`"; break;
         case ExprKind::string: help = "comments begin with `#`"; break;
         default: help = "assign it, print it, or remove it"; break;
     }
-    bool in_function = scope_ != main_ && scope_->function.kind != FunctionKind::constructor && scope_->function.kind != FunctionKind::test;
+    bool in_function = scope_ != main_ && scope_->function.kind != FunctionKind::constructor &&
+                       scope_->function.kind != FunctionKind::test;
     if (in_function && scope_->function.body && !scope_->function.body->statements.empty()) {
         const Statement* last = scope_->function.body->statements.back();
         bool is_last = last->kind == StatementKind::expression && as<ExpressionStatement>(*last).value == &value;
@@ -130,7 +129,8 @@ void Resolver::leave(const Statement& statement, const char* word) {
     } else if (is_return && scope_ == main_) {
         complain("syntax", statement.span, "`return` stands outside of a function");
     } else if (is_return && scope_->function.kind == FunctionKind::constructor) {
-        complain("syntax", statement.span, "the body of a model returns nothing", "it makes the fields; what a call computes is `fn forward`");
+        complain("syntax", statement.span, "the body of a model returns nothing",
+                 "it makes the fields; what a call computes is `fn forward`");
     }
 }
 
@@ -143,7 +143,8 @@ void Resolver::update(Update& update) {
     if (!meaning) return;
     update.may_rebind = may_rebind(meaning);
     NameKind kind = meaning.use.kind;
-    if (!meaning.scope && (kind == NameKind::builtin || kind == NameKind::imported || kind == NameKind::method || kind == NameKind::self)) {
+    if (!meaning.scope && (kind == NameKind::builtin || kind == NameKind::imported || kind == NameKind::method ||
+                           kind == NameKind::self)) {
         complain("name", name.span, fmt::format("`{}` is not a variable of this script", text(name.name)),
                  "assign to a name of your own first");
     }
@@ -154,7 +155,7 @@ void Resolver::tensor(TensorDeclaration& declaration) {
     if (declaration.type) {
         auto names = scope_->names();
         type(*declaration.type);
-        scope_->restore(std::move(names));    // its sizes are no names of the body
+        scope_->restore(std::move(names));  // its sizes are no names of the body
     }
     target(*declaration.target);
 }
@@ -177,7 +178,8 @@ Turn Resolver::turn_of(const Expr& expr) {
 std::span<NameUse> Resolver::end_turn() {
     std::vector<NameUse> fresh;
     const Turn& turn = scope_->turns.back();
-    for (uint32_t variable : turn.captured) fresh.push_back({turn.are_globals ? NameKind::global : NameKind::cell, variable});
+    for (uint32_t variable : turn.captured)
+        fresh.push_back({turn.are_globals ? NameKind::global : NameKind::cell, variable});
     scope_->turns.pop_back();
     return arena_.copy(fresh);
 }
@@ -198,7 +200,7 @@ void Resolver::target(Expr& expr) {
         case ExprKind::name: {
             Name& name = as<Name>(expr);
             Meaning meaning = find(name.name);
-            if (!may_rebind(meaning)) {    // assigned in a block inside a default or a decorator
+            if (!may_rebind(meaning)) {  // assigned in a block inside a default or a decorator
                 meaning = {.scope = scope_, .slot = scope_->declare(name.name)};
             }
             return use(meaning, name.use, name.span, false);

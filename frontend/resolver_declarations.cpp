@@ -1,9 +1,9 @@
 // Functions and models: their parameters, types, and the names their bodies make.
 #include "frontend/resolver_pass.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <unordered_map>
-#include <fmt/format.h>
 
 #include "frontend/ast_walk.h"
 
@@ -19,7 +19,7 @@ void Resolver::function(Function& function, Scope* parent, ModelNames* model) {
     Scope* outer = std::exchange(scope_, &scope);
     parameters();
     if (function.kind == FunctionKind::constructor) {
-        for (const Parameter& parameter : function.parameters) scope.hide(parameter.name);    // fields from here on
+        for (const Parameter& parameter : function.parameters) scope.hide(parameter.name);  // fields from here on
     }
     std::vector<Binding> bindings = function.body ? bindings_of(*function.body) : bindings_of(*function.value);
     declare(bindings);
@@ -38,16 +38,20 @@ void Resolver::parameters() {
     for (Parameter& parameter : function.parameters) {
         if (parameter.type) type(*parameter.type);
         expression(parameter.default_value);
-        if (parameter.name == symbols::self && (function.kind == FunctionKind::method || function.kind == FunctionKind::constructor)) {
-            complain("syntax", parameter.span, "`self` is not a parameter here", "methods see `self` without declaring it: leave it out");
+        if (parameter.name == symbols::self &&
+            (function.kind == FunctionKind::method || function.kind == FunctionKind::constructor)) {
+            complain("syntax", parameter.span, "`self` is not a parameter here",
+                     "methods see `self` without declaring it: leave it out");
         } else if (auto slot = scope_->find(parameter.name)) {
             if (scope_->variables[*slot].parameter) {
-                complain("syntax", parameter.span, fmt::format("there are two parameters named `{}`", text(parameter.name)), {},
+                complain("syntax", parameter.span,
+                         fmt::format("there are two parameters named `{}`", text(parameter.name)), {},
                          {{scope_->variables[*slot].parameter->span, "the first"}});
             } else {
-                complain("syntax", parameter.span,
-                         fmt::format("`{}` is already a size in the type of an earlier parameter", text(parameter.name)),
-                         fmt::format("put the parameter `{}` first", text(parameter.name)));
+                complain(
+                    "syntax", parameter.span,
+                    fmt::format("`{}` is already a size in the type of an earlier parameter", text(parameter.name)),
+                    fmt::format("put the parameter `{}` first", text(parameter.name)));
             }
         }
         if (keywords) {
@@ -60,12 +64,15 @@ void Resolver::parameters() {
                     with_default = &parameter;
                 } else if (with_default && !parameter.keyword_only) {
                     complain("syntax", parameter.span,
-                             fmt::format("`{}` needs a default, because a parameter before it has one", text(parameter.name)),
+                             fmt::format("`{}` needs a default, because a parameter before it has one",
+                                         text(parameter.name)),
                              {}, {{with_default->span, "this one"}});
                 }
                 break;
             case ParameterKind::rest:
-                if (rest) complain("syntax", parameter.span, "only one parameter can take the rest", {}, {{rest->span, "the first"}});
+                if (rest)
+                    complain("syntax", parameter.span, "only one parameter can take the rest", {},
+                             {{rest->span, "the first"}});
                 rest = &parameter;
                 break;
             case ParameterKind::keywords: keywords = &parameter; break;
@@ -144,7 +151,8 @@ void Resolver::declare(const std::vector<Binding>& bindings) {
             }
             case BindingKind::model: {
                 auto& declaration = as<ModelDeclaration>(*binding.declaration);
-                if (known.count == 1 && declaration.decorators.empty()) known.signature = declaration.model->constructor;
+                if (known.count == 1 && declaration.decorators.empty())
+                    known.signature = declaration.model->constructor;
                 break;
             }
             case BindingKind::custom: break;
@@ -162,7 +170,8 @@ void Resolver::declare(const std::vector<Binding>& bindings) {
             continue;
         }
         if (scope_->find(binding.name)) continue;
-        if (in_model && (scope_->model->field_numbers.contains(binding.name) || binding.kind == BindingKind::function)) continue;
+        if (in_model && (scope_->model->field_numbers.contains(binding.name) || binding.kind == BindingKind::function))
+            continue;
         Variable& variable = scope_->variables[scope_->declare(binding.name)];
         variable.is_function = known.only_declared;
         variable.signature = known.signature;
@@ -199,7 +208,8 @@ void Resolver::decorators(std::span<Expr*> decorators) {
 ModelNames Resolver::names_of(Model& model) {
     ModelNames names{.model = &model};
     auto add_field = [&](Symbol name) {
-        if (names.field_numbers.emplace(name, static_cast<uint32_t>(names.fields.size())).second) names.fields.push_back(name);
+        if (names.field_numbers.emplace(name, static_cast<uint32_t>(names.fields.size())).second)
+            names.fields.push_back(name);
     };
     for (const Parameter& parameter : model.constructor->parameters) add_field(parameter.name);
     names.parameter_count = names.fields.size();
@@ -212,7 +222,8 @@ ModelNames Resolver::names_of(Model& model) {
             case BindingKind::loop:
             case BindingKind::caught: break;
             case BindingKind::model:
-                complain("syntax", binding.span, "a model cannot be declared inside a model", "declare it before, and make one in a field");
+                complain("syntax", binding.span, "a model cannot be declared inside a model",
+                         "declare it before, and make one in a field");
                 break;
             case BindingKind::function: {
                 auto& declaration = as<FunctionDeclaration>(*binding.declaration);
@@ -222,7 +233,8 @@ ModelNames Resolver::names_of(Model& model) {
                     complain("syntax", binding.span, "a method stands directly in the body of its model");
                 } else if (!names.method_numbers.emplace(binding.name, number).second) {
                     Span first = names.methods[names.method_numbers[binding.name]]->function->name_span;
-                    complain("syntax", binding.span, fmt::format("`{}` is declared twice", text(binding.name)), {}, {{first, "the first"}});
+                    complain("syntax", binding.span, fmt::format("`{}` is declared twice", text(binding.name)), {},
+                             {{first, "the first"}});
                 } else {
                     names.methods.push_back(&declaration);
                 }
@@ -230,10 +242,11 @@ ModelNames Resolver::names_of(Model& model) {
             }
         }
     }
-    add_field(symbols::training);    // every model has it: `train()` and `eval()` set it
+    add_field(symbols::training);  // every model has it: `train()` and `eval()` set it
     for (FunctionDeclaration* method : names.methods) {
         if (!names.field_numbers.contains(method->function->name)) continue;
-        complain("syntax", method->function->name_span, fmt::format("`{}` is both a field and a method of this model", text(method->function->name)),
+        complain("syntax", method->function->name_span,
+                 fmt::format("`{}` is both a field and a method of this model", text(method->function->name)),
                  "give one of them another name");
     }
     model.fields = arena_.copy(names.fields);
@@ -256,8 +269,8 @@ void Resolver::custom(CustomDeclaration& declaration) {
     decorators(declaration.decorators);
     function(*declaration.forward, scope_, nullptr);
     if (declaration.backward->parameters.size() < 2) {
-        complain("arity", declaration.backward->name_span, "`backward` takes the context and one gradient for each output",
-                 "write `backward(ctx, g) { … }`");
+        complain("arity", declaration.backward->name_span,
+                 "`backward` takes the context and one gradient for each output", "write `backward(ctx, g) { … }`");
     }
     function(*declaration.backward, scope_, nullptr);
 }

@@ -1,8 +1,8 @@
 // What names mean.
 #include "frontend/resolver_pass.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "frontend/suggestions.h"
 
@@ -12,12 +12,14 @@ using namespace ast;
 
 Resolver::Meaning Resolver::global(uint32_t slot) {
     const ModuleScope::Global& found = module_.global(slot);
-    return {.slot = slot, .use = {NameKind::global, slot}, .signature = found.signature, .is_function = found.is_function};
+    return {
+        .slot = slot, .use = {NameKind::global, slot}, .signature = found.signature, .is_function = found.is_function};
 }
 
 /// Beyond every function: the script's own names win over imported ones, those over the language's.
 Resolver::Meaning Resolver::find_outside(Symbol name, bool functions_only) {
-    if (auto slot = module_.find(name); slot && !(functions_only && !module_.global(*slot).is_function)) return global(*slot);
+    if (auto slot = module_.find(name); slot && !(functions_only && !module_.global(*slot).is_function))
+        return global(*slot);
     auto number = module_.find_import(name);
     if (!number && names_.prelude) {
         if (auto found = names_.prelude(name)) number = module_.add_import(*found);
@@ -25,7 +27,8 @@ Resolver::Meaning Resolver::find_outside(Symbol name, bool functions_only) {
     if (number) {
         const Export& found = module_.imports()[*number];
         if (!functions_only || found.is_function) {
-            return {.use = {NameKind::imported, *number}, .signature = found.signature, .is_function = found.is_function};
+            return {
+                .use = {NameKind::imported, *number}, .signature = found.signature, .is_function = found.is_function};
         }
     }
     if (auto builtin = names_.builtin(name)) return {.use = {NameKind::builtin, builtin->index}, .is_function = true};
@@ -36,7 +39,8 @@ Resolver::Meaning Resolver::find(Symbol name) {
     for (Scope* scope = scope_; scope; scope = scope->parent) {
         if (auto slot = scope->find(name)) {
             const Variable& variable = scope->variables[*slot];
-            return {.scope = scope, .slot = *slot, .signature = variable.signature, .is_function = variable.is_function};
+            return {
+                .scope = scope, .slot = *slot, .signature = variable.signature, .is_function = variable.is_function};
         }
         if (!scope->model) continue;
         if (name == symbols::self) return {.use = {NameKind::self, 0}};
@@ -123,8 +127,9 @@ std::vector<Symbol> Resolver::visible_names() const {
 
 std::vector<Symbol> Resolver::type_names() const {
     std::vector<Symbol> result;
-    for (const char* name : {"any", "bool", "int", "float", "str", "list", "tuple", "dict", "range", "dtype", "device", "tensor",
-                             "f64", "f32", "f16", "bf16", "i64", "i32", "i16", "i8", "u8"}) {
+    for (const char* name :
+         {"any",    "bool", "int", "float", "str",  "list", "tuple", "dict", "range", "dtype", "device",
+          "tensor", "f64",  "f32", "f16",   "bf16", "i64",  "i32",   "i16",  "i8",    "u8"}) {
         result.push_back(symbols_.intern(name));
     }
     for (const ModuleScope::Global& global : module_.globals()) {
@@ -134,7 +139,7 @@ std::vector<Symbol> Resolver::type_names() const {
 }
 
 void Resolver::unknown(Symbol name, Span span, bool is_type) {
-    if (!reported_.insert(name).second) return;    // once is enough
+    if (!reported_.insert(name).second) return;  // once is enough
     std::string help;
     std::string home = names_.module_of ? names_.module_of(name) : "";
     if (name == symbols::self) {

@@ -26,9 +26,9 @@ public:
 private:
     // What a name means.
     struct Meaning {
-        Scope* scope = nullptr;         // of a variable
+        Scope* scope = nullptr;  // of a variable
         uint32_t slot = 0;
-        ast::NameUse use;                    // of everything else
+        ast::NameUse use;  // of everything else
         const ast::Function* signature = nullptr;
         bool is_function = false;
 
@@ -84,7 +84,8 @@ private:
         uint32_t position = diagnostic.span.begin;
         diagnostics_.push_back({position, std::move(diagnostic)});
     }
-    void complain(const char* kind, Span span, std::string message, std::string help = {}, std::vector<Label> labels = {}) {
+    void complain(const char* kind, Span span, std::string message, std::string help = {},
+                  std::vector<Label> labels = {}) {
         add({kind, std::move(message), span, std::move(labels), std::move(help)});
     }
     const std::string& text(Symbol symbol) const { return symbols_.text(symbol); }
@@ -96,14 +97,14 @@ private:
     Arena& arena_;
     const ResolveOptions& options_;
     struct Found {
-        uint32_t position;    // in this script
+        uint32_t position;  // in this script
         Diagnostic diagnostic;
     };
     std::vector<Found> diagnostics_;
     std::unordered_set<Symbol> reported_;
     Scope* main_ = nullptr;
     Scope* scope_ = nullptr;
-    int depth_ = 0;    // how many blocks are open, of all functions
+    int depth_ = 0;  // how many blocks are open, of all functions
 };
 
 }  // namespace tenon

@@ -1,7 +1,7 @@
 #include "frontend/source_map.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 namespace tenon {
 
@@ -31,7 +31,7 @@ Position SourceMap::position(SourceId number, uint32_t offset) const {
     uint32_t line = this->line({number, offset, offset});
     uint32_t column = 1;
     for (uint32_t i = source.line_starts[line - 1]; i < offset; i++) {
-        if ((source.text[i] & 0xC0) != 0x80) column++;    // continuation bytes of UTF-8 begin no character
+        if ((source.text[i] & 0xC0) != 0x80) column++;  // continuation bytes of UTF-8 begin no character
     }
     return {line, column};
 }
@@ -43,8 +43,8 @@ uint32_t SourceMap::line_count(SourceId source) const {
 Span SourceMap::line_span(SourceId number, uint32_t line) const {
     const Source& source = sources_[number - 1];
     uint32_t begin = source.line_starts[line - 1];
-    uint32_t end = line < source.line_starts.size() ? source.line_starts[line] - 1
-                                                    : static_cast<uint32_t>(source.text.size());
+    uint32_t end =
+        line < source.line_starts.size() ? source.line_starts[line] - 1 : static_cast<uint32_t>(source.text.size());
     if (end > begin && source.text[end - 1] == '\r') end--;
     return {number, begin, end};
 }

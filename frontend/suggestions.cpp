@@ -1,8 +1,8 @@
 #include "frontend/suggestions.h"
 
+#include <fmt/format.h>
 #include <algorithm>
 #include <array>
-#include <fmt/format.h>
 
 #include "frontend/resolver.h"
 
@@ -10,10 +10,10 @@ namespace tenon {
 
 std::string advice_for_foreign_name(std::string_view name) {
     static constexpr std::pair<std::string_view, std::string_view> spellings[] = {
-        {"null", "none"}, {"nil", "none"}, {"undefined", "none"}, {"this", "self"}, {"println", "print"},
-        {"printf", "print"}, {"echo", "print"}, {"function", "fn"}, {"func", "fn"}, {"elseif", "else if"},
-        {"foreach", "for x in xs"}, {"string", "str"}, {"double", "f64"}, {"Exception", "fail"}, {"super", "self"},
-        {"isinstance", "type(x)"}};
+        {"null", "none"},     {"nil", "none"},       {"undefined", "none"},      {"this", "self"},
+        {"println", "print"}, {"printf", "print"},   {"echo", "print"},          {"function", "fn"},
+        {"func", "fn"},       {"elseif", "else if"}, {"foreach", "for x in xs"}, {"string", "str"},
+        {"double", "f64"},    {"Exception", "fail"}, {"super", "self"},          {"isinstance", "type(x)"}};
     for (auto [theirs, ours] : spellings) {
         if (theirs == name) return fmt::format("`{}` is written `{}`", theirs, ours);
     }

@@ -21,7 +21,7 @@ public:
     std::vector<Diagnostic> take();
 
 private:
-    static constexpr size_t most = 50;    // a text with more is not a script
+    static constexpr size_t most = 50;  // a text with more is not a script
 
     const SourceMap& sources_;
     std::vector<Diagnostic> diagnostics_;

@@ -1,8 +1,8 @@
 // Expressions.
 #include "frontend/tree_builder.h"
 
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "frontend/tree_depth.h"
 
@@ -41,8 +41,7 @@ uint16_t TreeBuilder::height(int children_depth, Span span) {
     return 1;
 }
 
-template <class Node>
-Expr* TreeBuilder::expression(Node node, int children_depth) {
+template <class Node> Expr* TreeBuilder::expression(Node node, int children_depth) {
     node.depth = height(children_depth, node.span);
     if (node.depth <= children_depth) return error(node.span);
     return arena_.make<Node>(node);
@@ -87,7 +86,8 @@ Symbol TreeBuilder::echo(Span open, Span end) {
 }
 
 Expr* TreeBuilder::sequence(ExprKind kind, const ExprList& items, Span span) {
-    bool has_spread = std::any_of(items.begin(), items.end(), [](Expr* item) { return item->kind == ExprKind::spread; });
+    bool has_spread =
+        std::any_of(items.begin(), items.end(), [](Expr* item) { return item->kind == ExprKind::spread; });
     return expression(Sequence{{kind, false, false, 1, span}, arena_.copy(items), has_spread}, depth_of(items));
 }
 
@@ -138,14 +138,16 @@ Expr* TreeBuilder::logical(LogicalOperator op, Expr* left, Expr* right, Span spa
 Expr* TreeBuilder::compare(Expr* left, ComparisonOperator op, Expr* right, Span span) {
     int depth = std::max(depth_of(left), depth_of(right));
     if (left->kind != ExprKind::comparison || left->parenthesised) {
-        return expression(Comparison{{ExprKind::comparison, false, false, 1, span}, left,
+        return expression(Comparison{{ExprKind::comparison, false, false, 1, span},
+                                     left,
                                      arena_.copy(std::vector{ComparisonLink{op, right}})},
                           depth);
     }
     auto& chain = as<Comparison>(*left);
     std::vector<ComparisonLink> links(chain.links.begin(), chain.links.end());
     links.push_back({op, right});
-    return expression(Comparison{{ExprKind::comparison, false, false, 1, span}, chain.first, arena_.copy(links)}, depth);
+    return expression(Comparison{{ExprKind::comparison, false, false, 1, span}, chain.first, arena_.copy(links)},
+                      depth);
 }
 
 Expr* TreeBuilder::conditional(Expr* condition, Expr* yes, Expr* no, Span span) {
@@ -173,21 +175,26 @@ Expr* TreeBuilder::call(Expr* callee, const ArgumentVector& arguments, Span span
     int depth = std::max(depth_of(callee), depth_of(arguments));
     if (callee->kind == ExprKind::attribute && !callee->parenthesised) {
         auto& method = as<Attribute>(*callee);
-        return expression(MethodCall{{ExprKind::method_call, false, false, 1, span}, method.object, method.name,
-                                     method.name_span, checked(arguments), {}},
+        return expression(MethodCall{{ExprKind::method_call, false, false, 1, span},
+                                     method.object,
+                                     method.name,
+                                     method.name_span,
+                                     checked(arguments),
+                                     {}},
                           depth);
     }
     return expression(Call{{ExprKind::call, false, false, 1, span}, callee, checked(arguments)}, depth);
 }
 
 Expr* TreeBuilder::attribute(Expr* object, Symbol name, Span name_span, Span span) {
-    return expression(Attribute{{ExprKind::attribute, false, false, 1, span}, object, name, name_span}, depth_of(object));
+    return expression(Attribute{{ExprKind::attribute, false, false, 1, span}, object, name, name_span},
+                      depth_of(object));
 }
 
 Expr* TreeBuilder::index(Expr* object, const ExprList& items, bool is_tuple, Span span) {
-    return expression(Index{{ExprKind::index, false, false, 1, span}, object, arena_.copy(items),
-                            is_tuple || items.size() > 1},
-                      std::max(depth_of(object), depth_of(items)));
+    return expression(
+        Index{{ExprKind::index, false, false, 1, span}, object, arena_.copy(items), is_tuple || items.size() > 1},
+        std::max(depth_of(object), depth_of(items)));
 }
 
 Expr* TreeBuilder::slice(Expr* low, Expr* high, Expr* step, Span span) {
@@ -197,8 +204,14 @@ Expr* TreeBuilder::slice(Expr* low, Expr* high, Expr* step, Span span) {
 
 Expr* TreeBuilder::scope_block(Symbol name, Span name_span, const ArgumentVector& arguments, bool has_arguments,
                                Block* body, Span span) {
-    return expression(ScopeBlock{{ExprKind::scope_block, false, false, 1, span}, name, name_span, has_arguments,
-                                 checked(arguments), body, {}, {}},
+    return expression(ScopeBlock{{ExprKind::scope_block, false, false, 1, span},
+                                 name,
+                                 name_span,
+                                 has_arguments,
+                                 checked(arguments),
+                                 body,
+                                 {},
+                                 {}},
                       std::max(depth_of(arguments), depth_of(body)));
 }
 
@@ -239,17 +252,19 @@ Argument TreeBuilder::keyword_with_equals(Symbol name, Expr* value, Span equals,
 }
 
 Argument TreeBuilder::comprehension_argument(Expr* value, const ClauseVector& clauses, Span span) {
-    return {ArgumentKind::positional, Symbol::none, comprehension(ComprehensionKind::argument, nullptr, value, clauses, span),
-            span};
+    return {ArgumentKind::positional, Symbol::none,
+            comprehension(ComprehensionKind::argument, nullptr, value, clauses, span), span};
 }
 
 Expr* TreeBuilder::lambda(Span name_span, const ParameterVector& parameters, TypeNode* result, Block* body, Span span) {
-    Function* function = make_function(FunctionKind::lambda, symbols::lambda, name_span, parameters, result, body, nullptr, span);
+    Function* function =
+        make_function(FunctionKind::lambda, symbols::lambda, name_span, parameters, result, body, nullptr, span);
     return expression(Lambda{{ExprKind::function, false, false, 1, span}, function}, function->depth);
 }
 
 Expr* TreeBuilder::lambda(Span name_span, const ParameterVector& parameters, TypeNode* result, Expr* value, Span span) {
-    Function* function = make_function(FunctionKind::lambda, symbols::lambda, name_span, parameters, result, nullptr, value, span);
+    Function* function =
+        make_function(FunctionKind::lambda, symbols::lambda, name_span, parameters, result, nullptr, value, span);
     return expression(Lambda{{ExprKind::function, false, false, 1, span}, function}, function->depth);
 }
 

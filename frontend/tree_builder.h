@@ -71,8 +71,10 @@ public:
     ArgumentVector annotations(const EntryVector& entries);
     ast::Argument keyword_with_equals(Symbol name, ast::Expr* value, Span equals, Span span);
     ast::Argument comprehension_argument(ast::Expr* value, const ClauseVector& clauses, Span span);
-    ast::Expr* lambda(Span name_span, const ParameterVector& parameters, ast::TypeNode* result, ast::Block* body, Span span);
-    ast::Expr* lambda(Span name_span, const ParameterVector& parameters, ast::TypeNode* result, ast::Expr* value, Span span);
+    ast::Expr* lambda(Span name_span, const ParameterVector& parameters, ast::TypeNode* result, ast::Block* body,
+                      Span span);
+    ast::Expr* lambda(Span name_span, const ParameterVector& parameters, ast::TypeNode* result, ast::Expr* value,
+                      Span span);
 
     // Statements
     ast::Block* block(const StatementList& statements, Span span);
@@ -87,7 +89,8 @@ public:
     ast::Statement* graph_break(Symbol reason, Span span);
     ast::Statement* use(const UseVector& items, Span span);
     ast::UseItem use_module(const std::string& path, Span span);
-    ast::Statement* tensor(bool is_buffer, Symbol name, Span name_span, ast::TypeNode* type, ast::Expr* value, Span span);
+    ast::Statement* tensor(bool is_buffer, Symbol name, Span name_span, ast::TypeNode* type, ast::Expr* value,
+                           Span span);
     ast::Statement* if_else(ast::Expr* condition, ast::Block* body, Span span);
     ast::Statement* else_if(ast::Statement* chain, ast::Expr* condition, ast::Block* body, Span span);
     ast::Statement* otherwise(ast::Statement* chain, ast::Block* body, Span span);
@@ -118,10 +121,8 @@ public:
     ExprList prepend(ast::Expr* first, ExprList rest);
 
 private:
-    template <class Node>
-    ast::Expr* expression(Node node, int children_depth);
-    template <class Node>
-    Node* statement(Node node, int children_depth);
+    template <class Node> ast::Expr* expression(Node node, int children_depth);
+    template <class Node> Node* statement(Node node, int children_depth);
     /// One more than the children's; where that is too much, an error is reported once and the height starts anew.
     uint16_t height(int children_depth, Span span);
 

@@ -1,6 +1,6 @@
 // Statements and declarations.
-#include <algorithm>
 #include <fmt/format.h>
+#include <algorithm>
 
 #include "frontend/tree_builder.h"
 #include "frontend/tree_depth.h"
@@ -9,8 +9,7 @@ namespace tenon {
 
 using namespace ast;
 
-template <class Node>
-Node* TreeBuilder::statement(Node node, int children_depth) {
+template <class Node> Node* TreeBuilder::statement(Node node, int children_depth) {
     node.depth = height(children_depth, node.span);
     return arena_.make<Node>(node);
 }
@@ -56,9 +55,11 @@ Expr* TreeBuilder::target(Expr* expr) {
             return expr;
         default: break;
     }
-    complain(expr->span, "this cannot be assigned to",
-             expr->kind == ExprKind::comparison ? "to compare, `==` is right, but then the `=` is too many" :
-             "what can be assigned to is a name, a field `x.f`, an element `x[i]`, or several of these with commas");
+    complain(
+        expr->span, "this cannot be assigned to",
+        expr->kind == ExprKind::comparison
+            ? "to compare, `==` is right, but then the `=` is too many"
+            : "what can be assigned to is a name, a field `x.f`, an element `x[i]`, or several of these with commas");
     return expr;
 }
 
@@ -96,7 +97,8 @@ Statement* TreeBuilder::use(const UseVector& items, Span span) {
 
 UseItem TreeBuilder::use_module(const std::string& path, Span span) { return {false, symbols_.intern(path), span}; }
 
-Statement* TreeBuilder::tensor(bool is_buffer, Symbol variable, Span name_span, TypeNode* type, Expr* value, Span span) {
+Statement* TreeBuilder::tensor(bool is_buffer, Symbol variable, Span name_span, TypeNode* type, Expr* value,
+                               Span span) {
     auto* target = static_cast<Name*>(name(variable, name_span));
     return statement(TensorDeclaration{{StatementKind::tensor_declaration, 1, span}, is_buffer, target, type, value},
                      std::max(depth_of(type), depth_of(value)));
@@ -111,7 +113,8 @@ Statement* TreeBuilder::else_if(Statement* chain, Expr* condition, Block* body, 
     auto& so_far = as<If>(*chain);
     std::vector<Branch> branches(so_far.branches.begin(), so_far.branches.end());
     if (branches.size() >= 1000) {
-        complain(condition->span, "this `if` has more than 1000 branches", "a dict of functions is a shorter way to choose");
+        complain(condition->span, "this `if` has more than 1000 branches",
+                 "a dict of functions is a shorter way to choose");
         return chain;
     }
     branches.push_back({condition, body});
@@ -140,8 +143,9 @@ Statement* TreeBuilder::for_loop(Expr* variables, Expr* iterable, Block* body, S
 }
 
 Statement* TreeBuilder::try_catch(Block* body, Symbol variable, Span name_span, Block* handler, Span span) {
-    return statement(Try{{StatementKind::try_catch, 1, span}, body, static_cast<Name*>(name(variable, name_span)), handler},
-                     std::max(depth_of(body), depth_of(handler)));
+    return statement(
+        Try{{StatementKind::try_catch, 1, span}, body, static_cast<Name*>(name(variable, name_span)), handler},
+        std::max(depth_of(body), depth_of(handler)));
 }
 
 Statement* TreeBuilder::test(Symbol name, Span name_span, Block* body, Span span) {
@@ -209,7 +213,8 @@ Statement* TreeBuilder::custom(Symbol name, Span name_span, const ParameterVecto
         place = member;
     }
     if (!forward || !backward) {
-        complain(name_span, fmt::format("the custom function `{}` has no `{}`", text(name), forward ? "backward" : "forward"),
+        complain(name_span,
+                 fmt::format("the custom function `{}` has no `{}`", text(name), forward ? "backward" : "forward"),
                  "its parts are `forward(ctx) { … }` and `backward(ctx, g) { … }`");
         return error_statement(span);
     }
@@ -220,7 +225,8 @@ Statement* TreeBuilder::custom(Symbol name, Span name_span, const ParameterVecto
     }
     ParameterVector all{forward->parameters[0]};
     all.insert(all.end(), parameters.begin(), parameters.end());
-    forward = make_function(FunctionKind::custom_forward, name, name_span, all, result, forward->body, nullptr, forward->span);
+    forward = make_function(FunctionKind::custom_forward, name, name_span, all, result, forward->body, nullptr,
+                            forward->span);
     backward->kind = FunctionKind::custom_backward;
     backward->name = name;
     return statement(CustomDeclaration{{StatementKind::custom_declaration, 1, span}, name, forward, backward, {}, {}},

@@ -8,13 +8,16 @@ namespace tenon {
 
 using namespace ast;
 
-TypeNode* TreeBuilder::plain_type(TypeKind kind, Span span) { return arena_.make<TypeNode>(TypeNode{.kind = kind, .span = span}); }
+TypeNode* TreeBuilder::plain_type(TypeKind kind, Span span) {
+    return arena_.make<TypeNode>(TypeNode{.kind = kind, .span = span});
+}
 
 TypeNode* TreeBuilder::named_type(Symbol name, Span span) {
     static constexpr std::pair<std::string_view, TypeKind> host_types[] = {
-        {"any", TypeKind::any}, {"none", TypeKind::none}, {"bool", TypeKind::boolean}, {"int", TypeKind::integer},
-        {"float", TypeKind::floating}, {"str", TypeKind::string}, {"list", TypeKind::list}, {"tuple", TypeKind::tuple},
-        {"dict", TypeKind::dict}, {"range", TypeKind::range}, {"dtype", TypeKind::dtype}, {"device", TypeKind::device},
+        {"any", TypeKind::any},      {"none", TypeKind::none},      {"bool", TypeKind::boolean},
+        {"int", TypeKind::integer},  {"float", TypeKind::floating}, {"str", TypeKind::string},
+        {"list", TypeKind::list},    {"tuple", TypeKind::tuple},    {"dict", TypeKind::dict},
+        {"range", TypeKind::range},  {"dtype", TypeKind::dtype},    {"device", TypeKind::device},
         {"tensor", TypeKind::tensor}};
     TypeNode* type = plain_type(TypeKind::model, span);
     type->name = name;
@@ -34,7 +37,7 @@ TypeNode* TreeBuilder::named_type(Symbol name, Span span) {
 
 TypeNode* TreeBuilder::generic_type(Symbol name, const ExprList& items, Span span) {
     TypeNode* type = named_type(name, span);
-    if (type->kind == TypeKind::boolean) {    // `bool[n]` is a tensor, `bool` is not
+    if (type->kind == TypeKind::boolean) {  // `bool[n]` is a tensor, `bool` is not
         type->kind = TypeKind::tensor;
         type->has_dtype = true;
         type->dtype = DType::boolean;
@@ -59,8 +62,9 @@ TypeNode* TreeBuilder::generic_type(Symbol name, const ExprList& items, Span spa
                  "a tensor's type is written `f32[batch, 64]`, a list's `list[int]`");
     } else if (items.size() != expected || items.empty()) {
         complain(span, fmt::format("`{}` takes {} in brackets", text(name),
-                                   type->kind == TypeKind::dict ? "the types of its keys and values" :
-                                   type->kind == TypeKind::list ? "the type of its items" : "the types of its items"));
+                                   type->kind == TypeKind::dict   ? "the types of its keys and values"
+                                   : type->kind == TypeKind::list ? "the type of its items"
+                                                                  : "the types of its items"));
     }
     TypeList arguments;
     for (Expr* item : items) arguments.push_back(type_of(item));
@@ -112,9 +116,11 @@ TypeNode* TreeBuilder::type_of(Expr* expr) {
 
 Dimension TreeBuilder::dimension_of(Expr* expr) {
     switch (expr->kind) {
-        case ExprKind::integer: return {.kind = DimensionKind::size, .size = as<IntegerLiteral>(*expr).value, .span = expr->span};
+        case ExprKind::integer:
+            return {.kind = DimensionKind::size, .size = as<IntegerLiteral>(*expr).value, .span = expr->span};
         case ExprKind::ellipsis: return {.kind = DimensionKind::ellipsis, .span = expr->span};
-        case ExprKind::name: return {.kind = DimensionKind::variable, .name = as<Name>(*expr).name, .value = expr, .span = expr->span};
+        case ExprKind::name:
+            return {.kind = DimensionKind::variable, .name = as<Name>(*expr).name, .value = expr, .span = expr->span};
         case ExprKind::error:
         case ExprKind::unary:
         case ExprKind::binary:

@@ -13,9 +13,10 @@ inline int depth_of(const ast::Block* block) { return block ? block->depth : 0; 
 inline int depth_of(const ast::TypeNode* type) { return type ? type->depth : 0; }
 inline int depth_of(const ast::Argument& argument) { return depth_of(argument.value); }
 inline int depth_of(const ast::DictEntry& entry) { return std::max(depth_of(entry.key), depth_of(entry.value)); }
-inline int depth_of(const ast::Parameter& parameter) { return std::max(depth_of(parameter.type), depth_of(parameter.default_value)); }
-template <class Item>
-int depth_of(const std::vector<Item>& items) {
+inline int depth_of(const ast::Parameter& parameter) {
+    return std::max(depth_of(parameter.type), depth_of(parameter.default_value));
+}
+template <class Item> int depth_of(const std::vector<Item>& items) {
     int depth = 0;
     for (const Item& item : items) depth = std::max(depth, depth_of(item));
     return depth;

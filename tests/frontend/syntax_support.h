@@ -43,7 +43,8 @@ struct Looked {
     }
 
     void look_up_names() {
-        static constexpr std::array builtins = {"print", "len", "range", "relu", "sin", "zeros", "compile", "checkpoint", "annotate", "no_grad"};
+        static constexpr std::array builtins = {"print", "len",     "range",      "relu",     "sin",
+                                                "zeros", "compile", "checkpoint", "annotate", "no_grad"};
         constexpr uint32_t first_scope = 7;
         NameSource names;
         names.builtin = [this](Symbol name) -> std::optional<BuiltinName> {
@@ -57,7 +58,9 @@ struct Looked {
             for (const char* name : builtins) result.push_back(symbols.intern(name));
             return result;
         };
-        names.load = [this](ast::UseItem&) { return std::vector<Export>{{symbols.intern("imported"), 1, 0, true, nullptr}}; };
+        names.load = [this](ast::UseItem&) {
+            return std::vector<Export>{{symbols.intern("imported"), 1, 0, true, nullptr}};
+        };
         names.module_of = [this](Symbol name) { return symbols.text(name) == "Linear" ? "std.nn" : ""; };
         diagnostics = resolve(*parsed.script, module, names, symbols, arena);
     }

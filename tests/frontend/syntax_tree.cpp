@@ -28,18 +28,23 @@ std::string operators(const Expr& expr, const SymbolTable& symbols) {
     switch (expr.kind) {
         case ExprKind::name: return symbols.text(as<Name>(expr).name);
         case ExprKind::integer: return std::to_string(as<IntegerLiteral>(expr).value);
-        case ExprKind::unary: return std::string(spelling(as<Unary>(expr).op)) + "(" + of(as<Unary>(expr).operand) + ")";
+        case ExprKind::unary:
+            return std::string(spelling(as<Unary>(expr).op)) + "(" + of(as<Unary>(expr).operand) + ")";
         case ExprKind::binary:
-            return std::string(spelling(as<Binary>(expr).op)) + "(" + of(as<Binary>(expr).left) + ", " + of(as<Binary>(expr).right) + ")";
+            return std::string(spelling(as<Binary>(expr).op)) + "(" + of(as<Binary>(expr).left) + ", " +
+                   of(as<Binary>(expr).right) + ")";
         case ExprKind::logical:
-            return std::string(spelling(as<Logical>(expr).op)) + "(" + of(as<Logical>(expr).left) + ", " + of(as<Logical>(expr).right) + ")";
+            return std::string(spelling(as<Logical>(expr).op)) + "(" + of(as<Logical>(expr).left) + ", " +
+                   of(as<Logical>(expr).right) + ")";
         case ExprKind::comparison: {
             std::string chain = "(" + of(as<Comparison>(expr).first);
-            for (const ComparisonLink& link : as<Comparison>(expr).links) chain += std::string(" ") + spelling(link.op) + " " + of(link.operand);
+            for (const ComparisonLink& link : as<Comparison>(expr).links)
+                chain += std::string(" ") + spelling(link.op) + " " + of(link.operand);
             return chain + ")";
         }
         case ExprKind::conditional:
-            return "if(" + of(as<Conditional>(expr).condition) + ", " + of(as<Conditional>(expr).yes) + ", " + of(as<Conditional>(expr).no) + ")";
+            return "if(" + of(as<Conditional>(expr).condition) + ", " + of(as<Conditional>(expr).yes) + ", " +
+                   of(as<Conditional>(expr).no) + ")";
         default: return "?";
     }
 }
@@ -104,13 +109,17 @@ TEST(SyntaxTree, BracesAreToldApart) {
 }
 
 TEST(SyntaxTree, WordsAreNamesWhereTheyCanBe) {
-    EXPECT_EQ(Looked("model = 1\nparam = model\nfor test in range(param) { use = test }\nx = model.if.for\n").errors(), "");
+    EXPECT_EQ(Looked("model = 1\nparam = model\nfor test in range(param) { use = test }\nx = model.if.for\n").errors(),
+              "");
 }
 
 TEST(SyntaxTree, Literals) {
-    Looked script("x = [1_000, 0xff, 0b101, 1.5e3, .5, \"a\\n\\x41\\u{1F600}\\u00e9\", 'it''s', true, none, -9223372036854775807]\n");
-    ASSERT_TRUE(script.parsed.diagnostics.size() == 1u);    // strings are not joined
-    Looked good("x = [1_000, 0xff, 0b101, 1.5e3, .5, \"a\\n\\x41\\u{1F600}\\u00e9\", \"\"\"a \"b\"\nc\"\"\", -2 ** 3]\n");
+    Looked script(
+        "x = [1_000, 0xff, 0b101, 1.5e3, .5, \"a\\n\\x41\\u{1F600}\\u00e9\", 'it''s', true, none, "
+        "-9223372036854775807]\n");
+    ASSERT_TRUE(script.parsed.diagnostics.size() == 1u);  // strings are not joined
+    Looked good(
+        "x = [1_000, 0xff, 0b101, 1.5e3, .5, \"a\\n\\x41\\u{1F600}\\u00e9\", \"\"\"a \"b\"\nc\"\"\", -2 ** 3]\n");
     EXPECT_EQ(good.errors(), "");
     auto& list = as<Sequence>(*as<Assign>(*good.parsed.script->main->body->statements[0]).value);
     EXPECT_EQ(as<IntegerLiteral>(*list.items[0]).value, 1000);
@@ -134,10 +143,12 @@ TEST(SyntaxTree, FStrings) {
 }
 
 TEST(SyntaxTree, IncompleteInputAsksForMore) {
-    for (const char* text : {"f(", "x = [1,\n", "fn f(x) {", "if a {\n  b()\n", "x =", "x = 1 +", "\"\"\"abc", "x = {", "@compile"}) {
+    for (const char* text :
+         {"f(", "x = [1,\n", "fn f(x) {", "if a {\n  b()\n", "x =", "x = 1 +", "\"\"\"abc", "x = {", "@compile"}) {
         EXPECT_TRUE(is_incomplete(text)) << text;
     }
-    for (const char* text : {"f)", "x = 1", "x = \"abc", "1 1", "if a { b() }", "}"}) EXPECT_FALSE(is_incomplete(text)) << text;
+    for (const char* text : {"f)", "x = 1", "x = \"abc", "1 1", "if a { b() }", "}"})
+        EXPECT_FALSE(is_incomplete(text)) << text;
 }
 
 TEST(SyntaxTree, JsonIsJson) {
@@ -164,7 +175,8 @@ TEST(Names, VariablesAreSlotsAndSharedOnesCells) {
 
 TEST(Names, ATurnOfALoopHasItsOwnVariableIfAClosureSharesIt) {
     EXPECT_NE(shape("fn f() { for i in range(3) { g = fn() = i } }\n").find("for fresh: cell 0"), std::string::npos);
-    EXPECT_EQ(shape("fn f() { for i in range(3) { print(i) }; g = fn() = i; return g }\n").find("fresh"), std::string::npos);
+    EXPECT_EQ(shape("fn f() { for i in range(3) { print(i) }; g = fn() = i; return g }\n").find("fresh"),
+              std::string::npos);
     EXPECT_NE(shape("for i in range(3) { g = fn() = fn() = i }\n").find("captures: i (global 0)"), std::string::npos);
     EXPECT_NE(shape("x = [fn() = i for i in range(3)]\n").find("for fresh: cell 0"), std::string::npos);
 }
@@ -190,7 +202,8 @@ TEST(Names, MethodsSeeFieldsAndMethodsByBareName) {
 }
 
 TEST(Names, AScriptsOwnNamesWin) {
-    std::string tree = shape("use std.nn\nfn relu(x) = x\nprint(relu(1), sin(2), imported(3))\nrelu(1).sin().imported().other()\n");
+    std::string tree =
+        shape("use std.nn\nfn relu(x) = x\nprint(relu(1), sin(2), imported(3))\nrelu(1).sin().imported().other()\n");
     EXPECT_NE(tree.find("name relu [global 0]"), std::string::npos) << tree;
     EXPECT_NE(tree.find("name imported [imported 0]"), std::string::npos) << tree;
     EXPECT_NE(tree.find("method call imported [imported 0]"), std::string::npos) << tree;
@@ -205,18 +218,22 @@ TEST(Names, OuterNamesAreNeverRebound) {
 }
 
 TEST(Names, WhatACheckpointAssignsAndOthersReadIsItsOutput) {
-    EXPECT_NE(shape("fn f(x) { checkpoint { a = x; b = a }; return b }\n").find("scope checkpoint [builtin 7] outputs: local 2"),
+    EXPECT_NE(shape("fn f(x) { checkpoint { a = x; b = a }; return b }\n")
+                  .find("scope checkpoint [builtin 7] outputs: local 2"),
               std::string::npos);
 }
 
 TEST(Names, SizesOfASignatureAreIntsOfTheBody) {
-    EXPECT_EQ(Looked("fn f(x: f32[b, t, 16], y: f32[b] | none = none) -> f32[2 * b] { return x[b] if t > b else y }\n").errors(), "");
+    EXPECT_EQ(Looked("fn f(x: f32[b, t, 16], y: f32[b] | none = none) -> f32[2 * b] { return x[b] if t > b else y }\n")
+                  .errors(),
+              "");
 }
 
 TEST(Names, ALaterInputSeesEarlierOnes) {
     Looked session("x = 1\nfn f(a) = a\n");
     EXPECT_EQ(session.errors(), "");
-    session.parsed = parse(session.sources.add("<input>", "print(f(x), y)\n"), session.sources, session.symbols, session.arena);
+    session.parsed =
+        parse(session.sources.add("<input>", "print(f(x), y)\n"), session.sources, session.symbols, session.arena);
     session.look_up_names();
     ASSERT_EQ(session.diagnostics.size(), 1u);
     EXPECT_EQ(session.diagnostics[0].message, "there is no name `y`");
