@@ -235,7 +235,7 @@ Lexer::Token Lexer::f_string_piece() {
         case Stop::close_brace:
             cursor_++;
             current.state = FString::text;
-            if (!brackets_.empty() && brackets_.back().bracket == Bracket::hole) brackets_.pop_back();
+            if (inside(Bracket::hole)) brackets_.pop_back();
             return emit(K::FRB);
         case Stop::quote:
             if (current.state == FString::text) {
@@ -266,7 +266,7 @@ Lexer::Token Lexer::open_brace() {
         push(Bracket::dict);
         return emit(K::LDICT);
     }
-    if (!brackets_.empty() && brackets_.back().bracket == Bracket::header) {
+    if (inside(Bracket::header)) {
         brackets_.back() = {Bracket::body, span().begin};
         return emit(K::LBODY);
     }
@@ -275,8 +275,8 @@ Lexer::Token Lexer::open_brace() {
 }
 
 Lexer::Token Lexer::close(Bracket bracket, Kind kind, char closer) {
-    while (!brackets_.empty() && brackets_.back().bracket == Bracket::header) brackets_.pop_back();
-    if (!brackets_.empty() && brackets_.back().bracket == bracket) {
+    while (inside(Bracket::header)) brackets_.pop_back();
+    if (inside(bracket)) {
         brackets_.pop_back();
         last_closed_ = bracket;
         return emit(kind);
@@ -298,7 +298,7 @@ bool Lexer::was_forgotten(Bracket bracket) {
 }
 
 Lexer::Token Lexer::close_brace() {
-    while (!brackets_.empty() && brackets_.back().bracket == Bracket::header) brackets_.pop_back();
+    while (inside(Bracket::header)) brackets_.pop_back();
     if (brackets_.empty()) {
         if (was_forgotten(Bracket::dict) || was_forgotten(Bracket::hole)) return emit(K::YYerror);
         return wrong("this `}` closes nothing");
@@ -372,7 +372,7 @@ bool Lexer::brace_follows() const {
 Lexer::Token Lexer::end_of_text() {
     token_ = cursor_;
     if (newline_counts() && !line_is_unfinished() && !at_statement_start()) {
-        if (!brackets_.empty() && brackets_.back().bracket == Bracket::header) brackets_.pop_back();
+        if (inside(Bracket::header)) brackets_.pop_back();
         return emit(K::NL);
     }
     return emit(K::YYEOF);

@@ -92,6 +92,8 @@ private:
 
     bool at_statement_start() const;
     bool after_operand() const;
+    /// Whether the innermost open bracket is of this kind.
+    bool inside(Bracket bracket) const { return !brackets_.empty() && brackets_.back().bracket == bracket; }
     bool line_is_unfinished() const;
     bool newline_counts() const;
     bool brace_follows() const;

@@ -48,7 +48,7 @@ again:
         digits exponent                             { return floating(); }
         "." digits exponent?                        { return floating(); }
         (digits | digits "." digits) exponent? "_"* letter (letter | digit)*
-                                                    { return wrong("this is neither a number nor a name", "a name begins with a letter"); }
+                            { return wrong("this is neither a number nor a name", "a name begins with a letter"); }
 
         "\""                { return string_literal('"', false); }
         "'"                 { return string_literal('\'', false); }
@@ -114,16 +114,17 @@ again:
         "!=="               { return instead(K::NE, "`!==` is not an operator", "`!=` compares values, `is not` compares identity"); }
         "<>"                { return instead(K::NE, "`<>` is not an operator", "write `!=`"); }
         "++"                { return wrong("`++` is not an operator", "write `x += 1`"); }
-        "--"                { if (after_operand() && ends_statement_here()) return wrong("`--` is not an operator", "write `x -= 1`");
+        "--"                { if (after_operand() && ends_statement_here()) {
+                                  return wrong("`--` is not an operator", "write `x -= 1`");
+                              }
                               cursor_ = token_ + 1; return emit(K::MINUS); }
         "?"                 { return wrong("`?` is not an operator", "write `a if condition else b`"); }
         "?."                { return wrong("`?.` is not an operator", "write `x.f if x is not none else none`"); }
         "=>"                { return wrong("`=>` is not an operator", "a function without a name is written `fn(x) = x * 2`"); }
         "|>"                { return wrong("`|>` is not an operator", "write `x.f()`, which is `f(x)`"); }
-        ":="                { if (!brackets_.empty() && brackets_.back().bracket == Bracket::hole) { cursor_ = token_ + 1; return colon(); }
+        ":="                { if (inside(Bracket::hole)) { cursor_ = token_ + 1; return colon(); }
                               return wrong("`:=` is not an operator", "assign on a line of its own: `x = …`"); }
-        "::"                { if (!brackets_.empty() && (brackets_.back().bracket == Bracket::square || brackets_.back().bracket == Bracket::hole)) {
-                                  cursor_ = token_ + 1; return colon(); }
+        "::"                { if (inside(Bracket::hole) || inside(Bracket::square)) { cursor_ = token_ + 1; return colon(); }
                               return wrong("`::` is not an operator", "a field is written `x.name`"); }
         ".."                { return wrong("`..` is not an operator", "write `range(a, b)`, or `...` for the remaining dimensions"); }
         "$"                 { return wrong("`$` means nothing here"); }
@@ -139,7 +140,9 @@ again:
         "\xc2\xa0"          { return wrong("this is a no-break space (U+00A0)", "write an ordinary space"); }
         "\xef\xbb\xbf"      { if (token_ == begin_) goto again; return wrong("this is a byte order mark (U+FEFF)", "remove it"); }
         "\x00"              { return wrong("this is a NUL byte", "a script is text: remove it"); }
-        character           { return wrong("`" + std::string(token_text()) + "` means nothing here", token_[0] < 0x80 ? "" : "names are written in the letters a to z, digits and `_`"); }
+        [\x01-\x7f]         { return wrong("this character means nothing here"); }
+        character           { return wrong("`" + std::string(token_text()) + "` means nothing here",
+                                           "names are written in the letters a to z, digits and `_`"); }
         *                   { return wrong("this byte is not text in UTF-8"); }
     */
 }
@@ -152,17 +155,20 @@ Lexer::Stop Lexer::string_text(Byte quote, bool triple, FString::State* braces, 
     const bool spec = braces && *braces == FString::spec;
     for (;;) {
         const Byte* start = cursor_;
-        auto piece = [&] { return std::string_view(reinterpret_cast<const char*>(start), static_cast<size_t>(cursor_ - start)); };
+        auto piece = [&] {
+            return std::string_view(reinterpret_cast<const char*>(start), static_cast<size_t>(cursor_ - start));
+        };
         auto stop = [&](Stop reason) { cursor_ = start; return reason; };
         auto code_point = [&](size_t skip, size_t drop) {
             std::string_view number = piece().substr(skip);
             number.remove_suffix(drop);
-            uint32_t value = number.size() > 8 ? 0x110000 : static_cast<uint32_t>(std::stoul(std::string(number), nullptr, 16));
+            uint64_t value = number.size() > 8 ? 0x110000 : std::stoul(std::string(number), nullptr, 16);
             if (value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) {
-                complain(span(offset(start), piece().size()), "there is no character with this number", "the last one is \\u{10FFFF}");
+                complain(span(offset(start), piece().size()), "there is no character with this number",
+                         "the last one is \\u{10FFFF}");
                 return;
             }
-            append_utf8(text, value);
+            append_utf8(text, static_cast<uint32_t>(value));
         };
         /*!re2c
             $                       { return stop(Stop::unterminated); }
@@ -186,7 +192,8 @@ Lexer::Stop Lexer::string_text(Byte quote, bool triple, FString::State* braces, 
             "\\u" hex{4}            { code_point(2, 0); continue; }
             "\\u{" hex+ "}"         { code_point(3, 1); continue; }
             "\\" character?         { complain(span(offset(start), piece().size()), "this escape means nothing",
-                                          "the escapes are \\n \\t \\r \\0 \\e \\\\ \\\" \\' \\x41 \\u{1F600}; a backslash itself is \\\\"); continue; }
+                                      "the escapes are \\n \\t \\r \\0 \\e \\\\ \\\" \\' \\x41 \\u{1F600}; a backslash itself is \\\\");
+                                      continue; }
 
             [^\x00\r\n"'{}\\]+      { text += piece(); continue; }
             *                       { text += static_cast<char>(start[0]); continue; }
