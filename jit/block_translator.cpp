@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <map>
+#include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -715,12 +716,17 @@ private:
         Value v;
         v.level = depth();
         v.vector = !lanes && loops_.back().variable >= 0;
-        // A block of partial results a level, and one for a value that is the same in all lanes.
-        i.scratch = new_frame(uint32_t(BlockProgram::block_size) * i.size * (BlockProgram::fold_levels + 1));
+        i.scratch = fold_scratch();
         const auto shared = shared_.find(id.index);
         v.at = i.out = v.vector ? new_block(i.size) : shared != shared_.end() ? shared->second : new_scalar();
         emit_loop(i, loop);
         return v;
+    }
+    // A block of partial results a level, and one for a value that is the same in all lanes. Folds do not nest, so one
+    // such place serves them all.
+    uint32_t fold_scratch() {
+        if (!fold_scratch_) fold_scratch_ = new_frame(uint32_t(BlockProgram::block_size) * 8 * (BlockProgram::fold_levels + 1));
+        return *fold_scratch_;
     }
     static bool only_addresses(const Loop& loop, int32_t at) {
         for (const Instruction& i : loop.body) {
@@ -753,6 +759,7 @@ private:
     const Region& kernel_;
     BlockProgram program_;
     uint32_t frame_ = 0;
+    std::optional<uint32_t> fold_scratch_;
     std::vector<Loop> loops_;
     std::unordered_map<uint32_t, int32_t> buffers_;
     std::unordered_map<int32_t, int32_t> paired_;       // operand buffer -> result buffer in its place

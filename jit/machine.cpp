@@ -1,6 +1,7 @@
 #include "jit/machine.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "jit/block_interpreter.h"
 #include "jit/llvm_loader.h"
@@ -59,6 +60,8 @@ std::byte* Machine::arena(size_t bytes) {
 }
 
 std::shared_ptr<CachedKernel> Machine::kernel(const GraphRef& graph, NodeId node, std::vector<InPlace> in_place) {
+    assert(!context_ || context_ == graph->context);    // signatures hold its ids
+    context_ = graph->context;
     std::shared_ptr<CachedKernel>& entry = kernels_[kernel_signature(*graph, node, in_place)];
     if (!entry) {
         entry = std::make_shared<CachedKernel>();
@@ -69,6 +72,11 @@ std::shared_ptr<CachedKernel> Machine::kernel(const GraphRef& graph, NodeId node
 }
 
 Backend& Machine::backend() {
+    const std::lock_guard lock(backend_mutex_);
+    return loaded_backend();
+}
+
+Backend& Machine::loaded_backend() {
     if (!backend_) {
         backend_ = load_llvm_backend();
         backend_loaded_.store(true, std::memory_order_relaxed);
@@ -87,7 +95,7 @@ void Machine::compile(std::span<const std::shared_ptr<CachedKernel>> kernels) {
         sources.push_back(kernel->source);
     }
     if (missing.empty()) return;
-    std::vector<std::shared_ptr<CompiledKernel>> compiled = backend().compile(sources);
+    std::vector<std::shared_ptr<CompiledKernel>> compiled = loaded_backend().compile(sources);
     for (size_t k = 0; k < missing.size(); ++k) {
         missing[k]->owner = std::move(compiled[k]);
         missing[k]->compiled.store(missing[k]->owner.get(), std::memory_order_release);

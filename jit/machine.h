@@ -88,6 +88,7 @@ public:
     /// Memory for intermediate values, kept between calls and shared by all executables: one runs at a time.
     std::byte* arena(size_t bytes);
 
+    /// All graphs of a machine are of one Context.
     std::shared_ptr<CachedKernel> kernel(const GraphRef&, NodeId kernel, std::vector<InPlace> in_place);
 
     /// Compiles what is not compiled yet. Throws Error "internal" where the compiler is not installed.
@@ -105,6 +106,7 @@ public:
 
 private:
     void compile(std::span<const std::shared_ptr<CachedKernel>> kernels);
+    Backend& loaded_backend();    // with backend_mutex_ held
     void work();
 
     Allocator allocator_;
@@ -112,6 +114,7 @@ private:
     WorkspacePool workspaces_;
     KernelCounters counters_;
     Ref<Storage> arena_;
+    const Context* context_ = nullptr;
     std::unordered_map<std::string, std::shared_ptr<CachedKernel>> kernels_;
 
     std::mutex backend_mutex_;    // held while the backend works

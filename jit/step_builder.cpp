@@ -168,6 +168,8 @@ private:
         for (size_t between = size_t(maker); between < s; ++between)
             if (can_fail(steps()[between])) return "the graph may stop before it is written";
         if (reads(made, input) && made.kind == StepKind::library) return fmt::format("{} cannot work in place", name(made.node));
+        const int32_t updates = made.kind == StepKind::kernel ? info(made.node).updates : -1;
+        if (updates >= 0 && made.reads[size_t(updates)] != input && reads(made, input)) return "the kernel begins with a copy of another value";
         const uint32_t result = result_number(made, v);
         for (uint32_t k = 0; k < made.reads.size(); ++k)
             if (made.reads[k] == input && !can_run_in_place(graph_, made.node, {k, result}))
