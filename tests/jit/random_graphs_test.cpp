@@ -1,0 +1,92 @@
+// The numeric contract on random graphs: fused or one op at a time, interpreted or compiled, with one thread or three, the bits
+// are the same.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <unordered_map>
+
+#include "ir/pipeline.h"
+#include "ir/text.h"
+#include "jit/executable.h"
+#include "jit/llvm_loader.h"
+#include "tests/ir/random_graph.h"
+
+namespace tenon {
+namespace {
+
+class RandomGraphs : public testing::Test {
+protected:
+    std::vector<Tensor> run(const GraphRef& graph, std::span<const Tensor> inputs, Machine& machine, EngineKind engine) {
+        Decisions decisions;
+        Executable executable(run_pipeline(graph, PipelineOptions{}, decisions), machine, engine);
+        std::vector<Tensor> outputs;
+        executable.run(inputs, outputs);
+        return outputs;
+    }
+
+    // Each node as a graph of its own; an update with the movement that leads to its view.
+    std::vector<Tensor> one_at_a_time(const Graph& g, std::span<const Tensor> inputs, Machine& machine) {
+        std::unordered_map<NodeId, Tensor> values;
+        for (size_t k = 0; k < inputs.size(); ++k) values.emplace(g.params()[k], inputs[k]);
+        for (NodeId id : g.body()) {
+            Builder builder(*g.context);
+            Copier copy(g, builder);
+            std::vector<Tensor> operands;
+            const auto parameter = [&](NodeId o) {
+                if (copy.has(o) || g[o].op == op<"constant">()) return;
+                copy.map(o, builder.parameter(g[o].type));
+                operands.push_back(values.at(o));
+            };
+            if (g[id].op == op<"update">()) {
+                parameter(g.operand(id, 0));
+                std::vector<NodeId> chain;
+                for (NodeId view = g.operand(id, 1); view != g.operand(id, 0); view = g.operand(view, 0)) chain.push_back(view);
+                for (; !chain.empty(); chain.pop_back()) copy.copy(chain.back());
+                parameter(g.operand(id, 2));
+            } else
+                for (NodeId o : g.operands_of(id)) parameter(o);
+            values.emplace(id, run(builder.finish({copy.copy(id)}), operands, machine, EngineKind::eager)[0]);
+        }
+        std::vector<Tensor> results;
+        for (NodeId r : g.results()) results.push_back(values.at(r));
+        return results;
+    }
+
+    void expect_same(const std::vector<Tensor>& want, const std::vector<Tensor>& have, const Graph& g, const char* what) {
+        ASSERT_EQ(want.size(), have.size());
+        for (size_t k = 0; k < want.size(); ++k) {
+            ASSERT_EQ(want[k].numel(), have[k].numel());
+            for (int64_t i = 0; i < want[k].numel(); ++i)
+                ASSERT_EQ(std::memcmp(want[k].data<float>() + i, have[k].data<float>() + i, sizeof(float)), 0)
+                    << what << ": result " << k << " element " << i << " is " << have[k].data<float>()[i] << ", not "
+                    << want[k].data<float>()[i] << "\n" << print(g);
+        }
+    }
+
+    Context context;    // one for a machine: its kernels are known by interned ids
+    Allocator allocator;
+    ThreadPool one{1}, three{3};
+    Machine machine{allocator, one}, threaded{allocator, three};
+};
+
+TEST_F(RandomGraphs, HaveTheSameBitsOnEveryWay) {
+    for (uint32_t seed = 0; seed < 300; ++seed) {
+        std::vector<std::vector<int64_t>> shapes;
+        const GraphRef g = RandomGraph(context, seed).make(shapes);
+        std::mt19937 random(seed);
+        std::normal_distribution<float> normal;
+        std::vector<Tensor> inputs;
+        for (const auto& shape : shapes) {
+            inputs.push_back(Tensor::empty(allocator, DType::f32, Dims(shape.begin(), shape.end())));
+            for (int64_t k = 0; k < inputs.back().numel(); ++k) inputs.back().data<float>()[k] = normal(random);
+        }
+        const std::vector<Tensor> want = one_at_a_time(*g, inputs, machine);
+        expect_same(want, run(g, inputs, machine, EngineKind::interp), *g, "fused");
+        expect_same(want, run(g, inputs, threaded, EngineKind::interp), *g, "threaded");
+        if (seed % 10 == 0 && TENON_LLVM) expect_same(want, run(g, inputs, machine, EngineKind::jit), *g, "compiled");
+        if (HasFailure()) FAIL() << "seed " << seed;
+    }
+}
+
+}    // namespace
+}    // namespace tenon
