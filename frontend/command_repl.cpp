@@ -41,6 +41,14 @@ bool is_incomplete(const std::string& text) {
     return parse(sources.add("<input>", text), sources, symbols, arena).incomplete;
 }
 
+// "an int" as "int"
+std::string_view without_article(std::string_view description) {
+    for (std::string_view article : {"a ", "an ", "the "}) {
+        if (description.starts_with(article)) return description.substr(article.size());
+    }
+    return description;
+}
+
 /// `f(x, y)` as `name(f, x, y)`; nothing if it is no call.
 std::optional<std::string> as_argument_of(std::string_view name, std::string_view call) {
     size_t open = call.find('('), close = call.rfind(')');
@@ -102,7 +110,8 @@ private:
             Value shown;
             session_->evaluator().run(*module_, script, &shown);
             if (show && !shown.is_none()) {
-                session_->output().write(session_->evaluator().repr(shown) + "\n", {});
+                std::string text = session_->evaluator().repr(shown);
+                session_->output().write(text.ends_with('\n') ? text : text + "\n", {});
             }
             if (value) *value = std::move(shown);
         });
@@ -125,7 +134,7 @@ private:
                                                                               : fmt::format("there is no command {}; :help lists them", name));
         } else if (name == ":type") {
             Value value;
-            if (evaluate(operand, false, &value)) fmt::print("{}\n", session_->evaluator().describe(value));
+            if (evaluate(operand, false, &value)) fmt::print("{}\n", without_article(session_->evaluator().describe(value)));
         } else if (name == ":graph" || name == ":explain") {
             std::optional<std::string> call = as_argument_of(name == ":graph" ? "trace" : "explain", operand);
             if (call) {

@@ -58,7 +58,6 @@ ScriptResult run_golden(const CommandLine& line, const std::string& path, const 
     InterruptGuard guard(session.evaluator());
     // Messages name the file without its folder, so that they are the same wherever the tests are run from.
     std::string name = std::filesystem::path(path).filename().string();
-    Span error_at;
 
     session.evaluator().set_test_runner([&](std::string_view test, Span, FunctionRef<void()> body) {
         ++result.tests;
@@ -70,25 +69,14 @@ ScriptResult run_golden(const CommandLine& line, const std::string& path, const 
         if (outcome.exit_code != exit_success) result.failed_tests += fmt::format("  test \"{}\" failed:\n{}", test, outcome.message);
     });
     Outcome outcome = guarded(session, false, [&] {
-        try {
-            Module& module = session.modules().add(path, std::filesystem::path(path).parent_path().string());
-            ast::Script& script = session.modules().compile(module, name, text);
-            output.watch(session, script.source);
-            session.evaluator().run(module, script);
-        } catch (const InvalidScript& invalid) {
-            error_at = invalid.diagnostics.front().span;
-            throw;
-        } catch (const Error& error) {
-            error_at = error.diagnostic.span;
-            throw;
-        }
+        Module& module = session.modules().add(path, std::filesystem::path(path).parent_path().string());
+        ast::Script& script = session.modules().compile(module, name, text);
+        output.watch(session, script.source);
+        session.evaluator().run(module, script);
     });
     result.exit_code = outcome.exit_code;
     result.output.printed = std::move(output.printed);
     result.output.error = std::move(outcome.message);
-    // Beneath the line, unless it is inside a multi-line text or another file.
-    bool is_here = error_at && session.sources().name(error_at.source) == name;
-    result.output.error_line = is_here ? session.sources().line(error_at) : 0;
     return result;
 }
 

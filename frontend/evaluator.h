@@ -151,6 +151,8 @@ private:
         Slots slots;
         Frame* caller;
         Span call;
+        const ast::Arguments* arguments = nullptr;    // as written, where they were bound one by one
+        bool has_first = false;            // the first parameter was the receiver: `x.f(a)`
         bool starts_capture = false;
         Value result;                      // what `return` gave
 
@@ -252,6 +254,9 @@ private:
     Value run_body(Frame& callee);
     void finish_binding(Frame& callee);
     bool begins_capture(const Frame& callee) const;
+    Span argument_span(const Frame& called, const ast::Parameter& parameter) const;
+    std::string display_name(const ast::Function& function) const;
+    std::string parameter_list(const ast::Function& function) const;
     [[noreturn]] void not_callable(const Value& value, Span span);
     void check_stack(Span span);
 

@@ -153,24 +153,36 @@ Evaluator::CallArguments Evaluator::evaluate_arguments(const Value* first, const
     return out;
 }
 
-namespace {
-
-std::string parameter_list(const ast::Function& function, const SymbolTable& symbols) {
+std::string Evaluator::parameter_list(const ast::Function& function) const {
     std::string out;
     for (const ast::Parameter& parameter : function.parameters) {
         if (!out.empty()) out += ", ";
         out += parameter.kind == ast::ParameterKind::rest ? "*" : parameter.kind == ast::ParameterKind::keywords ? "**" : "";
-        out += symbols.text(parameter.name);
+        out += name_of(parameter.name);
     }
     return out;
 }
 
-std::string display_name(const ast::Function& function, const SymbolTable& symbols) {
-    if (function.kind == ast::FunctionKind::constructor && function.model) return symbols.text(function.model->name);
-    return function.name == Symbol::none ? "fn" : symbols.text(function.name);
+std::string Evaluator::display_name(const ast::Function& function) const {
+    if (function.kind == ast::FunctionKind::constructor && function.model) return name_of(function.model->name);
+    if (function.kind == ast::FunctionKind::method && function.model) {
+        return fmt::format("{}.{}", name_of(function.model->name), name_of(function.name));
+    }
+    return function.name == Symbol::none ? "fn" : name_of(function.name);
 }
 
-}    // namespace
+// Where the argument of a parameter is written, the call where that is not known.
+Span Evaluator::argument_span(const Frame& called, const ast::Parameter& parameter) const {
+    if (!called.arguments) return called.call;
+    auto items = called.arguments->items;
+    auto position = static_cast<size_t>(&parameter - called.function.parameters.data());
+    for (const ast::Argument& argument : items) {
+        if (argument.kind == ast::ArgumentKind::keyword && argument.name == parameter.name) return argument.value->span;
+    }
+    if (called.has_first && position-- == 0) return called.call;
+    bool is_given = position < items.size() && items[position].kind == ast::ArgumentKind::positional;
+    return is_given ? items[position].value->span : called.call;
+}
 
 Value Evaluator::call_function(const FunctionObject& callee, const Value& self, const Value* first,
                                const ast::Arguments& arguments, Frame& frame, Span span) {
@@ -183,9 +195,11 @@ Value Evaluator::call_function(const FunctionObject& callee, const Value& self, 
     check_stack(span);
     Frame called(*this, callee, self.is_none() ? callee.environment.self : self, span);
     auto parameters = function.parameters;
+    called.arguments = &arguments;
+    called.has_first = first != nullptr;
     size_t position = 0;
     if (first) {
-        if (parameters.empty()) too_many(display_name(function, symbols_), "", 0, 1 + arguments.items.size(), span);
+        if (parameters.empty()) too_many(display_name(function), "", 0, 1 + arguments.items.size(), span);
         called.slots[parameters[position++].slot] = *first;
     }
     for (const ast::Argument& argument : arguments.items) {
@@ -197,10 +211,10 @@ Value Evaluator::call_function(const FunctionObject& callee, const Value& self, 
                 std::vector<Symbol> names;
                 for (const ast::Parameter& parameter : parameters) names.push_back(parameter.name);
                 auto near = nearest_name(argument.name, names, symbols_);
-                throw Error(Diagnostic{"arity", fmt::format("`{}` has no parameter `{}`", display_name(function, symbols_), name_of(argument.name)),
+                throw Error(Diagnostic{"arity", fmt::format("`{}` has no parameter `{}`", display_name(function), name_of(argument.name)),
                                        argument.span, {},
                                        near ? fmt::format("did you mean `{}`?", name_of(*near))
-                                            : fmt::format("it takes ({})", parameter_list(function, symbols_))});
+                                            : fmt::format("it takes ({})", parameter_list(function))});
             }
             if (!called.slots[parameters[at].slot].is_unset()) {
                 throw Error(Diagnostic{"arity", fmt::format("`{}` is given twice", name_of(argument.name)), argument.span, {}, {}});
@@ -208,7 +222,7 @@ Value Evaluator::call_function(const FunctionObject& callee, const Value& self, 
         } else {
             ++position;
             if (at >= parameters.size() || parameters[at].keyword_only) {
-                too_many(display_name(function, symbols_), parameter_list(function, symbols_), parameters.size(),
+                too_many(display_name(function), parameter_list(function), parameters.size(),
                          arguments.positional + (first ? 1 : 0), span);
             }
         }
@@ -448,7 +462,7 @@ void Evaluator::bind(Frame& called, CallArguments& arguments) {
         } else if (takes_rest) {
             rest.push_back(std::move(value));
         } else {
-            too_many(display_name(function, symbols_), parameter_list(function, symbols_), position, arguments.positional.size(), called.call);
+            too_many(display_name(function), parameter_list(function), position, arguments.positional.size(), called.call);
         }
     }
     for (auto& [name, value] : arguments.keywords) {
@@ -464,8 +478,8 @@ void Evaluator::bind(Frame& called, CallArguments& arguments) {
         } else if (more) {
             more->set(name_of(name), std::move(value));
         } else {
-            throw Error(Diagnostic{"arity", fmt::format("`{}` has no parameter `{}`", display_name(function, symbols_), name_of(name)), called.call, {},
-                                   fmt::format("it takes ({})", parameter_list(function, symbols_))});
+            throw Error(Diagnostic{"arity", fmt::format("`{}` has no parameter `{}`", display_name(function), name_of(name)), called.call, {},
+                                   fmt::format("it takes ({})", parameter_list(function))});
         }
     }
     for (const ast::Parameter& parameter : function.parameters) {
@@ -552,7 +566,7 @@ Value Evaluator::enter(Frame& called) {
         Entered entered(*this, called);
         if (!tracer_.capturing() && begins_capture(called)) {
             called.starts_capture = true;
-            std::string name = display_name(function, symbols_);
+            std::string name = display_name(function);
             if (function.kind == ast::FunctionKind::method && function.name == symbols::forward) name = called.model().model_class->name();
             CallSite site{called.call, name, function.name_span, &function};
             return tracer_.captured_call(site, [&] { return run_body(called); });
@@ -560,10 +574,10 @@ Value Evaluator::enter(Frame& called) {
         return run_body(called);
     } catch (Error& error) {
         if (!error.diagnostic.span) error.diagnostic.span = called.call;
-        unwound_.push_back({display_name(function, symbols_), called.call});
+        unwound_.push_back({display_name(function), called.call});
         throw;
     } catch (const Interrupted&) {
-        unwound_.push_back({display_name(function, symbols_), called.call});
+        unwound_.push_back({display_name(function), called.call});
         throw;
     }
 }
@@ -575,12 +589,12 @@ void Evaluator::finish_binding(Frame& called) {
         Value& slot = called.slots[parameter.slot];
         if (slot.is_unset()) {
             if (!parameter.default_value) {
-                throw Error(Diagnostic{"arity", fmt::format("`{}` needs `{}`", display_name(function, symbols_), name_of(parameter.name)), called.call, {},
-                                       fmt::format("it takes ({})", parameter_list(function, symbols_))});
+                throw Error(Diagnostic{"arity", fmt::format("`{}` needs `{}`", display_name(function), name_of(parameter.name)), called.call, {},
+                                       fmt::format("it takes ({})", parameter_list(function))});
             }
             slot = evaluate(*parameter.default_value, called);
         }
-        if (parameter.type) check_type(*parameter.type, slot, called, name_of(parameter.name), called.call);
+        if (parameter.type) check_type(*parameter.type, slot, called, name_of(parameter.name), argument_span(called, parameter));
         if (function.kind == ast::FunctionKind::constructor) {
             called.model().fields[static_cast<size_t>(&parameter - function.parameters.data())] = slot;
         }

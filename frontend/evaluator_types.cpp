@@ -16,9 +16,7 @@ void Evaluator::check_type(const ast::TypeNode& type, const Value& value, Frame&
     std::string why;
     if (matches(type, value, frame, why)) return;
     const ast::Function& function = frame.function;
-    std::string name = function.kind == ast::FunctionKind::constructor && function.model ? name_of(function.model->name)
-                       : function.name == Symbol::none                                  ? "this function"
-                                                                                        : name_of(function.name);
+    std::string name = display_name(function);
     std::string expected = expected_text(type, session_.sources());
     bool is_tensor_type = type.kind == ast::TypeKind::tensor;
     std::string kind = is_tensor_type && value.is_tensor()

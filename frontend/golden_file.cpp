@@ -181,19 +181,14 @@ std::string bless(std::string_view text, const GoldenOutput& output) {
             out += fmt::format("{}{}{}{}\n", indent, mark, line.empty() ? "" : " ", line);
         }
     };
-    bool told_error = output.error.empty();
     for (std::string_view line : split_lines(text)) {
         ++number;
         if (is_expectation(line)) continue;
         out += std::string(line) + "\n";
         std::string_view indent = line.substr(0, std::min(line.find_first_not_of(" \t"), line.size()));
         if (auto printed = output.printed.find(number); printed != output.printed.end()) emit(indent, "#>", printed->second);
-        if (number == output.error_line && !told_error) {
-            emit(indent, "#>!", output.error);
-            told_error = true;
-        }
     }
-    if (!told_error) emit("", "#>!", output.error);
+    emit("", "#>!", output.error);    // last: no line that it names moves
     return out;
 }
 

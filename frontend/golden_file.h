@@ -29,7 +29,6 @@ struct GoldenFile {
 struct GoldenOutput {
     std::map<uint32_t, std::string> printed;
     std::string error;
-    uint32_t error_line = 0;    ///< the line that it goes beneath, 0 for the end of the file
 };
 
 /// Whether two lines agree: exactly, or with a tolerance up to their numbers.
@@ -38,7 +37,7 @@ bool lines_agree(std::string_view expected, std::string_view found, std::optiona
 /// What differs, as text for people; empty where all agrees.
 std::string compare(const GoldenFile& golden, const GoldenOutput& output);
 
-/// The script with its `#>` and `#>!` lines replaced by what was printed.
+/// The script with its `#>` lines replaced by what was printed, and its `#>!` lines by the error, at the end.
 std::string bless(std::string_view text, const GoldenOutput& output);
 
 }    // namespace tenon

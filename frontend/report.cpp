@@ -20,9 +20,8 @@ std::string render_stack(const std::vector<StackEntry>& stack, const SourceMap& 
     std::string out;
     for (size_t i = 0; i < stack.size(); ++i) {
         if (stack.size() > 2 * stack_lines_at_each_end + 1 && i == stack_lines_at_each_end) {
-            size_t left_out = stack.size() - 2 * stack_lines_at_each_end;
-            out += fmt::format("   … {} more calls\n", left_out);
-            i += left_out - 1;
+            out += "   … more calls\n";
+            i = stack.size() - stack_lines_at_each_end - 1;
             continue;
         }
         const StackEntry& entry = stack[i];
