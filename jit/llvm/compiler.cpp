@@ -28,28 +28,20 @@ namespace tenon::llvm_engine {
 
 namespace {
 
-[[noreturn]] void fail(std::string message, std::string help = {}) {
-    Diagnostic diagnostic;
-    diagnostic.kind = "internal";
-    diagnostic.message = std::move(message);
-    diagnostic.help = std::move(help);
-    throw Error(std::move(diagnostic));
-}
-
 template <class T>
 T take(llvm::Expected<T> value) {
-    if (!value) fail(fmt::format("LLVM: {}", llvm::toString(value.takeError())));
+    if (!value) throw_error("internal", fmt::format("LLVM: {}", llvm::toString(value.takeError())));
     return std::move(*value);
 }
 void take(llvm::Error error) {
-    if (error) fail(fmt::format("LLVM: {}", llvm::toString(std::move(error))));
+    if (error) throw_error("internal", fmt::format("LLVM: {}", llvm::toString(std::move(error))));
 }
 
 // Instructions by class of processor, tuning by the processor itself: bits and caches depend on the class alone.
 VectorFacts facts_for(std::string_view processor) {
     const std::string_view own = cpu_info().cpu_class();
     if (own == "x86-64")
-        fail("machine code needs a processor with AVX2, FMA and F16C", "run with `--engine interp`");
+        throw_error("internal", "machine code needs a processor with AVX2, FMA and F16C", "run with `--engine interp`");
     const bool wide = processor != "x86-64-v3" && own == "x86-64-v4";
     VectorFacts facts;
     facts.bytes = wide ? 64 : 32;
@@ -98,7 +90,7 @@ llvm::SmallVector<char, 0> generate(llvm::TargetMachine& target, llvm::Module& m
     llvm::SmallVector<char, 0> out;
     llvm::raw_svector_ostream stream(out);
     llvm::legacy::PassManager passes;
-    if (target.addPassesToEmitFile(passes, stream, nullptr, type)) fail("LLVM cannot generate code for this machine");
+    if (target.addPassesToEmitFile(passes, stream, nullptr, type)) throw_error("internal", "LLVM cannot generate code for this machine");
     passes.run(module);
     return out;
 }

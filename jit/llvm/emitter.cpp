@@ -19,12 +19,7 @@ namespace {
 
 constexpr int64_t fold_lanes = 32, lane_chunk = 1024, row_chunk = 64;
 
-[[noreturn]] void refuse(std::string message) {
-    Diagnostic diagnostic;
-    diagnostic.kind = "internal";
-    diagnostic.message = std::move(message);
-    throw Error(std::move(diagnostic));
-}
+[[noreturn]] void refuse(std::string message) { throw_error("internal", std::move(message)); }
 
 // What a node is at the place of emission. A scalar has the lanes of its LLVM type. An index is `value` in every lane
 // (no stride), value + lane · stride, or a vector of its own.

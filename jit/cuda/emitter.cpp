@@ -1,0 +1,301 @@
+#include "jit/cuda/emitter.h"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <unordered_map>
+
+#include <fmt/format.h>
+
+#include "ir/row.h"
+#include "ir/text.h"
+#include "jit/cuda/scalar.h"
+#include "jit/cuda/text.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+using namespace cuda_engine;
+
+namespace {
+
+[[noreturn]] void refuse(std::string message) { throw_error("internal", std::move(message)); }
+
+bool contains_lane_fold(const Graph& g, NodeId id) {
+    if (g[id].op == op<"fold">() && g.attributes(id).text("order") == "lanes") return true;
+    for (unsigned k = 0; k < g[id].regions; ++k)
+        for (NodeId inner : g.body(g.region_of(id, k)))
+            if (contains_lane_fold(g, inner)) return true;
+    return false;
+}
+
+class KernelEmitter {
+public:
+    KernelEmitter(const KernelSource& source, const KernelInfo& info, const std::string& name)
+        : graph_(*source.graph), info_(info), kernel_(source.kernel), name_(name), aliased_(info.operands + info.results) {
+        for (uint32_t k = 0; NodeId p : graph_.params(graph_.region_of(kernel_))) buffers_.emplace(p.index, k++);
+        for (uint32_t k = 0; NodeId id : info.scalars) slots_.emplace(id.index, k++);
+        for (const InPlace& pair : source.in_place) aliased_[pair.operand] = aliased_[info.operands + pair.result] = true;
+    }
+
+    CudaSource emit() {
+        CudaSource out;
+        std::string stages;
+        for (size_t k = 0; k < info_.stages.size(); ++k) {
+            out.stages.push_back(stage(info_.stages[k], fmt::format("{}_{}", name_, k)));
+            stages += "\n" + writer_.text();
+        }
+        out.text = "#include \"kernels.cuh\"\n\nnamespace tenon {\n\n";
+        for (const auto& [unused, text] : functions_) out.text += text + "\n";
+        out.text += "}    // namespace tenon\n\nusing namespace tenon;\n" + stages;
+        return out;
+    }
+
+private:
+    // ---- stages ----
+
+    CudaStage stage(const KernelStage& stage, const std::string& name) {
+        writer_ = Writer();
+        values_.clear();
+        in_vector_ = in_fold_ = false;
+        CudaStage out{name, 256, CudaStage::one};
+        const bool vector = stage.loop && graph_.attributes(stage.nodes[0]).text("kind") == "vector";
+        if (std::any_of(stage.nodes.begin(), stage.nodes.end(), [&](NodeId id) { return contains_lane_fold(graph_, id); })) out.threads = 32;
+        out.grid = vector ? CudaStage::elements : stage.parallel ? CudaStage::iterations : CudaStage::one;
+        writer_.open(fmt::format("extern \"C\" __global__ void __launch_bounds__({}) {}({}) {{", out.threads, name, parameters()));
+        if (!stage.loop) {
+            for (NodeId id : stage.nodes) {
+                node(id);
+                if (const auto slot = slots_.find(id.index); slot != slots_.end()) store_slot(id, slot->second);
+            }
+        } else {
+            const std::string low = position(stage.low), i = variable(graph_.region_of(stage.nodes[0]));
+            const std::string by = vector ? "i64(gridDim.x) * blockDim.x" : stage.parallel ? "gridDim.x" : "1";
+            const std::string first = vector ? "i64(blockIdx.x) * blockDim.x + threadIdx.x" : stage.parallel ? "blockIdx.x" : "0";
+            writer_.open(fmt::format("for (i64 turn = begin + {}; turn < end; turn += {}) {{", first, by));
+            writer_.line(fmt::format("const i64 {} = {} + turn * {};", i, low, stage.step));
+            in_vector_ = vector;
+            region(graph_.region_of(stage.nodes[0]));
+            if (!vector) writer_.line("__syncthreads();");
+            writer_.close();
+        }
+        writer_.close();
+        return out;
+    }
+
+    std::string parameters() const {
+        std::string list;
+        for (uint32_t k = 0; NodeId p : graph_.params(graph_.region_of(kernel_))) {
+            // A result may be read too, so only what nobody writes is const.
+            list += fmt::format("{}{}* {}b{}, ", k < info_.operands && !aliased_[k] ? "const " : "", memory_type(graph_.type(p).dtype),
+                                aliased_[k] ? "" : "__restrict__ ", k);
+            ++k;
+        }
+        for (size_t k = 0; k < info_.extents.size(); ++k) list += fmt::format("i64 n{}, ", k);
+        return list + "u64* scalars, i64 begin, i64 end, u32* faults";
+    }
+
+    // ---- names ----
+
+    // Names of the graph, marked so that none is a word of C++.
+    std::string variable_name(NodeId id) const { return fmt::format("{}_", graph_.name_of(id)); }
+    std::string variable(const Region& r) {
+        const NodeId i = graph_.params(r)[0];
+        return values_[i.index] = variable_name(i);
+    }
+    void define(NodeId id, const std::string& type, const std::string& expression) {
+        const std::string name = variable_name(id);
+        writer_.line(fmt::format("const {} {} = {};", type, name, expression));
+        values_[id.index] = name;
+    }
+    std::string need(const std::string& key, const std::string& text) {
+        if (text.empty()) refuse(fmt::format("no scalar definition of {}", key));
+        if (known_.emplace(key, true).second) functions_.emplace_back(key, text);
+        return key;
+    }
+    std::string scalar_call(std::string_view op, DType dtype) { return need(scalar_function_name(op, dtype), scalar_function(op, dtype)); }
+
+    // ---- nodes ----
+
+    void region(const Region& r) {
+        for (NodeId id : graph_.body(r)) node(id);
+    }
+
+    void node(NodeId id) {
+        if (is_static_index(graph_, id)) return;
+        const Op o = graph_[id].op;
+        const Type& type = graph_.type(id);
+        if (o == op<"load">()) define(id, register_type(type.dtype), load(id));
+        else if (o == op<"store">()) store(id);
+        else if (o == op<"for">()) inner_loop(id);
+        else if (o == op<"fold">()) fold(id);
+        else if (o == op<"position">() || o == op<"number">()) define(id, "i64", value(graph_.operand(id, 0)));
+        else if (type.kind == Type::Kind::index) define(id, "i64", position_of(id));
+        else if (o == op<"cast">()) {
+            const DType from = graph_.type(graph_.operand(id, 0)).dtype;
+            define(id, register_type(type.dtype), fmt::format("{}({})", need(cast_function_name(from, type.dtype), cast_function(from, type.dtype)),
+                                                              value(graph_.operand(id, 0))));
+        } else elementwise(id);
+    }
+
+    void elementwise(NodeId id) {
+        const auto operands = graph_.operands_of(id);
+        const Type& data = graph_.type(operands[operands.size() == 3 ? 1 : 0]);
+        const DType dtype = data.kind == Type::Kind::index ? DType::i64 : data.dtype;
+        const std::string_view name = row(graph_[id].op).name;
+        std::string list;
+        for (NodeId operand : operands) list += (list.empty() ? "" : ", ") + value(operand);
+        if (const std::string fault = fault_function(name, dtype); !fault.empty()) {
+            const std::string call = need(scalar_function_name(name, dtype) + "_fault", fault);
+            writer_.line(fmt::format("if ({}({})) atomicOr(faults, 1u);", call, list));
+        }
+        define(id, register_type(graph_.type(id).dtype), fmt::format("{}({})", scalar_call(name, dtype), list));
+    }
+
+    std::string value(NodeId id) {
+        if (graph_[id].op == op<"constant">()) return literal_of(id);
+        if (graph_.type(id).kind == Type::Kind::index) return position(id);
+        if (const auto found = values_.find(id.index); found != values_.end()) return found->second;
+        if (const auto slot = slots_.find(id.index); slot != slots_.end())
+            return fmt::format("*reinterpret_cast<const {}*>(scalars + {})", register_type(graph_.type(id).dtype), slot->second);
+        // Made of literals alone, it belongs to no stage.
+        if (graph_.type(id).kind != Type::Kind::tensor) refuse(fmt::format("{} is used before it is computed", row(graph_[id].op).name));
+        node(id);
+        return values_.at(id.index);
+    }
+    std::string literal_of(NodeId id) const {
+        const auto& v = graph_.attributes(id).find("value")->value;
+        double real = 0;
+        int64_t integer = 0;
+        if (const auto* b = std::get_if<bool>(&v)) real = double(integer = *b);
+        else if (const auto* i = std::get_if<int64_t>(&v)) real = double(integer = *i);
+        else real = std::get<double>(v);
+        return constant_of(graph_.type(id).dtype, real, integer);
+    }
+    void store_slot(NodeId id, uint32_t slot) {
+        const Type& type = graph_.type(id);
+        const std::string held = type.kind == Type::Kind::index ? "i64" : register_type(type.dtype);
+        writer_.line(fmt::format("if (threadIdx.x == 0) *reinterpret_cast<{}*>(scalars + {}) = {};", held, slot, values_.at(id.index)));
+    }
+
+    // ---- positions ----
+
+    std::string position(NodeId id) {
+        if (graph_[id].op == op<"constant">()) return literal_of(id);
+        if (const auto found = values_.find(id.index); found != values_.end()) return found->second;
+        if (is_static_index(graph_, id)) return position_of(id);
+        const auto slot = slots_.find(id.index);
+        if (slot == slots_.end()) refuse("a position is used before it is computed");
+        return fmt::format("i64(scalars[{}])", slot->second);
+    }
+    std::string position_of(NodeId id) {
+        const std::string_view name = row(graph_[id].op).name;
+        if (name == "extent") {
+            const SizeId size = graph_.attributes(id).size("value");
+            if (const auto known = graph_.context->as_constant(size)) return fmt::format("i64({})", *known);
+            return fmt::format("n{}", std::find(info_.extents.begin(), info_.extents.end(), size) - info_.extents.begin());
+        }
+        const auto operands = graph_.operands_of(id);
+        std::vector<std::string> p;
+        for (NodeId operand : operands) p.push_back(value(operand));
+        if (name == "add") return fmt::format("({} + {})", p[0], p[1]);
+        if (name == "sub") return fmt::format("({} - {})", p[0], p[1]);
+        if (name == "mul") return fmt::format("({} * {})", p[0], p[1]);
+        if (name == "minimum") return fmt::format("smaller({}, {})", p[0], p[1]);
+        if (name == "maximum") return fmt::format("larger({}, {})", p[0], p[1]);
+        if (name == "floor_divide" || name == "remainder") return fmt::format("{}_position({}, {})", name, p[0], p[1]);
+        std::string list = p[0];
+        for (size_t k = 1; k < p.size(); ++k) list += ", " + p[k];
+        return fmt::format("{}({})", scalar_call(name, DType::i64), list);
+    }
+
+    // ---- memory ----
+
+    std::string element(NodeId access) {
+        return fmt::format("b{}[{}]", buffers_.at(graph_.operand(access, 0).index), position(graph_.operand(access, 1)));
+    }
+    std::string load(NodeId id) {
+        const DType dtype = graph_.type(id).dtype;
+        if (dtype == DType::f16 || dtype == DType::bf16) return fmt::format("from_{}({})", name_of(dtype), element(id));
+        return dtype == DType::boolean ? element(id) + " != 0" : element(id);
+    }
+    void store(NodeId id) {
+        const DType dtype = graph_.type(graph_.operand(id, 0)).dtype;
+        std::string stored = value(graph_.operand(id, 2));
+        if (dtype == DType::f16 || dtype == DType::bf16) stored = fmt::format("to_{}({})", name_of(dtype), stored);
+        if (in_vector_) return writer_.line(fmt::format("{} = {};", element(id), stored));
+        // Outside vector loops all threads of a block compute the same; one of them writes, all may read.
+        writer_.line(fmt::format("if (threadIdx.x == 0) {} = {};", element(id), stored));
+        writer_.line("__syncthreads();");
+    }
+
+    // ---- loops and folds ----
+
+    void inner_loop(NodeId id) {
+        const Attributes attributes = graph_.attributes(id);
+        if (in_vector_ || in_fold_) refuse("a loop inside a vector loop or a fold");
+        const bool vector = attributes.text("kind") == "vector";
+        const std::string low = position(graph_.operand(id, 0)), high = position(graph_.operand(id, 1)), i = variable(graph_.region_of(id));
+        if (vector) writer_.open(fmt::format("for (i64 {0} = {1} + threadIdx.x; {0} < {2}; {0} += blockDim.x) {{", i, low, high));
+        else writer_.open(fmt::format("for (i64 {0} = {1}; {0} < {2}; {0} += {3}) {{", i, low, high, attributes.integer_or("step", 1)));
+        in_vector_ = vector;
+        region(graph_.region_of(id));
+        in_vector_ = false;
+        writer_.close();
+        writer_.line("__syncthreads();    // what follows may read what was written");
+    }
+
+    std::string identity(std::string_view name, DType dtype) const {
+        constexpr double infinity = std::numeric_limits<double>::infinity();
+        if (name == "add") return constant_of(dtype, -0.0, 0);
+        if (name == "mul" || name == "logical_and") return constant_of(dtype, 1, 1);
+        if (name == "logical_or") return constant_of(dtype, 0, 0);
+        if (name != "maximum" && name != "minimum") refuse(fmt::format("no fold by {}", name));
+        const bool largest = name == "minimum";
+        if (is_float(dtype)) return constant_of(dtype, largest ? infinity : -infinity, 0);
+        if (dtype == DType::boolean) return constant_of(dtype, 0, largest);
+        const int64_t top = is_signed(dtype) ? int64_t((uint64_t(1) << (8 * size_of(dtype) - 1)) - 1) : 255;
+        return constant_of(dtype, 0, largest ? top : is_signed(dtype) ? -top - 1 : 0);
+    }
+
+    void fold(NodeId id) {
+        const Attributes attributes = graph_.attributes(id);
+        const DType dtype = graph_.type(id).dtype;
+        const std::string_view by = attributes.text("op"), order = attributes.text("order");
+        if (order == "lanes" && in_vector_) refuse("a fold over lanes inside a vector loop");
+        const std::string type = register_type(dtype), start = identity(by, dtype), low = position(graph_.operand(id, 0)),
+                          high = position(graph_.operand(id, 1)), combine = scalar_call(by, dtype);
+        const Region& r = graph_.region_of(id);
+        const std::string i = variable(r), name = variable_name(id);
+        const bool sum = by == "add" && is_float(dtype);
+        writer_.open(fmt::format("const {} {} = {}fold_{}({}, {}, {}, [&](i64 {}) -> {} {{", type, name,
+                                 sum ? fmt::format("{} >= {} ? {} : ", low, high, constant_of(dtype, 0, 0)) : "", order, start, low, high, i, type));
+        const bool outer = in_fold_;
+        in_fold_ = true;
+        region(r);
+        writer_.line(fmt::format("return {};", value(graph_.results(r)[0])));
+        in_fold_ = outer;
+        writer_.close(fmt::format("}}, [](auto x, auto y) {{ return {}(x, y); }});", combine));
+        values_[id.index] = name;
+    }
+
+    const Graph& graph_;
+    const KernelInfo& info_;
+    NodeId kernel_;
+    std::string name_;
+    std::vector<bool> aliased_;                             // by buffer
+    std::unordered_map<uint32_t, uint32_t> buffers_, slots_;
+    std::unordered_map<uint32_t, std::string> values_;      // by node, in the stage at hand
+    std::map<std::string, bool> known_;
+    std::vector<std::pair<std::string, std::string>> functions_;    // device functions, in the order needed
+    Writer writer_;
+    bool in_vector_ = false, in_fold_ = false;
+};
+
+}    // namespace
+
+CudaSource emit_cuda(const KernelSource& source, const KernelInfo& info, const std::string& name) {
+    return KernelEmitter(source, info, name).emit();
+}
+
+}    // namespace tenon
