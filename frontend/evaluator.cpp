@@ -102,6 +102,7 @@ void Evaluator::run(Module& module, const ast::Script& script, Value* shown) {
     const ast::Function& main = *script.main;
     Frame frame(*this, main, module.environment);
     Entered entered(*this, frame);
+    bool is_captured = tracer_.capturing();    // a module first needed inside a captured call is part of its graph
     try {
         make_cells(frame);
         hoist(frame);
@@ -112,7 +113,7 @@ void Evaluator::run(Module& module, const ast::Script& script, Value* shown) {
         } else {
             execute(*main.body, frame);
         }
-        if (tracer_.capturing()) tracer_.flush();
+        if (!is_captured && tracer_.capturing()) tracer_.flush();
     } catch (Error& error) {
         if (!error.diagnostic.span) error.diagnostic.span = here_;
         throw;

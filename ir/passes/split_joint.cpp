@@ -93,7 +93,7 @@ private:
             const bool is_param = graph_[p].op == op<"param">();
             Stamp stamp = copy.stamp_of(p);
             stamp.flags = 0;
-            if (!forward && is_param) stamp.meta = {};
+            if (is_param) stamp.meta = {};
             Builder::StampScope scope(builder, stamp);
             copy.map(p, builder.parameter(graph_[p].type, graph_.names[p.index]));
         }
