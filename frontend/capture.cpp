@@ -52,7 +52,10 @@ void Capture::clear() {
 Stamp Capture::stamp() {
     Dispatcher& d = tracer_.dispatcher();
     Stamp stamp;
-    stamp.origin = tracer_.context().origin(Origin{.span = d.span(), .rule = {}, .differentiated = {}, .path = {}});
+    if (!(last_origin_.first == d.span()) || !last_origin_.second) {
+        last_origin_ = {d.span(), tracer_.context().origin(Origin{.span = d.span(), .rule = {}, .differentiated = {}, .path = {}})};
+    }
+    stamp.origin = last_origin_.second;
     stamp.meta = d.meta();
     if (!d.grad_enabled()) stamp.flags |= no_grad_flag;
     if (checkpoint_depth_ > 0) stamp.flags |= recompute_flag;
@@ -240,7 +243,7 @@ NodeId Capture::materialise(uint32_t v) {
 
 // A literal is a constant of the graph. Any other number is a 0-dim input; one site that gives one value several times
 // (a loop over parameters) is one input.
-NodeId Capture::number(const Arg& arg) {
+NodeId Capture::number(const Arg& arg, size_t operand) {
     if (arg.is_literal) {
         if (arg.dtype == DType::boolean) return builder_.literal(scalar_as<bool>(arg.number));
         if (is_float(arg.dtype)) return builder_.literal(scalar_as<double>(arg.number), arg.dtype);
@@ -253,11 +256,11 @@ NodeId Capture::number(const Arg& arg) {
         },
         arg.number);
     const Span span = tracer_.dispatcher().span();
-    const NumberKey key{bits * 31 + static_cast<uint64_t>(arg.dtype), (uint64_t{span.source} << 48) ^ (uint64_t{span.begin} << 24) ^ span.end};
+    const NumberKey key{bits * 31 + static_cast<uint64_t>(arg.dtype), (uint64_t{span.source} << 48) ^ (uint64_t{span.begin} << 24) ^ span.end ^ (uint64_t{operand} << 60)};
     if (const NodeId* known = numbers_.find(key)) return *known;
     if (constants_) {
         const Arg literal = Arg::literal(arg.number, arg.dtype);
-        return number(literal);
+        return number(literal, operand);
     }
     const uint32_t input = add_input(Tensor::scalar(tracer_.allocator(), arg.dtype, arg.number), {}, {});
     mark_used(input);
@@ -295,7 +298,7 @@ TensorRef Capture::append(Op op, std::span<const Arg> args, AttrId attr) {
         before = serial_;
         requires_grad = false;
         for (size_t k = 0; k < args.size(); ++k) {
-            nodes[k] = args[k].tensor ? node(*args[k].tensor) : number(args[k]);
+            nodes[k] = args[k].tensor ? node(*args[k].tensor) : number(args[k], k);
             requires_grad |= args[k].tensor && args[k].tensor->requires_grad();
         }
     }

@@ -156,7 +156,7 @@ private:
     void reopen(const OpenCall& call);
     NodeId node(TensorObject& x);
     NodeId materialise(uint32_t value);
-    NodeId number(const Arg& arg);
+    NodeId number(const Arg& arg, size_t operand);
     void register_input(TensorObject& x);
     uint32_t add_input(const Tensor& tensor, const Edge& edge, std::string_view name);
     TypeId type_of_input(const Tensor& tensor, std::vector<std::pair<int, int64_t>>& fresh_symbols);
@@ -183,6 +183,7 @@ private:
     Tracer& tracer_;
     Builder builder_;
     uint64_t serial_;
+    std::pair<Span, OriginId> last_origin_;       // of the last stamp: several nodes of one expression share it
     CallSite site_;
     std::vector<StorageValue> storages_;
     std::vector<ViewValue> values_;

@@ -35,9 +35,13 @@ decltype(auto) at(Dispatcher& dispatcher, Span span, Body&& body) {
     }
 }
 
-constexpr std::string_view spelling_of(Operator op) {
-    constexpr std::string_view spellings[] = {"+", "-", "*", "/", "//", "%", "@", "**", "|", "^", "&", "<<", ">>", "==", "!=", "<", "<=", ">", ">="};
-    return spellings[static_cast<size_t>(op)];
+// As messages call it.
+constexpr std::string_view operand_of(Operator op) {
+    constexpr std::string_view names[] = {
+        "an operand of `+`",  "an operand of `-`",  "an operand of `*`", "an operand of `/`", "an operand of `//`", "an operand of `%`",  "an operand of `@`",
+        "an operand of `**`", "an operand of `|`",  "an operand of `^`", "an operand of `&`", "an operand of `<<`", "an operand of `>>`", "an operand of `==`",
+        "an operand of `!=`", "an operand of `<`",  "an operand of `<=`", "an operand of `>`", "an operand of `>=`"};
+    return names[static_cast<size_t>(op)];
 }
 
 }    // namespace
@@ -75,9 +79,7 @@ Value Tracer::binary(Operator op, Operand a, Operand b, Span span) {
         if ((op == Operator::equal || op == Operator::not_equal) && (a.value.is_none() || b.value.is_none())) {
             return Value(op == Operator::not_equal);
         }
-        auto term = [&](const Operand& operand) {
-            return ops::term_of(d, operand.value, operand.is_literal, fmt::format("an operand of `{}`", spelling_of(op)));
-        };
+        auto term = [&](const Operand& operand) { return ops::term_of(d, operand.value, operand.is_literal, operand_of(op)); };
         const ops::Term left = term(a), right = term(b);
         return ops::binary(d, op, left, right);
     });
@@ -126,8 +128,8 @@ void Tracer::update(Operator op, const Value& x, Operand e, Span span) {
     at(d, span, [&] {
         const TensorRef target = x.ref<TensorObject>();
         d.check_write(*target);
-        const ops::Term value = ops::term_of(d, e.value, e.is_literal, fmt::format("the operand of `{}=`", spelling_of(op)));
-        ops::assign_result(d, target, ops::binary(d, op, target, value), fmt::format("`{}=`", spelling_of(op)));
+        const ops::Term value = ops::term_of(d, e.value, e.is_literal, operand_of(op));
+        ops::assign_result(d, target, ops::binary(d, op, target, value), "an operator that assigns");
     });
 }
 
