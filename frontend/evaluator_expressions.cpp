@@ -115,16 +115,12 @@ Value Evaluator::evaluate_binary(const ast::Binary& expr, Frame& frame) {
     try {
         return binary(operator_of(expr.op), {a, expr.left->is_literal}, {b, expr.right->is_literal}, expr.span);
     } catch (Error& error) {
-        // One label for each operand, beside those that say where an operand was made.
+        // One label for each operand, on every engine.
         Diagnostic& diagnostic = error.diagnostic;
         bool about_operands = diagnostic.kind == "type" || diagnostic.kind == "shape" || diagnostic.kind == "dtype";
         if (about_operands && (!diagnostic.span || diagnostic.span == expr.span)) {
             diagnostic.span = expr.span;
-            std::erase_if(diagnostic.labels, [&](const Label& label) {
-                return label.span.source == expr.span.source && label.span.begin >= expr.span.begin && label.span.end <= expr.span.end;
-            });
-            diagnostic.labels.push_back({expr.left->span, describe(a)});
-            diagnostic.labels.push_back({expr.right->span, describe(b)});
+            diagnostic.labels = {{expr.left->span, describe(a)}, {expr.right->span, describe(b)}};
         }
         throw;
     }
