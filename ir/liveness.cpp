@@ -1,0 +1,29 @@
+#include "ir/liveness.h"
+
+#include "ir/row.h"
+
+namespace tenon {
+
+void Liveness::mark_ordered(std::span<const NodeId> body) {
+    for (NodeId id : body)
+        if (row(graph_[id].op).effect == Effect::ordered) mark(id);
+}
+
+void Liveness::mark(NodeId root) {
+    stack_.push_back(root);
+    while (!stack_.empty()) {
+        const NodeId id = stack_.back();
+        stack_.pop_back();
+        if (live_[id.index]) continue;
+        live_[id.index] = true;
+        for (NodeId operand : graph_.operands_of(id)) stack_.push_back(operand);
+        for (unsigned k = 0; k < graph_[id].regions; ++k) {
+            const Region& region = graph_.region_of(id, k);
+            stack_.push_back(region.yield);
+            for (NodeId inner : graph_.body(region))
+                if (row(graph_[inner].op).effect == Effect::ordered) stack_.push_back(inner);
+        }
+    }
+}
+
+}    // namespace tenon
