@@ -549,9 +549,25 @@ Value Evaluator::call_scope(const BuiltinGroup& group, CallArguments& arguments,
 
 // ---- running ------------------------------------------------------------------------------------------------------
 
+namespace {
+
+/// `@no_compile fn`, `@annotate(compile: false) fn`.
+bool stops_compiling(const DecoratorScope& scope) {
+    if (scope.name == "no_compile") return true;
+    return scope.name == "annotate" && std::any_of(scope.arguments.begin(), scope.arguments.end(), [](const auto& argument) {
+        return argument.first == "compile" && argument.second.is_bool() && !argument.second.as_bool();
+    });
+}
+
+}    // namespace
+
 bool Evaluator::begins_capture(const Frame& called) const {
     const ast::Function& function = called.function;
     if (function.kind == ast::FunctionKind::constructor || function.kind == ast::FunctionKind::test) return false;
+    if (called.closure) {
+        const auto& scopes = called.function_object().scopes;
+        if (std::any_of(scopes.begin(), scopes.end(), stops_compiling)) return false;
+    }
     bool holds = function.kind == ast::FunctionKind::method;
     for (size_t i = 0; i < function.parameters.size() && !holds; ++i) {
         holds = holds_tensor_or_model(called.slots[function.parameters[i].slot]);
