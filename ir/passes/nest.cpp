@@ -122,8 +122,10 @@ std::vector<NestLoop> NestBuilder::plan(const Nest& nest, Expressions& trial) co
             loops.back().extent = context_.mul(loops.back().extent, single[k].extent);
         } else loops.push_back(single[k]);
     }
-    // Folds by rows stand in a vector loop, and what reads earlier nests stands in a nest, if only of one turn.
-    if (loops.empty() && nest.order && (!lanes || nest.folded)) loops.push_back({0, 0, SizeId(1), LoopKind::serial, 0});
+    // Folds by rows stand in a vector loop (not that over chunks, which bounds the fold), and what reads earlier nests stands
+    // in a nest, if only of one turn.
+    const bool bare = loops.empty() || (loops.size() == 1 && loops[0].first == chunks);
+    if (bare && nest.order && (!lanes || (loops.empty() && nest.folded))) loops.push_back({0, 0, SizeId(1), LoopKind::serial, 0});
     choose_kinds(nest, loops);
     return loops;
 }
@@ -138,7 +140,8 @@ void NestBuilder::choose_kinds(const Nest& nest, std::vector<NestLoop>& loops) c
     };
     if (!inner) {    // the innermost loop is the vector loop; one of three elements would be all overhead
         auto vector = loops.end() - 1;
-        if (extent(*vector) <= 4 && context_.as_constant(vector->extent) && extent(*longest()) >= 8 * extent(*vector)) vector = longest();
+        if (!nest.chunk && extent(*vector) <= 4 && context_.as_constant(vector->extent) && extent(*longest()) >= 8 * extent(*vector))
+            vector = longest();
         vector->kind = LoopKind::vector;
         std::rotate(vector, vector + 1, loops.end());
     }
