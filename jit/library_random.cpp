@@ -54,7 +54,10 @@ void normal(const Stream& stream, int64_t first, int64_t n, T* out) {
     apply("sqrt", radius, radius);
     apply("cos", cosine, angle);
     apply("sin", sine, angle);
-    for (int64_t k = 0; k < n; ++k) out[k] = radius[k / 2] * (k % 2 ? sine : cosine)[k / 2];
+    for (int64_t k = 0; k < n; ++k) {
+        const T* const turned = k % 2 ? sine : cosine;
+        out[k] = radius[k / 2] * turned[k / 2];
+    }
 }
 
 template <class T>
