@@ -12,6 +12,7 @@
 #include "ir/pipeline.h"
 #include "ir/row.h"
 #include "ir/text.h"
+#include "jit/cuda/emitter.h"
 #include "jit/executable.h"
 #include "runtime/file.h"
 
@@ -30,7 +31,7 @@ public:
     }
 
     static bool knows(std::string_view stage) {
-        for (std::string_view known : {"ast", "graph", "joint", "forward", "backward", "simplified", "fused", "loops", "llvm", "asm"}) {
+        for (std::string_view known : {"ast", "graph", "joint", "forward", "backward", "simplified", "fused", "loops", "llvm", "asm", "cuda"}) {
             if (stage == known) return true;
         }
         return false;
@@ -89,7 +90,9 @@ private:
         for (NodeId node : graph->body()) {
             if ((*graph)[node].op == op<"kernel">()) kernels.push_back({graph, node, {}});
         }
-        if (!kernels.empty()) write(session_.machine().backend().dump(kernels, stage_));
+        if (kernels.empty()) return;
+        if (stage_ == "cuda") return write(dump_cuda(kernels, options_.locate));
+        write(session_.machine().backend().dump(kernels, stage_, options_.locate));
     }
 
     Session& session_;
@@ -108,7 +111,7 @@ public:
 
 int dump_script(const CommandLine& line) {
     if (!Dumper::knows(line.stage)) {
-        fmt::print(stderr, "tenon: there is no stage `{}`; there are ast, graph, joint, forward, backward, simplified, fused, loops, llvm and asm\n", line.stage);
+        fmt::print(stderr, "tenon: there is no stage `{}`; there are ast, graph, joint, forward, backward, simplified, fused, loops, llvm, asm and cuda\n", line.stage);
         return exit_invalid;
     }
     NoOutput silence;

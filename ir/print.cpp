@@ -86,6 +86,11 @@ public:
         const Parts p = parts(id);
         return p.left + (p.type.empty() ? "" : "  : " + p.type) + p.right;
     }
+    std::string nest(NodeId id) {
+        std::string out;
+        block({&id, 1}, 0, out);
+        return out;
+    }
 
 private:
     struct Parts {
@@ -178,10 +183,13 @@ private:
         return p;
     }
     void body(const Region& region, int depth, std::string& out) {
+        block(graph_.body(region), depth, out);
+    }
+    void block(std::span<const NodeId> nodes, int depth, std::string& out) {
         const std::string indent(size_t(depth) * 4, ' ');
         std::vector<Parts> lines;
         size_t left = 0, types = 0;
-        for (NodeId id : graph_.body(region)) {
+        for (NodeId id : nodes) {
             lines.push_back(parts(id));
             if (lines.back().type.empty()) continue;
             if (lines.back().left.size() <= 48) left = std::max(left, lines.back().left.size());
@@ -196,7 +204,7 @@ private:
                 if (!p.right.empty() && p.type.size() < types) out.append(types - p.type.size(), ' ');
             }
             out += p.right;
-            const NodeId id = graph_.body(region)[k];
+            const NodeId id = nodes[k];
             for (unsigned j = 0; j < graph_[id].regions; ++j) {
                 const Region& inner = graph_.region_of(id, j);
                 out += " " + params(inner) + " {\n";
@@ -219,6 +227,7 @@ private:
 
 std::string print(const Graph& graph, const PrintOptions& options) { return Printer(graph, options).graph(); }
 std::string print_node(const Graph& graph, NodeId id, const PrintOptions& options) { return Printer(graph, options).line(id); }
+std::string print_nest(const Graph& graph, NodeId id, const PrintOptions& options) { return Printer(graph, options).nest(id); }
 
 std::string print_type(const Context& context, TypeId id, const std::vector<std::string>& symbols) {
     const Type& t = context[id];

@@ -23,6 +23,7 @@ struct PrintOptions {
 };
 std::string print(const Graph&, const PrintOptions& = {});
 std::string print_node(const Graph&, NodeId, const PrintOptions& = {});    // one line
+std::string print_nest(const Graph&, NodeId, const PrintOptions& = {});    // with its regions, which are more lines
 std::string print_type(const Context&, TypeId, const std::vector<std::string>& symbol_names);
 std::string print_record(const Context&, const Record&, const std::vector<std::string>& symbol_names = {});    // "a: 1, b: \"x\""
 

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -54,8 +55,10 @@ public:
     virtual ~Backend() = default;
     /// One compiled kernel a source, in order. Called by one thread at a time, which need not always be the same.
     virtual std::vector<std::shared_ptr<CompiledKernel>> compile(std::span<const KernelSource> kernels) = 0;
-    /// The text of a stage of compilation, for people: "llvm" or "asm".
-    virtual std::string dump(std::span<const KernelSource> kernels, std::string_view form) = 0;
+    /// The text of a stage of compilation, for people: "llvm" or "asm", each kernel below its loops. `locate` says
+    /// where in a script a node comes from ("3:40").
+    virtual std::string dump(std::span<const KernelSource> kernels, std::string_view form,
+                             const std::function<std::string(Span)>& locate = {}) = 0;
 };
 
 /// What tenon_llvm.so exports, under the name `tenon_create_backend`. The caller owns the result.

@@ -21,6 +21,12 @@ namespace {
 
 [[noreturn]] void refuse(std::string message) { throw_error("internal", std::move(message)); }
 
+std::string identifier(std::string name) {
+    for (char& c : name)
+        if (!isalnum(static_cast<unsigned char>(c))) c = '_';
+    return name;
+}
+
 bool contains_lane_fold(const Graph& g, NodeId id) {
     if (g[id].op == op<"fold">() && g.attributes(id).text("order") == "lanes") return true;
     for (unsigned k = 0; k < g[id].regions; ++k)
@@ -296,6 +302,22 @@ private:
 
 CudaSource emit_cuda(const KernelSource& source, const KernelInfo& info, const std::string& name) {
     return KernelEmitter(source, info, name).emit();
+}
+
+std::string dump_cuda(std::span<const KernelSource> kernels, const std::function<std::string(Span)>& locate) {
+    std::string out;
+    for (const KernelSource& source : kernels) {
+        const Attributes attributes = source.graph->attributes(source.kernel);
+        const std::string loops = print_nest(*source.graph, source.kernel, {.locate = locate});
+        for (size_t begin = 0; begin < loops.size();) {
+            const size_t end = loops.find('\n', begin);
+            out += "// " + loops.substr(begin, end - begin) + "\n";
+            begin = end + 1;
+        }
+        const std::string name(attributes.has("name") ? attributes.text("name") : "kernel");
+        out += emit_cuda(source, analyse_kernel(*source.graph, source.kernel), identifier(name)).text + "\n";
+    }
+    return out;
 }
 
 }    // namespace tenon

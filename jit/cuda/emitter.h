@@ -3,6 +3,8 @@
 // How loops meet the machine: iterations of a parallel stage go to blocks, those of a vector loop to threads, so a fold
 // over rows is a thread's and a fold over lanes a warp's. A stage with a fold over lanes has blocks of one warp.
 #pragma once
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -25,5 +27,8 @@ struct CudaSource {
 
 /// Throws Error "internal" for what loops.h does not allow.
 CudaSource emit_cuda(const KernelSource& source, const KernelInfo& info, const std::string& name);
+
+/// The kernels as text, for people: each below its loops. `locate` says where in a script a node comes from ("3:40").
+std::string dump_cuda(std::span<const KernelSource> kernels, const std::function<std::string(Span)>& locate = {});
 
 }    // namespace tenon

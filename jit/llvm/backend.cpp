@@ -68,14 +68,14 @@ public:
     }
 
     // Each kernel by itself: its loops as a comment, then what they became.
-    std::string dump(std::span<const KernelSource> kernels, std::string_view form) override {
+    std::string dump(std::span<const KernelSource> kernels, std::string_view form, const std::function<std::string(Span)>& locate) override {
         std::string out;
         for (uint64_t number = 0; const KernelSource& source : kernels) {
             llvm::LLVMContext context;
             const auto module = compiler_.new_module(context);
             emit_kernel(*module, source, analyse_kernel(*source.graph, source.kernel), symbol_name(source, number++), compiler_.facts());
             compiler_.optimise(*module);
-            out += commented(print_node(*source.graph, source.kernel), form == "asm" ? "#" : ";");
+            out += commented(print_nest(*source.graph, source.kernel, {.locate = locate}), form == "asm" ? "#" : ";");
             if (form == "asm") out += compiler_.assembly(*module);
             else {
                 llvm::raw_string_ostream stream(out);

@@ -113,6 +113,17 @@ TEST_P(LlvmKernels, FoldInTheOrderOfTheContract) {
     }
 }
 
+TEST_P(LlvmKernels, AreShownBelowTheirLoops) {
+    Context context;
+    const RandomKernel kernel = fold_kernel(context, "add", DType::f32, false, 5000, false);
+    const std::string text = backend->dump({&kernel.source, 1}, "llvm"), assembly = backend->dump({&kernel.source, 1}, "asm");
+    EXPECT_NE(text.find("; kernel = kernel(x, name: \"fold\")"), std::string::npos) << text;
+    EXPECT_NE(text.find(";     fold = fold(zero, count, op: \"add\", order: \"lanes\")"), std::string::npos) << text;
+    EXPECT_NE(text.find("define void @fold_0.0("), std::string::npos) << text;
+    EXPECT_NE(assembly.find("fold_0.0:"), std::string::npos) << assembly;
+    EXPECT_EQ(text.find("reassoc"), std::string::npos);
+}
+
 INSTANTIATE_TEST_SUITE_P(Processors, LlvmKernels, testing::Values("x86-64-v3", "x86-64-v4"),
                          [](const auto& info) { return std::string(info.param).substr(7); });
 
