@@ -174,6 +174,7 @@ private:
     struct Plan;
     Plan plan_flush();
     std::shared_ptr<CompiledGraph> find_graph(const Plan& plan, bool& hit);
+    void name_inputs();
     void note_recompile(const GraphEntry& entry, const std::string& reason);
     void bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::span<const uint32_t> versions,
               std::span<const Tensor> outputs);

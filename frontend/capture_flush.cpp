@@ -1,4 +1,5 @@
 // Capture: ending a graph. Finds it in the cache or compiles it, runs it, and binds what is still alive to its results.
+#include <algorithm>
 #include <cassert>
 
 #include <fmt/format.h>
@@ -109,6 +110,7 @@ void Capture::flush(std::string_view reason, Span at) {
     bool hit = false;
     const std::shared_ptr<CompiledGraph> graph = find_graph(plan, hit);
     if (log_) {
+        if (hit) name_inputs();
         log_->push_back({.graph = builder_.finish(plan.results, tracer_.context().name(site_.name), true),
                          .compiled = graph,
                          .ended_by = std::string(reason),
@@ -144,6 +146,7 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
             return variant->graph;
         }
     } else {
+        name_inputs();
         GraphEntry made;
         made.skeleton = builder_.finish(plan.results, tracer_.context().name(site_.name), !builder_.calls().empty());
         made.differentiable = plan.differentiable;
@@ -159,12 +162,26 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
     return entry->find(builder_.hints())->graph;
 }
 
+// Inputs are called what the captured call's arguments are called.
+void Capture::name_inputs() {
+    if (!site_.name_argument) return;
+    for (const Input& input : inputs_) {
+        if (input.storage == none) continue;
+        std::string name = (*site_.name_argument)(input.tensor);
+        std::replace(name.begin(), name.end(), '.', '_');
+        if (!name.empty()) builder_.set_name(input.node, tracer_.context().name(name));
+    }
+}
+
 // Whether this is a graph of a function that had one at this place already, and what differs.
 void Capture::note_recompile(const GraphEntry& entry, const std::string& changed) {
     FunctionRecord& record = functions_[site_.function];
     FunctionRecord::Graph now;
     for (const Input& input : inputs_) {
-        if (input.storage != none) now.shapes.push_back(input.tensor.shape);
+        if (input.storage == none) continue;
+        now.shapes.push_back(input.tensor.shape);
+        std::string name = site_.name_argument ? (*site_.name_argument)(input.tensor) : std::string();
+        now.inputs.push_back(name.empty() ? fmt::format("input {}", now.inputs.size()) : std::move(name));
     }
     const bool is_first = record.graphs.size() <= graph_number_;
     if (is_first) {
@@ -178,7 +195,7 @@ void Capture::note_recompile(const GraphEntry& entry, const std::string& changed
             }
             for (size_t k = 0; reason.empty() && k < now.shapes.size(); ++k) {
                 if (before.shapes[k] == now.shapes[k]) continue;
-                reason = fmt::format("input {} had the shape {}, now {}", k, shape_to_string(before.shapes[k]), shape_to_string(now.shapes[k]));
+                reason = fmt::format("{} had the shape {}, now {}", now.inputs[k], shape_to_string(before.shapes[k]), shape_to_string(now.shapes[k]));
             }
             if (reason.empty()) reason = "its lines took another path, or another dtype or requires_grad";
         }

@@ -250,6 +250,7 @@ private:
     [[noreturn]] void no_row(const BuiltinGroup& group, const Value* first, Span span);
     CallArguments evaluate_arguments(const Value* first, const ast::Arguments& arguments, Frame& frame);
     void bind(Frame& callee, CallArguments& arguments);
+    std::string argument_name(const Frame& called, const Tensor& tensor) const;
     Value enter(Frame& callee);
     Value run_body(Frame& callee);
     void finish_binding(Frame& callee);
@@ -259,6 +260,7 @@ private:
     std::string parameter_list(const ast::Function& function) const;
     [[noreturn]] void not_callable(const Value& value, Span span);
     void check_stack(Span span);
+    std::string repr_of(const Value& value);
 
     // evaluator_types.cpp
     void check_type(const ast::TypeNode& type, const Value& value, Frame& frame, std::string_view what, Span span);
@@ -279,6 +281,7 @@ private:
     Value* stack_end_;
     uintptr_t native_limit_ = 0;            // the lowest address the machine stack may grow down to
     std::vector<StackEntry> unwound_;
+    std::vector<const Object*> shown_;      // the containers whose text is being made, for those that hold themselves
     std::atomic<bool> interrupted_{false};
     TestRunner test_runner_;
 };

@@ -575,6 +575,28 @@ bool Evaluator::begins_capture(const Frame& called) const {
     return holds && tracer_.wants_capture(&function);
 }
 
+// What a graph calls one of the tensors that a captured call was given: "x", "inner.weight".
+std::string Evaluator::argument_name(const Frame& called, const Tensor& tensor) const {
+    auto is_it = [&](const Value& value) {
+        const auto* object = value.try_as<TensorObject>();
+        return object && object->tensor.storage == tensor.storage && object->tensor.shape == tensor.shape && object->tensor.offset == tensor.offset;
+    };
+    auto inside = [&](const Value& value) -> std::string {
+        if (!value.is(Kind::model) && !items_of(value)) return {};
+        for (const NamedTensor& held : named_tensors(value)) {
+            if (is_it(held.tensor)) return held.name;
+        }
+        return {};
+    };
+    for (const ast::Parameter& parameter : called.function.parameters) {
+        Value value = called.slots[parameter.slot];
+        if (const auto* cell = value.try_as<CellObject>()) value = Value(cell->value);
+        if (is_it(value)) return name_of(parameter.name);
+        if (std::string name = inside(value); !name.empty()) return name;
+    }
+    return inside(called.self);
+}
+
 Value Evaluator::enter(Frame& called) {
     check_interrupt();
     const ast::Function& function = called.function;
@@ -584,7 +606,8 @@ Value Evaluator::enter(Frame& called) {
             called.starts_capture = true;
             std::string name = display_name(function);
             if (function.kind == ast::FunctionKind::method && function.name == symbols::forward) name = called.model().model_class->name();
-            CallSite site{called.call, name, function.name_span, &function};
+            auto name_argument = [&](const Tensor& tensor) { return argument_name(called, tensor); };
+            CallSite site{called.call, name, function.name_span, &function, FunctionRef<std::string(const Tensor&)>(name_argument)};
             return tracer_.captured_call(site, [&] { return run_body(called); });
         }
         return run_body(called);

@@ -1,5 +1,6 @@
 #include "frontend/graph_replay.h"
 
+#include <algorithm>
 #include <cassert>
 
 #include "frontend/graph_cache.h"
@@ -51,6 +52,24 @@ std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& source, std::
         assert(graph[id].op == op<"constant">());
         return Arg::literal(scalar_of(*graph.attributes(id).find("value")), graph.type(id).dtype);
     };
+    auto tensor = [&](NodeId id) -> TensorRef {
+        const Arg made = argument(id);
+        if (!made.tensor) values[id.index] = make_ref<TensorObject>(Tensor::scalar(dispatcher.tracer().allocator(), made.dtype, made.number));
+        return values[id.index];
+    };
+    auto attr_of = [&](NodeId id) {
+        Record record = context[graph[id].attr];
+        for (AttrEntry& entry : record) entry.value = with_sizes(context, entry.value, symbols);
+        return context.attr(std::move(record));
+    };
+    // The view that is written is given as the way to it.
+    auto update = [&](NodeId id) {
+        const NodeId base = graph.operand(id, 0);
+        std::vector<Dispatcher::Step> steps;
+        for (NodeId link = graph.operand(id, 1); link != base; link = graph.operand(link, 0)) steps.push_back({graph[link].op, attr_of(link)});
+        std::reverse(steps.begin(), steps.end());
+        return dispatcher.updated(*tensor(base), steps, *tensor(graph.operand(id, 2)));
+    };
     for (NodeId id : graph.body()) {
         const Row& r = row(graph[id].op);
         if (r.effect != Effect::none) {
@@ -64,22 +83,18 @@ std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& source, std::
             }
             continue;
         }
-        std::vector<Arg> arguments;
-        for (NodeId operand : graph.operands_of(id)) arguments.push_back(argument(operand));
-        Record record = context[graph[id].attr];
-        for (AttrEntry& entry : record) entry.value = with_sizes(context, entry.value, symbols);
         const bool grad = dispatcher.grad_enabled() && !(graph[id].flags & no_grad_flag);
         const Dispatcher::GradMode mode(dispatcher, grad);
-        values[id.index] = dispatcher.apply(graph[id].op, arguments, context.attr(std::move(record)));
+        if (graph[id].op == op<"update">()) {
+            values[id.index] = update(id);
+            continue;
+        }
+        std::vector<Arg> arguments;
+        for (NodeId operand : graph.operands_of(id)) arguments.push_back(argument(operand));
+        values[id.index] = dispatcher.apply(graph[id].op, arguments, attr_of(id));
     }
     std::vector<TensorRef> results;
-    for (NodeId id : graph.results()) {
-        if (!values[id.index]) {
-            const Arg number = argument(id);
-            if (!number.tensor) values[id.index] = make_ref<TensorObject>(Tensor::scalar(dispatcher.tracer().allocator(), number.dtype, number.number));
-        }
-        results.push_back(values[id.index]);
-    }
+    for (NodeId id : graph.results()) results.push_back(tensor(id));
     return results;
 }
 

@@ -1,5 +1,6 @@
 #include "frontend/tensor_dispatch.h"
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 
@@ -287,31 +288,67 @@ void Dispatcher::write_eagerly(TensorObject& x, TensorObject& value) {
     renew_view_history(x);
 }
 
-// The base's history after a write through a view: update(base, view, value).
-void Dispatcher::record_update(TensorObject& base, TensorObject& view, TensorObject& value) {
+// update(base, view, value) as a graph of base and value, compiled once for their types and the way to the view.
+std::shared_ptr<CompiledGraph> Dispatcher::compiled_update(const Tensor& base, std::span<const Step> steps, const Tensor& value, uint64_t wanted) {
     Context& c = context();
+    Key key{op<"update">(), {}, wanted, {}};
+    for (const Tensor* tensor : {&base, &value}) {
+        key.operands.push_back(static_cast<uint64_t>(tensor->dtype) | uint64_t{tensor->rank()} << 8);
+        for (int64_t size : tensor->shape) key.operands.push_back(static_cast<uint64_t>(size));
+    }
+    for (const Step& step : steps) key.operands.push_back(uint64_t{step.op.row} << 32 | step.attr.index);
+    std::shared_ptr<CompiledGraph>& compiled = ops_[key];
+    if (compiled) return compiled;
     Builder builder(c);
-    auto parameter = [&](const TensorObject& of) {
+    auto parameter = [&](const Tensor& of) {
         std::vector<SizeId> sizes;
-        for (int64_t size : of.shape()) sizes.push_back(SizeId(size));
-        return builder.parameter(c.tensor(of.dtype(), sizes));
+        for (int64_t size : of.shape) sizes.push_back(SizeId(size));
+        return builder.parameter(c.tensor(of.dtype, sizes));
     };
     const NodeId from = parameter(base), to = parameter(value);
-    std::vector<const ViewStep*> steps;
-    for (const ViewStep* step = view.path.get(); step; step = step->before.get()) steps.push_back(step);
     NodeId shown = from;
-    TensorObject link(base.tensor);
-    for (size_t k = steps.size(); k-- > 0;) {
-        link.tensor = moved(steps[k]->op, steps[k]->attr, link.tensor);
-        shown = builder.emit(steps[k]->op, {shown}, static_attr(steps[k]->op, steps[k]->attr, link));
-    }
+    for (const Step& step : steps) shown = builder.emit(step.op, {shown}, step.attr);
     const NodeId made = builder.emit(op<"update">(), {from, shown, to});
-    const auto graph = std::make_shared<CompiledGraph>(tracer_, builder.finish({made}), std::vector<size_t>{0}, std::vector<size_t>{0, 1},
-                                                       CompiledGraph::Purpose::op);
-    TensorObject* owner = &base;
-    const uint32_t version = base.tensor.storage->version;
-    tracer_.tape().record(graph, {{base.tensor, version, Edge::of(base)}, {value.tensor, value.tensor.storage->version, Edge::of(value)}},
-                          std::span(&base.tensor, 1), {&owner, 1}, span_, meta_);
+    std::vector<size_t> differentiable, wrt;
+    if (wanted) differentiable.push_back(0);
+    for (size_t k = 0; k < 2; ++k) {
+        if (wanted >> k & 1) wrt.push_back(k);
+    }
+    compiled = std::make_shared<CompiledGraph>(tracer_, builder.finish({made}), differentiable, wrt, CompiledGraph::Purpose::op);
+    return compiled;
+}
+
+TensorRef Dispatcher::updated(TensorObject& base, std::span<const Step> steps, TensorObject& value) {
+    if (tracer_.capturing()) {
+        TensorRef shown(&base);
+        for (const Step& step : steps) shown = apply(step.op, {shown}, step.attr);
+        return apply(op<"update">(), {base, shown, value});
+    }
+    const bool records = grad_enabled_ && is_float(base.dtype());
+    const uint64_t wanted = records ? (base.requires_grad() ? 1 : 0) | (value.requires_grad() ? 2 : 0) : 0;
+    const auto graph = compiled_update(base.tensor, steps, value.tensor, wanted);
+    std::vector<Tensor> outputs;
+    const Tensor inputs[] = {base.tensor, value.tensor};
+    graph->run(inputs, outputs);
+    auto result = make_ref<TensorObject>(outputs[0]);
+    if (wanted) record_update_of(graph, base, value, outputs, *result);
+    return result;
+}
+
+void Dispatcher::record_update_of(const std::shared_ptr<CompiledGraph>& graph, const TensorObject& base, const TensorObject& value,
+                                  std::span<const Tensor> outputs, TensorObject& result) {
+    TensorObject* owner = &result;
+    tracer_.tape().record(graph,
+                          {{base.tensor, base.tensor.storage->version, Edge::of(base)}, {value.tensor, value.tensor.storage->version, Edge::of(value)}},
+                          outputs, {&owner, 1}, span_, meta_);
+}
+
+// The base's history after a write through a view.
+void Dispatcher::record_update(TensorObject& base, TensorObject& view, TensorObject& value) {
+    std::vector<Step> steps;
+    for (const ViewStep* step = view.path.get(); step; step = step->before.get()) steps.push_back({step->op, step->attr});
+    std::reverse(steps.begin(), steps.end());
+    record_update_of(compiled_update(base.tensor, steps, value.tensor, 3), base, value, std::span(&base.tensor, 1), base);
 }
 
 void Dispatcher::record_identity(TensorObject& from, TensorObject& to) { record_movement(op<"identity">(), {}, from, to); }

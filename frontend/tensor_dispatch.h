@@ -80,6 +80,13 @@ public:
     }
     /// A movement row whose result shares memory with x; `geometry` is x's tensor moved so.
     TensorRef view(Op op, TensorObject& x, AttrId attr, Tensor geometry);
+    /// One movement op on the way from a base to a view of it.
+    struct Step {
+        Op op;
+        AttrId attr;
+    };
+    /// base with the elements that the view shows replaced by value.
+    TensorRef updated(TensorObject& base, std::span<const Step> steps, TensorObject& value);
     /// x's elements become those of `value`, of x's shape and dtype. Throws Error "gradient" where differentiation forbids it.
     void write(TensorObject& x, TensorObject& value);
     /// A view's history anew from its base's, after the base was written or computed.
@@ -133,7 +140,10 @@ private:
     TensorRef run(Op op, std::span<const Arg> args, AttrId attr);
     void write_eagerly(TensorObject& x, TensorObject& value);
     void record_movement(Op op, AttrId attr, const TensorObject& from, TensorObject& to);
+    std::shared_ptr<CompiledGraph> compiled_update(const Tensor& base, std::span<const Step> steps, const Tensor& value, uint64_t wanted);
     void record_update(TensorObject& base, TensorObject& view, TensorObject& value);
+    void record_update_of(const std::shared_ptr<CompiledGraph>& graph, const TensorObject& base, const TensorObject& value,
+                          std::span<const Tensor> outputs, TensorObject& result);
     void record_identity(TensorObject& from, TensorObject& to);
     AttrId static_attr(Op op, AttrId attr, const TensorObject& result);
     AttrId constant_sizes(AttrId attr);

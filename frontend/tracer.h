@@ -57,6 +57,8 @@ struct CallSite {
     std::string_view name;             ///< of the function or model: "step", "Linear"
     Span declaration;                  ///< where it is declared, for explain and recompiles
     const void* function = nullptr;    ///< its identity: what can be marked open
+    /// What a graph calls a tensor among the arguments, "x" or "inner.weight"; empty for others. Valid during the call.
+    std::optional<FunctionRef<std::string(const Tensor&)>> name_argument = {};
 };
 
 /// A scope block, entered until the object dies: `annotate {…}`, `no_grad`, `checkpoint`, `no_compile`, `device(…)`, ….
