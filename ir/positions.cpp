@@ -27,6 +27,10 @@ uint32_t Positions::intern(Atom atom) {
 
 Position Positions::variable(uint32_t number, SizeId extent) {
     if (extent == SizeId(1)) return constant(SizeId(0));
+    return named(number, extent);
+}
+Position Positions::nought(uint32_t number) { return named(number, SizeId(1)); }
+Position Positions::named(uint32_t number, SizeId extent) {
     return intern(Form{SizeId(0), {{intern(Atom{Atom::Kind::variable, number, 0, SizeId(0), extent}), SizeId(1)}}});
 }
 

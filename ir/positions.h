@@ -42,6 +42,7 @@ public:
     Context& context() const { return *context_; }
     Position constant(SizeId value) { return intern({value, {}}); }
     Position variable(uint32_t number, SizeId extent);    // 0 ≤ variable < extent; of extent 1: the constant 0
+    Position nought(uint32_t number);                     // a variable that is always 0, yet named
     Position add(Position, Position);
     Position scale(Position, SizeId factor);
     Position sub(Position a, Position b) { return add(a, scale(b, context_->constant(-1))); }
@@ -60,6 +61,7 @@ public:
 
 private:
     Position intern(Form);
+    Position named(uint32_t number, SizeId extent);
     uint32_t intern(Atom);
     void join_quotients(Form&);
     bool within(const Form&, SizeId bound) const;    // provably 0 ≤ form < bound

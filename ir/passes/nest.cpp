@@ -93,6 +93,9 @@ NestExpressions NestBuilder::build(const Nest& nest, const std::vector<NestLoop>
     }
     out.inner_depth = int(loops.size()) + 1;
     place.linear = e.positions().linear(place.kept, nest.kept);
+    // A vector loop of one turn: emitters see by its variable that its lanes store to places of their own.
+    for (size_t k = 0; k < loops.size(); ++k)
+        if (loops[k].count == 0) place.linear = e.positions().add(place.linear, e.positions().nought(out.variables[k]));
     out.reduction = e.add_variable(out.inner_depth);
     place.reduced = e.positions().variable(out.reduction, nest.reduced);
     e.set_reduction({out.reduction, place.reduced, nest.reduced, nest.order, out.inner_depth});

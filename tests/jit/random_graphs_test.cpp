@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <tuple>
 #include <unordered_map>
 
 #include "ir/pipeline.h"
@@ -85,6 +86,26 @@ TEST_F(RandomGraphs, HaveTheSameBitsOnEveryWay) {
         expect_same(want, run(g, inputs, threaded, EngineKind::interp), *g, "threaded");
         if (seed % 10 == 0 && TENON_LLVM) expect_same(want, run(g, inputs, machine, EngineKind::jit), *g, "compiled");
         if (HasFailure()) FAIL() << "seed " << seed;
+    }
+}
+
+// Static sizes split a long reduction among threads; symbolic ones, whose hints parsing knows not, fold in one piece.
+TEST_F(RandomGraphs, SplitReductionsHaveTheBitsOfWholeOnes) {
+    std::mt19937 random(3);
+    std::normal_distribution<float> normal;
+    for (const auto& [rows, columns, axis] : std::vector<std::tuple<int64_t, int64_t, int>>{
+             {70000, 1, 0}, {1, 70000, 1}, {20000, 8, 0}, {8, 20000, 1}, {65537, 3, 0}, {3, 65537, 1}, {1, 1049601, 1}}) {
+        Tensor x = Tensor::empty(allocator, DType::f32, Dims{rows, columns});
+        for (int64_t k = 0; k < x.numel(); ++k) x.data<float>()[k] = normal(random);
+        const auto sum = [&](const std::string& n, const std::string& m) {
+            const std::string kept = axis == 0 ? m : n;
+            return parse_graph(context, "graph f(x: f32[" + n + ", " + m + "]) -> f32[" + kept + "] {\n    sum = sum(x, axes: [" +
+                                            std::to_string(axis) + "], keepdim: false) : f32[" + kept + "]\n    return sum\n}\n");
+        };
+        const GraphRef split = sum(std::to_string(rows), std::to_string(columns)), whole = sum("n", "m");
+        const std::vector<Tensor> want = run(whole, std::vector<Tensor>{x}, machine, EngineKind::interp);
+        expect_same(want, run(split, std::vector<Tensor>{x}, threaded, EngineKind::interp), *split, "split");
+        if (TENON_LLVM) expect_same(want, run(split, std::vector<Tensor>{x}, machine, EngineKind::jit), *split, "compiled");
     }
 }
 
