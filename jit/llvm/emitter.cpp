@@ -130,7 +130,8 @@ private:
         llvm::Value* step = builder_.getInt64(uint64_t(stage.step));
         llvm::Value* first = builder_.CreateAdd(low, builder_.CreateMul(function_->getArg(3), step));
         llvm::Value* last = builder_.CreateAdd(low, builder_.CreateMul(function_->getArg(4), step));
-        for_loop(id, first, last);
+        const std::optional<int64_t> begin = constant(low), end = constant(index(stage.high).value);
+        for_loop(id, first, last, begin && end ? std::optional(*end - *begin) : std::nullopt);
     }
 
     llvm::BasicBlock* block(const char* name) { return llvm::BasicBlock::Create(context_, name, function_); }
@@ -198,17 +199,18 @@ private:
         return results;
     }
 
-    void for_loop(NodeId id, llvm::Value* low, llvm::Value* high) {
+    // `most`: an upper bound of the iterations, where the difference of the bounds does not tell.
+    void for_loop(NodeId id, llvm::Value* low, llvm::Value* high, std::optional<int64_t> most = std::nullopt) {
         const Attributes attributes = graph_.attributes(id);
         const Region& region = graph_.region_of(id);
         if (lanes_ != 1) refuse("a loop inside a vector loop");
-        if (attributes.text("kind") == "vector") return vector_loop(region, low, high);
+        if (attributes.text("kind") == "vector") return vector_loop(region, low, high, most);
         loop(low, high, attributes.integer_or("step", 1), [&](llvm::Value* i) { run(region, {i, nullptr}); });
     }
 
     // Whole vectors, then what is left of them.
-    void vector_loop(const Region& region, llvm::Value* low, llvm::Value* high) {
-        const int64_t lanes = vector_lanes(region, constant(builder_.CreateSub(high, low)));
+    void vector_loop(const Region& region, llvm::Value* low, llvm::Value* high, std::optional<int64_t> most) {
+        const int64_t lanes = vector_lanes(region, most ? most : constant(builder_.CreateSub(high, low)));
         in_vectors(region, low, high, lanes, {}, [&](Held i, std::span<llvm::Value* const>) {
             run(region, i);
             return std::vector<llvm::Value*>();
@@ -534,7 +536,8 @@ private:
         const Access a = access(id);
         llvm::Value* value = to_memory(builder_, a.dtype, scalar(graph_.operand(id, 2)));
         if (a.position.is_uniform()) {
-            if (value->getType()->isVectorTy()) refuse("a store of many lanes to one position");
+            // Iterations are independent, so there is but one, in the first lane.
+            if (value->getType()->isVectorTy()) value = builder_.CreateExtractElement(value, uint64_t(0));
             tagged(builder_.CreateAlignedStore(value, a.address, a.align), a);
             return;
         }
