@@ -18,14 +18,6 @@ Collector::~Collector() {
     head_->previous_ = head_->next_ = nullptr;
 }
 
-bool Collector::can_hold(Kind kind) {
-    switch (kind) {
-        case Kind::list: case Kind::tuple: case Kind::dict: case Kind::function: case Kind::bound_method:
-        case Kind::model_class: case Kind::model: case Kind::record: case Kind::cell: case Kind::other: return true;
-        default: return false;
-    }
-}
-
 void Collector::add(Container& container) {
     container.previous_ = head_->previous_;
     container.next_ = head_.get();

@@ -21,7 +21,7 @@ public:
     /// To be called when `stored` was put into `into`.
     void note(Container& into, const Value& stored) {
         if (!stored.is_object() || into.is_suspect()) return;
-        if (can_hold(stored.kind())) add(into);
+        if (Container::can_nest(stored)) add(into);
     }
     /// Collects when enough suspects have come up since the last time; called where the evaluator is between statements.
     void step() {
@@ -31,7 +31,6 @@ public:
     size_t collect();
 
 private:
-    static bool can_hold(Kind kind);
     void add(Container& container);
 
     class Head;

@@ -140,7 +140,8 @@ Value sort(Evaluator& evaluator, Arguments& a) {
 
 Value clear_list(Evaluator& evaluator, Arguments& a) {
     evaluator.will_change(list_of(a));
-    list_of(a).drop_children();
+    Values dropped = std::move(list_of(a).items);
+    list_of(a).items.clear();
     return {};
 }
 

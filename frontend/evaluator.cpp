@@ -14,7 +14,12 @@ namespace tenon {
 namespace {
 
 constexpr size_t stack_slots = 1 << 20;             // 16 MB of address space, touched as far as calls nest
-constexpr size_t native_reserve = 512 * 1024;       // for what runs below the deepest call: one tree, one kernel
+// For what runs below the deepest call: one tree, one compiler. The sanitizers' frames are several times larger.
+#ifdef __SANITIZE_ADDRESS__
+constexpr size_t native_reserve = size_t{4} << 20;
+#else
+constexpr size_t native_reserve = size_t{1} << 20;
+#endif
 
 // The lowest address that the calling thread's stack may reach, with a reserve.
 uintptr_t lowest_stack_address() {
@@ -27,7 +32,8 @@ uintptr_t lowest_stack_address() {
     // An unlimited stack is bounded all the same: a runaway recursion must end before memory does.
     constexpr size_t largest = size_t{64} << 20;
     uintptr_t top = reinterpret_cast<uintptr_t>(base) + size;
-    return top - std::min(size, largest) + native_reserve;
+    size = std::min(size, largest);
+    return top - size + std::min(native_reserve, size / 2);
 }
 
 }    // namespace

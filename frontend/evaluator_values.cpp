@@ -116,7 +116,23 @@ bool is_short(const Value& value) {
 std::string Evaluator::text(const Value& value) { return value.is<StringObject>() ? value.as_text() : repr(value); }
 
 std::string Evaluator::repr(const Value& value) {
+    bool holds_values = items_of(value) || value.is<DictObject>() || value.is<ModelObject>() || value.is<RecordObject>();
+    if (!holds_values) return repr_of(value);
     check_stack(here_);
+    const Object* object = &value.object();
+    if (std::find(shown_.begin(), shown_.end(), object) != shown_.end()) return "…";
+    shown_.push_back(object);
+    try {
+        std::string text = repr_of(value);
+        shown_.pop_back();
+        return text;
+    } catch (...) {
+        shown_.pop_back();
+        throw;
+    }
+}
+
+std::string Evaluator::repr_of(const Value& value) {
     auto joined = [&](const Values& items) {
         std::string out;
         for (const Value& item : items) {
@@ -299,6 +315,10 @@ Ref<IteratorObject> Evaluator::iterate(const Value& value) {
 Values Evaluator::collect(const Value& value) {
     if (const Values* items = items_of(value)) return *items;
     Values out;
+    constexpr int64_t most_items = int64_t{1} << 32;
+    if (auto* range = value.try_as<RangeObject>(); range && range->size() > most_items) {
+        throw_error("memory", fmt::format("the {} ints of {} do not fit in memory", range->size(), repr(value)));
+    }
     auto source = iterate(value);
     Value item;
     while (source->next(*this, item)) {

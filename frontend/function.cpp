@@ -29,10 +29,15 @@ void FunctionObject::visit_children(FunctionRef<void(const Value&)> visit) const
     }
 }
 
-void FunctionObject::drop_children() {
-    // The cells stay in their places, so that a function that is being run by a destructor still finds them.
-    for (Ref<CellObject>& cell : environment.cells) cell = make_ref<CellObject>();
-    environment.self = {};
+void FunctionObject::take_children(Values& into) {
+    for (Ref<CellObject>& cell : environment.cells) {
+        if (cell) into.push_back(std::move(cell));
+    }
+    environment.cells.clear();
+    into.push_back(std::exchange(environment.self, {}));
+    for (DecoratorScope& scope : scopes) {
+        for (auto& [name, value] : scope.arguments) into.push_back(std::move(value));
+    }
     scopes.clear();
 }
 
@@ -41,6 +46,9 @@ void BoundMethodObject::visit_children(FunctionRef<void(const Value&)> visit) co
     visit(function);
 }
 
-void BoundMethodObject::drop_children() { receiver = function = Value(); }
+void BoundMethodObject::take_children(Values& into) {
+    into.push_back(std::exchange(receiver, {}));
+    into.push_back(std::exchange(function, {}));
+}
 
 }    // namespace tenon

@@ -30,8 +30,9 @@ class FunctionObject final : public Container {
 public:
     static constexpr Kind class_kind = Kind::function;
     FunctionObject(const ast::Function& function_, Environment environment_);
+    ~FunctionObject() override { dismantle(); }
     void visit_children(FunctionRef<void(const Value&)> visit) const override;
-    void drop_children() override;
+    void take_children(Values& into) override;
 
     const ast::Function& function;
     Environment environment;
@@ -45,8 +46,9 @@ public:
     static constexpr Kind class_kind = Kind::bound_method;
     BoundMethodObject(Value receiver_, Value function_)
         : Container(class_kind), receiver(std::move(receiver_)), function(std::move(function_)) {}
+    ~BoundMethodObject() override { dismantle(); }
     void visit_children(FunctionRef<void(const Value&)> visit) const override;
-    void drop_children() override;
+    void take_children(Values& into) override;
 
     Value receiver, function;
 };

@@ -56,7 +56,7 @@ private:
 
 class EnumerateIterator final : public IteratorObject {
 public:
-    EnumerateIterator(Ref<IteratorObject> source, int64_t first) : source_(std::move(source)), at_(first) {}
+    EnumerateIterator(Ref<IteratorObject> source, int64_t first) : source_(std::move(source)), at_(first) { stand_on(*source_); }
     bool next(Evaluator& evaluator, Value& value) override {
         Value item;
         if (!source_->next(evaluator, item)) return false;
@@ -71,7 +71,9 @@ private:
 
 class ZipIterator final : public IteratorObject {
 public:
-    explicit ZipIterator(std::vector<Ref<IteratorObject>> sources) : sources_(std::move(sources)) {}
+    explicit ZipIterator(std::vector<Ref<IteratorObject>> sources) : sources_(std::move(sources)) {
+        for (const auto& source : sources_) stand_on(*source);
+    }
     bool next(Evaluator& evaluator, Value& value) override {
         if (sources_.empty()) return false;
         Values items(sources_.size());

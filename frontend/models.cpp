@@ -20,11 +20,15 @@ void ModelClassObject::visit_children(FunctionRef<void(const Value&)> visit) con
     for (const Value& method : methods) visit(method);
 }
 
-void ModelClassObject::drop_children() {
+void ModelClassObject::take_children(Values& into) {
+    for (Ref<CellObject>& cell : environment.cells) {
+        if (cell) into.push_back(std::move(cell));
+    }
     environment.cells.clear();
-    environment.self = {};
-    constructor.reset();
-    Values dropped = std::move(methods);
+    into.push_back(std::exchange(environment.self, {}));
+    if (constructor) into.push_back(std::move(constructor));
+    for (Value& method : methods) into.push_back(std::move(method));
+    methods.clear();
 }
 
 ModelObject::ModelObject(Ref<ModelClassObject> made_by)
@@ -40,9 +44,8 @@ void ModelObject::visit_children(FunctionRef<void(const Value&)> visit) const {
     for (const Value& field : fields) visit(field);
 }
 
-void ModelObject::drop_children() {
-    Values dropped = std::move(fields);
-    fields.assign(dropped.size(), Value::unset());
+void ModelObject::take_children(Values& into) {
+    for (Value& field : fields) into.push_back(std::exchange(field, Value::unset()));
 }
 
 Value* ModelObject::find(std::string_view field) {
@@ -54,13 +57,16 @@ Value* ModelObject::find(std::string_view field) {
 
 namespace {
 
+constexpr int deepest_holder = 1000;    // containers inside containers
+
 /// Walks fields, lists, tuples and dicts in order, each object once.
 template <class Tensor, class Model>
 class Walk {
 public:
     Walk(Tensor tensor, Model model) : tensor_(tensor), model_(model) {}
 
-    void operator()(const Value& value, const std::string& path) {
+    void operator()(const Value& value, const std::string& path, int depth = 0) {
+        if (depth > deepest_holder) throw_error("recursion", "models and containers are nested too deeply");
         bool walked = value.is_tensor() || value.is<ModelObject>() || items_of(value) || value.is<DictObject>();
         if (!walked || !seen_.insert(&value.object()).second) return;
         auto at = [&](std::string_view step) { return path.empty() ? std::string(step) : fmt::format("{}.{}", path, step); };
@@ -73,17 +79,17 @@ public:
             auto is_declared_later = [&](size_t i) { return i < parameters && model->roles[i] != TensorRole::plain; };
             for (bool later : {false, true}) {
                 for (size_t i = 0; i < model->fields.size(); ++i) {
-                    if (model->fields[i].is_object() && is_declared_later(i) == later) (*this)(model->fields[i], at(model->field_name(i)));
+                    if (model->fields[i].is_object() && is_declared_later(i) == later) (*this)(model->fields[i], at(model->field_name(i)), depth + 1);
                 }
             }
         } else if (const Values* items = items_of(value)) {
             for (size_t i = 0; i < items->size(); ++i) {
-                if ((*items)[i].is_object()) (*this)((*items)[i], at(std::to_string(i)));
+                if ((*items)[i].is_object()) (*this)((*items)[i], at(std::to_string(i)), depth + 1);
             }
         } else {
             for (const auto& entry : value.as<DictObject>().entries()) {
                 if (!entry.value.is_object()) continue;
-                (*this)(entry.value, at(entry.key.is<StringObject>() ? entry.key.as_text() : entry.key.is_int() ? std::to_string(entry.key.as_int()) : "?"));
+                (*this)(entry.value, at(entry.key.is<StringObject>() ? entry.key.as_text() : entry.key.is_int() ? std::to_string(entry.key.as_int()) : "?"), depth + 1);
             }
         }
     }
@@ -138,6 +144,7 @@ public:
     Value operator()(const Value& value) {
         bool copied = value.is_tensor() || value.is<ModelObject>() || items_of(value) || value.is<DictObject>();
         if (!copied) return value;
+        Deeper deeper(depth_);
         if (auto made = copies_.find(&value.object()); made != copies_.end()) return made->second;
         if (auto* tensor = value.try_as<TensorObject>()) {
             if (tensor->role == TensorRole::plain) return keep(value, evaluator_.call_method(value, "clone", {}));
@@ -170,10 +177,18 @@ public:
     }
 
 private:
+    struct Deeper {
+        explicit Deeper(int& depth_) : depth(depth_) {
+            if (++depth > deepest_holder) throw_error("recursion", "what is to be cloned is nested too deeply");
+        }
+        ~Deeper() { --depth; }
+        int& depth;
+    };
     Value keep(const Value& original, Value copy) { return copies_.emplace(&original.object(), std::move(copy)).first->second; }
 
     Evaluator& evaluator_;
     std::unordered_map<const Object*, Value> copies_;
+    int depth_ = 0;
 };
 
 }    // namespace

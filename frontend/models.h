@@ -17,8 +17,9 @@ public:
     static constexpr Kind class_kind = Kind::model_class;
     ModelClassObject(const ast::Model& model_, Environment environment_, const SymbolTable& symbols_)
         : Container(class_kind), model(model_), environment(std::move(environment_)), symbols(symbols_) {}
+    ~ModelClassObject() override { dismantle(); }
     void visit_children(FunctionRef<void(const Value&)> visit) const override;
-    void drop_children() override;
+    void take_children(Values& into) override;
 
     std::string_view name() const { return symbols.text(model.name); }
     /// The slot of a field, -1 where there is none.
@@ -49,8 +50,9 @@ class ModelObject final : public Container {
 public:
     static constexpr Kind class_kind = Kind::model;
     explicit ModelObject(Ref<ModelClassObject> made_by);
+    ~ModelObject() override { dismantle(); }
     void visit_children(FunctionRef<void(const Value&)> visit) const override;
-    void drop_children() override;
+    void take_children(Values& into) override;
 
     /// Null when there is no such field, or it has no value yet.
     Value* find(std::string_view field);

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -48,6 +51,7 @@ std::string Object::to_text(Evaluator&) { return {}; }
 
 void Object::visit_children(FunctionRef<void(const Value&)>) const {}
 void Object::drop_children() {}
+void Object::take_children(Values&) {}
 
 namespace {
 
@@ -55,20 +59,43 @@ void visit_all(const Values& values, FunctionRef<void(const Value&)> visit) {
     for (const Value& value : values) visit(value);
 }
 
-// Containers are emptied into a local first: what dies with the values may look at the container again.
-void drop_all(Values& values) { Values dropped = std::move(values); }
+void take_all(Values& values, Values& into) {
+    into.insert(into.end(), std::make_move_iterator(values.begin()), std::make_move_iterator(values.end()));
+    values.clear();
+}
 
 }    // namespace
 
+void Container::dismantle() {
+    // A list of lists of lists … dies from the outside in: whoever would be the last owner of a container takes its
+    // children over first.
+    Values orphans;
+    take_children(orphans);
+    while (!orphans.empty()) {
+        Value value = std::move(orphans.back());
+        orphans.pop_back();
+        if (value.is_object() && value.object().use_count() == 1) value.object().take_children(orphans);
+    }
+}
+
+void IteratorObject::stand_on(const IteratorObject& source) {
+    constexpr int highest = 1000;    // each level is a call deeper
+    height_ = std::max(height_, source.height_ + 1);
+    if (height_ > highest) throw_error("recursion", "iterators stand on iterators too high", "list(…) collects the values");
+}
+
 void ListObject::visit_children(FunctionRef<void(const Value&)> visit) const { visit_all(items, visit); }
-void ListObject::drop_children() { drop_all(items); }
+void ListObject::take_children(Values& into) { take_all(items, into); }
 void TupleObject::visit_children(FunctionRef<void(const Value&)> visit) const { visit_all(items, visit); }
-void TupleObject::drop_children() { drop_all(items); }
+void TupleObject::take_children(Values& into) { take_all(items, into); }
 
 void RecordObject::visit_children(FunctionRef<void(const Value&)> visit) const {
     for (const auto& [name, value] : fields) visit(value);
 }
-void RecordObject::drop_children() { std::vector<Field> dropped = std::move(fields); }
+void RecordObject::take_children(Values& into) {
+    for (auto& [name, value] : fields) into.push_back(std::move(value));
+    fields.clear();
+}
 
 const Value* RecordObject::find(std::string_view field) const {
     for (const auto& [name, value] : fields) {
@@ -101,9 +128,9 @@ uint64_t mix(uint64_t x) {    // the finaliser of SplitMix64
 
 uint64_t hash_text(std::string_view text) { return std::hash<std::string_view>{}(text); }
 
-}    // namespace
+constexpr int deepest_key = 1000;    // tuples in tuples
 
-uint64_t hash_key(const Value& key) {
+uint64_t hash_nested(const Value& key, int depth) {
     switch (key.kind()) {
         case Kind::none: return mix(1);
         case Kind::boolean: return mix(2 + key.as_bool());
@@ -112,8 +139,9 @@ uint64_t hash_key(const Value& key) {
         case Kind::device: return mix(64 + static_cast<uint64_t>(key.as_device().index) * 2 + key.as_device().kind);
         case Kind::string: return hash_text(key.as_text());
         case Kind::tuple: {
+            if (depth > deepest_key) throw_error("recursion", "a key of a dict is nested too deeply");
             uint64_t hash = 0x51ED270B;
-            for (const Value& item : key.as<TupleObject>().items) hash = mix(hash ^ hash_key(item)) + 0x632BE5AB;
+            for (const Value& item : key.as<TupleObject>().items) hash = mix(hash ^ hash_nested(item, depth + 1)) + 0x632BE5AB;
             return hash;
         }
         case Kind::unset:
@@ -128,6 +156,10 @@ uint64_t hash_key(const Value& key) {
     throw_error("key", fmt::format("a {} cannot be a key of a dict", name_of(key.kind())),
                 "keys are str, int, bool, none, dtypes and tuples of these, or tensors, models and nodes by identity");
 }
+
+}    // namespace
+
+uint64_t hash_key(const Value& key) { return hash_nested(key, 0); }
 
 bool equal_keys(const Value& a, const Value& b) {
     if (a.kind() != b.kind()) return false;
@@ -147,7 +179,14 @@ void DictObject::visit_children(FunctionRef<void(const Value&)> visit) const {
     }
 }
 
-void DictObject::drop_children() { clear(); }
+void DictObject::take_children(Values& into) {
+    for (Entry& entry : entries_) {
+        into.push_back(std::move(entry.key));
+        into.push_back(std::move(entry.value));
+    }
+    entries_.clear();
+    table_.clear();
+}
 
 void DictObject::clear() {
     std::vector<Entry> dropped = std::move(entries_);

@@ -81,6 +81,8 @@ public:
     virtual void visit_children(FunctionRef<void(const Value&)> visit) const;
     /// Lets go of everything it holds; called on garbage only, so what remains need not be useful.
     virtual void drop_children();
+    /// Moves everything it holds to the end of `into`, where another owner lets go of it; what remains is empty.
+    virtual void take_children(std::vector<Value>& into);
 
 protected:
     explicit Object(Kind kind) : kind_(kind) {}
@@ -224,10 +226,16 @@ using Values = std::vector<Value>;
 class Container : public Object {
 public:
     ~Container() override { unlink(); }
+    void drop_children() override { dismantle(); }
     bool is_suspect() const { return next_ != nullptr; }
 
 protected:
     explicit Container(Kind kind) : Object(kind) {}
+    /// What destructors call: lets go of the children without a recursion as deep as they are nested.
+    void dismantle();
+    /// Whether a child can have children: without one there is nothing to dismantle.
+    static bool can_nest(const Value& child);
+    static bool can_nest(const std::vector<Value>& children);
 
 private:
     friend class Collector;
@@ -256,8 +264,11 @@ public:
     static constexpr Kind class_kind = Kind::list;
     ListObject() : Container(class_kind) {}
     explicit ListObject(Values values) : Container(class_kind), items(std::move(values)) {}
+    ~ListObject() override {
+        if (can_nest(items)) dismantle();
+    }
     void visit_children(FunctionRef<void(const Value&)> visit) const override;
-    void drop_children() override;
+    void take_children(Values& into) override;
 
     Values items;
 };
@@ -266,8 +277,11 @@ class TupleObject final : public Container {
 public:
     static constexpr Kind class_kind = Kind::tuple;
     explicit TupleObject(Values values) : Container(class_kind), items(std::move(values)) {}
+    ~TupleObject() override {
+        if (can_nest(items)) dismantle();
+    }
     void visit_children(FunctionRef<void(const Value&)> visit) const override;
-    void drop_children() override;
+    void take_children(Values& into) override;
 
     Values items;
 };
@@ -283,8 +297,9 @@ public:
     };
 
     DictObject() : Container(class_kind) {}
+    ~DictObject() override { dismantle(); }
     void visit_children(FunctionRef<void(const Value&)> visit) const override;
-    void drop_children() override;
+    void take_children(Values& into) override;
 
     /// Null when the key is not there. Throws Error "key" for a value that cannot be a key.
     Value* find(const Value& key);
@@ -344,8 +359,9 @@ public:
     using Field = std::pair<std::string, Value>;
     explicit RecordObject(std::string name_, std::vector<Field> fields_)
         : Container(class_kind), name(std::move(name_)), fields(std::move(fields_)) {}
+    ~RecordObject() override { dismantle(); }
     void visit_children(FunctionRef<void(const Value&)> visit) const override;
-    void drop_children() override;
+    void take_children(Values& into) override;
     const Value* find(std::string_view field) const;
 
     const std::string name;    ///< what it prints as: "stats"
@@ -359,9 +375,16 @@ public:
     static constexpr Kind class_kind = Kind::iterator;
     /// False at the end; then `value` is untouched.
     virtual bool next(Evaluator& evaluator, Value& value) = 0;
+    /// How many iterators it stands on.
+    int height() const { return height_; }
 
 protected:
     IteratorObject() : Object(class_kind) {}
+    /// Throws Error "recursion" where towers of iterators get too high.
+    void stand_on(const IteratorObject& source);
+
+private:
+    int height_ = 0;
 };
 
 /// A variable that a closure shares with the frame that made it.
@@ -370,11 +393,29 @@ public:
     static constexpr Kind class_kind = Kind::cell;
     CellObject() : Container(class_kind), value(Value::unset()) {}
     explicit CellObject(Value initial) : Container(class_kind), value(std::move(initial)) {}
+    ~CellObject() override {
+        if (can_nest(value)) dismantle();
+    }
     void visit_children(FunctionRef<void(const Value&)> visit) const override { visit(value); }
-    void drop_children() override { value = Value::unset(); }
+    void take_children(Values& into) override { into.push_back(std::exchange(value, Value::unset())); }
 
     Value value;
 };
+
+inline bool Container::can_nest(const Value& child) {
+    switch (child.kind()) {
+        case Kind::list: case Kind::tuple: case Kind::dict: case Kind::function: case Kind::bound_method:
+        case Kind::model_class: case Kind::model: case Kind::record: case Kind::cell: case Kind::other: return true;
+        default: return false;
+    }
+}
+
+inline bool Container::can_nest(const Values& children) {
+    for (const Value& child : children) {
+        if (can_nest(child)) return true;
+    }
+    return false;
+}
 
 inline const std::string& Value::as_text() const { return as<StringObject>().text; }
 inline Value Value::text(std::string_view text) { return make_ref<StringObject>(text); }
