@@ -64,8 +64,8 @@ void Positions::join_quotients(Form& form) {
         const SizeId stride = form.terms[r].stride, wanted = context_->mul(stride, remainder.divisor);
         for (size_t q = 0; q < form.terms.size(); ++q) {
             const Atom& quotient = atoms_[form.terms[q].atom];
-            if (quotient.kind != Atom::Kind::quotient || quotient.inner != remainder.inner || quotient.divisor != remainder.divisor ||
-                form.terms[q].stride != wanted)
+            if (quotient.kind != Atom::Kind::quotient || quotient.inner != remainder.inner ||
+                quotient.divisor != remainder.divisor || form.terms[q].stride != wanted)
                 continue;
             Form rest = form;
             rest.terms.erase(rest.terms.begin() + ptrdiff_t(std::max(q, r)));
@@ -84,8 +84,8 @@ Position Positions::scale(Position p, SizeId factor) {
     return intern(std::move(scaled));
 }
 
-// Symbols are 2 or more (0 and 1 are specialised), so a polynomial is tried on a few such values: strides and extents are
-// products of sizes, and whatever else gets here and is negative somewhere small is taken for negative.
+// Symbols are 2 or more (0 and 1 are specialised), so a polynomial is tried on a few such values: strides and extents
+// are products of sizes, and whatever else gets here and is negative somewhere small is taken for negative.
 bool Positions::nonnegative(SizeId size) const {
     if (const auto c = context_->as_constant(size)) return *c >= 0;
     const std::vector<uint32_t> symbols = context_->symbols_of(size);
@@ -111,7 +111,8 @@ Position Positions::floordiv(Position p, SizeId divisor) {
     if (divisor == SizeId(1)) return p;
     Form whole, rest;
     for (const Term& t : (*this)[p].terms) {
-        if (context_->mod(t.stride, divisor) == SizeId(0)) whole.terms.push_back({t.atom, context_->floordiv(t.stride, divisor)});
+        if (context_->mod(t.stride, divisor) == SizeId(0))
+            whole.terms.push_back({t.atom, context_->floordiv(t.stride, divisor)});
         else rest.terms.push_back(t);
     }
     const SizeId offset = (*this)[p].offset;
@@ -119,7 +120,7 @@ Position Positions::floordiv(Position p, SizeId divisor) {
     else rest.offset = offset;
     const Position quotient = intern(std::move(whole));
     if (within(rest, divisor)) return quotient;
-    const SizeId extent = [&] {    // of a quotient of nonnegative forms: largest / divisor + 1
+    const SizeId extent = [&] {  // of a quotient of nonnegative forms: largest / divisor + 1
         SizeId largest = rest.offset;
         for (const Term& t : rest.terms)
             largest = context_->add(largest, context_->mul(t.stride, context_->sub(atoms_[t.atom].extent, SizeId(1))));
@@ -156,7 +157,7 @@ Position Positions::linear(std::span<const Position> at, std::span<const SizeId>
 
 PositionList Positions::split(Position linear, std::span<const SizeId> sizes) {
     PositionList at(sizes.size());
-    size_t first = 0;    // the first dimension that is not 1 takes what is left: it needs no remainder
+    size_t first = 0;  // the first dimension that is not 1 takes what is left: it needs no remainder
     while (first + 1 < sizes.size() && sizes[first] == SizeId(1)) at[first++] = constant(SizeId(0));
     for (size_t d = sizes.size(); d-- > first;) {
         at[d] = d == first ? (sizes[d] == SizeId(1) ? constant(SizeId(0)) : linear) : mod(linear, sizes[d]);
@@ -214,9 +215,10 @@ private:
     PositionList set_;
 };
 
-}    // namespace
+}  // namespace
 
-PositionList operand_positions(Positions& positions, const Graph& graph, NodeId node, size_t k, std::span<const Position> at) {
+PositionList operand_positions(Positions& positions, const Graph& graph, NodeId node, size_t k,
+                               std::span<const Position> at) {
     const Row& r = row(graph[node].op);
     if (r.lowering == Lowering::movement) {
         MovementMap map(positions, graph, node, at);
@@ -232,4 +234,4 @@ PositionList operand_positions(Positions& positions, const Graph& graph, NodeId 
     return out;
 }
 
-}    // namespace tenon
+}  // namespace tenon

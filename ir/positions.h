@@ -1,6 +1,7 @@
-// Positions of elements as affine forms over loop variables: offset + Σ stride · atom, where strides are sizes (constants
-// or polynomials over the graph's symbols) and an atom is a loop variable, or the quotient or remainder of a form that
-// really mixes dimensions. Equal forms have equal ids, and what reshapes take apart and put together again cancels:
+// Positions of elements as affine forms over loop variables: offset + Σ stride · atom, where strides are sizes
+// (constants or polynomials over the graph's symbols) and an atom is a loop variable, or the quotient or remainder of a
+// form that really mixes dimensions. Equal forms have equal ids, and what reshapes take apart and put together again
+// cancels:
 //   stride · size · (p / size) + stride · (p mod size) = stride · p
 #pragma once
 #include <compare>
@@ -14,16 +15,16 @@
 namespace tenon {
 
 using Position = IndexMap::Position;
-using PositionList = std::vector<Position>;    // one per dimension
+using PositionList = std::vector<Position>;  // one per dimension
 
 class Positions {
 public:
     struct Atom {
         enum class Kind : uint8_t { variable, quotient, remainder } kind = Kind::variable;
-        uint32_t number = 0;       // of a variable: the caller's
-        uint32_t inner = 0;        // of a quotient or remainder: the form divided …
-        SizeId divisor;            // … and by what
-        SizeId extent;             // 0 ≤ atom < extent
+        uint32_t number = 0;  // of a variable: the caller's
+        uint32_t inner = 0;   // of a quotient or remainder: the form divided …
+        SizeId divisor;       // … and by what
+        SizeId extent;        // 0 ≤ atom < extent
         auto operator<=>(const Atom&) const = default;
     };
     struct Term {
@@ -33,7 +34,7 @@ public:
     };
     struct Form {
         SizeId offset;
-        std::vector<Term> terms;    // ascending by atom
+        std::vector<Term> terms;  // ascending by atom
         auto operator<=>(const Form&) const = default;
     };
 
@@ -41,22 +42,22 @@ public:
 
     Context& context() const { return *context_; }
     Position constant(SizeId value) { return intern({value, {}}); }
-    Position variable(uint32_t number, SizeId extent);    // 0 ≤ variable < extent; of extent 1: the constant 0
-    Position nought(uint32_t number);                     // a variable that is always 0, yet named
+    Position variable(uint32_t number, SizeId extent);  // 0 ≤ variable < extent; of extent 1: the constant 0
+    Position nought(uint32_t number);                   // a variable that is always 0, yet named
     Position add(Position, Position);
     Position scale(Position, SizeId factor);
     Position sub(Position a, Position b) { return add(a, scale(b, context_->constant(-1))); }
     Position floordiv(Position, SizeId divisor);
     Position mod(Position, SizeId divisor);
-    Position linear(std::span<const Position>, std::span<const SizeId> sizes);    // row-major
-    PositionList split(Position linear, std::span<const SizeId> sizes);           // its inverse
+    Position linear(std::span<const Position>, std::span<const SizeId> sizes);  // row-major
+    PositionList split(Position linear, std::span<const SizeId> sizes);         // its inverse
 
     const Form& operator[](Position p) const { return *forms_[p.id]; }
     const Atom& atom(uint32_t id) const { return atoms_[id]; }
     std::optional<SizeId> as_constant(Position) const;
 
-    // May the loops over variables `outer` and `inner` (of extent `extent`) become one, as far as this position goes: is
-    // outer's stride that of inner times the extent, wherever they occur?
+    // May the loops over variables `outer` and `inner` (of extent `extent`) become one, as far as this position goes:
+    // is outer's stride that of inner times the extent, wherever they occur?
     bool collapses(Position, uint32_t outer, uint32_t inner, SizeId extent) const;
 
 private:
@@ -64,7 +65,7 @@ private:
     Position named(uint32_t number, SizeId extent);
     uint32_t intern(Atom);
     void join_quotients(Form&);
-    bool within(const Form&, SizeId bound) const;    // provably 0 ≤ form < bound
+    bool within(const Form&, SizeId bound) const;  // provably 0 ≤ form < bound
     bool nonnegative(SizeId) const;
     SizeId stride_of(const Form&, uint32_t variable) const;
 
@@ -80,4 +81,4 @@ PositionList operand_positions(Positions&, const Graph&, NodeId node, size_t k, 
 
 SizeId product(Context&, std::span<const SizeId>);
 
-}    // namespace tenon
+}  // namespace tenon

@@ -7,9 +7,11 @@
 namespace tenon {
 
 int scalar_cost(Op o) {
-    static constexpr std::string_view dear[] = {"exp",  "exp2", "expm1", "log",  "log2",  "log1p", "sin",  "cos",     "tan", "sinh",  "cosh",
-                                                "tanh", "asin", "acos",  "atan", "atan2", "erf",   "erfc", "sigmoid", "pow"};
-    static constexpr std::string_view middling[] = {"div", "sqrt", "rsqrt", "reciprocal", "floor_divide", "remainder", "fmod"};
+    static constexpr std::string_view dear[] = {"exp",  "exp2",  "expm1", "log",  "log2",    "log1p", "sin",
+                                                "cos",  "tan",   "sinh",  "cosh", "tanh",    "asin",  "acos",
+                                                "atan", "atan2", "erf",   "erfc", "sigmoid", "pow"};
+    static constexpr std::string_view middling[] = {"div",          "sqrt",      "rsqrt", "reciprocal",
+                                                    "floor_divide", "remainder", "fmod"};
     const std::string_view name = row(o).name;
     if (std::find(std::begin(dear), std::end(dear), name) != std::end(dear)) return 16;
     if (std::find(std::begin(middling), std::end(middling), name) != std::end(middling)) return 4;
@@ -30,7 +32,8 @@ uint32_t Expressions::add_variable(int depth) {
 }
 
 ExpressionId Expressions::intern(Expression e) {
-    std::vector<uint64_t> key{uint64_t(e.kind) << 48 | uint64_t(e.op.row) << 32 | e.type.index, uint64_t(e.attr.index) << 32 | e.number};
+    std::vector<uint64_t> key{uint64_t(e.kind) << 48 | uint64_t(e.op.row) << 32 | e.type.index,
+                              uint64_t(e.attr.index) << 32 | e.number};
     if (e.kind == Expression::Kind::literal) key.push_back(e.source.index);
     for (ExpressionId o : e.operands) key.push_back(o);
     const auto [it, fresh] = ids_.try_emplace(std::move(key), ExpressionId(entries_.size()));
@@ -98,11 +101,12 @@ ExpressionId Expressions::fold(NodeId reduce, ExpressionId body, uint32_t variab
     e.op = op<"fold">();
     const Type& scalar = context_[entries_[body].type];
     e.type = context_.scalar(scalar.dtype);
-    e.attr = context_.attr({{context_.name("op"), AttrValue(context_.name(row(graph_[reduce].op).fold))}, {context_.name("order"), AttrValue(reduction_.order)}});
+    e.attr = context_.attr({{context_.name("op"), AttrValue(context_.name(row(graph_[reduce].op).fold))},
+                            {context_.name("order"), AttrValue(reduction_.order)}});
     e.operands = {body, low, high};
     e.number = variable;
     e.source = reduce;
-    e.cost = 1 << 20;    // never computed twice
+    e.cost = 1 << 20;  // never computed twice
     const int inner = entries_[variables_[variable]].depth;
     for (ExpressionId k : {low, high}) e.depth = std::max(e.depth, entries_[k].depth);
     // As deep as the deepest loop around the fold that its body depends on.
@@ -141,14 +145,15 @@ ExpressionId Expressions::fold_between(NodeId id, const PositionList& at, Expres
 ExpressionId Expressions::fold_of_partials(NodeId id, const PositionList& at) {
     const Partial partial = partials_.at(id);
     const Type& type = graph_.type(id);
-    const SizeId size(partial.chunk), chunks = context_.floordiv(context_.add(reduction_.extent, SizeId(partial.chunk - 1)), size);
+    const SizeId size(partial.chunk),
+        chunks = context_.floordiv(context_.add(reduction_.extent, SizeId(partial.chunk - 1)), size);
     const uint32_t variable = add_variable(reduction_.depth);
     const Position chunk = positions_.variable(variable, chunks), kept = positions_.linear(at, type.sizes);
     const Position place = context_.text(reduction_.order) == "lanes"
                                ? positions_.add(positions_.scale(kept, chunks), chunk)
                                : positions_.add(positions_.scale(chunk, product(context_, type.sizes)), kept);
     return fold(id, load(partial.buffer, type.dtype, place), variable, extent(SizeId(0)), extent(chunks),
-                reduction_.depth - 1);    // inside a nest: after those that fold the chunks
+                reduction_.depth - 1);  // inside a nest: after those that fold the chunks
 }
 
 ExpressionId Expressions::reduce(NodeId id, const PositionList& at) {
@@ -181,15 +186,17 @@ ExpressionId Expressions::value(NodeId id, const PositionList& at) {
         result = value(graph_.operand(id, 0), {});
     } else if (node.op == op<"iota">() || node.op == op<"size">()) {
         ExpressionId number;
-        if (node.op == op<"size">()) number = call(op<"number">(), {extent(graph_.attributes(id).size("value"))}, {}, id);
+        if (node.op == op<"size">())
+            number = call(op<"number">(), {extent(graph_.attributes(id).size("value"))}, {}, id);
         else {
             const Position p = at.empty() ? positions_.constant(SizeId(0)) : at.back();
             note_position(p);
             number = call(op<"number">(), {index(p)}, {}, id);
         }
         const DType dtype = type.dtype;
-        result = dtype == DType::i64 ? number
-                                     : call(op<"cast">(), {number}, context_.attr({{context_.name("dtype"), AttrValue(dtype)}}), id);
+        result = dtype == DType::i64
+                     ? number
+                     : call(op<"cast">(), {number}, context_.attr({{context_.name("dtype"), AttrValue(dtype)}}), id);
     } else {
         assert(row(node.op).lowering == Lowering::scalar);
         std::vector<ExpressionId> operands;
@@ -201,4 +208,4 @@ ExpressionId Expressions::value(NodeId id, const PositionList& at) {
     return result;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -1,6 +1,6 @@
 // The scalar code of one kernel before it has a place: an expression graph over buffers and loop variables, in which
-// every distinct computation is one entry and knows the innermost loop that it depends on. schedule() builds it from the
-// tensor-level nodes of a fusion, then writes each entry into the loop it belongs to.
+// every distinct computation is one entry and knows the innermost loop that it depends on. schedule() builds it from
+// the tensor-level nodes of a fusion, then writes each entry into the loop it belongs to.
 #pragma once
 #include <map>
 #include <unordered_map>
@@ -18,14 +18,14 @@ struct Expression {
     Op op;
     TypeId type;
     AttrId attr;
-    std::vector<ExpressionId> operands;    // of a fold: its body, lo, hi
-    int depth = 0;                         // loops around it: 0 is the kernel's top
-    uint32_t number = 0;                   // of a variable or buffer; of a fold: its variable
-    NodeId source;                         // the tensor-level node it computes, for stamps; of a literal: the literal
-    int cost = 0;                          // of itself, in cheap scalar operations
+    std::vector<ExpressionId> operands;  // of a fold: its body, lo, hi
+    int depth = 0;                       // loops around it: 0 is the kernel's top
+    uint32_t number = 0;                 // of a variable or buffer; of a fold: its variable
+    NodeId source;                       // the tensor-level node it computes, for stamps; of a literal: the literal
+    int cost = 0;                        // of itself, in cheap scalar operations
 };
 
-int scalar_cost(Op);    // of one elementwise op: 1 for an addition, 4 for a division, 16 for exp
+int scalar_cost(Op);  // of one elementwise op: 1 for an addition, 4 for a division, 16 for exp
 
 class Expressions {
 public:
@@ -37,7 +37,7 @@ public:
     Positions& positions() { return positions_; }
 
     void bind(NodeId value, uint32_t buffer) { buffer_of_[value] = buffer; }
-    uint32_t add_variable(int depth);    // its number; use positions().variable(number, extent)
+    uint32_t add_variable(int depth);  // its number; use positions().variable(number, extent)
     ExpressionId variable(uint32_t number) const { return variables_[number]; }
 
     // The folds of a nest run over this variable; a fold's operand is read at (kept positions, split of the variable).
@@ -53,8 +53,8 @@ public:
     // An earlier nest folded the reduction's chunks into a buffer: [kept, chunks] for lanes, [chunks, kept] for rows.
     void bind_partial(NodeId reduce, uint32_t buffer, int64_t chunk) { partials_[reduce] = {buffer, chunk}; }
 
-    ExpressionId value(NodeId, const PositionList& at);    // the scalar that `value` has at a position
-    ExpressionId index(Position);                          // the position as an index
+    ExpressionId value(NodeId, const PositionList& at);  // the scalar that `value` has at a position
+    ExpressionId index(Position);                        // the position as an index
     ExpressionId load(uint32_t buffer, DType, Position);
     // The fold of `reduce` at a position of its result, over reduced positions low … high - 1.
     ExpressionId fold_between(NodeId reduce, const PositionList& at, ExpressionId low, ExpressionId high);
@@ -66,7 +66,8 @@ public:
 
 private:
     ExpressionId intern(Expression);
-    ExpressionId fold(NodeId reduce, ExpressionId body, uint32_t variable, ExpressionId low, ExpressionId high, int depth = 0);
+    ExpressionId fold(NodeId reduce, ExpressionId body, uint32_t variable, ExpressionId low, ExpressionId high,
+                      int depth = 0);
     ExpressionId reduce(NodeId, const PositionList& at);
     ExpressionId fold_of_partials(NodeId reduce, const PositionList& at);
     ExpressionId extent(SizeId);
@@ -77,7 +78,7 @@ private:
     std::vector<Expression> entries_;
     std::vector<ExpressionId> variables_;
     std::unordered_map<NodeId, uint32_t> buffer_of_;
-    std::map<std::pair<uint32_t, std::vector<uint32_t>>, ExpressionId> values_;    // (node, positions)
+    std::map<std::pair<uint32_t, std::vector<uint32_t>>, ExpressionId> values_;  // (node, positions)
     std::map<std::vector<uint64_t>, ExpressionId> ids_;
     std::vector<Position> used_;
     Reduction reduction_;
@@ -88,4 +89,4 @@ private:
     std::unordered_map<NodeId, Partial> partials_;
 };
 
-}    // namespace tenon
+}  // namespace tenon

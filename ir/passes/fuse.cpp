@@ -1,12 +1,12 @@
 // fuse: nodes become `fusion` nodes, one kernel each. Needs simplify for good results; afterwards every elementwise op,
-// movement, reduction, cat, update, full and iota is inside a fusion, and what is left outside is library calls, structure,
-// effects and reshapes of values in memory. Ordered nodes keep their order. A fusion carries the metadata and origin of
-// the last value it makes, the nodes inside keep their own.
+// movement, reduction, cat, update, full and iota is inside a fusion, and what is left outside is library calls,
+// structure, effects and reshapes of values in memory. Ordered nodes keep their order. A fusion carries the metadata
+// and origin of the last value it makes, the nodes inside keep their own.
 //
-// Values with memory start as kernels of their own; then kernels that go through the same elements join: a producer with
-// its consumer where each element depends on the one in the same place, siblings that read the same memory, small ones that do the same to other tensors. A reduction
-// takes in what goes through the elements it reduces (rows: also what uses its result along the row), and what follows
-// element by element from its result.
+// Values with memory start as kernels of their own; then kernels that go through the same elements join: a producer
+// with its consumer where each element depends on the one in the same place, siblings that read the same memory, small
+// ones that do the same to other tensors. A reduction takes in what goes through the elements it reduces (rows: also
+// what uses its result along the row), and what follows element by element from its result.
 #include <algorithm>
 #include <cassert>
 #include <map>
@@ -23,14 +23,14 @@ namespace tenon {
 
 namespace {
 
-constexpr int most_operations = 1000;    // of one kernel; beyond it compile time grows and registers spill
+constexpr int most_operations = 1000;  // of one kernel; beyond it compile time grows and registers spill
 constexpr size_t most_buffers = 32;
 constexpr int64_t short_row = 16, many_elements = 32768;
 
 struct Group {
     enum class Kind : uint8_t { elements, rows, columns, alone } kind = Kind::elements;
-    std::vector<NodeId> members;     // values with memory, ascending
-    SizeId kept, reduced{1};         // how many elements it goes through: kept · reduced
+    std::vector<NodeId> members;  // values with memory, ascending
+    SizeId kept, reduced{1};      // how many elements it goes through: kept · reduced
     int cost = 0;
     bool has_member(NodeId id) const { return std::binary_search(members.begin(), members.end(), id); }
 };
@@ -38,8 +38,14 @@ struct Group {
 class Fuser {
 public:
     Fuser(const Graph& g, Decisions& decisions)
-        : graph_(g), context_(*g.context), decisions_(decisions), memory_(assign_memory(g)), group_of_(g.nodes.size(), -1),
-          readers_(g.nodes.size()), builder_(context_), copy_(g, builder_) {}
+        : graph_(g),
+          context_(*g.context),
+          decisions_(decisions),
+          memory_(assign_memory(g)),
+          group_of_(g.nodes.size(), -1),
+          readers_(g.nodes.size()),
+          builder_(context_),
+          copy_(g, builder_) {}
 
     GraphRef run() {
         for (NodeId id : graph_.body())
@@ -52,7 +58,7 @@ public:
     }
 
 private:
-    struct Contents {    // what a kernel reads from outside, the nodes that it computes, those it gives: ascending
+    struct Contents {  // what a kernel reads from outside, the nodes that it computes, those it gives: ascending
         std::vector<NodeId> inputs, nodes, outputs;
     };
 
@@ -69,14 +75,15 @@ private:
             const Type& from = graph_.type(graph_.operand(id, 0));
             const std::vector<int64_t> axes = graph_.attributes(id).integers("axes");
             for (int64_t a : axes) g.reduced = context_.mul(g.reduced, from.sizes[size_t(a)]);
-            g.kind = from.rank() == 0 || axes.back() + 1 == int64_t(from.rank()) ? Group::Kind::rows : Group::Kind::columns;
+            g.kind =
+                from.rank() == 0 || axes.back() + 1 == int64_t(from.rank()) ? Group::Kind::rows : Group::Kind::columns;
         }
         group_of_[id.index] = int(groups_.size());
         groups_.push_back(std::move(g));
     }
 
     // ---- items: groups, and every node outside them; an edge to each item that it needs
-    using Item = uint32_t;    // a group's index, or groups_.size() + a node's
+    using Item = uint32_t;  // a group's index, or groups_.size() + a node's
     Item item_of(NodeId id) const {
         const int g = group_of_[id.index];
         return g >= 0 ? Item(g) : Item(groups_.size() + id.index);
@@ -145,7 +152,8 @@ private:
 
     // The group of both, or the reason against it.
     std::string refuse(const Group& a, const Group& b, Group& joined) const {
-        if (a.kind == Group::Kind::alone || b.kind == Group::Kind::alone) return "cat and update are kernels of their own";
+        if (a.kind == Group::Kind::alone || b.kind == Group::Kind::alone)
+            return "cat and update are kernels of their own";
         const bool reduce_a = a.kind != Group::Kind::elements, reduce_b = b.kind != Group::Kind::elements;
         joined = reduce_b ? b : a;
         if (reduce_a && reduce_b) {
@@ -157,18 +165,21 @@ private:
             if (!scalars(other) && other.kept != reduction.kept && !along) return "they go through different elements";
             if (along && other.kept != reduction.kept) {
                 if (long_reduction(reduction)) return "a reduction this long is shared among threads";
-                if (hint(reduction.reduced) < short_row && hint(all) >= many_elements) return "rows this short are slow to go through one by one";
+                if (hint(reduction.reduced) < short_row && hint(all) >= many_elements)
+                    return "rows this short are slow to go through one by one";
             }
         } else if (a.kept != b.kept && !scalars(a) && !scalars(b)) return "they go through different elements";
         else if (scalars(a)) joined = b;
         joined.members.clear();
-        std::merge(a.members.begin(), a.members.end(), b.members.begin(), b.members.end(), std::back_inserter(joined.members));
+        std::merge(a.members.begin(), a.members.end(), b.members.begin(), b.members.end(),
+                   std::back_inserter(joined.members));
         joined.cost = a.cost + b.cost;
         if (joined.cost > most_operations) return "together they are too large for one kernel";
         for (NodeId reader : joined.members)
             for (const Read& r : memory_.reads[reader.index])
                 if (joined.has_member(r.source) && !reaches(joined, reader, r))
-                    return "an element of " + std::string(graph_.name_of(reader)) + " needs other elements of " + std::string(graph_.name_of(r.source));
+                    return "an element of " + std::string(graph_.name_of(reader)) + " needs other elements of " +
+                           std::string(graph_.name_of(r.source));
         if (buffers(joined) > most_buffers) return "together they read and write too many tensors";
         return {};
     }
@@ -176,13 +187,18 @@ private:
     bool reaches(const Group& g, NodeId reader, const Read& r) const {
         const SizeId source = numel(r.source), mine = numel(reader);
         const bool before = !reduces(r.source) && depends_on_no_reduction(g, r.source);
-        if (reduces(reader) && long_reduction(g) && !before) return false;    // its elements would wait for another whole reduction
+        if (reduces(reader) && long_reduction(g) && !before)
+            return false;  // its elements would wait for another whole reduction
         if (r.alignment == Alignment::single) return source == g.kept || before;
         if (g.kind == Group::Kind::elements) return r.alignment == Alignment::full;
         const bool source_kept = reduces(r.source) || source == g.kept;
-        if (reduces(reader)) return source_kept ? r.alignment == Alignment::leading : r.alignment == Alignment::full && g.kind == Group::Kind::rows;
+        if (reduces(reader))
+            return source_kept ? r.alignment == Alignment::leading
+                               : r.alignment == Alignment::full && g.kind == Group::Kind::rows;
         const bool reader_kept = mine == g.kept;
-        if (reader_kept) return source_kept && (r.alignment == Alignment::full || (r.alignment == Alignment::leading && mine == source));
+        if (reader_kept)
+            return source_kept &&
+                   (r.alignment == Alignment::full || (r.alignment == Alignment::leading && mine == source));
         return source_kept ? r.alignment == Alignment::leading : r.alignment == Alignment::full;
     }
     bool depends_on_no_reduction(const Group& g, NodeId id) const {
@@ -199,7 +215,8 @@ private:
         std::vector<NodeId> outside;
         for (NodeId m : g.members)
             for (const Read& r : memory_.reads[m.index])
-                if (!g.has_member(r.source) && std::find(outside.begin(), outside.end(), r.source) == outside.end()) outside.push_back(r.source);
+                if (!g.has_member(r.source) && std::find(outside.begin(), outside.end(), r.source) == outside.end())
+                    outside.push_back(r.source);
         return outside.size() + g.members.size();
     }
     bool try_join(int a, int b, bool report) {
@@ -212,11 +229,11 @@ private:
             return true;
         }
         if (report)
-            decisions_.push_back({"not fused", name(groups_[size_t(a)]) + " with " + name(groups_[size_t(b)]), std::move(reason),
-                                  graph_.origins[groups_[size_t(b)].members.back().index]});
+            decisions_.push_back({"not fused", name(groups_[size_t(a)]) + " with " + name(groups_[size_t(b)]),
+                                  std::move(reason), graph_.origins[groups_[size_t(b)].members.back().index]});
         return false;
     }
-    void merge(int a, int b, Group joined) {    // a's members become b's
+    void merge(int a, int b, Group joined) {  // a's members become b's
         for (NodeId m : groups_[size_t(a)].members) group_of_[m.index] = b;
         groups_[size_t(a)] = {};
         groups_[size_t(b)] = std::move(joined);
@@ -233,7 +250,7 @@ private:
             if (!memory_.has[id.index]) continue;
             bool again = true;
             std::vector<int> refused;
-            while (again) {    // the nearest producer first
+            while (again) {  // the nearest producer first
                 again = false;
                 const int mine = group_of_[id.index];
                 std::vector<NodeId> sources;
@@ -241,7 +258,8 @@ private:
                 std::sort(sources.begin(), sources.end(), std::greater<>());
                 for (NodeId source : sources) {
                     const int other = group_of_[source.index];
-                    if (other < 0 || other == mine || std::find(refused.begin(), refused.end(), other) != refused.end()) continue;
+                    if (other < 0 || other == mine || std::find(refused.begin(), refused.end(), other) != refused.end())
+                        continue;
                     if (try_join(other, mine, true)) {
                         again = true;
                         break;
@@ -262,7 +280,8 @@ private:
             const int a = group_of_[size_t(first)], b = group_of_[size_t(second)];
             if (a == b) return;
             const Group &x = groups_[size_t(a)], &y = groups_[size_t(b)];
-            if (x.kind == y.kind && x.kept == y.kept && x.reduced == y.reduced) try_join(std::max(a, b), std::min(a, b), false);
+            if (x.kind == y.kind && x.kept == y.kept && x.reduced == y.reduced)
+                try_join(std::max(a, b), std::min(a, b), false);
         };
         for (const std::vector<int>& list : readers)
             for (size_t k = 1; k < list.size(); ++k) join(list[0], list[k]);
@@ -274,7 +293,8 @@ private:
         }
     }
 
-    // Small kernels that do the same to other tensors, an optimiser's update of each parameter: one kernel with a nest each.
+    // Small kernels that do the same to other tensors, an optimiser's update of each parameter: one kernel with a nest
+    // each.
     void join_alike() {
         std::map<std::vector<uint64_t>, std::vector<int>> alike;
         for (size_t g = 0; g < groups_.size(); ++g)
@@ -289,14 +309,17 @@ private:
                 joined.cost += other.cost;
                 joined.members.insert(joined.members.end(), other.members.begin(), other.members.end());
                 std::sort(joined.members.begin(), joined.members.end());
-                const bool small = hint(joined.kept) <= many_elements && joined.cost <= most_operations && buffers(joined) <= 2 * most_buffers;
-                if (small && !needs(Item(list[k]), Item(last)) && !needs(Item(last), Item(list[k]))) merge(last, list[k], std::move(joined));
+                const bool small = hint(joined.kept) <= many_elements && joined.cost <= most_operations &&
+                                   buffers(joined) <= 2 * most_buffers;
+                if (small && !needs(Item(list[k]), Item(last)) && !needs(Item(last), Item(list[k])))
+                    merge(last, list[k], std::move(joined));
                 last = list[k];
             }
         }
     }
     bool needs(Item from, Item to) const {
-        return std::find(needs_[from].begin(), needs_[from].end(), to) != needs_[from].end() || needs_indirectly(from, to);
+        return std::find(needs_[from].begin(), needs_[from].end(), to) != needs_[from].end() ||
+               needs_indirectly(from, to);
     }
     // What the kernel does, but for sizes and for which tensors: ops, attributes, dtypes and how they hang together.
     std::vector<uint64_t> likeness(const Group& g) const {
@@ -304,11 +327,13 @@ private:
         std::unordered_map<NodeId, uint64_t> place;
         std::vector<uint64_t> key{c.inputs.size(), c.outputs.size()};
         for (NodeId id : c.nodes) {
-            key.push_back(uint64_t(graph_[id].op.row) << 40 | uint64_t(graph_.type(id).dtype) << 32 | graph_[id].attr.index);
+            key.push_back(uint64_t(graph_[id].op.row) << 40 | uint64_t(graph_.type(id).dtype) << 32 |
+                          graph_[id].attr.index);
             for (NodeId o : graph_.operands_of(id)) {
                 const bool literal = graph_[o].op == op<"constant">();
                 const auto [it, fresh] = place.try_emplace(o, place.size());
-                key.push_back(literal ? uint64_t(graph_[o].attr.index) << 8 | 1 : it->second << 8 | uint64_t(graph_.type(o).dtype) << 4);
+                key.push_back(literal ? uint64_t(graph_[o].attr.index) << 8 | 1
+                                      : it->second << 8 | uint64_t(graph_.type(o).dtype) << 4);
             }
             place.try_emplace(id, place.size());
         }
@@ -326,7 +351,9 @@ private:
             }
         std::vector<int> waiting(needs_.size());
         std::vector<std::vector<Item>> users(needs_.size());
-        const auto place = [&](Item i) { return i < groups_.size() ? groups_[i].members.front().index : uint32_t(i - groups_.size()); };
+        const auto place = [&](Item i) {
+            return i < groups_.size() ? groups_[i].members.front().index : uint32_t(i - groups_.size());
+        };
         const auto later = [&](Item a, Item b) { return place(a) > place(b); };
         std::priority_queue<Item, std::vector<Item>, decltype(later)> ready(later);
         for (Item i : items_) {
@@ -368,10 +395,12 @@ private:
             if (needed_outside(g, m)) c.outputs.push_back(m);
         stack = c.outputs;
         NodeId base;
-        std::vector<NodeId> views;    // an update's view is an address: its movement is inside even where it is in memory too
+        std::vector<NodeId>
+            views;  // an update's view is an address: its movement is inside even where it is in memory too
         if (graph_[g.members[0]].op == op<"update">()) {
             base = graph_.operand(g.members[0], 0);
-            for (NodeId view = graph_.operand(g.members[0], 1); view != base; view = graph_.operand(view, 0)) views.push_back(view);
+            for (NodeId view = graph_.operand(g.members[0], 1); view != base; view = graph_.operand(view, 0))
+                views.push_back(view);
         }
         while (!stack.empty()) {
             const NodeId id = stack.back();
@@ -379,7 +408,8 @@ private:
             if (seen[id.index] || graph_[id].op == op<"constant">()) continue;
             seen[id.index] = true;
             const bool view = std::find(views.begin(), views.end(), id) != views.end();
-            const bool outside = (memory_.has[id.index] && !g.has_member(id) && !view) || !is_fusable(graph_, id) || id == base;
+            const bool outside =
+                (memory_.has[id.index] && !g.has_member(id) && !view) || !is_fusable(graph_, id) || id == base;
             (outside ? c.inputs : c.nodes).push_back(id);
             if (!outside)
                 for (NodeId o : graph_.operands_of(id)) stack.push_back(o);
@@ -419,20 +449,25 @@ private:
         const std::string base = graph_.name ? std::string(context_.text(graph_.name)) : "kernel";
         const std::string kernel = base + "." + std::to_string(kernels_++);
         const AttrId attr = context_.attr({{context_.name("name"), AttrValue(context_.name(kernel))}});
-        const NodeId node = builder_.emit_typed(op<"fusion">(), types.size() == 1 ? types[0] : context_.tuple(types), operands, attr, region, 1);
+        const NodeId node = builder_.emit_typed(op<"fusion">(), types.size() == 1 ? types[0] : context_.tuple(types),
+                                                operands, attr, region, 1);
         if (c.outputs.size() == 1) copy_.map(c.outputs[0], node);
         else
             for (size_t k = 0; k < c.outputs.size(); ++k) {
-                Builder::StampScope result(builder_, {copy_.stamp_of(c.outputs[k]).origin, copy_.stamp_of(c.outputs[k]).meta, 0});
-                copy_.map(c.outputs[k], builder_.emit_typed(op<"get">(), types[k], {node},
-                                                            context_.attr({{context_.name("index"), AttrValue(int64_t(k))}})));
+                Builder::StampScope result(builder_,
+                                           {copy_.stamp_of(c.outputs[k]).origin, copy_.stamp_of(c.outputs[k]).meta, 0});
+                copy_.map(c.outputs[k],
+                          builder_.emit_typed(op<"get">(), types[k], {node},
+                                              context_.attr({{context_.name("index"), AttrValue(int64_t(k))}})));
             }
         report(kernel, c);
     }
     void report(const std::string& kernel, const Contents& c) {
         std::string ops;
         SizeId apart(0), together(0);
-        const auto bytes = [&](NodeId id) { return context_.mul(numel(id), SizeId(int64_t(size_of(graph_.type(id).dtype)))); };
+        const auto bytes = [&](NodeId id) {
+            return context_.mul(numel(id), SizeId(int64_t(size_of(graph_.type(id).dtype))));
+        };
         size_t count = 0;
         for (NodeId id : c.nodes) {
             if (row(graph_[id].op).lowering == Lowering::movement) continue;
@@ -445,10 +480,12 @@ private:
         for (NodeId id : c.inputs) together = context_.add(together, bytes(id));
         for (NodeId id : c.outputs) together = context_.add(together, bytes(id));
         const std::vector<std::string> symbols = graph_.symbol_names();
-        std::string reason = count == 0   ? "moves elements"
-                             : count == 1 ? "one op (" + ops + ")"
-                                          : std::to_string(count) + " ops (" + ops + (count > 8 ? " …" : "") + "), " + context_.to_string(together, symbols) +
-                                                " bytes of memory traffic instead of " + context_.to_string(apart, symbols);
+        std::string reason = count == 0 ? "moves elements"
+                             : count == 1
+                                 ? "one op (" + ops + ")"
+                                 : std::to_string(count) + " ops (" + ops + (count > 8 ? " …" : "") + "), " +
+                                       context_.to_string(together, symbols) + " bytes of memory traffic instead of " +
+                                       context_.to_string(apart, symbols);
         decisions_.push_back({"fused", kernel, std::move(reason), graph_.origins[c.outputs.back().index]});
     }
 
@@ -456,9 +493,9 @@ private:
     Context& context_;
     Decisions& decisions_;
     const Memory memory_;
-    std::vector<int> group_of_;              // of values with memory, −1 of others
-    std::vector<Group> groups_;              // empty: joined into another
-    std::vector<std::vector<NodeId>> readers_;    // values with memory that read this one
+    std::vector<int> group_of_;                 // of values with memory, −1 of others
+    std::vector<Group> groups_;                 // empty: joined into another
+    std::vector<std::vector<NodeId>> readers_;  // values with memory that read this one
     std::vector<std::vector<Item>> needs_;
     std::vector<Item> items_;
     Builder builder_;
@@ -466,8 +503,8 @@ private:
     int kernels_ = 0;
 };
 
-}    // namespace
+}  // namespace
 
 GraphRef fuse(const Graph& graph, Decisions& decisions) { return Fuser(*prepare_fusion(graph), decisions).run(); }
 
-}    // namespace tenon
+}  // namespace tenon

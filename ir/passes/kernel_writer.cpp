@@ -19,7 +19,9 @@ NodeId KernelWriter::extent(AttrId value) {
     if (fresh) it->second = {builder_.emit_typed(op<"extent">(), context_.index(), {}, value), mark()};
     return it->second.first;
 }
-NodeId KernelWriter::extent(SizeId value) { return extent(context_.attr({{context_.name("value"), AttrValue(value)}})); }
+NodeId KernelWriter::extent(SizeId value) {
+    return extent(context_.attr({{context_.name("value"), AttrValue(value)}}));
+}
 NodeId KernelWriter::index_call(Op o, NodeId a, NodeId b) { return builder_.emit_typed(o, context_.index(), {a, b}); }
 
 RegionId KernelWriter::open_loop(uint32_t variable) {
@@ -35,7 +37,8 @@ RegionId KernelWriter::open_blocks() {
 }
 void KernelWriter::close_loop(RegionId region, NodeId low, NodeId high, std::string_view kind, int64_t step) {
     builder_.close_region({});
-    const AttrId attr = context_.attr({{context_.name("kind"), AttrValue(context_.name(kind))}, {context_.name("step"), AttrValue(step)}});
+    const AttrId attr = context_.attr(
+        {{context_.name("kind"), AttrValue(context_.name(kind))}, {context_.name("step"), AttrValue(step)}});
     builder_.emit_typed(op<"for">(), context_.none(), {low, high}, attr, region, 1);
 }
 
@@ -51,7 +54,7 @@ NodeId KernelWriter::emit(ExpressionId id) {
         case Expression::Kind::fold: node = emit_fold(e); break;
         case Expression::Kind::node: {
             if (e.op == op<"extent">()) return extent(e.attr);
-            if (nest_)    // kept by an earlier inner loop?
+            if (nest_)  // kept by an earlier inner loop?
                 for (size_t k = 0; k < nest_->scratch.size(); ++k) {
                     const Scratch& s = nest_->scratch[k];
                     if (s.value != id || !stored_scratch_[k]) continue;
@@ -62,7 +65,7 @@ NodeId KernelWriter::emit(ExpressionId id) {
                 }
             std::vector<NodeId> operands;
             for (ExpressionId o : e.operands) operands.push_back(emit(o));
-            Stamp stamp;    // loops keep the origin; metadata stays with the kernel
+            Stamp stamp;  // loops keep the origin; metadata stays with the kernel
             if (e.source) stamp.origin = copier_.stamp_of(e.source).origin;
             Builder::StampScope scope(builder_, stamp);
             node = builder_.emit_typed(e.op, e.type, operands, e.attr);
@@ -149,7 +152,7 @@ void KernelWriter::write_inner(const PlannedNest& n, const std::vector<const Sto
     const size_t here = mark();
     const RegionId region = open_loop(n.expressions.reduction);
     for (const Scratch* s : scratch) store(s->buffer, s->position, s->value);
-    for (const StoreExpression* s : stores) emit(s->value);    // all loads before the stores that may overwrite them
+    for (const StoreExpression* s : stores) emit(s->value);  // all loads before the stores that may overwrite them
     for (const StoreExpression* s : stores) store(s->store.buffer, s->position, s->value);
     leave(here);
     close_loop(region, low, high, "vector", 1);
@@ -161,8 +164,9 @@ void KernelWriter::write_body(const PlannedNest& n) {
     std::vector<ExpressionId> roots;
     for (const StoreExpression& s : n.expressions.stores) {
         if (s.store.kind == NestStore::Kind::full) {
-            const bool kept = std::any_of(n.scratch.begin(), n.scratch.end(),
-                                          [&](const Scratch& k) { return k.value == s.value && k.buffer == s.store.buffer; });
+            const bool kept = std::any_of(n.scratch.begin(), n.scratch.end(), [&](const Scratch& k) {
+                return k.value == s.value && k.buffer == s.store.buffer;
+            });
             if (!kept) full.push_back(&s);
             roots.push_back(s.value);
         } else store(s.store.buffer, s.position, s.value);
@@ -194,7 +198,7 @@ void KernelWriter::write_loops(const PlannedNest& n, size_t level, NodeId block)
 }
 
 void KernelWriter::write(const std::vector<PlannedNest>& nests) {
-    for (const PlannedNest& n : nests) {    // what runs once, before the nests
+    for (const PlannedNest& n : nests) {  // what runs once, before the nests
         nest_ = &n;
         stored_scratch_.assign(n.scratch.size(), false);
         emit_level(n, 0);
@@ -212,7 +216,8 @@ void KernelWriter::write(const std::vector<PlannedNest>& nests) {
                 if (s.store.kind == NestStore::Kind::full) full.push_back(&s);
             if (!full.empty()) write_inner(n, full, {});
         } else {
-            const auto blocked = std::find_if(n.loops.begin(), n.loops.end(), [](const NestLoop& l) { return l.block > 0; });
+            const auto blocked =
+                std::find_if(n.loops.begin(), n.loops.end(), [](const NestLoop& l) { return l.block > 0; });
             if (blocked == n.loops.end()) write_loops(n, 0, {});
             else {
                 const NodeId low = extent(SizeId(0));
@@ -226,4 +231,4 @@ void KernelWriter::write(const std::vector<PlannedNest>& nests) {
     }
 }
 
-}    // namespace tenon
+}  // namespace tenon

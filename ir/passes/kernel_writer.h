@@ -11,11 +11,15 @@ class KernelWriter {
 public:
     // `params`: the open region's buffers.
     KernelWriter(Builder& builder, Copier& copier, const Expressions& expressions, std::vector<NodeId> params)
-        : builder_(builder), context_(builder.context()), copier_(copier), expressions_(expressions), params_(std::move(params)),
+        : builder_(builder),
+          context_(builder.context()),
+          copier_(copier),
+          expressions_(expressions),
+          params_(std::move(params)),
           emitted_(expressions.size()) {}
 
-    // Scratch: the buffer in which an inner expression is kept for the inner loops after the one that computes it, at the
-    // position given. A buffer of the kernel, of the expression's dtype.
+    // Scratch: the buffer in which an inner expression is kept for the inner loops after the one that computes it, at
+    // the position given. A buffer of the kernel, of the expression's dtype.
     struct Scratch {
         ExpressionId value = 0, position = 0;
         uint32_t buffer = 0;
@@ -31,11 +35,12 @@ public:
 private:
     NodeId emit(ExpressionId);
     NodeId emit_fold(const Expression&);
-    void emit_level(const PlannedNest&, int depth);         // what depends on the loop at `depth`, folds among it
+    void emit_level(const PlannedNest&, int depth);  // what depends on the loop at `depth`, folds among it
     void write_top(const PlannedNest&);
     void write_loops(const PlannedNest&, size_t level, NodeId block);
-    void write_body(const PlannedNest&);                    // inside the innermost kept loop
-    void write_inner(const PlannedNest&, const std::vector<const StoreExpression*>&, const std::vector<const Scratch*>&);
+    void write_body(const PlannedNest&);  // inside the innermost kept loop
+    void write_inner(const PlannedNest&, const std::vector<const StoreExpression*>&,
+                     const std::vector<const Scratch*>&);
     void store(uint32_t buffer, ExpressionId position, ExpressionId value);
     std::vector<ExpressionId> needed(const PlannedNest&) const;
     std::vector<bool> reached_inside(const std::vector<ExpressionId>& roots) const;
@@ -48,7 +53,7 @@ private:
     RegionId open_blocks();
     void close_loop(RegionId, NodeId low, NodeId high, std::string_view kind, int64_t step);
     size_t mark() const { return trail_.size(); }
-    void leave(size_t mark);                                // forgets what was emitted in a region that closes
+    void leave(size_t mark);  // forgets what was emitted in a region that closes
     void set_emitted(ExpressionId, NodeId);
 
     Builder& builder_;
@@ -58,10 +63,10 @@ private:
     std::vector<NodeId> params_;
     std::vector<NodeId> emitted_;
     std::vector<ExpressionId> trail_;
-    std::map<AttrId, std::pair<NodeId, size_t>> extents_;    // with the mark at which each was emitted
+    std::map<AttrId, std::pair<NodeId, size_t>> extents_;  // with the mark at which each was emitted
     const PlannedNest* nest_ = nullptr;
     std::vector<bool> stored_scratch_;
     NodeId last_param_;
 };
 
-}    // namespace tenon
+}  // namespace tenon

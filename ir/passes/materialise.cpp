@@ -25,8 +25,8 @@ NodeId through_reshapes(const Graph& g, NodeId id) {
 
 namespace {
 
-constexpr int cheap = 2;            // scalar ops that are sooner done twice than stored and loaded
-constexpr int scalar_limit = 64;    // … for 0-dim values, which every kernel may compute for itself
+constexpr int cheap = 2;          // scalar ops that are sooner done twice than stored and loaded
+constexpr int scalar_limit = 64;  // … for 0-dim values, which every kernel may compute for itself
 
 class MemoryAssignment {
 public:
@@ -61,14 +61,16 @@ private:
         if (row(graph_[id].op).lowering == Lowering::movement) return;
         const auto operands = graph_.operands_of(id);
         for (size_t k = 0; k < operands.size(); ++k) {
-            if (graph_[id].op == op<"update">() && k == 1) continue;    // the view is an address
-            if (graph_[id].op == op<"update">() && k == 0) {    // it begins with its base, a value in memory
+            if (graph_[id].op == op<"update">() && k == 1) continue;  // the view is an address
+            if (graph_[id].op == op<"update">() && k == 0) {          // it begins with its base, a value in memory
                 want(operands[k]);
                 continue;
             }
             NodeId o = operands[k];
-            bool repeats = row(graph_[id].op).lowering == Lowering::scalar && graph_.type(o).rank() > 0 && numel(o) != numel(id);
-            for (; row(graph_[o].op).lowering == Lowering::movement; o = graph_.operand(o, 0)) repeats |= graph_[o].op == op<"expand">();
+            bool repeats =
+                row(graph_[id].op).lowering == Lowering::scalar && graph_.type(o).rank() > 0 && numel(o) != numel(id);
+            for (; row(graph_[o].op).lowering == Lowering::movement; o = graph_.operand(o, 0))
+                repeats |= graph_[o].op == op<"expand">();
             std::vector<NodeId>& users = users_[o.index];
             if (std::find(users.begin(), users.end(), id) == users.end()) users.push_back(id);
             if (repeats) repeated_[o.index] = true;
@@ -85,7 +87,7 @@ private:
             memory_.has[id.index] = true;
             return;
         }
-        if (lowering != Lowering::scalar) return;    // full, iota, size
+        if (lowering != Lowering::scalar) return;  // full, iota, size
         const bool shared = users_[id.index].size() > 1 || repeated_[id.index];
         memory_.has[id.index] = shared && cost > (graph_.type(id).rank() == 0 ? scalar_limit : cheap);
     }
@@ -130,8 +132,9 @@ private:
         if (memory_.has[id.index] || !is_fusable(graph_, id)) {
             const Position p = positions_->linear(at, graph_.type(id).sizes);
             const SizeId n = numel(id);
-            const bool leads = std::any_of(leading_.begin(), leading_.end(), [&](const auto& l) { return l.first == p && l.second == n; });
-            read(id, n == SizeId(1)                       ? Alignment::single
+            const bool leads = std::any_of(leading_.begin(), leading_.end(),
+                                           [&](const auto& l) { return l.first == p && l.second == n; });
+            read(id, n == SizeId(1)                      ? Alignment::single
                      : p == full_ && n == domain_numel() ? Alignment::full
                      : leads                             ? Alignment::leading
                                                          : Alignment::other);
@@ -142,7 +145,7 @@ private:
         if (seen_.insert(std::move(key)).second) operands(id, at);
     }
     void operands(NodeId id, const PositionList& at) {
-        if (row(graph_[id].op).lowering == Lowering::loops) {    // full
+        if (row(graph_[id].op).lowering == Lowering::loops) {  // full
             for (NodeId o : graph_.operands_of(id)) visit(o, {});
             return;
         }
@@ -172,12 +175,12 @@ private:
     Positions* positions_ = nullptr;
     NodeId reader_;
     Position full_;
-    std::vector<std::pair<Position, SizeId>> leading_;    // with the number of elements of those dimensions
+    std::vector<std::pair<Position, SizeId>> leading_;  // with the number of elements of those dimensions
     std::set<std::vector<uint32_t>> seen_;
 };
 
-}    // namespace
+}  // namespace
 
 Memory assign_memory(const Graph& g) { return MemoryAssignment(g).run(); }
 
-}    // namespace tenon
+}  // namespace tenon

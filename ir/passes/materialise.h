@@ -6,29 +6,29 @@
 
 namespace tenon {
 
-// How the element that a value reads of another lies to its own position. Of a reduction, "its own position" is that of the
-// element folded: full is every reduced element, leading the kept position.
+// How the element that a value reads of another lies to its own position. Of a reduction, "its own position" is that of
+// the element folded: full is every reduced element, leading the kept position.
 enum class Alignment : uint8_t {
-    full,       // the same linear position
-    leading,    // that of the leading (for reductions: the kept) dimensions
-    single,     // there is but one element
+    full,     // the same linear position
+    leading,  // that of the leading (for reductions: the kept) dimensions
+    single,   // there is but one element
     other,
 };
 struct Read {
-    NodeId source;         // a value with memory
+    NodeId source;  // a value with memory
     Alignment alignment;
 };
 
 struct Memory {
-    std::vector<bool> has;                    // values that are computed into memory
-    std::vector<bool> wanted;                 // … since an op that is no fused one, or the graph's result, needs it there
-    std::vector<std::vector<Read>> reads;     // of those, through the values computed on the way
-    std::vector<int> cost;                    // of computing an element from memory, in cheap scalar ops
+    std::vector<bool> has;                 // values that are computed into memory
+    std::vector<bool> wanted;              // … since an op that is no fused one, or the graph's result, needs it there
+    std::vector<std::vector<Read>> reads;  // of those, through the values computed on the way
+    std::vector<int> cost;                 // of computing an element from memory, in cheap scalar ops
 };
 
-bool is_fusable(const Graph&, NodeId);        // computed by kernels: elementwise, movement, reductions, …
-NodeId through_reshapes(const Graph&, NodeId);    // the value whose bytes it has: reshapes of memory are names for it
+bool is_fusable(const Graph&, NodeId);          // computed by kernels: elementwise, movement, reductions, …
+NodeId through_reshapes(const Graph&, NodeId);  // the value whose bytes it has: reshapes of memory are names for it
 
 Memory assign_memory(const Graph&);
 
-}    // namespace tenon
+}  // namespace tenon

@@ -6,9 +6,9 @@
 namespace tenon {
 
 namespace {
-constexpr int64_t parallel_work = 32768;    // elements below which waking threads costs more than it gains
-constexpr int64_t block_work = 4096;        // elements a block of a parallel loop: a few microseconds
-}    // namespace
+constexpr int64_t parallel_work = 32768;  // elements below which waking threads costs more than it gains
+constexpr int64_t block_work = 4096;      // elements a block of a parallel loop: a few microseconds
+}  // namespace
 
 int64_t NestBuilder::hint(SizeId size) const {
     if (size.is_inline_constant()) return size.bits;
@@ -26,7 +26,8 @@ int64_t NestBuilder::work(const Nest& nest) const {
 // Symbolic sizes may grow: the executor decides at run time.
 bool NestBuilder::worth_threads(const Nest& nest) const {
     const auto symbolic = [&](SizeId s) { return !context_.as_constant(s); };
-    return work(nest) >= parallel_work || symbolic(nest.reduced) || std::any_of(nest.kept.begin(), nest.kept.end(), symbolic);
+    return work(nest) >= parallel_work || symbolic(nest.reduced) ||
+           std::any_of(nest.kept.begin(), nest.kept.end(), symbolic);
 }
 
 // ---- what is stored where -----------------------------------------------------------------------------------------
@@ -45,7 +46,8 @@ StoreExpression NestBuilder::store(const Nest& nest, const NestStore& s, const P
             const int64_t named = graph_.attributes(s.value).integer("axis");
             const size_t axis = size_t(named < 0 ? named + int64_t(type.rank()) : named);
             SizeId offset(0);
-            for (size_t k = 0; k < s.part; ++k) offset = context_.add(offset, graph_.type(graph_.operand(s.value, k)).sizes[axis]);
+            for (size_t k = 0; k < s.part; ++k)
+                offset = context_.add(offset, graph_.type(graph_.operand(s.value, k)).sizes[axis]);
             PositionList at = place.kept;
             value = e.value(graph_.operand(s.value, s.part), at);
             at[axis] = positions.add(at[axis], positions.constant(offset));
@@ -69,7 +71,8 @@ StoreExpression NestBuilder::store(const Nest& nest, const NestStore& s, const P
             const std::span<const SizeId> sizes(nest.kept.data() + (lanes ? 0 : 1), nest.kept.size() - 1);
             const PositionList at = positions.split(positions.linear(rest, sizes), type.sizes);
             const ExpressionId low = e.index(positions.scale(chunk, SizeId(nest.chunk)));
-            const ExpressionId past = e.index(positions.add(positions.scale(chunk, SizeId(nest.chunk)), positions.constant(SizeId(nest.chunk))));
+            const ExpressionId past = e.index(
+                positions.add(positions.scale(chunk, SizeId(nest.chunk)), positions.constant(SizeId(nest.chunk))));
             const ExpressionId high = e.call(op<"minimum">(), {past, e.index(positions.constant(nest.reduced))});
             value = e.fold_between(s.value, at, low, high);
             break;
@@ -107,11 +110,11 @@ NestExpressions NestBuilder::build(const Nest& nest, const std::vector<NestLoop>
 // ---- which loops --------------------------------------------------------------------------------------------------
 std::vector<NestLoop> NestBuilder::plan(const Nest& nest, Expressions& trial) const {
     std::vector<NestLoop> loops;
-    std::vector<uint32_t> variables;    // of the loops' last dimensions
+    std::vector<uint32_t> variables;  // of the loops' last dimensions
     std::vector<NestLoop> single;
     for (size_t d = 0; d < nest.kept.size(); ++d)
         if (nest.kept[d] != SizeId(1)) single.push_back({d, 1, nest.kept[d], LoopKind::serial, 0});
-    build(nest, single, trial);    // variables 0, 1, … are those of `single`
+    build(nest, single, trial);  // variables 0, 1, … are those of `single`
     const std::vector<Position>& used = trial.used_positions();
     const bool lanes = nest.order && context_.text(nest.order) == "lanes";
     const size_t chunks = nest.chunk ? (lanes ? nest.kept.size() - 1 : 0) : SIZE_MAX;
@@ -125,10 +128,11 @@ std::vector<NestLoop> NestBuilder::plan(const Nest& nest, Expressions& trial) co
             loops.back().extent = context_.mul(loops.back().extent, single[k].extent);
         } else loops.push_back(single[k]);
     }
-    // Folds by rows stand in a vector loop (not that over chunks, which bounds the fold), and what reads earlier nests stands
-    // in a nest, if only of one turn.
+    // Folds by rows stand in a vector loop (not that over chunks, which bounds the fold), and what reads earlier nests
+    // stands in a nest, if only of one turn.
     const bool bare = loops.empty() || (loops.size() == 1 && loops[0].first == chunks);
-    if (bare && nest.order && (!lanes || (loops.empty() && nest.folded))) loops.push_back({0, 0, SizeId(1), LoopKind::serial, 0});
+    if (bare && nest.order && (!lanes || (loops.empty() && nest.folded)))
+        loops.push_back({0, 0, SizeId(1), LoopKind::serial, 0});
     choose_kinds(nest, loops);
     return loops;
 }
@@ -136,14 +140,17 @@ std::vector<NestLoop> NestBuilder::plan(const Nest& nest, Expressions& trial) co
 void NestBuilder::choose_kinds(const Nest& nest, std::vector<NestLoop>& loops) const {
     if (loops.empty()) return;
     const bool inner = (nest.order && context_.text(nest.order) == "lanes") ||
-                       std::any_of(nest.stores.begin(), nest.stores.end(), [](const NestStore& s) { return s.kind == NestStore::Kind::full; });
+                       std::any_of(nest.stores.begin(), nest.stores.end(),
+                                   [](const NestStore& s) { return s.kind == NestStore::Kind::full; });
     const auto extent = [&](const NestLoop& l) { return std::max<int64_t>(hint(l.extent), 1); };
     const auto longest = [&] {
-        return std::max_element(loops.begin(), loops.end(), [&](const NestLoop& a, const NestLoop& b) { return extent(a) < extent(b); });
+        return std::max_element(loops.begin(), loops.end(),
+                                [&](const NestLoop& a, const NestLoop& b) { return extent(a) < extent(b); });
     };
-    if (!inner) {    // the innermost loop is the vector loop; one of three elements would be all overhead
+    if (!inner) {  // the innermost loop is the vector loop; one of three elements would be all overhead
         auto vector = loops.end() - 1;
-        if (!nest.chunk && extent(*vector) <= 4 && context_.as_constant(vector->extent) && extent(*longest()) >= 8 * extent(*vector))
+        if (!nest.chunk && extent(*vector) <= 4 && context_.as_constant(vector->extent) &&
+            extent(*longest()) >= 8 * extent(*vector))
             vector = longest();
         vector->kind = LoopKind::vector;
         std::rotate(vector, vector + 1, loops.end());
@@ -163,4 +170,4 @@ void NestBuilder::choose_kinds(const Nest& nest, std::vector<NestLoop>& loops) c
     std::rotate(loops.begin(), parallel, parallel + 1);
 }
 
-}    // namespace tenon
+}  // namespace tenon

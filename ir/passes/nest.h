@@ -9,33 +9,34 @@ namespace tenon {
 
 struct NestStore {
     enum class Kind : uint8_t {
-        kept,       // the value's element at the kept position
-        full,       // the value's element at (kept position, reduced position)
-        part,       // operand `part` of the cat node `value`, at its place in the result
-        update,     // the update node's value, through its view
-        partial,    // one chunk of the reduction `value`: the last kept dimension (lanes) or the first (rows) counts chunks
+        kept,     // the value's element at the kept position
+        full,     // the value's element at (kept position, reduced position)
+        part,     // operand `part` of the cat node `value`, at its place in the result
+        update,   // the update node's value, through its view
+        partial,  // one chunk of the reduction `value`: the last kept dimension (lanes) or the first (rows) counts
+                  // chunks
     } kind = Kind::kept;
     NodeId value;
     size_t part = 0;
-    uint32_t buffer = 0;      // of the kernel's region
+    uint32_t buffer = 0;  // of the kernel's region
 };
 
 struct Nest {
-    std::vector<SizeId> kept;         // the dimensions of its outer loops
-    SizeId reduced{1};                // the extent of its folds and inner loops
-    NameId order;                     // of its folds: "lanes" or "rows"; none without folds
-    int64_t chunk = 0;                // of a partial reduction: positions a chunk
-    int64_t folded = 0;               // above 0: its folds are over chunks of so many, folded by earlier nests
+    std::vector<SizeId> kept;  // the dimensions of its outer loops
+    SizeId reduced{1};         // the extent of its folds and inner loops
+    NameId order;              // of its folds: "lanes" or "rows"; none without folds
+    int64_t chunk = 0;         // of a partial reduction: positions a chunk
+    int64_t folded = 0;        // above 0: its folds are over chunks of so many, folded by earlier nests
     std::vector<NestStore> stores;
 };
 
 enum class LoopKind : uint8_t { serial, parallel, vector };
 
-struct NestLoop {                     // outermost first; the k-th is at depth k + 1
-    size_t first = 0, count = 0;      // dimensions of Nest::kept that it runs over as one
+struct NestLoop {                 // outermost first; the k-th is at depth k + 1
+    size_t first = 0, count = 0;  // dimensions of Nest::kept that it runs over as one
     SizeId extent;
     LoopKind kind = LoopKind::serial;
-    int64_t block = 0;                // above 0: the nest's outermost loop is parallel, over blocks of this loop's positions
+    int64_t block = 0;  // above 0: the nest's outermost loop is parallel, over blocks of this loop's positions
 };
 
 struct StoreExpression {
@@ -64,9 +65,9 @@ public:
     bool worth_threads(const Nest&) const;
 
 private:
-    struct Place {                    // where a nest stands
+    struct Place {  // where a nest stands
         PositionList kept;
-        Position linear;              // of `kept`
+        Position linear;  // of `kept`
         Position reduced;
     };
     StoreExpression store(const Nest&, const NestStore&, const Place&, Expressions&) const;
@@ -77,4 +78,4 @@ private:
     const Target& target_;
 };
 
-}    // namespace tenon
+}  // namespace tenon

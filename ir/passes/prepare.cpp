@@ -10,7 +10,8 @@ namespace {
 
 class Preparation {
 public:
-    explicit Preparation(const Graph& graph) : graph_(graph), context_(*graph.context), builder_(context_), copy_(graph, builder_) {}
+    explicit Preparation(const Graph& graph)
+        : graph_(graph), context_(*graph.context), builder_(context_), copy_(graph, builder_) {}
 
     GraphRef run() {
         copy_.copy_params();
@@ -39,7 +40,7 @@ private:
         NodeId value = copy_(graph_.operand(id, 0));
         if (wide) value = cast(value, DType::f32);
         size_t groups = 0;
-        while (!axes.empty()) {    // the last group of adjacent axes first
+        while (!axes.empty()) {  // the last group of adjacent axes first
             size_t first = axes.size() - 1;
             while (first > 0 && axes[first - 1] + 1 == axes[first]) --first;
             const bool only = groups++ == 0 && first == 0;
@@ -49,14 +50,18 @@ private:
         if (wide) value = cast(value, to.dtype);
         if (builder_.type(value).sizes != to.sizes) {
             AttrList sizes(to.sizes.begin(), to.sizes.end());
-            value = builder_.emit_typed(op<"reshape">(), node.type, {value}, context_.attr({{context_.name("sizes"), AttrValue(std::move(sizes))}}));
+            value = builder_.emit_typed(op<"reshape">(), node.type, {value},
+                                        context_.attr({{context_.name("sizes"), AttrValue(std::move(sizes))}}));
         }
         copy_.map(id, value);
         if (groups > 0) builder_.set_name(value, graph_.names[id.index]);
     }
-    NodeId cast(NodeId x, DType dtype) { return builder_.emit(op<"cast">(), {x}, context_.attr({{context_.name("dtype"), AttrValue(dtype)}})); }
+    NodeId cast(NodeId x, DType dtype) {
+        return builder_.emit(op<"cast">(), {x}, context_.attr({{context_.name("dtype"), AttrValue(dtype)}}));
+    }
     AttrId attr(std::span<const int64_t> axes, bool keep) {
-        return context_.attr({{context_.name("axes"), AttrValue(AttrList(axes.begin(), axes.end()))}, {context_.name("keepdim"), AttrValue(keep)}});
+        return context_.attr({{context_.name("axes"), AttrValue(AttrList(axes.begin(), axes.end()))},
+                              {context_.name("keepdim"), AttrValue(keep)}});
     }
 
     void matmul(NodeId id) {
@@ -71,7 +76,8 @@ private:
         if (transposed[0]) record.push_back({context_.name("transpose_a"), AttrValue(true)});
         if (transposed[1]) record.push_back({context_.name("transpose_b"), AttrValue(true)});
         Builder::StampScope scope(builder_, copy_.stamp_of(id));
-        const NodeId made = builder_.emit_typed(op<"matmul">(), graph_[id].type, operands, context_.attr(std::move(record)));
+        const NodeId made =
+            builder_.emit_typed(op<"matmul">(), graph_[id].type, operands, context_.attr(std::move(record)));
         builder_.set_name(made, graph_.names[id.index]);
         copy_.map(id, made);
     }
@@ -89,8 +95,8 @@ private:
     Copier copy_;
 };
 
-}    // namespace
+}  // namespace
 
 GraphRef prepare_fusion(const Graph& graph) { return Preparation(graph).run(); }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -1,5 +1,5 @@
-// schedule: each `fusion` becomes a `kernel` with loop nests (ir/loops.h). Needs fuse; afterwards no tensor-level region is
-// left. Metadata stays on the kernel node, loops keep origins only.
+// schedule: each `fusion` becomes a `kernel` with loop nests (ir/loops.h). Needs fuse; afterwards no tensor-level
+// region is left. Metadata stays on the kernel node, loops keep origins only.
 #include <algorithm>
 #include <cassert>
 
@@ -10,13 +10,21 @@ namespace tenon {
 
 namespace {
 
-constexpr int64_t lanes_chunk = 1024, rows_chunk = 64;    // of the numeric contract
+constexpr int64_t lanes_chunk = 1024, rows_chunk = 64;  // of the numeric contract
 
 class FusionScheduler {
 public:
-    FusionScheduler(const Graph& graph, NodeId fusion, Builder& builder, Copier& copier, const Target& target, Decisions& decisions)
-        : graph_(graph), fusion_(fusion), region_(graph.region_of(fusion)), context_(*graph.context), builder_(builder), copier_(copier),
-          nests_(graph, target), decisions_(decisions), name_(kernel_name()) {}
+    FusionScheduler(const Graph& graph, NodeId fusion, Builder& builder, Copier& copier, const Target& target,
+                    Decisions& decisions)
+        : graph_(graph),
+          fusion_(fusion),
+          region_(graph.region_of(fusion)),
+          context_(*graph.context),
+          builder_(builder),
+          copier_(copier),
+          nests_(graph, target),
+          decisions_(decisions),
+          name_(kernel_name()) {}
 
     NodeId run() {
         find_operands();
@@ -104,7 +112,8 @@ private:
             const NodeId v = values[k];
             if (graph_[v].op == op<"cat">()) {
                 for (size_t part = 0; part < graph_.operands_of(v).size(); ++part)
-                    add_nest(graph_.type(graph_.operand(v, part)).sizes, {NestStore::Kind::part, v, part, result_buffer(k)});
+                    add_nest(graph_.type(graph_.operand(v, part)).sizes,
+                             {NestStore::Kind::part, v, part, result_buffer(k)});
             } else if (graph_[v].op == op<"update">()) {
                 add_nest(graph_.type(graph_.operand(v, 2)).sizes, {NestStore::Kind::update, v, 0, result_buffer(k)});
             } else add_value(v, result_buffer(k));
@@ -120,11 +129,13 @@ private:
         const SizeId n = numel(v);
         for (Nest& nest : plan_) {
             const SizeId kept = product(context_, nest.kept);
-            const bool alike = std::all_of(nest.stores.begin(), nest.stores.end(), [](const NestStore& s) { return s.kind <= NestStore::Kind::full; });
+            const bool alike = std::all_of(nest.stores.begin(), nest.stores.end(),
+                                           [](const NestStore& s) { return s.kind <= NestStore::Kind::full; });
             if (!alike) continue;
             if (n == kept) {
                 nest.stores.push_back({NestStore::Kind::kept, v, 0, buffer});
-                if (!nest.order && graph_.type(v).rank() > nest.kept.size()) nest.kept = graph_.type(v).sizes;    // the finer dimensions
+                if (!nest.order && graph_.type(v).rank() > nest.kept.size())
+                    nest.kept = graph_.type(v).sizes;  // the finer dimensions
                 return;
             }
             if (nest.order && context_.text(nest.order) == "lanes" && n == context_.mul(kept, nest.reduced)) {
@@ -139,7 +150,8 @@ private:
         for (NodeId id : reductions_) {
             const Type& from = graph_.type(graph_.operand(id, 0));
             std::vector<bool> gone(from.rank());
-            for (int64_t a : graph_.attributes(id).integers("axes")) gone[size_t(a < 0 ? a + int64_t(from.rank()) : a)] = true;
+            for (int64_t a : graph_.attributes(id).integers("axes"))
+                gone[size_t(a < 0 ? a + int64_t(from.rank()) : a)] = true;
             std::vector<SizeId> kept;
             SizeId reduced(1);
             for (size_t d = 0; d < from.rank(); ++d) {
@@ -155,8 +167,8 @@ private:
         return nest;
     }
 
-    // ---- long reductions with little beside them: chunks are folded by an earlier nest, in parallel; the same rule folds
-    // the chunks' results, so the bits are those of one fold.
+    // ---- long reductions with little beside them: chunks are folded by an earlier nest, in parallel; the same rule
+    // folds the chunks' results, so the bits are those of one fold.
     void split_reductions() {
         if (reductions_.empty()) return;
         const Nest whole = plan_[0];
@@ -173,7 +185,8 @@ private:
             part.kept = graph_.type(id).sizes;
             const SizeId chunks = context_.floordiv(context_.add(whole.reduced, SizeId(chunk - 1)), SizeId(chunk));
             part.kept.insert(lanes ? part.kept.end() : part.kept.begin(), chunks);
-            const uint32_t buffer = add_buffer(context_.tensor(graph_.type(id).dtype, part.kept, graph_.type(id).device));
+            const uint32_t buffer =
+                add_buffer(context_.tensor(graph_.type(id).dtype, part.kept, graph_.type(id).device));
             part.stores = {{NestStore::Kind::partial, id, 0, buffer}};
             partials_.push_back({id, buffer, chunk});
             first.push_back(std::move(part));
@@ -184,7 +197,8 @@ private:
                           ", which threads share, then the chunks' results");
     }
 
-    // ---- values that several inner loops of one row need and that are dear: kept in a result's memory or a buffer of their own
+    // ---- values that several inner loops of one row need and that are dear: kept in a result's memory or a buffer of
+    // their own
     void choose_scratch(const Expressions& e, KernelWriter::PlannedNest& n) {
         if (!n.nest->order || context_.text(n.nest->order) != "lanes" || n.loops.empty() || n.nest->chunk) return;
         std::vector<std::vector<ExpressionId>> loops;
@@ -193,11 +207,12 @@ private:
             if (s.store.kind == NestStore::Kind::full) last.push_back(s.value);
         if (!last.empty()) loops.push_back(last);
         for (ExpressionId id = 0; id < e.size(); ++id)
-            if (e[id].kind == Expression::Kind::fold && e[id].number == n.expressions.reduction) loops.push_back({e[id].operands[0]});
+            if (e[id].kind == Expression::Kind::fold && e[id].number == n.expressions.reduction)
+                loops.push_back({e[id].operands[0]});
         if (loops.size() < 2) return;
 
         std::vector<int> uses(e.size());
-        std::vector<bool> outside(e.size());    // used by something that is not shared, or itself what a loop makes
+        std::vector<bool> outside(e.size());  // used by something that is not shared, or itself what a loop makes
         std::vector<std::vector<bool>> reached;
         for (const auto& roots : loops) {
             reached.push_back(reach(e, n, roots));
@@ -217,7 +232,8 @@ private:
             n.scratch.push_back({id, n.expressions.full_position, buffer});
         }
     }
-    std::vector<bool> reach(const Expressions& e, const KernelWriter::PlannedNest& n, const std::vector<ExpressionId>& roots) const {
+    std::vector<bool> reach(const Expressions& e, const KernelWriter::PlannedNest& n,
+                            const std::vector<ExpressionId>& roots) const {
         std::vector<bool> seen(e.size());
         std::vector<ExpressionId> stack = roots;
         while (!stack.empty()) {
@@ -236,7 +252,8 @@ private:
             if (inside[id]) sum += e[id].cost;
         return sum;
     }
-    uint32_t scratch_buffer(const Expressions& e, const KernelWriter::PlannedNest& n, ExpressionId id, const std::vector<uint32_t>& taken) {
+    uint32_t scratch_buffer(const Expressions& e, const KernelWriter::PlannedNest& n, ExpressionId id,
+                            const std::vector<uint32_t>& taken) {
         const DType dtype = context_[e[id].type].dtype;
         const StoreExpression* same = nullptr;
         for (const StoreExpression& s : n.expressions.stores) {
@@ -258,11 +275,13 @@ private:
 
     void explain(const KernelWriter::PlannedNest& n) {
         const int64_t work = nests_.work(*n.nest);
-        const auto parallel = std::find_if(n.loops.begin(), n.loops.end(),
-                                           [](const NestLoop& l) { return l.block > 0 || l.kind == LoopKind::parallel; });
+        const auto parallel = std::find_if(n.loops.begin(), n.loops.end(), [](const NestLoop& l) {
+            return l.block > 0 || l.kind == LoopKind::parallel;
+        });
         if (parallel != n.loops.end())
-            note("parallel", std::to_string(work) + " elements, in blocks of " + std::to_string(std::max<int64_t>(parallel->block, 1)) +
-                                 " along a loop of " + std::to_string(nests_.hint(parallel->extent)));
+            note("parallel", std::to_string(work) + " elements, in blocks of " +
+                                 std::to_string(std::max<int64_t>(parallel->block, 1)) + " along a loop of " +
+                                 std::to_string(nests_.hint(parallel->extent)));
         else note("one thread", std::to_string(work) + " elements are done before another thread has woken");
     }
     void note(std::string what, std::string reason) {
@@ -283,7 +302,8 @@ private:
         std::vector<NodeId> params;
         {
             Builder::StampScope inner(builder_, {stamp.origin, {}, 0});
-            for (NodeId o : operands) params.push_back(builder_.parameter(buffer_of(builder_.type(o)), context_.name("in")));
+            for (NodeId o : operands)
+                params.push_back(builder_.parameter(buffer_of(builder_.type(o)), context_.name("in")));
             for (TypeId t : results) params.push_back(builder_.parameter(buffer_of(context_[t]), context_.name("out")));
             KernelWriter(builder_, copier_, expressions, params).write(planned);
             builder_.close_region({});
@@ -306,9 +326,9 @@ private:
     const std::string name_;
     std::vector<NodeId> operands_, reductions_;
     std::vector<Nest> plan_;
-    std::vector<TypeId> extra_;               // types of results beyond the fusion's: memory between nests
+    std::vector<TypeId> extra_;  // types of results beyond the fusion's: memory between nests
     std::vector<PartialBinding> partials_;
-    int64_t updated_ = -1;                    // the operand that an update begins with
+    int64_t updated_ = -1;  // the operand that an update begins with
     std::optional<uint32_t> base_again_;
 };
 
@@ -335,7 +355,7 @@ private:
         FusionScheduler scheduler(graph_, id, builder_, copier_, target_, decisions_);
         const NodeId kernel = scheduler.run();
         const bool tuple = builder_.type(kernel).kind == Type::Kind::tuple;
-        if (tuple && scheduler.results() == 1) {    // a single value, but memory between nests beside it
+        if (tuple && scheduler.results() == 1) {  // a single value, but memory between nests beside it
             Builder::StampScope scope(builder_, copier_.stamp_of(id));
             copier_.map(id, element(kernel, 0));
         } else copier_.map(id, kernel);
@@ -358,8 +378,10 @@ private:
     Copier copier_;
 };
 
-}    // namespace
+}  // namespace
 
-GraphRef schedule(const Graph& graph, const Target& target, Decisions& decisions) { return Scheduler(graph, target, decisions).run(); }
+GraphRef schedule(const Graph& graph, const Target& target, Decisions& decisions) {
+    return Scheduler(graph, target, decisions).run();
+}
 
-}    // namespace tenon
+}  // namespace tenon

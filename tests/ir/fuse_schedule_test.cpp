@@ -29,7 +29,8 @@ void expect_close(const std::vector<Array>& want, const std::vector<Array>& have
             const double a = want[k].data[i], b = have[k].data[i];
             if (std::isnan(a) && std::isnan(b)) continue;
             if (a == b) continue;
-            ASSERT_LE(std::abs(a - b), 2e-4 * std::max(1.0, std::abs(a))) << "result " << k << " element " << i << "\n" << text;
+            ASSERT_LE(std::abs(a - b), 2e-4 * std::max(1.0, std::abs(a))) << "result " << k << " element " << i << "\n"
+                                                                          << text;
         }
     }
 }
@@ -75,9 +76,7 @@ Lowered lower(const GraphRef& g, const std::vector<Array>& inputs) {
     expect_close(want, naive::evaluate(*out.fused, inputs), text);
     try {
         expect_close(want, naive::run_loops(*out.loops, inputs), text);
-    } catch (const std::exception& e) {
-        ADD_FAILURE() << e.what() << "\n" << text;
-    }
+    } catch (const std::exception& e) { ADD_FAILURE() << e.what() << "\n" << text; }
     for (size_t k = 0; k < g->results().size(); ++k)
         EXPECT_EQ((*g)[g->results()[k]].type, (*out.loops)[out.loops->results()[k]].type) << text;
     return out;
@@ -98,7 +97,8 @@ TEST(Schedule, AnElementwiseChainIsOneLoopOverAllElements) {
     mul = mul(sub, x)  : f32[4, 8, 3]
     return mul
 }
-)", {{4, 8, 3}});
+)",
+                            {{4, 8, 3}});
     EXPECT_EQ(print(*l.loops), R"(graph f(x: f32[4, 8, 3]) -> f32[4, 8, 3] {
     kernel = kernel(x, name: "f.0")  : f32[4, 8, 3] (in: buffer f32, out: buffer f32) {
         extent = extent(value: 0)     : index
@@ -128,7 +128,8 @@ TEST(Schedule, SoftmaxIsOneKernelAndTakesEachExponentialOnce) {
     div = div(exp, sum)                       : f32[n, 40]
     return div
 }
-)", {{6, 40}});
+)",
+                            {{6, 40}});
     EXPECT_EQ(l.kernels(), 1u);
     EXPECT_TRUE(l.decided("kept"));
     size_t exponentials = 0;
@@ -150,7 +151,8 @@ TEST(Schedule, LayerNormAndItsGainAreOneKernel) {
     mul_1 = mul(mul, g)                            : f32[9, 50]
     return mul_1
 }
-)", {{9, 50}, {50}});
+)",
+                            {{9, 50}, {50}});
     EXPECT_EQ(l.kernels(), 1u);
 }
 
@@ -164,7 +166,8 @@ TEST(Schedule, LongReductionsAreSplitIntoTheContractsChunks) {
     mul = mul(sum_1, 0.5)                           : f32[8]
     return sqrt, mul
 }
-)", {{70000}, {20000, 8}});
+)",
+                            {{70000}, {20000, 8}});
     EXPECT_EQ(l.kernels(), 2u);
     EXPECT_TRUE(l.decided("split", "chunks of 1024"));
     EXPECT_TRUE(l.decided("split", "chunks of 64"));
@@ -172,7 +175,9 @@ TEST(Schedule, LongReductionsAreSplitIntoTheContractsChunks) {
 
 TEST(Schedule, BlocksOfParallelLoopsCoverEverything) {
     Context c;
-    const Lowered l = lower(c, R"(graph f(x: f32[50001], y: f32[700, 99], b: f32[99], z: f32[3, 20000]) -> f32[50001], f32[700, 99], f32[3, 20000], f32[99, 700] {
+    const Lowered l = lower(
+        c,
+        R"(graph f(x: f32[50001], y: f32[700, 99], b: f32[99], z: f32[3, 20000]) -> f32[50001], f32[700, 99], f32[3, 20000], f32[99, 700] {
     neg = neg(x)                            : f32[50001]
     add = add(y, b)                         : f32[700, 99]
     slice = slice(z, starts: [0, 1], stops: [3, 2], steps: [1, 1])  : f32[3, 1]
@@ -180,7 +185,8 @@ TEST(Schedule, BlocksOfParallelLoopsCoverEverything) {
     permute = permute(y, axes: [1, 0])      : f32[99, 700]
     return neg, add, add_1, permute
 }
-)", {{50001}, {700, 99}, {99}, {3, 20000}});
+)",
+        {{50001}, {700, 99}, {99}, {3, 20000}});
     EXPECT_TRUE(l.decided("parallel"));
 }
 
@@ -201,7 +207,8 @@ TEST(Schedule, UpdatesBeginWithTheirBase) {
     update_2 = update(exp, reshape, iota)                             : f32[4, 6]
     return update, update_1, update_2
 }
-)", {{4, 6}, {2, 2}});
+)",
+          {{4, 6}, {2, 2}});
 }
 
 TEST(Schedule, SymbolicSizesGiveTheSameValues) {
@@ -230,11 +237,10 @@ TEST(Schedule, HalfPrecisionSumsAccumulateInSingle) {
     sum = sum(x, axes: [0, 2], keepdim: false)  : f16[6]
     return sum
 }
-)", {{4, 6, 3}});
+)",
+                            {{4, 6, 3}});
     for (uint32_t i = 0; i < l.loops->nodes.size(); ++i)
-        if ((*l.loops)[NodeId(i)].op == op<"fold">()) {
-            EXPECT_EQ(l.loops->type(NodeId(i)).dtype, DType::f32);
-        }
+        if ((*l.loops)[NodeId(i)].op == op<"fold">()) { EXPECT_EQ(l.loops->type(NodeId(i)).dtype, DType::f32); }
 }
 
 TEST(Fuse, EffectsKeepTheirOrderAndSeeMemory) {
@@ -264,7 +270,8 @@ TEST(Fuse, MatmulTakesTransposedOperands) {
     matmul = matmul(permute, permute_1)   : f32[4, 6]
     return matmul
 }
-)", {{5, 4}, {6, 5}});
+)",
+                            {{5, 4}, {6, 5}});
     EXPECT_EQ(l.kernels(), 0u);
 }
 
@@ -279,7 +286,8 @@ TEST(Fuse, DearValuesAreNotComputedTwice) {
     sum = sum(exp, axes: [1], keepdim: false)  : f32[5]
     return neg, square, sum
 }
-)", {{5, 4}});
+)",
+                            {{5, 4}});
     size_t exponentials = 0;
     for (const Node& n : l.loops->nodes) exponentials += n.op == op<"exp">();
     EXPECT_EQ(exponentials, 1u);
@@ -288,7 +296,9 @@ TEST(Fuse, DearValuesAreNotComputedTwice) {
 
 TEST(Fuse, AlikeUpdatesAreOneKernelWithANestEach) {
     Context c;
-    const Lowered l = lower(c, R"(graph step(w: f32[4, 6], b: f32[6], v: f32[4, 6], g: f32[4, 6], h: f32[6], k: f32[4, 6]) -> f32[4, 6], f32[6], f32[4, 6] {
+    const Lowered l = lower(
+        c,
+        R"(graph step(w: f32[4, 6], b: f32[6], v: f32[4, 6], g: f32[4, 6], h: f32[6], k: f32[4, 6]) -> f32[4, 6], f32[6], f32[4, 6] {
     mul = mul(g, 0.5)    : f32[4, 6]
     sub = sub(w, mul)    : f32[4, 6]
     mul_1 = mul(h, 0.5)  : f32[6]
@@ -297,11 +307,12 @@ TEST(Fuse, AlikeUpdatesAreOneKernelWithANestEach) {
     sub_2 = sub(v, mul_2)  : f32[4, 6]
     return sub, sub_1, sub_2
 }
-)", {{4, 6}, {6}, {4, 6}, {4, 6}, {6}, {4, 6}});
+)",
+        {{4, 6}, {6}, {4, 6}, {4, 6}, {6}, {4, 6}});
     EXPECT_EQ(l.kernels(), 1u);
     size_t nests = 0;
     for (const Node& n : l.loops->nodes) nests += n.op == op<"for">();
-    EXPECT_EQ(nests, 2u);    // one a size
+    EXPECT_EQ(nests, 2u);  // one a size
 }
 
 TEST(Fuse, MetadataGoesWithTheNodes) {
@@ -357,5 +368,5 @@ TEST(Simplify, RandomGraphsKeepTheirMeaning) {
     }
 }
 
-}    // namespace
-}    // namespace tenon
+}  // namespace
+}  // namespace tenon

@@ -146,7 +146,8 @@ private:
         const Row& r = row(graph_[id].op);
         if (r.name == "fusion") {
             const Region& region_of = graph_.region_of(id);
-            for (size_t k = 0; k < graph_.params(region_of).size(); ++k) values_[graph_.params(region_of)[k]] = value(graph_.operand(id, k));
+            for (size_t k = 0; k < graph_.params(region_of).size(); ++k)
+                values_[graph_.params(region_of)[k]] = value(graph_.operand(id, k));
             tuples_[id] = region(region_of);
             values_[id] = tuples_[id][0];
             return;
@@ -174,7 +175,8 @@ private:
             });
         } else if (r.lowering == Lowering::reduce) {
             std::vector<bool> gone(in[0].shape.size());
-            for (int64_t a : graph_.attributes(id).integers("axes")) gone[size_t(a < 0 ? a + int64_t(gone.size()) : a)] = true;
+            for (int64_t a : graph_.attributes(id).integers("axes"))
+                gone[size_t(a < 0 ? a + int64_t(gone.size()) : a)] = true;
             const bool keep = graph_.attributes(id).flag("keepdim");
             for (double& x : out.data) x = identity(r.fold);
             each(in[0].shape, [&](const auto& at) {
@@ -208,7 +210,8 @@ private:
             out = in[0];
             each(in[2].shape, [&](const auto& at) {
                 std::vector<int64_t> to = at;
-                for (NodeId view = graph_.operand(id, 1); view != graph_.operand(id, 0); view = graph_.operand(view, 0)) to = source(view, to);
+                for (NodeId view = graph_.operand(id, 1); view != graph_.operand(id, 0); view = graph_.operand(view, 0))
+                    to = source(view, to);
                 element(out, to) = element(in[2], at);
             });
         } else if (r.name == "matmul") {
@@ -243,8 +246,10 @@ struct Buffer {
 
 class LoopLevel {
 public:
-    LoopLevel(const Graph& g, std::span<const int64_t> symbols) : graph_(g), symbols_(symbols), values_(g.nodes.size()) {}
-    std::vector<Buffer> kernel(NodeId id, std::span<const std::vector<double>> inputs, std::span<const int64_t> result_sizes) {
+    LoopLevel(const Graph& g, std::span<const int64_t> symbols)
+        : graph_(g), symbols_(symbols), values_(g.nodes.size()) {}
+    std::vector<Buffer> kernel(NodeId id, std::span<const std::vector<double>> inputs,
+                               std::span<const int64_t> result_sizes) {
         const Region& r = graph_.region_of(id);
         const auto params = graph_.params(r);
         std::vector<Buffer> buffers(params.size());
@@ -261,7 +266,7 @@ public:
         if (updates >= 0) {
             buffers[inputs.size()].data = buffers[size_t(updates)].data;
             buffers[inputs.size()].written.assign(buffers[inputs.size()].data.size(), true);
-            buffers[size_t(updates)].data.clear();    // not to be loaded from
+            buffers[size_t(updates)].data.clear();  // not to be loaded from
         }
         body(r);
         buffers.erase(buffers.begin(), buffers.begin() + ptrdiff_t(inputs.size()));
@@ -272,10 +277,13 @@ private:
     void body(const Region& r) {
         for (NodeId id : graph_.body(r)) node(id);
     }
-    double value(NodeId id) const { return graph_[id].op == op<"constant">() ? literal(graph_, id) : values_[id.index]; }
+    double value(NodeId id) const {
+        return graph_[id].op == op<"constant">() ? literal(graph_, id) : values_[id.index];
+    }
     Buffer& buffer(NodeId id) { return *buffer_of_.at(id); }
     static size_t check(const Buffer& b, double position) {
-        if (position < 0 || position >= double(b.data.size())) throw std::runtime_error("a position outside its buffer");
+        if (position < 0 || position >= double(b.data.size()))
+            throw std::runtime_error("a position outside its buffer");
         return size_t(position);
     }
     void node(NodeId id) {
@@ -334,9 +342,11 @@ private:
     std::unordered_map<NodeId, Buffer*> buffer_of_;
 };
 
-}    // namespace
+}  // namespace
 
-std::vector<Array> evaluate(const Graph& g, std::span<const Array> inputs) { return TensorLevel(g, inputs).region(g.main()); }
+std::vector<Array> evaluate(const Graph& g, std::span<const Array> inputs) {
+    return TensorLevel(g, inputs).region(g.main());
+}
 
 std::vector<Array> run_loops(const Graph& g, std::span<const Array> inputs) {
     TensorLevel whole(g, inputs);
@@ -372,4 +382,4 @@ std::vector<Array> run_loops(const Graph& g, std::span<const Array> inputs) {
     return results;
 }
 
-}    // namespace tenon::naive
+}  // namespace tenon::naive

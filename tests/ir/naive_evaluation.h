@@ -1,5 +1,6 @@
-// Two slow and simple evaluators for tests of passes: of tensor-level graphs, node by node on whole arrays, and of the loops
-// that schedule makes of them. They share nothing with the passes, and neither aims at the numeric contract's order.
+// Two slow and simple evaluators for tests of passes: of tensor-level graphs, node by node on whole arrays, and of the
+// loops that schedule makes of them. They share nothing with the passes, and neither aims at the numeric contract's
+// order.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -25,4 +26,4 @@ std::vector<Array> evaluate(const Graph&, std::span<const Array> inputs);
 // forbids: reading an element before it is written, a position outside its buffer.
 std::vector<Array> run_loops(const Graph&, std::span<const Array> inputs);
 
-}    // namespace tenon::naive
+}  // namespace tenon::naive

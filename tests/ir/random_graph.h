@@ -1,5 +1,5 @@
-// Random tensor-level graphs of f32 values: elementwise ops that broadcast, movement, reductions, cat and update, over small
-// shapes that hit what is special: sizes of 1, dimensions that merge, views of views.
+// Random tensor-level graphs of f32 values: elementwise ops that broadcast, movement, reductions, cat and update, over
+// small shapes that hit what is special: sizes of 1, dimensions that merge, views of views.
 #pragma once
 #include <algorithm>
 #include <random>
@@ -48,7 +48,9 @@ private:
         return context_.attr(std::move(record));
     }
     static AttrList list(const std::vector<int64_t>& v) { return AttrList(v.begin(), v.end()); }
-    NodeId emit(std::string_view o, std::initializer_list<NodeId> operands, AttrId a = {}) { return builder_.emit(find_op(o), operands, a); }
+    NodeId emit(std::string_view o, std::initializer_list<NodeId> operands, AttrId a = {}) {
+        return builder_.emit(find_op(o), operands, a);
+    }
     void push(NodeId id) {
         int64_t n = 1;
         for (int64_t s : shape(id)) n *= s;
@@ -107,14 +109,19 @@ private:
                 break;
             case 15: {
                 NodeId view = slice(x);
-                if (pick(2)) view = emit("flip", {view}, attr({{"axes", list(rank > 0 ? std::vector<int64_t>{0} : std::vector<int64_t>{})}}));
-                if (pick(3) == 0) {    // the whole, in another shape
+                if (pick(2))
+                    view = emit("flip", {view},
+                                attr({{"axes", list(rank > 0 ? std::vector<int64_t>{0} : std::vector<int64_t>{})}}));
+                if (pick(3) == 0) {  // the whole, in another shape
                     std::vector<int64_t> axes(rank);
                     for (size_t d = 0; d < rank; ++d) axes[d] = int64_t(rank - 1 - d);
                     view = emit("permute", {x}, attr({{"axes", list(axes)}}));
                     if (pick(2)) view = emit("permute", {view}, attr({{"axes", list(axes)}}));
                 }
-                push(emit("update", {x, view, pick(2) ? emit("tanh", {view}) : emit("full", {builder_.literal(3.0, DType::f32)}, attr({{"sizes", list(shape(view))}}))}));
+                push(emit("update", {x, view,
+                                     pick(2) ? emit("tanh", {view})
+                                             : emit("full", {builder_.literal(3.0, DType::f32)},
+                                                    attr({{"sizes", list(shape(view))}}))}));
                 break;
             }
         }
@@ -165,4 +172,4 @@ private:
     std::vector<NodeId> values_;
 };
 
-}    // namespace tenon
+}  // namespace tenon

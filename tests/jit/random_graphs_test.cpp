@@ -1,5 +1,5 @@
-// The numeric contract on random graphs: fused or one op at a time, interpreted or compiled, with one thread or three, the bits
-// are the same.
+// The numeric contract on random graphs: fused or one op at a time, interpreted or compiled, with one thread or three,
+// the bits are the same.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -17,7 +17,8 @@ namespace {
 
 class RandomGraphs : public testing::Test {
 protected:
-    std::vector<Tensor> run(const GraphRef& graph, std::span<const Tensor> inputs, Machine& machine, EngineKind engine) {
+    std::vector<Tensor> run(const GraphRef& graph, std::span<const Tensor> inputs, Machine& machine,
+                            EngineKind engine) {
         Decisions decisions;
         Executable executable(run_pipeline(graph, PipelineOptions{}, decisions), machine, engine);
         std::vector<Tensor> outputs;
@@ -41,7 +42,8 @@ protected:
             if (g[id].op == op<"update">()) {
                 parameter(g.operand(id, 0));
                 std::vector<NodeId> chain;
-                for (NodeId view = g.operand(id, 1); view != g.operand(id, 0); view = g.operand(view, 0)) chain.push_back(view);
+                for (NodeId view = g.operand(id, 1); view != g.operand(id, 0); view = g.operand(view, 0))
+                    chain.push_back(view);
                 for (; !chain.empty(); chain.pop_back()) copy.copy(chain.back());
                 parameter(g.operand(id, 2));
             } else
@@ -53,18 +55,20 @@ protected:
         return results;
     }
 
-    void expect_same(const std::vector<Tensor>& want, const std::vector<Tensor>& have, const Graph& g, const char* what) {
+    void expect_same(const std::vector<Tensor>& want, const std::vector<Tensor>& have, const Graph& g,
+                     const char* what) {
         ASSERT_EQ(want.size(), have.size());
         for (size_t k = 0; k < want.size(); ++k) {
             ASSERT_EQ(want[k].numel(), have[k].numel());
             for (int64_t i = 0; i < want[k].numel(); ++i)
                 ASSERT_EQ(std::memcmp(want[k].data<float>() + i, have[k].data<float>() + i, sizeof(float)), 0)
                     << what << ": result " << k << " element " << i << " is " << have[k].data<float>()[i] << ", not "
-                    << want[k].data<float>()[i] << "\n" << print(g);
+                    << want[k].data<float>()[i] << "\n"
+                    << print(g);
         }
     }
 
-    Context context;    // one for a machine: its kernels are known by interned ids
+    Context context;  // one for a machine: its kernels are known by interned ids
     Allocator allocator;
     ThreadPool one{1}, three{3};
     Machine machine{allocator, one}, threaded{allocator, three};
@@ -93,21 +97,28 @@ TEST_F(RandomGraphs, HaveTheSameBitsOnEveryWay) {
 TEST_F(RandomGraphs, SplitReductionsHaveTheBitsOfWholeOnes) {
     std::mt19937 random(3);
     std::normal_distribution<float> normal;
-    for (const auto& [rows, columns, axis] : std::vector<std::tuple<int64_t, int64_t, int>>{
-             {70000, 1, 0}, {1, 70000, 1}, {20000, 8, 0}, {8, 20000, 1}, {65537, 3, 0}, {3, 65537, 1}, {1, 1049601, 1}}) {
+    for (const auto& [rows, columns, axis] : std::vector<std::tuple<int64_t, int64_t, int>>{{70000, 1, 0},
+                                                                                            {1, 70000, 1},
+                                                                                            {20000, 8, 0},
+                                                                                            {8, 20000, 1},
+                                                                                            {65537, 3, 0},
+                                                                                            {3, 65537, 1},
+                                                                                            {1, 1049601, 1}}) {
         Tensor x = Tensor::empty(allocator, DType::f32, Dims{rows, columns});
         for (int64_t k = 0; k < x.numel(); ++k) x.data<float>()[k] = normal(random);
         const auto sum = [&](const std::string& n, const std::string& m) {
             const std::string kept = axis == 0 ? m : n;
-            return parse_graph(context, "graph f(x: f32[" + n + ", " + m + "]) -> f32[" + kept + "] {\n    sum = sum(x, axes: [" +
-                                            std::to_string(axis) + "], keepdim: false) : f32[" + kept + "]\n    return sum\n}\n");
+            return parse_graph(context, "graph f(x: f32[" + n + ", " + m + "]) -> f32[" + kept +
+                                            "] {\n    sum = sum(x, axes: [" + std::to_string(axis) +
+                                            "], keepdim: false) : f32[" + kept + "]\n    return sum\n}\n");
         };
         const GraphRef split = sum(std::to_string(rows), std::to_string(columns)), whole = sum("n", "m");
         const std::vector<Tensor> want = run(whole, std::vector<Tensor>{x}, machine, EngineKind::interp);
         expect_same(want, run(split, std::vector<Tensor>{x}, threaded, EngineKind::interp), *split, "split");
-        if (TENON_LLVM) expect_same(want, run(split, std::vector<Tensor>{x}, machine, EngineKind::jit), *split, "compiled");
+        if (TENON_LLVM)
+            expect_same(want, run(split, std::vector<Tensor>{x}, machine, EngineKind::jit), *split, "compiled");
     }
 }
 
-}    // namespace
-}    // namespace tenon
+}  // namespace
+}  // namespace tenon
