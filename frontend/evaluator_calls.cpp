@@ -5,6 +5,7 @@
 #include "frontend/evaluator.h"
 #include "frontend/resolver.h"
 #include "frontend/session.h"
+#include "frontend/tensor_dispatch.h"
 
 namespace tenon {
 
@@ -661,7 +662,9 @@ Value Evaluator::run_body(Frame& called) {
     if (called.closure) {
         for (const DecoratorScope& scope : called.function_object().scopes) {
             if (scope.name == "op") {
-                if (tracer_.capturing()) scopes.push_back(std::make_unique<Composite>(tracer_.capture(), name_of(function.name)));
+                if (!tracer_.capturing()) continue;
+                tracer_.dispatcher().set_span(called.call);    // where the call comes from
+                scopes.push_back(std::make_unique<Composite>(tracer_.capture(), name_of(function.name)));
                 continue;
             }
             std::vector<Tracer::ScopeArgument> arguments;
