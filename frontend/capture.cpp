@@ -1,6 +1,7 @@
 // Capture: appending ops, views and writes to the graph at hand.
 #include "frontend/capture.h"
 
+#include <algorithm>
 #include <bit>
 #include <cassert>
 
@@ -23,12 +24,14 @@ Capture::~Capture() {
 void Capture::begin(const CallSite& site) {
     assert(is_empty());
     site_ = site;
+    record_ = &functions_[site.function];
     graph_number_ = 0;
 }
 
 void Capture::end() {
     flush();
     site_ = {};
+    record_ = nullptr;
 }
 
 void Capture::clear() {
@@ -127,7 +130,7 @@ uint32_t Capture::add_input(const Tensor& tensor, const Edge& edge, std::string_
     Builder::StampScope scope(builder_, Stamp{});
     const NodeId node = builder_.parameter(type, name.empty() ? NameId::none() : tracer_.context().name(name));
     for (const auto& [dimension, extent] : fresh) builder_.symbol(node, dimension, extent);
-    inputs_.push_back({.node = node, .tensor = tensor, .edge = edge});
+    inputs_.push_back({.node = node, .tensor = tensor, .edge = edge, .name = std::string(name)});
     return static_cast<uint32_t>(inputs_.size() - 1);
 }
 
@@ -173,7 +176,11 @@ void Capture::register_input(TensorObject& x) {
         values_.push_back({.storage = static_cast<uint32_t>(storages_.size() - 1)});
         return adopt(x, static_cast<uint32_t>(values_.size() - 1));
     }
-    const uint32_t input = add_input(x.tensor, edge, {});
+    // The first time a function is captured its graph's inputs are named, while its parameters still are what they were.
+    std::string name;
+    if (record_ && record_->graphs.size() <= graph_number_ && site_.name_argument) name = (*site_.name_argument)(x.tensor);
+    std::replace(name.begin(), name.end(), '.', '_');
+    const uint32_t input = add_input(x.tensor, edge, name);
     note_dynamic(x);
     inputs_[input].storage = static_cast<uint32_t>(storages_.size());
     storages_.push_back({.current = inputs_[input].node, .input = input, .leaf = edge.leaf});

@@ -99,7 +99,10 @@ public:
     /// Where explain collects what flushes did; null: nobody listens.
     void set_log(std::vector<CapturedGraph>* log) { log_ = log; }
     void set_dynamic(bool dynamic) { dynamic_ = dynamic; }
-    void forget_functions() { functions_.clear(); }
+    void forget_functions() {
+        functions_.clear();
+        record_ = nullptr;
+    }
 
 private:
     static constexpr uint32_t none = UINT32_MAX;
@@ -129,6 +132,7 @@ private:
         uint32_t value = none;     // into values_
         uint32_t next_alias = none;    // another input with the same memory
         bool used = false;
+        std::string name;          // empty where nothing names it
     };
     struct Leaf {
         Ref<Autograd> leaf;
@@ -210,6 +214,7 @@ private:
     bool tracing_ = false, constants_ = false, dynamic_ = false, flushing_ = false;
     std::vector<CapturedGraph>* log_ = nullptr;
     std::unordered_map<const void*, FunctionRecord> functions_;
+    FunctionRecord* record_ = nullptr;            // of the function under capture
 };
 
 }    // namespace tenon

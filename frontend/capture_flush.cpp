@@ -162,26 +162,27 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
     return entry->find(builder_.hints())->graph;
 }
 
-// Inputs are called what the captured call's arguments are called.
+// Inputs are called what the captured call's arguments are called, or were when the function was captured first.
 void Capture::name_inputs() {
-    if (!site_.name_argument) return;
-    for (const Input& input : inputs_) {
+    if (!record_ || graph_number_ >= record_->graphs.size()) return;
+    const std::vector<std::string>& before = record_->graphs[graph_number_].inputs;
+    size_t k = 0;
+    for (Input& input : inputs_) {
         if (input.storage == none) continue;
-        std::string name = (*site_.name_argument)(input.tensor);
-        std::replace(name.begin(), name.end(), '.', '_');
-        if (!name.empty()) builder_.set_name(input.node, tracer_.context().name(name));
+        if (input.name.empty() && k < before.size()) input.name = before[k];
+        ++k;
+        if (!input.name.empty()) builder_.set_name(input.node, tracer_.context().name(input.name));
     }
 }
 
 // Whether this is a graph of a function that had one at this place already, and what differs.
 void Capture::note_recompile(const GraphEntry& entry, const std::string& changed) {
-    FunctionRecord& record = functions_[site_.function];
+    FunctionRecord& record = record_ ? *record_ : functions_[site_.function];
     FunctionRecord::Graph now;
     for (const Input& input : inputs_) {
         if (input.storage == none) continue;
         now.shapes.push_back(input.tensor.shape);
-        std::string name = site_.name_argument ? (*site_.name_argument)(input.tensor) : std::string();
-        now.inputs.push_back(name.empty() ? fmt::format("input {}", now.inputs.size()) : std::move(name));
+        now.inputs.push_back(input.name);
     }
     const bool is_first = record.graphs.size() <= graph_number_;
     if (is_first) {
@@ -195,7 +196,8 @@ void Capture::note_recompile(const GraphEntry& entry, const std::string& changed
             }
             for (size_t k = 0; reason.empty() && k < now.shapes.size(); ++k) {
                 if (before.shapes[k] == now.shapes[k]) continue;
-                reason = fmt::format("{} had the shape {}, now {}", now.inputs[k], shape_to_string(before.shapes[k]), shape_to_string(now.shapes[k]));
+                const std::string name = now.inputs[k].empty() ? fmt::format("input {}", k) : now.inputs[k];
+                reason = fmt::format("{} had the shape {}, now {}", name, shape_to_string(before.shapes[k]), shape_to_string(now.shapes[k]));
             }
             if (reason.empty()) reason = "its lines took another path, or another dtype or requires_grad";
         }
