@@ -89,7 +89,7 @@ private:
         Builder builder(context);
         Copier copy(graph_, builder);
         for (NodeId p : params) {
-            // A saved input carries no metadata, a saved value its maker's (rule 4 of the architecture).
+            // Inputs of either half carry no metadata, a saved value its maker's (rule 4 of the architecture).
             const bool is_param = graph_[p].op == op<"param">();
             Stamp stamp = copy.stamp_of(p);
             stamp.flags = 0;
@@ -102,8 +102,8 @@ private:
             if (forward_[id.index] == forward) copy.copy(id);
         std::vector<NodeId> out;
         for (NodeId r : results) out.push_back(copy(r));
-        const NameId name = context.name(std::string(context.text(graph_.name)) + suffix);
-        return builder.finish(out, name);
+        const bool is_named = bool(graph_.name);
+        return builder.finish(out, context.name(is_named ? std::string(context.text(graph_.name)) + suffix : std::string(suffix + 1)));
     }
     // The half's own parameters define the joint graph's symbols, under the same numbers.
     void define_symbols(Builder& builder, const Copier& copy, std::span<const NodeId> params) {
