@@ -184,12 +184,18 @@ Value scatter(Evaluator& e, Arguments& a) {    // x, dim, index, source
     const AttrId attr = axis_attr(c, x, *c.dim(1));
     const Sizes shape = c.d.sizes(*index);
     const Term value = c.term(3);
-    const TensorRef source = value.tensor && value.tensor->rank() > 0 ? ops::cast(c.d, value.tensor, x->dtype()) : ops::full(c.d, value, x->dtype(), shape);
     const TensorRef zeros = ops::full(c.d, Term::literal(int64_t{0}), DType::i32, c.d.sizes(*x));
     const TensorRef ones = ops::full(c.d, Term::literal(int64_t{1}), DType::i32, shape);
     const TensorRef hit = ops::elementwise(c.d, op<"greater">(), {c.d.apply(op<"scatter_add">(), {zeros, index, ones}, attr), Term::literal(int64_t{0})});
-    const TensorRef kept = ops::where(c.d, hit, Term(ops::scalar(c.d, Scalar(int64_t{0}), x->dtype())), Term(x));
-    const TensorRef result = c.d.apply(op<"scatter_add">(), {kept, index, source}, attr);
+    TensorRef result;
+    if (value.tensor && value.tensor->rank() > 0) {
+        const TensorRef kept = ops::where(c.d, hit, Term(ops::scalar(c.d, Scalar(int64_t{0}), x->dtype())), Term(x));
+        result = c.d.apply(op<"scatter_add">(), {kept, index, ops::cast(c.d, value.tensor, x->dtype())}, attr);
+    } else {
+        std::vector<TensorRef> keep;
+        const Arg number = ops::as_arg(c.d, value, x->dtype(), keep);
+        result = c.d.apply(op<"where">(), {Arg(hit), number, Arg(x)});
+    }
     if (!in_place) return result;
     c.d.write(*x, *result);
     return c[0];

@@ -183,6 +183,7 @@ private:
     void bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::span<const uint32_t> versions,
               std::span<const Tensor> outputs);
     [[noreturn]] void fail_run(Error error, size_t effects_done);
+    void recover(uint32_t failing);
     void clear();
 
     Tracer& tracer_;

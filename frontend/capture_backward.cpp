@@ -44,7 +44,7 @@ std::vector<NodeId> Capture::reverse_from(std::span<const Cotangent> roots, std:
     for (const Cotangent& root : roots) {
         results.push_back(node(root.of));
         if (!used_up_.empty() && results.back().index < used_up_.size() && used_up_[results.back().index]) {
-            throw_error("gradient", "this value's history was used up by an earlier backward",
+            throw_error("gradient", "backward goes through this value a second time, but the first backward has used its history up",
                         "call the first backward with `retain_graph: true`");
         }
     }

@@ -231,6 +231,19 @@ void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph
     for (TensorObject* x : plan.views) tracer_.dispatcher().renew_view_history(*x);
 }
 
+namespace {
+
+NodeId copy_literal(const Builder& from, NodeId id, Builder& to) {
+    assert(from.is_literal(id));
+    const AttrValue& value = *from.attributes(id).find("value");
+    const DType dtype = from.type(id).dtype;
+    if (const auto* real = std::get_if<double>(&value.value)) return to.literal(*real, dtype);
+    if (const auto* integer = std::get_if<int64_t>(&value.value)) return to.literal(*integer, dtype);
+    return to.literal(std::get<bool>(value.value));
+}
+
+}    // namespace
+
 // What precedes the failing node has happened; host writes that came after it are taken back, the last one first.
 void Capture::fail_run(Error error, size_t effects_done) {
     uint32_t failing = 0;
@@ -251,7 +264,64 @@ void Capture::fail_run(Error error, size_t effects_done) {
     std::vector<JournalEntry> journal = std::move(journal_);
     journal_.clear();
     for (size_t k = journal.size(); k-- > 0 && journal[k].position > failing;) journal[k].undo.apply(journal[k].undo);
+    journal.clear();
+    try {
+        recover(failing);
+    } catch (Error&) {    // what cannot be computed stays without elements, and says so when it is used
+    }
     throw error;
+}
+
+// Tensors that the script still holds and that were computed before the failing node get their elements: by the part of
+// the graph that precedes it. Not those that depend on an input which that part has written already.
+void Capture::recover(uint32_t failing) {
+    std::vector<NodeId> image(builder_.size());
+    std::vector<bool> stale(builder_.size());
+    Builder prefix(tracer_.context());
+    const std::span<const NodeId> body = builder_.body();
+    for (uint32_t i = 0; i < failing; ++i) {
+        if (builder_.node(body[i]).op == op<"commit">()) stale[builder_.operands_of(body[i])[0].index] = true;
+    }
+    for (NodeId p : builder_.params()) image[p.index] = prefix.parameter(builder_.node(p).type);
+    for (const SizeSymbol& symbol : builder_.symbols()) prefix.symbol(image[symbol.definer.index], symbol.dim, symbol.hint, symbol.name);
+    for (uint32_t i = 0; i < failing; ++i) {
+        const Node node = builder_.node(body[i]);
+        if (row(node.op).effect != Effect::none) continue;
+        std::vector<NodeId> operands;
+        for (NodeId operand : builder_.operands_of(body[i])) {
+            stale[body[i].index] = stale[body[i].index] || stale[operand.index];
+            if (!image[operand.index]) image[operand.index] = copy_literal(builder_, operand, prefix);
+            operands.push_back(image[operand.index]);
+        }
+        image[body[i].index] = prefix.emit_typed(node.op, node.type, operands, node.attr);
+    }
+    std::vector<NodeId> results;
+    std::vector<uint32_t> storages;
+    for (TensorObject* x = ring_.next_; x != &ring_; x = x->next_) {
+        const uint32_t s = values_[x->capture_value_].storage;
+        const NodeId current = storages_[s].current;
+        if (storages_[s].input != none || !image[current.index] || stale[current.index]) continue;
+        if (std::find(storages.begin(), storages.end(), s) != storages.end()) continue;
+        storages.push_back(s);
+        results.push_back(image[current.index]);
+    }
+    std::vector<Tensor> arguments, outputs;
+    if (!results.empty()) {
+        for (const Input& input : inputs_) arguments.push_back(input.tensor);
+        CompiledGraph graph(tracer_, prefix.finish(results), {}, {}, CompiledGraph::Purpose::op);
+        graph.run(arguments, outputs);
+    }
+    for (TensorObject* x = ring_.next_; x != &ring_; x = x->next_) {
+        const uint32_t s = values_[x->capture_value_].storage;
+        const auto found = std::find(storages.begin(), storages.end(), s);
+        if (storages_[s].input != none) x->tensor.storage = inputs_[storages_[s].input].tensor.storage;
+        else if (found != storages.end()) x->tensor.storage = outputs[static_cast<size_t>(found - storages.begin())].storage;
+        if (x->autograd && x->autograd->in_graph) {
+            x->autograd->entry = tracer_.tape().used_up(site_.span);
+            x->autograd->output = 0;
+            x->autograd->in_graph = false;
+        }
+    }
 }
 
 }    // namespace tenon
