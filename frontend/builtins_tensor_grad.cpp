@@ -39,7 +39,7 @@ private:
             }
             TensorRef own;
             was_differentiable_ |= x->requires_grad();
-            if (x->requires_grad() || (c.tracer.capturing() && c.tracer.capture().is_pending(*x))) {
+            if (x->requires_grad() || (c.tracer.capturing() && (c.tracer.capture().is_pending(*x) || c.tracer.capture().tracing()))) {
                 const Dispatcher::GradMode mode(c.d, true);
                 own = ops::clone(c.d, x);
                 if (!own->requires_grad()) {    // a value of the graph under capture becomes a leaf of its own

@@ -1,6 +1,7 @@
 #include "frontend/graph_replay.h"
 
 #include <algorithm>
+#include <algorithm>
 #include <cassert>
 
 #include "frontend/graph_cache.h"
@@ -29,82 +30,95 @@ AttrValue with_sizes(Context& context, const AttrValue& value, std::span<const i
     return value;
 }
 
-}    // namespace
-
-std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& source, std::span<const TensorRef> inputs, bool effects) {
-    const GraphRef inlined = inline_calls(source);
-    const Graph& graph = *inlined;
-    Context& context = dispatcher.context();
-    assert(inputs.size() == graph.params().size());
-    std::vector<TensorRef> values(graph.nodes.size());
-    for (size_t k = 0; k < inputs.size(); ++k) values[graph.params()[k].index] = inputs[k];
-    std::vector<int64_t> symbols;
-    for (const SizeSymbol& symbol : graph.symbols) {
-        const TensorRef& definer = values[symbol.definer.index];
-        symbols.push_back(definer && symbol.dim >= 0 ? definer->shape()[static_cast<size_t>(symbol.dim)] : symbol.hint);
-    }
-    auto argument = [&](NodeId id) -> Arg {
-        if (values[id.index]) return Arg(values[id.index]);
-        if (graph[id].op == op<"tensor">()) {
-            values[id.index] = make_ref<TensorObject>(graph.tensors[static_cast<size_t>(graph.attributes(id).integer("index"))]);
-            return Arg(values[id.index]);
+/// One run of a graph through dispatch: of all that what is wanted depends on, and no more.
+class Replay {
+public:
+    Replay(Dispatcher& dispatcher, const Graph& graph, std::span<const TensorRef> inputs)
+        : dispatcher_(dispatcher), context_(dispatcher.context()), graph_(graph), values_(graph.nodes.size()), needed_(graph.nodes.size()) {
+        assert(inputs.size() == graph.params().size());
+        for (size_t k = 0; k < inputs.size(); ++k) values_[graph.params()[k].index] = inputs[k];
+        for (const SizeSymbol& symbol : graph.symbols) {
+            const TensorRef& definer = values_[symbol.definer.index];
+            symbols_.push_back(definer && symbol.dim >= 0 ? definer->shape()[static_cast<size_t>(symbol.dim)] : symbol.hint);
         }
-        assert(graph[id].op == op<"constant">());
-        return Arg::literal(scalar_of(*graph.attributes(id).find("value")), graph.type(id).dtype);
-    };
-    auto tensor = [&](NodeId id) -> TensorRef {
-        const Arg made = argument(id);
-        if (!made.tensor) values[id.index] = make_ref<TensorObject>(Tensor::scalar(dispatcher.tracer().allocator(), made.dtype, made.number));
-        return values[id.index];
-    };
-    auto attr_of = [&](NodeId id) {
-        Record record = context[graph[id].attr];
-        for (AttrEntry& entry : record) entry.value = with_sizes(context, entry.value, symbols);
-        return context.attr(std::move(record));
-    };
-    // The view that is written is given as the way to it.
-    auto update = [&](NodeId id) {
-        const NodeId base = graph.operand(id, 0);
-        std::vector<Dispatcher::Step> steps;
-        for (NodeId link = graph.operand(id, 1); link != base; link = graph.operand(link, 0)) steps.push_back({graph[link].op, attr_of(link)});
-        std::reverse(steps.begin(), steps.end());
-        return dispatcher.updated(*tensor(base), steps, *tensor(graph.operand(id, 2)));
-    };
-    for (NodeId id : graph.body()) {
-        const Row& r = row(graph[id].op);
-        if (r.effect != Effect::none) {
-            if (!effects) continue;    // they have happened
-            if (graph[id].op == op<"assert">()) {
-                const Attributes attributes = graph.attributes(id);
-                const std::string message(attributes.has("message") ? attributes.text("message") : std::string_view());
-                dispatcher.tracer().assert_tensor(Value(values[graph.operand(id, 0).index]), [&] { return message; }, true, dispatcher.span());
-            } else if (graph[id].op == op<"commit">()) {
-                dispatcher.write(*values[graph.operand(id, 0).index], *values[graph.operand(id, 1).index]);
+    }
+
+    /// A value that is known already: neither it nor what only it needs is computed.
+    void give(NodeId id, TensorRef value) { values_[id.index] = std::move(value); }
+    void want(NodeId id) { needed_[id.index] = true; }
+    void want_effects() { effects_ = true; }
+    /// To be called once all is given and wanted: finds what is needed for it.
+    void plan() {
+        const std::span<const NodeId> body = graph_.body();
+        for (size_t i = body.size(); i-- > 0;) {
+            const NodeId id = body[i];
+            if (effects_ && row(graph_[id].op).effect != Effect::none) want(id);
+            if (!needed_[id.index] || values_[id.index]) continue;
+            for (NodeId operand : graph_.operands_of(id)) want(operand);
+        }
+    }
+    bool needs(NodeId id) const { return needed_[id.index]; }
+
+    void run() {
+        for (NodeId id : graph_.body()) {
+            if (!needed_[id.index] || values_[id.index]) continue;
+            if (row(graph_[id].op).effect != Effect::none) {
+                if (effects_) perform(id);
+            } else {
+                compute(id);
             }
-            continue;
         }
-        const bool grad = dispatcher.grad_enabled() && !(graph[id].flags & no_grad_flag);
-        const Dispatcher::GradMode mode(dispatcher, grad);
-        if (graph[id].op == op<"update">()) {
-            values[id.index] = update(id);
-            continue;
-        }
-        std::vector<Arg> arguments;
-        for (NodeId operand : graph.operands_of(id)) arguments.push_back(argument(operand));
-        values[id.index] = dispatcher.apply(graph[id].op, arguments, attr_of(id));
     }
-    std::vector<TensorRef> results;
-    for (NodeId id : graph.results()) results.push_back(tensor(id));
-    return results;
-}
-
-std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const TapeEntry& entry, std::span<const TensorRef> cotangents) {
-    std::vector<TensorRef> arguments;
-    for (const TapeEntry::Input& input : entry.inputs) {
-        if (input.tensor.storage && input.tensor.storage->version != input.version) {
-            throw_error("gradient", "a tensor that a higher derivative needs was changed in place",
-                        "write `x = x + e` instead of changing x in place");
+    TensorRef value(NodeId id) {
+        if (!values_[id.index]) {
+            const Arg number = argument(id);
+            if (!number.tensor) values_[id.index] = make_ref<TensorObject>(Tensor::scalar(dispatcher_.tracer().allocator(), number.dtype, number.number));
         }
+        return values_[id.index];
+    }
+
+private:
+    Arg argument(NodeId id) {
+        if (values_[id.index]) return Arg(values_[id.index]);
+        if (graph_[id].op == op<"tensor">()) {
+            values_[id.index] = make_ref<TensorObject>(graph_.tensors[static_cast<size_t>(graph_.attributes(id).integer("index"))]);
+            return Arg(values_[id.index]);
+        }
+        assert(graph_[id].op == op<"constant">());
+        return Arg::literal(scalar_of(*graph_.attributes(id).find("value")), graph_.type(id).dtype);
+    }
+    void perform(NodeId id) {
+        TensorRef& first = values_[graph_.operand(id, 0).index];
+        if (graph_[id].op == op<"assert">()) {
+            const Attributes attributes = graph_.attributes(id);
+            const std::string message(attributes.has("message") ? attributes.text("message") : std::string_view());
+            dispatcher_.tracer().assert_tensor(Value(first), [&] { return message; }, true, dispatcher_.span());
+        } else if (graph_[id].op == op<"commit">()) {
+            dispatcher_.write(*first, *values_[graph_.operand(id, 1).index]);
+        }
+    }
+    void compute(NodeId id) {
+        std::vector<Arg> arguments;
+        for (NodeId operand : graph_.operands_of(id)) arguments.push_back(argument(operand));
+        Record record = context_[graph_[id].attr];
+        for (AttrEntry& entry : record) entry.value = with_sizes(context_, entry.value, symbols_);
+        const bool grad = dispatcher_.grad_enabled() && !(graph_[id].flags & no_grad_flag);
+        const Dispatcher::GradMode mode(dispatcher_, grad);
+        values_[id.index] = dispatcher_.apply(graph_[id].op, arguments, context_.attr(std::move(record)));
+    }
+
+    Dispatcher& dispatcher_;
+    Context& context_;
+    const Graph& graph_;
+    std::vector<TensorRef> values_;
+    std::vector<bool> needed_;
+    std::vector<int64_t> symbols_;
+    bool effects_ = false;
+};
+
+std::vector<TensorRef> inputs_of(const TapeEntry& entry) {
+    std::vector<TensorRef> inputs;
+    for (const TapeEntry::Input& input : entry.inputs) {
         auto tensor = make_ref<TensorObject>(input.tensor);
         if (input.edge.leaf) {
             tensor->autograd = input.edge.leaf;
@@ -114,14 +128,76 @@ std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const TapeEntry&
             autograd.entry = input.edge.entry;
             autograd.output = input.edge.output;
         }
-        arguments.push_back(std::move(tensor));
+        inputs.push_back(std::move(tensor));
     }
-    arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
+    return inputs;
+}
+
+void check_inputs(const TapeEntry& entry, const Graph& graph, const Replay& replay) {
+    for (size_t k = 0; k < entry.inputs.size(); ++k) {
+        const TapeEntry::Input& input = entry.inputs[k];
+        if (!replay.needs(graph.params()[k]) || !input.tensor.storage || input.tensor.storage->version == input.version) continue;
+        throw_error("gradient", "a tensor that a higher derivative needs was changed in place",
+                    "write `x = x + e` instead of changing x in place");
+    }
+}
+
+}    // namespace
+
+std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& source, std::span<const TensorRef> inputs, bool effects) {
+    const GraphRef graph = inline_calls(source);
+    Replay replay(dispatcher, *graph, inputs);
+    if (effects) replay.want_effects();    // otherwise they have happened
+    for (NodeId id : graph->results()) replay.want(id);
+    replay.plan();
+    replay.run();
+    std::vector<TensorRef> results;
+    for (NodeId id : graph->results()) results.push_back(replay.value(id));
+    return results;
+}
+
+std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& entry) {
     const Joint& joint = *entry.graph->joint();
-    const std::vector<TensorRef> results = replay(dispatcher, *joint.graph, arguments);
+    const Graph& graph = *joint.graph;
+    std::vector<TensorRef> inputs = inputs_of(entry);
+    inputs.resize(graph.params().size());    // no cotangents: nothing here depends on them
+    Replay replay(dispatcher, graph, inputs);
+    for (size_t result : joint.results) replay.want(graph.results()[result]);
+    replay.plan();
+    check_inputs(entry, graph, replay);
+    replay.run();
+    std::vector<TensorRef> outputs;
+    for (size_t result : joint.results) outputs.push_back(replay.value(graph.results()[result]));
+    return outputs;
+}
+
+std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEntry>& entry, std::span<const TensorRef> cotangents) {
+    const Joint& joint = *entry->graph->joint();
+    const Graph& graph = *joint.graph;
+    std::vector<TensorRef> arguments = inputs_of(*entry);
+    arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
+    Replay replay(dispatcher, graph, arguments);
+    // The entry's own results stand for themselves: what goes through a gradient formula into one is one cotangent with
+    // what goes into it from elsewhere.
+    const std::span<const Split::Saved> saved = entry->graph->saved();
+    for (size_t k = 0; k < saved.size(); ++k) {
+        if (saved[k].is_input) continue;
+        const auto found = std::find(joint.results.begin(), joint.results.end(), saved[k].index);
+        if (found == joint.results.end()) continue;
+        auto result = make_ref<TensorObject>(entry->saved[k].tensor);
+        Autograd& autograd = result->make_autograd();
+        autograd.requires_grad = true;
+        autograd.entry = entry;
+        autograd.output = static_cast<uint32_t>(found - joint.results.begin());
+        replay.give(graph.results()[saved[k].index], std::move(result));
+    }
+    for (size_t r = joint.outputs; r < graph.results().size(); ++r) replay.want(graph.results()[r]);
+    replay.plan();
+    check_inputs(*entry, graph, replay);
+    replay.run();
     std::vector<TensorRef> gradients(joint.wrt.size());
     for (size_t k = 0, next = joint.outputs; k < joint.wrt.size(); ++k) {
-        if (joint.reached[k]) gradients[k] = results[next++];
+        if (joint.reached[k]) gradients[k] = replay.value(graph.results()[next++]);
     }
     return gradients;
 }

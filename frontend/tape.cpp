@@ -33,6 +33,9 @@ TapeEntry::~TapeEntry() {
         for (Input& input : entry.inputs) {
             if (input.edge.entry) chain.push_back(std::move(input.edge.entry));
         }
+        for (Edge& edge : entry.unfolded) {
+            if (edge.entry) chain.push_back(std::move(edge.entry));
+        }
     };
     take(*this);
     while (!chain.empty()) {
@@ -46,7 +49,7 @@ void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeE
                   std::span<TensorObject* const> results, Span span, MetaId meta) {
     assert(results.size() == graph->differentiable().size());
     auto entry = make_ref<TapeEntry>();
-    entry->position = next_position_++;
+    entry->position = take_position();
     entry->graph = graph;
     for (const Split::Saved& s : graph->saved()) {
         if (s.is_input) entry->saved.push_back({inputs[s.index].tensor, inputs[s.index].version});
@@ -70,11 +73,90 @@ void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeE
 
 Ref<TapeEntry> Tape::used_up(Span span) {
     auto entry = make_ref<TapeEntry>();
-    entry->position = next_position_++;
+    entry->position = take_position();
     entry->span = span;
     entry->freed = true;
     entry->outputs.resize(1);
     return entry;
+}
+
+// ---- unfolding ----------------------------------------------------------------------------------------------------
+namespace {
+
+bool is_folded(const TapeEntry& entry) {
+    return entry.graph && entry.graph->purpose() == CompiledGraph::Purpose::capture && entry.unfolded.empty();
+}
+
+Edge resolved(Edge edge) {
+    while (edge.entry && !edge.entry->unfolded.empty()) edge = Edge(edge.entry->unfolded[edge.output]);
+    return edge;
+}
+
+// Whether one of the graph's results is computed from another, the `output`-th differentiable one.
+bool leads_to_another_result(const CompiledGraph& compiled, uint32_t output) {
+    const Joint& joint = *compiled.joint();
+    const Graph& graph = *joint.graph;
+    std::vector<bool> depends(graph.nodes.size());
+    depends[graph.results()[joint.results[output]].index] = true;
+    for (NodeId id : graph.body()) {
+        for (NodeId operand : graph.operands_of(id)) {
+            if (depends[operand.index]) depends[id.index] = true;
+        }
+    }
+    for (size_t k = 0; k < joint.results.size(); ++k) {
+        if (k != output && depends[graph.results()[joint.results[k]].index]) return true;
+    }
+    return false;
+}
+
+void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry) {
+    if (entry.freed) {
+        Diagnostic diagnostic;
+        diagnostic.kind = "gradient";
+        diagnostic.message = "backward goes through this value a second time, but the first backward has used its history up";
+        diagnostic.help = "call the first backward with `retain_graph: true`";
+        if (entry.span) diagnostic.labels.push_back({entry.span, "computed here"});
+        throw Error(std::move(diagnostic));
+    }
+    for (const TapeEntry::Saved& saved : entry.saved) {
+        if (saved.tensor.storage->version == saved.version) continue;
+        Diagnostic diagnostic;
+        diagnostic.kind = "gradient";
+        diagnostic.message = fmt::format("a {} that was saved for the gradient was changed in place before backward needed it",
+                                         describe_type(saved.tensor));
+        diagnostic.help = "write `x = x + e` instead of changing x in place, or save a copy: `x.clone()`";
+        if (entry.span) diagnostic.labels.push_back({entry.span, "saved here"});
+        if (const Span write = dispatcher.last_write(*saved.tensor.storage)) diagnostic.labels.push_back({write, "changed in place here"});
+        throw Error(std::move(diagnostic));
+    }
+}
+
+}    // namespace
+
+void Tape::unfold(TapeEntry& entry) {
+    Dispatcher& dispatcher = tracer_.dispatcher();
+    check_saved(dispatcher, entry);
+    struct Place {    // the ops' entries stand where the graph's entry stood
+        Tape& tape;
+        Dispatcher& dispatcher;
+        const uint64_t next;
+        const Span span;
+        ~Place() {
+            tape.next_position_ = next;
+            tape.step_ = apart;
+            dispatcher.set_span(span);
+        }
+    } place{*this, dispatcher, next_position_, dispatcher.span()};
+    next_position_ = entry.position - apart + 1;
+    step_ = 1;
+    dispatcher.set_span(entry.span);
+    const Dispatcher::GradMode mode(dispatcher, true);
+    std::vector<Edge> edges;
+    for (const TensorRef& output : replay_outputs(dispatcher, entry)) edges.push_back(Edge::of(*output));
+    entry.unfolded = std::move(edges);
+    entry.saved.clear();
+    entry.inputs.clear();
+    entry.edges.clear();
 }
 
 // ---- the walk -----------------------------------------------------------------------------------------------------
@@ -88,11 +170,16 @@ public:
     };
     std::vector<LeafSum> leaves;    // in the order in which they were first reached
 
-    /// What is asked for; with nothing asked for, every leaf.
-    void ask(const Edge& edge) {
+    /// What is asked for; with nothing asked for, every leaf. Gives the edge under which result() finds it.
+    Edge ask(Edge edge) {
+        if (edge.entry && is_folded(*edge.entry) && (options_.create_graph || leads_to_another_result(*edge.entry->graph, edge.output))) {
+            tracer_.tape().unfold(*edge.entry);
+        }
+        edge = resolved(std::move(edge));
         asked_any_ = true;
         if (edge.leaf) asked_leaves_.insert(edge.leaf.get());
         if (edge.entry) asked_results_[edge.entry.get()].insert(edge.output);
+        return edge;
     }
     /// The cotangent of a result that was asked for.
     TensorRef result(const Edge& edge) const {
@@ -101,13 +188,18 @@ public:
     }
 
     void run(std::span<const Root> roots) {
-        for (const Root& root : roots) collect(root.edge);
+        std::vector<Edge> edges;
+        for (const Root& root : roots) {
+            edges.push_back(root.edge);
+            settle(edges.back());
+            collect(edges.back());
+        }
         if (asked_any_) find_needed();
-        for (const Root& root : roots) add(root.edge, root.cotangent);
+        for (size_t k = 0; k < roots.size(); ++k) add(edges[k], roots[k].cotangent);
         while (!queue_.empty()) {
             const Ref<TapeEntry> entry = queue_.top().entry;
             queue_.pop();
-            visit(*entry);
+            visit(entry);
         }
     }
 
@@ -127,6 +219,15 @@ private:
         }
     };
 
+    // The edge past what is unfolded, or has to be.
+    void settle(Edge& edge) {
+        edge = resolved(std::move(edge));
+        while (options_.create_graph && edge.entry && is_folded(*edge.entry)) {
+            tracer_.tape().unfold(*edge.entry);
+            edge = resolved(std::move(edge));
+        }
+    }
+
     void collect(const Edge& root) {
         std::vector<Ref<TapeEntry>> stack;
         if (root.entry) stack.push_back(root.entry);
@@ -137,9 +238,11 @@ private:
             if (state.entry) continue;
             state.entry = entry;
             state.cotangents.resize(entry->outputs.size());
-            for (const Edge& edge : entry->edges) {
+            for (Edge& edge : entry->edges) {
+                settle(edge);
                 if (edge.entry) stack.push_back(edge.entry);
             }
+            for (TapeEntry::Input& input : entry->inputs) input.edge = resolved(std::move(input.edge));
         }
     }
     // Entries that lead to what was asked for, found from the earliest on.
@@ -195,31 +298,10 @@ private:
         set(edge, before ? d_.apply(op<"add">(), {before, cotangent}) : std::move(cotangent));
     }
 
-    void check_saved(const TapeEntry& entry) const {
-        if (entry.freed) {
-            Diagnostic diagnostic;
-            diagnostic.kind = "gradient";
-            diagnostic.message = "backward goes through this value a second time, but the first backward has used its history up";
-            diagnostic.help = "call the first backward with `retain_graph: true`";
-            if (entry.span) diagnostic.labels.push_back({entry.span, "computed here"});
-            throw Error(std::move(diagnostic));
-        }
-        for (const TapeEntry::Saved& saved : entry.saved) {
-            if (saved.tensor.storage->version == saved.version) continue;
-            Diagnostic diagnostic;
-            diagnostic.kind = "gradient";
-            diagnostic.message = fmt::format("a {} that was saved for the gradient was changed in place before backward needed it",
-                                             describe_type(saved.tensor));
-            diagnostic.help = "write `x = x + e` instead of changing x in place, or save a copy: `x.clone()`";
-            if (entry.span) diagnostic.labels.push_back({entry.span, "saved here"});
-            if (const Span write = d_.last_write(*saved.tensor.storage)) diagnostic.labels.push_back({write, "changed in place here"});
-            throw Error(std::move(diagnostic));
-        }
-    }
-
-    void visit(TapeEntry& entry) {
+    void visit(const Ref<TapeEntry>& of) {
+        TapeEntry& entry = *of;
         State& state = states_.at(&entry);
-        check_saved(entry);
+        check_saved(d_, entry);
         std::vector<TensorRef> cotangents = std::move(state.cotangents);
         for (size_t k = 0; k < cotangents.size(); ++k) {
             if (cotangents[k]) continue;
@@ -228,7 +310,7 @@ private:
         }
         const CompiledGraph& graph = *entry.graph;
         if (options_.create_graph) {
-            const std::vector<TensorRef> gradients = replay_gradients(d_, entry, cotangents);
+            const std::vector<TensorRef> gradients = replay_gradients(d_, of, cotangents);
             for (size_t k = 0; k < gradients.size(); ++k) {
                 if (gradients[k] && wanted(entry.edges[k])) add(entry.edges[k], gradients[k]);
             }
@@ -304,7 +386,7 @@ std::vector<TensorRef> Tape::gradients(std::span<const Root> roots, std::span<co
     std::vector<Edge> edges;
     for (const TensorRef& tensor : wrt) {
         edges.push_back(Edge::of(*tensor));
-        if (edges.back()) walk.ask(edges.back());
+        if (edges.back()) edges.back() = walk.ask(edges.back());
     }
     walk.run(roots);
     std::vector<TensorRef> found(wrt.size());

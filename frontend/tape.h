@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "frontend/tensor_dispatch.h"
@@ -50,6 +51,7 @@ public:
     std::vector<Edge> edges;         // one a wrt of the graph
     std::vector<Input> inputs;       // the graph's
     std::vector<Output> outputs;     // one a differentiable result
+    std::vector<Edge> unfolded;      // one a differentiable result, once the graph's ops have become entries in its place
     Span span;
     MetaId meta;
     bool freed = false;              // a backward has used it up
@@ -82,8 +84,14 @@ public:
 
 private:
     class Walk;
+    // Puts an entry for each op of a captured graph in the place of the graph's own. A derivative with respect to a value
+    // that lies between two results needs them, and higher orders, which are differentiated op by op.
+    void unfold(TapeEntry& entry);
+    uint64_t take_position() { return std::exchange(next_position_, next_position_ + step_); }
+
+    static constexpr uint64_t apart = 1 << 24;    // positions between two entries: room for the ops of a graph
     Tracer& tracer_;
-    uint64_t next_position_ = 1;
+    uint64_t next_position_ = apart, step_ = apart;
 };
 
 /// `.grad` += gradient, in place where there is one already.
