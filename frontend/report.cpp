@@ -15,6 +15,7 @@ namespace tenon {
 namespace {
 
 constexpr size_t stack_lines_at_each_end = 8;    // of a deep recursion
+constexpr size_t stack_size = 64 * 1024;         // of the signal handler: AVX-512 state alone is some kilobytes
 
 std::string render_stack(const std::vector<StackEntry>& stack, const SourceMap& sources) {
     std::string out;
@@ -78,17 +79,29 @@ Outcome guarded(Session& session, bool colour, const std::function<void()>& body
     }
 }
 
-InterruptGuard::InterruptGuard(Evaluator& evaluator) {
+InterruptGuard::InterruptGuard(Evaluator& evaluator) : stack_(std::make_unique<std::byte[]>(stack_size)) {
     pressed = 0;
     interruptible.store(&evaluator);
+    // Kernels of libraries may keep data below the stack pointer, where a handler's frame would overwrite it.
+    stack_t stack{};
+    stack.ss_sp = stack_.get();
+    stack.ss_size = stack_size;
+    sigaltstack(&stack, nullptr);
     struct sigaction action {};
     action.sa_handler = on_interrupt;
+    action.sa_flags = SA_ONSTACK;
     sigaction(SIGINT, &action, nullptr);
 }
 
 InterruptGuard::~InterruptGuard() {
     interruptible.store(nullptr);
     pressed = 0;
+    stack_t stack{};
+    stack.ss_flags = SS_DISABLE;
+    struct sigaction action {};
+    action.sa_handler = on_interrupt;
+    sigaction(SIGINT, &action, nullptr);
+    sigaltstack(&stack, nullptr);
 }
 
 }    // namespace tenon

@@ -1,7 +1,9 @@
 // Errors on their way to people: rendered, with the calls that led there.
 #pragma once
 
+#include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,9 @@ public:
     ~InterruptGuard();
     InterruptGuard(const InterruptGuard&) = delete;
     InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+private:
+    std::unique_ptr<std::byte[]> stack_;
 };
 
 }    // namespace tenon
