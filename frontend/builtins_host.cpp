@@ -206,9 +206,15 @@ std::string_view trimmed(std::string_view text) {
     return begin == std::string_view::npos ? std::string_view{} : text.substr(begin, text.find_last_not_of(" \t\n\r") + 1 - begin);
 }
 
+// The number a conversion is about: that of a tensor of one element, or of a symbolic one.
+Value number_in(Evaluator& evaluator, Arguments& a) {
+    return a[0].is_tensor() ? evaluator.tracer().settle(a[0], a.span_of(0)) : a[0];
+}
+
 Value int_of(Evaluator& evaluator, Arguments& a) {
-    const Value& x = a[0];
+    const Value x = number_in(evaluator, a);
     if (x.is_unset()) return 0;
+    if (x.is_symbolic()) return x;
     if (x.is_int()) return x;
     if (x.is_bool()) return int64_t{x.as_bool()};
     if (x.is_real()) return int_of_real(x.as_real());
@@ -228,8 +234,9 @@ Value int_of(Evaluator& evaluator, Arguments& a) {
 }
 
 Value float_of(Evaluator& evaluator, Arguments& a) {
-    const Value& x = a[0];
+    Value x = number_in(evaluator, a);
     if (x.is_unset()) return 0.0;
+    if (x.is_symbolic()) x = evaluator.tracer().settle(x, a.span_of(0));
     if (x.is_number()) return x.as_number();
     if (x.is_bool()) return x.as_bool() ? 1.0 : 0.0;
     if (!x.is(Kind::string)) expected(evaluator, "a number or a str", x);
@@ -244,7 +251,8 @@ Value float_of(Evaluator& evaluator, Arguments& a) {
 }
 
 Value bool_of(Evaluator& evaluator, Arguments& a) {
-    const Value& x = a[0];
+    Value x = number_in(evaluator, a);
+    if (x.is_symbolic()) x = evaluator.tracer().settle(x, a.span_of(0));
     if (x.is_bool()) return x;
     if (x.is_number()) return x.as_number() != 0;
     expected(evaluator, "a bool or a number", x, "write len(xs) > 0, or x is not none");
@@ -381,9 +389,9 @@ constexpr Builtin table[] = {
     {"tuple", "values?", any_kind, tuple, 0, "a tuple of the values"},
     {"dict", "entries?; **more", any_kind, dict, 0, "a dict of entries, pairs or keyword arguments"},
 
-    {"int", "x?, base?", host, int_of, 0, "as an int: floats are cut towards zero, strs are read"},
-    {"float", "x?", host, float_of, 0, "as a float"},
-    {"bool", "x", host, bool_of, 0, "as a bool: whether a number is not zero"},
+    {"int", "x?, base?", any_kind, int_of, 0, "as an int: floats are cut towards zero, strs are read"},
+    {"float", "x?", any_kind, float_of, 0, "as a float"},
+    {"bool", "x", any_kind, bool_of, 0, "as a bool: whether a number is not zero"},
     {"str", "x?", any_kind, str, breaks_graph, "as a str: what print shows"},
     {"repr", "x", any_kind, repr, breaks_graph, "as a str, strs quoted"},
     {"type", "x", any_kind, type, 0, "the name of its type, or the class of a model"},

@@ -349,15 +349,18 @@ Value Evaluator::run_builtin(const BuiltinRow& row, tenon::Arguments& arguments)
 void Evaluator::no_row(const BuiltinGroup& group, const Value* first, Span span) {
     if (!first) throw Error(Diagnostic{"arity", fmt::format("`{}` needs an argument", group.name), span, {}, {}});
     std::string kinds;
+    int count = 0;
     for (const BuiltinRow& row : group.rows) {
-        if (row.builtin->first == any_kind) continue;
-        for (int k = 0; k < kind_count; ++k) {
+        for (int k = static_cast<int>(Kind::none); k < kind_count; ++k) {
             std::string_view kind = tenon::name_of(static_cast<Kind>(k));
-            if (k == static_cast<int>(Kind::unset) || !(row.builtin->first >> k & 1) || kinds.find(kind) != std::string::npos) continue;
+            if (!(row.builtin->first >> k & 1) || kinds.find(kind) != std::string::npos) continue;
             kinds += kinds.empty() ? "" : ", ";
             kinds += kind;
+            ++count;
         }
     }
+    constexpr int most_to_list = 6;
+    if (count > most_to_list) kinds.clear();
     throw Error(Diagnostic{"type", fmt::format("`{}` does not go with {}", group.name, describe(*first)), span, {},
                            kinds.empty() ? "" : fmt::format("its first argument is one of: {}", kinds)});
 }

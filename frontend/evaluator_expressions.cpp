@@ -460,7 +460,8 @@ void Evaluator::set_attribute(const Value& object, Symbol name, const Value& val
             const auto* old = model.fields[slot].try_as<TensorObject>();
             const auto* fresh = value.try_as<TensorObject>();
             if (old && fresh && (old->dtype() != fresh->dtype() || old->shape() != fresh->shape())) {
-                throw Error(Diagnostic{"shape", fmt::format("the {} `{}` is {}, but the new value is {}", is_buffer ? "buffer" : "param",
+                std::string kind = old->dtype() != fresh->dtype() ? "dtype" : "shape";
+                throw Error(Diagnostic{std::move(kind), fmt::format("the {} `{}` is {}, but the new value is {}", is_buffer ? "buffer" : "param",
                                                             name_of(name), describe(model.fields[slot]), describe(value)),
                                        span, {}, "a param keeps its shape and dtype"});
             }

@@ -186,32 +186,20 @@ std::string Evaluator::repr_of(const Value& value) {
         case Kind::model: {
             // Linear(inputs: 64, outputs: 128), and its parts beneath.
             const auto& model = value.as<ModelObject>();
-            const ast::Model& declaration = model.model_class->model;
-            size_t parameters = declaration.constructor->parameters.size();
+            size_t parameters = model.model_class->model.constructor->parameters.size();
             std::string out(model.model_class->name()), head, parts;
+            auto part = [&](std::string_view name, const Value& value) {
+                if (value.is<ModelObject>()) parts += fmt::format("\n    {} = {}", name, indented(repr(value)));
+            };
             for (size_t i = 0; i < model.fields.size(); ++i) {
                 const Value& field = model.fields[i];
-                if (i < parameters) {
-                    if (!is_short(field)) continue;
-                    head += fmt::format("{}{}: {}", head.empty() ? "" : ", ", model.field_name(i), repr(field));
-                } else if (field.is<ModelObject>()) {
-                    parts += fmt::format("\n    {} = {}", model.field_name(i), indented(repr(field)));
-                } else if (const Values* items = items_of(field)) {
-                    for (size_t k = 0; k < items->size(); ++k) {
-                        if (!(*items)[k].is<ModelObject>()) continue;
-                        parts += fmt::format("\n    {}[{}] = {}", model.field_name(i), k, indented(repr((*items)[k])));
-                    }
-                }
-            }
-            // A container whose parts are given to it: Sequential.
-            for (size_t i = 0; i < parameters; ++i) {
-                const Values* items = items_of(model.fields[i]);
-                if (model.fields[i].is<ModelObject>()) {
-                    parts += fmt::format("\n    {} = {}", model.field_name(i), indented(repr(model.fields[i])));
-                }
-                for (size_t k = 0; items && k < items->size(); ++k) {
-                    if (!(*items)[k].is<ModelObject>()) continue;
-                    parts += fmt::format("\n    {}[{}] = {}", model.field_name(i), k, indented(repr((*items)[k])));
+                std::string_view name = model.field_name(i);
+                if (i < parameters && is_short(field)) head += fmt::format("{}{}: {}", head.empty() ? "" : ", ", name, repr(field));
+                part(name, field);
+                if (const Values* items = items_of(field)) {
+                    for (size_t k = 0; k < items->size(); ++k) part(fmt::format("{}[{}]", name, k), (*items)[k]);
+                } else if (auto* dict = field.try_as<DictObject>()) {
+                    for (const auto& entry : dict->entries()) part(fmt::format("{}[{}]", name, repr(entry.key)), entry.value);
                 }
             }
             out += "(" + head + ")";

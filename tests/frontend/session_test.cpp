@@ -1,0 +1,125 @@
+// Sessions, and what a script cannot see of the values it holds.
+#include "frontend/session.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace tenon {
+namespace {
+
+class Printed final : public Output {
+public:
+    void write(std::string_view text, Span) override { this->text += text; }
+    std::string text;
+};
+
+/// A prompt into a session of its own.
+class Prompt {
+public:
+    explicit Prompt(Engine engine = Engine::interp) {
+        SessionOptions options;
+        options.tracer.engine = engine;
+        options.threads = 1;
+        options.output = &printed_;
+        session_ = std::make_unique<Session>(options);
+        module_ = &session_->modules().add("<test>", ".");
+    }
+    /// What it printed.
+    std::string operator()(const std::string& text) {
+        printed_.text.clear();
+        ast::Script& script = session_->modules().compile(*module_, "<test>", text + "\n", true);
+        Value shown;
+        session_->evaluator().run(*module_, script, &shown);
+        return printed_.text;
+    }
+    Session& session() { return *session_; }
+
+private:
+    Printed printed_;
+    std::unique_ptr<Session> session_;
+    Module* module_;
+};
+
+TEST(Session, TwoAreApart) {
+    Prompt one, two;
+    one("x = tensor([1.0]); seed(1); a = rand([2])");
+    two("x = tensor([2.0]); seed(1); a = rand([2])");
+    EXPECT_EQ(one("print(x)"), "tensor([1.])\n");
+    EXPECT_EQ(two("print(x)"), "tensor([2.])\n");
+    EXPECT_EQ(one("print(a)"), two("print(a)"));
+    one("fn f(x) = sin(x) * 2");
+    one("f(x)");
+    EXPECT_EQ(one("print(stats().graphs.forward)"), "1\n");
+    EXPECT_EQ(two("print(stats().graphs.forward)"), "0\n");
+}
+
+TEST(Session, ValuesOutliveNothing) {
+    // A tensor in every kind of container, closure and model: the session's end must let go of all (the sanitizer looks).
+    Prompt prompt;
+    prompt(R"(
+        model Node(value) { fn get() = fn() = value }
+        held = [Node(randn([100])), (randn([3]),), {"k": randn([3])}, fn(x) = x]
+        held.append(held)
+        getter = held[0].get()
+        fn step(n) = n.value * 2
+        step(held[0])
+    )");
+}
+
+TEST(Collector, FreesCycles) {
+    Prompt prompt;
+    prompt("fn cycle() { big = zeros([1000]); a = []; f = fn() = (a, big); a.append(f) }");
+    const Allocator& memory = prompt.session().allocator();
+    size_t before = memory.statistics().current;
+    prompt("for i in range(10) { cycle() }");
+    EXPECT_GE(memory.statistics().current, before + 10 * 4000);
+    EXPECT_GT(prompt.session().evaluator().collector().collect(), 0u);
+    EXPECT_EQ(memory.statistics().current, before);
+}
+
+TEST(Collector, KeepsWhatIsReached) {
+    Prompt prompt;
+    prompt("fn counter() { n = [0]; fn next() { n[0] += 1; return (n[0], next) }; return next }");
+    prompt("f = counter(); f()");
+    prompt.session().evaluator().collector().collect();
+    EXPECT_EQ(prompt("print(f()[0])"), "2\n");
+}
+
+TEST(Collector, RunsByItself) {
+    Prompt prompt;
+    prompt("fn cycle() { big = zeros([1000]); a = []; f = fn() = (a, big); a.append(f) }");
+    prompt("for i in range(20000) { cycle() }");
+    EXPECT_LT(prompt.session().allocator().statistics().peak, size_t{40} << 20);
+}
+
+TEST(Dict, KeepsOrderThroughRemovals) {
+    DictObject dict;
+    for (int i = 0; i < 1000; ++i) dict.set(Value(i), Value(i * i));
+    for (int i = 0; i < 1000; i += 2) EXPECT_TRUE(dict.remove(Value(i)));
+    EXPECT_FALSE(dict.remove(Value(0)));
+    EXPECT_EQ(dict.size(), 500u);
+    int expected = 1;
+    for (const auto& entry : dict.entries()) {
+        EXPECT_EQ(entry.key.as_int(), expected);
+        EXPECT_EQ(dict.find(entry.key)->as_int(), expected * expected);
+        expected += 2;
+    }
+    EXPECT_EQ(dict.find(Value(2)), nullptr);
+    dict.set("text", Value(1));
+    EXPECT_EQ(dict.find(Value::text("text"))->as_int(), 1);
+    EXPECT_THROW(dict.set(Value(1.5), Value()), Error);
+}
+
+TEST(Errors, LeaveTheSessionUsable) {
+    Prompt prompt;
+    EXPECT_THROW(prompt("fn deep(n) = deep(n + 1) + 1\ndeep(0)"), Error);
+    EXPECT_EQ(prompt.session().evaluator().take_stack().empty(), false);
+    EXPECT_THROW(prompt("x = [1, 2][5]"), Error);
+    EXPECT_THROW(prompt("no_grad { fail(\"inside\") }"), Error);
+    EXPECT_THROW(prompt("y = unknown_name"), InvalidScript);
+    EXPECT_EQ(prompt("w = randn([2], requires_grad: true); backward((w * w).sum()); print(w.grad.shape)"), "[2]\n");
+}
+
+}    // namespace
+}    // namespace tenon
