@@ -337,6 +337,12 @@ private:
     }
 
     // ---- nodes
+    bool at_differentiated() {    // `d sin` after a node, not a node named d on the next line
+        const size_t start = at_;
+        const bool found = accept_word("d") && find_op(peek_word());
+        at_ = start;
+        return found;
+    }
     void params() {
         expect("(");
         if (accept(")")) return;
@@ -457,7 +463,8 @@ private:
         if (accept("@")) {    // origins are for readers
             while (at_ < text_.size() && !std::isspace(uint8_t(text_[at_]))) ++at_;
         }
-        if (accept_word("d")) {
+        if (at_differentiated()) {
+            expect_word("d");
             Origin origin;
             origin.differentiated = find_op(identifier("the op differentiated"));
             stamp.origin = context_.origin(origin);
