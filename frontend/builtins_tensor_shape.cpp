@@ -280,7 +280,7 @@ Value same_place(Evaluator& e, Arguments& a) {
 }
 Value item(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
-    return ops::to_number(c.d, *c.tensor(0));
+    return c.tracer.item(*c.tensor(0), a.span);
 }
 Value to_list(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);

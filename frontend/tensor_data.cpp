@@ -55,7 +55,6 @@ void fill_from(const Value& value, T*& to) {
     switch (value.kind()) {
         case Kind::boolean: *to++ = convert<T>(value.as_bool()); break;
         case Kind::integer: *to++ = convert<T>(value.as_int()); break;
-        case Kind::symbolic: *to++ = convert<T>(value.as<SymbolicObject>().value); break;
         default: *to++ = convert<T>(value.as_real()); break;
     }
 }

@@ -82,17 +82,19 @@ private:
     TensorObject* next_ = nullptr;
 };
 
-/// A host number known when a graph runs only. A symbolic size has its value now (as a hint) and a size in the present
-/// graph; deciding by it goes through Tracer::settle.
+/// A host number that is not decided yet: a symbolic size, which has its value now (as a hint) and a size in the present
+/// graph, or the element of a tensor that a graph is yet to compute. Deciding by it goes through Tracer::settle.
 class SymbolicObject final : public Object {
 public:
     static constexpr Kind class_kind = Kind::symbolic;
-    SymbolicObject(int64_t value_, SizeId size_, uint64_t serial_)
-        : Object(class_kind), value(value_), size(size_), serial(serial_) {}
+    SymbolicObject(int64_t value_, SizeId size_, uint64_t serial_) : Object(class_kind), value(value_), size(size_), serial(serial_) {}
+    explicit SymbolicObject(Ref<TensorObject> element_) : Object(class_kind), value(0), serial(0), element(std::move(element_)) {}
+    bool is_size() const { return !element; }
 
-    const int64_t value;
-    const SizeId size;         ///< a polynomial over the symbols of the graph with this serial
-    const uint64_t serial;     ///< in any other graph it is a plain int
+    const int64_t value;                ///< of a size
+    const SizeId size;                  ///< a polynomial over the symbols of the graph with this serial
+    const uint64_t serial;              ///< in any other graph it is a plain int
+    const Ref<TensorObject> element;    ///< 0-dim; null for a size
 };
 
 /// Autograd facts as an object, for what undoes writes of `.grad`.

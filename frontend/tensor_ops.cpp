@@ -13,7 +13,7 @@ namespace tenon::ops {
 
 // ---- numbers and dtypes -------------------------------------------------------------------------------------------
 DType Term::dtype() const {
-    if (tensor) return tensor->dtype();
+    if (tensor) return is_number && is_float(tensor->dtype()) ? DType::f32 : tensor->dtype();
     if (std::holds_alternative<bool>(number)) return DType::boolean;
     return std::holds_alternative<int64_t>(number) ? DType::i64 : DType::f32;
 }
@@ -25,6 +25,14 @@ Term term_of(Dispatcher& d, const Value& value, bool is_literal, std::string_vie
         case Kind::integer: return Term(Scalar(value.as_int()), is_literal);
         case Kind::real: return Term(Scalar(value.as_real()), is_literal);
         case Kind::symbolic: {
+            if (const TensorRef& element = value.as<SymbolicObject>().element) {
+                if (d.tracer().capturing() && d.tracer().capture().is_pending(*element)) {
+                    Term term(is_float(element->dtype()) ? cast(d, element, DType::f64) : element);
+                    term.is_number = true;
+                    return term;
+                }
+                return term_of(d, d.tracer().settle(value, d.span()), false, what);
+            }
             const Size size = size_of(d, value, what);
             if (size.id.is_inline_constant() || !d.tracer().capturing()) return Term(Scalar(size.value), false);
             Term term(d.apply(op<"size">(), std::span<const Arg>(),
@@ -152,6 +160,7 @@ TensorRef matmul(Dispatcher& d, TensorRef a, TensorRef b) {
 Size size_of(Dispatcher& d, const Value& value, std::string_view what) {
     if (value.is_int()) return Size(value.as_int());
     if (const auto* symbolic = value.try_as<SymbolicObject>()) {
+        if (!symbolic->is_size()) return Size(d.tracer().settle_int(value, d.span()));
         const bool is_present = d.tracer().capturing() && symbolic->serial == d.tracer().capture().serial();
         return is_present ? Size(symbolic->value, symbolic->size) : Size(symbolic->value);
     }

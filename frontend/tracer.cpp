@@ -1,5 +1,6 @@
 #include "frontend/tracer.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstdio>
 
@@ -7,6 +8,7 @@
 
 #include "frontend/capture.h"
 #include "frontend/counters.h"
+#include "frontend/format_spec.h"
 #include "frontend/generator.h"
 #include "frontend/graph_cache.h"
 #include "frontend/tape.h"
@@ -88,7 +90,24 @@ Value Tracer::binary(Operator op, Operand a, Operand b, Span span) {
 // Arithmetic on sizes of the present graph stays symbolic where a polynomial can say it; what decides is settled.
 Value Tracer::symbolic_binary(Operator op, const Value& a, const Value& b) {
     Dispatcher& d = *dispatcher_;
-    auto is_size = [](const Value& v) { return v.is_int() || v.is_symbolic(); };
+    // Numbers that the graph is yet to compute stay in it, as the doubles they would be on the host.
+    const bool is_arithmetic = op == Operator::add || op == Operator::sub || op == Operator::mul || op == Operator::div;
+    if (capturing_ && is_arithmetic && (is_pending_number(a) || is_pending_number(b))) {
+        auto term = [&](const Value& v) -> std::optional<ops::Term> {
+            if (is_pending_number(v)) {
+                const TensorRef& element = v.as<SymbolicObject>().element;
+                if (!is_float(element->dtype())) return std::nullopt;
+                return ops::Term(ops::cast(d, element, DType::f64));
+            }
+            const Value number = v.is_symbolic() ? host_value(v) : v;
+            if (!number.is_number()) return std::nullopt;
+            return ops::Term(Scalar(number.as_number()), false);
+        };
+        const Dispatcher::GradMode mode(d, false);
+        const std::optional<ops::Term> x = term(a), y = x ? term(b) : std::nullopt;
+        if (x && y) return make_ref<SymbolicObject>(ops::binary(d, op, *x, *y));
+    }
+    auto is_size = [](const Value& v) { return v.is_int() || (v.is_symbolic() && v.as<SymbolicObject>().is_size()); };
     if (capturing_ && is_size(a) && is_size(b)) {
         const Size x = ops::size_of(d, a, "an operand"), y = ops::size_of(d, b, "an operand");
         auto id = [&](const Size& s) { return s.value < 0 && s.id == SizeId(s.value) ? context_.constant(s.value) : s.id; };
@@ -105,9 +124,31 @@ Value Tracer::symbolic_binary(Operator op, const Value& a, const Value& b) {
             default: break;
         }
     }
-    auto host = [](const Value& v) { return v.is_symbolic() ? Value(v.as<SymbolicObject>().value) : v; };
     assert(host_binary && "the session tells how host numbers are computed with");
-    return host_binary(op, host(a), host(b), d.span());
+    const Value x = host_value(a), y = host_value(b);
+    return host_binary(op, x, y, d.span());
+}
+
+bool Tracer::is_pending_number(const Value& x) const {
+    const auto* number = x.try_as<SymbolicObject>();
+    return number && number->element && capture_->is_pending(*number->element);
+}
+
+// The number itself: reading an element that is not computed yet ends the graph.
+Value Tracer::host_value(const Value& x) {
+    const auto* number = x.try_as<SymbolicObject>();
+    if (!number) return x;
+    return number->is_size() ? Value(number->value) : ops::to_number(*dispatcher_, *number->element);
+}
+
+Value Tracer::item(TensorObject& x, Span span) {
+    Dispatcher& d = *dispatcher_;
+    return at(d, span, [&]() -> Value {
+        if (!capturing_ || capture_->tracing() || x.tensor.numel() != 1 || !capture_->is_pending(x)) return ops::to_number(d, x);
+        // A tensor of its own, without history: it alone is kept for the script.
+        const Dispatcher::GradMode mode(d, false);
+        return make_ref<SymbolicObject>(ops::clone(d, ops::reshape(d, TensorRef(&x), {})));
+    });
 }
 
 Value Tracer::unary(UnaryOperator op, const Value& x, Span span) {
@@ -148,7 +189,11 @@ void Tracer::set_index(const Value& x, const Value& i, Operand e, Span span) {
 
 bool Tracer::truth(const Value& x, Span span) {
     return at(*dispatcher_, span, [&] {
-        if (x.is_symbolic()) return x.as<SymbolicObject>().value != 0;
+        if (x.is_symbolic()) {
+            const Value value = host_value(x);
+            if (value.is_bool()) return value.as_bool();
+            throw_error("type", "a condition must be a bool, but this is a number", "compare it: `n != 0`");
+        }
         auto& tensor = x.as<TensorObject>();
         if (tensor.dtype() != DType::boolean || tensor.tensor.numel() != 1) {
             throw_error("type", fmt::format("a condition must be one bool, but this is {}", describe_type(tensor)),
@@ -161,7 +206,7 @@ bool Tracer::truth(const Value& x, Span span) {
 
 Value Tracer::settle(const Value& x, Span span) {
     return at(*dispatcher_, span, [&]() -> Value {
-        if (x.is_symbolic()) return Value(x.as<SymbolicObject>().value);
+        if (x.is_symbolic()) return host_value(x);
         return x.is_tensor() ? ops::to_number(*dispatcher_, x.as<TensorObject>()) : x;
     });
 }
@@ -176,7 +221,11 @@ int64_t Tracer::settle_int(const Value& x, Span span) {
 
 std::string Tracer::text(const Value& x, Span span) {
     return at(*dispatcher_, span, [&] {
-        if (x.is_symbolic()) return std::to_string(x.as<SymbolicObject>().value);
+        if (x.is_symbolic()) {
+            const Value value = host_value(x);
+            if (value.is_bool()) return std::string(value.as_bool() ? "true" : "false");
+            return value.is_int() ? std::to_string(value.as_int()) : real_to_string(value.as_real());
+        }
         return to_string(dispatcher_->elements(x.as<TensorObject>(), "the text of a tensor"));
     });
 }
@@ -317,6 +366,18 @@ bool Tracer::wants_capture(const void* function) const {
     return options_.engine != Engine::eager && !capturing_ && no_compile_depth_ == 0 && !open_functions_.contains(function);
 }
 
+// What a captured call returns and was deferred is a plain number again.
+void Tracer::settle_results(Value& result) {
+    if (result.is_symbolic() && !is_pending_number(result)) {
+        result = host_value(result);
+    } else if (const auto* tuple = result.try_as<TupleObject>()) {
+        if (std::none_of(tuple->items.begin(), tuple->items.end(), [](const Value& v) { return v.is_symbolic(); })) return;
+        Values items = tuple->items;
+        for (Value& item : items) settle_results(item);
+        result = make_tuple(std::move(items));
+    }
+}
+
 Value Tracer::captured_call(const CallSite& site, FunctionRef<Value()> thunk) {
     if (capturing_) return thunk();
     capture_->begin(site);
@@ -327,6 +388,7 @@ Value Tracer::captured_call(const CallSite& site, FunctionRef<Value()> thunk) {
     try {
         result = thunk();
         if (is_mine()) capture_->end();
+        settle_results(result);
     } catch (Error&) {
         if (is_mine()) {    // what came before the error has happened, as it would have op by op
             try {

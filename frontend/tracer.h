@@ -100,6 +100,8 @@ public:
     Value settle(const Value& x, Span span);
     /// The same for a symbolic size, or an int, that must be an int.
     int64_t settle_int(const Value& x, Span span);
+    /// The only element of x as a host number; while a graph is yet to compute it, as a symbolic one.
+    Value item(TensorObject& x, Span span);
     /// What `print(x)` and `str(x)` show. Ends the graph.
     std::string text(const Value& x, Span span);
     /// The first dimension, for `len(x)` and `for`.
@@ -256,6 +258,9 @@ private:
     class PlainScope;
     bool ends_at_back_edge(LoopMark& mark, Span span);
     Value symbolic_binary(Operator op, const Value& a, const Value& b);
+    Value host_value(const Value& x);
+    void settle_results(Value& result);
+    bool is_pending_number(const Value& x) const;
 
     Context& context_;
     Allocator allocator_;
