@@ -11,6 +11,8 @@ namespace tenon {
 namespace {
 
 // x + 0 is no rule for floats: −0 + 0 is +0. Neither is x * 0, nor x − x: infinities and NaN.
+constexpr auto signed_numbers = DTypes(uint16_t(DTypes::numeric) & ~(1u << unsigned(DType::u8)));    // −x of u8 is 256 − x
+
 constexpr Rule table[] = {
     {"mul-one", "mul(x, 1)", "x"},
     {"one-mul", "mul(1, x)", "x"},
@@ -22,7 +24,7 @@ constexpr Rule table[] = {
     {"sub-neg", "sub(x, neg(y))", "add(x, y)"},
     {"neg-neg", "neg(neg(x))", "x"},
     {"mul-neg-neg", "mul(neg(x), neg(y))", "mul(x, y)"},
-    {"abs-neg", "abs(neg(x))", "abs(x)"},
+    {"abs-neg", "abs(neg(x))", "abs(x)", signed_numbers},
     {"abs-abs", "abs(abs(x))", "abs(x)"},
     {"square-neg", "square(neg(x))", "square(x)"},
     {"relu-relu", "relu(relu(x))", "relu(x)"},
