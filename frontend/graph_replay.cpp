@@ -1,7 +1,6 @@
 #include "frontend/graph_replay.h"
 
 #include <algorithm>
-#include <algorithm>
 #include <cassert>
 
 #include "frontend/graph_cache.h"
@@ -97,14 +96,29 @@ private:
             dispatcher_.write(*first, *values_[graph_.operand(id, 1).index]);
         }
     }
-    void compute(NodeId id) {
-        std::vector<Arg> arguments;
-        for (NodeId operand : graph_.operands_of(id)) arguments.push_back(argument(operand));
+    AttrId attr_of(NodeId id) {
         Record record = context_[graph_[id].attr];
         for (AttrEntry& entry : record) entry.value = with_sizes(context_, entry.value, symbols_);
+        return context_.attr(std::move(record));
+    }
+    void compute(NodeId id) {
         const bool grad = dispatcher_.grad_enabled() && !(graph_[id].flags & no_grad_flag);
         const Dispatcher::GradMode mode(dispatcher_, grad);
-        values_[id.index] = dispatcher_.apply(graph_[id].op, arguments, context_.attr(std::move(record)));
+        if (graph_[id].op == op<"update">()) {
+            values_[id.index] = update(id);
+            return;
+        }
+        std::vector<Arg> arguments;
+        for (NodeId operand : graph_.operands_of(id)) arguments.push_back(argument(operand));
+        values_[id.index] = dispatcher_.apply(graph_[id].op, arguments, attr_of(id));
+    }
+    // The view that is written is given as the way to it from the base.
+    TensorRef update(NodeId id) {
+        const NodeId base = graph_.operand(id, 0);
+        std::vector<Dispatcher::Step> steps;
+        for (NodeId link = graph_.operand(id, 1); link != base; link = graph_.operand(link, 0)) steps.push_back({graph_[link].op, attr_of(link)});
+        std::reverse(steps.begin(), steps.end());
+        return dispatcher_.updated(*value(base), steps, *value(graph_.operand(id, 2)));
     }
 
     Dispatcher& dispatcher_;
