@@ -247,6 +247,7 @@ private:
     Value call_scope(const BuiltinGroup& group, CallArguments& arguments, Span span);
     Value call_method(const Value& receiver, const Value& method, const ast::Arguments& arguments, Frame& frame, Span span);
     Value call_object(const Value& object, CallArguments& arguments, Span span);
+    [[noreturn]] static void too_many(std::string_view name, std::string_view parameters, size_t takes, size_t given, Span span);
     [[noreturn]] void no_row(const BuiltinGroup& group, const Value* first, Span span);
     CallArguments evaluate_arguments(const Value* first, const ast::Arguments& arguments, Frame& frame);
     void bind(Frame& callee, CallArguments& arguments);
@@ -254,6 +255,7 @@ private:
     Value enter(Frame& callee);
     Value run_body(Frame& callee);
     void finish_binding(Frame& callee);
+    void drop_locals(Frame& called);
     bool begins_capture(const Frame& callee) const;
     Span argument_span(const Frame& called, const ast::Parameter& parameter) const;
     std::string display_name(const ast::Function& function) const;

@@ -13,15 +13,15 @@ namespace {
 
 constexpr size_t most_parameters = 32;    // of a built-in
 
+}    // namespace
+
 // "`step` takes 2 arguments (net, x), but 3 were given"
-[[noreturn]] void too_many(std::string_view name, std::string parameters, size_t takes, size_t given, Span span) {
+void Evaluator::too_many(std::string_view name, std::string_view parameters, size_t takes, size_t given, Span span) {
     throw Error(Diagnostic{"arity",
                            fmt::format("`{}` takes {} argument{}{}, but {} {} given", name, takes == 0 ? "no" : std::to_string(takes),
-                                       takes == 1 ? "" : "s", parameters.empty() ? "" : " (" + parameters + ")", given, given == 1 ? "was" : "were"),
+                                       takes == 1 ? "" : "s", parameters.empty() ? "" : fmt::format(" ({})", parameters), given, given == 1 ? "was" : "were"),
                            span, {}, {}});
 }
-
-}    // namespace
 
 // ---- from the tree ------------------------------------------------------------------------------------------------
 
@@ -274,7 +274,7 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
             rest_is_literal &= is_literal;
             rest.push_back(std::move(value));
         } else {
-            too_many(group.name, std::string(row->builtin->parameters), signature.positional,
+            too_many(group.name, row->builtin->parameters, signature.positional,
                      arguments.positional + (first ? 1 : 0), span);
         }
     };
@@ -365,192 +365,6 @@ void Evaluator::no_row(const BuiltinGroup& group, const Value* first, Span span)
                            kinds.empty() ? "" : fmt::format("its first argument is one of: {}", kinds)});
 }
 
-// ---- with evaluated arguments -------------------------------------------------------------------------------------
-
-Value Evaluator::call(const Value& callee, std::span<const Value> positional, std::span<const KeywordArgument> keywords) {
-    CallArguments arguments;
-    arguments.positional.assign(positional.begin(), positional.end());
-    for (const KeywordArgument& keyword : keywords) arguments.keywords.emplace_back(symbols_.intern(keyword.name), keyword.value);
-    return call_evaluated(callee, arguments, here_);
-}
-
-Value Evaluator::call_evaluated(const Value& callee, CallArguments& arguments, Span span) {
-    switch (callee.kind()) {
-        case Kind::function: return call_function(callee.as<FunctionObject>(), {}, arguments, span);
-        case Kind::builtin: return call_builtin(callee.as<BuiltinObject>().group, false, arguments, span);
-        case Kind::bound_method: {
-            const auto& method = callee.as<BoundMethodObject>();
-            if (auto* function = method.function.try_as<FunctionObject>()) return call_function(*function, method.receiver, arguments, span);
-            arguments.positional.insert(arguments.positional.begin(), method.receiver);
-            return call_evaluated(Value(method.function), arguments, span);
-        }
-        case Kind::model: {
-            const ModelClassObject& model_class = *callee.as<ModelObject>().model_class;
-            int forward = model_class.method_number(symbols::forward);
-            if (forward < 0) not_callable(callee, span);
-            const Value& method = model_class.methods[static_cast<size_t>(forward)];
-            if (auto* function = method.try_as<FunctionObject>()) return call_function(*function, callee, arguments, span);
-            arguments.positional.insert(arguments.positional.begin(), callee);
-            return call_evaluated(method, arguments, span);
-        }
-        case Kind::model_class: {
-            auto& model_class = callee.as<ModelClassObject>();
-            Value model = make_ref<ModelObject>(callee.ref<ModelClassObject>());
-            return call_function(*model_class.constructor, model, arguments, span);
-        }
-        case Kind::device: {
-            // `cuda(1)`
-            if (callee.as_device().kind == Device::cuda && arguments.positional.size() == 1 && arguments.positional[0].is_int() &&
-                arguments.positional[0].as_int() >= 0 && arguments.positional[0].as_int() < 1024) {
-                return Device{Device::cuda, static_cast<int16_t>(arguments.positional[0].as_int())};
-            }
-            break;
-        }
-        case Kind::dtype: {
-            const BuiltinGroup* group = builtins_.find_method(symbols_.intern(tenon::name_of(callee.as_dtype())));
-            if (group && !group->rows.empty()) return call_builtin(*group, false, arguments, span);
-            break;
-        }
-        default: break;
-    }
-    return call_object(callee, arguments, span);
-}
-
-Value Evaluator::call_object(const Value& object, CallArguments& arguments, Span span) {
-    if (object.is_object()) {
-        std::vector<KeywordArgument> keywords;
-        for (auto& [name, value] : arguments.keywords) keywords.push_back({name_of(name), value});
-        Value result;
-        Span saved = std::exchange(here_, span);
-        try {
-            bool called = object.object().call(*this, arguments.positional, keywords, result);
-            here_ = saved;
-            if (called) return result;
-        } catch (Error& error) {
-            here_ = saved;
-            if (!error.diagnostic.span) error.diagnostic.span = span;
-            throw;
-        }
-    }
-    not_callable(object, span);
-}
-
-void Evaluator::not_callable(const Value& value, Span span) {
-    std::string help;
-    if (value.is<ModelObject>()) help = "a model is called through its `fn forward`";
-    if (value.is(Kind::dtype)) help = fmt::format("x.to({}) converts a tensor", tenon::name_of(value.as_dtype()));
-    throw Error(Diagnostic{"type", fmt::format("{} cannot be called", describe(value)), span, {}, std::move(help)});
-}
-
-Value Evaluator::call_function(const FunctionObject& callee, const Value& self, CallArguments& arguments, Span span) {
-    check_stack(span);
-    Frame called(*this, callee, self.is_none() ? callee.environment.self : self, span);
-    bind(called, arguments);
-    return enter(called);
-}
-
-void Evaluator::bind(Frame& called, CallArguments& arguments) {
-    const ast::Function& function = called.function;
-    Values rest;
-    Ref<DictObject> more;
-    size_t position = 0;
-    bool takes_rest = false;
-    for (const ast::Parameter& parameter : function.parameters) {
-        takes_rest |= parameter.kind == ast::ParameterKind::rest;
-        if (parameter.kind == ast::ParameterKind::keywords) more = make_ref<DictObject>();
-    }
-    for (Value& value : arguments.positional) {
-        if (position < function.parameters.size() && function.parameters[position].kind == ast::ParameterKind::plain &&
-            !function.parameters[position].keyword_only) {
-            called.slots[function.parameters[position++].slot] = std::move(value);
-        } else if (takes_rest) {
-            rest.push_back(std::move(value));
-        } else {
-            too_many(display_name(function), parameter_list(function), position, arguments.positional.size(), called.call);
-        }
-    }
-    for (auto& [name, value] : arguments.keywords) {
-        const ast::Parameter* found = nullptr;
-        for (const ast::Parameter& parameter : function.parameters) {
-            if (parameter.name == name && parameter.kind == ast::ParameterKind::plain) found = &parameter;
-        }
-        if (found) {
-            if (!called.slots[found->slot].is_unset()) {
-                throw Error(Diagnostic{"arity", fmt::format("`{}` is given twice", name_of(name)), called.call, {}, {}});
-            }
-            called.slots[found->slot] = std::move(value);
-        } else if (more) {
-            more->set(name_of(name), std::move(value));
-        } else {
-            throw Error(Diagnostic{"arity", fmt::format("`{}` has no parameter `{}`", display_name(function), name_of(name)), called.call, {},
-                                   fmt::format("it takes ({})", parameter_list(function))});
-        }
-    }
-    for (const ast::Parameter& parameter : function.parameters) {
-        if (parameter.kind == ast::ParameterKind::rest) called.slots[parameter.slot] = make_tuple(std::move(rest));
-        if (parameter.kind == ast::ParameterKind::keywords) called.slots[parameter.slot] = more;
-    }
-}
-
-Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, CallArguments& arguments, Span span) {
-    const Value* first = arguments.positional.empty() ? nullptr : &arguments.positional[0];
-    if (group.rows.empty()) not_callable(group.value, span);
-    const BuiltinRow* row = group.pick(first ? first->kind() : Kind::unset, as_method);
-    if (group.is_scope && (!row || !row->builtin->call)) return call_scope(group, arguments, span);
-    if (!row) no_row(group, first, span);
-
-    const Signature& signature = row->signature;
-    size_t count = signature.parameters.size();
-    Slots values(*this, count);
-    Values rest;
-    size_t position = 0;
-    for (Value& value : arguments.positional) {
-        if (position < signature.positional) {
-            values[position++] = std::move(value);
-        } else if (signature.rest >= 0) {
-            rest.push_back(std::move(value));
-        } else {
-            too_many(group.name, std::string(row->builtin->parameters), signature.positional, arguments.positional.size(), span);
-        }
-    }
-    for (auto& [name, value] : arguments.keywords) {
-        size_t at = 0;
-        while (at < count && (signature.parameters[at].name != name || static_cast<int>(at) == signature.rest ||
-                              static_cast<int>(at) == signature.keywords)) {
-            ++at;
-        }
-        if (at < count) {
-            if (!values[at].is_unset()) throw Error(Diagnostic{"arity", fmt::format("`{}` is given twice", name_of(name)), span, {}, {}});
-            values[at] = std::move(value);
-        } else if (signature.keywords >= 0) {
-            Value& more = values[static_cast<size_t>(signature.keywords)];
-            if (more.is_unset()) more = make_ref<DictObject>();
-            more.as<DictObject>().set(name_of(name), std::move(value));
-        } else {
-            throw Error(Diagnostic{"arity", fmt::format("`{}` has no parameter `{}`", group.name, name_of(name)), span, {},
-                                   fmt::format("it takes ({})", row->builtin->parameters)});
-        }
-    }
-    if (signature.rest >= 0) values[static_cast<size_t>(signature.rest)] = make_tuple(std::move(rest));
-    tenon::Arguments bound{values.all(), span, {}, 0};
-    return run_builtin(*row, bound);
-}
-
-Value Evaluator::call_scope(const BuiltinGroup& group, CallArguments& arguments, Span span) {
-    // `no_grad(f, x)`: f(x) inside the scope; keywords are the scope's.
-    if (arguments.positional.empty() || !is_callable(arguments.positional[0])) {
-        throw Error(Diagnostic{"type", fmt::format("`{}` takes a block, or a function and its arguments", group.name), span, {},
-                               fmt::format("write {} {{ … }}, or {}(f, x)", group.name, group.name)});
-    }
-    std::vector<Tracer::ScopeArgument> options;
-    for (auto& [name, value] : arguments.keywords) options.push_back({name_of(name), std::move(value)});
-    arguments.keywords.clear();
-    Value function = std::move(arguments.positional[0]);
-    arguments.positional.erase(arguments.positional.begin());
-    std::unique_ptr<Scope> scope = tracer_.enter_scope(group.name, options, span);
-    return call_evaluated(function, arguments, span);
-}
-
 // ---- running ------------------------------------------------------------------------------------------------------
 
 namespace {
@@ -612,7 +426,11 @@ Value Evaluator::enter(Frame& called) {
             if (function.kind == ast::FunctionKind::method && function.name == symbols::forward) name = called.model().model_class->name();
             auto name_argument = [&](const Tensor& tensor) { return argument_name(called, tensor); };
             CallSite site{called.call, name, function.name_span, &function, FunctionRef<std::string(const Tensor&)>(name_argument)};
-            return tracer_.captured_call(site, [&] { return run_body(called); });
+            return tracer_.captured_call(site, [&] {
+                Value result = run_body(called);
+                drop_locals(called);
+                return result;
+            });
         }
         return run_body(called);
     } catch (Error& error) {
@@ -623,6 +441,21 @@ Value Evaluator::enter(Frame& called) {
         unwound_.push_back({display_name(function), called.call});
         throw;
     }
+}
+
+// What nobody but the frame holds is no result of the graph: it has to go before the graph runs. Arguments stay, for they
+// give the graph's inputs their names.
+void Evaluator::drop_locals(Frame& called) {
+    std::vector<Value> arguments;
+    for (const ast::Parameter& parameter : called.function.parameters) {
+        const Value& slot = called.slots[parameter.slot];
+        const auto* cell = slot.try_as<CellObject>();
+        const Value value = cell ? Value(cell->value) : slot;
+        const auto* tensor = value.try_as<TensorObject>();
+        arguments.push_back(tensor && tensor->is_symbolic() ? Value() : slot);
+    }
+    for (Value& slot : called.slots.all()) slot = {};
+    for (size_t k = 0; k < arguments.size(); ++k) called.slots[called.function.parameters[k].slot] = std::move(arguments[k]);
 }
 
 void Evaluator::finish_binding(Frame& called) {
@@ -687,56 +520,6 @@ Value Evaluator::run_body(Frame& called) {
     if (function.kind == ast::FunctionKind::constructor) return called.self;
     if (function.result) check_type(*function.result, result, called, "", called.call);
     return result;
-}
-
-// ---- for C++ ------------------------------------------------------------------------------------------------------
-
-bool Evaluator::is_callable(const Value& value) const {
-    switch (value.kind()) {
-        case Kind::function:
-        case Kind::bound_method:
-        case Kind::builtin:
-        case Kind::model_class: return true;
-        case Kind::model: return value.as<ModelObject>().model_class->method_number(symbols::forward) >= 0;
-        default: return value.is(Kind::graph) || value.is(Kind::other);
-    }
-}
-
-bool Evaluator::has_method(const Value& receiver, std::string_view name) const {
-    Symbol symbol = symbols_.find(name);
-    if (symbol == Symbol::none) return false;
-    if (auto* model = receiver.try_as<ModelObject>()) {
-        int slot = model->model_class->field_slot(symbol);
-        if (slot >= 0 && !model->fields[static_cast<size_t>(slot)].is_unset()) return true;
-        if (model->model_class->method_number(symbol) >= 0) return true;
-    }
-    if (auto* record = receiver.try_as<RecordObject>()) return record->find(name) != nullptr;
-    const BuiltinGroup* group = builtins_.find_method(symbol);
-    const BuiltinRow* row = group ? group->pick(receiver.kind(), true) : nullptr;
-    return row && (row->builtin->traits & method_only);
-}
-
-Value Evaluator::call_method(const Value& receiver, std::string_view name, std::span<const Value> positional) {
-    CallArguments arguments;
-    arguments.positional.assign(positional.begin(), positional.end());
-    Symbol symbol = symbols_.intern(name);
-    if (auto* model = receiver.try_as<ModelObject>()) {
-        int slot = model->model_class->field_slot(symbol);
-        if (slot >= 0 && !model->fields[static_cast<size_t>(slot)].is_unset()) {
-            return call_evaluated(Value(model->fields[static_cast<size_t>(slot)]), arguments, here_);
-        }
-        int number = model->model_class->method_number(symbol);
-        if (number >= 0) {
-            const Value& method = model->model_class->methods[static_cast<size_t>(number)];
-            if (auto* function = method.try_as<FunctionObject>()) return call_function(*function, receiver, arguments, here_);
-            arguments.positional.insert(arguments.positional.begin(), receiver);
-            return call_evaluated(method, arguments, here_);
-        }
-    }
-    arguments.positional.insert(arguments.positional.begin(), receiver);
-    const BuiltinGroup* group = builtins_.find_method(symbol);
-    if (!group) throw_error("name", fmt::format("{} has no method `{}`", describe(receiver), name));
-    return call_builtin(*group, true, arguments, here_);
 }
 
 }    // namespace tenon
