@@ -1,4 +1,5 @@
 #include "frontend/builtin.h"
+#include "frontend/errors.h"
 
 #include <fmt/format.h>
 
@@ -9,11 +10,11 @@ namespace tenon {
 namespace {
 
 [[noreturn]] void refuse(const Arguments& arguments, size_t k, std::string_view what, std::string_view expected) {
-    throw Error(Diagnostic{"type", fmt::format("{} is {}, found a {}", what, expected, name_of(arguments[k].kind())),
-                           arguments.span_of(k), {}, {}});
+    throw_error_at(arguments.span_of(k), "type",
+                   fmt::format("{} is {}, found a {}", what, expected, name_of(arguments[k].kind())));
 }
 
-}    // namespace
+}  // namespace
 
 int64_t Arguments::integer(size_t k, std::string_view what) const {
     if (!values[k].is_int()) refuse(*this, k, what, "an int");
@@ -44,4 +45,4 @@ const std::string& Arguments::text(size_t k, std::string_view what) const {
     return values[k].as_text();
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -23,10 +23,10 @@ constexpr KindSet kinds(std::same_as<Kind> auto... each) {
 inline constexpr KindSet any_kind = ~KindSet{0};
 
 enum BuiltinTraits : uint8_t {
-    method_only = 1,      ///< found as `x.f(…)` only, not as `f(x, …)`
-    breaks_graph = 2,     ///< ends the graph under capture before it runs: print, files
-    scope_block = 4,      ///< `name { }` and `name(…) { }`: see Evaluator::run_scope; `call` is not used then
-    reads_number = 8,     ///< its result is another at each call though its arguments are equal: now(), random numbers
+    method_only = 1,   ///< found as `x.f(…)` only, not as `f(x, …)`
+    breaks_graph = 2,  ///< ends the graph under capture before it runs: print, files
+    scope_block = 4,   ///< `name { }` and `name(…) { }`: see Evaluator::run_scope; `call` is not used then
+    reads_number = 8,  ///< its result is another at each call though its arguments are equal: now(), random numbers
 };
 
 /// One built-in. Several rows may share a name: the first whose `first` holds the kind of the first argument is taken
@@ -45,9 +45,9 @@ struct Builtin {
 /// The bound arguments of one call of a built-in, one a parameter, Kind::unset where none was given.
 struct Arguments {
     std::span<Value> values;
-    Span span;                              ///< of the whole call
-    std::span<const Span> spans = {};       ///< beside `values`; no place where there is none
-    uint64_t literals = 0;                  ///< bit k: argument k is a literal of the source (a constant of the graph)
+    Span span;                         ///< of the whole call
+    std::span<const Span> spans = {};  ///< beside `values`; no place where there is none
+    uint64_t literals = 0;             ///< bit k: argument k is a literal of the source (a constant of the graph)
 
     Value& operator[](size_t k) { return values[k]; }
     const Value& operator[](size_t k) const { return values[k]; }
@@ -66,11 +66,11 @@ struct Arguments {
 };
 
 /// The tables; each file of built-ins defines one.
-std::span<const Builtin> host_builtins();        // builtins_host.cpp
-std::span<const Builtin> container_builtins();   // containers.cpp: methods of list, tuple, dict
-std::span<const Builtin> string_builtins();      // strings.cpp: methods of str
-std::span<const Builtin> model_builtins();       // models.cpp: parameters, train, eval, …
-std::span<const Builtin> tensor_builtins();      // builtins_tensor.cpp
-std::span<const Builtin> graph_builtins();       // graph_values.cpp
+std::span<const Builtin> host_builtins();       // builtins_host.cpp
+std::span<const Builtin> container_builtins();  // containers.cpp: methods of list, tuple, dict
+std::span<const Builtin> string_builtins();     // strings.cpp: methods of str
+std::span<const Builtin> model_builtins();      // models.cpp: parameters, train, eval, …
+std::span<const Builtin> tensor_builtins();     // builtins_tensor.cpp
+std::span<const Builtin> graph_builtins();      // graph_values.cpp
 
-}    // namespace tenon
+}  // namespace tenon

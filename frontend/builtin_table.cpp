@@ -111,4 +111,4 @@ const BuiltinGroup* BuiltinTable::find_method(Symbol name) const {
     return &groups_[numbers_[index_of(name)] - 1];
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -20,9 +20,9 @@ struct Signature {
         bool required;
     };
     std::vector<Parameter> parameters;
-    size_t positional = 0;    ///< how many may be given by position, `*rest` not counted
-    int rest = -1;            ///< which parameter takes the other positional arguments
-    int keywords = -1;        ///< which takes the other keywords
+    size_t positional = 0;  ///< how many may be given by position, `*rest` not counted
+    int rest = -1;          ///< which parameter takes the other positional arguments
+    int keywords = -1;      ///< which takes the other keywords
 };
 
 struct BuiltinRow {
@@ -35,9 +35,9 @@ struct BuiltinGroup {
     std::string_view name;
     Symbol symbol;
     std::vector<BuiltinRow> rows;
-    Value value;                 ///< what the name is worth: a BuiltinObject, or a constant
+    Value value;  ///< what the name is worth: a BuiltinObject, or a constant
     bool is_scope = false;
-    bool is_method_only = false;    ///< all its rows are
+    bool is_method_only = false;  ///< all its rows are
 
     /// The row for a first argument of this kind (unset: a call without arguments); null where none fits.
     const BuiltinRow* pick(Kind first, bool as_method) const;
@@ -63,7 +63,7 @@ private:
 
     SymbolTable& symbols_;
     std::deque<BuiltinGroup> groups_;
-    std::vector<uint32_t> numbers_;    // by symbol, number + 1
+    std::vector<uint32_t> numbers_;  // by symbol, number + 1
 };
 
-}    // namespace tenon
+}  // namespace tenon

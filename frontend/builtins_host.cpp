@@ -11,6 +11,7 @@
 
 #include "frontend/builtin.h"
 #include "frontend/containers.h"
+#include "frontend/errors.h"
 #include "frontend/evaluator.h"
 #include "frontend/format_spec.h"
 #include "frontend/host_iterators.h"
@@ -27,7 +28,8 @@ namespace {
 constexpr KindSet numbers = kinds(Kind::integer, Kind::real);
 constexpr KindSet tensors = kinds(Kind::tensor, Kind::symbolic);
 constexpr KindSet host = any_kind & ~(tensors | kinds(Kind::graph, Kind::node));
-constexpr KindSet sequences = kinds(Kind::list, Kind::tuple, Kind::dict, Kind::range, Kind::string, Kind::iterator, Kind::model);
+constexpr KindSet sequences =
+    kinds(Kind::list, Kind::tuple, Kind::dict, Kind::range, Kind::string, Kind::iterator, Kind::model);
 
 [[noreturn]] void expected(Evaluator& evaluator, std::string_view what, const Value& found, std::string help = {}) {
     throw_error("type", fmt::format("expected {}, found {}", what, evaluator.describe(found)), std::move(help));
@@ -84,7 +86,8 @@ Value len(Evaluator& evaluator, Arguments& a) {
 
 Value range(Evaluator& evaluator, Arguments& a) {
     auto part = [&](size_t k) {
-        return a[k].is_symbolic() || a[k].is_tensor() ? evaluator.tracer().settle_int(a[k], a.span_of(k)) : a.integer(k, "a bound of a range");
+        return a[k].is_symbolic() || a[k].is_tensor() ? evaluator.tracer().settle_int(a[k], a.span_of(k))
+                                                      : a.integer(k, "a bound of a range");
     };
     int64_t first = part(0), step = a.has(2) ? part(2) : 1;
     if (step == 0) throw_error("value", "the step of a range is 0");
@@ -127,15 +130,15 @@ Value reversed(Evaluator& evaluator, Arguments& a) {
     return make_list(std::move(values));
 }
 
-template <bool largest>
-Value extreme(Evaluator& evaluator, Arguments& a) {
+template <bool largest> Value extreme(Evaluator& evaluator, Arguments& a) {
     const Values& given = a[0].as<TupleObject>().items;
     constexpr std::string_view name = largest ? "max" : "min";
     if (given.empty()) throw_error("arity", fmt::format("{} needs a sequence or several values", name));
     Values values = given.size() == 1 ? evaluator.collect(given[0]) : given;
     if (values.empty()) {
         if (a.has(2)) return a[2];
-        throw_error("value", fmt::format("{} of an empty sequence", name), fmt::format("write {}(xs, default: 0)", name));
+        throw_error("value", fmt::format("{} of an empty sequence", name),
+                    fmt::format("write {}(xs, default: 0)", name));
     }
     auto key_of = [&](const Value& value) { return a.has(1) ? evaluator.call(a[1], {value}) : value; };
     Value best = values[0], best_key = key_of(best);
@@ -161,8 +164,7 @@ Value sum(Evaluator& evaluator, Arguments& a) {
     return total;
 }
 
-template <bool wanted>
-Value any_or_all(Evaluator& evaluator, Arguments& a) {
+template <bool wanted> Value any_or_all(Evaluator& evaluator, Arguments& a) {
     auto source = evaluator.iterate(a[0]);
     Value item;
     while (source->next(evaluator, item)) {
@@ -203,7 +205,8 @@ int64_t int_of_real(double value) {
 
 std::string_view trimmed(std::string_view text) {
     size_t begin = text.find_first_not_of(" \t\n\r");
-    return begin == std::string_view::npos ? std::string_view{} : text.substr(begin, text.find_last_not_of(" \t\n\r") + 1 - begin);
+    return begin == std::string_view::npos ? std::string_view{}
+                                           : text.substr(begin, text.find_last_not_of(" \t\n\r") + 1 - begin);
 }
 
 // The number a conversion is about: that of a tensor of one element, or of a symbolic one.
@@ -225,8 +228,10 @@ Value int_of(Evaluator& evaluator, Arguments& a) {
     }
     const char* begin = digits.data() + (digits.starts_with('+') ? 1 : 0);
     int64_t value = 0;
-    auto [end, code] = std::from_chars(begin, digits.data() + digits.size(), value, static_cast<int>(a.integer_or(1, 10, "a base")));
-    if (code == std::errc::result_out_of_range) throw_error("overflow", fmt::format("{} does not fit in an int (64 bits)", x.as_text()));
+    auto [end, code] =
+        std::from_chars(begin, digits.data() + digits.size(), value, static_cast<int>(a.integer_or(1, 10, "a base")));
+    if (code == std::errc::result_out_of_range)
+        throw_error("overflow", fmt::format("{} does not fit in an int (64 bits)", x.as_text()));
     if (code != std::errc{} || end != digits.data() + digits.size()) {
         throw_error("value", fmt::format("{} is no int", quote(x.as_text())), "float(text) reads floats");
     }
@@ -278,7 +283,8 @@ bool is_instance(const Value& value, const Value& type) {
     if (type.is(Kind::dtype) && type.as_dtype() == DType::boolean) return value.is_bool();
     if (type.is(Kind::string)) return type.as_text() == name_of(value.kind());
     if (type.is_none()) return value.is_none();
-    throw_error("type", "the second argument of isinstance is a model class, a type such as int or list, or a tuple of these");
+    throw_error("type",
+                "the second argument of isinstance is a model class, a type such as int or list, or a tuple of these");
 }
 
 Value isinstance(Evaluator&, Arguments& a) { return is_instance(a[0], a[1]); }
@@ -307,16 +313,13 @@ Value round(Evaluator&, Arguments& a) {
     return std::strtod(fmt::format("{:.{}f}", x, digits).c_str(), nullptr);
 }
 
-template <double (*function)(double)>
-Value real_function(Evaluator&, Arguments& a) {
+template <double (*function)(double)> Value real_function(Evaluator&, Arguments& a) {
     return function(a[0].as_number());
 }
-template <double (*function)(double)>
-Value rounding_function(Evaluator&, Arguments& a) {
+template <double (*function)(double)> Value rounding_function(Evaluator&, Arguments& a) {
     return a[0].is_int() ? a[0] : Value(int_of_real(function(a[0].as_real())));
 }
-template <double (*function)(double, double)>
-Value real_function2(Evaluator&, Arguments& a) {
+template <double (*function)(double, double)> Value real_function2(Evaluator&, Arguments& a) {
     return function(a[0].as_number(), a.number(1, "a number"));
 }
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
@@ -347,9 +350,7 @@ Value env(Evaluator&, Arguments& a) {
     return a.has(1) ? a[1] : Value();
 }
 
-Value read_text(Evaluator&, Arguments& a) {
-    return make_ref<StringObject>(tenon::read_text(a.text(0, "a path")));
-}
+Value read_text(Evaluator&, Arguments& a) { return make_ref<StringObject>(tenon::read_text(a.text(0, "a path"))); }
 
 Value write_text(Evaluator&, Arguments& a) {
     write_file(a.text(0, "a path"), [&](FileWriter& writer) { writer.write(a.text(1, "the text")); });
@@ -361,15 +362,15 @@ Value exists(Evaluator&, Arguments& a) {
     return std::filesystem::exists(a.text(0, "a path"), code);
 }
 
-Value fail(Evaluator& evaluator, Arguments& a) {
-    throw Error(Diagnostic{"user", evaluator.text(a[0]), a.span, {}, {}});
-}
+Value fail(Evaluator& evaluator, Arguments& a) { throw_error_at(a.span, "user", evaluator.text(a[0])); }
 
 Value clone_host(Evaluator& evaluator, Arguments& a) { return clone(evaluator, a[0]); }
 
 constexpr Builtin table[] = {
-    {"print", "*values; sep?, end?", any_kind, print, breaks_graph, "writes the values, separated by blanks, and a newline"},
-    {"show_status", "text", any_kind, show_status, breaks_graph, "shows a line on a terminal that the next one replaces; \"\" takes it away"},
+    {"print", "*values; sep?, end?", any_kind, print, breaks_graph,
+     "writes the values, separated by blanks, and a newline"},
+    {"show_status", "text", any_kind, show_status, breaks_graph,
+     "shows a line on a terminal that the next one replaces; \"\" takes it away"},
     {"input", "prompt?", any_kind, input, breaks_graph | reads_number, "one line of the standard input"},
 
     {"len", "x", any_kind, len, 0, "how many items, characters, or rows of a tensor"},
@@ -380,7 +381,8 @@ constexpr Builtin table[] = {
     {"filter", "function, values", host, filter, 0, "the list of the values for which f(x) is true"},
     {"sorted", "values; key?, reverse?", any_kind, sorted, 0, "a sorted list; equal items keep their order"},
     {"reversed", "values", any_kind, reversed, 0, "the list of the values from the last to the first"},
-    {"min", "*values; key?, default?", host | kinds(Kind::symbolic), extreme<false>, 0, "the smallest item, or argument"},
+    {"min", "*values; key?, default?", host | kinds(Kind::symbolic), extreme<false>, 0,
+     "the smallest item, or argument"},
     {"max", "*values; key?, default?", host | kinds(Kind::symbolic), extreme<true>, 0, "the largest item, or argument"},
     {"sum", "values, start?", sequences, sum, 0, "the sum of the items"},
     {"any", "values", sequences, any_or_all<true>, 0, "whether one of the items is true"},
@@ -433,10 +435,12 @@ constexpr Builtin table[] = {
     {"isfinite", "x", numbers, isfinite, 0, "whether x is neither infinite nor nan"},
     {"clamp", "x, min?, max?", numbers, clamp, 0, "x, at least min and at most max"},
 
-    {"op", "function", any_kind, nullptr, scope_block, "as `@op fn`: an operation made of others, one call of the graph"},
+    {"op", "function", any_kind, nullptr, scope_block,
+     "as `@op fn`: an operation made of others, one call of the graph"},
 
     {"now", "", any_kind, now, reads_number, "a monotonic clock, in seconds"},
-    {"env", "name, default?", any_kind, env, reads_number, "a variable of the environment, the default (none) where it is missing"},
+    {"env", "name, default?", any_kind, env, reads_number,
+     "a variable of the environment, the default (none) where it is missing"},
     {"read_text", "path", any_kind, read_text, breaks_graph, "the content of a text file"},
     {"write_text", "path, text", any_kind, write_text, breaks_graph, "writes a text file"},
     {"exists", "path", any_kind, exists, breaks_graph, "whether there is such a file"},
@@ -444,8 +448,8 @@ constexpr Builtin table[] = {
     {"clone", "x", host, clone_host, 0, "a copy of a container or model and all it holds"},
 };
 
-}    // namespace
+}  // namespace
 
 std::span<const Builtin> host_builtins() { return table; }
 
-}    // namespace tenon
+}  // namespace tenon

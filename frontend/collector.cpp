@@ -75,8 +75,8 @@ size_t Collector::collect() {
     size_t alive = 0;
     for (Container* c = head_->next_; c != head_.get(); c = c->next_) ++alive;
     count_ = 0;
-    threshold_ = std::max<size_t>(1000, alive);    // so that the work stays proportional to what was added
+    threshold_ = std::max<size_t>(1000, alive);  // so that the work stays proportional to what was added
     return garbage.size();
 }
 
-}    // namespace tenon
+}  // namespace tenon

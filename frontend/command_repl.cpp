@@ -26,7 +26,8 @@ constexpr std::string_view help =
     "  :reset               forgets everything\n"
     "  :quit                leaves, as Ctrl-D does\n";
 
-constexpr std::string_view command_names[] = {":help", ":type", ":graph", ":explain", ":time", ":load", ":reset", ":quit"};
+constexpr std::string_view command_names[] = {":help", ":type", ":graph", ":explain",
+                                              ":time", ":load", ":reset", ":quit"};
 
 std::string_view trimmed(std::string_view text) {
     size_t begin = text.find_first_not_of(" \t\n");
@@ -72,7 +73,7 @@ public:
             switch (editor_.read(text.empty() ? "> " : ". ", line)) {
                 case LineEditor::Result::interrupted: text.clear(); continue;
                 case LineEditor::Result::end:
-                    if (!trimmed(text).empty()) evaluate(text, false);    // of a pipe that ends within a block
+                    if (!trimmed(text).empty()) evaluate(text, false);  // of a pipe that ends within a block
                     return exit_success;
                 case LineEditor::Result::line: break;
             }
@@ -130,11 +131,14 @@ private:
         } else if (name == ":reset") {
             start();
         } else if (operand.empty()) {
-            fmt::print(stderr, "{}\n", std::ranges::count(command_names, name) ? fmt::format("{} needs an operand; :help tells more", name)
-                                                                              : fmt::format("there is no command {}; :help lists them", name));
+            fmt::print(stderr, "{}\n",
+                       std::ranges::count(command_names, name)
+                           ? fmt::format("{} needs an operand; :help tells more", name)
+                           : fmt::format("there is no command {}; :help lists them", name));
         } else if (name == ":type") {
             Value value;
-            if (evaluate(operand, false, &value)) fmt::print("{}\n", without_article(session_->evaluator().describe(value)));
+            if (evaluate(operand, false, &value))
+                fmt::print("{}\n", without_article(session_->evaluator().describe(value)));
         } else if (name == ":graph" || name == ":explain") {
             std::optional<std::string> call = as_argument_of(name == ":graph" ? "trace" : "explain", operand);
             if (call) {
@@ -146,7 +150,10 @@ private:
             auto began = std::chrono::steady_clock::now();
             bool done = evaluate(operand, true);
             double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
-            if (done) fmt::print("{}\n", seconds < 1e-3 ? fmt::format("{:.1f} µs", seconds * 1e6) : seconds < 1 ? fmt::format("{:.2f} ms", seconds * 1e3) : fmt::format("{:.2f} s", seconds));
+            if (done)
+                fmt::print("{}\n", seconds < 1e-3 ? fmt::format("{:.1f} µs", seconds * 1e6)
+                                   : seconds < 1  ? fmt::format("{:.2f} ms", seconds * 1e3)
+                                                  : fmt::format("{:.2f} s", seconds));
         } else if (name == ":load") {
             load(operand);
         } else {
@@ -188,8 +195,8 @@ private:
     LineEditor editor_;
 };
 
-}    // namespace
+}  // namespace
 
 int run_repl(const CommandLine& line) { return Repl(line).run(); }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -18,7 +18,7 @@ Module* open_script(Session& session, const std::string& path, Outcome& outcome)
     return outcome.exit_code == exit_success ? module : nullptr;
 }
 
-}    // namespace
+}  // namespace
 
 int run_script(const CommandLine& line) {
     Session session(line.session);
@@ -42,4 +42,4 @@ int check_scripts(const CommandLine& line) {
     return worst;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -25,7 +25,8 @@ public:
         if (!session_) return;
         // What a function of another file prints belongs to the line here that called it.
         if (from.source != source_) from = session_->evaluator().call_in(source_);
-        uint32_t line = from ? session_->sources().position(source_, from.end > from.begin ? from.end - 1 : from.begin).line : 0;
+        uint32_t line =
+            from ? session_->sources().position(source_, from.end > from.begin ? from.end - 1 : from.begin).line : 0;
         printed[line] += text;
     }
 
@@ -40,7 +41,7 @@ struct ScriptResult {
     GoldenOutput output;
     int exit_code = 0;
     int tests = 0;
-    std::string failed_tests;    // their messages
+    std::string failed_tests;  // their messages
 };
 
 std::string_view name_of(Engine engine) {
@@ -48,7 +49,8 @@ std::string_view name_of(Engine engine) {
     return names[static_cast<size_t>(engine)];
 }
 
-ScriptResult run_golden(const CommandLine& line, const std::string& path, const std::string& text, const GoldenFile& golden) {
+ScriptResult run_golden(const CommandLine& line, const std::string& path, const std::string& text,
+                        const GoldenFile& golden) {
     ScriptResult result;
     CollectedOutput output;
     SessionOptions options = line.session;
@@ -66,7 +68,8 @@ ScriptResult run_golden(const CommandLine& line, const std::string& path, const 
             if (session.tracer().capturing()) session.tracer().flush();
         });
         if (outcome.exit_code == exit_interrupted) throw Interrupted();
-        if (outcome.exit_code != exit_success) result.failed_tests += fmt::format("  test \"{}\" failed:\n{}", test, outcome.message);
+        if (outcome.exit_code != exit_success)
+            result.failed_tests += fmt::format("  test \"{}\" failed:\n{}", test, outcome.message);
     });
     Outcome outcome = guarded(session, false, [&] {
         Module& module = session.modules().add(path, std::filesystem::path(path).parent_path().string());
@@ -91,7 +94,8 @@ std::vector<std::string> scripts_in(const std::vector<std::string>& paths) {
         std::vector<std::string> found;
         for (const auto& entry : fs::recursive_directory_iterator(path)) {
             // Files whose name begins with _ are used by others.
-            if (entry.path().extension() == ".model" && !entry.path().filename().string().starts_with('_')) found.push_back(entry.path().string());
+            if (entry.path().extension() == ".model" && !entry.path().filename().string().starts_with('_'))
+                found.push_back(entry.path().string());
         }
         std::sort(found.begin(), found.end());
         scripts.insert(scripts.end(), found.begin(), found.end());
@@ -99,9 +103,9 @@ std::vector<std::string> scripts_in(const std::vector<std::string>& paths) {
     return scripts;
 }
 
-constexpr int most_rounds = 4;    // of blessing: lines that come or go move the places that messages name
+constexpr int most_rounds = 4;  // of blessing: lines that come or go move the places that messages name
 
-}    // namespace
+}  // namespace
 
 int test_scripts(const CommandLine& line) {
     auto began = std::chrono::steady_clock::now();
@@ -122,7 +126,9 @@ int test_scripts(const CommandLine& line) {
         try {
             std::string text = tenon::read_text(path);
             GoldenFile golden = GoldenFile::parse(text);
-            if (!golden.engines.empty() && std::find(golden.engines.begin(), golden.engines.end(), engine) == golden.engines.end() && engine != "auto") {
+            if (!golden.engines.empty() &&
+                std::find(golden.engines.begin(), golden.engines.end(), engine) == golden.engines.end() &&
+                engine != "auto") {
                 ++skipped;
                 continue;
             }
@@ -173,4 +179,4 @@ int test_scripts(const CommandLine& line) {
     return failed ? exit_failed : exit_success;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -14,9 +14,10 @@ size_t position_in(int64_t index, size_t size, std::string_view what) {
     int64_t count = static_cast<int64_t>(size);
     int64_t position = index < 0 ? index + count : index;
     if (position < 0 || position >= count) {
-        throw_error("index", count == 0 ? fmt::format("index {} of an empty {}", index, what)
-                                        : fmt::format("index {} is out of range for a {} of {} item{}", index, what, count,
-                                                      count == 1 ? "" : "s"),
+        throw_error("index",
+                    count == 0 ? fmt::format("index {} of an empty {}", index, what)
+                               : fmt::format("index {} is out of range for a {} of {} item{}", index, what, count,
+                                             count == 1 ? "" : "s"),
                     count == 0 ? "" : fmt::format("valid indices are {} to {}", -count, count - 1));
     }
     return static_cast<size_t>(position);
@@ -25,7 +26,8 @@ size_t position_in(int64_t index, size_t size, std::string_view what) {
 SliceBounds bounds_of(const SliceObject& slice, size_t size) {
     auto part = [](const Value& value, int64_t otherwise) {
         if (value.is_none()) return otherwise;
-        if (!value.is_int()) throw_error("type", fmt::format("the parts of a slice are ints, found a {}", name_of(value.kind())));
+        if (!value.is_int())
+            throw_error("type", fmt::format("the parts of a slice are ints, found a {}", name_of(value.kind())));
         return value.as_int();
     };
     int64_t count = static_cast<int64_t>(size), step = part(slice.step, 1);
@@ -150,7 +152,8 @@ Value copy_list(Evaluator&, Arguments& a) { return make_list(list_of(a).items); 
 // ---- dict ---------------------------------------------------------------------------------------------------------
 
 [[noreturn]] void no_key(Evaluator& evaluator, const Value& key) {
-    throw_error("key", fmt::format("the dict has no key {}", evaluator.repr(key)), "d.get(key, default) gives a default");
+    throw_error("key", fmt::format("the dict has no key {}", evaluator.repr(key)),
+                "d.get(key, default) gives a default");
 }
 
 Value get(Evaluator&, Arguments& a) {
@@ -158,8 +161,7 @@ Value get(Evaluator&, Arguments& a) {
     return found ? *found : a.has(2) ? a[2] : Value();
 }
 
-template <class Pick>
-Value list_entries(const DictObject& dict, Pick pick) {
+template <class Pick> Value list_entries(const DictObject& dict, Pick pick) {
     Values out;
     out.reserve(dict.size());
     for (const auto& entry : dict.entries()) out.push_back(pick(entry));
@@ -237,19 +239,21 @@ constexpr Builtin table[] = {
     {"copy", "list", lists, copy_list, method_only, "another list of the same items"},
     {"index", "sequence, value", sequences, index, method_only, "the position of the first equal item"},
     {"count", "sequence, value", sequences, count, method_only, "how many items are equal to the value"},
-    {"get", "dict, key, default?", dicts, get, method_only, "the value of a key, the default (none) where it is missing"},
+    {"get", "dict, key, default?", dicts, get, method_only,
+     "the value of a key, the default (none) where it is missing"},
     {"keys", "dict", dicts, keys, method_only, "the keys, in order of insertion"},
     {"values", "dict", dicts, values, method_only, "the values, in order of insertion"},
     {"items", "dict", dicts, items, method_only, "the (key, value) pairs, in order of insertion"},
     {"pop", "dict, key, default?", dicts, pop_entry, method_only, "takes an entry out and gives its value"},
-    {"setdefault", "dict, key, default?", dicts, set_default, method_only, "the value of a key, set to the default first where it is missing"},
+    {"setdefault", "dict, key, default?", dicts, set_default, method_only,
+     "the value of a key, set to the default first where it is missing"},
     {"update", "dict, other?; **entries", dicts, update, method_only, "sets each entry of another dict"},
     {"clear", "dict", dicts, clear_dict, method_only, "takes everything out"},
     {"copy", "dict", dicts, copy_dict, method_only, "another dict with the same entries"},
 };
 
-}    // namespace
+}  // namespace
 
 std::span<const Builtin> container_builtins() { return table; }
 
-}    // namespace tenon
+}  // namespace tenon

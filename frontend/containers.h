@@ -22,4 +22,4 @@ SliceBounds bounds_of(const SliceObject& slice, size_t size);
 /// Sorts in place, stable; `key` is a function, or none.
 void sort_values(Evaluator& evaluator, Values& values, const Value& key, bool descending);
 
-}    // namespace tenon
+}  // namespace tenon

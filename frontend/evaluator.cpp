@@ -1,4 +1,5 @@
 // Frames, variables, closures, and writes to host objects.
+#include "frontend/errors.h"
 #include "frontend/evaluator.h"
 
 #include <fmt/format.h>
@@ -12,7 +13,7 @@ namespace tenon {
 
 namespace {
 
-constexpr size_t stack_slots = 1 << 20;             // 16 MB of address space, touched as far as calls nest
+constexpr size_t stack_slots = 1 << 20;  // 16 MB of address space, touched as far as calls nest
 // For what runs below the deepest call: one tree, one compiler. The sanitizers' frames are several times larger.
 #ifdef __SANITIZE_ADDRESS__
 constexpr size_t native_reserve = size_t{4} << 20;
@@ -35,7 +36,7 @@ uintptr_t lowest_stack_address() {
     return top - size + std::min(native_reserve, size / 2);
 }
 
-}    // namespace
+}  // namespace
 
 Evaluator::Evaluator(Session& session)
     : session_(session),
@@ -82,7 +83,7 @@ Evaluator::Frame::Frame(Evaluator& evaluator, const ast::Function& script, const
 
 void Evaluator::check_stack(Span span) {
     if (reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) > native_limit_) return;
-    throw Error(Diagnostic{"recursion", "the calls are nested too deeply", span, {}, "does the recursion end?"});
+    throw_error_at(span, "recursion", "the calls are nested too deeply", "does the recursion end?");
 }
 
 Span Evaluator::call_in(uint32_t source) const {
@@ -107,7 +108,7 @@ void Evaluator::run(Module& module, const ast::Script& script, Value* shown) {
     const ast::Function& main = *script.main;
     Frame frame(*this, main, module.environment);
     Entered entered(*this, frame);
-    bool is_captured = tracer_.capturing();    // a module first needed inside a captured call is part of its graph
+    bool is_captured = tracer_.capturing();  // a module first needed inside a captured call is part of its graph
     try {
         make_cells(frame);
         hoist(frame);
@@ -165,8 +166,8 @@ Value Evaluator::load(const ast::NameUse& use, Symbol name, Frame& frame, Span s
         case ast::NameKind::unresolved: assert(false && "an unresolved name was evaluated"); return {};
     }
     if (!value->is_unset()) return *value;
-    throw Error(Diagnostic{"name", fmt::format("`{}` has no value yet", name_of(name)), span, {},
-                           "it is assigned later, or in a branch that was not taken"});
+    throw_error_at(span, "name", fmt::format("`{}` has no value yet", name_of(name)),
+                   "it is assigned later, or in a branch that was not taken");
 }
 
 void Evaluator::store(const ast::NameUse& use, Value value, Frame& frame, Span span) {
@@ -201,7 +202,7 @@ void Evaluator::make_cells(Frame& frame) {
 
 void Evaluator::hoist(Frame& frame) {
     for (const ast::FunctionDeclaration* declaration : frame.function.hoisted) {
-        if (declaration->function->kind == ast::FunctionKind::method) continue;    // its class has it
+        if (declaration->function->kind == ast::FunctionKind::method) continue;  // its class has it
         store(declaration->target, make_closure(*declaration->function, frame), frame, declaration->span);
     }
     for (const ast::ModelDeclaration* declaration : frame.function.hoisted_models) {
@@ -244,14 +245,16 @@ Value Evaluator::make_class(const ast::Model& model, Frame& frame) {
 Value Evaluator::decorate(Value function, std::span<ast::Expr*> decorators, Frame& frame) {
     for (size_t i = decorators.size(); i-- > 0;) {
         const ast::Expr& decorator = *decorators[i];
-        const ast::Expr& name = decorator.kind == ast::ExprKind::call ? *ast::as<ast::Call>(decorator).callee : decorator;
+        const ast::Expr& name =
+            decorator.kind == ast::ExprKind::call ? *ast::as<ast::Call>(decorator).callee : decorator;
         if (name.kind == ast::ExprKind::name && ast::as<ast::Name>(name).use.kind == ast::NameKind::builtin &&
             builtins_[ast::as<ast::Name>(name).use.index].is_scope && function.is<FunctionObject>()) {
             DecoratorScope scope{std::string(builtins_[ast::as<ast::Name>(name).use.index].name), {}};
             if (decorator.kind == ast::ExprKind::call) {
                 CallArguments arguments = evaluate_arguments(nullptr, ast::as<ast::Call>(decorator).arguments, frame);
                 for (Value& value : arguments.positional) scope.arguments.emplace_back("", std::move(value));
-                for (auto& [key, value] : arguments.keywords) scope.arguments.emplace_back(name_of(key), std::move(value));
+                for (auto& [key, value] : arguments.keywords)
+                    scope.arguments.emplace_back(name_of(key), std::move(value));
             }
             auto& inner = function.as<FunctionObject>();
             auto wrapped = make_ref<FunctionObject>(inner.function, inner.environment);
@@ -303,11 +306,12 @@ void Evaluator::set_field(ModelObject& model, size_t slot, Value value) {
     Value& field = model.fields[slot];
     if (tracer_.capturing()) {
         tracer_.record({Ref<Object>(&model), Value(slot), field, [](Undo& undo) {
-                            static_cast<ModelObject&>(*undo.object).fields[static_cast<size_t>(undo.key.as_int())] = std::move(undo.old);
+                            static_cast<ModelObject&>(*undo.object).fields[static_cast<size_t>(undo.key.as_int())] =
+                                std::move(undo.old);
                         }});
     }
     collector_.note(model, value);
     field = std::move(value);
 }
 
-}    // namespace tenon
+}  // namespace tenon

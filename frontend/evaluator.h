@@ -33,8 +33,8 @@ struct KeywordArgument {
 
 /// One line of a call stack, innermost first.
 struct StackEntry {
-    std::string function;    ///< its name, "" for a script's own lines
-    Span call;               ///< where it was called
+    std::string function;  ///< its name, "" for a script's own lines
+    Span call;             ///< where it was called
 };
 
 /// Ctrl-C, on its way out of the script. No `catch` of a script sees it.
@@ -146,15 +146,15 @@ private:
 
         const ast::Function& function;
         const Environment& environment;
-        Ref<const Object> closure;         // null for a script's own lines
+        Ref<const Object> closure;  // null for a script's own lines
         Value self;
         Slots slots;
         Frame* caller;
         Span call;
-        const ast::Arguments* arguments = nullptr;    // as written, where they were bound one by one
-        bool has_first = false;            // the first parameter was the receiver: `x.f(a)`
+        const ast::Arguments* arguments = nullptr;  // as written, where they were bound one by one
+        bool has_first = false;                     // the first parameter was the receiver: `x.f(a)`
         bool starts_capture = false;
-        Value result;                      // what `return` gave
+        Value result;  // what `return` gave
 
         const FunctionObject& function_object() const { return static_cast<const FunctionObject&>(*closure); }
         ModelObject& model() const { return self.as<ModelObject>(); }
@@ -229,7 +229,7 @@ private:
     Value evaluate_scope_block(const ast::ScopeBlock& expr, Frame& frame);
 
     // evaluator_calls.cpp
-    struct CallArguments {    // evaluated, where they cannot go straight to their places
+    struct CallArguments {  // evaluated, where they cannot go straight to their places
         Values positional;
         std::vector<std::pair<Symbol, Value>> keywords;
     };
@@ -245,9 +245,11 @@ private:
     Value call_builtin(const BuiltinGroup& group, bool as_method, CallArguments& arguments, Span span);
     Value run_builtin(const BuiltinRow& row, Arguments& arguments);
     Value call_scope(const BuiltinGroup& group, CallArguments& arguments, Span span);
-    Value call_method(const Value& receiver, const Value& method, const ast::Arguments& arguments, Frame& frame, Span span);
+    Value call_method(const Value& receiver, const Value& method, const ast::Arguments& arguments, Frame& frame,
+                      Span span);
     Value call_object(const Value& object, CallArguments& arguments, Span span);
-    [[noreturn]] static void too_many(std::string_view name, std::string_view parameters, size_t takes, size_t given, Span span);
+    [[noreturn]] static void too_many(std::string_view name, std::string_view parameters, size_t takes, size_t given,
+                                      Span span);
     [[noreturn]] void no_row(const BuiltinGroup& group, const Value* first, Span span);
     CallArguments evaluate_arguments(const Value* first, const ast::Arguments& arguments, Frame& frame);
     void bind(Frame& callee, CallArguments& arguments);
@@ -278,14 +280,14 @@ private:
     Collector collector_;
     Span here_;
     Frame* current_ = nullptr;
-    std::unique_ptr<std::byte[]> stack_;    // the slots of all frames, one after another
+    std::unique_ptr<std::byte[]> stack_;  // the slots of all frames, one after another
     Value* stack_top_;
     Value* stack_end_;
-    uintptr_t native_limit_ = 0;            // the lowest address the machine stack may grow down to
+    uintptr_t native_limit_ = 0;  // the lowest address the machine stack may grow down to
     std::vector<StackEntry> unwound_;
-    std::vector<const Object*> shown_;      // the containers whose text is being made, for those that hold themselves
+    std::vector<const Object*> shown_;  // the containers whose text is being made, for those that hold themselves
     std::atomic<bool> interrupted_{false};
     TestRunner test_runner_;
 };
 
-}    // namespace tenon
+}  // namespace tenon

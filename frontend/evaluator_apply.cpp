@@ -1,15 +1,18 @@
 // Calls whose arguments are values already: spreads, decorators, built-ins that call back.
 #include <fmt/format.h>
 
+#include "frontend/errors.h"
 #include "frontend/evaluator.h"
 #include "frontend/session.h"
 
 namespace tenon {
 
-Value Evaluator::call(const Value& callee, std::span<const Value> positional, std::span<const KeywordArgument> keywords) {
+Value Evaluator::call(const Value& callee, std::span<const Value> positional,
+                      std::span<const KeywordArgument> keywords) {
     CallArguments arguments;
     arguments.positional.assign(positional.begin(), positional.end());
-    for (const KeywordArgument& keyword : keywords) arguments.keywords.emplace_back(symbols_.intern(keyword.name), keyword.value);
+    for (const KeywordArgument& keyword : keywords)
+        arguments.keywords.emplace_back(symbols_.intern(keyword.name), keyword.value);
     return call_evaluated(callee, arguments, here_);
 }
 
@@ -19,7 +22,8 @@ Value Evaluator::call_evaluated(const Value& callee, CallArguments& arguments, S
         case Kind::builtin: return call_builtin(callee.as<BuiltinObject>().group, false, arguments, span);
         case Kind::bound_method: {
             const auto& method = callee.as<BoundMethodObject>();
-            if (auto* function = method.function.try_as<FunctionObject>()) return call_function(*function, method.receiver, arguments, span);
+            if (auto* function = method.function.try_as<FunctionObject>())
+                return call_function(*function, method.receiver, arguments, span);
             arguments.positional.insert(arguments.positional.begin(), method.receiver);
             return call_evaluated(Value(method.function), arguments, span);
         }
@@ -28,7 +32,8 @@ Value Evaluator::call_evaluated(const Value& callee, CallArguments& arguments, S
             int forward = model_class.method_number(symbols::forward);
             if (forward < 0) not_callable(callee, span);
             const Value& method = model_class.methods[static_cast<size_t>(forward)];
-            if (auto* function = method.try_as<FunctionObject>()) return call_function(*function, callee, arguments, span);
+            if (auto* function = method.try_as<FunctionObject>())
+                return call_function(*function, callee, arguments, span);
             arguments.positional.insert(arguments.positional.begin(), callee);
             return call_evaluated(method, arguments, span);
         }
@@ -39,8 +44,9 @@ Value Evaluator::call_evaluated(const Value& callee, CallArguments& arguments, S
         }
         case Kind::device: {
             // `cuda(1)`
-            if (callee.as_device().kind == Device::cuda && arguments.positional.size() == 1 && arguments.positional[0].is_int() &&
-                arguments.positional[0].as_int() >= 0 && arguments.positional[0].as_int() < 1024) {
+            if (callee.as_device().kind == Device::cuda && arguments.positional.size() == 1 &&
+                arguments.positional[0].is_int() && arguments.positional[0].as_int() >= 0 &&
+                arguments.positional[0].as_int() < 1024) {
                 return Device{Device::cuda, static_cast<int16_t>(arguments.positional[0].as_int())};
             }
             break;
@@ -78,7 +84,7 @@ void Evaluator::not_callable(const Value& value, Span span) {
     std::string help;
     if (value.is<ModelObject>()) help = "a model is called through its `fn forward`";
     if (value.is(Kind::dtype)) help = fmt::format("x.to({}) converts a tensor", tenon::name_of(value.as_dtype()));
-    throw Error(Diagnostic{"type", fmt::format("{} cannot be called", describe(value)), span, {}, std::move(help)});
+    throw_error_at(span, "type", fmt::format("{} cannot be called", describe(value)), std::move(help));
 }
 
 Value Evaluator::call_function(const FunctionObject& callee, const Value& self, CallArguments& arguments, Span span) {
@@ -105,7 +111,8 @@ void Evaluator::bind(Frame& called, CallArguments& arguments) {
         } else if (takes_rest) {
             rest.push_back(std::move(value));
         } else {
-            too_many(display_name(function), parameter_list(function), position, arguments.positional.size(), called.call);
+            too_many(display_name(function), parameter_list(function), position, arguments.positional.size(),
+                     called.call);
         }
     }
     for (auto& [name, value] : arguments.keywords) {
@@ -115,14 +122,15 @@ void Evaluator::bind(Frame& called, CallArguments& arguments) {
         }
         if (found) {
             if (!called.slots[found->slot].is_unset()) {
-                throw Error(Diagnostic{"arity", fmt::format("`{}` is given twice", name_of(name)), called.call, {}, {}});
+                throw_error_at(called.call, "arity", fmt::format("`{}` is given twice", name_of(name)));
             }
             called.slots[found->slot] = std::move(value);
         } else if (more) {
             more->set(name_of(name), std::move(value));
         } else {
-            throw Error(Diagnostic{"arity", fmt::format("`{}` has no parameter `{}`", display_name(function), name_of(name)), called.call, {},
-                                   fmt::format("it takes ({})", parameter_list(function))});
+            throw_error_at(called.call, "arity",
+                           fmt::format("`{}` has no parameter `{}`", display_name(function), name_of(name)),
+                           fmt::format("it takes ({})", parameter_list(function)));
         }
     }
     for (const ast::Parameter& parameter : function.parameters) {
@@ -159,15 +167,16 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, CallArg
             ++at;
         }
         if (at < count) {
-            if (!values[at].is_unset()) throw Error(Diagnostic{"arity", fmt::format("`{}` is given twice", name_of(name)), span, {}, {}});
+            if (!values[at].is_unset())
+                throw_error_at(span, "arity", fmt::format("`{}` is given twice", name_of(name)));
             values[at] = std::move(value);
         } else if (signature.keywords >= 0) {
             Value& more = values[static_cast<size_t>(signature.keywords)];
             if (more.is_unset()) more = make_ref<DictObject>();
             more.as<DictObject>().set(name_of(name), std::move(value));
         } else {
-            throw Error(Diagnostic{"arity", fmt::format("`{}` has no parameter `{}`", group.name, name_of(name)), span, {},
-                                   fmt::format("it takes ({})", row->builtin->parameters)});
+            throw_error_at(span, "arity", fmt::format("`{}` has no parameter `{}`", group.name, name_of(name)),
+                           fmt::format("it takes ({})", row->builtin->parameters));
         }
     }
     if (signature.rest >= 0) values[static_cast<size_t>(signature.rest)] = make_tuple(std::move(rest));
@@ -178,8 +187,8 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, CallArg
 Value Evaluator::call_scope(const BuiltinGroup& group, CallArguments& arguments, Span span) {
     // `no_grad(f, x)`: f(x) inside the scope; keywords are the scope's.
     if (arguments.positional.empty() || !is_callable(arguments.positional[0])) {
-        throw Error(Diagnostic{"type", fmt::format("`{}` takes a block, or a function and its arguments", group.name), span, {},
-                               fmt::format("write {} {{ … }}, or {}(f, x)", group.name, group.name)});
+        throw_error_at(span, "type", fmt::format("`{}` takes a block, or a function and its arguments", group.name),
+                       fmt::format("write {} {{ … }}, or {}(f, x)", group.name, group.name));
     }
     std::vector<Tracer::ScopeArgument> options;
     for (auto& [name, value] : arguments.keywords) options.push_back({name_of(name), std::move(value)});
@@ -229,7 +238,8 @@ Value Evaluator::call_method(const Value& receiver, std::string_view name, std::
         int number = model->model_class->method_number(symbol);
         if (number >= 0) {
             const Value& method = model->model_class->methods[static_cast<size_t>(number)];
-            if (auto* function = method.try_as<FunctionObject>()) return call_function(*function, receiver, arguments, here_);
+            if (auto* function = method.try_as<FunctionObject>())
+                return call_function(*function, receiver, arguments, here_);
             arguments.positional.insert(arguments.positional.begin(), receiver);
             return call_evaluated(method, arguments, here_);
         }
@@ -240,4 +250,4 @@ Value Evaluator::call_method(const Value& receiver, std::string_view name, std::
     return call_builtin(*group, true, arguments, here_);
 }
 
-}    // namespace tenon
+}  // namespace tenon

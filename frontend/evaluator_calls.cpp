@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "frontend/capture.h"
+#include "frontend/errors.h"
 #include "frontend/evaluator.h"
 #include "frontend/resolver.h"
 #include "frontend/session.h"
@@ -11,16 +12,17 @@ namespace tenon {
 
 namespace {
 
-constexpr size_t most_parameters = 32;    // of a built-in
+constexpr size_t most_parameters = 32;  // of a built-in
 
-}    // namespace
+}  // namespace
 
 // "`step` takes 2 arguments (net, x), but 3 were given"
 void Evaluator::too_many(std::string_view name, std::string_view parameters, size_t takes, size_t given, Span span) {
-    throw Error(Diagnostic{"arity",
-                           fmt::format("`{}` takes {} argument{}{}, but {} {} given", name, takes == 0 ? "no" : std::to_string(takes),
-                                       takes == 1 ? "" : "s", parameters.empty() ? "" : fmt::format(" ({})", parameters), given, given == 1 ? "was" : "were"),
-                           span, {}, {}});
+    throw_error_at(
+        span, "arity",
+        fmt::format("`{}` takes {} argument{}{}, but {} {} given", name, takes == 0 ? "no" : std::to_string(takes),
+                    takes == 1 ? "" : "s", parameters.empty() ? "" : fmt::format(" ({})", parameters), given,
+                    given == 1 ? "was" : "were"));
 }
 
 // ---- from the tree ------------------------------------------------------------------------------------------------
@@ -32,15 +34,18 @@ Value Evaluator::evaluate_call(const ast::Call& call, Frame& frame) {
             const BuiltinGroup& group = builtins_[name.use.index];
             if (!group.rows.empty()) return call_builtin(group, false, nullptr, call.arguments, frame, call.span);
         } else if (name.use.kind == ast::NameKind::method) {
-            return call_method(frame.self, frame.model().model_class->methods[name.use.index], call.arguments, frame, call.span);
+            return call_method(frame.self, frame.model().model_class->methods[name.use.index], call.arguments, frame,
+                               call.span);
         }
     }
     Value callee = evaluate(*call.callee, frame);
     return call_value(callee, nullptr, call.arguments, frame, call.span);
 }
 
-Value Evaluator::call_method(const Value& receiver, const Value& method, const ast::Arguments& arguments, Frame& frame, Span span) {
-    if (auto* function = method.try_as<FunctionObject>()) return call_function(*function, receiver, nullptr, arguments, frame, span);
+Value Evaluator::call_method(const Value& receiver, const Value& method, const ast::Arguments& arguments, Frame& frame,
+                             Span span) {
+    if (auto* function = method.try_as<FunctionObject>())
+        return call_function(*function, receiver, nullptr, arguments, frame, span);
     return call_value(method, &receiver, arguments, frame, span);
 }
 
@@ -54,7 +59,8 @@ Value Evaluator::evaluate_method_call(const ast::MethodCall& expr, Frame& frame)
         }
         int number = model->model_class->method_number(expr.name);
         if (number >= 0) {
-            return call_method(receiver, model->model_class->methods[static_cast<size_t>(number)], expr.arguments, frame, expr.span);
+            return call_method(receiver, model->model_class->methods[static_cast<size_t>(number)], expr.arguments,
+                               frame, expr.span);
         }
     } else if (auto* record = receiver.try_as<RecordObject>()) {
         if (const Value* field = record->find(name_of(expr.name))) {
@@ -65,7 +71,8 @@ Value Evaluator::evaluate_method_call(const ast::MethodCall& expr, Frame& frame)
     // Methods of a kind come before functions of that name, and a script's own functions before built-in ones.
     const BuiltinGroup* group = builtins_.find_method(expr.name);
     const BuiltinRow* row = group ? group->pick(receiver.kind(), true) : nullptr;
-    if (row && (row->builtin->traits & method_only)) return call_builtin(*group, true, &receiver, expr.arguments, frame, expr.span);
+    if (row && (row->builtin->traits & method_only))
+        return call_builtin(*group, true, &receiver, expr.arguments, frame, expr.span);
     if (auto* dict = receiver.try_as<DictObject>()) {
         if (const Value* entry = dict->find(std::string_view(name_of(expr.name)))) {
             return call_value(Value(*entry), nullptr, expr.arguments, frame, expr.span);
@@ -89,14 +96,18 @@ Value Evaluator::evaluate_method_call(const ast::MethodCall& expr, Frame& frame)
     }
     if (auto* model = receiver.try_as<ModelObject>()) {
         candidates.clear();
-        for (const ast::FunctionDeclaration* method : model->model_class->model.methods) candidates.push_back(method->function->name);
+        for (const ast::FunctionDeclaration* method : model->model_class->model.methods)
+            candidates.push_back(method->function->name);
     }
     auto near = nearest_name(expr.name, candidates, symbols_);
-    throw Error(Diagnostic{"name", fmt::format("{} has no method `{}`, and there is no function of that name for it", describe(receiver), name_of(expr.name)),
-                           expr.name_span, {}, near ? fmt::format("did you mean `{}`?", name_of(*near)) : ""});
+    throw_error_at(expr.name_span, "name",
+                   fmt::format("{} has no method `{}`, and there is no function of that name for it",
+                               describe(receiver), name_of(expr.name)),
+                   near ? fmt::format("did you mean `{}`?", name_of(*near)) : "");
 }
 
-Value Evaluator::call_value(const Value& callee, const Value* first, const ast::Arguments& arguments, Frame& frame, Span span) {
+Value Evaluator::call_value(const Value& callee, const Value* first, const ast::Arguments& arguments, Frame& frame,
+                            Span span) {
     switch (callee.kind()) {
         case Kind::function: return call_function(callee.as<FunctionObject>(), {}, first, arguments, frame, span);
         case Kind::model: {
@@ -111,7 +122,8 @@ Value Evaluator::call_value(const Value& callee, const Value* first, const ast::
         case Kind::bound_method: {
             const auto& method = callee.as<BoundMethodObject>();
             if (!first && method.function.is<FunctionObject>()) {
-                return call_function(method.function.as<FunctionObject>(), method.receiver, nullptr, arguments, frame, span);
+                return call_function(method.function.as<FunctionObject>(), method.receiver, nullptr, arguments, frame,
+                                     span);
             }
             break;
         }
@@ -127,7 +139,8 @@ Value Evaluator::call_value(const Value& callee, const Value* first, const ast::
     return call_evaluated(callee, evaluated, span);
 }
 
-Evaluator::CallArguments Evaluator::evaluate_arguments(const Value* first, const ast::Arguments& arguments, Frame& frame) {
+Evaluator::CallArguments Evaluator::evaluate_arguments(const Value* first, const ast::Arguments& arguments,
+                                                       Frame& frame) {
     CallArguments out;
     if (first) out.positional.push_back(*first);
     for (const ast::Argument& argument : arguments.items) {
@@ -140,10 +153,13 @@ Evaluator::CallArguments Evaluator::evaluate_arguments(const Value* first, const
                 break;
             case ast::ArgumentKind::keyword_spread: {
                 auto* dict = value.try_as<DictObject>();
-                if (!dict) throw Error(Diagnostic{"type", fmt::format("`**` takes a dict, found {}", describe(value)), argument.span, {}, {}});
+                if (!dict)
+                    throw_error_at(argument.span, "type", fmt::format("`**` takes a dict, found {}", describe(value)));
                 for (const auto& entry : dict->entries()) {
                     if (!entry.key.is<StringObject>()) {
-                        throw Error(Diagnostic{"type", fmt::format("the names of arguments are strs, found the key {}", repr(entry.key)), argument.span, {}, {}});
+                        throw_error_at(
+                            argument.span, "type",
+                            fmt::format("the names of arguments are strs, found the key {}", repr(entry.key)));
                     }
                     out.keywords.emplace_back(symbols_.intern(entry.key.as_text()), entry.value);
                 }
@@ -158,7 +174,9 @@ std::string Evaluator::parameter_list(const ast::Function& function) const {
     std::string out;
     for (const ast::Parameter& parameter : function.parameters) {
         if (!out.empty()) out += ", ";
-        out += parameter.kind == ast::ParameterKind::rest ? "*" : parameter.kind == ast::ParameterKind::keywords ? "**" : "";
+        out += parameter.kind == ast::ParameterKind::rest       ? "*"
+               : parameter.kind == ast::ParameterKind::keywords ? "**"
+                                                                : "";
         out += name_of(parameter.name);
     }
     return out;
@@ -212,13 +230,14 @@ Value Evaluator::call_function(const FunctionObject& callee, const Value& self, 
                 std::vector<Symbol> names;
                 for (const ast::Parameter& parameter : parameters) names.push_back(parameter.name);
                 auto near = nearest_name(argument.name, names, symbols_);
-                throw Error(Diagnostic{"arity", fmt::format("`{}` has no parameter `{}`", display_name(function), name_of(argument.name)),
-                                       argument.span, {},
-                                       near ? fmt::format("did you mean `{}`?", name_of(*near))
-                                            : fmt::format("it takes ({})", parameter_list(function))});
+                throw_error_at(
+                    argument.span, "arity",
+                    fmt::format("`{}` has no parameter `{}`", display_name(function), name_of(argument.name)),
+                    near ? fmt::format("did you mean `{}`?", name_of(*near))
+                         : fmt::format("it takes ({})", parameter_list(function)));
             }
             if (!called.slots[parameters[at].slot].is_unset()) {
-                throw Error(Diagnostic{"arity", fmt::format("`{}` is given twice", name_of(argument.name)), argument.span, {}, {}});
+                throw_error_at(argument.span, "arity", fmt::format("`{}` is given twice", name_of(argument.name)));
             }
         } else {
             ++position;
@@ -232,13 +251,13 @@ Value Evaluator::call_function(const FunctionObject& callee, const Value& self, 
     return enter(called);
 }
 
-Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const Value* first, const ast::Arguments& arguments,
-                              Frame& frame, Span span) {
+Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const Value* first,
+                              const ast::Arguments& arguments, Frame& frame, Span span) {
     if (arguments.has_spread || group.is_scope || group.rows.empty()) {
         CallArguments evaluated = evaluate_arguments(first, arguments, frame);
         return call_builtin(group, as_method, evaluated, span);
     }
-    Value leading;    // the first argument decides which row it is
+    Value leading;  // the first argument decides which row it is
     const Value* lead = first;
     size_t next = 0;
     if (!lead && arguments.positional > 0) {
@@ -247,7 +266,7 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
         next = 1;
     }
     const BuiltinRow* row = group.pick(lead ? lead->kind() : Kind::unset, as_method);
-    if (!row && lead && lead->is(Kind::symbolic)) {    // host functions know numbers: the graph now depends on this one
+    if (!row && lead && lead->is(Kind::symbolic)) {  // host functions know numbers: the graph now depends on this one
         Value number = tracer_.settle(*lead, span);
         row = group.pick(number.kind(), as_method);
         leading = std::move(number);
@@ -274,8 +293,8 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
             rest_is_literal &= is_literal;
             rest.push_back(std::move(value));
         } else {
-            too_many(group.name, row->builtin->parameters, signature.positional,
-                     arguments.positional + (first ? 1 : 0), span);
+            too_many(group.name, row->builtin->parameters, signature.positional, arguments.positional + (first ? 1 : 0),
+                     span);
         }
     };
     if (first) {
@@ -290,8 +309,8 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
             continue;
         }
         size_t at = 0;
-        while (at < count && (signature.parameters[at].name != argument.name || static_cast<int>(at) == signature.rest ||
-                              static_cast<int>(at) == signature.keywords)) {
+        while (at < count && (signature.parameters[at].name != argument.name ||
+                              static_cast<int>(at) == signature.rest || static_cast<int>(at) == signature.keywords)) {
             ++at;
         }
         if (at == count) {
@@ -304,11 +323,13 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
             std::vector<Symbol> names;
             for (const auto& parameter : signature.parameters) names.push_back(parameter.name);
             auto near = nearest_name(argument.name, names, symbols_);
-            throw Error(Diagnostic{"arity", fmt::format("`{}` has no parameter `{}`", group.name, name_of(argument.name)), argument.span, {},
-                                   near ? fmt::format("did you mean `{}`?", name_of(*near)) : fmt::format("it takes ({})", row->builtin->parameters)});
+            throw_error_at(argument.span, "arity",
+                           fmt::format("`{}` has no parameter `{}`", group.name, name_of(argument.name)),
+                           near ? fmt::format("did you mean `{}`?", name_of(*near))
+                                : fmt::format("it takes ({})", row->builtin->parameters));
         }
         if (!values[at].is_unset()) {
-            throw Error(Diagnostic{"arity", fmt::format("`{}` is given twice", name_of(argument.name)), argument.span, {}, {}});
+            throw_error_at(argument.span, "arity", fmt::format("`{}` is given twice", name_of(argument.name)));
         }
         spans[at] = argument.value->span;
         bound.literals |= uint64_t{argument.value->is_literal} << at;
@@ -326,14 +347,16 @@ Value Evaluator::run_builtin(const BuiltinRow& row, tenon::Arguments& arguments)
     const Signature& signature = row.signature;
     for (size_t i = 0; i < signature.parameters.size(); ++i) {
         if (signature.parameters[i].required && arguments[i].is_unset()) {
-            throw Error(Diagnostic{"arity", fmt::format("`{}` needs `{}`", row.builtin->name, name_of(signature.parameters[i].name)),
-                                   arguments.span, {}, fmt::format("it takes ({})", row.builtin->parameters)});
+            throw_error_at(arguments.span, "arity",
+                           fmt::format("`{}` needs `{}`", row.builtin->name, name_of(signature.parameters[i].name)),
+                           fmt::format("it takes ({})", row.builtin->parameters));
         }
     }
     if (signature.keywords >= 0 && arguments[static_cast<size_t>(signature.keywords)].is_unset()) {
         arguments[static_cast<size_t>(signature.keywords)] = make_ref<DictObject>();
     }
-    if ((row.builtin->traits & breaks_graph) && tracer_.capturing()) tracer_.graph_break(row.builtin->name, arguments.span);
+    if ((row.builtin->traits & breaks_graph) && tracer_.capturing())
+        tracer_.graph_break(row.builtin->name, arguments.span);
     Span saved = std::exchange(here_, arguments.span);
     try {
         Value result = row.builtin->call(*this, arguments);
@@ -347,7 +370,7 @@ Value Evaluator::run_builtin(const BuiltinRow& row, tenon::Arguments& arguments)
 }
 
 void Evaluator::no_row(const BuiltinGroup& group, const Value* first, Span span) {
-    if (!first) throw Error(Diagnostic{"arity", fmt::format("`{}` needs an argument", group.name), span, {}, {}});
+    if (!first) throw_error_at(span, "arity", fmt::format("`{}` needs an argument", group.name));
     std::string kinds;
     int count = 0;
     for (const BuiltinRow& row : group.rows) {
@@ -361,8 +384,8 @@ void Evaluator::no_row(const BuiltinGroup& group, const Value* first, Span span)
     }
     constexpr int most_to_list = 6;
     if (count > most_to_list) kinds.clear();
-    throw Error(Diagnostic{"type", fmt::format("`{}` does not go with {}", group.name, describe(*first)), span, {},
-                           kinds.empty() ? "" : fmt::format("its first argument is one of: {}", kinds)});
+    throw_error_at(span, "type", fmt::format("`{}` does not go with {}", group.name, describe(*first)),
+                   kinds.empty() ? "" : fmt::format("its first argument is one of: {}", kinds));
 }
 
 // ---- running ------------------------------------------------------------------------------------------------------
@@ -372,12 +395,13 @@ namespace {
 /// `@no_compile fn`, `@annotate(compile: false) fn`.
 bool stops_compiling(const DecoratorScope& scope) {
     if (scope.name == "no_compile") return true;
-    return scope.name == "annotate" && std::any_of(scope.arguments.begin(), scope.arguments.end(), [](const auto& argument) {
-        return argument.first == "compile" && argument.second.is_bool() && !argument.second.as_bool();
-    });
+    return scope.name == "annotate" &&
+           std::any_of(scope.arguments.begin(), scope.arguments.end(), [](const auto& argument) {
+               return argument.first == "compile" && argument.second.is_bool() && !argument.second.as_bool();
+           });
 }
 
-}    // namespace
+}  // namespace
 
 bool Evaluator::begins_capture(const Frame& called) const {
     const ast::Function& function = called.function;
@@ -397,7 +421,8 @@ bool Evaluator::begins_capture(const Frame& called) const {
 std::string Evaluator::argument_name(const Frame& called, const Tensor& tensor) const {
     auto is_it = [&](const Value& value) {
         const auto* object = value.try_as<TensorObject>();
-        return object && object->tensor.storage == tensor.storage && object->tensor.shape == tensor.shape && object->tensor.offset == tensor.offset;
+        return object && object->tensor.storage == tensor.storage && object->tensor.shape == tensor.shape &&
+               object->tensor.offset == tensor.offset;
     };
     auto inside = [&](const Value& value) -> std::string {
         if (!value.is(Kind::model) && !items_of(value)) return {};
@@ -423,9 +448,11 @@ Value Evaluator::enter(Frame& called) {
         if (!tracer_.capturing() && begins_capture(called)) {
             called.starts_capture = true;
             std::string name = display_name(function);
-            if (function.kind == ast::FunctionKind::method && function.name == symbols::forward) name = called.model().model_class->name();
+            if (function.kind == ast::FunctionKind::method && function.name == symbols::forward)
+                name = called.model().model_class->name();
             auto name_argument = [&](const Tensor& tensor) { return argument_name(called, tensor); };
-            CallSite site{called.call, name, function.name_span, &function, FunctionRef<std::string(const Tensor&)>(name_argument)};
+            CallSite site{called.call, name, function.name_span, &function,
+                          FunctionRef<std::string(const Tensor&)>(name_argument)};
             return tracer_.captured_call(site, [&] {
                 Value result = run_body(called);
                 drop_locals(called);
@@ -443,8 +470,8 @@ Value Evaluator::enter(Frame& called) {
     }
 }
 
-// What nobody but the frame holds is no result of the graph: it has to go before the graph runs. Arguments stay, for they
-// give the graph's inputs their names.
+// What nobody but the frame holds is no result of the graph: it has to go before the graph runs. Arguments stay, for
+// they give the graph's inputs their names.
 void Evaluator::drop_locals(Frame& called) {
     std::vector<Value> arguments;
     for (const ast::Parameter& parameter : called.function.parameters) {
@@ -455,7 +482,8 @@ void Evaluator::drop_locals(Frame& called) {
         arguments.push_back(tensor && tensor->is_symbolic() ? Value() : slot);
     }
     for (Value& slot : called.slots.all()) slot = {};
-    for (size_t k = 0; k < arguments.size(); ++k) called.slots[called.function.parameters[k].slot] = std::move(arguments[k]);
+    for (size_t k = 0; k < arguments.size(); ++k)
+        called.slots[called.function.parameters[k].slot] = std::move(arguments[k]);
 }
 
 void Evaluator::finish_binding(Frame& called) {
@@ -465,12 +493,14 @@ void Evaluator::finish_binding(Frame& called) {
         Value& slot = called.slots[parameter.slot];
         if (slot.is_unset()) {
             if (!parameter.default_value) {
-                throw Error(Diagnostic{"arity", fmt::format("`{}` needs `{}`", display_name(function), name_of(parameter.name)), called.call, {},
-                                       fmt::format("it takes ({})", parameter_list(function))});
+                throw_error_at(called.call, "arity",
+                               fmt::format("`{}` needs `{}`", display_name(function), name_of(parameter.name)),
+                               fmt::format("it takes ({})", parameter_list(function)));
             }
             slot = evaluate(*parameter.default_value, called);
         }
-        if (parameter.type) check_type(*parameter.type, slot, called, name_of(parameter.name), argument_span(called, parameter));
+        if (parameter.type)
+            check_type(*parameter.type, slot, called, name_of(parameter.name), argument_span(called, parameter));
         if (function.kind == ast::FunctionKind::constructor) {
             called.model().fields[static_cast<size_t>(&parameter - function.parameters.data())] = slot;
         }
@@ -490,7 +520,7 @@ private:
     Capture& capture_;
 };
 
-}    // namespace
+}  // namespace
 
 Value Evaluator::run_body(Frame& called) {
     const ast::Function& function = called.function;
@@ -499,7 +529,7 @@ Value Evaluator::run_body(Frame& called) {
         for (const DecoratorScope& scope : called.function_object().scopes) {
             if (scope.name == "op") {
                 if (!tracer_.capturing()) continue;
-                tracer_.dispatcher().set_span(called.call);    // where the call comes from
+                tracer_.dispatcher().set_span(called.call);  // where the call comes from
                 scopes.push_back(std::make_unique<Composite>(tracer_.capture(), name_of(function.name)));
                 continue;
             }
@@ -522,4 +552,4 @@ Value Evaluator::run_body(Frame& called) {
     return result;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "frontend/containers.h"
+#include "frontend/errors.h"
 #include "frontend/evaluator.h"
 #include "frontend/format_spec.h"
 #include "frontend/host_operators.h"
@@ -22,7 +23,8 @@ Value Evaluator::evaluate(const ast::Expr& expr, Frame& frame) {
         case f_string: return evaluate_f_string(ast::as<ast::FString>(expr), frame);
         case name: {
             const auto& name = ast::as<ast::Name>(expr);
-            if (name.use.kind == ast::NameKind::local && !frame.slots[name.use.index].is_unset()) return frame.slots[name.use.index];
+            if (name.use.kind == ast::NameKind::local && !frame.slots[name.use.index].is_unset())
+                return frame.slots[name.use.index];
             return load(name.use, name.name, frame, expr.span);
         }
         case tuple:
@@ -79,11 +81,17 @@ Value Evaluator::evaluate_unary(const ast::Unary& expr, Frame& frame) {
             break;
     }
     if (x.is_tensor() || x.is_symbolic()) {
-        return tracer_.unary(expr.op == ast::UnaryOperator::negate ? UnaryOperator::negate : UnaryOperator::invert, x, expr.span);
+        return tracer_.unary(expr.op == ast::UnaryOperator::negate ? UnaryOperator::negate : UnaryOperator::invert, x,
+                             expr.span);
     }
-    if (x.is_int()) throw Error(Diagnostic{"overflow", "the negative of the smallest int does not fit in an int (64 bits)", expr.span, {}, {}});
-    throw Error(Diagnostic{"type", fmt::format("`{}` needs a number or a tensor, found {}", ast::spelling(expr.op), describe(x)),
-                           expr.span, {{expr.operand->span, describe(x)}}, x.is_bool() ? "`not x` negates a bool" : ""});
+    if (x.is_int())
+        throw_error_at(expr.span, "overflow", "the negative of the smallest int does not fit in an int (64 bits)");
+    throw Error(
+        Diagnostic{"type",
+                   fmt::format("`{}` needs a number or a tensor, found {}", ast::spelling(expr.op), describe(x)),
+                   expr.span,
+                   {{expr.operand->span, describe(x)}},
+                   x.is_bool() ? "`not x` negates a bool" : ""});
 }
 
 Value Evaluator::evaluate_binary(const ast::Binary& expr, Frame& frame) {
@@ -130,7 +138,8 @@ Value Evaluator::binary(Operator op, Operand a, Operand b, Span span) {
     auto is_traced = [](const Value& v) { return v.is_tensor() || v.is_symbolic(); };
     // A sequence is repeated a host's number of times; everything else that meets a tensor is the tracer's.
     if (is_traced(a.value) || is_traced(b.value)) {
-        bool repeats = op == Operator::mul && (a.value.is<StringObject>() || items_of(a.value)) && b.value.is_symbolic();
+        bool repeats =
+            op == Operator::mul && (a.value.is<StringObject>() || items_of(a.value)) && b.value.is_symbolic();
         if (!repeats) return tracer_.binary(op, a, b, span);
         Value times = tracer_.settle(b.value, span);
         return host_binary(*this, op, a.value, times, span);
@@ -148,8 +157,9 @@ Value Evaluator::evaluate_comparison(const ast::Comparison& expr, Frame& frame) 
         Span span = expr.links.size() == 1 ? expr.span : cover(left_expr->span, link.operand->span);
         Value holds = compare(link.op, {left, left_expr->is_literal}, {right, link.operand->is_literal}, span);
         answer = i == 0 ? std::move(holds)
-                        : answer.is_tensor() || holds.is_tensor() ? tracer_.binary(Operator::bit_and, {answer}, {holds}, expr.span)
-                                                                  : std::move(holds);
+                 : answer.is_tensor() || holds.is_tensor()
+                     ? tracer_.binary(Operator::bit_and, {answer}, {holds}, expr.span)
+                     : std::move(holds);
         if (answer.is_bool() && !answer.as_bool()) return false;
         left = std::move(right);
         left_expr = link.operand;
@@ -182,8 +192,8 @@ Value Evaluator::compare(ast::ComparisonOperator op, Operand a, Operand b, Span 
     auto is_operand = [&](const Value& v) { return is_traced(v) || v.is_number() || v.is_bool(); };
     bool traced = is_traced(a.value) || is_traced(b.value);
     if (traced && is_operand(a.value) && is_operand(b.value)) {
-        static constexpr Operator operators[] = {Operator::equal, Operator::not_equal, Operator::less,
-                                                 Operator::less_equal, Operator::greater, Operator::greater_equal};
+        static constexpr Operator operators[] = {Operator::equal,      Operator::not_equal, Operator::less,
+                                                 Operator::less_equal, Operator::greater,   Operator::greater_equal};
         return tracer_.binary(operators[static_cast<size_t>(op)], a, b, span);
     }
     try {
@@ -204,23 +214,27 @@ Value Evaluator::compare(ast::ComparisonOperator op, Operand a, Operand b, Span 
 
 bool Evaluator::contains(const Value& container, const Value& item, Span span) {
     if (const Values* items = items_of(container)) {
-        return std::any_of(items->begin(), items->end(), [&](const Value& v) { return v.same_as(item) || equal(v, item); });
+        return std::any_of(items->begin(), items->end(),
+                           [&](const Value& v) { return v.same_as(item) || equal(v, item); });
     }
     if (auto* dict = container.try_as<DictObject>()) return dict->find(item) != nullptr;
     if (auto* range = container.try_as<RangeObject>()) {
         Value number = item.is_symbolic() ? tracer_.settle(item, span) : item;
         if (!number.is_int()) return false;
         int64_t offset = number.as_int() - range->start;
-        return range->size() > 0 && offset % range->step == 0 && offset / range->step >= 0 && offset / range->step < range->size();
+        return range->size() > 0 && offset % range->step == 0 && offset / range->step >= 0 &&
+               offset / range->step < range->size();
     }
-    if (container.is<StringObject>() && item.is<StringObject>()) return container.as_text().find(item.as_text()) != std::string::npos;
+    if (container.is<StringObject>() && item.is<StringObject>())
+        return container.as_text().find(item.as_text()) != std::string::npos;
     if (container.is_tensor()) {
         Value same = tracer_.binary(Operator::equal, {container}, {item}, span);
         Value any = call(builtins_[*builtins_.find(symbols_.intern("any"))].value, {same});
         return truth(any, span);
     }
-    throw Error(Diagnostic{"type", fmt::format("`in` needs a list, a tuple, a dict, a range, a str or a tensor, found {}", describe(container)),
-                           span, {}, {}});
+    throw_error_at(
+        span, "type",
+        fmt::format("`in` needs a list, a tuple, a dict, a range, a str or a tensor, found {}", describe(container)));
 }
 
 // ---- containers ---------------------------------------------------------------------------------------------------
@@ -230,7 +244,8 @@ Value Evaluator::evaluate_sequence(const ast::Sequence& expr, Frame& frame) {
     items.reserve(expr.items.size());
     for (const ast::Expr* item : expr.items) {
         if (item->kind == ast::ExprKind::spread) {
-            for (Value& value : collect(evaluate(*ast::as<ast::Spread>(*item).value, frame))) items.push_back(std::move(value));
+            for (Value& value : collect(evaluate(*ast::as<ast::Spread>(*item).value, frame)))
+                items.push_back(std::move(value));
         } else {
             items.push_back(evaluate(*item, frame));
         }
@@ -255,7 +270,8 @@ Value Evaluator::evaluate_dict(const ast::Dict& expr, Frame& frame) {
         }
         Value more = evaluate(*entry.value, frame);
         auto* from = more.try_as<DictObject>();
-        if (!from) throw Error(Diagnostic{"type", fmt::format("`**` takes a dict, found {}", describe(more)), entry.value->span, {}, {}});
+        if (!from)
+            throw_error_at(entry.value->span, "type", fmt::format("`**` takes a dict, found {}", describe(more)));
         for (const auto& item : from->entries()) dict->set(item.key, item.value);
     }
     return dict;
@@ -350,4 +366,4 @@ std::string Evaluator::format(const Value& given, std::string_view text_of_spec,
     return format_text(text(value), spec);
 }
 
-}    // namespace tenon
+}  // namespace tenon

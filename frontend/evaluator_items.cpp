@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "frontend/containers.h"
+#include "frontend/errors.h"
 #include "frontend/evaluator.h"
 #include "frontend/host_operators.h"
 #include "frontend/resolver.h"
@@ -16,7 +17,8 @@ Value Evaluator::get_attribute(const Value& object, Symbol name, Span span) {
         case Kind::model: {
             auto& model = object.as<ModelObject>();
             int slot = model.model_class->field_slot(name);
-            if (slot >= 0 && !model.fields[static_cast<size_t>(slot)].is_unset()) return model.fields[static_cast<size_t>(slot)];
+            if (slot >= 0 && !model.fields[static_cast<size_t>(slot)].is_unset())
+                return model.fields[static_cast<size_t>(slot)];
             break;
         }
         case Kind::tensor:
@@ -79,7 +81,8 @@ void Evaluator::no_attribute(const Value& object, Symbol name, Span span) {
         const ModelClassObject& model_class = *model->model_class;
         int slot = model_class.field_slot(name);
         if (slot >= 0) {
-            throw Error(Diagnostic{"name", fmt::format("the field `{}` of {} has no value yet", wanted, model_class.name()), span, {}, {}});
+            throw_error_at(span, "name",
+                           fmt::format("the field `{}` of {} has no value yet", wanted, model_class.name()));
         }
         if (model_class.method_number(name) >= 0) {
             help = fmt::format("`{}` is a method: call it, or write fn(x) = net.{}(x)", wanted, wanted);
@@ -100,10 +103,10 @@ void Evaluator::no_attribute(const Value& object, Symbol name, Span span) {
         const BuiltinGroup* group = builtins_.find_method(name);
         if (group && group->pick(object.kind(), true)) help = fmt::format("it is a function: write `.{}()`", wanted);
     }
-    throw Error(Diagnostic{object.is<DictObject>() ? "key" : "name",
-                           object.is<DictObject>() ? fmt::format("the dict has no key \"{}\"", wanted)
-                                                   : fmt::format("{} has no field `{}`", describe(object), wanted),
-                           span, {}, std::move(help)});
+    throw_error_at(span, object.is<DictObject>() ? "key" : "name",
+                   object.is<DictObject>() ? fmt::format("the dict has no key \"{}\"", wanted)
+                                           : fmt::format("{} has no field `{}`", describe(object), wanted),
+                   std::move(help));
 }
 
 void Evaluator::set_attribute(const Value& object, Symbol name, const Value& value, Span span) {
@@ -120,9 +123,10 @@ void Evaluator::set_attribute(const Value& object, Symbol name, const Value& val
             const auto* fresh = value.try_as<TensorObject>();
             if (old && fresh && (old->dtype() != fresh->dtype() || old->shape() != fresh->shape())) {
                 std::string kind = old->dtype() != fresh->dtype() ? "dtype" : "shape";
-                throw Error(Diagnostic{std::move(kind), fmt::format("the {} `{}` is {}, but the new value is {}", is_buffer ? "buffer" : "param",
-                                                            name_of(name), describe(model.fields[slot]), describe(value)),
-                                       span, {}, "a param keeps its shape and dtype"});
+                throw_error_at(span, std::move(kind),
+                               fmt::format("the {} `{}` is {}, but the new value is {}", is_buffer ? "buffer" : "param",
+                                           name_of(name), describe(model.fields[slot]), describe(value)),
+                               "a param keeps its shape and dtype");
             }
             bool is_held = fresh && fresh->role != TensorRole::plain;
             return set_field(model, slot, is_held ? value : hold_tensors(value, is_buffer, nullptr, span));
@@ -140,7 +144,8 @@ void Evaluator::set_attribute(const Value& object, Symbol name, const Value& val
         auto near = nearest_name(name, fields, symbols_);
         help = near ? fmt::format("did you mean `{}`?", name_of(*near)) : "the fields of a model are made in its body";
     }
-    throw Error(Diagnostic{"name", fmt::format("{} has no field `{}` to assign to", describe(object), name_of(name)), span, {}, std::move(help)});
+    throw_error_at(span, "name", fmt::format("{} has no field `{}` to assign to", describe(object), name_of(name)),
+                   std::move(help));
 }
 
 // ---- items --------------------------------------------------------------------------------------------------------
@@ -158,7 +163,8 @@ Value Evaluator::evaluate_key(const ast::Index& expr, Frame& frame) {
     Values parts;
     for (const ast::Expr* item : expr.items) {
         if (item->kind == ast::ExprKind::spread) {
-            for (Value& value : collect(evaluate(*ast::as<ast::Spread>(*item).value, frame))) parts.push_back(std::move(value));
+            for (Value& value : collect(evaluate(*ast::as<ast::Spread>(*item).value, frame)))
+                parts.push_back(std::move(value));
         } else {
             parts.push_back(part(item));
         }
@@ -178,7 +184,7 @@ Value settled(Tracer& tracer, const Value& key, Span span) {
     return key;
 }
 
-}    // namespace
+}  // namespace
 
 Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
     if (object.is_tensor()) return tracer_.index(object, given, span);
@@ -194,14 +200,18 @@ Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
             if (auto* slice = key.try_as<SliceObject>()) {
                 SliceBounds bounds = bounds_of(*slice, items->size());
                 Values taken;
-                for (int64_t i = 0; i < bounds.count; ++i) taken.push_back((*items)[static_cast<size_t>(bounds.start + i * bounds.step)]);
+                for (int64_t i = 0; i < bounds.count; ++i)
+                    taken.push_back((*items)[static_cast<size_t>(bounds.start + i * bounds.step)]);
                 return object.is<ListObject>() ? make_list(std::move(taken)) : make_tuple(std::move(taken));
             }
-            throw_error("type", fmt::format("an index of a {} is an int or a slice, found {}", tenon::name_of(object.kind()), describe(key)));
+            throw_error("type", fmt::format("an index of a {} is an int or a slice, found {}",
+                                            tenon::name_of(object.kind()), describe(key)));
         }
         if (object.is<StringObject>()) return string_item(object.as_text(), key);
         if (auto* range = object.try_as<RangeObject>()) {
-            if (key.is_int()) return range->at(static_cast<int64_t>(position_in(key.as_int(), static_cast<size_t>(range->size()), "range")));
+            if (key.is_int())
+                return range->at(
+                    static_cast<int64_t>(position_in(key.as_int(), static_cast<size_t>(range->size()), "range")));
             if (auto* slice = key.try_as<SliceObject>()) {
                 SliceBounds bounds = bounds_of(*slice, static_cast<size_t>(range->size()));
                 int64_t start = range->at(bounds.start), step = range->step * bounds.step;
@@ -219,7 +229,7 @@ Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
         if (!error.diagnostic.span) error.diagnostic.span = span;
         throw;
     }
-    throw Error(Diagnostic{"type", fmt::format("{} has no items", describe(object)), span, {}, {}});
+    throw_error_at(span, "type", fmt::format("{} has no items", describe(object)));
 }
 
 void Evaluator::set_item(const Value& object, const Value& given, Operand value, Span span) {
@@ -228,7 +238,8 @@ void Evaluator::set_item(const Value& object, const Value& given, Operand value,
         Value key = settled(tracer_, given, span);
         if (auto* dict = object.try_as<DictObject>()) return set_entry(*dict, key, value.value);
         if (auto* list = object.try_as<ListObject>()) {
-            if (key.is_int()) return set_item(*list, position_in(key.as_int(), list->items.size(), "list"), value.value);
+            if (key.is_int())
+                return set_item(*list, position_in(key.as_int(), list->items.size(), "list"), value.value);
             if (auto* slice = key.try_as<SliceObject>()) {
                 Values fresh = collect(value.value);
                 SliceBounds bounds = bounds_of(*slice, list->items.size());
@@ -245,7 +256,8 @@ void Evaluator::set_item(const Value& object, const Value& given, Operand value,
                     list->items.insert(list->items.begin() + bounds.start, fresh.begin(), fresh.end());
                 } else {
                     for (int64_t i = 0; i < bounds.count; ++i) {
-                        list->items[static_cast<size_t>(bounds.start + i * bounds.step)] = fresh[static_cast<size_t>(i)];
+                        list->items[static_cast<size_t>(bounds.start + i * bounds.step)] =
+                            fresh[static_cast<size_t>(i)];
                     }
                 }
                 return;
@@ -260,8 +272,8 @@ void Evaluator::set_item(const Value& object, const Value& given, Operand value,
         if (!error.diagnostic.span) error.diagnostic.span = span;
         throw;
     }
-    throw Error(Diagnostic{"type", fmt::format("the items of {} cannot be assigned", describe(object)), span, {},
-                           object.is<TupleObject>() ? "a tuple never changes; use a list" : ""});
+    throw_error_at(span, "type", fmt::format("the items of {} cannot be assigned", describe(object)),
+                   object.is<TupleObject>() ? "a tuple never changes; use a list" : "");
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -1,6 +1,7 @@
 // Statements: control flow, assignment, scope blocks.
 #include <fmt/format.h>
 
+#include "frontend/errors.h"
 #include "frontend/evaluator.h"
 #include "frontend/host_operators.h"
 #include "frontend/modules.h"
@@ -22,56 +23,65 @@ Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame
         switch (statement.kind) {
             case expression: {
                 const ast::Expr& value = *ast::as<ast::ExpressionStatement>(statement).value;
-                if (value.kind == ast::ExprKind::scope_block) return run_scope(ast::as<ast::ScopeBlock>(value), frame, nullptr);
+                if (value.kind == ast::ExprKind::scope_block)
+                    return run_scope(ast::as<ast::ScopeBlock>(value), frame, nullptr);
                 evaluate(value, frame);
                 return Flow::normal;
             }
             case assign: {
                 const auto& assignment = ast::as<ast::Assign>(statement);
                 Value value = evaluate(*assignment.value, frame);
-                for (const ast::Expr* target : assignment.targets) this->assign(*target, value, assignment.value->is_literal, frame);
+                for (const ast::Expr* target : assignment.targets)
+                    this->assign(*target, value, assignment.value->is_literal, frame);
                 return Flow::normal;
             }
             case update: execute_update(ast::as<ast::Update>(statement), frame); return Flow::normal;
             case break_loop: return Flow::break_loop;
             case continue_loop: return Flow::continue_loop;
             case return_value:
-                if (const ast::Expr* value = ast::as<ast::Return>(statement).value) frame.result = evaluate(*value, frame);
+                if (const ast::Expr* value = ast::as<ast::Return>(statement).value)
+                    frame.result = evaluate(*value, frame);
                 return Flow::return_value;
             case assertion: execute_assert(ast::as<ast::Assert>(statement), frame); return Flow::normal;
             case graph_break: {
                 Symbol reason = ast::as<ast::GraphBreak>(statement).reason;
-                tracer_.graph_break(reason == Symbol::none ? "graph_break" : "graph_break: " + name_of(reason), statement.span);
+                tracer_.graph_break(reason == Symbol::none ? "graph_break" : "graph_break: " + name_of(reason),
+                                    statement.span);
                 return Flow::normal;
             }
             case use: execute_use(ast::as<ast::Use>(statement), frame); return Flow::normal;
-            case tensor_declaration: execute_tensor_declaration(ast::as<ast::TensorDeclaration>(statement), frame); return Flow::normal;
+            case tensor_declaration:
+                execute_tensor_declaration(ast::as<ast::TensorDeclaration>(statement), frame);
+                return Flow::normal;
             case if_else: return execute_if(ast::as<ast::If>(statement), frame);
             case while_loop: return execute_while(ast::as<ast::While>(statement), frame);
             case for_loop: return execute_for(ast::as<ast::For>(statement), frame);
             case function_declaration: {
                 const auto& declaration = ast::as<ast::FunctionDeclaration>(statement);
-                if (declaration.function->kind == ast::FunctionKind::method || !declaration.bind_at_line) return Flow::normal;
+                if (declaration.function->kind == ast::FunctionKind::method || !declaration.bind_at_line)
+                    return Flow::normal;
                 Value function = make_closure(*declaration.function, frame);
-                store(declaration.target, decorate(std::move(function), declaration.decorators, frame), frame, statement.span);
+                store(declaration.target, decorate(std::move(function), declaration.decorators, frame), frame,
+                      statement.span);
                 return Flow::normal;
             }
             case model_declaration: {
                 const auto& declaration = ast::as<ast::ModelDeclaration>(statement);
                 if (!declaration.bind_at_line) return Flow::normal;
-                store(declaration.target, decorate(make_class(*declaration.model, frame), declaration.decorators, frame), frame, statement.span);
+                store(declaration.target,
+                      decorate(make_class(*declaration.model, frame), declaration.decorators, frame), frame,
+                      statement.span);
                 return Flow::normal;
             }
             case custom_declaration:
-                throw Error(Diagnostic{"unsupported", "functions with a gradient of their own (`custom fn`) are not there yet",
-                                       statement.span, {}, "write the function with built-in operations, whose gradients are known"});
+                throw_error_at(statement.span, "unsupported",
+                               "functions with a gradient of their own (`custom fn`) are not there yet",
+                               "write the function with built-in operations, whose gradients are known");
             case test: execute_test(ast::as<ast::Test>(statement), frame); return Flow::normal;
             case try_catch: return execute_try(ast::as<ast::Try>(statement), frame);
             case error: assert(false && "a tree with errors was evaluated"); break;
         }
-    } catch (const Escape& escape) {
-        return escape.flow;
-    } catch (Error& error) {
+    } catch (const Escape& escape) { return escape.flow; } catch (Error& error) {
         if (!error.diagnostic.span) error.diagnostic.span = statement.span;
         throw;
     }
@@ -125,7 +135,7 @@ Evaluator::Flow Evaluator::execute_for(const ast::For& statement, Frame& frame) 
         for (int64_t i = 0, size = range->size(); i < size && turn(range->at(i)); ++i) {}
     } else if (const Values* items = items_of(iterable)) {
         for (size_t i = 0; i < items->size(); ++i) {
-            Value item = (*items)[i];    // the body may change the list
+            Value item = (*items)[i];  // the body may change the list
             if (!turn(item)) break;
         }
     } else {
@@ -147,17 +157,16 @@ Evaluator::Flow Evaluator::execute_try(const ast::Try& statement, Frame& frame) 
     Diagnostic caught;
     try {
         Flow flow = execute(*statement.body, frame);
-        if (tracer_.capturing()) tracer_.flush();    // what fails when it runs, fails inside the try
+        if (tracer_.capturing()) tracer_.flush();  // what fails when it runs, fails inside the try
         return flow;
-    } catch (Error& error) {
-        caught = std::move(error.diagnostic);
-    }
+    } catch (Error& error) { caught = std::move(error.diagnostic); }
     unwound_.clear();
     int64_t line = caught.span ? session_.sources().line(caught.span) : 0;
-    auto error = make_ref<RecordObject>("error", std::vector<RecordObject::Field>{{"message", Value::text(caught.message)},
-                                                                                  {"kind", Value::text(caught.kind)},
-                                                                                  {"line", line},
-                                                                                  {"help", Value::text(caught.help)}});
+    auto error =
+        make_ref<RecordObject>("error", std::vector<RecordObject::Field>{{"message", Value::text(caught.message)},
+                                                                         {"kind", Value::text(caught.kind)},
+                                                                         {"line", line},
+                                                                         {"help", Value::text(caught.help)}});
     error->text = caught.message;
     if (statement.error) store(statement.error->use, error, frame, statement.error->span);
     return execute(*statement.handler, frame);
@@ -189,7 +198,8 @@ void Evaluator::execute_assert(const ast::Assert& statement, Frame& frame) {
         const auto& comparison = ast::as<ast::Comparison>(condition);
         const ast::ComparisonLink& link = comparison.links[0];
         Value left = evaluate(*comparison.first, frame), right = evaluate(*link.operand, frame);
-        value = compare(link.op, {left, comparison.first->is_literal}, {right, link.operand->is_literal}, condition.span);
+        value =
+            compare(link.op, {left, comparison.first->is_literal}, {right, link.operand->is_literal}, condition.span);
         if (value.is_bool() && !value.as_bool()) {
             for (auto [expr, side] : {std::pair(comparison.first, &left), std::pair(link.operand, &right)}) {
                 if (!expr->is_literal && !side->is_symbolic()) labels.push_back({expr->span, repr(*side)});
@@ -232,17 +242,18 @@ void Evaluator::assign(const ast::Expr& target, const Value& value, bool is_lite
 void Evaluator::unpack(std::span<ast::Expr*> targets, const Value& value, Span span, Frame& frame) {
     Values collected;
     const Values* items = items_of(value);
-    Value keep = value;    // the assignments may drop the last other reference
+    Value keep = value;  // the assignments may drop the last other reference
     if (!items) {
         try {
             collected = collect(value);
         } catch (Error& error) {
             if (error.diagnostic.kind != "type") throw;
-            throw Error(Diagnostic{"type", fmt::format("{} names are assigned, but the value is {}", targets.size(), describe(value)), span, {}, {}});
+            throw_error_at(span, "type",
+                           fmt::format("{} names are assigned, but the value is {}", targets.size(), describe(value)));
         }
         items = &collected;
     } else if (value.is<ListObject>()) {
-        collected = *items;    // `xs[0], xs[1] = xs` may change it meanwhile
+        collected = *items;  // `xs[0], xs[1] = xs` may change it meanwhile
         items = &collected;
     }
     size_t spread = targets.size();
@@ -251,15 +262,17 @@ void Evaluator::unpack(std::span<ast::Expr*> targets, const Value& value, Span s
     }
     bool has_spread = spread < targets.size();
     if (has_spread ? items->size() + 1 < targets.size() : items->size() != targets.size()) {
-        throw Error(Diagnostic{"value", fmt::format("{}{} name{} assigned, but there {} {} value{}", has_spread ? "at least " : "",
-                                                    targets.size() - has_spread, targets.size() - has_spread == 1 ? " is" : "s are",
-                                                    items->size() == 1 ? "is" : "are", items->size(), items->size() == 1 ? "" : "s"),
-                               span, {}, has_spread ? "" : "`*rest` takes any number of values"});
+        throw_error_at(span, "value",
+                       fmt::format("{}{} name{} assigned, but there {} {} value{}", has_spread ? "at least " : "",
+                                   targets.size() - has_spread, targets.size() - has_spread == 1 ? " is" : "s are",
+                                   items->size() == 1 ? "is" : "are", items->size(), items->size() == 1 ? "" : "s"),
+                       has_spread ? "" : "`*rest` takes any number of values");
     }
     size_t rest = has_spread ? items->size() - (targets.size() - 1) : 0;
     for (size_t i = 0, at = 0; i < targets.size(); ++i) {
         if (i == spread) {
-            Values taken(items->begin() + static_cast<ptrdiff_t>(at), items->begin() + static_cast<ptrdiff_t>(at + rest));
+            Values taken(items->begin() + static_cast<ptrdiff_t>(at),
+                         items->begin() + static_cast<ptrdiff_t>(at + rest));
             assign(*ast::as<ast::Spread>(*targets[i]).value, make_list(std::move(taken)), false, frame);
             at += rest;
         } else {
@@ -298,14 +311,14 @@ void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
             if (in_place(current, operand)) return;
             if (!statement.may_rebind) {
                 bool is_field = name.use.kind == ast::NameKind::field;
-                throw Error(Diagnostic{
-                    "name",
-                    fmt::format("`{}` is {}; `{}=` would rebind it, since {} does not change in place", name_of(name.name),
+                throw_error_at(
+                    target.span, "name",
+                    fmt::format("`{}` is {}; `{}=` would rebind it, since {} does not change in place",
+                                name_of(name.name),
                                 is_field ? "a field of the model" : "a name from outside this function",
                                 ast::spelling(statement.op), describe(current)),
-                    target.span, {},
                     is_field ? fmt::format("write `self.{} {}= …`", name_of(name.name), ast::spelling(statement.op))
-                             : "keep it in a list, a dict or a model, and change the content"});
+                             : "keep it in a list, a dict or a model, and change the content");
             }
             store(name.use, binary(op, {current}, operand, statement.span), frame, target.span);
             return;
@@ -338,8 +351,8 @@ void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
 void Evaluator::execute_tensor_declaration(const ast::TensorDeclaration& statement, Frame& frame) {
     const std::string& name = name_of(statement.target->name);
     if (!statement.value) {
-        throw Error(Diagnostic{"value", fmt::format("`{}` needs an initial value", name), statement.span, {},
-                               fmt::format("write `{} = zeros(…)`", name)});
+        throw_error_at(statement.span, "value", fmt::format("`{}` needs an initial value", name),
+                       fmt::format("write `{} = zeros(…)`", name));
     }
     Value initial = evaluate(*statement.value, frame);
     Value held = hold_tensors(initial, statement.is_buffer, statement.type, statement.value->span);
@@ -366,11 +379,14 @@ Value Evaluator::hold_tensors(const Value& initial, bool is_buffer, const ast::T
     Value value = initial;
     if (type && type->has_dtype && (value.is_number() || value.is_bool())) {
         KeywordArgument dtype{"dtype", type->dtype};
-        value = call(builtins_[*builtins_.find(symbols_.intern("tensor"))].value, std::span(&initial, 1), std::span(&dtype, 1));
+        value = call(builtins_[*builtins_.find(symbols_.intern("tensor"))].value, std::span(&initial, 1),
+                     std::span(&dtype, 1));
     }
     if (!value.is_tensor() && !value.is_number() && !value.is_bool()) {
-        throw Error(Diagnostic{"type", fmt::format("a {} holds tensors, but its value is {}", is_buffer ? "buffer" : "param", describe(value)),
-                               span, {}, "give it a tensor, a number, or a list, tuple or dict of tensors"});
+        throw_error_at(
+            span, "type",
+            fmt::format("a {} holds tensors, but its value is {}", is_buffer ? "buffer" : "param", describe(value)),
+            "give it a tensor, a number, or a list, tuple or dict of tensors");
     }
     Value made = tracer_.make_parameter(value, is_buffer, span);
     made.as<TensorObject>().role = is_buffer ? TensorRole::buffer : TensorRole::parameter;
@@ -406,4 +422,4 @@ Value Evaluator::evaluate_scope_block(const ast::ScopeBlock& block, Frame& frame
     return worth;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -8,11 +8,14 @@ namespace tenon {
 
 namespace {
 
-std::string expected_text(const ast::TypeNode& type, const SourceMap& sources) { return std::string(sources.text(type.span)); }
+std::string expected_text(const ast::TypeNode& type, const SourceMap& sources) {
+    return std::string(sources.text(type.span));
+}
 
-}    // namespace
+}  // namespace
 
-void Evaluator::check_type(const ast::TypeNode& type, const Value& value, Frame& frame, std::string_view what, Span span) {
+void Evaluator::check_type(const ast::TypeNode& type, const Value& value, Frame& frame, std::string_view what,
+                           Span span) {
     std::string why;
     if (matches(type, value, frame, why)) return;
     const ast::Function& function = frame.function;
@@ -22,9 +25,14 @@ void Evaluator::check_type(const ast::TypeNode& type, const Value& value, Frame&
     std::string kind = is_tensor_type && value.is_tensor()
                            ? (type.has_dtype && type.dtype != value.as<TensorObject>().dtype() ? "dtype" : "shape")
                            : "type";
-    std::string message = what.empty() ? fmt::format("{} promises to return {}, but it returned {}", name, expected, describe(value))
-                                       : fmt::format("{} takes `{}: {}`, but it was given {}", name, what, expected, describe(value));
-    throw Error(Diagnostic{std::move(kind), std::move(message), span, {{span, describe(value)}, {type.span, "expected here"}}, std::move(why)});
+    std::string message =
+        what.empty() ? fmt::format("{} promises to return {}, but it returned {}", name, expected, describe(value))
+                     : fmt::format("{} takes `{}: {}`, but it was given {}", name, what, expected, describe(value));
+    throw Error(Diagnostic{std::move(kind),
+                           std::move(message),
+                           span,
+                           {{span, describe(value)}, {type.span, "expected here"}},
+                           std::move(why)});
 }
 
 bool Evaluator::matches(const ast::TypeNode& type, const Value& value, Frame& frame, std::string& why) {
@@ -43,7 +51,7 @@ bool Evaluator::matches(const ast::TypeNode& type, const Value& value, Frame& fr
         case none: return value.is_none();
         case boolean: return value.is_bool();
         case integer: return value.is_int() || value.is_symbolic();
-        case floating: return value.is_number() || value.is_symbolic();    // an int is a float where one is expected
+        case floating: return value.is_number() || value.is_symbolic();  // an int is a float where one is expected
         case string: return value.is<StringObject>();
         case list: {
             auto* items = value.try_as<ListObject>();
@@ -67,7 +75,9 @@ bool Evaluator::matches(const ast::TypeNode& type, const Value& value, Frame& fr
             if (!entries) return false;
             if (type.arguments.size() < 2) return true;
             for (const auto& entry : entries->entries()) {
-                if (!matches(*type.arguments[0], entry.key, frame, why) || !matches(*type.arguments[1], entry.value, frame, why)) return false;
+                if (!matches(*type.arguments[0], entry.key, frame, why) ||
+                    !matches(*type.arguments[1], entry.value, frame, why))
+                    return false;
             }
             return true;
         }
@@ -108,7 +118,8 @@ bool Evaluator::matches_shape(const ast::TypeNode& type, const TensorObject& ten
     }
     bool has_ellipsis = ellipsis < named;
     if (has_ellipsis ? rank + 1 < named : rank != named) {
-        why = fmt::format("it has {} dimension{}, not {}{}", rank, rank == 1 ? "" : "s", has_ellipsis ? "at least " : "", named - has_ellipsis);
+        why = fmt::format("it has {} dimension{}, not {}{}", rank, rank == 1 ? "" : "s",
+                          has_ellipsis ? "at least " : "", named - has_ellipsis);
         return false;
     }
     Value object(const_cast<TensorObject&>(tensor));
@@ -118,9 +129,13 @@ bool Evaluator::matches_shape(const ast::TypeNode& type, const TensorObject& ten
         size_t d = i < ellipsis ? i : i + rank - named;
         int64_t size = tensor.shape()[d];
         auto agree = [&](const Value& wanted, std::string_view wanted_text) {
-            int64_t expected = wanted.is_symbolic() ? wanted.as<SymbolicObject>().value : wanted.is_int() ? wanted.as_int() : -1;
+            int64_t expected = wanted.is_symbolic() ? wanted.as<SymbolicObject>().value
+                               : wanted.is_int()    ? wanted.as_int()
+                                                    : -1;
             if (expected != size) {
-                why = fmt::format("dimension {} is {}, not {}", d, size, wanted_text.empty() ? std::to_string(expected) : fmt::format("{} = {}", wanted_text, expected));
+                why = fmt::format(
+                    "dimension {} is {}, not {}", d, size,
+                    wanted_text.empty() ? std::to_string(expected) : fmt::format("{} = {}", wanted_text, expected));
                 return false;
             }
             // Both were found equal: the graph depends on it, unless they are one and the same size.
@@ -148,7 +163,8 @@ bool Evaluator::matches_shape(const ast::TypeNode& type, const TensorObject& ten
                 } else {
                     Value wanted = load(use, dimension.name, frame, dimension.span);
                     if (!wanted.is_int() && !wanted.is_symbolic()) {
-                        why = fmt::format("the dimension `{}` is {}, not an int", name_of(dimension.name), describe(wanted));
+                        why = fmt::format("the dimension `{}` is {}, not an int", name_of(dimension.name),
+                                          describe(wanted));
                         return false;
                     }
                     if (!agree(wanted, name_of(dimension.name))) return false;
@@ -158,7 +174,8 @@ bool Evaluator::matches_shape(const ast::TypeNode& type, const TensorObject& ten
             case ast::DimensionKind::expression: {
                 Value wanted = evaluate(*dimension.value, frame);
                 if (!wanted.is_int() && !wanted.is_symbolic()) {
-                    why = fmt::format("the dimension `{}` is {}, not an int", session_.sources().text(dimension.span), describe(wanted));
+                    why = fmt::format("the dimension `{}` is {}, not an int", session_.sources().text(dimension.span),
+                                      describe(wanted));
                     return false;
                 }
                 if (!agree(wanted, session_.sources().text(dimension.span))) return false;
@@ -170,4 +187,4 @@ bool Evaluator::matches_shape(const ast::TypeNode& type, const TensorObject& ten
     return true;
 }
 
-}    // namespace tenon
+}  // namespace tenon

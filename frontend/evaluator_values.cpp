@@ -1,6 +1,7 @@
 // What values mean: truth, equality, order, text, iteration.
 #include <fmt/format.h>
 
+#include "frontend/errors.h"
 #include "frontend/evaluator.h"
 #include "frontend/format_spec.h"
 #include "frontend/host_iterators.h"
@@ -15,7 +16,7 @@ bool Evaluator::truth(const Value& value, Span span) {
     if (value.is<StringObject>() || items_of(value) || value.is<DictObject>()) help = "write len(x) > 0";
     if (value.is_none() || value.is<ModelObject>()) help = "write x is not none";
     if (value.is_number()) help = "write x != 0";
-    throw Error(Diagnostic{"type", fmt::format("a condition is a bool, found {}", describe(value)), span, {}, std::move(help)});
+    throw_error_at(span, "type", fmt::format("a condition is a bool, found {}", describe(value)), std::move(help));
 }
 
 bool Evaluator::equal(const Value& a, const Value& b) {
@@ -25,9 +26,12 @@ bool Evaluator::equal(const Value& a, const Value& b) {
     }
     bool traced = a.is_tensor() || a.is_symbolic() || b.is_tensor() || b.is_symbolic();
     if (traced) {
-        auto is_operand = [](const Value& v) { return v.is_tensor() || v.is_symbolic() || v.is_number() || v.is_bool(); };
+        auto is_operand = [](const Value& v) {
+            return v.is_tensor() || v.is_symbolic() || v.is_number() || v.is_bool();
+        };
         if (!is_operand(a) || !is_operand(b)) return false;
-        if (a.is_tensor() && b.is_tensor() && a.as<TensorObject>().shape() != b.as<TensorObject>().shape()) return false;
+        if (a.is_tensor() && b.is_tensor() && a.as<TensorObject>().shape() != b.as<TensorObject>().shape())
+            return false;
         Value same = tracer_.binary(Operator::equal, {a}, {b}, here_);
         if (same.is_tensor() && same.as<TensorObject>().rank() > 0) {
             same = call(builtins_[*builtins_.find(symbols_.intern("all"))].value, {same});
@@ -111,12 +115,13 @@ bool is_short(const Value& value) {
     return value.is_number() || value.is_bool() || value.is_none() || value.is<StringObject>() || value.is(Kind::dtype);
 }
 
-}    // namespace
+}  // namespace
 
 std::string Evaluator::text(const Value& value) { return value.is<StringObject>() ? value.as_text() : repr(value); }
 
 std::string Evaluator::repr(const Value& value) {
-    bool holds_values = items_of(value) || value.is<DictObject>() || value.is<ModelObject>() || value.is<RecordObject>();
+    bool holds_values =
+        items_of(value) || value.is<DictObject>() || value.is<ModelObject>() || value.is<RecordObject>();
     if (!holds_values) return repr_of(value);
     check_stack(here_);
     const Object* object = &value.object();
@@ -194,12 +199,14 @@ std::string Evaluator::repr_of(const Value& value) {
             for (size_t i = 0; i < model.fields.size(); ++i) {
                 const Value& field = model.fields[i];
                 std::string_view name = model.field_name(i);
-                if (i < parameters && is_short(field)) head += fmt::format("{}{}: {}", head.empty() ? "" : ", ", name, repr(field));
+                if (i < parameters && is_short(field))
+                    head += fmt::format("{}{}: {}", head.empty() ? "" : ", ", name, repr(field));
                 part(name, field);
                 if (const Values* items = items_of(field)) {
                     for (size_t k = 0; k < items->size(); ++k) part(fmt::format("{}[{}]", name, k), (*items)[k]);
                 } else if (auto* dict = field.try_as<DictObject>()) {
-                    for (const auto& entry : dict->entries()) part(fmt::format("{}[{}]", name, repr(entry.key)), entry.value);
+                    for (const auto& entry : dict->entries())
+                        part(fmt::format("{}[{}]", name, repr(entry.key)), entry.value);
                 }
             }
             out += "(" + head + ")";
@@ -265,7 +272,7 @@ private:
     Span span_;
 };
 
-}    // namespace
+}  // namespace
 
 Ref<IteratorObject> Evaluator::iterate(const Value& value) {
     switch (value.kind()) {
@@ -297,7 +304,9 @@ Ref<IteratorObject> Evaluator::iterate(const Value& value) {
         default: break;
     }
     throw_error("type", fmt::format("{} cannot be iterated over", describe(value)),
-                value.is_int() ? "write range(n)" : value.is<ModelObject>() ? "a model is iterated over through its `fn next()`" : "");
+                value.is_int()            ? "write range(n)"
+                : value.is<ModelObject>() ? "a model is iterated over through its `fn next()`"
+                                          : "");
 }
 
 Values Evaluator::collect(const Value& value) {
@@ -316,4 +325,4 @@ Values Evaluator::collect(const Value& value) {
     return out;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -13,7 +13,7 @@ namespace tenon {
 
 namespace {
 
-constexpr int largest_width = 100'000;    // a spec is text of the script; its buffers must stay small
+constexpr int largest_width = 100'000;  // a spec is text of the script; its buffers must stay small
 
 bool is_align(char c) { return c == '<' || c == '>' || c == '^' || c == '='; }
 
@@ -68,11 +68,9 @@ std::string group_digits(std::string text, char separator, size_t size) {
     return text;
 }
 
-std::string sign_text(bool negative, char sign) {
-    return negative ? "-" : sign == '+' ? "+" : sign == ' ' ? " " : "";
-}
+std::string sign_text(bool negative, char sign) { return negative ? "-" : sign == '+' ? "+" : sign == ' ' ? " " : ""; }
 
-}    // namespace
+}  // namespace
 
 int64_t count_characters(std::string_view text) {
     return std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; });
@@ -101,7 +99,9 @@ FormatSpec parse_format_spec(std::string_view text) {
             at = 1;
         }
     }
-    auto next_is = [&](std::string_view set) { return at < text.size() && set.find(text[at]) != std::string_view::npos; };
+    auto next_is = [&](std::string_view set) {
+        return at < text.size() && set.find(text[at]) != std::string_view::npos;
+    };
     if (next_is("+- ")) spec.sign = text[at++];
     if (next_is("#")) spec.alternate = ++at;
     if (next_is("0")) {
@@ -124,8 +124,13 @@ FormatSpec parse_format_spec(std::string_view text) {
 
 std::string format_integer(int64_t value, const FormatSpec& spec) {
     switch (spec.type) {
-        case 'e': case 'E': case 'f': case 'F': case 'g': case 'G': case '%':
-            return format_real(static_cast<double>(value), spec);
+        case 'e':
+        case 'E':
+        case 'f':
+        case 'F':
+        case 'g':
+        case 'G':
+        case '%': return format_real(static_cast<double>(value), spec);
         case 's': throw_error("value", "an int has no format `s`", "leave the letter out, or write `d`");
         default: break;
     }
@@ -158,19 +163,21 @@ std::string format_real(double value, const FormatSpec& spec) {
         switch (spec.type) {
             case 'e': digits = fmt::format("{:.{}e}", magnitude, precision); break;
             case 'E': digits = fmt::format("{:.{}E}", magnitude, precision); break;
-            case 'f': case 'F': digits = fmt::format("{:.{}f}", magnitude, precision); break;
+            case 'f':
+            case 'F': digits = fmt::format("{:.{}f}", magnitude, precision); break;
             case 'g': digits = fmt::format("{:.{}g}", magnitude, std::max(precision, 1)); break;
             case 'G': digits = fmt::format("{:.{}G}", magnitude, std::max(precision, 1)); break;
             case '%': digits = fmt::format("{:.{}f}%", magnitude * 100, precision); break;
             case 0:
                 if (spec.precision < 0) {
                     digits = real_to_string(magnitude);
-                } else {    // like `g`, but it still looks like a float
+                } else {  // like `g`, but it still looks like a float
                     digits = fmt::format("{:.{}g}", magnitude, std::max(precision, 1));
                     if (digits.find_first_of(".e") == std::string::npos) digits += ".0";
                 }
                 break;
-            default: throw_error("value", fmt::format("a float has no format `{}`", spec.type), "floats have `e f g %`");
+            default:
+                throw_error("value", fmt::format("a float has no format `{}`", spec.type), "floats have `e f g %`");
         }
     }
     digits = group_digits(std::move(digits), spec.grouping, 3);
@@ -180,7 +187,8 @@ std::string format_real(double value, const FormatSpec& spec) {
 
 std::string format_text(std::string_view value, const FormatSpec& spec) {
     if (spec.type && spec.type != 's') {
-        throw_error("value", fmt::format("a str has no format `{}`", spec.type), "strs have `s`, a width and an alignment");
+        throw_error("value", fmt::format("a str has no format `{}`", spec.type),
+                    "strs have `s`, a width and an alignment");
     }
     if (spec.precision >= 0) value = value.substr(0, byte_of_character(value, spec.precision));
     FormatSpec text_spec = spec;
@@ -224,4 +232,4 @@ std::string quote(std::string_view text) {
     return out + mark;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -8,16 +8,18 @@
 namespace tenon {
 
 struct FormatSpec {
-    std::string fill = " ";    ///< one character, UTF-8
-    char align = 0;            ///< < > ^ =, 0 for the type's own
-    char sign = '-';           ///< + - or a space
-    bool alternate = false;    ///< '#'
+    std::string fill = " ";  ///< one character, UTF-8
+    char align = 0;          ///< < > ^ =, 0 for the type's own
+    char sign = '-';         ///< + - or a space
+    bool alternate = false;  ///< '#'
     int width = 0;
-    char grouping = 0;         ///< , or _
+    char grouping = 0;  ///< , or _
     int precision = -1;
-    char type = 0;             ///< d b o x X e E f F g G % s, 0 for the value's own
+    char type = 0;  ///< d b o x X e E f F g G % s, 0 for the value's own
 
-    bool is_plain() const { return !align && sign == '-' && !alternate && !width && !grouping && precision < 0 && !type; }
+    bool is_plain() const {
+        return !align && sign == '-' && !alternate && !width && !grouping && precision < 0 && !type;
+    }
 };
 
 /// Throws Error "value".
@@ -36,4 +38,4 @@ int64_t count_characters(std::string_view text);
 /// The byte where character `index` begins; the text's size past the end.
 size_t byte_of_character(std::string_view text, int64_t index);
 
-}    // namespace tenon
+}  // namespace tenon

@@ -13,7 +13,7 @@ void visit_environment(const Environment& environment, FunctionRef<void(const Va
     visit(environment.self);
 }
 
-}    // namespace
+}  // namespace
 
 FunctionObject::FunctionObject(const ast::Function& function_, Environment environment_)
     : Container(class_kind),
@@ -51,4 +51,4 @@ void BoundMethodObject::take_children(Values& into) {
     into.push_back(std::exchange(function, {}));
 }
 
-}    // namespace tenon
+}  // namespace tenon

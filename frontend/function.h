@@ -15,15 +15,15 @@ struct BuiltinGroup;
 
 /// The cells a closure took from where it was made, and the script it is part of.
 struct Environment {
-    Module* module = nullptr;    ///< modules live as long as their session
+    Module* module = nullptr;  ///< modules live as long as their session
     std::vector<Ref<CellObject>> cells;
-    Value self;                  ///< the model whose fields it sees, or none
+    Value self;  ///< the model whose fields it sees, or none
 };
 
 /// A scope that a decorator put around a function: `@annotate(pp_stage: 1)`.
 struct DecoratorScope {
     std::string name;
-    std::vector<std::pair<std::string, Value>> arguments;    ///< positional ones have no name
+    std::vector<std::pair<std::string, Value>> arguments;  ///< positional ones have no name
 };
 
 class FunctionObject final : public Container {
@@ -36,8 +36,8 @@ public:
 
     const ast::Function& function;
     Environment environment;
-    std::vector<DecoratorScope> scopes;    ///< outermost first
-    const bool takes_rest;                 ///< has `*xs` or `**kw`
+    std::vector<DecoratorScope> scopes;  ///< outermost first
+    const bool takes_rest;               ///< has `*xs` or `**kw`
 };
 
 /// A method together with its receiver.
@@ -61,4 +61,4 @@ public:
     const BuiltinGroup& group;
 };
 
-}    // namespace tenon
+}  // namespace tenon

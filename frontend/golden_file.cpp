@@ -61,7 +61,7 @@ size_t number_length(std::string_view text, double& value) {
     return sign + static_cast<size_t>(end - digits.data());
 }
 
-}    // namespace
+}  // namespace
 
 GoldenFile GoldenFile::parse(std::string_view text) {
     GoldenFile golden;
@@ -78,7 +78,8 @@ GoldenFile GoldenFile::parse(std::string_view text) {
             std::string_view setting = trimmed(content.substr(2));
             size_t colon = setting.find(':');
             std::string_view name = trimmed(setting.substr(0, colon));
-            std::vector<std::string> values = words_of(colon == std::string_view::npos ? "" : setting.substr(colon + 1));
+            std::vector<std::string> values =
+                words_of(colon == std::string_view::npos ? "" : setting.substr(colon + 1));
             auto refuse = [&](std::string_view why) {
                 throw_error("value", fmt::format("line {}: `#! {}` {}", number, setting, why),
                             "there are `#! engines: interp jit`, `#! tolerance: 1e-4`, `#! exit: 1`, `#! args: a b`");
@@ -107,7 +108,7 @@ bool lines_agree(std::string_view expected, std::string_view found, std::optiona
     while (found.ends_with(' ')) found.remove_suffix(1);
     if (expected == found) return true;
     if (!tolerance) return false;
-    bool in_word = false;    // the 1 of `x1` is no number
+    bool in_word = false;  // the 1 of `x1` is no number
     while (!expected.empty() && !found.empty()) {
         double a = 0, b = 0;
         size_t a_length = in_word ? 0 : number_length(expected, a), b_length = in_word ? 0 : number_length(found, b);
@@ -152,7 +153,7 @@ void compare_block(std::string_view where, const std::vector<std::string>& expec
     }
 }
 
-}    // namespace
+}  // namespace
 
 std::string compare(const GoldenFile& golden, const GoldenOutput& output) {
     std::string out;
@@ -160,7 +161,8 @@ std::string compare(const GoldenFile& golden, const GoldenOutput& output) {
     for (const auto& [line, lines] : golden.expected) blocks[line].first = lines;
     for (const auto& [line, text] : output.printed) blocks[line].second = text;
     for (const auto& [line, block] : blocks) {
-        compare_block(fmt::format("line {} printed otherwise (- expected, + found):", line), block.first, block.second, golden.tolerance, out);
+        compare_block(fmt::format("line {} printed otherwise (- expected, + found):", line), block.first, block.second,
+                      golden.tolerance, out);
     }
     std::vector<std::string> error;
     if (golden.expected_error) {
@@ -186,10 +188,11 @@ std::string bless(std::string_view text, const GoldenOutput& output) {
         if (is_expectation(line)) continue;
         out += std::string(line) + "\n";
         std::string_view indent = line.substr(0, std::min(line.find_first_not_of(" \t"), line.size()));
-        if (auto printed = output.printed.find(number); printed != output.printed.end()) emit(indent, "#>", printed->second);
+        if (auto printed = output.printed.find(number); printed != output.printed.end())
+            emit(indent, "#>", printed->second);
     }
-    emit("", "#>!", output.error);    // last: no line that it names moves
+    emit("", "#>!", output.error);  // last: no line that it names moves
     return out;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -15,14 +15,14 @@ struct GoldenFile {
     /// Throws Error "value" for a `#!` line it does not know.
     static GoldenFile parse(std::string_view text);
 
-    std::vector<std::string> engines;         ///< empty: all
-    std::optional<double> tolerance;          ///< of numbers, absolute and relative; none: exact text
+    std::vector<std::string> engines;  ///< empty: all
+    std::optional<double> tolerance;   ///< of numbers, absolute and relative; none: exact text
     int exit_code = 0;
     std::vector<std::string> args;
 
     /// Line number (from 1) of the code above → the lines expected from it.
     std::map<uint32_t, std::vector<std::string>> expected;
-    std::optional<std::string> expected_error;    ///< the `#>!` lines, joined
+    std::optional<std::string> expected_error;  ///< the `#>!` lines, joined
 };
 
 /// The output a script really had: what each of its lines printed, and the error at the end.
@@ -40,4 +40,4 @@ std::string compare(const GoldenFile& golden, const GoldenOutput& output);
 /// The script with its `#>` lines replaced by what was printed, and its `#>!` lines by the error, at the end.
 std::string bless(std::string_view text, const GoldenOutput& output);
 
-}    // namespace tenon
+}  // namespace tenon

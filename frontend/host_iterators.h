@@ -56,7 +56,9 @@ private:
 
 class EnumerateIterator final : public IteratorObject {
 public:
-    EnumerateIterator(Ref<IteratorObject> source, int64_t first) : source_(std::move(source)), at_(first) { stand_on(*source_); }
+    EnumerateIterator(Ref<IteratorObject> source, int64_t first) : source_(std::move(source)), at_(first) {
+        stand_on(*source_);
+    }
     bool next(Evaluator& evaluator, Value& value) override {
         Value item;
         if (!source_->next(evaluator, item)) return false;
@@ -103,4 +105,4 @@ private:
     Value model_;
 };
 
-}    // namespace tenon
+}  // namespace tenon

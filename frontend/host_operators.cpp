@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "frontend/containers.h"
+#include "frontend/errors.h"
 #include "frontend/evaluator.h"
 #include "frontend/format_spec.h"
 
@@ -31,20 +32,21 @@ Operator operator_of(ast::BinaryOperator op) {
 }
 
 std::string_view spelling(Operator op) {
-    constexpr std::string_view texts[] = {"+", "-", "*", "/", "//", "%", "@", "**", "|", "^",
-                                          "&", "<<", ">>", "==", "!=", "<", "<=", ">", ">="};
+    constexpr std::string_view texts[] = {"+", "-",  "*",  "/",  "//", "%", "@",  "**", "|", "^",
+                                          "&", "<<", ">>", "==", "!=", "<", "<=", ">",  ">="};
     return texts[static_cast<size_t>(op)];
 }
 
 namespace {
 
 [[noreturn]] void overflow(Operator op, int64_t a, int64_t b, Span span) {
-    throw Error(Diagnostic{"overflow", fmt::format("{} {} {} does not fit in an int (64 bits)", a, spelling(op), b), span, {},
-                           fmt::format("compute with floats: {}.0 {} {}", a, spelling(op), b)});
+    throw_error_at(span, "overflow", fmt::format("{} {} {} does not fit in an int (64 bits)", a, spelling(op), b),
+                   fmt::format("compute with floats: {}.0 {} {}", a, spelling(op), b));
 }
 
 [[noreturn]] void division_by_zero(Operator op, Span span) {
-    throw Error(Diagnostic{"value", op == Operator::pow ? "0 to a negative power is a division by zero" : "division by zero", span, {}, {}});
+    throw_error_at(span, "value",
+                   op == Operator::pow ? "0 to a negative power is a division by zero" : "division by zero");
 }
 
 Value int_power(int64_t base, int64_t exponent, Span span) {
@@ -54,7 +56,8 @@ Value int_power(int64_t base, int64_t exponent, Span span) {
     }
     int64_t result = 1, factor = base;
     for (int64_t left = exponent;;) {
-        if ((left & 1) && __builtin_mul_overflow(result, factor, &result)) overflow(Operator::pow, base, exponent, span);
+        if ((left & 1) && __builtin_mul_overflow(result, factor, &result))
+            overflow(Operator::pow, base, exponent, span);
         left >>= 1;
         if (left == 0) return result;
         if (__builtin_mul_overflow(factor, factor, &factor)) overflow(Operator::pow, base, exponent, span);
@@ -91,7 +94,7 @@ Value int_binary(Operator op, int64_t a, int64_t b, Span span) {
         case Operator::bit_xor: return a ^ b;
         case Operator::shift_left:
         case Operator::shift_right:
-            if (b < 0) throw Error(Diagnostic{"value", fmt::format("a shift by {} bits", b), span, {}, "shift the other way"});
+            if (b < 0) throw_error_at(span, "value", fmt::format("a shift by {} bits", b), "shift the other way");
             if (op == Operator::shift_right) return a >> std::min<int64_t>(b, 63);
             if (a == 0) return 0;
             if (b > 62 || (a << b) >> b != a) overflow(op, a, b, span);
@@ -185,7 +188,7 @@ std::string help_for(Operator op, const Value& a, const Value& b) {
     return {};
 }
 
-}    // namespace
+}  // namespace
 
 Value host_binary(Evaluator& evaluator, Operator op, const Value& a, const Value& b, Span span) {
     if (op >= Operator::equal) {
@@ -207,8 +210,10 @@ Value host_binary(Evaluator& evaluator, Operator op, const Value& a, const Value
         result = other_binary(op, a, b);
     }
     if (!result.is_unset()) return result;
-    throw Error(Diagnostic{"type", fmt::format("`{}` does not go with {} and {}", spelling(op), evaluator.describe(a), evaluator.describe(b)),
-                           span, {}, help_for(op, a, b)});
+    throw_error_at(
+        span, "type",
+        fmt::format("`{}` does not go with {} and {}", spelling(op), evaluator.describe(a), evaluator.describe(b)),
+        help_for(op, a, b));
 }
 
 Value string_item(const std::string& text, const Value& key) {
@@ -219,10 +224,12 @@ Value string_item(const std::string& text, const Value& key) {
     };
     if (key.is_int()) return Value::text(character(static_cast<int64_t>(position_in(key.as_int(), size, "str"))));
     auto* slice = key.try_as<SliceObject>();
-    if (!slice) throw_error("type", fmt::format("an index of a str is an int or a slice, found a {}", name_of(key.kind())));
+    if (!slice)
+        throw_error("type", fmt::format("an index of a str is an int or a slice, found a {}", name_of(key.kind())));
     SliceBounds bounds = bounds_of(*slice, size);
     if (bounds.step == 1) {
-        size_t begin = byte_of_character(text, bounds.start), end = byte_of_character(text, bounds.start + bounds.count);
+        size_t begin = byte_of_character(text, bounds.start),
+               end = byte_of_character(text, bounds.start + bounds.count);
         return Value::text(std::string_view(text).substr(begin, end - begin));
     }
     std::string out;
@@ -230,4 +237,4 @@ Value string_item(const std::string& text, const Value& key) {
     return Value::text(out);
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -21,4 +21,4 @@ Value host_binary(Evaluator& evaluator, Operator op, const Value& a, const Value
 /// `text[key]`: a character, or a slice, by code points.
 Value string_item(const std::string& text, const Value& key);
 
-}    // namespace tenon
+}  // namespace tenon

@@ -9,9 +9,9 @@ namespace tenon {
 
 /// One host write, as the way back. `apply` is called at most once, in reverse order of the writes.
 struct Undo {
-    Ref<Object> object;           ///< what was written
-    Value key;                    ///< which part: an index, a key, a slot; none where there is one part only
-    Value old;                    ///< its value before; unset where it had none
+    Ref<Object> object;  ///< what was written
+    Value key;           ///< which part: an index, a key, a slot; none where there is one part only
+    Value old;           ///< its value before; unset where it had none
     void (*apply)(Undo&);
 
     static Undo cell(CellObject& cell) {
@@ -60,4 +60,4 @@ struct Undo {
     }
 };
 
-}    // namespace tenon
+}  // namespace tenon

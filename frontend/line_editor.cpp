@@ -30,7 +30,7 @@ std::string history_path() {
 
 bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == ':'; }
 
-}    // namespace
+}  // namespace
 
 struct LineEditor::Terminal {
     EditLine* line = nullptr;
@@ -52,7 +52,7 @@ struct LineEditor::Terminal {
         const char* begin = info->cursor;
         while (begin > info->buffer && is_word(begin[-1])) --begin;
         std::string prefix(begin, info->cursor);
-        if (prefix.empty()) {    // Tab indents
+        if (prefix.empty()) {  // Tab indents
             el_insertstr(line, "    ");
             return CC_REFRESH;
         }
@@ -60,7 +60,8 @@ struct LineEditor::Terminal {
         if (found.empty()) return CC_REFRESH_BEEP;
         std::string common = found[0];
         for (const std::string& name : found) {
-            common.resize(static_cast<size_t>(std::mismatch(common.begin(), common.end(), name.begin(), name.end()).first - common.begin()));
+            common.resize(static_cast<size_t>(
+                std::mismatch(common.begin(), common.end(), name.begin(), name.end()).first - common.begin()));
         }
         if (common.size() > prefix.size()) {
             el_insertstr(line, common.c_str() + prefix.size());
@@ -104,11 +105,9 @@ LineEditor::~LineEditor() {
 bool LineEditor::is_terminal() const { return terminal_ != nullptr; }
 
 LineEditor::Result LineEditor::read(const char* prompt, std::string& line) {
-    if (!terminal_) {
-        return std::getline(std::cin, line) ? Result::line : Result::end;
-    }
+    if (!terminal_) { return std::getline(std::cin, line) ? Result::line : Result::end; }
     terminal_->prompt = prompt;
-    struct sigaction jump {}, saved {};
+    struct sigaction jump{}, saved{};
     jump.sa_handler = leave_prompt;
     if (sigsetjmp(at_prompt, 1) != 0) {
         sigaction(SIGINT, &saved, nullptr);
@@ -135,4 +134,4 @@ void LineEditor::remember(const std::string& entry) {
     history(terminal_->history, &event, H_ENTER, entry.c_str());
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -28,7 +28,7 @@ public:
 
 private:
     struct Terminal;
-    std::unique_ptr<Terminal> terminal_;    // null in a pipe
+    std::unique_ptr<Terminal> terminal_;  // null in a pipe
 };
 
-}    // namespace tenon
+}  // namespace tenon

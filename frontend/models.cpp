@@ -57,11 +57,10 @@ Value* ModelObject::find(std::string_view field) {
 
 namespace {
 
-constexpr int deepest_holder = 1000;    // containers inside containers
+constexpr int deepest_holder = 1000;  // containers inside containers
 
 /// Walks fields, lists, tuples and dicts in order, each object once.
-template <class Tensor, class Model>
-class Walk {
+template <class Tensor, class Model> class Walk {
 public:
     Walk(Tensor tensor, Model model) : tensor_(tensor), model_(model) {}
 
@@ -69,7 +68,9 @@ public:
         if (depth > deepest_holder) throw_error("recursion", "models and containers are nested too deeply");
         bool walked = value.is_tensor() || value.is<ModelObject>() || items_of(value) || value.is<DictObject>();
         if (!walked || !seen_.insert(&value.object()).second) return;
-        auto at = [&](std::string_view step) { return path.empty() ? std::string(step) : fmt::format("{}.{}", path, step); };
+        auto at = [&](std::string_view step) {
+            return path.empty() ? std::string(step) : fmt::format("{}.{}", path, step);
+        };
         if (auto* tensor = value.try_as<TensorObject>()) {
             tensor_(*tensor, path);
         } else if (auto* model = value.try_as<ModelObject>()) {
@@ -79,7 +80,8 @@ public:
             auto is_declared_later = [&](size_t i) { return i < parameters && model->roles[i] != TensorRole::plain; };
             for (bool later : {false, true}) {
                 for (size_t i = 0; i < model->fields.size(); ++i) {
-                    if (model->fields[i].is_object() && is_declared_later(i) == later) (*this)(model->fields[i], at(model->field_name(i)), depth + 1);
+                    if (model->fields[i].is_object() && is_declared_later(i) == later)
+                        (*this)(model->fields[i], at(model->field_name(i)), depth + 1);
                 }
             }
         } else if (const Values* items = items_of(value)) {
@@ -89,7 +91,11 @@ public:
         } else {
             for (const auto& entry : value.as<DictObject>().entries()) {
                 if (!entry.value.is_object()) continue;
-                (*this)(entry.value, at(entry.key.is<StringObject>() ? entry.key.as_text() : entry.key.is_int() ? std::to_string(entry.key.as_int()) : "?"), depth + 1);
+                (*this)(entry.value,
+                        at(entry.key.is<StringObject>() ? entry.key.as_text()
+                           : entry.key.is_int()         ? std::to_string(entry.key.as_int())
+                                                        : "?"),
+                        depth + 1);
             }
         }
     }
@@ -100,7 +106,7 @@ private:
     std::unordered_set<const Object*> seen_;
 };
 
-constexpr int deepest_argument = 16;    // containers inside containers that are searched for tensors
+constexpr int deepest_argument = 16;  // containers inside containers that are searched for tensors
 
 bool holds(const Value& value, int depth) {
     if (value.is_tensor() || value.is<ModelObject>()) return true;
@@ -116,20 +122,24 @@ bool holds(const Value& value, int depth) {
     return false;
 }
 
-}    // namespace
+}  // namespace
 
 std::vector<NamedTensor> named_tensors(const Value& value) {
     std::vector<NamedTensor> found;
-    Walk([&](TensorObject& tensor, const std::string& path) {
-        if (tensor.role != TensorRole::plain) found.push_back({path, Value(tensor), tensor.role == TensorRole::parameter});
-    }, [](ModelObject&, const std::string&) {})(value, "");
+    Walk(
+        [&](TensorObject& tensor, const std::string& path) {
+            if (tensor.role != TensorRole::plain)
+                found.push_back({path, Value(tensor), tensor.role == TensorRole::parameter});
+        },
+        [](ModelObject&, const std::string&) {})(value, "");
     return found;
 }
 
 std::vector<std::pair<std::string, Ref<ModelObject>>> named_models(const Value& value) {
     std::vector<std::pair<std::string, Ref<ModelObject>>> found;
     Walk([](TensorObject&, const std::string&) {},
-         [&](ModelObject& model, const std::string& path) { found.emplace_back(path, Ref<ModelObject>(&model)); })(value, "");
+         [&](ModelObject& model, const std::string& path) { found.emplace_back(path, Ref<ModelObject>(&model)); })(
+        value, "");
     return found;
 }
 
@@ -148,7 +158,8 @@ public:
         if (auto made = copies_.find(&value.object()); made != copies_.end()) return made->second;
         if (auto* tensor = value.try_as<TensorObject>()) {
             if (tensor->role == TensorRole::plain) return keep(value, evaluator_.call_method(value, "clone", {}));
-            Value copy = evaluator_.tracer().make_parameter(value, tensor->role == TensorRole::buffer, evaluator_.here());
+            Value copy =
+                evaluator_.tracer().make_parameter(value, tensor->role == TensorRole::buffer, evaluator_.here());
             copy.as<TensorObject>().role = tensor->role;
             return keep(value, copy);
         }
@@ -184,14 +195,16 @@ private:
         ~Deeper() { --depth; }
         int& depth;
     };
-    Value keep(const Value& original, Value copy) { return copies_.emplace(&original.object(), std::move(copy)).first->second; }
+    Value keep(const Value& original, Value copy) {
+        return copies_.emplace(&original.object(), std::move(copy)).first->second;
+    }
 
     Evaluator& evaluator_;
     std::unordered_map<const Object*, Value> copies_;
     int depth_ = 0;
 };
 
-}    // namespace
+}  // namespace
 
 Value clone(Evaluator& evaluator, const Value& value) { return Cloner(evaluator)(value); }
 
@@ -199,8 +212,7 @@ Value clone(Evaluator& evaluator, const Value& value) { return Cloner(evaluator)
 
 namespace {
 
-template <bool wanted, bool with_names>
-Value list_tensors(Evaluator&, Arguments& a) {
+template <bool wanted, bool with_names> Value list_tensors(Evaluator&, Arguments& a) {
     Values out;
     for (NamedTensor& tensor : named_tensors(a[0])) {
         if (tensor.is_parameter != wanted) continue;
@@ -209,8 +221,7 @@ Value list_tensors(Evaluator&, Arguments& a) {
     return make_list(std::move(out));
 }
 
-template <bool with_names>
-Value list_models(Evaluator&, Arguments& a) {
+template <bool with_names> Value list_models(Evaluator&, Arguments& a) {
     Values out;
     for (auto& [name, model] : named_models(a[0])) {
         out.push_back(with_names ? make_tuple({Value::text(name), Value(model)}) : Value(model));
@@ -266,12 +277,13 @@ constexpr Builtin table[] = {
     {"train", "model, mode?", models, train, 0, "sets `training` of the model and its parts; returns the model"},
     {"eval", "model", models, eval, 0, "the same as train(model, false)"},
     {"zero_grad", "model", holders, zero_grad, 0, "sets .grad of all params to none"},
-    {"requires_grad_", "model, flag?", models, requires_grad, 0, "whether the params require gradients; returns the model"},
+    {"requires_grad_", "model, flag?", models, requires_grad, 0,
+     "whether the params require gradients; returns the model"},
     {"name_of", "model, part", models, name_of_part, 0, "the path of a part or tensor inside a model"},
 };
 
-}    // namespace
+}  // namespace
 
 std::span<const Builtin> model_builtins() { return table; }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -41,11 +41,11 @@ public:
     Environment environment;
     const SymbolTable& symbols;
     Ref<FunctionObject> constructor;
-    Values methods;    ///< beside model.methods: functions, or what decorators made of them
+    Values methods;  ///< beside model.methods: functions, or what decorators made of them
 };
 
-/// An instance. Fields lie in slots, in the order in which the declaration names them; unset until assigned. The last is
-/// `training`, which every model has.
+/// An instance. Fields lie in slots, in the order in which the declaration names them; unset until assigned. The last
+/// is `training`, which every model has.
 class ModelObject final : public Container {
 public:
     static constexpr Kind class_kind = Kind::model;
@@ -56,22 +56,24 @@ public:
 
     /// Null when there is no such field, or it has no value yet.
     Value* find(std::string_view field);
-    std::string_view field_name(size_t slot) const { return model_class->symbols.text(model_class->model.fields[slot]); }
+    std::string_view field_name(size_t slot) const {
+        return model_class->symbols.text(model_class->model.fields[slot]);
+    }
 
     Ref<ModelClassObject> model_class;
     Values fields;
-    std::vector<TensorRole> roles;    ///< beside the fields: which were declared `param` or `buffer`
+    std::vector<TensorRole> roles;  ///< beside the fields: which were declared `param` or `buffer`
 };
 
 /// One tensor that a model holds, under its path: "layers.0.weight".
 struct NamedTensor {
     std::string name;
     Value tensor;
-    bool is_parameter = false;    ///< else a buffer
+    bool is_parameter = false;  ///< else a buffer
 };
 
-/// The parameters and buffers that `value` (a model, or a list, tuple or dict of models and tensors) holds, in the order
-/// of fields and items, each tensor once.
+/// The parameters and buffers that `value` (a model, or a list, tuple or dict of models and tensors) holds, in the
+/// order of fields and items, each tensor once.
 std::vector<NamedTensor> named_tensors(const Value& value);
 /// Every model inside `value`, itself included, each once, with its path ("" for `value` itself).
 std::vector<std::pair<std::string, Ref<ModelObject>>> named_models(const Value& value);
@@ -80,4 +82,4 @@ bool holds_tensor_or_model(const Value& value);
 /// A copy of a value and all it holds, what is shared stays shared.
 Value clone(Evaluator& evaluator, const Value& value);
 
-}    // namespace tenon
+}  // namespace tenon

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "frontend/embedded.h"
+#include "frontend/errors.h"
 #include "frontend/evaluator.h"
 #include "frontend/parser.h"
 #include "frontend/session.h"
@@ -16,7 +17,7 @@ namespace tenon {
 namespace {
 
 constexpr uint64_t largest_script = uint64_t{64} << 20;
-constexpr std::string_view prelude_name = "ops";    // operations in scope without a `use`
+constexpr std::string_view prelude_name = "ops";  // operations in scope without a `use`
 
 std::string folder_of(const std::string& path) { return std::filesystem::path(path).parent_path().string(); }
 
@@ -27,7 +28,7 @@ const EmbeddedFile* standard_file(std::string_view name) {
     return nullptr;
 }
 
-}    // namespace
+}  // namespace
 
 Module& Modules::add(std::string name, std::string folder) {
     return modules_.emplace_back(static_cast<uint32_t>(modules_.size()), std::move(name), std::move(folder));
@@ -39,7 +40,8 @@ ast::Script& Modules::compile(Module& module, std::string source_name, std::stri
     if (!parsed.diagnostics.empty()) throw InvalidScript(std::move(parsed.diagnostics));
     ResolveOptions options;
     options.interactive = interactive;
-    std::vector<Diagnostic> found = resolve(*parsed.script, module.scope, names_for(module), session_.symbols(), module.arena, options);
+    std::vector<Diagnostic> found =
+        resolve(*parsed.script, module.scope, names_for(module), session_.symbols(), module.arena, options);
     if (!found.empty()) throw InvalidScript(std::move(found));
     module.script = parsed.script;
     return *parsed.script;
@@ -55,7 +57,8 @@ Module& Modules::open(const std::string& path) {
 void Modules::run_once(Module& module, Span use) {
     if (module.state == Module::State::done) return;
     if (module.state == Module::State::running) {
-        throw Error(Diagnostic{"name", fmt::format("{} uses itself", module.name), use, {}, "move what both need into a third file"});
+        throw_error_at(use, "name", fmt::format("{} uses itself", module.name),
+                       "move what both need into a third file");
     }
     module.state = Module::State::running;
     try {
@@ -73,7 +76,7 @@ CellObject& Modules::imported(Module& module, uint32_t number) {
     if (!cell) {
         const Export& from = module.scope.imports()[number];
         Module& source = modules_[from.module];
-        run_once(source, {});    // of the prelude nobody said `use`
+        run_once(source, {});  // of the prelude nobody said `use`
         cell = source.globals[from.slot].get();
     }
     return *cell;
@@ -108,15 +111,18 @@ Module& Modules::load(Module& user, ast::UseItem& item) {
             return *module;
         }
         std::string names;
-        for (const EmbeddedFile& file : standard_library_files()) names += fmt::format("{}std.{}", names.empty() ? "" : ", ", file.name);
-        throw Error(Diagnostic{"name", fmt::format("there is no module `{}`", path), item.span, {},
-                               fmt::format("the standard library has {}; a file is written `use \"./name.model\"`", names)});
+        for (const EmbeddedFile& file : standard_library_files())
+            names += fmt::format("{}std.{}", names.empty() ? "" : ", ", file.name);
+        throw_error_at(item.span, "name", fmt::format("there is no module `{}`", path),
+                       fmt::format("the standard library has {}; a file is written `use \"./name.model\"`", names));
     }
-    std::filesystem::path full = std::filesystem::path(path).is_absolute() ? std::filesystem::path(path) : std::filesystem::path(user.folder) / path;
+    std::filesystem::path full = std::filesystem::path(path).is_absolute() ? std::filesystem::path(path)
+                                                                           : std::filesystem::path(user.folder) / path;
     std::string name = full.lexically_normal().string();
     if (auto found = numbers_.find(name); found != numbers_.end()) {
         if (std::find(loading_.begin(), loading_.end(), name) != loading_.end()) {
-            throw Error(Diagnostic{"name", fmt::format("{} uses itself", name), item.span, {}, "move what both need into a third file"});
+            throw_error_at(item.span, "name", fmt::format("{} uses itself", name),
+                           "move what both need into a third file");
         }
         item.module = found->second;
         return modules_[found->second];
@@ -150,7 +156,8 @@ NameSource Modules::names_for(Module& module) {
         std::optional<uint32_t> number = builtins.find(name);
         if (!number) return {};
         const BuiltinGroup& group = builtins[*number];
-        bool callable = std::any_of(group.rows.begin(), group.rows.end(), [](const BuiltinRow& row) { return row.builtin->call != nullptr; });
+        bool callable = std::any_of(group.rows.begin(), group.rows.end(),
+                                    [](const BuiltinRow& row) { return row.builtin->call != nullptr; });
         return BuiltinName{*number, group.is_scope, group.is_scope && !callable};
     };
     names.prelude = [this](Symbol name) -> std::optional<Export> {
@@ -197,4 +204,4 @@ std::vector<Symbol> Modules::names_in_scope() {
     return names;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -27,14 +27,14 @@ public:
     }
 
     const uint32_t number;
-    const std::string name;      ///< "std.nn", or the path
-    const std::string folder;    ///< what `use "./file.model"` starts from
+    const std::string name;    ///< "std.nn", or the path
+    const std::string folder;  ///< what `use "./file.model"` starts from
     Arena arena;
     ModuleScope scope;
     std::vector<Ref<CellObject>> globals;
-    std::vector<CellObject*> imports;    ///< beside scope.imports(); filled when first read
-    ast::Script* script = nullptr;       ///< what run_once runs
-    Environment environment;             ///< of the script's own lines
+    std::vector<CellObject*> imports;  ///< beside scope.imports(); filled when first read
+    ast::Script* script = nullptr;     ///< what run_once runs
+    Environment environment;           ///< of the script's own lines
     enum class State : uint8_t { fresh, running, done } state = State::fresh;
 };
 
@@ -76,9 +76,9 @@ private:
 
     Session& session_;
     std::deque<Module> modules_;
-    std::unordered_map<std::string, uint32_t> numbers_;    // by name, of what `use` loaded
-    std::vector<std::string> loading_;                     // for cycles
+    std::unordered_map<std::string, uint32_t> numbers_;  // by name, of what `use` loaded
+    std::vector<std::string> loading_;                   // for cycles
     bool prelude_loading_ = false;
 };
 
-}    // namespace tenon
+}  // namespace tenon

@@ -22,4 +22,4 @@ public:
     void flush() override;
 };
 
-}    // namespace tenon
+}  // namespace tenon

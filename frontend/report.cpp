@@ -14,8 +14,8 @@ namespace tenon {
 
 namespace {
 
-constexpr size_t stack_lines_at_each_end = 8;    // of a deep recursion
-constexpr size_t stack_size = 64 * 1024;         // of the signal handler: AVX-512 state alone is some kilobytes
+constexpr size_t stack_lines_at_each_end = 8;  // of a deep recursion
+constexpr size_t stack_size = 64 * 1024;       // of the signal handler: AVX-512 state alone is some kilobytes
 
 std::string render_stack(const std::vector<StackEntry>& stack, const SourceMap& sources) {
     std::string out;
@@ -26,7 +26,8 @@ std::string render_stack(const std::vector<StackEntry>& stack, const SourceMap& 
             continue;
         }
         const StackEntry& entry = stack[i];
-        out += fmt::format("   in {}{}\n", entry.function, entry.call ? fmt::format(", called at {}", sources.place(entry.call)) : "");
+        out += fmt::format("   in {}{}\n", entry.function,
+                           entry.call ? fmt::format(", called at {}", sources.place(entry.call)) : "");
     }
     return out;
 }
@@ -42,7 +43,7 @@ void on_interrupt(int) {
     evaluator->interrupt();
 }
 
-}    // namespace
+}  // namespace
 
 bool wants_colour() {
     const char* no_colour = std::getenv("NO_COLOR");
@@ -52,7 +53,8 @@ bool wants_colour() {
 Outcome guarded(Session& session, bool colour, const std::function<void()>& body) {
     auto failed = [&](const Diagnostic& diagnostic) {
         session.output().flush();
-        return Outcome{exit_failed, render(diagnostic, session.sources(), colour) + render_stack(session.evaluator().take_stack(), session.sources())};
+        return Outcome{exit_failed, render(diagnostic, session.sources(), colour) +
+                                        render_stack(session.evaluator().take_stack(), session.sources())};
     };
     try {
         body();
@@ -66,15 +68,16 @@ Outcome guarded(Session& session, bool colour, const std::function<void()>& body
             message += render(diagnostic, session.sources(), colour);
         }
         return {exit_invalid, std::move(message)};
-    } catch (const Error& error) {
-        return failed(error.diagnostic);
-    } catch (const Interrupted&) {
+    } catch (const Error& error) { return failed(error.diagnostic); } catch (const Interrupted&) {
         session.output().flush();
         return {exit_interrupted, "interrupted\n" + render_stack(session.evaluator().take_stack(), session.sources())};
     } catch (const std::bad_alloc&) {
         return failed({"memory", "there is not enough memory", session.evaluator().here(), {}, {}});
     } catch (const std::exception& error) {
-        return failed({"internal", fmt::format("tenon itself failed: {}", error.what()), session.evaluator().here(), {},
+        return failed({"internal",
+                       fmt::format("tenon itself failed: {}", error.what()),
+                       session.evaluator().here(),
+                       {},
                        "this is a bug; please report it with the script"});
     }
 }
@@ -87,7 +90,7 @@ InterruptGuard::InterruptGuard(Evaluator& evaluator) : stack_(std::make_unique<s
     stack.ss_sp = stack_.get();
     stack.ss_size = stack_size;
     sigaltstack(&stack, nullptr);
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = on_interrupt;
     action.sa_flags = SA_ONSTACK;
     sigaction(SIGINT, &action, nullptr);
@@ -98,10 +101,10 @@ InterruptGuard::~InterruptGuard() {
     pressed = 0;
     stack_t stack{};
     stack.ss_flags = SS_DISABLE;
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = on_interrupt;
     sigaction(SIGINT, &action, nullptr);
     sigaltstack(&stack, nullptr);
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -36,4 +36,4 @@ private:
     std::unique_ptr<std::byte[]> stack_;
 };
 
-}    // namespace tenon
+}  // namespace tenon

@@ -28,4 +28,4 @@ Session::~Session() {
 
 void Session::reset() { tracer_.reset(); }
 
-}    // namespace tenon
+}  // namespace tenon

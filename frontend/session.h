@@ -22,9 +22,9 @@ class Machine;
 
 struct SessionOptions {
     TracerOptions tracer;
-    int threads = 0;                  ///< of the pool, 0 for one a core
-    std::vector<std::string> args;    ///< what a script sees as `args`
-    Output* output = nullptr;         ///< the standard output where null; must outlive the session
+    int threads = 0;                ///< of the pool, 0 for one a core
+    std::vector<std::string> args;  ///< what a script sees as `args`
+    Output* output = nullptr;       ///< the standard output where null; must outlive the session
 };
 
 class Session {
@@ -67,4 +67,4 @@ private:
     Evaluator evaluator_;
 };
 
-}    // namespace tenon
+}  // namespace tenon

@@ -20,13 +20,12 @@ std::string_view strip(std::string_view text, std::string_view set, bool left, b
     return end == npos ? std::string_view{} : text.substr(begin, end + 1 - begin);
 }
 
-template <bool left, bool right>
-Value strip_method(Evaluator&, Arguments& a) {
-    return Value::text(strip(a.text(0, "a str"), a.has(1) ? std::string_view(a.text(1, "characters")) : blanks, left, right));
+template <bool left, bool right> Value strip_method(Evaluator&, Arguments& a) {
+    return Value::text(
+        strip(a.text(0, "a str"), a.has(1) ? std::string_view(a.text(1, "characters")) : blanks, left, right));
 }
 
-template <int (*convert)(int)>
-Value map_ascii(Evaluator&, Arguments& a) {
+template <int (*convert)(int)> Value map_ascii(Evaluator&, Arguments& a) {
     std::string text = a.text(0, "a str");
     for (char& c : text) {
         if (static_cast<unsigned char>(c) < 0x80) c = static_cast<char>(convert(static_cast<unsigned char>(c)));
@@ -34,10 +33,10 @@ Value map_ascii(Evaluator&, Arguments& a) {
     return Value::text(text);
 }
 
-template <int (*test)(int)>
-Value all_ascii(Evaluator&, Arguments& a) {
+template <int (*test)(int)> Value all_ascii(Evaluator&, Arguments& a) {
     const std::string& text = a.text(0, "a str");
-    return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return test(static_cast<unsigned char>(c)); });
+    return !text.empty() &&
+           std::all_of(text.begin(), text.end(), [](char c) { return test(static_cast<unsigned char>(c)); });
 }
 
 Value capitalize(Evaluator&, Arguments& a) {
@@ -116,8 +115,7 @@ Value replace(Evaluator&, Arguments& a) {
 }
 
 // A str, or a tuple of strs of which one must do.
-template <class Test>
-bool any_text(const Value& what, Test test) {
+template <class Test> bool any_text(const Value& what, Test test) {
     if (const Values* items = items_of(what)) {
         return std::any_of(items->begin(), items->end(), [&](const Value& v) { return any_text(v, test); });
     }
@@ -146,8 +144,7 @@ Value count(Evaluator&, Arguments& a) {
     return found;
 }
 
-template <char align>
-Value justify(Evaluator&, Arguments& a) {
+template <char align> Value justify(Evaluator&, Arguments& a) {
     FormatSpec spec;
     spec.align = align;
     spec.width = static_cast<int>(std::clamp<int64_t>(a.integer(1, "a width"), 0, 100'000));
@@ -159,7 +156,8 @@ Value zero_fill(Evaluator&, Arguments& a) {
     const std::string& text = a.text(0, "a str");
     int64_t missing = std::min<int64_t>(a.integer(1, "a width"), 100'000) - count_characters(text);
     size_t sign = !text.empty() && (text[0] == '-' || text[0] == '+') ? 1 : 0;
-    return Value::text(text.substr(0, sign) + std::string(static_cast<size_t>(std::max<int64_t>(missing, 0)), '0') + text.substr(sign));
+    return Value::text(text.substr(0, sign) + std::string(static_cast<size_t>(std::max<int64_t>(missing, 0)), '0') +
+                       text.substr(sign));
 }
 
 Value remove_prefix(Evaluator&, Arguments& a) {
@@ -175,7 +173,8 @@ Value partition(Evaluator&, Arguments& a) {
     std::string_view text = a.text(0, "a str"), separator = a.text(1, "a separator");
     size_t at = text.find(separator);
     if (at == npos) return make_tuple({Value::text(text), Value::text(""), Value::text("")});
-    return make_tuple({Value::text(text.substr(0, at)), Value::text(separator), Value::text(text.substr(at + separator.size()))});
+    return make_tuple(
+        {Value::text(text.substr(0, at)), Value::text(separator), Value::text(text.substr(at + separator.size()))});
 }
 
 constexpr KindSet strs = kinds(Kind::string);
@@ -207,8 +206,8 @@ constexpr Builtin table[] = {
     {"partition", "text, separator", strs, partition, method_only, "(before, separator, after) at its first place"},
 };
 
-}    // namespace
+}  // namespace
 
 std::span<const Builtin> string_builtins() { return table; }
 
-}    // namespace tenon
+}  // namespace tenon

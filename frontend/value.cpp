@@ -64,7 +64,7 @@ void take_all(Values& values, Values& into) {
     values.clear();
 }
 
-}    // namespace
+}  // namespace
 
 void Container::dismantle() {
     // A list of lists of lists … dies from the outside in: whoever would be the last owner of a container takes its
@@ -79,9 +79,10 @@ void Container::dismantle() {
 }
 
 void IteratorObject::stand_on(const IteratorObject& source) {
-    constexpr int highest = 1000;    // each level is a call deeper
+    constexpr int highest = 1000;  // each level is a call deeper
     height_ = std::max(height_, source.height_ + 1);
-    if (height_ > highest) throw_error("recursion", "iterators stand on iterators too high", "list(…) collects the values");
+    if (height_ > highest)
+        throw_error("recursion", "iterators stand on iterators too high", "list(…) collects the values");
 }
 
 void ListObject::visit_children(FunctionRef<void(const Value&)> visit) const { visit_all(items, visit); }
@@ -108,7 +109,8 @@ int64_t RangeObject::size() const {
     // In unsigned arithmetic: the distance may exceed the largest int.
     uint64_t first = static_cast<uint64_t>(start), last = static_cast<uint64_t>(stop);
     if (step > 0) return start >= stop ? 0 : static_cast<int64_t>((last - first - 1) / static_cast<uint64_t>(step) + 1);
-    return start <= stop ? 0 : static_cast<int64_t>((first - last - 1) / (uint64_t{0} - static_cast<uint64_t>(step)) + 1);
+    return start <= stop ? 0
+                         : static_cast<int64_t>((first - last - 1) / (uint64_t{0} - static_cast<uint64_t>(step)) + 1);
 }
 
 // ---- dict ---------------------------------------------------------------------------------------------------------
@@ -116,9 +118,9 @@ int64_t RangeObject::size() const {
 namespace {
 
 constexpr size_t npos = SIZE_MAX;
-constexpr size_t linear_limit = 8;    // up to here comparing hashes in a row beats a table
+constexpr size_t linear_limit = 8;  // up to here comparing hashes in a row beats a table
 
-uint64_t mix(uint64_t x) {    // the finaliser of SplitMix64
+uint64_t mix(uint64_t x) {  // the finaliser of SplitMix64
     x ^= x >> 30;
     x *= 0xBF58476D1CE4E5B9ull;
     x ^= x >> 27;
@@ -128,7 +130,7 @@ uint64_t mix(uint64_t x) {    // the finaliser of SplitMix64
 
 uint64_t hash_text(std::string_view text) { return std::hash<std::string_view>{}(text); }
 
-constexpr int deepest_key = 1000;    // tuples in tuples
+constexpr int deepest_key = 1000;  // tuples in tuples
 
 uint64_t hash_nested(const Value& key, int depth) {
     switch (key.kind()) {
@@ -141,7 +143,8 @@ uint64_t hash_nested(const Value& key, int depth) {
         case Kind::tuple: {
             if (depth > deepest_key) throw_error("recursion", "a key of a dict is nested too deeply");
             uint64_t hash = 0x51ED270B;
-            for (const Value& item : key.as<TupleObject>().items) hash = mix(hash ^ hash_nested(item, depth + 1)) + 0x632BE5AB;
+            for (const Value& item : key.as<TupleObject>().items)
+                hash = mix(hash ^ hash_nested(item, depth + 1)) + 0x632BE5AB;
             return hash;
         }
         case Kind::unset:
@@ -157,7 +160,7 @@ uint64_t hash_nested(const Value& key, int depth) {
                 "keys are str, int, bool, none, dtypes and tuples of these, or tensors, models and nodes by identity");
 }
 
-}    // namespace
+}  // namespace
 
 uint64_t hash_key(const Value& key) { return hash_nested(key, 0); }
 
@@ -289,4 +292,4 @@ void DictObject::insert_at(size_t position, Value key, Value value) {
 
 size_t DictObject::position_of(const Value& key) const { return lookup(key, hash_key(key)); }
 
-}    // namespace tenon
+}  // namespace tenon

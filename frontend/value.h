@@ -21,7 +21,7 @@ namespace tenon {
 
 /// What a value is. Up to `ellipsis` it lies in the Value itself, from `string` on it is an Object.
 enum class Kind : uint8_t {
-    unset,    ///< no value at all: a variable before its assignment, an argument that was not given
+    unset,  ///< no value at all: a variable before its assignment, an argument that was not given
     none,
     boolean,
     integer,
@@ -40,14 +40,14 @@ enum class Kind : uint8_t {
     model_class,
     model,
     tensor,
-    symbolic,    ///< a host number known at run time of a graph only: a symbolic size, a deferred item()
+    symbolic,  ///< a host number known at run time of a graph only: a symbolic size, a deferred item()
     slice,
     record,
     iterator,
     graph,
     node,
     cell,
-    other,       ///< objects only their own built-ins know
+    other,  ///< objects only their own built-ins know
 };
 inline constexpr int kind_count = static_cast<int>(Kind::other) + 1;
 
@@ -72,8 +72,8 @@ public:
     virtual bool get_item(Evaluator& evaluator, const Value& key, Value& value);
     virtual bool set_item(Evaluator& evaluator, const Value& key, const Value& value);
     /// `x(…)`; false where it cannot be called.
-    virtual bool call(Evaluator& evaluator, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
-                      Value& result);
+    virtual bool call(Evaluator& evaluator, std::span<const Value> positional,
+                      std::span<const KeywordArgument> keywords, Value& result);
     /// What print shows; empty: `<kind>`.
     virtual std::string to_text(Evaluator& evaluator);
 
@@ -101,8 +101,7 @@ public:
     Value(std::floating_point auto value) : kind_(Kind::real), real_(value) {}
     Value(DType value) : kind_(Kind::dtype), integer_(static_cast<int64_t>(value)) {}
     Value(Device value) : kind_(Kind::device), integer_((int64_t{value.index} << 8) | value.kind) {}
-    template <std::derived_from<Object> T>
-    Value(Ref<T> object) : kind_(object->kind()), object_(std::move(object)) {}
+    template <std::derived_from<Object> T> Value(Ref<T> object) : kind_(object->kind()), object_(std::move(object)) {}
     /// Another reference to an object that somebody holds already.
     explicit Value(Object& object) : kind_(object.kind()), object_(&object) {}
     static Value unset() { return Value(Kind::unset); }
@@ -147,10 +146,7 @@ public:
     bool is_tensor() const { return kind_ == Kind::tensor; }
     bool is_symbolic() const { return kind_ == Kind::symbolic; }
     bool is_object() const { return kind_ >= Kind::string; }
-    template <class T>
-    bool is() const {
-        return kind_ == T::class_kind;
-    }
+    template <class T> bool is() const { return kind_ == T::class_kind; }
 
     bool as_bool() const {
         assert(is_bool());
@@ -179,20 +175,13 @@ public:
         return *object_;
     }
     /// The object, known to be a T.
-    template <class T>
-    T& as() const {
+    template <class T> T& as() const {
         assert(is<T>());
         return static_cast<T&>(*object_);
     }
     /// The object if it is a T, else null.
-    template <class T>
-    T* try_as() const {
-        return is<T>() ? static_cast<T*>(object_.get()) : nullptr;
-    }
-    template <class T>
-    Ref<T> ref() const {
-        return Ref<T>(&as<T>());
-    }
+    template <class T> T* try_as() const { return is<T>() ? static_cast<T*>(object_.get()) : nullptr; }
+    template <class T> Ref<T> ref() const { return Ref<T>(&as<T>()); }
     /// The text of a str.
     const std::string& as_text() const;
 
@@ -212,7 +201,7 @@ private:
 
     Kind kind_;
     union {
-        int64_t integer_;    // boolean, integer, dtype, device
+        int64_t integer_;  // boolean, integer, dtype, device
         double real_;
         Ref<Object> object_;
     };
@@ -256,7 +245,7 @@ public:
     explicit StringObject(std::string_view value) : Object(class_kind), text(value) {}
     explicit StringObject(std::string&& value) : Object(class_kind), text(std::move(value)) {}
 
-    const std::string text;    ///< UTF-8
+    const std::string text;  ///< UTF-8
 };
 
 class ListObject final : public Container {
@@ -323,7 +312,7 @@ private:
     void rebuild();
 
     std::vector<Entry> entries_;
-    std::vector<uint32_t> table_;    // open addressing, entry + 1, 0 empty; none while there are few entries
+    std::vector<uint32_t> table_;  // open addressing, entry + 1, 0 empty; none while there are few entries
 };
 
 /// The hash dicts use. Throws Error "key" for a value that cannot be a key.
@@ -364,9 +353,9 @@ public:
     void take_children(Values& into) override;
     const Value* find(std::string_view field) const;
 
-    const std::string name;    ///< what it prints as: "stats"
+    const std::string name;  ///< what it prints as: "stats"
     std::vector<Field> fields;
-    std::string text;          ///< printed instead of the fields where not empty
+    std::string text;  ///< printed instead of the fields where not empty
 };
 
 /// What `for` asks for the next value.
@@ -404,8 +393,16 @@ public:
 
 inline bool Container::can_nest(const Value& child) {
     switch (child.kind()) {
-        case Kind::list: case Kind::tuple: case Kind::dict: case Kind::function: case Kind::bound_method:
-        case Kind::model_class: case Kind::model: case Kind::record: case Kind::cell: case Kind::other: return true;
+        case Kind::list:
+        case Kind::tuple:
+        case Kind::dict:
+        case Kind::function:
+        case Kind::bound_method:
+        case Kind::model_class:
+        case Kind::model:
+        case Kind::record:
+        case Kind::cell:
+        case Kind::other: return true;
         default: return false;
     }
 }
@@ -430,4 +427,4 @@ inline Values* items_of(const Value& value) {
     return nullptr;
 }
 
-}    // namespace tenon
+}  // namespace tenon
