@@ -177,6 +177,7 @@ TensorRef Dispatcher::view(Op op, TensorObject& x, AttrId attr, Tensor geometry)
         geometry.storage = x.tensor.storage;
         result = make_ref<TensorObject>(std::move(geometry));
     }
+    if (op == tenon::op<"detach">()) return result;    // it shares memory, but no history in either direction
     result->base = x.base ? x.base : TensorRef(&x);
     result->path = make_ref<ViewStep>(x.path, op, tracer_.capturing() ? constant_sizes(attr) : attr);
     if (!tracer_.capturing() && grad_enabled_ && x.requires_grad() && row(op).gradient) record_movement(op, attr, x, *result);
@@ -246,7 +247,7 @@ void Dispatcher::renew_view_history(TensorObject& view) {
 void Dispatcher::check_write(TensorObject& x) {
     if (!grad_enabled_) return;
     const bool is_leaf = x.requires_grad() && x.is_leaf();
-    const bool views_leaf = x.base && x.base->requires_grad() && x.base->is_leaf();
+    const bool views_leaf = x.requires_grad() && x.base && x.base->requires_grad() && x.base->is_leaf();
     if (!is_leaf && !views_leaf) return;
     throw_error("gradient",
                 is_leaf ? "a leaf that requires a gradient cannot be changed in place"

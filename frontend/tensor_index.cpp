@@ -70,7 +70,9 @@ Plan plan_index(Dispatcher& d, const TensorRef& x, const Value& i) {
     if (const auto* tuple = i.try_as<TupleObject>()) items = tuple->items;
     else items.push_back(i);
     for (Value& item : items) {    // a list of ints or bools is an index tensor
-        if (item.is<ListObject>()) item = make_tensor(d, item, std::nullopt);
+        if (!item.is<ListObject>()) continue;
+        const bool is_empty = item.as<ListObject>().items.empty();
+        item = make_tensor(d, item, is_empty ? std::optional(DType::i64) : std::nullopt);
     }
     size_t taken = 0, ellipses = 0;
     for (const Value& item : items) {

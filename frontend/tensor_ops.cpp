@@ -293,6 +293,7 @@ TensorRef squeeze(Dispatcher& d, const TensorRef& x, std::optional<int64_t> dim)
 TensorRef flatten(Dispatcher& d, const TensorRef& x, int64_t first, int64_t last) {
     if (x->rank() == 0) return reshape(d, x, {Size(1)});
     const auto from = static_cast<size_t>(normalise_dim(first, x->rank())), to = static_cast<size_t>(normalise_dim(last, x->rank()));
+    if (from > to) throw_error("value", fmt::format("flatten needs a first dimension that is not behind the last one, but they are {} and {}", first, last));
     Sizes sizes;
     Size merged(1);
     for (size_t k = 0; k < x->rank(); ++k) {
