@@ -52,6 +52,7 @@ public:
 
     Session& session() { return session_; }
     Tracer& tracer() { return tracer_; }
+    const std::string& name_of(Symbol symbol) const { return symbols_.text(symbol); }
 
     /// Runs the top level of a script. `shown` receives the value of its last statement if that is an expression.
     void run(Module& module, const ast::Script& script, Value* shown = nullptr);
@@ -271,7 +272,6 @@ private:
     bool matches(const ast::TypeNode& type, const Value& value, Frame& frame, std::string& why);
     bool matches_shape(const ast::TypeNode& type, const TensorObject& tensor, Frame& frame, std::string& why);
 
-    const std::string& name_of(Symbol symbol) const { return symbols_.text(symbol); }
 
     Session& session_;
     Tracer& tracer_;
