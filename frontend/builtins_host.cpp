@@ -91,7 +91,11 @@ Value range(Evaluator& evaluator, Arguments& a) {
     };
     int64_t first = part(0), step = a.has(2) ? part(2) : 1;
     if (step == 0) throw_error("value", "the step of a range is 0");
-    return a.has(1) ? make_ref<RangeObject>(first, part(1), step) : make_ref<RangeObject>(0, first, step);
+    const int64_t start = a.has(1) ? first : 0, stop = a.has(1) ? part(1) : first;
+    int64_t distance;
+    if (__builtin_sub_overflow(stop, start, &distance) || distance == INT64_MIN)
+        throw_error("overflow", fmt::format("the numbers from {} to {} are too many for 64 bits", start, stop));
+    return make_ref<RangeObject>(start, stop, step);
 }
 
 Value enumerate(Evaluator& evaluator, Arguments& a) {

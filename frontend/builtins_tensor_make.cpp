@@ -60,8 +60,11 @@ Value arange(Evaluator& e, Arguments& a) {    // start, stop?, step?; FACTORY
         const Size start = one ? Size(0) : ops::size_of(c.d, c[0], "a bound"), stop = ops::size_of(c.d, c[one ? 0 : 1], "a bound");
         const int64_t step = c.has(2) ? c.integer(2, "the step") : 1;
         if (step == 0) throw_error("value", "the step of arange cannot be 0");
+        int64_t distance;
+        if (__builtin_sub_overflow(stop.value, start.value, &distance) || distance == INT64_MIN)
+            throw_error("overflow", fmt::format("the numbers from {} to {} are too many for 64 bits", start.value, stop.value));
         Size count = step == 1 && stop.value >= start.value ? ops::subtract(c.d, stop, start) : Size(0);
-        if (step != 1) count = Size(std::max<int64_t>(0, (stop.value - start.value + step + (step > 0 ? -1 : 1)) / step));
+        if (step != 1) count = Size(RangeObject(start.value, stop.value, step).size());
         const DType dtype = c.dtype_or(3, DType::i64);
         TensorRef made = ops::iota(c.d, count, DType::i64);
         if (step != 1) made = ops::elementwise(c.d, op<"mul">(), {made, Term::literal(step)});
@@ -71,7 +74,9 @@ Value arange(Evaluator& e, Arguments& a) {    // start, stop?, step?; FACTORY
     const double start = one ? 0 : c.tracer.settle(c[0], a.span).as_number(), stop = c.tracer.settle(c[one ? 0 : 1], a.span).as_number();
     const double step = c.has(2) ? c.tracer.settle(c[2], a.span).as_number() : 1;
     if (step == 0 || !std::isfinite((stop - start) / step)) throw_error("value", "arange needs finite bounds and a step that is not 0");
-    const auto count = static_cast<int64_t>(std::max(0.0, std::ceil((stop - start) / step)));
+    const double steps = std::max(0.0, std::ceil((stop - start) / step));
+    if (steps >= 0x1p63) throw_error("memory", fmt::format("the {} numbers of arange do not fit in memory", steps));
+    const auto count = static_cast<int64_t>(steps);
     TensorRef made = ops::iota(c.d, Size(count), DType::f64);
     made = ops::elementwise(c.d, op<"mul">(), {made, Term::literal(step)});
     made = ops::elementwise(c.d, op<"add">(), {made, Term::literal(start)});

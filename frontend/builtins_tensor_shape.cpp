@@ -123,7 +123,7 @@ Value chunk(Evaluator& e, Arguments& a) {
     const TensorRef x = c.tensor(0);
     const int64_t count = c.integer(1, "how many"), dim = normalise_dim(c.integer_or(2, 0, "a dimension"), x->rank());
     if (count < 1) throw_error("value", fmt::format("chunk needs at least 1 piece, but got {}", count));
-    const int64_t size = x->shape()[static_cast<size_t>(dim)], length = std::max<int64_t>((size + count - 1) / count, 1);
+    const int64_t size = x->shape()[static_cast<size_t>(dim)], length = std::max<int64_t>(size / count + (size % count != 0), 1);
     Dims lengths;
     for (int64_t at = 0; at < size; at += length) lengths.push_back(std::min(length, size - at));
     if (size == 0) lengths.push_back(0);

@@ -221,9 +221,9 @@ bool Evaluator::contains(const Value& container, const Value& item, Span span) {
     if (auto* range = container.try_as<RangeObject>()) {
         Value number = item.is_symbolic() ? tracer_.settle(item, span) : item;
         if (!number.is_int()) return false;
-        int64_t offset = number.as_int() - range->start;
-        return range->size() > 0 && offset % range->step == 0 && offset / range->step >= 0 &&
-               offset / range->step < range->size();
+        const int64_t n = number.as_int();
+        const bool between = range->step > 0 ? n >= range->start && n < range->stop : n <= range->start && n > range->stop;
+        return between && (n - range->start) % range->step == 0;
     }
     if (container.is<StringObject>() && item.is<StringObject>())
         return container.as_text().find(item.as_text()) != std::string::npos;

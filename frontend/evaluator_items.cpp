@@ -214,8 +214,12 @@ Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
                     static_cast<int64_t>(position_in(key.as_int(), static_cast<size_t>(range->size()), "range")));
             if (auto* slice = key.try_as<SliceObject>()) {
                 SliceBounds bounds = bounds_of(*slice, static_cast<size_t>(range->size()));
-                int64_t start = range->at(bounds.start), step = range->step * bounds.step;
-                return make_ref<RangeObject>(start, start + bounds.count * step, step);
+                int64_t start = range->at(bounds.start), step, length, stop;
+                if (__builtin_mul_overflow(range->step, bounds.step, &step) ||
+                    __builtin_mul_overflow(bounds.count, step, &length) ||
+                    __builtin_add_overflow(start, length, &stop))
+                    throw_error("overflow", "the bounds of this part of a range do not fit in 64 bits");
+                return make_ref<RangeObject>(start, stop, step);
             }
         }
         if (object.is<ModelObject>()) {
