@@ -35,10 +35,10 @@ struct Option {
 constexpr Option options[] = {
     {"engine", "--engine", "ENGINE", "eager (each op at once), interp (captured, interpreted), jit (compiled first), auto (tiers; the default)"},
     {"threads", "--threads", "N", "how many threads work on a kernel; one a core by default"},
-    {"verify", "--verify", "", "checks every pass against the interpreter, and names the first that is wrong"},
+    {"verify", "--verify", "", "checks the graph after every pass, its structure and that its text reads back equal, and names the first pass that breaks it"},
     {"explain", "--explain", "", "tells every graph break and recompile as it happens"},
     {"bless", "--bless", "", "rewrites the expected output in the scripts"},
-    {"stage", "--stage", "STAGE", "ast, graph, joint, forward, backward, fused, loops, llvm, asm, cuda or ptx"},
+    {"stage", "--stage", "STAGE", "ast, graph, joint, forward, backward, simplified, fused, loops, llvm, asm or cuda"},
     {"format", "--format", "FORMAT", "text or json"},
     {"passes", "--pass", "PASS", "a pass by its name; may be given several times"},
 };

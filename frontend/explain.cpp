@@ -9,6 +9,7 @@
 #include "frontend/capture.h"
 #include "frontend/command_line.h"
 #include "frontend/counters.h"
+#include "frontend/function.h"
 #include "frontend/graph_values.h"
 #include "frontend/report.h"
 #include "frontend/session.h"
@@ -22,11 +23,20 @@ std::string plural(size_t count, std::string_view noun) { return fmt::format("{}
 
 std::string place_of(Evaluator& e, Span span) { return span ? e.session().sources().place(span) : std::string("the script"); }
 
+// "f at f.model:1:4", or how the value prints.
+std::string subject_of(Evaluator& e, const Value& called) {
+    const auto* function = called.try_as<FunctionObject>();
+    if (!function) return e.text(called);
+    const ast::Function& declared = function->function;
+    const std::string name = declared.name == Symbol::none ? std::string("a lambda") : e.name_of(declared.name);
+    return fmt::format("{} at {}", name, place_of(e, declared.name_span));
+}
+
 // One line an item, the first behind its heading, the others below it.
 void append_lines(std::string& text, std::string_view heading, const std::vector<std::string>& lines) {
     bool first = true;
     for (const std::string& line : lines) {
-        text += fmt::format("  {:<14}{}\n", first ? heading : std::string_view(), line);
+        text += fmt::format("  {:<16}{}\n", first ? heading : std::string_view(), line);
         first = false;
     }
 }
@@ -64,7 +74,7 @@ void append_graph(Evaluator& e, std::string& text, size_t number, const Captured
     auto decisions = [&](const Decisions& all) {
         for (const Decision& decision : all) {
             const Span span = (*graph.context)[decision.origin].span;
-            text += fmt::format("  {:<14}{}: {}{}\n", decision.what, decision.subject, decision.reason, span ? " (" + place_of(e, span) + ")" : std::string());
+            text += fmt::format("  {:<16}{}: {}{}\n", decision.what, decision.subject, decision.reason, span ? " (" + place_of(e, span) + ")" : std::string());
         }
     };
     decisions(captured.compiled->decisions());
@@ -142,7 +152,7 @@ Value explain(Evaluator& e, Arguments& a) {
         broken.push_back(fmt::format("{} at {}", counters.breaks[k].reason, place_of(e, counters.breaks[k].span)));
     }
     for (size_t k = recompilations; k < counters.recompilations.size(); ++k) compiled_again.push_back(counters.recompilations[k].reason);
-    std::string text = fmt::format("{}   {}, {}\n", e.text(a[0]), plural(log.size(), "graph"), plural(broken.size(), "break"));
+    std::string text = fmt::format("{}   {}, {}\n", subject_of(e, a[0]), plural(log.size(), "graph"), plural(broken.size(), "break"));
     append_lines(text, "broken by", broken);
     append_lines(text, "compiled again", compiled_again);
     Values graphs;

@@ -32,10 +32,21 @@ CompiledGraph::CompiledGraph(Tracer& tracer, GraphRef graph, std::vector<size_t>
         saved_ = lean_->saved;
         if (purpose_ == Purpose::capture) ++tracer_.counters().autodiff_ok;
     }
+    if (tracer_.options().verify) check();
     if (purpose_ == Purpose::capture) ++tracer_.counters().graphs_forward;
 }
 
 CompiledGraph::~CompiledGraph() = default;
+
+void CompiledGraph::check() const {
+    check_graph(*graph_, "capture");
+    if (!joint_) return;
+    check_graph(*joint_->graph, "reverse");
+    check_graph(*split_->forward, "split");
+    check_graph(*split_->backward, "split");
+    check_graph(*lean_->forward, "rematerialise");
+    check_graph(*lean_->backward, "rematerialise");
+}
 
 std::unique_ptr<Executable> CompiledGraph::compile(const GraphRef& source) {
     PipelineOptions options;

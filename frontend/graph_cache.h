@@ -61,6 +61,8 @@ public:
 
 private:
     std::unique_ptr<Executable> compile(const GraphRef& graph);
+    /// Throws for a graph that is not as it should be, what `--verify` asks for; the passes' own are checked when they run.
+    void check() const;
 
     Tracer& tracer_;
     GraphRef graph_;

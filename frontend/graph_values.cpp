@@ -405,6 +405,11 @@ Value lint(Evaluator&, Arguments& a) {
     return {};
 }
 
+Value rewrite(Evaluator&, Arguments& a) {
+    throw Error(Diagnostic{"value", "the rewriting of graphs is not there yet", a.span, {},
+                           "`tenon opt` runs the compiler's own passes over a graph's text; `trace` and `joint` show graphs"});
+}
+
 constexpr KindSet callables = kinds(Kind::function, Kind::bound_method, Kind::builtin, Kind::model_class, Kind::model, Kind::graph, Kind::other);
 
 const Builtin rows[] = {
@@ -414,6 +419,10 @@ const Builtin rows[] = {
     {"graph_from", "text", kinds(Kind::string), graph_from},
     {"meta", "dtype, *sizes", any_kind, meta},
     {"lint", "g", kinds(Kind::graph), lint},
+    {"split", "g, by?, keep_original_order?, keep_names?", kinds(Kind::graph), rewrite},
+    {"partition", "g, devices?, mode?", kinds(Kind::graph), rewrite},
+    {"fuse", "g", kinds(Kind::graph), rewrite},
+    {"fold_batch_norm", "g", kinds(Kind::graph), rewrite},
     {"stats", "", any_kind, stats},
     {"reset", "", any_kind, reset, breaks_graph},
     {"compile", "f; fullgraph?, dynamic?, backward?, engine?, passes?", callables, compile},

@@ -57,8 +57,10 @@ private:
 
 class Tracer::CheckpointScope final : public Scope {
 public:
-    explicit CheckpointScope(Tracer& tracer) : tracer_(tracer), opened_(tracer.capturing()) {
-        if (opened_) tracer_.capture().begin_call("checkpoint", "checkpoint");
+    CheckpointScope(Tracer& tracer, Span span) : tracer_(tracer), opened_(tracer.capturing()) {
+        if (!opened_) return;
+        tracer_.dispatcher().set_span(span);    // the call's node comes from here
+        tracer_.capture().begin_call("checkpoint", "checkpoint");
     }
     ~CheckpointScope() override {
         if (opened_) tracer_.capture().end_call();
@@ -116,7 +118,7 @@ std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<cons
         if (!arguments.empty()) {
             throw Error(Diagnostic{"value", "policies of checkpoints are not there yet", span, {}, "write `checkpoint { … }`: it recomputes all that is inside"});
         }
-        return std::make_unique<CheckpointScope>(*this);
+        return std::make_unique<CheckpointScope>(*this, span);
     }
     if (name == "no_compiled_backward") {
         takes_nothing();

@@ -23,7 +23,8 @@ public:
         params();
         header_ = false;
         expect("->");
-        do type();
+        std::vector<TypeId> types;    // of the results; of none of them, the type none
+        do types.push_back(type());
         while (accept(","));
         if (accept_word("where")) explicit_symbols();
         else define_symbols();
@@ -36,6 +37,10 @@ public:
             }
             node();
         }
+        for (size_t k = 0; k < results.size(); ++k)
+            if (k >= types.size() || builder_.node(results[k]).type != types[k])
+                fail("results of the types that the graph's head gives");
+        if (results.empty() ? types[0] != context_.none() : results.size() < types.size()) fail("a result for each type of the graph's head");
         expect("}");
         skip();
         if (at_ != text_.size()) fail("the end of the graph");
@@ -50,8 +55,8 @@ private:
         skip();
         Diagnostic d;
         d.kind = "syntax";
-        std::string found = at_ < text_.size() ? "`" + std::string(text_.substr(at_, std::min<size_t>(12, text_.find('\n', at_) - at_))) + "`"
-                                               : "the end";
+        const std::string_view word = peek_word();
+        std::string found = at_ < text_.size() ? "`" + std::string(word.empty() ? text_.substr(at_, 1) : word) + "`" : "the end";
         d.message = "graph text needs " + wanted + " here, but found " + found;
         d.span = {source_, uint32_t(at_), uint32_t(std::min(at_ + 1, text_.size()))};
         d.help = "print(graph) shows the form";

@@ -37,7 +37,11 @@ struct PipelineOptions {
     std::function<void(const Pass&, const Graph& before, const Graph& after)> observe;
 };
 
-// Throws Error kind "internal" that names the pass whose graph is broken.
+// Throws Error kind "internal", which names the maker ("the pass fuse"), for a graph whose structure is broken or whose
+// text does not read back equal.
+void check_graph(const Graph& graph, std::string_view maker);
+
+// With `verify`, throws as check_graph does, naming the pass whose graph is broken.
 GraphRef run_pipeline(GraphRef graph, std::span<const Pass> list, const PipelineOptions& options, Decisions& decisions,
                       std::vector<PassTime>* times = nullptr);
 inline GraphRef run_pipeline(GraphRef graph, const PipelineOptions& options, Decisions& decisions, std::vector<PassTime>* times = nullptr) {

@@ -1,0 +1,48 @@
+#!/bin/bash
+# `tenon dump` at every stage of every example. What is a graph reads back, by graph_from and by `tenon opt`, and prints
+# as before, but for places in the script, which the text of a graph gives for people only.
+tenon=$1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+failed=0
+fail() {
+    echo "failed: $*"
+    failed=1
+}
+# Text without places, blanks squeezed.
+plain() { sed -E 's/ @[0-9]+:[0-9]+//; s/ +/ /g; s/ $//; /^$/d' "$@"; }
+
+graphs=0
+for script in examples/*.model; do
+    for stage in graph joint forward backward simplified fused loops; do
+        "$tenon" dump --stage $stage "$script" >"$folder/dump" 2>"$folder/error" || fail "$script at stage $stage: $(<"$folder/error")"
+        if [ ! -s "$folder/dump" ]; then
+            # A step whose backward is part of its own graph has no halves.
+            [ $stage = joint ] || [ $stage = backward ] || fail "$script has nothing at stage $stage"
+            continue
+        fi
+        rm -f "$folder"/graph.*
+        awk -v name="$folder/graph." '/^graph / { ++n } n { print > (name n) }' "$folder/dump"
+        for graph in "$folder"/graph.*; do
+            ((++graphs))
+            { echo 'print(graph_from("""'; cat "$graph"; echo '"""))'; } >"$folder/read.model"
+            "$tenon" run "$folder/read.model" >"$folder/again" 2>"$folder/error" || { fail "$script at stage $stage does not read back: $(<"$folder/error")"; continue; }
+            plain "$graph" >"$folder/before"
+            plain "$folder/again" | diff "$folder/before" - >"$folder/difference" ||
+                fail "$script at stage $stage reads back different: $(head -n 9 "$folder/difference")"
+            [ $stage != graph ] || "$tenon" opt --pass inline --pass simplify "$graph" >/dev/null || fail "$script: tenon opt"
+        done
+    done
+    for stage in ast cuda; do
+        [ -n "$("$tenon" dump --stage $stage "$script")" ] || fail "$script has nothing at stage $stage"
+    done
+    if [ -e "$(dirname "$tenon")/tenon_llvm.so" ]; then
+        "$tenon" dump --stage llvm "$script" | grep -q '^define ' || fail "$script has no machine code at stage llvm"
+        "$tenon" dump --stage asm "$script" | grep -q 'ret' || fail "$script has no machine code at stage asm"
+    fi
+    "$tenon" explain "$script" >"$folder/explained" || fail "tenon explain $script"
+    grep -qE '^graph 1  ' "$folder/explained" || fail "tenon explain $script shows no graph"
+    ! grep -E '^  [a-z ]+ (fused|refused|saved|recomputed|reused)? *[^ ]+: *$' "$folder/explained" || fail "tenon explain $script leaves a reason empty"
+done
+[ $graphs -gt 30 ] || fail "only $graphs graphs were seen"
+exit $failed
