@@ -1,5 +1,5 @@
 #!/bin/bash
-# print(1) starts quickly and loads neither LLVM nor the matrix library nor anything of CUDA.
+# The start is lean: print(1) loads neither LLVM nor the matrix library nor anything of CUDA (CAG-01). How long it takes is bench/run's to tell.
 tenon=$1
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -26,18 +26,5 @@ done
 echo 'fn f(x) = sin(x) * 2; print(f(ones([3])).sum() > 0)' >"$folder/code.model"
 if [ -e "$(dirname "$tenon")/tenon_llvm.so" ] && [ -z "$(opened "$folder/code.model" --engine jit)" ]; then
     echo "failed: a compiled kernel opened no LLVM, or the check does not see it"
-    exit 1
-fi
-
-best=1000000000
-for _ in 1 2 3 4 5 6 7 8 9 10; do
-    begin=$(date +%s%N)
-    "$tenon" run "$folder/one.model" >/dev/null || exit 1
-    end=$(date +%s%N)
-    [ $((end - begin)) -lt $best ] && best=$((end - begin))
-done
-echo "print(1) takes $((best / 1000)) µs at best"
-if [ $best -gt 20000000 ] && ! nm "$tenon" 2>/dev/null | grep -q __asan_init; then
-    echo "failed: more than 20 ms"
     exit 1
 fi
