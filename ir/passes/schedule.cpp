@@ -224,9 +224,15 @@ private:
                 if (reached[k][id] && uses[id] == 1)
                     for (ExpressionId o : e[id].operands) outside[o] = true;
         }
+        // A kept value that is a result waits in the memory of this result, so nothing else may: it is written early.
+        std::vector<ExpressionId> kept;
         std::vector<uint32_t> taken;
         for (ExpressionId id = 0; id < e.size(); ++id) {
             if (uses[id] < 2 || !outside[id] || e[id].kind != Expression::Kind::node || cost(e, n, id) < 16) continue;
+            kept.push_back(id);
+            if (const StoreExpression* own = store_of(n, id)) taken.push_back(own->store.buffer);
+        }
+        for (ExpressionId id : kept) {
             const uint32_t buffer = scratch_buffer(e, n, id, taken);
             taken.push_back(buffer);
             n.scratch.push_back({id, n.expressions.full_position, buffer});
@@ -252,13 +258,18 @@ private:
             if (inside[id]) sum += e[id].cost;
         return sum;
     }
+    static const StoreExpression* store_of(const KernelWriter::PlannedNest& n, ExpressionId id) {
+        for (const StoreExpression& s : n.expressions.stores)
+            if (s.store.kind == NestStore::Kind::full && s.value == id) return &s;
+        return nullptr;
+    }
     uint32_t scratch_buffer(const Expressions& e, const KernelWriter::PlannedNest& n, ExpressionId id,
                             const std::vector<uint32_t>& taken) {
+        if (const StoreExpression* own = store_of(n, id)) return own->store.buffer;
         const DType dtype = context_[e[id].type].dtype;
         const StoreExpression* same = nullptr;
         for (const StoreExpression& s : n.expressions.stores) {
             if (s.store.kind != NestStore::Kind::full) continue;
-            if (s.value == id) return s.store.buffer;
             const bool free = std::find(taken.begin(), taken.end(), s.store.buffer) == taken.end();
             if (free && graph_.type(s.store.value).dtype == dtype) same = &s;
         }
