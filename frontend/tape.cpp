@@ -109,6 +109,26 @@ bool leads_to_another_result(const CompiledGraph& compiled, uint32_t output) {
     return false;
 }
 
+// Which of the graph's wrt a path leads to from the results that have a cotangent.
+std::vector<bool> reached_from(const CompiledGraph& compiled, const std::vector<TensorRef>& cotangents) {
+    const Joint& joint = *compiled.joint();
+    const Graph& graph = *joint.graph;
+    std::vector<bool> on_path(graph.nodes.size());
+    for (size_t k = 0; k < cotangents.size(); ++k) {
+        if (cotangents[k]) on_path[graph.results()[joint.results[k]].index] = true;
+    }
+    const std::span<const NodeId> body = graph.body();
+    for (size_t i = body.size(); i-- > 0;) {
+        const Node& node = graph[body[i]];
+        if (!on_path[body[i].index] || (node.flags & no_grad_flag) || node.op == op<"detach">()) continue;
+        if (!graph.type(body[i]).is_tensor() || !is_float(graph.type(body[i]).dtype)) continue;
+        for (NodeId operand : graph.operands_of(body[i])) on_path[operand.index] = true;
+    }
+    std::vector<bool> reached;
+    for (size_t parameter : joint.wrt) reached.push_back(on_path[graph.params()[parameter].index]);
+    return reached;
+}
+
 void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry) {
     if (entry.freed) {
         Diagnostic diagnostic;
@@ -303,6 +323,8 @@ private:
         State& state = states_.at(&entry);
         check_saved(d_, entry);
         std::vector<TensorRef> cotangents = std::move(state.cotangents);
+        std::vector<bool> reached;    // empty: what the graph says
+        if (std::find(cotangents.begin(), cotangents.end(), TensorRef()) != cotangents.end()) reached = reached_from(*entry.graph, cotangents);
         for (size_t k = 0; k < cotangents.size(); ++k) {
             if (cotangents[k]) continue;
             const TapeEntry::Output& output = entry.outputs[k];
@@ -312,7 +334,7 @@ private:
         if (options_.create_graph) {
             const std::vector<TensorRef> gradients = replay_gradients(d_, of, cotangents);
             for (size_t k = 0; k < gradients.size(); ++k) {
-                if (gradients[k] && wanted(entry.edges[k])) add(entry.edges[k], gradients[k]);
+                if (gradients[k] && wanted(entry.edges[k]) && (reached.empty() || reached[k])) add(entry.edges[k], gradients[k]);
             }
             return;
         }
@@ -330,7 +352,7 @@ private:
         entry.graph->backward(saved, incoming, running, gradients);
         if (!options_.retain_graph) free(entry);
         for (size_t k = 0; k < gradients.size(); ++k) {
-            if (!gradients[k].defined() || !wanted(entry.edges[k])) continue;
+            if (!gradients[k].defined() || !wanted(entry.edges[k]) || !(reached.empty() || reached[k])) continue;
             auto gradient = make_ref<TensorObject>(std::move(gradients[k]));
             if (continues && is_first_use(entry, k)) set(entry.edges[k], std::move(gradient));
             else add(entry.edges[k], std::move(gradient));
