@@ -71,8 +71,12 @@ Value arange(Evaluator& e, Arguments& a) {    // start, stop?, step?; FACTORY
         if (start.value != 0) made = ops::elementwise(c.d, op<"add">(), {made, Term::literal(start.value)});
         return finish(c, ops::cast(c.d, made, dtype), 4);
     }
-    const double start = one ? 0 : c.tracer.settle(c[0], a.span).as_number(), stop = c.tracer.settle(c[one ? 0 : 1], a.span).as_number();
-    const double step = c.has(2) ? c.tracer.settle(c[2], a.span).as_number() : 1;
+    auto number = [&](size_t k) {
+        const Value value = c.tracer.settle(c[k], a.span_of(k));
+        if (!value.is_number()) throw_error("type", fmt::format("arange takes numbers, found a {}", name_of(value.kind())));
+        return value.as_number();
+    };
+    const double start = one ? 0 : number(0), stop = number(one ? 0 : 1), step = c.has(2) ? number(2) : 1;
     if (step == 0 || !std::isfinite((stop - start) / step)) throw_error("value", "arange needs finite bounds and a step that is not 0");
     const double steps = std::max(0.0, std::ceil((stop - start) / step));
     if (steps >= 0x1p63) throw_error("memory", fmt::format("the {} numbers of arange do not fit in memory", steps));

@@ -43,7 +43,11 @@ Size bound(Dispatcher& d, const Value& value, const Size& size, const Size& othe
 }
 
 Slice slice_of(Dispatcher& d, const SliceObject& s, const Size& size, bool& backwards) {
-    const int64_t step = s.step.is_none() || s.step.is_unset() ? 1 : int_of(d, s.step, "the step of a slice");
+    // No dimension is as long as the longest step; what computes with sizes and steps cannot overflow then.
+    constexpr int64_t longest = int64_t{1} << 40;
+    const int64_t step = s.step.is_none() || s.step.is_unset()
+                             ? 1
+                             : std::clamp(int_of(d, s.step, "the step of a slice"), -longest, longest);
     if (step == 0) throw_error("value", "the step of a slice cannot be 0");
     backwards = step < 0;
     if (!backwards) {

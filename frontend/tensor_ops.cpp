@@ -422,6 +422,7 @@ TensorRef full(Dispatcher& d, const Term& value, DType dtype, const Sizes& sizes
 }
 
 TensorRef iota(Dispatcher& d, const Size& n, DType dtype) {
+    if (n.value < 0) throw_error("value", fmt::format("a number of elements cannot be negative, but it is {}", n.value));
     const Sizes sizes{n};
     return d.apply(op<"iota">(), std::span<const Arg>(),
                    d.attr({{d.names().sizes, d.list(std::span<const Size>(sizes))}, {d.names().dtype, AttrValue(dtype)}}));
