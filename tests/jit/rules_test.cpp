@@ -10,6 +10,7 @@
 #include "ir/passes.h"
 #include "ir/pipeline.h"
 #include "ir/rules.h"
+#include "ir/text.h"
 #include "jit/executable.h"
 #include "tests/jit/row_samples.h"
 
