@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cassert>
+#include <cctype>
 
 #include <fmt/format.h>
 
@@ -11,6 +12,20 @@
 #include "runtime/diagnostic.h"
 
 namespace tenon {
+
+namespace {
+
+// "layers.0.weight" as the text of a graph can name it; no word that begins a literal.
+std::string as_identifier(std::string name) {
+    for (char& c : name) {
+        if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+    }
+    const bool is_literal = name == "const" || name == "inf" || name == "nan" || name == "true" || name == "false";
+    if (is_literal || (!name.empty() && std::isdigit(static_cast<unsigned char>(name[0])))) name.insert(0, "_");
+    return name;
+}
+
+}    // namespace
 
 Capture::Capture(Tracer& tracer) : tracer_(tracer), builder_(tracer.context()), serial_(tracer.next_serial()) {
     builder_.assume_hints(true);
@@ -179,7 +194,7 @@ void Capture::register_input(TensorObject& x) {
     // The first time a function is captured its graph's inputs are named, while its parameters still are what they were.
     std::string name;
     if (record_ && record_->graphs.size() <= graph_number_ && site_.name_argument) name = (*site_.name_argument)(x.tensor);
-    std::replace(name.begin(), name.end(), '.', '_');
+    name = as_identifier(std::move(name));
     const uint32_t input = add_input(x.tensor, edge, name);
     note_dynamic(x);
     inputs_[input].storage = static_cast<uint32_t>(storages_.size());
