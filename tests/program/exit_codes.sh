@@ -47,6 +47,11 @@ expect 0 '^3$' 'there is no name `y`' bash -c "printf 'y\n1 + 2\n' | '$tenon' re
 expect 0 'call\(|Name|name' '^$' "$tenon" dump --stage ast good.model
 expect 2 '^$' 'there is no stage' "$tenon" dump --stage nothing good.model
 
+# Breaks and recompiles are told as they happen, with their reasons.
+printf 'fn f(x) = sin(x)\nf(ones([10]))\nf(ones([12]))\nfn g(x) { y = sin(x); graph_break "reading"; return y }\ng(ones([2]))\n' >told.model
+expect 0 '^$' 'told.model:3:1: compiled again in f: x.shape\[0\] was 10, now 12; symbolic.*told.model:4:23: graph break in g: graph_break: reading' \
+    "$tenon" run --explain told.model
+
 # A golden file that fails, and is blessed.
 printf 'print(1 + 1)\n#> 3\n' >golden.model
 expect 1 '- 3.*\+ 2' '^$' "$tenon" test golden.model
