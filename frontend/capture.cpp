@@ -58,6 +58,8 @@ void Capture::clear() {
     inputs_.clear();
     leaves_.clear();
     journal_.clear();
+    overwritten_.clear();
+    is_view_.clear();
     rewritten_.clear();
     used_up_.clear();
     memory_.clear();
@@ -258,6 +260,8 @@ NodeId Capture::materialise(uint32_t v) {
     const NodeId from = materialise(base);
     Builder::StampScope scope(builder_, values_[v].stamp);
     const NodeId made = builder_.emit(values_[v].op, {from}, values_[v].attr);
+    if (is_view_.size() <= made.index) is_view_.resize(made.index + 1);
+    is_view_[made.index] = true;
     values_[v].chain = made;
     values_[v].chain_version = storages_[values_[v].storage].version;
     return made;
@@ -369,6 +373,7 @@ void Capture::write(TensorObject& x, TensorObject& value) {
     Builder::StampScope scope(builder_, stamp());
     const uint32_t v = x.capture_value_;
     const uint32_t s = values_[v].storage;
+    overwritten_.push_back({storages_[s].current, tracer_.dispatcher().span()});
     if (values_[v].parent == none) {
         storages_[s].current = as_type(to, builder_.node(storages_[s].current).type);
         ++storages_[s].version;

@@ -101,6 +101,7 @@ public:
     void set_dynamic(bool dynamic) { dynamic_ = dynamic; }
     void forget_functions() {
         functions_.clear();
+        stale_.clear();
         record_ = nullptr;
     }
 
@@ -133,6 +134,10 @@ private:
         uint32_t next_alias = none;    // another input with the same memory
         bool used = false;
         std::string name;          // empty where nothing names it
+    };
+    struct Overwritten {           // a value that a write has replaced: a gradient that needs it comes too late
+        NodeId node;
+        Span write;
     };
     struct Leaf {
         Ref<Autograd> leaf;
@@ -174,6 +179,9 @@ private:
     NodeId as_type(NodeId node, TypeId type);
     std::vector<NodeId> reverse_from(std::span<const Cotangent> roots, std::span<const NodeId> wrt);
     void use_up(std::span<const Cotangent> roots);
+    const Overwritten* overwritten(NodeId node) const;
+    void check_overwritten(size_t first_backward) const;
+    void note_stale(const CompiledGraph& graph, const std::vector<NodeId>& kept, const Graph& skeleton);
 
     struct Plan;
     Plan plan_flush();
@@ -196,6 +204,8 @@ private:
     std::vector<Input> inputs_;
     std::vector<Leaf> leaves_;
     std::vector<JournalEntry> journal_;
+    std::vector<Overwritten> overwritten_;
+    std::vector<bool> is_view_;                   // by node: it shows the memory of its operand
     std::vector<NodeId> operands_;                // of the op being appended
     std::vector<TensorRef> rewritten_;            // concrete tensors that this graph gave a history
     std::vector<bool> used_up_;                   // by node: a captured backward has freed it
@@ -214,6 +224,12 @@ private:
     uint32_t backwards_ = 0;
     bool tracing_ = false, constants_ = false, dynamic_ = false, flushing_ = false;
     std::vector<CapturedGraph>* log_ = nullptr;
+    struct Stale {                 // a saved value that its own graph has overwritten
+        DType dtype;
+        Dims shape;
+        Span write;
+    };
+    std::unordered_map<const CompiledGraph*, std::vector<Stale>> stale_;
     std::unordered_map<const void*, FunctionRecord> functions_;
     FunctionRecord* record_ = nullptr;            // of the function under capture
 };

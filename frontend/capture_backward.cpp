@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include <fmt/format.h>
+
 #include "frontend/capture.h"
 #include "ir/gradient.h"
 #include "ir/row.h"
@@ -53,7 +55,60 @@ std::vector<NodeId> Capture::reverse_from(std::span<const Cotangent> roots, std:
     }
     assert(cotangents.empty() || cotangents.size() == roots.size());
     Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
-    return reverse(builder_, {results, cotangents, wrt, {}});
+    const size_t end = builder_.size();
+    std::vector<NodeId> found = reverse(builder_, {results, cotangents, wrt, {}});
+    check_overwritten(end);
+    return found;
+}
+
+// The write that has replaced what this node holds, or what it is a view of; null where there was none.
+const Capture::Overwritten* Capture::overwritten(NodeId node) const {
+    if (overwritten_.empty()) return nullptr;
+    while (node.index < is_view_.size() && is_view_[node.index]) node = builder_.operands_of(node)[0];
+    const auto found = std::find_if(overwritten_.begin(), overwritten_.end(), [&](const Overwritten& o) { return o.node == node; });
+    return found == overwritten_.end() ? nullptr : &*found;
+}
+
+// A gradient formula that names a value which was written since would read the old one here, but nothing at all when the
+// ops run one by one: it is the same error.
+void Capture::check_overwritten(size_t first_backward) const {
+    if (overwritten_.empty()) return;
+    for (NodeId id : builder_.body()) {
+        if (id.index < first_backward) continue;
+        for (NodeId operand : builder_.operands_of(id)) {
+            const Overwritten* write = operand.index < first_backward ? overwritten(operand) : nullptr;
+            if (!write) continue;
+            const Type& type = builder_.type(operand);
+            Dims shape;
+            for (SizeId size : type.sizes) shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
+            Diagnostic diagnostic;
+            diagnostic.kind = "gradient";
+            diagnostic.message = fmt::format("a {}{} that was saved for the gradient was changed in place before backward needed it", name_of(type.dtype),
+                                             shape_to_string(shape));
+            diagnostic.help = "write `x = x + e` instead of changing x in place, or save a copy: `x.clone()`";
+            if (const Span saved = tracer_.context()[builder_.stamp_of(id).origin].span) diagnostic.labels.push_back({saved, "saved here"});
+            if (write->write) diagnostic.labels.push_back({write->write, "changed in place here"});
+            throw Error(std::move(diagnostic));
+        }
+    }
+}
+
+// The same for a backward half: which of what it saves the graph itself has overwritten. Names are kept from graph to
+// graph.
+void Capture::note_stale(const CompiledGraph& graph, const std::vector<NodeId>& kept, const Graph& skeleton) {
+    if (!graph.split() || overwritten_.empty()) return;
+    for (NodeId id : builder_.body()) {
+        const Overwritten* write = kept[id.index] ? overwritten(id) : nullptr;
+        if (!write) continue;
+        const std::string_view name = skeleton.name_of(kept[id.index]);
+        const Split& split = *graph.split();
+        for (const Split::Saved& saved : split.saved) {
+            if (saved.is_input || split.forward->name_of(split.forward->results()[saved.index]) != name) continue;    // of inputs the version tells
+            Dims shape;
+            for (SizeId size : builder_.type(id).sizes) shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
+            stale_[&graph].push_back({builder_.type(id).dtype, shape, write->write});
+        }
+    }
 }
 
 // Marks what a backward from `roots` goes through, so that nothing differentiates it again.

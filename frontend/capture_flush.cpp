@@ -159,7 +159,13 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
     for (size_t k : dynamic_symbols_) dynamic[k] = true;
     const std::string changed = cache.add_variant(*entry, builder_.hints(), dynamic);
     note_recompile(*entry, changed);
-    return entry->find(builder_.hints())->graph;
+    const std::shared_ptr<CompiledGraph> graph = entry->find(builder_.hints())->graph;
+    if (!overwritten_.empty() && builder_.calls().empty()) {
+        std::vector<NodeId> kept;
+        const GraphRef skeleton = builder_.finish(plan.results, {}, false, &kept);
+        note_stale(*graph, kept, *skeleton);
+    }
+    return graph;
 }
 
 // Inputs are called what the captured call's arguments are called, or were when the function was captured first.
@@ -222,6 +228,14 @@ void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph
         inputs.reserve(inputs_.size());
         for (size_t k = 0; k < inputs_.size(); ++k) inputs.push_back({inputs_[k].tensor, versions[k], inputs_[k].edge});
         tracer_.tape().record(graph, std::move(inputs), outputs, plan.owners, site_.span, MetaId::none());
+    }
+    if (const auto stale = stale_.find(graph.get()); stale != stale_.end()) {
+        for (const Stale& one : stale->second) {
+            // In its place stands memory that has another version than the one saved: the graph itself has written it.
+            const Tensor written = Tensor::empty(tracer_.allocator(), one.dtype, one.shape);
+            plan.owners[0]->autograd->entry->saved.push_back({written, written.storage->version - 1});
+            tracer_.dispatcher().note_write(*written.storage, one.write);
+        }
     }
     for (const TensorRef& x : plan.consumed) {
         x->autograd->entry = tracer_.tape().used_up(site_.span);

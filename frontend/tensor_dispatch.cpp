@@ -273,7 +273,7 @@ void Dispatcher::write(TensorObject& x, TensorObject& value) {
 void Dispatcher::write_eagerly(TensorObject& x, TensorObject& value) {
     copy_strided(x.tensor, value.tensor);
     ++x.tensor.storage->version;
-    note_write(*x.tensor.storage);
+    note_write(*x.tensor.storage, span_);
     if (!grad_enabled_ || !(x.requires_grad() || value.requires_grad())) return;
     if (!x.base) {
         x.autograd = value.requires_grad() ? make_ref<Autograd>() : nullptr;
@@ -354,8 +354,8 @@ void Dispatcher::record_update(TensorObject& base, TensorObject& view, TensorObj
 
 void Dispatcher::record_identity(TensorObject& from, TensorObject& to) { record_movement(op<"identity">(), {}, from, to); }
 
-void Dispatcher::note_write(const Storage& storage) {
-    writes_[next_write_] = {&storage, span_};
+void Dispatcher::note_write(const Storage& storage, Span span) {
+    writes_[next_write_] = {&storage, span};
     next_write_ = (next_write_ + 1) % writes_.size();
 }
 

@@ -116,6 +116,7 @@ public:
     Context& context();
     /// Forgets compiled ops.
     void reset();
+    void note_write(const Storage& storage, Span span);
     /// Where a storage was last written in place; no place if that is long ago.
     Span last_write(const Storage& storage) const;
 
@@ -148,7 +149,6 @@ private:
     AttrId static_attr(Op op, AttrId attr, const TensorObject& result);
     AttrId constant_sizes(AttrId attr);
     Tensor moved(Op op, AttrId attr, const Tensor& tensor);
-    void note_write(const Storage& storage);
 
     Tracer& tracer_;
     Names names_;
