@@ -14,6 +14,8 @@ namespace tenon::ops {
 
 namespace {
 
+constexpr size_t deepest = 64;    // lists within lists: more dimensions than any tensor of data has
+
 // Walks nested lists once for the shape and the dtype, once for the elements.
 struct Shape {
     Dims sizes;
@@ -22,6 +24,7 @@ struct Shape {
 
 void measure(const Value& value, size_t depth, Shape& shape, bool first) {
     if (const Values* items = items_of(value)) {
+        if (depth == deepest) throw_error("shape", fmt::format("the lists of a tensor are nested more than {} deep", deepest), "does a list hold itself?");
         const auto size = static_cast<int64_t>(items->size());
         if (first && depth == shape.sizes.size()) {
             shape.sizes.push_back(size);

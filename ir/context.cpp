@@ -163,15 +163,20 @@ SizeId Context::symbol(uint32_t number) {
     e.symbol = number;
     return tables_->intern(std::move(e));
 }
+// What does not fit in 64 bits stays the largest size there is: no machine has it, which the allocator says.
 SizeId Context::add(SizeId a, SizeId b) {
-    if (a.is_inline_constant() && b.is_inline_constant()) return SizeId(a.bits + b.bits);
+    int64_t sum_of_constants;
+    if (a.is_inline_constant() && b.is_inline_constant())
+        return SizeId(__builtin_add_overflow(a.bits, b.bits, &sum_of_constants) ? INT64_MAX : sum_of_constants);
     std::vector<SizeTerm> sum = tables_->terms(a);
     for (SizeTerm& t : tables_->terms(b)) sum.push_back(std::move(t));
     return tables_->polynomial(std::move(sum));
 }
 SizeId Context::sub(SizeId a, SizeId b) { return a == b ? SizeId(0) : add(a, mul(constant(-1), b)); }
 SizeId Context::mul(SizeId a, SizeId b) {
-    if (a.is_inline_constant() && b.is_inline_constant()) return SizeId(a.bits * b.bits);
+    int64_t product_of_constants;
+    if (a.is_inline_constant() && b.is_inline_constant())
+        return SizeId(__builtin_mul_overflow(a.bits, b.bits, &product_of_constants) ? INT64_MAX : product_of_constants);
     std::vector<SizeTerm> product;
     for (const SizeTerm& s : tables_->terms(a))
         for (const SizeTerm& t : tables_->terms(b)) {
