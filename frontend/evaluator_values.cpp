@@ -312,7 +312,7 @@ Ref<IteratorObject> Evaluator::iterate(const Value& value) {
 Values Evaluator::collect(const Value& value) {
     if (const Values* items = items_of(value)) return *items;
     Values out;
-    constexpr int64_t most_items = int64_t{1} << 32;
+    constexpr int64_t most_items = int64_t{1} << 28;
     if (auto* range = value.try_as<RangeObject>(); range && range->size() > most_items) {
         throw_error("memory", fmt::format("the {} ints of {} do not fit in memory", range->size(), repr(value)));
     }

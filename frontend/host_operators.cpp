@@ -128,33 +128,45 @@ Value real_binary(Operator op, double a, double b, Span span) {
     return Value::unset();
 }
 
-int64_t repetitions(const Value& times, size_t size) {
-    int64_t count = std::max<int64_t>(times.as_int(), 0);
-    constexpr int64_t largest = int64_t{1} << 32;
-    if (size > 0 && count > largest / static_cast<int64_t>(size)) {
-        throw_error("memory", fmt::format("{} repetitions of {} items do not fit in memory", count, size));
-    }
-    return count;
+// How many bytes a text or a list may take: larger ones are mistakes, and would take the machine with them.
+constexpr uint64_t most_bytes = uint64_t{1} << 30;
+
+void check_room(uint64_t items, uint64_t item_bytes, std::string_view what) {
+    if (items <= most_bytes / item_bytes) return;
+    throw_error("memory",
+                fmt::format("a {} of {} {} does not fit in memory", what, items, item_bytes == 1 ? "bytes" : "items"));
+}
+
+int64_t repetitions(const Value& times, size_t size, size_t item_bytes, std::string_view what) {
+    uint64_t count = static_cast<uint64_t>(std::max<int64_t>(times.as_int(), 0)), total = 0;
+    if (__builtin_mul_overflow(count, uint64_t{size}, &total)) total = UINT64_MAX;
+    check_room(total, item_bytes, what);
+    return size == 0 ? 0 : static_cast<int64_t>(count);
 }
 
 Value repeat(const Value& sequence, const Value& times) {
     if (sequence.is<StringObject>()) {
         const std::string& text = sequence.as_text();
         std::string out;
-        for (int64_t i = repetitions(times, text.size()); i > 0; --i) out += text;
+        for (int64_t i = repetitions(times, text.size(), 1, "str"); i > 0; --i) out += text;
         return make_ref<StringObject>(std::move(out));
     }
     const Values& items = *items_of(sequence);
     Values out;
-    for (int64_t i = repetitions(times, items.size()); i > 0; --i) out.insert(out.end(), items.begin(), items.end());
+    for (int64_t i = repetitions(times, items.size(), sizeof(Value), name_of(sequence.kind())); i > 0; --i)
+        out.insert(out.end(), items.begin(), items.end());
     return sequence.is<ListObject>() ? make_list(std::move(out)) : make_tuple(std::move(out));
 }
 
 // The operators of strs, lists, tuples, dicts and bools; unset where there is none.
 Value other_binary(Operator op, const Value& a, const Value& b) {
     if (a.kind() == b.kind()) {
-        if (op == Operator::add && a.is<StringObject>()) return make_ref<StringObject>(a.as_text() + b.as_text());
+        if (op == Operator::add && a.is<StringObject>()) {
+            check_room(a.as_text().size() + b.as_text().size(), 1, "str");
+            return make_ref<StringObject>(a.as_text() + b.as_text());
+        }
         if (op == Operator::add && items_of(a)) {
+            check_room(items_of(a)->size() + items_of(b)->size(), sizeof(Value), name_of(a.kind()));
             Values items = *items_of(a);
             items.insert(items.end(), items_of(b)->begin(), items_of(b)->end());
             return a.is<ListObject>() ? make_list(std::move(items)) : make_tuple(std::move(items));
