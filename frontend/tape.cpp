@@ -57,6 +57,16 @@ void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeE
     }
     for (size_t k : graph->wrt()) entry->edges.push_back(inputs[k].edge);
     entry->inputs = std::move(inputs);
+    if (graph->purpose() == CompiledGraph::Purpose::op) {
+        // An op's formula names what is saved and no more, at any order: the other operands need not live on.
+        SmallVector<uint8_t, 8> kept(entry->inputs.size(), 0);
+        for (const Split::Saved& s : graph->saved()) {
+            if (s.is_input) kept[s.index] = 1;
+        }
+        for (size_t k = 0; k < entry->inputs.size(); ++k) {
+            if (!kept[k]) entry->inputs[k].tensor.storage = nullptr;
+        }
+    }
     entry->span = span;
     entry->meta = meta;
     for (size_t k = 0; k < results.size(); ++k) {
@@ -67,7 +77,6 @@ void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeE
         autograd.entry = entry;
         autograd.output = static_cast<uint32_t>(k);
         autograd.in_graph = false;
-        // A saved result that is this very tensor is watched through its own version.
     }
 }
 
