@@ -118,6 +118,7 @@ void expect_same(const Tensor& a, const Tensor& b, const std::string& what) {
 }
 
 TEST(Rules, KeepEveryBit) {
+    Context context;    // outlives the machine, whose kernels belong to graphs of it
     Allocator allocator;
     ThreadPool pool(1);
     Machine machine(allocator, pool);
@@ -128,7 +129,6 @@ TEST(Rules, KeepEveryBit) {
         for (DType dtype : all_dtypes) {
             for (const std::vector<int64_t>& sizes : {std::vector<int64_t>{2000}, {3, 5}, {}, {0}}) {
                 const std::string what = std::string(rule.name) + " of " + std::string(name_of(dtype));
-                Context context;
                 Instance instance(context, dtype, sizes);
                 NodeId pattern;
                 try {
