@@ -13,6 +13,8 @@ public:
     /// `from` is the call that printed it.
     virtual void write(std::string_view text, Span from) = 0;
     virtual void flush() {}
+    /// At the end of a script: flushes, and throws Error kind "io" where something could not be written, as write does.
+    virtual void finish() { flush(); }
 };
 
 /// The process's standard output, buffered; each line at once on a terminal.
@@ -20,6 +22,7 @@ class StandardOutput final : public Output {
 public:
     void write(std::string_view text, Span from) override;
     void flush() override;
+    void finish() override;
 };
 
 }  // namespace tenon

@@ -58,7 +58,7 @@ Outcome guarded(Session& session, bool colour, const std::function<void()>& body
     };
     try {
         body();
-        session.output().flush();
+        session.output().finish();
         return {};
     } catch (const InvalidScript& invalid) {
         session.output().flush();
