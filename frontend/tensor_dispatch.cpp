@@ -41,6 +41,14 @@ Dispatcher::Names::Names(Context& c)
 Dispatcher::Dispatcher(Tracer& tracer) : tracer_(tracer), names_(tracer.context()), writes_(1024) {}
 Dispatcher::~Dispatcher() = default;
 
+// The place of a compiled op, null where it is not compiled yet. A script that meets new shapes or bounds again and again
+// must not fill the memory with them: from time to time all is forgotten.
+std::shared_ptr<CompiledGraph>& Dispatcher::compiled_op(const Key& key) {
+    constexpr size_t most = 8192;
+    if (ops_.size() >= most && !ops_.contains(key)) ops_.clear();
+    return ops_[key];
+}
+
 void Dispatcher::reset() {
     ops_.clear();
     std::fill(writes_.begin(), writes_.end(), std::pair<const Storage*, Span>{});
@@ -102,7 +110,7 @@ TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
             any = true;
         }
     }
-    std::shared_ptr<CompiledGraph>& compiled = ops_[key];
+    std::shared_ptr<CompiledGraph>& compiled = compiled_op(key);
     if (!compiled) {
         Builder builder(c);
         builder.set_stamp({.origin = c.origin(Origin{.span = span_, .rule = {}, .differentiated = {}, .path = {}}), .meta = {}, .flags = 0});
@@ -205,7 +213,7 @@ void Dispatcher::record_movement(Op op, AttrId attr, const TensorObject& from, T
     Key key{op, attr, uint64_t{1} << 63, {}};
     key.operands.push_back(static_cast<uint64_t>(from.dtype()) | uint64_t{from.rank()} << 8);
     for (int64_t size : from.shape()) key.operands.push_back(static_cast<uint64_t>(size));
-    std::shared_ptr<CompiledGraph>& compiled = ops_[key];
+    std::shared_ptr<CompiledGraph>& compiled = compiled_op(key);
     if (!compiled) {
         Builder builder(c);
         std::vector<SizeId> sizes;
@@ -298,7 +306,7 @@ std::shared_ptr<CompiledGraph> Dispatcher::compiled_update(const Tensor& base, s
         for (int64_t size : tensor->shape) key.operands.push_back(static_cast<uint64_t>(size));
     }
     for (const Step& step : steps) key.operands.push_back(uint64_t{step.op.row} << 32 | step.attr.index);
-    std::shared_ptr<CompiledGraph>& compiled = ops_[key];
+    std::shared_ptr<CompiledGraph>& compiled = compiled_op(key);
     if (compiled) return compiled;
     Builder builder(c);
     auto parameter = [&](const Tensor& of) {

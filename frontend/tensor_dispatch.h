@@ -138,6 +138,7 @@ private:
             return hash ^ (hash >> 32);
         }
     };
+    std::shared_ptr<CompiledGraph>& compiled_op(const Key& key);
     TensorRef run(Op op, std::span<const Arg> args, AttrId attr);
     void write_eagerly(TensorObject& x, TensorObject& value);
     void record_movement(Op op, AttrId attr, const TensorObject& from, TensorObject& to);
