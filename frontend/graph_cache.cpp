@@ -8,6 +8,7 @@
 
 #include "frontend/counters.h"
 #include "frontend/tracer.h"
+#include "ir/drop_cotangents.h"
 #include "ir/pipeline.h"
 #include "ir/row.h"
 #include "jit/executable.h"
@@ -69,34 +70,54 @@ void CompiledGraph::run(std::span<const Tensor> inputs, std::vector<Tensor>& out
 
 size_t CompiledGraph::effects_done() const { return forward_->effects_done(); }
 
-void CompiledGraph::backward(std::span<const Tensor> saved, std::span<const Tensor> cotangents, std::span<const Tensor> running,
-                             std::vector<Tensor>& gradients) {
+const Executable* CompiledGraph::backward_executable() const {
+    return halves_.empty() ? nullptr : halves_.begin()->second.executable.get();
+}
+
+CompiledGraph::Half CompiledGraph::make_half(bool continues, const std::vector<bool>& present) {
+    if (purpose_ == Purpose::capture && halves_.empty()) ++tracer_.counters().graphs_backward;
+    GraphRef graph = lean_->backward;
+    if (continues) {
+        const Joint joint = make_joint(*graph_, differentiable_, wrt_, true);
+        Decisions again;
+        const Split split = rematerialise(split_joint(joint), again);
+        const auto same = [](const Split::Saved& a, const Split::Saved& b) { return a.is_input == b.is_input && a.index == b.index; };
+        assert(std::equal(split.saved.begin(), split.saved.end(), saved_.begin(), saved_.end(), same));
+        (void)same;
+        graph = split.backward;
+    }
+    Half half;
+    half.reached = reached_;
+    if (std::find(present.begin(), present.end(), false) != present.end()) {
+        std::vector<size_t> absent;
+        for (size_t k = 0; k < present.size(); ++k) {
+            if (!present[k]) absent.push_back(saved_.size() + k);
+        }
+        std::vector<bool> still;
+        graph = drop_cotangents(*graph, absent, still);
+        for (size_t k = 0, next = 0; k < wrt_.size(); ++k) {
+            if (reached_[k]) half.reached[k] = still[next++];
+        }
+    }
+    half.executable = compile(graph);
+    return half;
+}
+
+void CompiledGraph::backward(std::span<const Tensor> saved, std::span<const Tensor> cotangents, const std::vector<bool>& present,
+                             std::span<const Tensor> running, std::vector<Tensor>& gradients) {
     assert(lean_);
     const bool continues = !running.empty();
-    std::unique_ptr<Executable>& executable = backward_[continues];
-    if (!executable) {
-        if (purpose_ == Purpose::capture && !backward_[!continues]) ++tracer_.counters().graphs_backward;
-        GraphRef half = lean_->backward;
-        if (continues) {
-            const Joint joint = make_joint(*graph_, differentiable_, wrt_, true);
-            Decisions again;
-            Split split = split_joint(joint);
-            split = rematerialise(split, again);
-            const auto same = [](const Split::Saved& a, const Split::Saved& b) { return a.is_input == b.is_input && a.index == b.index; };
-            assert(std::equal(split.saved.begin(), split.saved.end(), saved_.begin(), saved_.end(), same));
-            (void)same;
-            half = split.backward;
-        }
-        executable = compile(half);
-    }
+    auto found_half = halves_.find({continues, present});
+    if (found_half == halves_.end()) found_half = halves_.emplace(std::pair(continues, present), make_half(continues, present)).first;
+    Half& half = found_half->second;
     std::vector<Tensor> arguments(saved.begin(), saved.end());
     arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
     arguments.insert(arguments.end(), running.begin(), running.end());
     std::vector<Tensor> found;
-    executable->run(arguments, found);
+    half.executable->run(arguments, found);
     gradients.assign(wrt_.size(), Tensor{});
     for (size_t k = 0, next = 0; k < wrt_.size(); ++k) {
-        if (reached_[k]) gradients[k] = std::move(found[next++]);
+        if (half.reached[k]) gradients[k] = std::move(found[next++]);
     }
 }
 

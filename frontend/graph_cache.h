@@ -1,13 +1,14 @@
 // Compiled graphs, and where a capture finds them: by the hash of the skeleton (the graph without sizes), then by the sizes.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "ir/builder.h"
@@ -47,9 +48,10 @@ public:
     bool reaches(size_t k) const { return reached_.empty() || reached_[k]; }
 
     /// Cotangents of `wrt` (undefined where no path leads). `cotangents`: one a differentiable result.
+    /// `present`: empty, or which cotangents there are; the others are only of the right type and are not read.
     /// `running`: empty, or one sum a wrt that is continued (−0.0 where there is none yet).
-    void backward(std::span<const Tensor> saved, std::span<const Tensor> cotangents, std::span<const Tensor> running,
-                  std::vector<Tensor>& gradients);
+    void backward(std::span<const Tensor> saved, std::span<const Tensor> cotangents, const std::vector<bool>& present,
+                  std::span<const Tensor> running, std::vector<Tensor>& gradients);
 
     const GraphRef& graph() const { return graph_; }
     const std::optional<Joint>& joint() const { return joint_; }
@@ -57,7 +59,7 @@ public:
     const Decisions& decisions() const { return decisions_; }
     Purpose purpose() const { return purpose_; }
     const Executable* forward_executable() const { return forward_.get(); }
-    const Executable* backward_executable() const { return backward_[0].get(); }
+    const Executable* backward_executable() const;
 
 private:
     std::unique_ptr<Executable> compile(const GraphRef& graph);
@@ -75,7 +77,12 @@ private:
     std::vector<Split::Saved> saved_;
     std::vector<bool> reached_;
     std::unique_ptr<Executable> forward_;
-    std::array<std::unique_ptr<Executable>, 2> backward_;    // without and with running sums; made when first needed
+    struct Half {
+        std::unique_ptr<Executable> executable;
+        std::vector<bool> reached;    // a wrt
+    };
+    Half make_half(bool continues, const std::vector<bool>& present);
+    std::map<std::pair<bool, std::vector<bool>>, Half> halves_;    // by running sums, by cotangents; made when first needed
     Decisions decisions_;
 };
 

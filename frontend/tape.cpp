@@ -332,8 +332,11 @@ private:
         State& state = states_.at(&entry);
         check_saved(d_, entry);
         std::vector<TensorRef> cotangents = std::move(state.cotangents);
-        std::vector<bool> reached;    // empty: what the graph says
-        if (std::find(cotangents.begin(), cotangents.end(), TensorRef()) != cotangents.end()) reached = reached_from(*entry.graph, cotangents);
+        std::vector<bool> reached, present;    // empty: what the graph says, all of them
+        if (std::find(cotangents.begin(), cotangents.end(), TensorRef()) != cotangents.end()) {
+            reached = reached_from(*entry.graph, cotangents);
+            for (const TensorRef& cotangent : cotangents) present.push_back(bool(cotangent));
+        }
         for (size_t k = 0; k < cotangents.size(); ++k) {
             if (cotangents[k]) continue;
             const TapeEntry::Output& output = entry.outputs[k];
@@ -358,7 +361,7 @@ private:
                 running.push_back(sum ? sum->tensor : Tensor::full(tracer_.allocator(), input.dtype, input.shape, -0.0));
             }
         }
-        entry.graph->backward(saved, incoming, running, gradients);
+        entry.graph->backward(saved, incoming, present, running, gradients);
         if (!options_.retain_graph) free(entry);
         for (size_t k = 0; k < gradients.size(); ++k) {
             if (!gradients[k].defined() || !wanted(entry.edges[k]) || !(reached.empty() || reached[k])) continue;

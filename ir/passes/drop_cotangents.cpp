@@ -1,0 +1,37 @@
+#include "ir/drop_cotangents.h"
+
+#include <algorithm>
+
+#include "ir/builder.h"
+#include "ir/row.h"
+
+namespace tenon {
+
+GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_params, std::vector<bool>& reached) {
+    Builder builder(*half.context);
+    Copier copy(half, builder);
+    copy.copy_params();
+    std::vector<bool> absent(half.nodes.size(), false);
+    for (size_t k : absent_params) absent[half.params()[k].index] = true;
+    for (NodeId id : half.body()) {
+        const auto operands = half.operands_of(id);
+        const auto missing = std::count_if(operands.begin(), operands.end(), [&](NodeId o) { return absent[o.index]; });
+        if (missing == 0) {
+            copy.copy(id);
+        } else if (half[id].op == op<"add">() && missing == 1) {
+            copy.map(id, copy(absent[operands[0].index] ? operands[1] : operands[0]));
+        } else {
+            absent[id.index] = true;
+        }
+    }
+    std::vector<NodeId> results;
+    reached.clear();
+    for (NodeId result : half.results()) {
+        const bool is_reached = !absent[result.index] && builder.node(copy(result)).op != op<"param">();
+        reached.push_back(is_reached);
+        if (is_reached) results.push_back(copy(result));
+    }
+    return builder.finish(results, half.name);
+}
+
+}    // namespace tenon
