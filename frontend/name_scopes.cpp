@@ -6,19 +6,19 @@ namespace tenon {
 
 using namespace ast;
 
-uint32_t Scope::declare(Symbol name) {
+uint32_t NameScope::declare(Symbol name) {
     auto slot = static_cast<uint32_t>(variables.size());
     variables.push_back({name});
     names_[name] = slot;
     return slot;
 }
 
-std::optional<uint32_t> Scope::find(Symbol name) const {
+std::optional<uint32_t> NameScope::find(Symbol name) const {
     auto found = names_.find(name);
     return found == names_.end() ? std::nullopt : std::optional(found->second);
 }
 
-uint32_t Scope::add_capture(Scope* owner, uint32_t key, Capture from_owner) {
+uint32_t NameScope::add_capture(NameScope* owner, uint32_t key, Capture from_owner) {
     auto known = capture_numbers_.find({owner, key});
     if (known != capture_numbers_.end()) return known->second;
     Capture capture = from_owner;
@@ -29,20 +29,20 @@ uint32_t Scope::add_capture(Scope* owner, uint32_t key, Capture from_owner) {
     return number;
 }
 
-uint32_t Scope::capture(Scope& owner, uint32_t slot) {
+uint32_t NameScope::capture(NameScope& owner, uint32_t slot) {
     Variable& variable = owner.variables[slot];
     variable.is_cell = true;
     owner.mark_turn(slot, false);
     return add_capture(&owner, slot, {NameKind::cell, slot, variable.name});
 }
 
-uint32_t Scope::capture_global(Scope& main, uint32_t slot, Symbol name) {
+uint32_t NameScope::capture_global(NameScope& main, uint32_t slot, Symbol name) {
     main.mark_turn(slot, true);
     constexpr uint32_t is_global = 1u << 31;  // slots of the script's frame are numbered by themselves
     return add_capture(&main, slot | is_global, {NameKind::global, slot, name});
 }
 
-void Scope::mark_turn(uint32_t variable, bool is_global) {
+void NameScope::mark_turn(uint32_t variable, bool is_global) {
     for (auto turn = turns.rbegin(); turn != turns.rend(); ++turn) {
         if (turn->are_globals != is_global || std::ranges::count(turn->variables, variable) == 0) continue;
         if (std::ranges::count(turn->captured, variable) == 0) turn->captured.push_back(variable);
@@ -50,7 +50,7 @@ void Scope::mark_turn(uint32_t variable, bool is_global) {
     }
 }
 
-void Scope::finish(Arena& arena) {
+void NameScope::finish(Arena& arena) {
     for (PendingOutputs& pending : outputs) {
         std::vector<NameUse> uses = pending.others;
         Span inside = pending.block->body->span;

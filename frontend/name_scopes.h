@@ -55,9 +55,9 @@ struct PendingOutputs {
     std::vector<ast::NameUse> others;  // globals and fields
 };
 
-class Scope {
+class NameScope {
 public:
-    Scope(ast::Function& function, Scope* parent, ModelNames* model)
+    NameScope(ast::Function& function, NameScope* parent, ModelNames* model)
         : function(function), parent(parent), model(model) {}
 
     /// A new slot; the name means it from now on.
@@ -69,9 +69,9 @@ public:
     void hide(Symbol name) { names_.erase(name); }
 
     /// The cell of this function that holds variable `slot` of `owner`, a scope around it.
-    uint32_t capture(Scope& owner, uint32_t slot);
+    uint32_t capture(NameScope& owner, uint32_t slot);
     /// The same for a global that a `for` around it gives a new cell each turn.
-    uint32_t capture_global(Scope& main, uint32_t slot, Symbol name);
+    uint32_t capture_global(NameScope& main, uint32_t slot, Symbol name);
     /// Notes that a closure within the body of a loop refers to its variable.
     void mark_turn(uint32_t variable, bool is_global);
 
@@ -79,7 +79,7 @@ public:
     void finish(Arena& arena);
 
     ast::Function& function;
-    Scope* parent;
+    NameScope* parent;
     ModelNames* model;  // of a method or constructor: its names come after this scope's own
     std::vector<Variable> variables;
     std::vector<Turn> turns;
@@ -91,10 +91,10 @@ public:
     int checkpoints = 0;
 
 private:
-    uint32_t add_capture(Scope* owner, uint32_t key, ast::Capture from_owner);
+    uint32_t add_capture(NameScope* owner, uint32_t key, ast::Capture from_owner);
 
     std::unordered_map<Symbol, uint32_t> names_;
-    std::map<std::pair<Scope*, uint32_t>, uint32_t> capture_numbers_;
+    std::map<std::pair<NameScope*, uint32_t>, uint32_t> capture_numbers_;
     std::vector<ast::Capture> captures_;
 };
 

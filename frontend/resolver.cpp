@@ -322,7 +322,7 @@ std::vector<Diagnostic> Resolver::run() {
         for (UseItem& item : as<Use>(*each).items) load(item);
     }
     Function& function = *script_.main;
-    Scope main(function, nullptr, nullptr);
+    NameScope main(function, nullptr, nullptr);
     main_ = scope_ = &main;
     function.script = &script_;
     std::vector<Binding> bindings = bindings_of(*function.body);

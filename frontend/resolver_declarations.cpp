@@ -11,12 +11,12 @@ namespace tenon {
 
 using namespace ast;
 
-void Resolver::function(Function& function, Scope* parent, ModelNames* model) {
-    Scope scope(function, parent, model);
+void Resolver::function(Function& function, NameScope* parent, ModelNames* model) {
+    NameScope scope(function, parent, model);
     function.script = &script_;
     function.parent = parent ? &parent->function : nullptr;
     function.model = model ? model->model : parent ? parent->function.model : nullptr;
-    Scope* outer = std::exchange(scope_, &scope);
+    NameScope* outer = std::exchange(scope_, &scope);
     parameters();
     if (function.kind == FunctionKind::constructor) {
         for (const Parameter& parameter : function.parameters) scope.hide(parameter.name);  // fields from here on
@@ -97,7 +97,7 @@ std::optional<uint32_t> Resolver::dimension_variable(Name& name) {
         use_variable(*scope_, *slot, name.use, name.span, true);
         return std::nullopt;
     }
-    for (Scope* scope = scope_; scope; scope = scope->parent) {
+    for (NameScope* scope = scope_; scope; scope = scope->parent) {
         if (!scope->model) continue;
         if (!scope->model->is_parameter(name.name)) break;
         use({.use = {NameKind::field, scope->model->field_numbers.at(name.name)}}, name.use, name.span, true);

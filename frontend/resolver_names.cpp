@@ -36,7 +36,7 @@ Resolver::Meaning Resolver::find_outside(Symbol name, bool functions_only) {
 }
 
 Resolver::Meaning Resolver::find(Symbol name) {
-    for (Scope* scope = scope_; scope; scope = scope->parent) {
+    for (NameScope* scope = scope_; scope; scope = scope->parent) {
         if (auto slot = scope->find(name)) {
             const Variable& variable = scope->variables[*slot];
             return {
@@ -59,14 +59,14 @@ Resolver::Meaning Resolver::find(Symbol name) {
 
 /// What `x.name(…)` may call with `x` as its first argument: a declared function, never a variable.
 Resolver::Meaning Resolver::find_function(Symbol name) {
-    for (Scope* scope = scope_; scope; scope = scope->parent) {
+    for (NameScope* scope = scope_; scope; scope = scope->parent) {
         auto slot = scope->find(name);
         if (slot && scope->variables[*slot].is_function) return {.scope = scope, .slot = *slot, .is_function = true};
     }
     return find_outside(name, true);
 }
 
-void Resolver::use_variable(Scope& owner, uint32_t slot, NameUse& use, Span span, bool is_read) {
+void Resolver::use_variable(NameScope& owner, uint32_t slot, NameUse& use, Span span, bool is_read) {
     if (&owner == scope_) {
         owner.variables[slot].uses.push_back({&use, span, is_read});
     } else {
@@ -90,7 +90,7 @@ void Resolver::use(const Meaning& meaning, NameUse& use, Span span, bool is_read
     if (meaning.use.kind == NameKind::global) return use_global(meaning.use.index, use);
     use = meaning.use;
     if (use.kind == NameKind::self || use.kind == NameKind::field || use.kind == NameKind::method) {
-        for (Scope* scope = scope_; scope; scope = scope->parent) {
+        for (NameScope* scope = scope_; scope; scope = scope->parent) {
             scope->function.uses_self = true;
             if (scope->model) break;
         }
@@ -113,7 +113,7 @@ bool Resolver::may_rebind(const Meaning& meaning) const {
 
 std::vector<Symbol> Resolver::visible_names() const {
     std::vector<Symbol> result;
-    for (Scope* scope = scope_; scope; scope = scope->parent) {
+    for (NameScope* scope = scope_; scope; scope = scope->parent) {
         for (auto [name, slot] : scope->names()) result.push_back(name);
         if (!scope->model) continue;
         for (Symbol field : scope->model->fields) result.push_back(field);

@@ -26,7 +26,7 @@ public:
 private:
     // What a name means.
     struct Meaning {
-        Scope* scope = nullptr;  // of a variable
+        NameScope* scope = nullptr;  // of a variable
         uint32_t slot = 0;
         ast::NameUse use;  // of everything else
         const ast::Function* signature = nullptr;
@@ -38,7 +38,7 @@ private:
     Meaning find_function(Symbol name);
     Meaning find_outside(Symbol name, bool functions_only);
     Meaning global(uint32_t slot);
-    void use_variable(Scope& owner, uint32_t slot, ast::NameUse& use, Span span, bool is_read);
+    void use_variable(NameScope& owner, uint32_t slot, ast::NameUse& use, Span span, bool is_read);
     void use_global(uint32_t slot, ast::NameUse& use);
     void use(const Meaning& meaning, ast::NameUse& use, Span span, bool is_read);
     Meaning read(ast::Name& name);
@@ -48,7 +48,7 @@ private:
     std::vector<Symbol> visible_names() const;
 
     // Functions and models.
-    void function(ast::Function& function, Scope* parent, ModelNames* model);
+    void function(ast::Function& function, NameScope* parent, ModelNames* model);
     void parameters();
     void type(ast::TypeNode& type);
     void dimension(ast::Dimension& dimension);
@@ -102,8 +102,8 @@ private:
     };
     std::vector<Found> diagnostics_;
     std::unordered_set<Symbol> reported_;
-    Scope* main_ = nullptr;
-    Scope* scope_ = nullptr;
+    NameScope* main_ = nullptr;
+    NameScope* scope_ = nullptr;
     int depth_ = 0;  // how many blocks are open, of all functions
 };
 

@@ -162,7 +162,7 @@ private:
     std::unique_ptr<Plan> make_plan() const {
         auto plan = std::make_unique<Plan>();
         plan->symbols = symbols_;
-        for (const Memory& m : layout_.memories) plan->bytes.push_back(bytes_of(*graph_, m.type, symbols_));
+        for (const StepMemory& m : layout_.memories) plan->bytes.push_back(bytes_of(*graph_, m.type, symbols_));
         plan_memory(*plan);
         for (NodeId result : graph_->results()) plan->output_shapes.push_back(shape_of(*graph_, (*graph_)[result].type, symbols_));
         for (const KernelStep& kernel : kernels_) plan->kernels.push_back(plan_kernel(kernel));
@@ -179,7 +179,7 @@ private:
         std::vector<Lifetime> lifetimes;
         std::vector<uint32_t> memories;
         for (uint32_t m = 0; m < layout_.memories.size(); ++m) {
-            const Memory& memory = layout_.memories[m];
+            const StepMemory& memory = layout_.memories[m];
             if (memory.kind != MemoryKind::arena) continue;
             lifetimes.push_back({plan.bytes[m], memory.first, memory.last});
             memories.push_back(m);
@@ -189,7 +189,7 @@ private:
         for (size_t k = 0; k < memories.size(); ++k) {
             plan.arena.emplace_back(memories[k], arena.offsets[k]);
             if (arena.reuses[k] < 0) continue;
-            const Memory &mine = layout_.memories[memories[k]], &theirs = layout_.memories[memories[size_t(arena.reuses[k])]];
+            const StepMemory &mine = layout_.memories[memories[k]], &theirs = layout_.memories[memories[size_t(arena.reuses[k])]];
             plan.decisions.push_back({"reused", std::string(graph_->name_of(mine.maker)),
                                       fmt::format("takes the memory of {}, which is not read any more", graph_->name_of(theirs.maker)),
                                       graph_->origins[mine.maker.index]});

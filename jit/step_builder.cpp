@@ -40,7 +40,7 @@ public:
 
 private:
     std::vector<StepLayout>& steps() { return plan_.steps; }
-    Memory& memory(uint32_t value) { return plan_.memories[plan_.memory_of[value]]; }
+    StepMemory& memory(uint32_t value) { return plan_.memories[plan_.memory_of[value]]; }
     std::string name(NodeId id) const { return std::string(graph_.name_of(id)); }
 
     uint32_t new_value(MemoryKind kind, TypeId type, NodeId maker) {
@@ -240,7 +240,7 @@ private:
         for (uint32_t s = 0; s < steps().size(); ++s)
             for (const std::vector<uint32_t>* list : {&steps()[s].reads, &steps()[s].writes})
                 for (uint32_t v : *list) {
-                    Memory& m = memory(v);
+                    StepMemory& m = memory(v);
                     if (!used[plan_.memory_of[v]]) m.first = s;
                     used[plan_.memory_of[v]] = true;
                     m.last = s;

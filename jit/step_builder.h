@@ -22,7 +22,7 @@ enum class StepKind : uint8_t {
 
 enum class MemoryKind : uint8_t { input, output, arena, constant };
 
-struct Memory {
+struct StepMemory {
     MemoryKind kind = MemoryKind::arena;
     TypeId type;
     NodeId maker;                       ///< whose value it holds first
@@ -40,7 +40,7 @@ struct StepLayout {
 
 struct StepPlan {
     std::vector<StepLayout> steps;
-    std::vector<Memory> memories;           ///< the inputs' first, in order
+    std::vector<StepMemory> memories;           ///< the inputs' first, in order
     std::vector<uint32_t> memory_of;        ///< a value
     std::vector<uint32_t> output_memory;    ///< a result of the graph
     Decisions decisions;
