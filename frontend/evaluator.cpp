@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 #include <pthread.h>
+#include <sys/resource.h>
 
 #include "frontend/journal.h"
 #include "frontend/modules.h"
@@ -23,6 +24,15 @@ constexpr size_t native_reserve = size_t{1} << 20;
 
 // The lowest address that the calling thread's stack may reach, with a reserve.
 uintptr_t lowest_stack_address() {
+    constexpr size_t largest = size_t{64} << 20;
+#ifdef __SANITIZE_ADDRESS__
+    // As deep as other builds, with frames several times larger. The stack of the process grows up to its limit of now.
+    rlimit limit{};
+    if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur < largest && limit.rlim_max >= largest) {
+        limit.rlim_cur = largest;
+        setrlimit(RLIMIT_STACK, &limit);
+    }
+#endif
     pthread_attr_t attributes;
     void* base = nullptr;
     size_t size = 0;
@@ -30,7 +40,6 @@ uintptr_t lowest_stack_address() {
     pthread_attr_getstack(&attributes, &base, &size);
     pthread_attr_destroy(&attributes);
     // An unlimited stack is bounded all the same: a runaway recursion must end before memory does.
-    constexpr size_t largest = size_t{64} << 20;
     uintptr_t top = reinterpret_cast<uintptr_t>(base) + size;
     size = std::min(size, largest);
     return top - size + std::min(native_reserve, size / 2);

@@ -148,7 +148,7 @@ int64_t evaluate_index(const Graph& g, NodeId id, const KernelInfo& info, std::s
 int64_t stage_trips(const Graph& g, const KernelStage& stage, const KernelInfo& info, std::span<const int64_t> extents) {
     if (!stage.loop) return 1;
     const int64_t low = evaluate_index(g, stage.low, info, extents), high = evaluate_index(g, stage.high, info, extents);
-    return high > low ? (high - low + stage.step - 1) / stage.step : 0;
+    return high > low ? (high - low - 1) / stage.step + 1 : 0;
 }
 
 bool can_run_in_place(const Graph& g, NodeId kernel, InPlace pair) {

@@ -26,7 +26,8 @@ struct Nvrtc::Library {
     int (*destroy)(Program*) = nullptr;
 
     bool load(const char* path) {
-        handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+        // Never unloaded: the C++ library inside it does not give its memory back.
+        handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
         return handle && find(version, "nvrtcVersion") && find(create, "nvrtcCreateProgram") && find(compile, "nvrtcCompileProgram") &&
                find(log_size, "nvrtcGetProgramLogSize") && find(log, "nvrtcGetProgramLog") && find(code_size, "nvrtcGetCUBINSize") &&
                find(code, "nvrtcGetCUBIN") && find(destroy, "nvrtcDestroyProgram");
