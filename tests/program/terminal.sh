@@ -12,7 +12,7 @@ fail() {
 escape=$'\e['
 
 echo 'fail("broken")' >"$folder/bad.model"
-TERM=xterm script -qec "'$tenon' run '$folder/bad.model'" /dev/null </dev/null >"$folder/colour"
+TERM=xterm script -qec "exec '$tenon' run '$folder/bad.model'" /dev/null </dev/null >"$folder/colour"
 grep -qF "$escape" "$folder/colour" || fail "an error on a terminal has no colour"
 "$tenon" run "$folder/bad.model" 2>"$folder/plain"
 grep -qF "$escape" "$folder/plain" && fail "an error in a pipe has colour"
@@ -36,7 +36,7 @@ type_in() {
     printf '\004'
     sleep 0.5
 }
-type_in | timeout 30 script -qec "'$tenon' repl" "$folder/session" >/dev/null
+type_in | timeout 30 script -qec "exec '$tenon' repl" "$folder/session" >/dev/null
 code=$?
 [ $code = 0 ] || fail "the REPL ended with exit code $code"
 for expected in '42' 'there is no name `nothing_of_this_name`' 'interrupted' '1043' 'tensor(12.)'; do
