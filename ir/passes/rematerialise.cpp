@@ -5,19 +5,17 @@
 #include <string>
 
 #include "ir/passes.h"
+#include "ir/passes/expressions.h"
 
 namespace tenon {
 
 namespace {
 
-// Cheap scalar ops: a few cycles an element, less than the memory traffic of saving and loading one.
+// A few cycles an element: less than the memory traffic of saving and loading one.
 bool cheap(const Graph& g, NodeId id) {
     const Row& r = row(g[id].op);
-    if (r.lowering == Lowering::movement) return true;
-    if (r.lowering != Lowering::scalar) return g[id].op == op<"full">() || g[id].op == op<"iota">();
-    static constexpr std::string_view costly[] = {"exp",  "exp2", "expm1", "log",  "log2", "log1p", "sin",  "cos",    "tan", "sinh",  "cosh", "tanh",
-                                                  "asin", "acos", "atan",  "atan2", "erf", "erfc",  "sigmoid", "pow", "div", "fmod", "remainder"};
-    return std::find(std::begin(costly), std::end(costly), r.name) == std::end(costly);
+    if (r.lowering == Lowering::scalar) return scalar_cost(g[id].op) == 1;
+    return r.lowering == Lowering::movement || g[id].op == op<"full">() || g[id].op == op<"iota">();
 }
 
 class Rematerialiser {
