@@ -109,11 +109,10 @@ Value eye(Evaluator& e, Arguments& a) {    // n, m?; FACTORY
 
 // ---- random -------------------------------------------------------------------------------------------------------
 TensorRef random(TensorCall& c, std::string_view kind, DType dtype, const Sizes& sizes) {
-    int64_t count = 1;
     for (const Size& size : sizes) {
         if (size.value < 0) throw_error("shape", fmt::format("a size cannot be negative, but one is {}", size.value));
-        count *= size.value;
     }
+    const int64_t count = checked_numel(values_of(sizes));
     Generator& generator = c.tracer.generator();
     const Dispatcher::Names& n = c.d.names();
     const AttrId attr = c.d.attr({{n.sizes, c.d.list(std::span<const Size>(sizes))},
