@@ -42,7 +42,10 @@ Dims TensorCall::axes(size_t k) const {
 std::optional<DType> TensorCall::dtype(size_t k) const {
     if (!has(k)) return std::nullopt;
     if (arguments[k].is(Kind::dtype)) return arguments[k].as_dtype();
-    throw Error(Diagnostic{"type", fmt::format("a dtype is expected here, but this is a {}", name_of(arguments[k].kind())), arguments.span_of(k), {},
+    throw Error(Diagnostic{"type",
+                           fmt::format("a dtype is expected here, but this is a {}", name_of(arguments[k].kind())),
+                           arguments.span_of(k),
+                           {},
                            "for example `dtype: f64`"});
 }
 
@@ -64,8 +67,12 @@ std::vector<TensorRef> TensorCall::tensor_list(size_t k) const {
     const Values* items = items_of(arguments[k]);
     std::vector<TensorRef> list;
     if (!items) {
-        throw Error(Diagnostic{"type", fmt::format("a list of tensors is expected here, but this is a {}", name_of(arguments[k].kind())),
-                               arguments.span_of(k), {}, {}});
+        throw Error(Diagnostic{
+            "type",
+            fmt::format("a list of tensors is expected here, but this is a {}", name_of(arguments[k].kind())),
+            arguments.span_of(k),
+            {},
+            {}});
     }
     for (const Value& item : *items) {
         if (item.is_tensor()) list.push_back(item.ref<TensorObject>());
@@ -77,13 +84,15 @@ std::vector<TensorRef> TensorCall::tensor_list(size_t k) const {
 void TensorCall::check_device(size_t k) const {
     if (!has(k)) return;
     if (arguments[k].is(Kind::device) && arguments[k].as_device() == Device{}) return;
-    throw Error(Diagnostic{"value", "tensors live on the cpu only, so far", arguments.span_of(k), {}, "leave `device:` out"});
+    throw Error(
+        Diagnostic{"value", "tensors live on the cpu only, so far", arguments.span_of(k), {}, "leave `device:` out"});
 }
 
 std::span<const Builtin> tensor_builtins() {
     static const std::vector<Builtin> all = [] {
         std::vector<Builtin> rows;
-        for (auto table : {tensor_math_builtins(), tensor_shape_builtins(), tensor_make_builtins(), tensor_grad_builtins(), tensor_file_builtins()}) {
+        for (auto table : {tensor_math_builtins(), tensor_shape_builtins(), tensor_make_builtins(),
+                           tensor_grad_builtins(), tensor_file_builtins()}) {
             rows.insert(rows.end(), table.begin(), table.end());
         }
         return rows;
@@ -91,4 +100,4 @@ std::span<const Builtin> tensor_builtins() {
     return all;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -13,7 +13,8 @@
 namespace tenon {
 
 inline constexpr KindSet tensors = kinds(Kind::tensor);
-inline constexpr KindSet tensors_and_numbers = kinds(Kind::tensor, Kind::integer, Kind::real, Kind::boolean, Kind::symbolic);
+inline constexpr KindSet tensors_and_numbers =
+    kinds(Kind::tensor, Kind::integer, Kind::real, Kind::boolean, Kind::symbolic);
 
 /// One call of a tensor built-in. Arguments are numbered as its parameters are.
 class TensorCall {
@@ -33,9 +34,13 @@ public:
     TensorRef tensor(size_t k) const;
     ops::Term term(size_t k) const;
     int64_t integer(size_t k, std::string_view what) const { return ops::int_of(d, arguments[k], what); }
-    int64_t integer_or(size_t k, int64_t otherwise, std::string_view what) const { return has(k) ? integer(k, what) : otherwise; }
+    int64_t integer_or(size_t k, int64_t otherwise, std::string_view what) const {
+        return has(k) ? integer(k, what) : otherwise;
+    }
     bool flag(size_t k, std::string_view what) const { return arguments.flag_or(k, false, what); }
-    std::optional<int64_t> dim(size_t k) const { return has(k) ? std::optional(integer(k, "a dimension")) : std::nullopt; }
+    std::optional<int64_t> dim(size_t k) const {
+        return has(k) ? std::optional(integer(k, "a dimension")) : std::nullopt;
+    }
     /// An int or a list of ints; all dimensions of x where it was not given.
     Dims dims(size_t k, const TensorRef& x) const;
     std::optional<DType> dtype(size_t k) const;
@@ -49,10 +54,10 @@ public:
 };
 
 // The tables of this world; tensor_builtins() is all of them.
-std::span<const Builtin> tensor_math_builtins();      // builtins_tensor_math.cpp
-std::span<const Builtin> tensor_shape_builtins();     // builtins_tensor_shape.cpp
-std::span<const Builtin> tensor_make_builtins();      // builtins_tensor_make.cpp
-std::span<const Builtin> tensor_grad_builtins();      // builtins_tensor_grad.cpp
-std::span<const Builtin> tensor_file_builtins();      // builtins_tensor_file.cpp
+std::span<const Builtin> tensor_math_builtins();   // builtins_tensor_math.cpp
+std::span<const Builtin> tensor_shape_builtins();  // builtins_tensor_shape.cpp
+std::span<const Builtin> tensor_make_builtins();   // builtins_tensor_make.cpp
+std::span<const Builtin> tensor_grad_builtins();   // builtins_tensor_grad.cpp
+std::span<const Builtin> tensor_file_builtins();   // builtins_tensor_file.cpp
 
-}    // namespace tenon
+}  // namespace tenon

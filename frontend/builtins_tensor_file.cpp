@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::string_view graph_header = "tenon graph 1\n";
 
-bool ends_with(const std::string& path, std::string_view suffix) { return path.size() >= suffix.size() && path.ends_with(suffix); }
+bool ends_with(const std::string& path, std::string_view suffix) {
+    return path.size() >= suffix.size() && path.ends_with(suffix);
+}
 
 [[noreturn]] void unknown_format(const std::string& path, std::string_view formats) {
     throw_error("io", fmt::format("what kind of file is `{}`?", path), fmt::format("names end in {}", formats));
@@ -37,18 +39,22 @@ NamedTensors tensors_of(TensorCall& c, const Value& value) {
     if (const auto* dict = value.try_as<DictObject>()) {
         for (const DictObject::Entry& entry : dict->entries()) {
             if (!entry.key.is<StringObject>() || !entry.value.is_tensor()) {
-                throw_error("type", "a dict that is saved holds tensors under str keys", fmt::format("here a {} holds a {}", name_of(entry.key.kind()), name_of(entry.value.kind())));
+                throw_error(
+                    "type", "a dict that is saved holds tensors under str keys",
+                    fmt::format("here a {} holds a {}", name_of(entry.key.kind()), name_of(entry.value.kind())));
             }
             add(entry.key.as_text(), entry.value);
         }
         return named;
     }
     for (const NamedTensor& held : named_tensors(value)) add(held.name, held.tensor);
-    if (named.empty()) throw_error("type", fmt::format("a {} holds no tensors to save", name_of(value.kind())), "models, tensors, dicts of tensors and graphs can be saved");
+    if (named.empty())
+        throw_error("type", fmt::format("a {} holds no tensors to save", name_of(value.kind())),
+                    "models, tensors, dicts of tensors and graphs can be saved");
     return named;
 }
 
-Value save(Evaluator& e, Arguments& a) {    // value, path
+Value save(Evaluator& e, Arguments& a) {  // value, path
     TensorCall c(e, a);
     const std::string& path = a.text(1, "path");
     if (const auto* graph = a[0].is(Kind::graph) ? dynamic_cast<GraphObject*>(&a[0].object()) : nullptr) {
@@ -60,7 +66,9 @@ Value save(Evaluator& e, Arguments& a) {    // value, path
         write_npy(path, c.d.elements(*c.tensor(0), "a file is written").contiguous());
         return {};
     }
-    const NamedTensors named = a[0].is_tensor() ? NamedTensors{{"tensor", c.d.elements(*c.tensor(0), "a file is written").contiguous()}} : tensors_of(c, a[0]);
+    const NamedTensors named =
+        a[0].is_tensor() ? NamedTensors{{"tensor", c.d.elements(*c.tensor(0), "a file is written").contiguous()}}
+                         : tensors_of(c, a[0]);
     if (ends_with(path, ".npz")) write_npz(path, named);
     else if (ends_with(path, ".safetensors")) write_safetensors(path, named);
     else unknown_format(path, ".safetensors or .npz, .npy for one tensor, .graph for a graph");
@@ -75,42 +83,51 @@ Value load(Evaluator& e, Arguments& a) {
     if (ends_with(path, ".graph")) {
         const std::string file = read_text(path);
         const std::string_view text = file;
-        if (!text.starts_with(graph_header)) throw_error("io", fmt::format("`{}` is no graph of this version", path), "graphs are saved with save(g, path)");
+        if (!text.starts_with(graph_header))
+            throw_error("io", fmt::format("`{}` is no graph of this version", path),
+                        "graphs are saved with save(g, path)");
         return make_ref<GraphObject>(parse_graph(c.d.context(), text.substr(graph_header.size())));
     }
     auto dict = make_ref<DictObject>();
-    for (auto& [name, tensor] : read_tensors(allocator, path)) dict->set(name, make_ref<TensorObject>(std::move(tensor)));
+    for (auto& [name, tensor] : read_tensors(allocator, path))
+        dict->set(name, make_ref<TensorObject>(std::move(tensor)));
     return dict;
 }
 
 // Copies tensors into a model's params and buffers of the same names, types and shapes.
-Value load_into(Evaluator& e, Arguments& a) {    // model, path or dict
+Value load_into(Evaluator& e, Arguments& a) {  // model, path or dict
     TensorCall c(e, a);
     auto given = make_ref<DictObject>();
     if (const auto* dict = a[1].try_as<DictObject>()) {
         for (const DictObject::Entry& entry : dict->entries()) given->set(entry.key, entry.value);
     } else {
-        for (auto& [name, tensor] : read_tensors(c.tracer.allocator(), a.text(1, "path"))) given->set(name, make_ref<TensorObject>(std::move(tensor)));
+        for (auto& [name, tensor] : read_tensors(c.tracer.allocator(), a.text(1, "path")))
+            given->set(name, make_ref<TensorObject>(std::move(tensor)));
     }
     const std::vector<NamedTensor> held = named_tensors(a[0]);
     for (const NamedTensor& tensor : held) {
         const Value* found = given->find(tensor.name);
-        if (!found) throw_error("key", fmt::format("there is no `{}` among the loaded tensors", tensor.name), "was the file saved from another model?");
+        if (!found)
+            throw_error("key", fmt::format("there is no `{}` among the loaded tensors", tensor.name),
+                        "was the file saved from another model?");
         const auto& from = found->as<TensorObject>();
         const auto& to = tensor.tensor.as<TensorObject>();
         if (from.shape() != to.shape()) {
-            throw_error("shape", fmt::format("`{}` is {} in the model but {} in the file", tensor.name, describe_type(to), describe_type(from)));
+            throw_error("shape", fmt::format("`{}` is {} in the model but {} in the file", tensor.name,
+                                             describe_type(to), describe_type(from)));
         }
     }
     const Dispatcher::GradMode mode(c.d, false);
-    for (const NamedTensor& tensor : held) ops::assign(c.d, tensor.tensor.ref<TensorObject>(), Value(*given->find(tensor.name)).ref<TensorObject>());
+    for (const NamedTensor& tensor : held)
+        ops::assign(c.d, tensor.tensor.ref<TensorObject>(), Value(*given->find(tensor.name)).ref<TensorObject>());
     return a[0];
 }
 
 Value state(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
     auto dict = make_ref<DictObject>();
-    for (const NamedTensor& held : named_tensors(a[0])) dict->set(held.name, ops::detach(c.d, held.tensor.ref<TensorObject>()));
+    for (const NamedTensor& held : named_tensors(a[0]))
+        dict->set(held.name, ops::detach(c.d, held.tensor.ref<TensorObject>()));
     return dict;
 }
 
@@ -124,8 +141,8 @@ const Builtin rows[] = {
     {"load_state_dict", "model, from", holders, load_into, breaks_graph},
 };
 
-}    // namespace
+}  // namespace
 
 std::span<const Builtin> tensor_file_builtins() { return rows; }
 
-}    // namespace tenon
+}  // namespace tenon

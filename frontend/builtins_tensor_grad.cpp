@@ -15,8 +15,8 @@ namespace tenon {
 namespace {
 
 // ---- what is differentiated with respect to -----------------------------------------------------------------------
-// An argument as a function under differentiation sees it: each tensor stands for itself alone, so that other uses of the
-// same tensor do not count. A model's parameters stay what they are.
+// An argument as a function under differentiation sees it: each tensor stands for itself alone, so that other uses of
+// the same tensor do not count. A model's parameters stay what they are.
 class Target {
 public:
     /// `replaced` receives the argument to call the function with.
@@ -35,14 +35,17 @@ private:
         if (value.is_tensor()) {
             const TensorRef x = value.ref<TensorObject>();
             if (!is_float(x->dtype())) {
-                throw_error("gradient", fmt::format("only float tensors have a gradient, but this is {}", describe_type(*x)), "cast it: `x.to(f32)`");
+                throw_error("gradient",
+                            fmt::format("only float tensors have a gradient, but this is {}", describe_type(*x)),
+                            "cast it: `x.to(f32)`");
             }
             TensorRef own;
             was_differentiable_ |= x->requires_grad();
-            if (x->requires_grad() || (c.tracer.capturing() && (c.tracer.capture().is_pending(*x) || c.tracer.capture().tracing()))) {
+            if (x->requires_grad() ||
+                (c.tracer.capturing() && (c.tracer.capture().is_pending(*x) || c.tracer.capture().tracing()))) {
                 const Dispatcher::GradMode mode(c.d, true);
                 own = ops::clone(c.d, x);
-                if (!own->requires_grad()) {    // a value of the graph under capture becomes a leaf of its own
+                if (!own->requires_grad()) {  // a value of the graph under capture becomes a leaf of its own
                     Autograd& autograd = own->make_autograd();
                     autograd.requires_grad = autograd.in_graph = true;
                 }
@@ -54,7 +57,8 @@ private:
         }
         if (value.is(Kind::model)) {
             for (const NamedTensor& held : named_tensors(value)) {
-                if (held.is_parameter && held.tensor.as<TensorObject>().requires_grad()) leaves_.push_back(held.tensor.ref<TensorObject>());
+                if (held.is_parameter && held.tensor.as<TensorObject>().requires_grad())
+                    leaves_.push_back(held.tensor.ref<TensorObject>());
             }
             return value;
         }
@@ -68,7 +72,9 @@ private:
             for (const DictObject::Entry& entry : dict->entries()) made->set(entry.key, visit(c, entry.value));
             return made;
         }
-        throw_error("type", fmt::format("a gradient is with respect to tensors, models, and lists and dicts of them, not a {}", name_of(value.kind())));
+        throw_error("type",
+                    fmt::format("a gradient is with respect to tensors, models, and lists and dicts of them, not a {}",
+                                name_of(value.kind())));
     }
     Value shape(Dispatcher& d, const Value& value, std::span<const TensorRef> gradients, size_t& next) const {
         auto one = [&](TensorObject& of) -> Value {
@@ -79,7 +85,8 @@ private:
         if (value.is(Kind::model)) {
             auto made = make_ref<DictObject>();
             for (const NamedTensor& held : named_tensors(value)) {
-                if (held.is_parameter && held.tensor.as<TensorObject>().requires_grad()) made->set(held.name, one(held.tensor.as<TensorObject>()));
+                if (held.is_parameter && held.tensor.as<TensorObject>().requires_grad())
+                    made->set(held.name, one(held.tensor.as<TensorObject>()));
             }
             return made;
         }
@@ -89,7 +96,8 @@ private:
             return value.is<ListObject>() ? make_list(std::move(made)) : make_tuple(std::move(made));
         }
         auto made = make_ref<DictObject>();
-        for (const DictObject::Entry& entry : value.as<DictObject>().entries()) made->set(entry.key, shape(d, entry.value, gradients, next));
+        for (const DictObject::Entry& entry : value.as<DictObject>().entries())
+            made->set(entry.key, shape(d, entry.value, gradients, next));
         return made;
     }
 
@@ -129,22 +137,27 @@ Selection select(Evaluator& e, const Value& function, const Value& wrt) {
 }
 
 TensorRef one_float(const Value& value, std::string_view what) {
-    if (value.is_tensor() && value.as<TensorObject>().tensor.numel() == 1 && is_float(value.as<TensorObject>().dtype())) return value.ref<TensorObject>();
-    throw_error("gradient", fmt::format("{} must return one float element, but it returned {}", what,
-                                        value.is_tensor() ? describe_type(value.as<TensorObject>()) : std::string(name_of(value.kind()))),
-                "reduce it with sum() or mean()");
+    if (value.is_tensor() && value.as<TensorObject>().tensor.numel() == 1 && is_float(value.as<TensorObject>().dtype()))
+        return value.ref<TensorObject>();
+    throw_error(
+        "gradient",
+        fmt::format("{} must return one float element, but it returned {}", what,
+                    value.is_tensor() ? describe_type(value.as<TensorObject>()) : std::string(name_of(value.kind()))),
+        "reduce it with sum() or mean()");
 }
 
 /// What `grad(f)` and `value_and_grad(f)` give.
 class GradientFunction final : public Object {
 public:
     GradientFunction(Value function, Value wrt, bool with_value, bool has_aux)
-        : Object(Kind::other), function_(std::move(function)), wrt_(std::move(wrt)), with_value_(with_value), has_aux_(has_aux) {}
+        : Object(Kind::other), function_(std::move(function)), wrt_(std::move(wrt)), with_value_(with_value),
+          has_aux_(has_aux) {}
 
     void visit_children(FunctionRef<void(const Value&)> visit) const override { visit(function_); }
     void drop_children() override { function_ = {}; }
 
-    bool call(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument> keywords, Value& result) override {
+    bool call(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
+              Value& result) override {
         Tracer& tracer = e.tracer();
         const auto* declared = function_.try_as<FunctionObject>();
         const void* identity = declared ? static_cast<const void*>(&declared->function) : this;
@@ -152,7 +165,8 @@ public:
             result = run(e, positional, keywords);
             return true;
         }
-        const CallSite site{e.here(), with_value_ ? "value_and_grad" : "grad", declared ? declared->function.name_span : Span(), identity};
+        const CallSite site{e.here(), with_value_ ? "value_and_grad" : "grad",
+                            declared ? declared->function.name_span : Span(), identity};
         result = tracer.captured_call(site, [&] { return run(e, positional, keywords); });
         return true;
     }
@@ -168,7 +182,8 @@ private:
         std::vector<TensorRef> leaves;
         bool nested = c.tracer.differentiations() > 0;
         for (size_t position : selection.positions) {
-            if (position >= given.size()) throw_error("arity", "the argument to differentiate with respect to was not given by position");
+            if (position >= given.size())
+                throw_error("arity", "the argument to differentiate with respect to was not given by position");
             Value replaced;
             targets.emplace_back(c, given[position], replaced);
             given[position] = std::move(replaced);
@@ -185,7 +200,8 @@ private:
         Value aux;
         if (has_aux_) {
             const Values* pair = items_of(returned);
-            if (!pair || pair->size() != 2) throw_error("gradient", "with `aux: true` the function returns a pair (loss, other)");
+            if (!pair || pair->size() != 2)
+                throw_error("gradient", "with `aux: true` the function returns a pair (loss, other)");
             aux = (*pair)[1];
             returned = Value((*pair)[0]);
         }
@@ -212,7 +228,7 @@ private:
 };
 
 template <bool with_value>
-Value gradient_function(Evaluator& e, Arguments& a) {    // f; wrt?, aux?
+Value gradient_function(Evaluator& e, Arguments& a) {  // f; wrt?, aux?
     return make_ref<GradientFunction>(a[0], a.has(1) ? a[1] : Value(), with_value, a.flag_or(2, false, "aux"));
     (void)e;
 }
@@ -228,16 +244,19 @@ void collect(const Value& value, std::vector<TensorRef>& tensors_out) {
     } else if (const Values* items = items_of(value)) {
         for (const Value& item : *items) collect(item, tensors_out);
     } else {
-        throw_error("type", fmt::format("a tensor, a model or a list of these is expected here, not a {}", name_of(value.kind())));
+        throw_error("type", fmt::format("a tensor, a model or a list of these is expected here, not a {}",
+                                        name_of(value.kind())));
     }
 }
 
-Value gradient_of_value(Evaluator& e, Arguments& a) {    // y; wrt, retain_graph?, create_graph?, grad?
+Value gradient_of_value(Evaluator& e, Arguments& a) {  // y; wrt, retain_graph?, create_graph?, grad?
     TensorCall c(e, a);
     std::vector<TensorRef> wrt;
     collect(a[1], wrt);
     for (const TensorRef& x : wrt) {
-        if (!x->requires_grad()) throw_error("gradient", fmt::format("this {} does not require a gradient", describe_type(*x)), "x.requires_grad_() makes it a leaf");
+        if (!x->requires_grad())
+            throw_error("gradient", fmt::format("this {} does not require a gradient", describe_type(*x)),
+                        "x.requires_grad_() makes it a leaf");
     }
     const bool create = c.flag(3, "create_graph");
     const std::vector<TensorRef> found = gradients(c.tracer, c.tensor(0), c.has(4) ? c.tensor(4) : TensorRef(), wrt,
@@ -259,7 +278,7 @@ Value gradient_of_value(Evaluator& e, Arguments& a) {    // y; wrt, retain_graph
     return make_tuple(std::move(all));
 }
 
-Value backward_of(Evaluator& e, Arguments& a) {    // loss; retain_graph?, inputs?, create_graph?, grad?
+Value backward_of(Evaluator& e, Arguments& a) {  // loss; retain_graph?, inputs?, create_graph?, grad?
     TensorCall c(e, a);
     std::vector<TensorRef> only;
     if (c.has(2)) collect(a[2], only);
@@ -272,14 +291,18 @@ Value backward_of(Evaluator& e, Arguments& a) {    // loss; retain_graph?, input
 /// The second result of `vjp(f, x, …)`: cotangents of the result to those of the arguments.
 class Pull final : public Object {
 public:
-    Pull(TensorRef result, std::vector<Target> targets) : Object(Kind::other), result_(std::move(result)), targets_(std::move(targets)) {}
-    bool call(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument>, Value& result) override {
+    Pull(TensorRef result, std::vector<Target> targets)
+        : Object(Kind::other), result_(std::move(result)), targets_(std::move(targets)) {}
+    bool call(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument>,
+              Value& result) override {
         Values given(positional.begin(), positional.end());
         Arguments arguments{given, e.here(), {}, 0};
         TensorCall c(e, arguments);
-        if (given.size() != 1) throw_error("arity", "the second result of vjp takes one cotangent, of the first result's shape");
+        if (given.size() != 1)
+            throw_error("arity", "the second result of vjp takes one cotangent, of the first result's shape");
         std::vector<TensorRef> leaves;
-        for (const Target& target : targets_) leaves.insert(leaves.end(), target.leaves().begin(), target.leaves().end());
+        for (const Target& target : targets_)
+            leaves.insert(leaves.end(), target.leaves().begin(), target.leaves().end());
         const std::vector<TensorRef> found = gradients(c.tracer, result_, c.tensor(0), leaves, {.retain_graph = true});
         std::span<const TensorRef> rest(found);
         Values structured;
@@ -296,7 +319,7 @@ private:
     std::vector<Target> targets_;
 };
 
-Value vjp(Evaluator& e, Arguments& a) {    // f, *arguments
+Value vjp(Evaluator& e, Arguments& a) {  // f, *arguments
     TensorCall c(e, a);
     Values given = items_of(a[1]) ? *items_of(a[1]) : Values();
     std::vector<Target> targets;
@@ -317,11 +340,12 @@ Value vjp(Evaluator& e, Arguments& a) {    // f, *arguments
 }
 
 // vjp is linear in its cotangent u, so its derivative in u, applied to the tangents, is the jvp.
-Value jvp(Evaluator& e, Arguments& a) {    // f, arguments, tangents
+Value jvp(Evaluator& e, Arguments& a) {  // f, arguments, tangents
     TensorCall c(e, a);
     const Values *arguments = items_of(a[1]), *tangents = items_of(a[2]);
     if (!arguments || !tangents || arguments->size() != tangents->size()) {
-        throw_error("type", "jvp takes a function, a tuple of arguments and a tuple of as many tangents", "jvp(f, (x,), (t,))");
+        throw_error("type", "jvp takes a function, a tuple of arguments and a tuple of as many tangents",
+                    "jvp(f, (x,), (t,))");
     }
     Values given = *arguments;
     std::vector<Target> targets;
@@ -334,7 +358,8 @@ Value jvp(Evaluator& e, Arguments& a) {    // f, arguments, tangents
     }
     std::vector<TensorRef> directions;
     collect(a[2], directions);
-    if (directions.size() != leaves.size()) throw_error("type", "jvp needs a tangent for each tensor among the arguments");
+    if (directions.size() != leaves.size())
+        throw_error("type", "jvp needs a tangent for each tensor among the arguments");
     const Dispatcher::GradMode mode(c.d, true);
     const Value returned = e.call(a[0], given);
     if (!returned.is_tensor()) throw_error("gradient", "jvp needs a function that returns a tensor");
@@ -344,7 +369,8 @@ Value jvp(Evaluator& e, Arguments& a) {    // f, arguments, tangents
     Value replaced;
     const Target cotangent(c, zeros, replaced);
     const TensorRef u = cotangent.leaves()[0];
-    const std::vector<TensorRef> pulled = gradients(c.tracer, result, u, leaves, {.retain_graph = true, .create_graph = true});
+    const std::vector<TensorRef> pulled =
+        gradients(c.tracer, result, u, leaves, {.retain_graph = true, .create_graph = true});
     TensorRef total;
     for (size_t k = 0; k < pulled.size(); ++k) {
         if (!pulled[k]) continue;
@@ -353,12 +379,13 @@ Value jvp(Evaluator& e, Arguments& a) {    // f, arguments, tangents
         total = total ? ops::binary(c.d, Operator::add, total, sum) : sum;
     }
     TensorRef tangent;
-    if (total && total->requires_grad()) tangent = gradients(c.tracer, total, {}, std::span(&u, 1), {.retain_graph = true})[0];
+    if (total && total->requires_grad())
+        tangent = gradients(c.tracer, total, {}, std::span(&u, 1), {.retain_graph = true})[0];
     return make_tuple({ops::detach(c.d, result), tangent ? tangent : zeros});
 }
 
 // ---- leaves -------------------------------------------------------------------------------------------------------
-Value requires_grad_in_place(Evaluator& e, Arguments& a) {    // x, wanted?
+Value requires_grad_in_place(Evaluator& e, Arguments& a) {  // x, wanted?
     TensorCall c(e, a);
     c.tracer.require_gradient(*c.tensor(0), a.flag_or(1, true, "whether"));
     return c[0];
@@ -371,13 +398,19 @@ Value zero_grad(Evaluator& e, Arguments& a) {
 }
 
 Value not_there_yet(Evaluator&, Arguments& a) {
-    throw Error(Diagnostic{"value", "hooks and nodes of the tape are not there yet", a.span, {}, "change the gradient after backward, in `.grad`"});
+    throw Error(Diagnostic{"value",
+                           "hooks and nodes of the tape are not there yet",
+                           a.span,
+                           {},
+                           "change the gradient after backward, in `.grad`"});
 }
 Value vmap(Evaluator&, Arguments& a) {
-    throw Error(Diagnostic{"value", "vmap is not there yet", a.span, {}, "write the batch dimension out, or use a loop and stack"});
+    throw Error(Diagnostic{
+        "value", "vmap is not there yet", a.span, {}, "write the batch dimension out, or use a loop and stack"});
 }
 
-constexpr KindSet callables = kinds(Kind::function, Kind::bound_method, Kind::builtin, Kind::model_class, Kind::model, Kind::graph, Kind::other);
+constexpr KindSet callables =
+    kinds(Kind::function, Kind::bound_method, Kind::builtin, Kind::model_class, Kind::model, Kind::graph, Kind::other);
 
 const Builtin rows[] = {
     {"backward", "loss; retain_graph?, inputs?, create_graph?, grad?", tensors, backward_of},
@@ -404,8 +437,8 @@ const Builtin rows[] = {
     {"device", "where", any_kind, nullptr, scope_block},
 };
 
-}    // namespace
+}  // namespace
 
 std::span<const Builtin> tensor_grad_builtins() { return rows; }
 
-}    // namespace tenon
+}  // namespace tenon

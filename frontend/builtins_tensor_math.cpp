@@ -24,21 +24,21 @@ Value finish(TensorCall& c, const TensorRef& result, bool in_place) {
 }
 
 template <FixedString name, bool in_place = false>
-Value unary(Evaluator& e, Arguments& a) {    // of numbers of any dtype
+Value unary(Evaluator& e, Arguments& a) {  // of numbers of any dtype
     TensorCall c(e, a);
     if constexpr (in_place) c.d.check_write(*c.tensor(0));
     const Term terms[] = {c.tensor(0)};
     return finish(c, ops::elementwise(c.d, op<name>(), terms), in_place);
 }
 template <FixedString name, bool in_place = false>
-Value unary_float(Evaluator& e, Arguments& a) {    // integers and bools become f32
+Value unary_float(Evaluator& e, Arguments& a) {  // integers and bools become f32
     TensorCall c(e, a);
     if constexpr (in_place) c.d.check_write(*c.tensor(0));
     const Term terms[] = {c.tensor(0)};
     return finish(c, ops::elementwise_float(c.d, op<name>(), terms), in_place);
 }
 template <Operator o, bool in_place = false>
-Value arithmetic(Evaluator& e, Arguments& a) {    // x, y; alpha?
+Value arithmetic(Evaluator& e, Arguments& a) {  // x, y; alpha?
     TensorCall c(e, a);
     if constexpr (in_place) c.d.check_write(*c.tensor(0));
     Term other = c.term(1);
@@ -70,18 +70,20 @@ Value logical(Evaluator& e, Arguments& a) {
     return ops::elementwise(c.d, op<name>(), {as_bool(c.d, c.tensor(0)), as_bool(c.d, c.tensor(1))});
 }
 
-Value log10(Evaluator& e, Arguments& a) {    // log x / log 10
+Value log10(Evaluator& e, Arguments& a) {  // log x / log 10
     TensorCall c(e, a);
     const Term terms[] = {c.tensor(0)};
-    return ops::elementwise(c.d, op<"mul">(), {ops::elementwise_float(c.d, op<"log">(), terms), Term::literal(std::numbers::log10e)});
+    return ops::elementwise(c.d, op<"mul">(),
+                            {ops::elementwise_float(c.d, op<"log">(), terms), Term::literal(std::numbers::log10e)});
 }
 
 template <bool in_place>
-Value clamp(Evaluator& e, Arguments& a) {    // x, min?, max?
+Value clamp(Evaluator& e, Arguments& a) {  // x, min?, max?
     TensorCall c(e, a);
     TensorRef x = c.tensor(0);
     if constexpr (in_place) c.d.check_write(*x);
-    if (!c.has(1) && !c.has(2)) throw_error("arity", "clamp needs a lower or an upper bound", "clamp(x, 0, 1), or clamp(x, min: 0)");
+    if (!c.has(1) && !c.has(2))
+        throw_error("arity", "clamp needs a lower or an upper bound", "clamp(x, 0, 1), or clamp(x, min: 0)");
     if (c.has(1)) x = ops::elementwise(c.d, op<"maximum">(), {x, c.term(1)});
     if (c.has(2)) x = ops::elementwise(c.d, op<"minimum">(), {x, c.term(2)});
     return finish(c, x, in_place);
@@ -89,7 +91,7 @@ Value clamp(Evaluator& e, Arguments& a) {    // x, min?, max?
 
 Value where(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
-    if (!c.has(1)) {    // where(mask): the positions, a tensor a dimension
+    if (!c.has(1)) {  // where(mask): the positions, a tensor a dimension
         const TensorRef positions = ops::nonzero(c.d, c.tensor(0));
         Values columns;
         for (int64_t k = 0; k < positions->shape()[1]; ++k) columns.push_back(ops::select(c.d, positions, 1, k));
@@ -99,7 +101,7 @@ Value where(Evaluator& e, Arguments& a) {
 }
 
 template <bool in_place>
-Value masked_fill(Evaluator& e, Arguments& a) {    // x, mask, value
+Value masked_fill(Evaluator& e, Arguments& a) {  // x, mask, value
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     if constexpr (in_place) c.d.check_write(*x);
@@ -108,7 +110,7 @@ Value masked_fill(Evaluator& e, Arguments& a) {    // x, mask, value
     return finish(c, c.d.apply(op<"where">(), {Arg(c.tensor(1)), value, Arg(x)}), in_place);
 }
 
-Value lerp(Evaluator& e, Arguments& a) {    // x + weight (y − x)
+Value lerp(Evaluator& e, Arguments& a) {  // x + weight (y − x)
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     const TensorRef difference = ops::binary(c.d, Operator::sub, c.tensor(1), x);
@@ -116,7 +118,7 @@ Value lerp(Evaluator& e, Arguments& a) {    // x + weight (y − x)
 }
 
 // ---- reductions ---------------------------------------------------------------------------------------------------
-Value sum(Evaluator& e, Arguments& a) {    // x, dim?, keepdim?, dtype?
+Value sum(Evaluator& e, Arguments& a) {  // x, dim?, keepdim?, dtype?
     TensorCall c(e, a);
     TensorRef x = c.tensor(0);
     if (const auto dtype = c.dtype(3)) x = ops::cast(c.d, x, *dtype);
@@ -135,7 +137,7 @@ Value prod(Evaluator& e, Arguments& a) {
     return ops::reduce(c.d, op<"prod">(), x, c.dims(1, x), c.flag(2, "keepdim"));
 }
 template <bool root>
-Value variance(Evaluator& e, Arguments& a) {    // x, dim?, keepdim?; correction?, unbiased?
+Value variance(Evaluator& e, Arguments& a) {  // x, dim?, keepdim?; correction?, unbiased?
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     const double correction = c.has(4) ? (a.flag_or(4, true, "unbiased") ? 1 : 0) : a.number_or(3, 1, "correction");
@@ -149,7 +151,7 @@ Value truth_reduction(Evaluator& e, Arguments& a) {
     return ops::reduce(c.d, op<name>(), x, c.dims(1, x), c.flag(2, "keepdim"));
 }
 template <FixedString name>
-Value extremum(Evaluator& e, Arguments& a) {    // amax, amin: values only
+Value extremum(Evaluator& e, Arguments& a) {  // amax, amin: values only
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     return ops::reduce(c.d, op<name>(), x, c.dims(1, x), c.flag(2, "keepdim"));
@@ -164,7 +166,8 @@ TensorRef position_of_extremum(TensorCall& c, Op op, TensorRef x, std::optional<
         x = ops::unsqueeze(c.d, x, 0);
     }
     const Dispatcher::Names& n = c.d.names();
-    return c.d.apply(op, {x}, c.d.attr({{n.axis, AttrValue(normalise_dim(*dim, x->rank()))}, {n.keepdim, AttrValue(keepdim)}}));
+    return c.d.apply(op, {x},
+                     c.d.attr({{n.axis, AttrValue(normalise_dim(*dim, x->rank()))}, {n.keepdim, AttrValue(keepdim)}}));
 }
 template <FixedString name>
 Value arg_extremum(Evaluator& e, Arguments& a) {
@@ -182,24 +185,27 @@ Value largest(Evaluator& e, Arguments& a) {
     const int64_t axis = normalise_dim(*c.dim(1), x->rank());
     const TensorRef index = position_of_extremum(c, op<position>(), x, axis, true);
     TensorRef values = ops::gather(c.d, x, axis, index);
-    return make_tuple({keepdim ? values : ops::squeeze(c.d, values, axis), keepdim ? index : ops::squeeze(c.d, index, axis)});
+    return make_tuple(
+        {keepdim ? values : ops::squeeze(c.d, values, axis), keepdim ? index : ops::squeeze(c.d, index, axis)});
 }
 
 Value cumsum(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
     TensorRef x = c.tensor(0);
     if (!is_float(x->dtype())) x = ops::cast(c.d, x, DType::i64);
-    return c.d.apply(op<"cumsum">(), {x}, c.d.attr({{c.d.names().axis, AttrValue(normalise_dim(*c.dim(1), x->rank()))}}));
+    return c.d.apply(op<"cumsum">(), {x},
+                     c.d.attr({{c.d.names().axis, AttrValue(normalise_dim(*c.dim(1), x->rank()))}}));
 }
 
-Value norm(Evaluator& e, Arguments& a) {    // x, p?, dim?, keepdim?: (Σ |x|ᵖ)^(1/p)
+Value norm(Evaluator& e, Arguments& a) {  // x, p?, dim?, keepdim?: (Σ |x|ᵖ)^(1/p)
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     const double p = a.number_or(1, 2, "p");
     const Dims axes = c.dims(2, x);
     const bool keepdim = c.flag(3, "keepdim");
     if (p == 2) {
-        return ops::elementwise(c.d, op<"sqrt">(), {ops::sum(c.d, ops::elementwise(c.d, op<"square">(), {x}), axes, keepdim)});
+        return ops::elementwise(c.d, op<"sqrt">(),
+                                {ops::sum(c.d, ops::elementwise(c.d, op<"square">(), {x}), axes, keepdim)});
     }
     const TensorRef size = ops::elementwise(c.d, op<"abs">(), {x});
     if (std::isinf(p)) return ops::reduce(c.d, p > 0 ? op<"max">() : op<"min">(), size, axes, keepdim);
@@ -217,7 +223,9 @@ Value dot(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0), y = c.tensor(1);
     if (x->rank() != 1 || y->rank() != 1) {
-        throw_error("shape", fmt::format("dot takes two vectors, but got {} and {}", describe_type(*x), describe_type(*y)), "`@` multiplies matrices");
+        throw_error("shape",
+                    fmt::format("dot takes two vectors, but got {} and {}", describe_type(*x), describe_type(*y)),
+                    "`@` multiplies matrices");
     }
     return ops::matmul(c.d, x, y);
 }
@@ -227,20 +235,25 @@ Value outer(Evaluator& e, Arguments& a) {
 }
 
 // ---- comparisons as one answer ------------------------------------------------------------------------------------
-TensorRef close(TensorCall& c) {    // |x − y| ≤ atol + rtol |y|, or equal; NaN equals NaN where asked for
+TensorRef close(TensorCall& c) {  // |x − y| ≤ atol + rtol |y|, or equal; NaN equals NaN where asked for
     const Term pair[] = {c.term(0), c.term(1)};
     DType dtype = ops::promoted(pair);
     if (!is_float(dtype)) dtype = DType::f64;
     const TensorRef x = ops::cast(c.d, c.tensor(0), dtype), y = ops::cast(c.d, c.tensor(1), dtype);
     const double rtol = c.arguments.number_or(2, 1e-5, "rtol"), atol = c.arguments.number_or(3, 1e-8, "atol");
-    const TensorRef bound = ops::elementwise(c.d, op<"add">(), {ops::elementwise(c.d, op<"mul">(), {ops::elementwise(c.d, op<"abs">(), {y}), Term::literal(rtol)}),
-                                                                Term::literal(atol)});
+    const TensorRef bound = ops::elementwise(
+        c.d, op<"add">(),
+        {ops::elementwise(c.d, op<"mul">(), {ops::elementwise(c.d, op<"abs">(), {y}), Term::literal(rtol)}),
+         Term::literal(atol)});
     const TensorRef distance = ops::elementwise(c.d, op<"abs">(), {ops::elementwise(c.d, op<"sub">(), {x, y})});
     const TensorRef finite = ops::elementwise(c.d, op<"isfinite">(), {y});
-    TensorRef near = ops::elementwise(c.d, op<"logical_and">(), {ops::elementwise(c.d, op<"less_equal">(), {distance, bound}), finite});
+    TensorRef near = ops::elementwise(c.d, op<"logical_and">(),
+                                      {ops::elementwise(c.d, op<"less_equal">(), {distance, bound}), finite});
     near = ops::elementwise(c.d, op<"logical_or">(), {near, ops::elementwise(c.d, op<"equal">(), {x, y})});
     if (c.flag(4, "equal_nan")) {
-        const TensorRef both = ops::elementwise(c.d, op<"logical_and">(), {ops::elementwise(c.d, op<"isnan">(), {x}), ops::elementwise(c.d, op<"isnan">(), {y})});
+        const TensorRef both =
+            ops::elementwise(c.d, op<"logical_and">(),
+                             {ops::elementwise(c.d, op<"isnan">(), {x}), ops::elementwise(c.d, op<"isnan">(), {y})});
         near = ops::elementwise(c.d, op<"logical_or">(), {near, both});
     }
     return near;
@@ -380,8 +393,8 @@ const Builtin rows[] = {
     {"equal", "x, y", tensors, equal},
 };
 
-}    // namespace
+}  // namespace
 
 std::span<const Builtin> tensor_math_builtins() { return rows; }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -36,7 +36,9 @@ Value transpose(Evaluator& e, Arguments& a) {
 Value t(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
-    if (x->rank() > 2) throw_error("shape", fmt::format("t() transposes matrices, but got {}", describe_type(*x)), "x.transpose(-2, -1), or x.permute(…)");
+    if (x->rank() > 2)
+        throw_error("shape", fmt::format("t() transposes matrices, but got {}", describe_type(*x)),
+                    "x.transpose(-2, -1), or x.permute(…)");
     return x->rank() < 2 ? x : ops::transpose(c.d, x, 0, 1);
 }
 Value squeeze(Evaluator& e, Arguments& a) {
@@ -61,7 +63,8 @@ Value narrow(Evaluator& e, Arguments& a) {
     const int64_t dim = *c.dim(1), start = c.integer(2, "start"), length = c.integer(3, "length");
     const int64_t size = x->shape()[static_cast<size_t>(normalise_dim(dim, x->rank()))];
     if (start < 0 || length < 0 || start + length > size) {
-        throw_error("index", fmt::format("narrow from {} by {} leaves dimension {} of size {}", start, length, dim, size));
+        throw_error("index",
+                    fmt::format("narrow from {} by {} leaves dimension {} of size {}", start, length, dim, size));
     }
     return ops::narrow(c.d, x, dim, Size(start), Size(start + length));
 }
@@ -101,16 +104,18 @@ Value pieces(TensorCall& c, const TensorRef& x, int64_t dim, const Dims& lengths
     }
     return make_list(std::move(parts));
 }
-Value split(Evaluator& e, Arguments& a) {    // x, size or sizes, dim?
+Value split(Evaluator& e, Arguments& a) {  // x, size or sizes, dim?
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
-    const int64_t dim = normalise_dim(c.integer_or(2, 0, "a dimension"), x->rank()), size = x->shape()[static_cast<size_t>(dim)];
+    const int64_t dim = normalise_dim(c.integer_or(2, 0, "a dimension"), x->rank()),
+                  size = x->shape()[static_cast<size_t>(dim)];
     Dims lengths;
     if (items_of(c[1])) {
         lengths = c.axes(1);
         int64_t total = 0;
         for (int64_t length : lengths) total += length;
-        if (total != size) throw_error("value", fmt::format("split needs sizes that sum to {}, but they sum to {}", size, total));
+        if (total != size)
+            throw_error("value", fmt::format("split needs sizes that sum to {}, but they sum to {}", size, total));
     } else {
         const int64_t length = c.integer(1, "a size");
         if (length < 1) throw_error("value", fmt::format("split needs pieces of at least 1, but got {}", length));
@@ -123,7 +128,8 @@ Value chunk(Evaluator& e, Arguments& a) {
     const TensorRef x = c.tensor(0);
     const int64_t count = c.integer(1, "how many"), dim = normalise_dim(c.integer_or(2, 0, "a dimension"), x->rank());
     if (count < 1) throw_error("value", fmt::format("chunk needs at least 1 piece, but got {}", count));
-    const int64_t size = x->shape()[static_cast<size_t>(dim)], length = std::max<int64_t>(size / count + (size % count != 0), 1);
+    const int64_t size = x->shape()[static_cast<size_t>(dim)],
+                  length = std::max<int64_t>(size / count + (size % count != 0), 1);
     Dims lengths;
     for (int64_t at = 0; at < size; at += length) lengths.push_back(std::min(length, size - at));
     if (size == 0) lengths.push_back(0);
@@ -139,7 +145,7 @@ Value unbind(Evaluator& e, Arguments& a) {
 }
 
 // ---- positions ----------------------------------------------------------------------------------------------------
-Value gather(Evaluator& e, Arguments& a) {    // x, dim, index
+Value gather(Evaluator& e, Arguments& a) {  // x, dim, index
     TensorCall c(e, a);
     return ops::gather(c.d, c.tensor(0), *c.dim(1), c.tensor(2));
 }
@@ -147,37 +153,41 @@ Value index_select(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
     return ops::take(c.d, c.tensor(0), c.tensor(2), *c.dim(1));
 }
-Value take(Evaluator& e, Arguments& a) {    // x, index, dim?: of all elements where there is no dim
+Value take(Evaluator& e, Arguments& a) {  // x, index, dim?: of all elements where there is no dim
     TensorCall c(e, a);
     TensorRef x = c.tensor(0);
     if (!c.has(2)) x = ops::reshape(c.d, x, {Size(-1)});
     return ops::take(c.d, x, c.tensor(1), c.integer_or(2, 0, "a dimension"));
 }
-AttrId axis_attr(TensorCall& c, const TensorRef& x, int64_t dim) { return c.d.attr({{c.d.names().axis, AttrValue(normalise_dim(dim, x->rank()))}}); }
+AttrId axis_attr(TensorCall& c, const TensorRef& x, int64_t dim) {
+    return c.d.attr({{c.d.names().axis, AttrValue(normalise_dim(dim, x->rank()))}});
+}
 
 template <bool in_place>
-Value scatter_add(Evaluator& e, Arguments& a) {    // x, dim, index, source
+Value scatter_add(Evaluator& e, Arguments& a) {  // x, dim, index, source
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     if constexpr (in_place) c.d.check_write(*x);
-    const TensorRef sum = c.d.apply(op<"scatter_add">(), {x, c.tensor(2), ops::cast(c.d, c.tensor(3), x->dtype())}, axis_attr(c, x, *c.dim(1)));
+    const TensorRef sum = c.d.apply(op<"scatter_add">(), {x, c.tensor(2), ops::cast(c.d, c.tensor(3), x->dtype())},
+                                    axis_attr(c, x, *c.dim(1)));
     if (!in_place) return sum;
     c.d.write(*x, *sum);
     return c[0];
 }
 template <bool in_place>
-Value index_add(Evaluator& e, Arguments& a) {    // x, dim, index, source
+Value index_add(Evaluator& e, Arguments& a) {  // x, dim, index, source
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     if constexpr (in_place) c.d.check_write(*x);
-    const TensorRef sum = c.d.apply(op<"take_add">(), {x, c.tensor(2), ops::cast(c.d, c.tensor(3), x->dtype())}, axis_attr(c, x, *c.dim(1)));
+    const TensorRef sum = c.d.apply(op<"take_add">(), {x, c.tensor(2), ops::cast(c.d, c.tensor(3), x->dtype())},
+                                    axis_attr(c, x, *c.dim(1)));
     if (!in_place) return sum;
     c.d.write(*x, *sum);
     return c[0];
 }
 // x with the elements of source at index along dim; the positions of one row must differ.
 template <bool in_place>
-Value scatter(Evaluator& e, Arguments& a) {    // x, dim, index, source
+Value scatter(Evaluator& e, Arguments& a) {  // x, dim, index, source
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0), index = c.tensor(2);
     if constexpr (in_place) c.d.check_write(*x);
@@ -186,7 +196,8 @@ Value scatter(Evaluator& e, Arguments& a) {    // x, dim, index, source
     const Term value = c.term(3);
     const TensorRef zeros = ops::full(c.d, Term::literal(int64_t{0}), DType::i32, c.d.sizes(*x));
     const TensorRef ones = ops::full(c.d, Term::literal(int64_t{1}), DType::i32, shape);
-    const TensorRef hit = ops::elementwise(c.d, op<"greater">(), {c.d.apply(op<"scatter_add">(), {zeros, index, ones}, attr), Term::literal(int64_t{0})});
+    const TensorRef hit = ops::elementwise(
+        c.d, op<"greater">(), {c.d.apply(op<"scatter_add">(), {zeros, index, ones}, attr), Term::literal(int64_t{0})});
     TensorRef result;
     if (value.tensor && value.tensor->rank() > 0) {
         const TensorRef kept = ops::where(c.d, hit, Term(ops::scalar(c.d, Scalar(int64_t{0}), x->dtype())), Term(x));
@@ -206,39 +217,44 @@ Value nonzero(Evaluator& e, Arguments& a) {
 }
 
 TensorRef sorted_positions(TensorCall& c, const TensorRef& x, int64_t axis, bool descending) {
-    return c.d.apply(op<"argsort">(), {x}, c.d.attr({{c.d.names().axis, AttrValue(axis)}, {c.d.names().descending, AttrValue(descending)}}));
+    return c.d.apply(op<"argsort">(), {x},
+                     c.d.attr({{c.d.names().axis, AttrValue(axis)}, {c.d.names().descending, AttrValue(descending)}}));
 }
-Value argsort(Evaluator& e, Arguments& a) {    // x, dim?, descending?
+Value argsort(Evaluator& e, Arguments& a) {  // x, dim?, descending?
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
-    return sorted_positions(c, x, normalise_dim(c.integer_or(1, -1, "a dimension"), x->rank()), c.flag(2, "descending"));
+    return sorted_positions(c, x, normalise_dim(c.integer_or(1, -1, "a dimension"), x->rank()),
+                            c.flag(2, "descending"));
 }
-Value sort(Evaluator& e, Arguments& a) {    // (values, positions)
+Value sort(Evaluator& e, Arguments& a) {  // (values, positions)
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     const int64_t axis = normalise_dim(c.integer_or(1, -1, "a dimension"), x->rank());
     const TensorRef index = sorted_positions(c, x, axis, c.flag(2, "descending"));
     return make_tuple({ops::gather(c.d, x, axis, index), index});
 }
-Value topk(Evaluator& e, Arguments& a) {    // x, k, dim?, largest?
+Value topk(Evaluator& e, Arguments& a) {  // x, k, dim?, largest?
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     const int64_t k = c.integer(1, "k"), axis = normalise_dim(c.integer_or(2, -1, "a dimension"), x->rank());
     const int64_t size = x->shape()[static_cast<size_t>(axis)];
-    if (k < 0 || k > size) throw_error("value", fmt::format("topk wants {} of the {} elements of dimension {}", k, size, axis));
+    if (k < 0 || k > size)
+        throw_error("value", fmt::format("topk wants {} of the {} elements of dimension {}", k, size, axis));
     const TensorRef order = sorted_positions(c, x, axis, a.flag_or(3, true, "largest"));
     const TensorRef index = ops::clone(c.d, ops::narrow(c.d, order, axis, Size(0), Size(k)));
     return make_tuple({ops::gather(c.d, x, axis, index), index});
 }
-Value one_hot(Evaluator& e, Arguments& a) {    // index, classes -> i64[…, classes]
+Value one_hot(Evaluator& e, Arguments& a) {  // index, classes -> i64[…, classes]
     TensorCall c(e, a);
     const TensorRef index = c.tensor(0);
     const Size classes = ops::size_of(c.d, c[1], "the number of classes");
     const TensorRef each = ops::iota(c.d, classes, DType::i64);
-    return ops::cast(c.d, ops::elementwise(c.d, op<"equal">(), {ops::unsqueeze(c.d, ops::cast(c.d, index, DType::i64), -1), each}), DType::i64);
+    return ops::cast(
+        c.d, ops::elementwise(c.d, op<"equal">(), {ops::unsqueeze(c.d, ops::cast(c.d, index, DType::i64), -1), each}),
+        DType::i64);
 }
 template <bool upper>
-Value triangle(Evaluator& e, Arguments& a) {    // x, diagonal?
+Value triangle(Evaluator& e, Arguments& a) {  // x, diagonal?
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     if (x->rank() < 2) throw_error("shape", fmt::format("a triangle needs a matrix, but got {}", describe_type(*x)));
@@ -262,7 +278,7 @@ Value zero_in_place(Evaluator& e, Arguments& a) {
 }
 
 // ---- conversions --------------------------------------------------------------------------------------------------
-Value to(Evaluator& e, Arguments& a) {    // a dtype, a device, or a tensor whose dtype is taken; both may be given
+Value to(Evaluator& e, Arguments& a) {  // a dtype, a device, or a tensor whose dtype is taken; both may be given
     TensorCall c(e, a);
     TensorRef x = c.tensor(0);
     for (size_t k = 1; k < a.size(); ++k) {
@@ -293,7 +309,7 @@ Value numel(Evaluator& e, Arguments& a) {
     for (size_t k = 0; k < x->rank(); ++k) count = ops::multiply(c.d, count, c.d.size(*x, k));
     return ops::to_value(c.d, count);
 }
-Value size(Evaluator& e, Arguments& a) {    // x, dim?
+Value size(Evaluator& e, Arguments& a) {  // x, dim?
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     if (c.has(1)) return c.tracer.size(*x, static_cast<size_t>(normalise_dim(*c.dim(1), x->rank())));
@@ -348,7 +364,8 @@ const Builtin rows[] = {
     {"copy_", "x, value", tensors, copy_in_place},
     {"fill_", "x, value", tensors, copy_in_place},
     {"zero_", "x", tensors, zero_in_place},
-    {"to", "x, *targets; dtype?, device?", tensors, [](Evaluator& e, Arguments& a) -> Value {
+    {"to", "x, *targets; dtype?, device?", tensors,
+     [](Evaluator& e, Arguments& a) -> Value {
          // The positional targets lie in one tuple.
          Values flat{a[0]};
          if (const Values* targets = items_of(a[1])) flat.insert(flat.end(), targets->begin(), targets->end());
@@ -366,8 +383,8 @@ const Builtin rows[] = {
     {"is_contiguous", "x", tensors, is_contiguous},
 };
 
-}    // namespace
+}  // namespace
 
 std::span<const Builtin> tensor_shape_builtins() { return rows; }
 
-}    // namespace tenon
+}  // namespace tenon

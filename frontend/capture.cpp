@@ -25,7 +25,7 @@ std::string as_identifier(std::string name) {
     return name;
 }
 
-}    // namespace
+}  // namespace
 
 Capture::Capture(Tracer& tracer) : tracer_(tracer), builder_(tracer.context()), serial_(tracer.next_serial()) {
     builder_.assume_hints(true);
@@ -73,7 +73,8 @@ Stamp Capture::stamp() {
     Dispatcher& d = tracer_.dispatcher();
     Stamp stamp;
     if (!(last_origin_.first == d.span()) || !last_origin_.second) {
-        last_origin_ = {d.span(), tracer_.context().origin(Origin{.span = d.span(), .rule = {}, .differentiated = {}, .path = {}})};
+        last_origin_ = {
+            d.span(), tracer_.context().origin(Origin{.span = d.span(), .rule = {}, .differentiated = {}, .path = {}})};
     }
     stamp.origin = last_origin_.second;
     stamp.meta = d.meta();
@@ -178,24 +179,27 @@ void Capture::register_input(TensorObject& x) {
         for (uint32_t i = *first; i != none; i = inputs_[i].next_alias) {
             const Input& in = inputs_[i];
             dirty |= storages_[in.storage].version > 0;
-            if (in.tensor.dtype == x.tensor.dtype && in.tensor.shape == x.tensor.shape && in.tensor.strides == x.tensor.strides &&
-                in.tensor.offset == x.tensor.offset && same_edge(in.edge, edge)) {
+            if (in.tensor.dtype == x.tensor.dtype && in.tensor.shape == x.tensor.shape &&
+                in.tensor.strides == x.tensor.strides && in.tensor.offset == x.tensor.offset &&
+                same_edge(in.edge, edge)) {
                 return adopt(x, in.value);
             }
         }
-        if (dirty) {    // another view of memory that this graph has written: the writes must have happened
+        if (dirty) {  // another view of memory that this graph has written: the writes must have happened
             flush("a second view of memory that was written");
             return register_input(x);
         }
     }
-    if (constants_) {    // `trace`: outer tensors are constants
+    if (constants_) {  // `trace`: outer tensors are constants
         storages_.push_back({.current = builder_.tensor(x.tensor)});
         values_.push_back({.storage = static_cast<uint32_t>(storages_.size() - 1)});
         return adopt(x, static_cast<uint32_t>(values_.size() - 1));
     }
-    // The first time a function is captured its graph's inputs are named, while its parameters still are what they were.
+    // The first time a function is captured its graph's inputs are named, while its parameters still are what they
+    // were.
     std::string name;
-    if (record_ && record_->graphs.size() <= graph_number_ && site_.name_argument) name = (*site_.name_argument)(x.tensor);
+    if (record_ && record_->graphs.size() <= graph_number_ && site_.name_argument)
+        name = (*site_.name_argument)(x.tensor);
     name = as_identifier(std::move(name));
     const uint32_t input = add_input(x.tensor, edge, name);
     note_dynamic(x);
@@ -282,7 +286,9 @@ NodeId Capture::number(const Arg& arg, size_t operand) {
         },
         arg.number);
     const Span span = tracer_.dispatcher().span();
-    const NumberKey key{bits * 31 + static_cast<uint64_t>(arg.dtype), (uint64_t{span.source} << 48) ^ (uint64_t{span.begin} << 24) ^ span.end ^ (uint64_t{operand} << 60)};
+    const NumberKey key{bits * 31 + static_cast<uint64_t>(arg.dtype), (uint64_t{span.source} << 48) ^
+                                                                          (uint64_t{span.begin} << 24) ^ span.end ^
+                                                                          (uint64_t{operand} << 60)};
     if (const NodeId* known = numbers_.find(key)) return *known;
     if (constants_) {
         const Arg literal = Arg::literal(arg.number, arg.dtype);
@@ -320,7 +326,7 @@ TensorRef Capture::append(Op op, std::span<const Arg> args, AttrId attr) {
     std::vector<NodeId>& nodes = operands_;
     nodes.assign(args.size(), NodeId());
     bool requires_grad = false;
-    for (uint64_t before = 0; before != serial_;) {    // registering an input may flush: then all over again
+    for (uint64_t before = 0; before != serial_;) {  // registering an input may flush: then all over again
         before = serial_;
         requires_grad = false;
         for (size_t k = 0; k < args.size(); ++k) {
@@ -330,18 +336,19 @@ TensorRef Capture::append(Op op, std::span<const Arg> args, AttrId attr) {
     }
     Builder::StampScope scope(builder_, stamp());
     const NodeId made = builder_.emit(op, nodes, attr);
-    requires_grad = requires_grad && tracer_.dispatcher().grad_enabled() && is_float(builder_.type(made).dtype) && row(op).gradient;
+    requires_grad =
+        requires_grad && tracer_.dispatcher().grad_enabled() && is_float(builder_.type(made).dtype) && row(op).gradient;
     return make_result(made, requires_grad);
 }
 
 TensorRef Capture::view(Op op, TensorObject& x, AttrId attr, Tensor geometry) {
-    node(x);    // registers it
+    node(x);  // registers it
     const uint32_t parent = x.capture_value_;
     geometry.storage = nullptr;
     auto result = make_ref<TensorObject>(std::move(geometry));
     values_.push_back({.storage = values_[parent].storage, .parent = parent, .op = op, .attr = attr, .stamp = stamp()});
     const auto value = static_cast<uint32_t>(values_.size() - 1);
-    materialise(value);    // at once, so that nodes stand in the order of the script
+    materialise(value);  // at once, so that nodes stand in the order of the script
     adopt(*result, value);
     link(*result);
     if (x.requires_grad() && tracer_.dispatcher().grad_enabled() && row(op).gradient) {
@@ -397,7 +404,7 @@ void Capture::write(TensorObject& x, TensorObject& value) {
     for (TensorObject* changed : {&x, x.base.get()}) {
         if (!changed) continue;
         Autograd& autograd = changed->make_autograd();
-        if (changed == &x && !value.requires_grad() && !x.base) {    // overwritten whole by what needs no gradient
+        if (changed == &x && !value.requires_grad() && !x.base) {  // overwritten whole by what needs no gradient
             changed->autograd = nullptr;
             continue;
         }
@@ -418,7 +425,7 @@ Size Capture::size(TensorObject& x, size_t dimension) {
 
 void Capture::assert_true(TensorObject& condition, std::string_view message) {
     node(condition);
-    commit_dirty();    // what was written before the assert stays written when it fails
+    commit_dirty();  // what was written before the assert stays written when it fails
     Builder::StampScope scope(builder_, stamp());
     Context& context = tracer_.context();
     const Dispatcher::Names& names = tracer_.dispatcher().names();
@@ -444,4 +451,4 @@ TensorRef Capture::distinct_leaf(TensorObject& x) {
     return leaf;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -1,9 +1,9 @@
-// Level 0 of capture: the evaluator runs the function, tensor ops append to a graph and return symbolic tensors. A flush
-// (the end of the outermost call, a break, deciding on a value) finds the graph by the hash of its skeleton, compiles it
-// on a miss, runs it and gives the symbolic tensors that are still alive their elements.
+// Level 0 of capture: the evaluator runs the function, tensor ops append to a graph and return symbolic tensors. A
+// flush (the end of the outermost call, a break, deciding on a value) finds the graph by the hash of its skeleton,
+// compiles it on a miss, runs it and gives the symbolic tensors that are still alive their elements.
 //
-// Mutation is keyed by storage: a storage has a current value, a write through a view is `update(base, view, value)`, and
-// what inputs have become is committed at the flush. Views are movement chains from their base's current value.
+// Mutation is keyed by storage: a storage has a current value, a write through a view is `update(base, view, value)`,
+// and what inputs have become is committed at the flush. Views are movement chains from their base's current value.
 #pragma once
 
 #include <cstdint>
@@ -29,9 +29,9 @@ namespace tenon {
 
 /// What a flush did, for explain.
 struct CapturedGraph {
-    GraphRef graph;                            ///< as captured, calls outlined
+    GraphRef graph;  ///< as captured, calls outlined
     std::shared_ptr<CompiledGraph> compiled;
-    std::string ended_by;                      ///< "end of call", "print", …
+    std::string ended_by;  ///< "end of call", "print", …
     Span ended_at;
     bool from_cache = false;
 };
@@ -43,7 +43,8 @@ public:
 
     // -- the life of a graph
     void begin(const CallSite& site);
-    /// Runs what was captured. Throws what the run throws, after taking back the host writes that come after the failing node.
+    /// Runs what was captured. Throws what the run throws, after taking back the host writes that come after the
+    /// failing node.
     void flush(std::string_view reason = "the end of the call", Span at = {});
     /// The outermost call is over.
     void end();
@@ -70,14 +71,16 @@ public:
     TensorRef distinct_leaf(TensorObject& x);
     struct Cotangent {
         TensorObject& of;
-        TensorObject* value;    ///< null: ones
+        TensorObject* value;  ///< null: ones
     };
     /// Whether all that `roots` depend on and that requires a gradient was recorded in this graph.
     bool holds_history(std::span<const Cotangent> roots);
     /// Appends the backward of `roots` and adds into `.grad` of the leaves; with `only`, of these tensors alone.
-    void backward(std::span<const Cotangent> roots, const BackwardOptions& options, std::span<const TensorRef> only = {});
+    void backward(std::span<const Cotangent> roots, const BackwardOptions& options,
+                  std::span<const TensorRef> only = {});
     /// The cotangents of `wrt`; null where no path leads.
-    std::vector<TensorRef> gradients(std::span<const Cotangent> roots, std::span<const TensorRef> wrt, const BackwardOptions& options);
+    std::vector<TensorRef> gradients(std::span<const Cotangent> roots, std::span<const TensorRef> wrt,
+                                     const BackwardOptions& options);
     /// A backward that ran on the tape.
     void note_backward() { ++backwards_; }
     uint32_t backward_count() const { return backwards_; }
@@ -89,7 +92,8 @@ public:
     };
     void begin_trace(std::span<const TraceInput> inputs, bool outer_tensors_are_constants);
     /// `results`: what the traced function returned. Leaves the capture empty.
-    GraphRef end_trace(std::span<const TensorRef> results, std::string_view name, bool outline, std::vector<size_t>* requires_grad = nullptr);
+    GraphRef end_trace(std::span<const TensorRef> results, std::string_view name, bool outline,
+                       std::vector<size_t>* requires_grad = nullptr);
     void abandon();
     bool tracing() const { return tracing_; }
 
@@ -107,35 +111,36 @@ public:
 
 private:
     static constexpr uint32_t none = UINT32_MAX;
-    struct StorageValue {          // memory: its current value, and what it was at the start
+    struct StorageValue {  // memory: its current value, and what it was at the start
         NodeId current;
         uint32_t version = 0;
-        uint32_t input = none;     // into inputs_; none for memory made by this graph
-        uint32_t output = none;    // result number at a flush
-        bool dirty = false;        // an input whose current value is not committed
-        Ref<Autograd> leaf;        // the leaf that owns it
-        NodeId leaf_node;          // the last of its values that was noted in leaves_
+        uint32_t input = none;   // into inputs_; none for memory made by this graph
+        uint32_t output = none;  // result number at a flush
+        bool dirty = false;      // an input whose current value is not committed
+        Ref<Autograd> leaf;      // the leaf that owns it
+        NodeId leaf_node;        // the last of its values that was noted in leaves_
     };
-    struct ViewValue {             // a tensor: a storage, or a movement op of another tensor
+    struct ViewValue {  // a tensor: a storage, or a movement op of another tensor
         uint32_t storage;
         uint32_t parent = none;
         Op op;
         AttrId attr;
         Stamp stamp;
-        NodeId chain, content;     // the movement of the base's value; what it holds where that is known to be another node
+        NodeId chain,
+            content;  // the movement of the base's value; what it holds where that is known to be another node
         uint32_t chain_version = none, content_version = none;
     };
     struct Input {
         NodeId node;
         Tensor tensor;
-        Edge edge;                 // where its cotangent goes, if it requires one
-        uint32_t storage = none;   // none for host numbers
-        uint32_t value = none;     // into values_
-        uint32_t next_alias = none;    // another input with the same memory
+        Edge edge;                   // where its cotangent goes, if it requires one
+        uint32_t storage = none;     // none for host numbers
+        uint32_t value = none;       // into values_
+        uint32_t next_alias = none;  // another input with the same memory
         bool used = false;
-        std::string name;          // empty where nothing names it
+        std::string name;  // empty where nothing names it
     };
-    struct Overwritten {           // a value that a write has replaced: a gradient that needs it comes too late
+    struct Overwritten {  // a value that a write has replaced: a gradient that needs it comes too late
         NodeId node;
         Span write;
     };
@@ -144,10 +149,10 @@ private:
         NodeId node;
     };
     struct JournalEntry {
-        uint32_t position;         // nodes of the body before the write
+        uint32_t position;  // nodes of the body before the write
         Undo undo;
     };
-    struct FunctionRecord {        // for telling a recompile from a first compile
+    struct FunctionRecord {  // for telling a recompile from a first compile
         struct Graph {
             std::vector<std::string> inputs;
             std::vector<Dims> shapes;
@@ -158,7 +163,7 @@ private:
     struct OpenCall {
         NameId name, kind;
         AttrId record;
-        Stamp stamp;               // its surroundings
+        Stamp stamp;  // its surroundings
     };
 
     Stamp stamp();
@@ -197,7 +202,7 @@ private:
     Tracer& tracer_;
     Builder builder_;
     uint64_t serial_;
-    std::pair<Span, OriginId> last_origin_;       // of the last stamp: several nodes of one expression share it
+    std::pair<Span, OriginId> last_origin_;  // of the last stamp: several nodes of one expression share it
     CallSite site_;
     std::vector<StorageValue> storages_;
     std::vector<ViewValue> values_;
@@ -205,33 +210,33 @@ private:
     std::vector<Leaf> leaves_;
     std::vector<JournalEntry> journal_;
     std::vector<Overwritten> overwritten_;
-    std::vector<bool> is_view_;                   // by node: it shows the memory of its operand
-    std::vector<NodeId> operands_;                // of the op being appended
-    std::vector<TensorRef> rewritten_;            // concrete tensors that this graph gave a history
-    std::vector<bool> used_up_;                   // by node: a captured backward has freed it
+    std::vector<bool> is_view_;         // by node: it shows the memory of its operand
+    std::vector<NodeId> operands_;      // of the op being appended
+    std::vector<TensorRef> rewritten_;  // concrete tensors that this graph gave a history
+    std::vector<bool> used_up_;         // by node: a captured backward has freed it
     std::vector<OpenCall> open_calls_;
     int checkpoint_depth_ = 0;
-    EpochMap<const Storage*, uint32_t> memory_;   // -> the first input with this memory
+    EpochMap<const Storage*, uint32_t> memory_;  // -> the first input with this memory
     struct NumberKey {
         uint64_t bits, site;
         bool operator==(const NumberKey&) const = default;
     };
     EpochMap<NumberKey, NodeId> numbers_;
-    std::vector<std::pair<int64_t, SizeId>> symbols_;    // hint -> symbol
+    std::vector<std::pair<int64_t, SizeId>> symbols_;  // hint -> symbol
     std::vector<size_t> dynamic_symbols_;
-    TensorObject ring_;                           // head of the symbolic tensors that are alive
-    uint32_t graph_number_ = 0;                   // within the outermost call
+    TensorObject ring_;          // head of the symbolic tensors that are alive
+    uint32_t graph_number_ = 0;  // within the outermost call
     uint32_t backwards_ = 0;
     bool tracing_ = false, constants_ = false, dynamic_ = false, flushing_ = false;
     std::vector<CapturedGraph>* log_ = nullptr;
-    struct Stale {                 // a saved value that its own graph has overwritten
+    struct Stale {  // a saved value that its own graph has overwritten
         DType dtype;
         Dims shape;
         Span write;
     };
     std::unordered_map<const CompiledGraph*, std::vector<Stale>> stale_;
     std::unordered_map<const void*, FunctionRecord> functions_;
-    FunctionRecord* record_ = nullptr;            // of the function under capture
+    FunctionRecord* record_ = nullptr;  // of the function under capture
 };
 
-}    // namespace tenon
+}  // namespace tenon

@@ -17,7 +17,7 @@ bool stops_gradients(const Node& node) {
     return (node.flags & no_grad_flag) || node.op == op<"detach">() || node.op == op<"param">();
 }
 
-}    // namespace
+}  // namespace
 
 bool Capture::holds_history(std::span<const Cotangent> roots) {
     std::vector<NodeId> stack;
@@ -46,8 +46,10 @@ std::vector<NodeId> Capture::reverse_from(std::span<const Cotangent> roots, std:
     for (const Cotangent& root : roots) {
         results.push_back(node(root.of));
         if (!used_up_.empty() && results.back().index < used_up_.size() && used_up_[results.back().index]) {
-            throw_error("gradient", "backward goes through this value a second time, but the first backward has used its history up",
-                        "call the first backward with `retain_graph: true`");
+            throw_error(
+                "gradient",
+                "backward goes through this value a second time, but the first backward has used its history up",
+                "call the first backward with `retain_graph: true`");
         }
     }
     for (const Cotangent& root : roots) {
@@ -65,12 +67,13 @@ std::vector<NodeId> Capture::reverse_from(std::span<const Cotangent> roots, std:
 const Capture::Overwritten* Capture::overwritten(NodeId node) const {
     if (overwritten_.empty()) return nullptr;
     while (node.index < is_view_.size() && is_view_[node.index]) node = builder_.operands_of(node)[0];
-    const auto found = std::find_if(overwritten_.begin(), overwritten_.end(), [&](const Overwritten& o) { return o.node == node; });
+    const auto found =
+        std::find_if(overwritten_.begin(), overwritten_.end(), [&](const Overwritten& o) { return o.node == node; });
     return found == overwritten_.end() ? nullptr : &*found;
 }
 
-// A gradient formula that names a value which was written since would read the old one here, but nothing at all when the
-// ops run one by one: it is the same error.
+// A gradient formula that names a value which was written since would read the old one here, but nothing at all when
+// the ops run one by one: it is the same error.
 void Capture::check_overwritten(size_t first_backward) const {
     if (overwritten_.empty()) return;
     for (NodeId id : builder_.body()) {
@@ -83,10 +86,12 @@ void Capture::check_overwritten(size_t first_backward) const {
             for (SizeId size : type.sizes) shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
             Diagnostic diagnostic;
             diagnostic.kind = "gradient";
-            diagnostic.message = fmt::format("a {}{} that was saved for the gradient was changed in place before backward needed it", name_of(type.dtype),
-                                             shape_to_string(shape));
+            diagnostic.message =
+                fmt::format("a {}{} that was saved for the gradient was changed in place before backward needed it",
+                            name_of(type.dtype), shape_to_string(shape));
             diagnostic.help = "write `x = x + e` instead of changing x in place, or save a copy: `x.clone()`";
-            if (const Span saved = tracer_.context()[builder_.stamp_of(id).origin].span) diagnostic.labels.push_back({saved, "saved here"});
+            if (const Span saved = tracer_.context()[builder_.stamp_of(id).origin].span)
+                diagnostic.labels.push_back({saved, "saved here"});
             if (write->write) diagnostic.labels.push_back({write->write, "changed in place here"});
             throw Error(std::move(diagnostic));
         }
@@ -103,9 +108,11 @@ void Capture::note_stale(const CompiledGraph& graph, const std::vector<NodeId>& 
         const std::string_view name = skeleton.name_of(kept[id.index]);
         const Split& split = *graph.split();
         for (const Split::Saved& saved : split.saved) {
-            if (saved.is_input || split.forward->name_of(split.forward->results()[saved.index]) != name) continue;    // of inputs the version tells
+            if (saved.is_input || split.forward->name_of(split.forward->results()[saved.index]) != name)
+                continue;  // of inputs the version tells
             Dims shape;
-            for (SizeId size : builder_.type(id).sizes) shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
+            for (SizeId size : builder_.type(id).sizes)
+                shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
             stale_[&graph].push_back({builder_.type(id).dtype, shape, write->write});
         }
     }
@@ -125,14 +132,17 @@ void Capture::use_up(std::span<const Cotangent> roots) {
     }
 }
 
-void Capture::backward(std::span<const Cotangent> roots, const BackwardOptions& options, std::span<const TensorRef> only) {
+void Capture::backward(std::span<const Cotangent> roots, const BackwardOptions& options,
+                       std::span<const TensorRef> only) {
     ++backwards_;
-    for (const Cotangent& root : roots) node(root.of);    // notes the leaves
+    for (const Cotangent& root : roots) node(root.of);  // notes the leaves
     std::vector<Ref<Autograd>> leaves;
     std::vector<NodeId> wrt;
-    std::vector<size_t> owner;    // which leaf a node of wrt is a value of
+    std::vector<size_t> owner;  // which leaf a node of wrt is a value of
     for (const Leaf& leaf : leaves_) {
-        if (!only.empty() && std::none_of(only.begin(), only.end(), [&](const TensorRef& t) { return t->autograd == leaf.leaf; })) continue;
+        if (!only.empty() &&
+            std::none_of(only.begin(), only.end(), [&](const TensorRef& t) { return t->autograd == leaf.leaf; }))
+            continue;
         if (builder_.is_literal(leaf.node)) continue;
         size_t k = 0;
         while (k < leaves.size() && !(leaves[k] == leaf.leaf)) ++k;
@@ -146,13 +156,13 @@ void Capture::backward(std::span<const Cotangent> roots, const BackwardOptions& 
     Dispatcher& dispatcher = tracer_.dispatcher();
     for (size_t k = 0; k < leaves.size(); ++k) {
         NodeId sum;
-        for (size_t i = wrt.size(); i-- > 0;) {    // later values of a leaf first: their uses come later
+        for (size_t i = wrt.size(); i-- > 0;) {  // later values of a leaf first: their uses come later
             if (owner[i] != k || !found[i]) continue;
             Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
             sum = sum ? builder_.emit(op<"add">(), {sum, found[i]}) : found[i];
         }
         if (!sum) continue;
-        if (!options.create_graph) {    // what is computed from `.grad` is not differentiated through it
+        if (!options.create_graph) {  // what is computed from `.grad` is not differentiated through it
             Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
             sum = builder_.emit(op<"detach">(), {sum});
         }
@@ -160,7 +170,8 @@ void Capture::backward(std::span<const Cotangent> roots, const BackwardOptions& 
     }
 }
 
-std::vector<TensorRef> Capture::gradients(std::span<const Cotangent> roots, std::span<const TensorRef> wrt, const BackwardOptions& options) {
+std::vector<TensorRef> Capture::gradients(std::span<const Cotangent> roots, std::span<const TensorRef> wrt,
+                                          const BackwardOptions& options) {
     ++backwards_;
     for (const Cotangent& root : roots) node(root.of);
     std::vector<NodeId> nodes;
@@ -192,4 +203,4 @@ std::vector<TensorRef> Capture::gradients(std::span<const Cotangent> roots, std:
     return gradients;
 }
 
-}    // namespace tenon
+}  // namespace tenon

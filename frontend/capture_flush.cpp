@@ -13,12 +13,12 @@ namespace tenon {
 
 struct Capture::Plan {
     std::vector<NodeId> results;
-    std::vector<size_t> differentiable;        // results through which cotangents may come
-    std::vector<TensorObject*> owners;         // beside them: whose history they are
-    std::vector<TensorRef> consumed;           // whose history a captured backward has used up
-    std::vector<size_t> wrt;                   // inputs that require a gradient
-    std::vector<TensorObject*> views;          // views that need a history of their own
-    bool empty = false;                        // nothing to run
+    std::vector<size_t> differentiable;  // results through which cotangents may come
+    std::vector<TensorObject*> owners;   // beside them: whose history they are
+    std::vector<TensorRef> consumed;     // whose history a captured backward has used up
+    std::vector<size_t> wrt;             // inputs that require a gradient
+    std::vector<TensorObject*> views;    // views that need a history of their own
+    bool empty = false;                  // nothing to run
 };
 
 Capture::Plan Capture::plan_flush() {
@@ -103,7 +103,7 @@ void Capture::flush(std::string_view reason, Span at) {
     flushing_ = true;
 
     const Plan plan = plan_flush();
-    if (plan.empty) {    // views of inputs need no run
+    if (plan.empty) {  // views of inputs need no run
         bind(plan, nullptr, {}, {});
         return;
     }
@@ -118,7 +118,7 @@ void Capture::flush(std::string_view reason, Span at) {
                          .from_cache = hit});
     }
     std::vector<Tensor> arguments;
-    std::vector<uint32_t> versions;    // before the run: a saved input that the graph itself writes is stale afterwards
+    std::vector<uint32_t> versions;  // before the run: a saved input that the graph itself writes is stale afterwards
     arguments.reserve(inputs_.size());
     for (const Input& input : inputs_) {
         arguments.push_back(input.tensor);
@@ -127,9 +127,7 @@ void Capture::flush(std::string_view reason, Span at) {
     std::vector<Tensor> outputs;
     try {
         graph->run(arguments, outputs);
-    } catch (Error& error) {
-        fail_run(std::move(error), graph->effects_done());
-    }
+    } catch (Error& error) { fail_run(std::move(error), graph->effects_done()); }
     ++graph_number_;
     bind(plan, graph, versions, outputs);
 }
@@ -203,7 +201,8 @@ void Capture::note_recompile(const GraphEntry& entry, const std::string& changed
             for (size_t k = 0; reason.empty() && k < now.shapes.size(); ++k) {
                 if (before.shapes[k] == now.shapes[k]) continue;
                 const std::string name = now.inputs[k].empty() ? fmt::format("input {}", k) : now.inputs[k];
-                reason = fmt::format("{} had the shape {}, now {}", name, shape_to_string(before.shapes[k]), shape_to_string(now.shapes[k]));
+                reason = fmt::format("{} had the shape {}, now {}", name, shape_to_string(before.shapes[k]),
+                                     shape_to_string(now.shapes[k]));
             }
             if (reason.empty()) reason = "its lines took another path, or another dtype or requires_grad";
         }
@@ -256,7 +255,7 @@ NodeId copy_literal(const Builder& from, NodeId id, Builder& to) {
     return to.literal(std::get<bool>(value.value));
 }
 
-}    // namespace
+}  // namespace
 
 // What precedes the failing node has happened; host writes that came after it are taken back, the last one first.
 void Capture::fail_run(Error error, size_t effects_done) {
@@ -266,7 +265,7 @@ void Capture::fail_run(Error error, size_t effects_done) {
     const bool is_assertion = error.diagnostic.kind == "assertion";
     for (uint32_t i = 0; i < body.size(); ++i) {
         const bool is_effect = row(builder_.node(body[i]).op).effect == Effect::ordered;
-        if (is_effect && effects++ == effects_done) {    // the failing node is this effect, or lies before it
+        if (is_effect && effects++ == effects_done) {  // the failing node is this effect, or lies before it
             if (is_assertion) failing = i;
             break;
         }
@@ -281,7 +280,7 @@ void Capture::fail_run(Error error, size_t effects_done) {
     journal.clear();
     try {
         recover(failing);
-    } catch (Error&) {    // what cannot be computed stays without elements, and says so when it is used
+    } catch (Error&) {  // what cannot be computed stays without elements, and says so when it is used
     }
     throw error;
 }
@@ -297,7 +296,8 @@ void Capture::recover(uint32_t failing) {
         if (builder_.node(body[i]).op == op<"commit">()) stale[builder_.operands_of(body[i])[0].index] = true;
     }
     for (NodeId p : builder_.params()) image[p.index] = prefix.parameter(builder_.node(p).type);
-    for (const SizeSymbol& symbol : builder_.symbols()) prefix.symbol(image[symbol.definer.index], symbol.dim, symbol.hint, symbol.name);
+    for (const SizeSymbol& symbol : builder_.symbols())
+        prefix.symbol(image[symbol.definer.index], symbol.dim, symbol.hint, symbol.name);
     for (uint32_t i = 0; i < failing; ++i) {
         const Node node = builder_.node(body[i]);
         if (row(node.op).effect != Effect::none) continue;
@@ -329,7 +329,8 @@ void Capture::recover(uint32_t failing) {
         const uint32_t s = values_[x->capture_value_].storage;
         const auto found = std::find(storages.begin(), storages.end(), s);
         if (storages_[s].input != none) x->tensor.storage = inputs_[storages_[s].input].tensor.storage;
-        else if (found != storages.end()) x->tensor.storage = outputs[static_cast<size_t>(found - storages.begin())].storage;
+        else if (found != storages.end())
+            x->tensor.storage = outputs[static_cast<size_t>(found - storages.begin())].storage;
         if (x->autograd && x->autograd->in_graph) {
             x->autograd->entry = tracer_.tape().used_up(site_.span);
             x->autograd->output = 0;
@@ -338,4 +339,4 @@ void Capture::recover(uint32_t failing) {
     }
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -12,7 +12,7 @@ void Capture::begin_trace(std::span<const TraceInput> inputs, bool outer_tensors
     site_ = {};
     for (const TraceInput& given : inputs) {
         TensorObject& x = *given.tensor;
-        if (x.capture_serial_ == serial_) continue;    // given twice: one input
+        if (x.capture_serial_ == serial_) continue;  // given twice: one input
         const uint32_t input = add_input(x.tensor, Edge::of(x), given.name);
         inputs_[input].storage = static_cast<uint32_t>(storages_.size());
         inputs_[input].value = static_cast<uint32_t>(values_.size());
@@ -23,7 +23,8 @@ void Capture::begin_trace(std::span<const TraceInput> inputs, bool outer_tensors
     }
 }
 
-GraphRef Capture::end_trace(std::span<const TensorRef> results, std::string_view name, bool outline, std::vector<size_t>* requires_grad) {
+GraphRef Capture::end_trace(std::span<const TensorRef> results, std::string_view name, bool outline,
+                            std::vector<size_t>* requires_grad) {
     assert(tracing_);
     std::vector<NodeId> nodes;
     for (const TensorRef& result : results) nodes.push_back(node(*result));
@@ -45,4 +46,4 @@ void Capture::abandon() {
     tracing_ = constants_ = false;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -31,7 +31,8 @@ public:
     }
 
     static bool knows(std::string_view stage) {
-        for (std::string_view known : {"ast", "graph", "joint", "forward", "backward", "simplified", "fused", "loops", "llvm", "asm", "cuda"}) {
+        for (std::string_view known :
+             {"ast", "graph", "joint", "forward", "backward", "simplified", "fused", "loops", "llvm", "asm", "cuda"}) {
             if (stage == known) return true;
         }
         return false;
@@ -107,11 +108,14 @@ public:
     void write(std::string_view, Span) override {}
 };
 
-}    // namespace
+}  // namespace
 
 int dump_script(const CommandLine& line) {
     if (!Dumper::knows(line.stage)) {
-        fmt::print(stderr, "tenon: there is no stage `{}`; there are ast, graph, joint, forward, backward, simplified, fused, loops, llvm, asm and cuda\n", line.stage);
+        fmt::print(stderr,
+                   "tenon: there is no stage `{}`; there are ast, graph, joint, forward, backward, simplified, fused, "
+                   "loops, llvm, asm and cuda\n",
+                   line.stage);
         return exit_invalid;
     }
     NoOutput silence;
@@ -126,7 +130,7 @@ int dump_script(const CommandLine& line) {
     }
     if (line.stage == "ast") {
         fmt::print("{}", line.format == "json" ? print_tree_json(*module->script, session.symbols(), session.sources())
-                                              : print_tree(*module->script, session.symbols(), session.sources()));
+                                               : print_tree(*module->script, session.symbols(), session.sources()));
         return exit_success;
     }
     if (line.format == "json") {
@@ -150,8 +154,10 @@ int dump_script(const CommandLine& line) {
     });
     std::fputs(outcome.message.c_str(), stderr);
     if (outcome.exit_code == exit_success && !dumper.shown()) {
-        fmt::print(stderr, "tenon: {}\n", log.empty() ? "the script captured no graph; it captures calls of functions with a tensor or model among the arguments"
-                                                      : "no graph of the script has this stage");
+        fmt::print(stderr, "tenon: {}\n",
+                   log.empty() ? "the script captured no graph; it captures calls of functions with a tensor or model "
+                                 "among the arguments"
+                               : "no graph of the script has this stage");
     }
     return outcome.exit_code;
 }
@@ -183,10 +189,11 @@ int optimise_graphs(const CommandLine& line) {
             for (const Pass* pass : passes) graph = run_pipeline(graph, std::span(pass, 1), options, decisions);
         }
         fmt::print("{}", print(*graph));
-        for (const Decision& decision : decisions) fmt::print("# {} {}: {}\n", decision.what, decision.subject, decision.reason);
+        for (const Decision& decision : decisions)
+            fmt::print("# {} {}: {}\n", decision.what, decision.subject, decision.reason);
     });
     std::fputs(outcome.message.c_str(), stderr);
     return outcome.exit_code;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -14,17 +14,20 @@ namespace {
 struct Command {
     std::string_view name, operands, about;
     int (*run)(const CommandLine&);
-    bool takes_args;    // what follows the file is the script's
+    bool takes_args;  // what follows the file is the script's
     std::string_view options;
 };
 
 constexpr Command commands[] = {
     {"run", "FILE [ARG…]", "runs a script", run_script, true, "engine threads verify explain"},
     {"check", "FILE…", "parses scripts and resolves their names, without running them", check_scripts, false, ""},
-    {"test", "[PATH…]", "compares the output of scripts with the output written in them, and runs their tests", test_scripts, false, "engine threads verify bless"},
+    {"test", "[PATH…]", "compares the output of scripts with the output written in them, and runs their tests",
+     test_scripts, false, "engine threads verify bless"},
     {"repl", "", "evaluates what is typed", run_repl, false, "engine threads verify explain"},
-    {"dump", "--stage STAGE FILE [ARG…]", "shows what a stage makes of a script", dump_script, true, "engine threads stage format"},
-    {"explain", "FILE [ARG…]", "runs a script and tells what was captured, compiled and fused, and why", explain_script, true, "engine threads"},
+    {"dump", "--stage STAGE FILE [ARG…]", "shows what a stage makes of a script", dump_script, true,
+     "engine threads stage format"},
+    {"explain", "FILE [ARG…]", "runs a script and tells what was captured, compiled and fused, and why", explain_script,
+     true, "engine threads"},
     {"opt", "--pass PASS… FILE", "runs passes over graphs in textual form", optimise_graphs, false, "passes"},
 };
 
@@ -33,9 +36,12 @@ struct Option {
 };
 
 constexpr Option options[] = {
-    {"engine", "--engine", "ENGINE", "eager (each op at once), interp (captured, interpreted), jit (compiled first), auto (tiers; the default)"},
+    {"engine", "--engine", "ENGINE",
+     "eager (each op at once), interp (captured, interpreted), jit (compiled first), auto (tiers; the default)"},
     {"threads", "--threads", "N", "how many threads work on a kernel; one a core by default"},
-    {"verify", "--verify", "", "checks the graph after every pass, its structure and that its text reads back equal, and names the first pass that breaks it"},
+    {"verify", "--verify", "",
+     "checks the graph after every pass, its structure and that its text reads back equal, and names the first pass "
+     "that breaks it"},
     {"explain", "--explain", "", "tells every graph break and recompile as it happens"},
     {"bless", "--bless", "", "rewrites the expected output in the scripts"},
     {"stage", "--stage", "STAGE", "ast, graph, joint, forward, backward, simplified, fused, loops, llvm, asm or cuda"},
@@ -55,7 +61,8 @@ bool has_option(const Command& command, std::string_view name) {
 
 void print_help(std::FILE* to, const Command* command) {
     if (command) {
-        fmt::print(to, "tenon {} {}{}\n    {}\n", command->name, command->options.empty() ? "" : "[OPTION…] ", command->operands, command->about);
+        fmt::print(to, "tenon {} {}{}\n    {}\n", command->name, command->options.empty() ? "" : "[OPTION…] ",
+                   command->operands, command->about);
         for (const Option& option : options) {
             if (!has_option(*command, option.name)) continue;
             fmt::print(to, "\n    {} {}\n        {}\n", option.long_form, option.value, option.about);
@@ -87,7 +94,8 @@ std::string set_option(CommandLine& line, const Option& option, std::string_view
     }
     if (option.name == "threads") {
         auto [end, code] = std::from_chars(value.data(), value.data() + value.size(), line.session.threads);
-        bool good = code == std::errc{} && end == value.data() + value.size() && line.session.threads >= 1 && line.session.threads <= 1024;
+        bool good = code == std::errc{} && end == value.data() + value.size() && line.session.threads >= 1 &&
+                    line.session.threads <= 1024;
         return good ? "" : fmt::format("--threads takes a number from 1 to 1024, not `{}`", value);
     }
     if (option.name == "verify") line.session.tracer.verify = true;
@@ -97,12 +105,13 @@ std::string set_option(CommandLine& line, const Option& option, std::string_view
     if (option.name == "passes") line.passes.emplace_back(value);
     if (option.name == "format") {
         line.format = value;
-        if (value != "text" && value != "json") return fmt::format("there is no format `{}`; there are text and json", value);
+        if (value != "text" && value != "json")
+            return fmt::format("there is no format `{}`; there are text and json", value);
     }
     return {};
 }
 
-}    // namespace
+}  // namespace
 
 int run_command_line(int count, char** arguments) {
     set_float_environment();
@@ -130,7 +139,7 @@ int run_command_line(int count, char** arguments) {
     bool options_end = false;
     for (size_t i = 1; i < words.size(); ++i) {
         std::string_view word = words[i];
-        if (command->takes_args && !line.files.empty()) {    // the script's own
+        if (command->takes_args && !line.files.empty()) {  // the script's own
             line.session.args.emplace_back(word);
             continue;
         }
@@ -151,7 +160,9 @@ int run_command_line(int count, char** arguments) {
         for (const Option& o : options) {
             if (o.long_form == word.substr(0, equals) && has_option(*command, o.name)) option = &o;
         }
-        if (!option) return refuse(fmt::format("`tenon {}` has no option `{}`; `tenon {} --help` lists them", command->name, word, command->name));
+        if (!option)
+            return refuse(fmt::format("`tenon {}` has no option `{}`; `tenon {} --help` lists them", command->name,
+                                      word, command->name));
         std::string_view value;
         if (!option->value.empty()) {
             if (equals != std::string_view::npos) {
@@ -168,9 +179,11 @@ int run_command_line(int count, char** arguments) {
         if (!wrong.empty()) return refuse(std::move(wrong));
     }
     bool needs_file = command->operands.find("FILE") != std::string_view::npos;
-    if (needs_file && line.files.empty()) return refuse(fmt::format("which file? tenon {} {}", command->name, command->operands));
-    if (command->operands.empty() && !line.files.empty()) return refuse(fmt::format("`tenon {}` takes no file", command->name));
+    if (needs_file && line.files.empty())
+        return refuse(fmt::format("which file? tenon {} {}", command->name, command->operands));
+    if (command->operands.empty() && !line.files.empty())
+        return refuse(fmt::format("`tenon {}` takes no file", command->name));
     return command->run(line);
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -13,7 +13,8 @@ namespace {
 
 void check(const TensorRef& loss, const TensorRef& cotangent) {
     if (!loss->requires_grad()) {
-        throw_error("gradient", fmt::format("this {} does not depend on anything that requires a gradient", describe_type(*loss)),
+        throw_error("gradient",
+                    fmt::format("this {} does not depend on anything that requires a gradient", describe_type(*loss)),
                     "make a leaf with `requires_grad: true` or a `param`, and compute outside of `no_grad`");
     }
     if (!cotangent && loss->tensor.numel() != 1) {
@@ -21,7 +22,8 @@ void check(const TensorRef& loss, const TensorRef& cotangent) {
                     "reduce it with sum() or mean(), or give `grad:`, the cotangent of each element");
     }
     if (cotangent && (cotangent->shape() != loss->shape() || cotangent->dtype() != loss->dtype())) {
-        throw_error("gradient", fmt::format("the cotangent must be of the value's type {}, but it is {}", describe_type(*loss), describe_type(*cotangent)));
+        throw_error("gradient", fmt::format("the cotangent must be of the value's type {}, but it is {}",
+                                            describe_type(*loss), describe_type(*cotangent)));
     }
 }
 
@@ -42,9 +44,10 @@ Tape::Root root_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cotan
     return {Edge::of(*loss), start, d.span()};
 }
 
-}    // namespace
+}  // namespace
 
-void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent, const BackwardOptions& options, std::span<const TensorRef> only) {
+void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent, const BackwardOptions& options,
+              std::span<const TensorRef> only) {
     check(loss, cotangent);
     if (Capture* capture = capture_of(tracer, loss, cotangent)) {
         const Capture::Cotangent root{*loss, cotangent.get()};
@@ -53,13 +56,13 @@ void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
         return;
     }
     tracer.capture().note_backward();
-    const Tracer::Pause pause(tracer);    // the tape's engine runs op by op
+    const Tracer::Pause pause(tracer);  // the tape's engine runs op by op
     const Tape::Root root = root_of(tracer, loss, cotangent);
     tracer.tape().backward({&root, 1}, options, only);
 }
 
-std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent, std::span<const TensorRef> wrt,
-                                 const BackwardOptions& options) {
+std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
+                                 std::span<const TensorRef> wrt, const BackwardOptions& options) {
     check(loss, cotangent);
     if (Capture* capture = capture_of(tracer, loss, cotangent)) {
         const Capture::Cotangent root{*loss, cotangent.get()};
@@ -67,9 +70,9 @@ std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const Te
         return capture->gradients({&root, 1}, wrt, options);
     }
     tracer.capture().note_backward();
-    const Tracer::Pause pause(tracer);    // the tape's engine runs op by op
+    const Tracer::Pause pause(tracer);  // the tape's engine runs op by op
     const Tape::Root root = root_of(tracer, loss, cotangent);
     return tracer.tape().gradients({&root, 1}, wrt, options);
 }
 
-}    // namespace tenon
+}  // namespace tenon

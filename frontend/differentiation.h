@@ -10,12 +10,13 @@
 
 namespace tenon {
 
-/// Adds the gradient of `loss` into `.grad` of the leaves (of `only` alone where given). `cotangent` null: ones, for which
-/// loss must have one element. Throws Error "gradient".
-void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent, const BackwardOptions& options, std::span<const TensorRef> only = {});
+/// Adds the gradient of `loss` into `.grad` of the leaves (of `only` alone where given). `cotangent` null: ones, for
+/// which loss must have one element. Throws Error "gradient".
+void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent, const BackwardOptions& options,
+              std::span<const TensorRef> only = {});
 
 /// The gradients of `loss` with respect to `wrt`; null where it does not depend on one.
-std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent, std::span<const TensorRef> wrt,
-                                 const BackwardOptions& options);
+std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
+                                 std::span<const TensorRef> wrt, const BackwardOptions& options);
 
-}    // namespace tenon
+}  // namespace tenon

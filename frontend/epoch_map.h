@@ -1,5 +1,5 @@
-// A hash table that is emptied in no time: entries of an earlier epoch do not count. For the tables a capture fills anew
-// at each call.
+// A hash table that is emptied in no time: entries of an earlier epoch do not count. For the tables a capture fills
+// anew at each call.
 #pragma once
 
 #include <cstddef>
@@ -69,4 +69,4 @@ private:
     size_t size_ = 0;
 };
 
-}    // namespace tenon
+}  // namespace tenon

@@ -1,6 +1,6 @@
 // Frames, variables, closures, and writes to host objects.
-#include "frontend/errors.h"
 #include "frontend/evaluator.h"
+#include "frontend/errors.h"
 
 #include <fmt/format.h>
 #include <pthread.h>
@@ -48,14 +48,9 @@ uintptr_t lowest_stack_address() {
 }  // namespace
 
 Evaluator::Evaluator(Session& session)
-    : session_(session),
-      tracer_(session.tracer()),
-      symbols_(session.symbols()),
-      builtins_(session.builtins()),
-      stack_(new std::byte[stack_slots * sizeof(Value)]),
-      stack_top_(reinterpret_cast<Value*>(stack_.get())),
-      stack_end_(stack_top_ + stack_slots),
-      native_limit_(lowest_stack_address()) {}
+    : session_(session), tracer_(session.tracer()), symbols_(session.symbols()), builtins_(session.builtins()),
+      stack_(new std::byte[stack_slots * sizeof(Value)]), stack_top_(reinterpret_cast<Value*>(stack_.get())),
+      stack_end_(stack_top_ + stack_slots), native_limit_(lowest_stack_address()) {}
 
 Evaluator::~Evaluator() = default;
 
@@ -76,18 +71,11 @@ Evaluator::Slots::~Slots() {
 }
 
 Evaluator::Frame::Frame(Evaluator& evaluator, const FunctionObject& callee, Value self_value, Span call_span)
-    : function(callee.function),
-      environment(callee.environment),
-      closure(&callee),
-      self(std::move(self_value)),
-      slots(evaluator, callee.function.slot_count),
-      caller(evaluator.current_),
-      call(call_span) {}
+    : function(callee.function), environment(callee.environment), closure(&callee), self(std::move(self_value)),
+      slots(evaluator, callee.function.slot_count), caller(evaluator.current_), call(call_span) {}
 
 Evaluator::Frame::Frame(Evaluator& evaluator, const ast::Function& script, const Environment& script_environment)
-    : function(script),
-      environment(script_environment),
-      slots(evaluator, script.slot_count),
+    : function(script), environment(script_environment), slots(evaluator, script.slot_count),
       caller(evaluator.current_) {}
 
 void Evaluator::check_stack(Span span) {

@@ -272,7 +272,6 @@ private:
     bool matches(const ast::TypeNode& type, const Value& value, Frame& frame, std::string& why);
     bool matches_shape(const ast::TypeNode& type, const TensorObject& tensor, Frame& frame, std::string& why);
 
-
     Session& session_;
     Tracer& tracer_;
     SymbolTable& symbols_;

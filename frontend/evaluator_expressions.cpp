@@ -222,7 +222,8 @@ bool Evaluator::contains(const Value& container, const Value& item, Span span) {
         Value number = item.is_symbolic() ? tracer_.settle(item, span) : item;
         if (!number.is_int()) return false;
         const int64_t n = number.as_int();
-        const bool between = range->step > 0 ? n >= range->start && n < range->stop : n <= range->start && n > range->stop;
+        const bool between =
+            range->step > 0 ? n >= range->start && n < range->stop : n <= range->start && n > range->stop;
         return between && (n - range->start) % range->step == 0;
     }
     if (container.is<StringObject>() && item.is<StringObject>())

@@ -216,8 +216,7 @@ Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
                 SliceBounds bounds = bounds_of(*slice, static_cast<size_t>(range->size()));
                 int64_t start = range->at(bounds.start), step, length, stop;
                 if (__builtin_mul_overflow(range->step, bounds.step, &step) ||
-                    __builtin_mul_overflow(bounds.count, step, &length) ||
-                    __builtin_add_overflow(start, length, &stop))
+                    __builtin_mul_overflow(bounds.count, step, &length) || __builtin_add_overflow(start, length, &stop))
                     throw_error("overflow", "the bounds of this part of a range do not fit in 64 bits");
                 return make_ref<RangeObject>(start, stop, step);
             }

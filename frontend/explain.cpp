@@ -19,9 +19,13 @@ namespace tenon {
 
 namespace {
 
-std::string plural(size_t count, std::string_view noun) { return fmt::format("{} {}{}", count == 0 ? "no" : std::to_string(count), noun, count == 1 ? "" : "s"); }
+std::string plural(size_t count, std::string_view noun) {
+    return fmt::format("{} {}{}", count == 0 ? "no" : std::to_string(count), noun, count == 1 ? "" : "s");
+}
 
-std::string place_of(Evaluator& e, Span span) { return span ? e.session().sources().place(span) : std::string("the script"); }
+std::string place_of(Evaluator& e, Span span) {
+    return span ? e.session().sources().place(span) : std::string("the script");
+}
 
 // "f at f.model:1:4", or how the value prints.
 std::string subject_of(Evaluator& e, const Value& called) {
@@ -45,7 +49,8 @@ std::string describe_inputs(const Graph& graph) {
     std::string text;
     for (NodeId p : graph.params()) {
         if (!text.empty()) text += ", ";
-        text += fmt::format("{}: {}", graph.name_of(p), print_type(*graph.context, graph[p].type, graph.symbol_names()));
+        text +=
+            fmt::format("{}: {}", graph.name_of(p), print_type(*graph.context, graph[p].type, graph.symbol_names()));
     }
     return text.empty() ? "nothing" : text;
 }
@@ -66,7 +71,9 @@ void append_graph(Evaluator& e, std::string& text, size_t number, const Captured
     std::vector<std::string> saved;
     if (const auto& split = captured.compiled->split()) {
         for (NodeId p : split->backward->params().first(split->saved.size())) {
-            saved.push_back(fmt::format("{}: {}", split->backward->name_of(p), print_type(*graph.context, (*split->backward)[p].type, split->backward->symbol_names())));
+            saved.push_back(
+                fmt::format("{}: {}", split->backward->name_of(p),
+                            print_type(*graph.context, (*split->backward)[p].type, split->backward->symbol_names())));
         }
         if (saved.empty()) saved.push_back("nothing");
         append_lines(text, "saved", saved);
@@ -74,7 +81,8 @@ void append_graph(Evaluator& e, std::string& text, size_t number, const Captured
     auto decisions = [&](const Decisions& all) {
         for (const Decision& decision : all) {
             const Span span = (*graph.context)[decision.origin].span;
-            text += fmt::format("  {:<16}{}: {}{}\n", decision.what, decision.subject, decision.reason, span ? " (" + place_of(e, span) + ")" : std::string());
+            text += fmt::format("  {:<16}{}: {}{}\n", decision.what, decision.subject, decision.reason,
+                                span ? " (" + place_of(e, span) + ")" : std::string());
         }
     };
     decisions(captured.compiled->decisions());
@@ -85,7 +93,7 @@ void append_graph(Evaluator& e, std::string& text, size_t number, const Captured
     }
 }
 
-}    // namespace
+}  // namespace
 
 int explain_script(const CommandLine& line) {
     Session session(line.session);
@@ -106,10 +114,13 @@ int explain_script(const CommandLine& line) {
 
     Evaluator& e = session.evaluator();
     const Counters& counters = session.tracer().counters();
-    std::string text = fmt::format("{}   {}, {}, {}\n", line.files[0], plural(log.size(), "run") + " of graphs", plural(counters.breaks.size(), "break"),
-                                   plural(counters.recompilations.size(), "recompile"));
-    for (const Event& event : counters.breaks) append_lines(text, "broken by", {fmt::format("{} at {}", event.reason, place_of(e, event.span))});
-    for (const Event& event : counters.recompilations) append_lines(text, "compiled again", {fmt::format("{}: {}", event.function, event.reason)});
+    std::string text =
+        fmt::format("{}   {}, {}, {}\n", line.files[0], plural(log.size(), "run") + " of graphs",
+                    plural(counters.breaks.size(), "break"), plural(counters.recompilations.size(), "recompile"));
+    for (const Event& event : counters.breaks)
+        append_lines(text, "broken by", {fmt::format("{} at {}", event.reason, place_of(e, event.span))});
+    for (const Event& event : counters.recompilations)
+        append_lines(text, "compiled again", {fmt::format("{}: {}", event.function, event.reason)});
     std::unordered_set<const CompiledGraph*> seen;
     for (const CapturedGraph& captured : log) {
         if (seen.insert(captured.compiled.get()).second) append_graph(e, text, seen.size(), captured);
@@ -123,7 +134,8 @@ Value explain(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
     std::vector<KeywordArgument> keywords;
     if (a.has(2)) {
-        for (const DictObject::Entry& entry : a[2].as<DictObject>().entries()) keywords.push_back({entry.key.as_text(), entry.value});
+        for (const DictObject::Entry& entry : a[2].as<DictObject>().entries())
+            keywords.push_back({entry.key.as_text(), entry.value});
     }
     std::vector<CapturedGraph> log;
     const Counters& counters = c.tracer.counters();
@@ -151,8 +163,10 @@ Value explain(Evaluator& e, Arguments& a) {
     for (size_t k = breaks; k < counters.breaks.size(); ++k) {
         broken.push_back(fmt::format("{} at {}", counters.breaks[k].reason, place_of(e, counters.breaks[k].span)));
     }
-    for (size_t k = recompilations; k < counters.recompilations.size(); ++k) compiled_again.push_back(counters.recompilations[k].reason);
-    std::string text = fmt::format("{}   {}, {}\n", subject_of(e, a[0]), plural(log.size(), "graph"), plural(broken.size(), "break"));
+    for (size_t k = recompilations; k < counters.recompilations.size(); ++k)
+        compiled_again.push_back(counters.recompilations[k].reason);
+    std::string text =
+        fmt::format("{}   {}, {}\n", subject_of(e, a[0]), plural(log.size(), "graph"), plural(broken.size(), "break"));
     append_lines(text, "broken by", broken);
     append_lines(text, "compiled again", compiled_again);
     Values graphs;
@@ -165,13 +179,14 @@ Value explain(Evaluator& e, Arguments& a) {
         for (const std::string& line : lines) items.push_back(Value::text(line));
         return make_list(std::move(items));
     };
-    auto record = make_ref<RecordObject>("explain", std::vector<RecordObject::Field>{{"graphs", make_list(std::move(graphs))},
-                                                                                     {"breaks", strings(broken)},
-                                                                                     {"recompiles", strings(compiled_again)},
-                                                                                     {"result", result}});
+    auto record =
+        make_ref<RecordObject>("explain", std::vector<RecordObject::Field>{{"graphs", make_list(std::move(graphs))},
+                                                                           {"breaks", strings(broken)},
+                                                                           {"recompiles", strings(compiled_again)},
+                                                                           {"result", result}});
     while (text.ends_with('\n')) text.pop_back();
     record->text = std::move(text);
     return record;
 }
 
-}    // namespace tenon
+}  // namespace tenon

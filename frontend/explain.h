@@ -8,4 +8,4 @@ namespace tenon {
 /// The built-in: f, *arguments; **keywords. A record that prints as STAGES shows; `.graphs` are the graphs as captured.
 Value explain(Evaluator& evaluator, Arguments& arguments);
 
-}    // namespace tenon
+}  // namespace tenon

@@ -16,9 +16,7 @@ void visit_environment(const Environment& environment, FunctionRef<void(const Va
 }  // namespace
 
 FunctionObject::FunctionObject(const ast::Function& function_, Environment environment_)
-    : Container(class_kind),
-      function(function_),
-      environment(std::move(environment_)),
+    : Container(class_kind), function(function_), environment(std::move(environment_)),
       takes_rest(std::any_of(function.parameters.begin(), function.parameters.end(),
                              [](const ast::Parameter& p) { return p.kind != ast::ParameterKind::plain; })) {}
 

@@ -24,4 +24,4 @@ private:
     int64_t offset_ = 0;
 };
 
-}    // namespace tenon
+}  // namespace tenon

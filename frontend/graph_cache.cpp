@@ -17,14 +17,10 @@
 namespace tenon {
 
 // ---- one compiled graph -------------------------------------------------------------------------------------------
-CompiledGraph::CompiledGraph(Tracer& tracer, GraphRef graph, std::vector<size_t> differentiable, std::vector<size_t> wrt,
-                             Purpose purpose)
-    : tracer_(tracer),
-      graph_(std::move(graph)),
-      differentiable_(std::move(differentiable)),
-      wrt_(std::move(wrt)),
-      purpose_(purpose),
-      results_(graph_->results().size()) {
+CompiledGraph::CompiledGraph(Tracer& tracer, GraphRef graph, std::vector<size_t> differentiable,
+                             std::vector<size_t> wrt, Purpose purpose)
+    : tracer_(tracer), graph_(std::move(graph)), differentiable_(std::move(differentiable)), wrt_(std::move(wrt)),
+      purpose_(purpose), results_(graph_->results().size()) {
     if (!differentiable_.empty() && !wrt_.empty()) {
         joint_ = make_joint(*graph_, differentiable_, wrt_, false);
         reached_ = joint_->reached;
@@ -81,7 +77,9 @@ CompiledGraph::Half CompiledGraph::make_half(bool continues, const std::vector<b
         const Joint joint = make_joint(*graph_, differentiable_, wrt_, true);
         Decisions again;
         const Split split = rematerialise(split_joint(joint), again);
-        const auto same = [](const Split::Saved& a, const Split::Saved& b) { return a.is_input == b.is_input && a.index == b.index; };
+        const auto same = [](const Split::Saved& a, const Split::Saved& b) {
+            return a.is_input == b.is_input && a.index == b.index;
+        };
         assert(std::equal(split.saved.begin(), split.saved.end(), saved_.begin(), saved_.end(), same));
         (void)same;
         graph = split.backward;
@@ -103,12 +101,14 @@ CompiledGraph::Half CompiledGraph::make_half(bool continues, const std::vector<b
     return half;
 }
 
-void CompiledGraph::backward(std::span<const Tensor> saved, std::span<const Tensor> cotangents, const std::vector<bool>& present,
-                             std::span<const Tensor> running, std::vector<Tensor>& gradients) {
+void CompiledGraph::backward(std::span<const Tensor> saved, std::span<const Tensor> cotangents,
+                             const std::vector<bool>& present, std::span<const Tensor> running,
+                             std::vector<Tensor>& gradients) {
     assert(lean_);
     const bool continues = !running.empty();
     auto found_half = halves_.find({continues, present});
-    if (found_half == halves_.end()) found_half = halves_.emplace(std::pair(continues, present), make_half(continues, present)).first;
+    if (found_half == halves_.end())
+        found_half = halves_.emplace(std::pair(continues, present), make_half(continues, present)).first;
     Half& half = found_half->second;
     std::vector<Tensor> arguments(saved.begin(), saved.end());
     arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
@@ -129,7 +129,9 @@ bool GraphEntry::Variant::accepts(std::span<const int64_t> hints) const {
     return true;
 }
 
-bool GraphEntry::Variant::is_static() const { return std::none_of(symbolic.begin(), symbolic.end(), [](bool s) { return s; }); }
+bool GraphEntry::Variant::is_static() const {
+    return std::none_of(symbolic.begin(), symbolic.end(), [](bool s) { return s; });
+}
 
 const GraphEntry::Variant* GraphEntry::find(std::span<const int64_t> hints) const {
     const Variant* free = nullptr;
@@ -159,7 +161,8 @@ static std::string describe_symbol(const Graph& graph, size_t symbol) {
     return fmt::format("{}.shape[{}]", name.empty() ? fmt::format("input {}", at) : std::string(name), s.dim);
 }
 
-std::string GraphCache::add_variant(GraphEntry& entry, std::span<const int64_t> hints, const std::vector<bool>& dynamic) {
+std::string GraphCache::add_variant(GraphEntry& entry, std::span<const int64_t> hints,
+                                    const std::vector<bool>& dynamic) {
     GraphEntry::Variant made;
     made.sizes.assign(hints.begin(), hints.end());
     made.symbolic = dynamic;
@@ -169,17 +172,18 @@ std::string GraphCache::add_variant(GraphEntry& entry, std::span<const int64_t> 
         for (size_t k = 0; k < hints.size(); ++k) {
             made.symbolic[k] = dynamic[k] || last.symbolic[k] || last.sizes[k] != hints[k];
             if (last.symbolic[k] || last.sizes[k] == hints[k]) continue;
-            reason += fmt::format("{}{} was {}, now {}", reason.empty() ? "" : "; ", describe_symbol(*entry.skeleton, k), last.sizes[k],
-                                  hints[k]);
+            reason += fmt::format("{}{} was {}, now {}", reason.empty() ? "" : "; ",
+                                  describe_symbol(*entry.skeleton, k), last.sizes[k], hints[k]);
         }
         reason += "; symbolic from here on";
     }
     const std::unique_ptr<bool[]> keep(new bool[hints.size() + 1]);
     std::copy(made.symbolic.begin(), made.symbolic.end(), keep.get());
     GraphRef graph = specialise(*entry.skeleton, hints, std::span<const bool>(keep.get(), hints.size()));
-    made.graph = std::make_shared<CompiledGraph>(tracer_, std::move(graph), entry.differentiable, entry.wrt, CompiledGraph::Purpose::capture);
+    made.graph = std::make_shared<CompiledGraph>(tracer_, std::move(graph), entry.differentiable, entry.wrt,
+                                                 CompiledGraph::Purpose::capture);
     entry.variants.push_back(std::move(made));
     return reason;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -1,4 +1,5 @@
-// Compiled graphs, and where a capture finds them: by the hash of the skeleton (the graph without sizes), then by the sizes.
+// Compiled graphs, and where a capture finds them: by the hash of the skeleton (the graph without sizes), then by the
+// sizes.
 #pragma once
 
 #include <cstdint>
@@ -26,11 +27,12 @@ class Tracer;
 class CompiledGraph {
 public:
     enum class Purpose : uint8_t {
-        op,         ///< one op of eager mode
-        capture,    ///< a captured graph
+        op,       ///< one op of eager mode
+        capture,  ///< a captured graph
     };
     /// `wrt`: the parameters that require a gradient; `differentiable`: the results through which one may come.
-    CompiledGraph(Tracer& tracer, GraphRef graph, std::vector<size_t> differentiable, std::vector<size_t> wrt, Purpose purpose);
+    CompiledGraph(Tracer& tracer, GraphRef graph, std::vector<size_t> differentiable, std::vector<size_t> wrt,
+                  Purpose purpose);
     ~CompiledGraph();
 
     /// `outputs` receives the graph's own results, then the saved ones.
@@ -63,7 +65,8 @@ public:
 
 private:
     std::unique_ptr<Executable> compile(const GraphRef& graph);
-    /// Throws for a graph that is not as it should be, what `--verify` asks for; the passes' own are checked when they run.
+    /// Throws for a graph that is not as it should be, what `--verify` asks for; the passes' own are checked when they
+    /// run.
     void check() const;
 
     Tracer& tracer_;
@@ -72,17 +75,18 @@ private:
     Purpose purpose_;
     size_t results_;
     std::optional<Joint> joint_;
-    std::optional<Split> split_;            // as listed: before rematerialisation
-    std::optional<Split> lean_;             // after it: what runs
+    std::optional<Split> split_;  // as listed: before rematerialisation
+    std::optional<Split> lean_;   // after it: what runs
     std::vector<Split::Saved> saved_;
     std::vector<bool> reached_;
     std::unique_ptr<Executable> forward_;
     struct Half {
         std::unique_ptr<Executable> executable;
-        std::vector<bool> reached;    // a wrt
+        std::vector<bool> reached;  // a wrt
     };
     Half make_half(bool continues, const std::vector<bool>& present);
-    std::map<std::pair<bool, std::vector<bool>>, Half> halves_;    // by running sums, by cotangents; made when first needed
+    std::map<std::pair<bool, std::vector<bool>>, Half>
+        halves_;  // by running sums, by cotangents; made when first needed
     Decisions decisions_;
 };
 
@@ -90,8 +94,8 @@ private:
 class GraphEntry {
 public:
     struct Variant {
-        std::vector<int64_t> sizes;        ///< of the symbols
-        std::vector<bool> symbolic;        ///< which of them are free
+        std::vector<int64_t> sizes;  ///< of the symbols
+        std::vector<bool> symbolic;  ///< which of them are free
         std::shared_ptr<CompiledGraph> graph;
         bool accepts(std::span<const int64_t> hints) const;
         bool is_static() const;
@@ -100,7 +104,7 @@ public:
     GraphRef skeleton;
     std::vector<size_t> differentiable, wrt;
     std::vector<Variant> variants;
-    std::string function;        ///< the captured call that made it
+    std::string function;  ///< the captured call that made it
     Span declaration;
     /// The variant for these sizes; null where there is none yet.
     const Variant* find(std::span<const int64_t> hints) const;
@@ -126,4 +130,4 @@ private:
     std::unordered_map<Builder::Hash, std::unique_ptr<GraphEntry>, HashOfHash> entries_;
 };
 
-}    // namespace tenon
+}  // namespace tenon

@@ -20,7 +20,8 @@ Scalar scalar_of(const AttrValue& value) {
 
 // Sizes as constants: symbols take the values that the inputs show.
 AttrValue with_sizes(Context& context, const AttrValue& value, std::span<const int64_t> symbols) {
-    if (const auto* size = std::get_if<SizeId>(&value.value)) return AttrValue(context.constant(context.evaluate(*size, symbols)));
+    if (const auto* size = std::get_if<SizeId>(&value.value))
+        return AttrValue(context.constant(context.evaluate(*size, symbols)));
     if (const auto* list = std::get_if<AttrList>(&value.value)) {
         AttrList made;
         for (const AttrValue& item : *list) made.push_back(with_sizes(context, item, symbols));
@@ -33,12 +34,14 @@ AttrValue with_sizes(Context& context, const AttrValue& value, std::span<const i
 class Replay {
 public:
     Replay(Dispatcher& dispatcher, const Graph& graph, std::span<const TensorRef> inputs)
-        : dispatcher_(dispatcher), context_(dispatcher.context()), graph_(graph), values_(graph.nodes.size()), needed_(graph.nodes.size()) {
+        : dispatcher_(dispatcher), context_(dispatcher.context()), graph_(graph), values_(graph.nodes.size()),
+          needed_(graph.nodes.size()) {
         assert(inputs.size() == graph.params().size());
         for (size_t k = 0; k < inputs.size(); ++k) values_[graph.params()[k].index] = inputs[k];
         for (const SizeSymbol& symbol : graph.symbols) {
             const TensorRef& definer = values_[symbol.definer.index];
-            symbols_.push_back(definer && symbol.dim >= 0 ? definer->shape()[static_cast<size_t>(symbol.dim)] : symbol.hint);
+            symbols_.push_back(definer && symbol.dim >= 0 ? definer->shape()[static_cast<size_t>(symbol.dim)]
+                                                          : symbol.hint);
         }
     }
 
@@ -71,7 +74,9 @@ public:
     TensorRef value(NodeId id) {
         if (!values_[id.index]) {
             const Arg number = argument(id);
-            if (!number.tensor) values_[id.index] = make_ref<TensorObject>(Tensor::scalar(dispatcher_.tracer().allocator(), number.dtype, number.number));
+            if (!number.tensor)
+                values_[id.index] = make_ref<TensorObject>(
+                    Tensor::scalar(dispatcher_.tracer().allocator(), number.dtype, number.number));
         }
         return values_[id.index];
     }
@@ -80,7 +85,8 @@ private:
     Arg argument(NodeId id) {
         if (values_[id.index]) return Arg(values_[id.index]);
         if (graph_[id].op == op<"tensor">()) {
-            values_[id.index] = make_ref<TensorObject>(graph_.tensors[static_cast<size_t>(graph_.attributes(id).integer("index"))]);
+            values_[id.index] =
+                make_ref<TensorObject>(graph_.tensors[static_cast<size_t>(graph_.attributes(id).integer("index"))]);
             return Arg(values_[id.index]);
         }
         assert(graph_[id].op == op<"constant">());
@@ -116,7 +122,8 @@ private:
     TensorRef update(NodeId id) {
         const NodeId base = graph_.operand(id, 0);
         std::vector<Dispatcher::Step> steps;
-        for (NodeId link = graph_.operand(id, 1); link != base; link = graph_.operand(link, 0)) steps.push_back({graph_[link].op, attr_of(link)});
+        for (NodeId link = graph_.operand(id, 1); link != base; link = graph_.operand(link, 0))
+            steps.push_back({graph_[link].op, attr_of(link)});
         std::reverse(steps.begin(), steps.end());
         return dispatcher_.updated(*value(base), steps, *value(graph_.operand(id, 2)));
     }
@@ -150,18 +157,20 @@ std::vector<TensorRef> inputs_of(const TapeEntry& entry) {
 void check_inputs(const TapeEntry& entry, const Graph& graph, const Replay& replay) {
     for (size_t k = 0; k < entry.inputs.size(); ++k) {
         const TapeEntry::Input& input = entry.inputs[k];
-        if (!replay.needs(graph.params()[k]) || !input.tensor.storage || input.tensor.storage->version == input.version) continue;
+        if (!replay.needs(graph.params()[k]) || !input.tensor.storage || input.tensor.storage->version == input.version)
+            continue;
         throw_error("gradient", "a tensor that a higher derivative needs was changed in place",
                     "write `x = x + e` instead of changing x in place");
     }
 }
 
-}    // namespace
+}  // namespace
 
-std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& source, std::span<const TensorRef> inputs, bool effects) {
+std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& source, std::span<const TensorRef> inputs,
+                              bool effects) {
     const GraphRef graph = inline_calls(source);
     Replay replay(dispatcher, *graph, inputs);
-    if (effects) replay.want_effects();    // otherwise they have happened
+    if (effects) replay.want_effects();  // otherwise they have happened
     for (NodeId id : graph->results()) replay.want(id);
     replay.plan();
     replay.run();
@@ -174,7 +183,7 @@ std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& e
     const Joint& joint = *entry.graph->joint();
     const Graph& graph = *joint.graph;
     std::vector<TensorRef> inputs = inputs_of(entry);
-    inputs.resize(graph.params().size());    // no cotangents: nothing here depends on them
+    inputs.resize(graph.params().size());  // no cotangents: nothing here depends on them
     Replay replay(dispatcher, graph, inputs);
     for (size_t result : joint.results) replay.want(graph.results()[result]);
     replay.plan();
@@ -185,7 +194,8 @@ std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& e
     return outputs;
 }
 
-std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEntry>& entry, std::span<const TensorRef> cotangents) {
+std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEntry>& entry,
+                                        std::span<const TensorRef> cotangents) {
     const Joint& joint = *entry->graph->joint();
     const Graph& graph = *joint.graph;
     std::vector<TensorRef> arguments = inputs_of(*entry);
@@ -216,4 +226,4 @@ std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEn
     return gradients;
 }
 
-}    // namespace tenon
+}  // namespace tenon

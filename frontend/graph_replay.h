@@ -11,12 +11,14 @@
 namespace tenon {
 
 /// The graph's results; `inputs` beside its parameters, of their types. With `effects`, asserts and commits happen too.
-std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& graph, std::span<const TensorRef> inputs, bool effects = false);
+std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& graph, std::span<const TensorRef> inputs,
+                              bool effects = false);
 
 /// The results of an entry's graph computed once more, one a differentiable result, each op of it an entry of its own.
 std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& entry);
 
 /// The cotangents of an entry's edges, each with a history; null where no path leads.
-std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEntry>& entry, std::span<const TensorRef> cotangents);
+std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEntry>& entry,
+                                        std::span<const TensorRef> cotangents);
 
-}    // namespace tenon
+}  // namespace tenon

@@ -46,7 +46,7 @@ std::string graph_text(Evaluator& evaluator, const Graph& graph) {
     SourceMap& sources = evaluator.session().sources();
     PrintOptions options;
     options.locate = [&sources](Span span) {
-        const std::string place = sources.place(span);    // "file:3:40"
+        const std::string place = sources.place(span);  // "file:3:40"
         const size_t colon = place.rfind(':', place.rfind(':') - 1);
         return colon == std::string::npos ? place : place.substr(colon + 1);
     };
@@ -55,7 +55,9 @@ std::string graph_text(Evaluator& evaluator, const Graph& graph) {
 
 namespace {
 
-bool is_outside_body(const Graph& graph, NodeId id) { return graph[id].op == op<"constant">() || graph[id].op == op<"tensor">(); }
+bool is_outside_body(const Graph& graph, NodeId id) {
+    return graph[id].op == op<"constant">() || graph[id].op == op<"tensor">();
+}
 
 void list_region(const Ref<GraphObject>& g, const Region& region, bool is_main, Values& out) {
     const Graph& graph = *g->graph;
@@ -77,7 +79,7 @@ Value shape_of(const Graph& graph, const Type& type) {
     return make_list(std::move(sizes));
 }
 
-}    // namespace
+}  // namespace
 
 bool GraphObject::get_attribute(Evaluator&, std::string_view name, Value& value) {
     const Ref<GraphObject> self(this);
@@ -101,12 +103,14 @@ bool GraphObject::get_attribute(Evaluator&, std::string_view name, Value& value)
     return true;
 }
 
-bool GraphObject::call(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument> keywords, Value& result) {
+bool GraphObject::call(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
+                       Value& result) {
     Values given(positional.begin(), positional.end());
     Arguments arguments{given, e.here(), {}, 0};
     TensorCall c(e, arguments);
     std::vector<TensorRef> inputs(graph->params().size());
-    if (given.size() > inputs.size()) throw_error("arity", fmt::format("this graph takes {} inputs, but got {}", inputs.size(), given.size()));
+    if (given.size() > inputs.size())
+        throw_error("arity", fmt::format("this graph takes {} inputs, but got {}", inputs.size(), given.size()));
     for (size_t k = 0; k < given.size(); ++k) inputs[k] = c.tensor(k);
     for (const KeywordArgument& keyword : keywords) {
         size_t k = 0;
@@ -125,7 +129,8 @@ bool GraphObject::call(Evaluator& e, std::span<const Value> positional, std::spa
         }
         if (!fits) {
             throw_error("shape", fmt::format("input `{}` of this graph is {}, but got {}", graph->name_of(p),
-                                             print_type(*graph->context, (*graph)[p].type, graph->symbol_names()), describe_type(*inputs[k])));
+                                             print_type(*graph->context, (*graph)[p].type, graph->symbol_names()),
+                                             describe_type(*inputs[k])));
         }
     }
     const std::vector<TensorRef> results = replay(c.d, *graph, inputs, true);
@@ -143,7 +148,8 @@ bool NodeObject::get_attribute(Evaluator& e, std::string_view name, Value& value
     const Context& context = *g.context;
     const Type& type = g.type(id);
     if (name == "op") value = Value::text(row(g[id].op).name);
-    else if (name == "name") value = Value::text(role == "output" || role == "yield" ? std::string_view(role) : g.name_of(id));
+    else if (name == "name")
+        value = Value::text(role == "output" || role == "yield" ? std::string_view(role) : g.name_of(id));
     else if (name == "kind") value = Value::text(role);
     else if (name == "shape") value = type.is_tensor() ? shape_of(g, type) : Value();
     else if (name == "dtype") value = type.is_tensor() ? Value(type.dtype) : Value();
@@ -157,7 +163,8 @@ bool NodeObject::get_attribute(Evaluator& e, std::string_view name, Value& value
     else if (name == "args") {
         Values args;
         for (NodeId operand : g.operands_of(id)) {
-            if (g[operand].op == op<"constant">()) args.push_back(from_attribute(context, *g.attributes(operand).find("value")));
+            if (g[operand].op == op<"constant">())
+                args.push_back(from_attribute(context, *g.attributes(operand).find("value")));
             else args.push_back(make_ref<NodeObject>(graph, operand, g[operand].op == op<"param">() ? "input" : "op"));
         }
         value = make_list(std::move(args));
@@ -169,7 +176,8 @@ bool NodeObject::get_attribute(Evaluator& e, std::string_view name, Value& value
 }
 
 std::string NodeObject::to_text(Evaluator&) {
-    return role == "input" || role == "argument" ? std::string(graph->graph->name_of(id)) : print_node(*graph->graph, id, {.origins = false, .locate = {}});
+    return role == "input" || role == "argument" ? std::string(graph->graph->name_of(id))
+                                                 : print_node(*graph->graph, id, {.origins = false, .locate = {}});
 }
 
 // ---- built-ins ----------------------------------------------------------------------------------------------------
@@ -177,8 +185,8 @@ namespace {
 
 struct Traced {
     GraphRef graph;
-    std::vector<size_t> wrt;          // inputs that require a gradient
-    size_t arguments = 0;             // how many of the inputs were given
+    std::vector<size_t> wrt;  // inputs that require a gradient
+    size_t arguments = 0;     // how many of the inputs were given
     bool returns_tuple = false;
 };
 
@@ -226,16 +234,19 @@ Traced trace_function(Evaluator& e, Arguments& a, bool outline, bool constants) 
     std::vector<KeywordArgument> keywords;
     std::vector<std::string> names;
     if (a.has(2) && a[2].is<DictObject>()) {
-        for (const DictObject::Entry& entry : a[2].as<DictObject>().entries()) keywords.push_back({entry.key.as_text(), entry.value});
+        for (const DictObject::Entry& entry : a[2].as<DictObject>().entries())
+            keywords.push_back({entry.key.as_text(), entry.value});
     }
     if (a.has(3)) {
-        for (const DictObject::Entry& entry : a[3].as<DictObject>().entries()) keywords.push_back({entry.key.as_text(), entry.value});
+        for (const DictObject::Entry& entry : a[3].as<DictObject>().entries())
+            keywords.push_back({entry.key.as_text(), entry.value});
     }
     std::vector<Capture::TraceInput> inputs;
     const FunctionObject* declared = declaration_of(a[0]);
     for (size_t k = 0; given && k < given->size(); ++k) {
         std::string name = fmt::format("arg_{}", k);
-        if (declared && k < declared->function.parameters.size()) name = e.session().symbols().text(declared->function.parameters[k].name);
+        if (declared && k < declared->function.parameters.size())
+            name = e.session().symbols().text(declared->function.parameters[k].name);
         name_inputs((*given)[k], name, inputs);
     }
     for (const KeywordArgument& keyword : keywords) name_inputs(keyword.value, std::string(keyword.name), inputs);
@@ -268,17 +279,18 @@ Value joint(Evaluator& e, Arguments& a) {
     for (size_t k = 0; k < graph.results().size(); ++k) {
         if (is_float(graph.type(graph.results()[k]).dtype)) results.push_back(k);
     }
-    if (wrt.empty()) {    // nothing requires a gradient: the float arguments do
+    if (wrt.empty()) {  // nothing requires a gradient: the float arguments do
         for (size_t k = 0; k < traced.arguments && k < graph.params().size(); ++k) {
             if (is_float(graph.type(graph.params()[k]).dtype)) wrt.push_back(k);
         }
     }
     const Joint both = make_joint(graph, results, wrt, false);
     const Split split = split_joint(both);
-    return make_ref<RecordObject>("joint", std::vector<RecordObject::Field>{{"captured", make_ref<GraphObject>(traced.graph, traced.returns_tuple)},
-                                                                            {"graph", make_ref<GraphObject>(both.graph, true)},
-                                                                            {"forward", make_ref<GraphObject>(split.forward, true)},
-                                                                            {"backward", make_ref<GraphObject>(split.backward, true)}});
+    return make_ref<RecordObject>("joint", std::vector<RecordObject::Field>{
+                                               {"captured", make_ref<GraphObject>(traced.graph, traced.returns_tuple)},
+                                               {"graph", make_ref<GraphObject>(both.graph, true)},
+                                               {"forward", make_ref<GraphObject>(split.forward, true)},
+                                               {"backward", make_ref<GraphObject>(split.backward, true)}});
 }
 
 Value graph_from(Evaluator& e, Arguments& a) {
@@ -289,7 +301,7 @@ Value graph_from(Evaluator& e, Arguments& a) {
 }
 
 // A tensor with a type but no elements, for trace.
-Value meta(Evaluator& e, Arguments& a) {    // dtype, *sizes
+Value meta(Evaluator& e, Arguments& a) {  // dtype, *sizes
     TensorCall c(e, a);
     Tensor geometry;
     geometry.dtype = c.dtype_or(0, DType::f32);
@@ -298,14 +310,18 @@ Value meta(Evaluator& e, Arguments& a) {    // dtype, *sizes
     return make_ref<TensorObject>(std::move(geometry));
 }
 
-Value record(std::string name, std::vector<RecordObject::Field> fields) { return make_ref<RecordObject>(std::move(name), std::move(fields)); }
+Value record(std::string name, std::vector<RecordObject::Field> fields) {
+    return make_ref<RecordObject>(std::move(name), std::move(fields));
+}
 
 Value events(Evaluator& e, const std::vector<Event>& all) {
     Values list;
     for (const Event& event : all) {
-        list.push_back(record("event", {{"function", Value::text(event.function)},
-                                        {"reason", Value::text(event.reason)},
-                                        {"line", event.span ? Value(static_cast<int64_t>(e.session().sources().line(event.span))) : Value()}}));
+        list.push_back(record(
+            "event",
+            {{"function", Value::text(event.function)},
+             {"reason", Value::text(event.reason)},
+             {"line", event.span ? Value(static_cast<int64_t>(e.session().sources().line(event.span))) : Value()}}));
     }
     return make_list(std::move(list));
 }
@@ -313,20 +329,22 @@ Value events(Evaluator& e, const std::vector<Event>& all) {
 Value stats(Evaluator& e, Arguments&) {
     const Counters& n = e.tracer().counters();
     const KernelCounters& kernels = e.tracer().machine().counters();
-    return record("stats", {{"captures", Value(n.captures)},
-                            {"compiles", Value(n.compiles)},
-                            {"graphs", record("graphs", {{"forward", Value(n.graphs_forward)}, {"backward", Value(n.graphs_backward)}})},
-                            {"graph_breaks", Value(n.graph_breaks)},
-                            {"recompiles", Value(n.recompiles)},
-                            {"cache_hits", Value(n.cache_hits)},
-                            {"kernels", record("kernels", {{"llvm", Value(kernels.llvm)},
-                                                           {"interp", Value(kernels.interp)},
-                                                           {"cuda", Value(kernels.cuda)},
-                                                           {"eager", Value(kernels.eager)}})},
-                            {"autodiff", record("autodiff", {{"ok", Value(n.autodiff_ok)}, {"failed", Value(n.autodiff_failed)}})},
-                            {"cudagraph", record("cudagraph", {{"captures", Value(0)}, {"replays", Value(0)}, {"skips", Value(0)}})},
-                            {"breaks", events(e, n.breaks)},
-                            {"recompilations", events(e, n.recompilations)}});
+    return record(
+        "stats",
+        {{"captures", Value(n.captures)},
+         {"compiles", Value(n.compiles)},
+         {"graphs", record("graphs", {{"forward", Value(n.graphs_forward)}, {"backward", Value(n.graphs_backward)}})},
+         {"graph_breaks", Value(n.graph_breaks)},
+         {"recompiles", Value(n.recompiles)},
+         {"cache_hits", Value(n.cache_hits)},
+         {"kernels", record("kernels", {{"llvm", Value(kernels.llvm)},
+                                        {"interp", Value(kernels.interp)},
+                                        {"cuda", Value(kernels.cuda)},
+                                        {"eager", Value(kernels.eager)}})},
+         {"autodiff", record("autodiff", {{"ok", Value(n.autodiff_ok)}, {"failed", Value(n.autodiff_failed)}})},
+         {"cudagraph", record("cudagraph", {{"captures", Value(0)}, {"replays", Value(0)}, {"skips", Value(0)}})},
+         {"breaks", events(e, n.breaks)},
+         {"recompilations", events(e, n.recompilations)}});
 }
 
 Value reset(Evaluator& e, Arguments&) {
@@ -338,11 +356,13 @@ Value reset(Evaluator& e, Arguments&) {
 class CompiledFunction final : public Object {
 public:
     CompiledFunction(Value function, bool fullgraph, bool dynamic, std::optional<Engine> engine)
-        : Object(Kind::other), function_(std::move(function)), fullgraph_(fullgraph), dynamic_(dynamic), engine_(engine) {}
+        : Object(Kind::other), function_(std::move(function)), fullgraph_(fullgraph), dynamic_(dynamic),
+          engine_(engine) {}
     void visit_children(FunctionRef<void(const Value&)> visit) const override { visit(function_); }
     void drop_children() override { function_ = {}; }
 
-    bool call(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument> keywords, Value& result) override {
+    bool call(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
+              Value& result) override {
         Tracer& tracer = e.tracer();
         std::optional<Tracer::FullGraph> fullgraph;
         if (fullgraph_) fullgraph.emplace(tracer);
@@ -366,7 +386,8 @@ public:
         }
         tracer.capture().set_dynamic(dynamic_);
         const FunctionObject* declared = declaration_of(function_);
-        const std::string name = declared ? e.session().symbols().text(declared->function.name) : std::string("compile");
+        const std::string name =
+            declared ? e.session().symbols().text(declared->function.name) : std::string("compile");
         const CallSite site{e.here(), name, declared ? declared->function.name_span : Span(), this};
         result = tracer.captured_call(site, [&] { return e.call(function_, positional, keywords); });
         return true;
@@ -378,22 +399,31 @@ private:
     std::optional<Engine> engine_;
 };
 
-Value compile(Evaluator&, Arguments& a) {    // f; fullgraph?, dynamic?, backward?, engine?, passes?
+Value compile(Evaluator&, Arguments& a) {  // f; fullgraph?, dynamic?, backward?, engine?, passes?
     if (a.has(3) || a.has(5)) {
-        throw Error(Diagnostic{"value", "compiled backward and passes of one's own are not there yet", a.span, {}, "compile(f), with fullgraph:, dynamic: or engine:"});
+        throw Error(Diagnostic{"value",
+                               "compiled backward and passes of one's own are not there yet",
+                               a.span,
+                               {},
+                               "compile(f), with fullgraph:, dynamic: or engine:"});
     }
     std::optional<Engine> engine;
     if (a.has(4)) {
         const std::string& name = a.text(4, "engine");
         if (name == "jit") engine = Engine::jit;
         else if (name == "graph" || name == "joint" || name == "interp") engine = Engine::interp;
-        else throw Error(Diagnostic{"value", fmt::format("there is no engine \"{}\"", name), a.span_of(4), {}, "engines are \"graph\", \"joint\" and \"jit\""});
+        else
+            throw Error(Diagnostic{"value",
+                                   fmt::format("there is no engine \"{}\"", name),
+                                   a.span_of(4),
+                                   {},
+                                   "engines are \"graph\", \"joint\" and \"jit\""});
     }
     const bool dynamic = a.has(2) && a[2].is_bool() && a[2].as_bool();
     return make_ref<CompiledFunction>(a[0], a.flag_or(1, false, "fullgraph"), dynamic, engine);
 }
 
-Value mark_dynamic(Evaluator& e, Arguments& a) {    // x, dim
+Value mark_dynamic(Evaluator& e, Arguments& a) {  // x, dim
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     x->dynamic_dims |= uint32_t{1} << normalise_dim(c.integer(1, "a dimension"), x->rank());
@@ -406,11 +436,16 @@ Value lint(Evaluator&, Arguments& a) {
 }
 
 Value rewrite(Evaluator&, Arguments& a) {
-    throw Error(Diagnostic{"value", "the rewriting of graphs is not there yet", a.span, {},
-                           "`tenon opt` runs the compiler's own passes over a graph's text; `trace` and `joint` show graphs"});
+    throw Error(
+        Diagnostic{"value",
+                   "the rewriting of graphs is not there yet",
+                   a.span,
+                   {},
+                   "`tenon opt` runs the compiler's own passes over a graph's text; `trace` and `joint` show graphs"});
 }
 
-constexpr KindSet callables = kinds(Kind::function, Kind::bound_method, Kind::builtin, Kind::model_class, Kind::model, Kind::graph, Kind::other);
+constexpr KindSet callables =
+    kinds(Kind::function, Kind::bound_method, Kind::builtin, Kind::model_class, Kind::model, Kind::graph, Kind::other);
 
 const Builtin rows[] = {
     {"trace", "f, *arguments; fixed?, **keywords", callables, trace},
@@ -429,8 +464,8 @@ const Builtin rows[] = {
     {"mark_dynamic", "x, dim", tensors, mark_dynamic},
 };
 
-}    // namespace
+}  // namespace
 
 std::span<const Builtin> graph_builtins() { return rows; }
 
-}    // namespace tenon
+}  // namespace tenon

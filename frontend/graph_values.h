@@ -13,10 +13,12 @@ namespace tenon {
 class GraphObject final : public Object {
 public:
     static constexpr Kind class_kind = Kind::graph;
-    explicit GraphObject(GraphRef graph_, bool returns_tuple_ = false) : Object(class_kind), graph(std::move(graph_)), returns_tuple(returns_tuple_) {}
+    explicit GraphObject(GraphRef graph_, bool returns_tuple_ = false)
+        : Object(class_kind), graph(std::move(graph_)), returns_tuple(returns_tuple_) {}
     bool get_attribute(Evaluator& evaluator, std::string_view name, Value& value) override;
     /// `g(x, …)`: runs it op by op, so that it is captured and differentiated like anything else.
-    bool call(Evaluator& evaluator, std::span<const Value> positional, std::span<const KeywordArgument> keywords, Value& result) override;
+    bool call(Evaluator& evaluator, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
+              Value& result) override;
     std::string to_text(Evaluator& evaluator) override;
 
     const GraphRef graph;
@@ -27,7 +29,8 @@ public:
 class NodeObject final : public Object {
 public:
     static constexpr Kind class_kind = Kind::node;
-    NodeObject(Ref<GraphObject> graph_, NodeId id_, std::string_view role_) : Object(class_kind), graph(std::move(graph_)), id(id_), role(role_) {}
+    NodeObject(Ref<GraphObject> graph_, NodeId id_, std::string_view role_)
+        : Object(class_kind), graph(std::move(graph_)), id(id_), role(role_) {}
     bool get_attribute(Evaluator& evaluator, std::string_view name, Value& value) override;
     std::string to_text(Evaluator& evaluator) override;
 
@@ -43,4 +46,4 @@ Value to_dict(const Context& context, const Record& record);
 /// The text of a graph, with places where the session knows them.
 std::string graph_text(Evaluator& evaluator, const Graph& graph);
 
-}    // namespace tenon
+}  // namespace tenon

@@ -32,9 +32,7 @@ void ModelClassObject::take_children(Values& into) {
 }
 
 ModelObject::ModelObject(Ref<ModelClassObject> made_by)
-    : Container(class_kind),
-      model_class(std::move(made_by)),
-      fields(model_class->model.fields.size(), Value::unset()),
+    : Container(class_kind), model_class(std::move(made_by)), fields(model_class->model.fields.size(), Value::unset()),
       roles(fields.size(), TensorRole::plain) {
     fields[static_cast<size_t>(model_class->field_slot(symbols::training))] = true;
 }

@@ -11,7 +11,8 @@ namespace tenon {
 namespace {
 
 [[noreturn]] void fail(int reason) {
-    throw_error("io", std::string("cannot write to the standard output: ") + std::strerror(reason), "what was printed is incomplete");
+    throw_error("io", std::string("cannot write to the standard output: ") + std::strerror(reason),
+                "what was printed is incomplete");
 }
 
 }  // namespace

@@ -11,9 +11,9 @@
 namespace tenon {
 
 struct ParseResult {
-    ast::Script* script = nullptr;               // never null; not to be resolved if there are diagnostics
-    std::vector<Diagnostic> diagnostics;    // in the order of the text, all of kind syntax
-    bool incomplete = false;                // more text could make it right: an open bracket, string or expression
+    ast::Script* script = nullptr;        // never null; not to be resolved if there are diagnostics
+    std::vector<Diagnostic> diagnostics;  // in the order of the text, all of kind syntax
+    bool incomplete = false;              // more text could make it right: an open bracket, string or expression
 };
 
 /// Parses a whole source. Never throws on account of the text; the tree lives in `arena`.

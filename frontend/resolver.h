@@ -16,10 +16,10 @@ namespace tenon {
 /// A name of another script.
 struct Export {
     Symbol name = Symbol::none;
-    uint32_t module = 0;      // the evaluator's number for that script
-    uint32_t slot = 0;        // of its globals
-    bool is_function = false; // declared by `fn`, `custom fn` or `model`, never assigned
-    const ast::Function* signature = nullptr;    // parameters, where calls can be checked; or null
+    uint32_t module = 0;                       // the evaluator's number for that script
+    uint32_t slot = 0;                         // of its globals
+    bool is_function = false;                  // declared by `fn`, `custom fn` or `model`, never assigned
+    const ast::Function* signature = nullptr;  // parameters, where calls can be checked; or null
 };
 
 /// The top level of one script. It outlives a parse: each input of the REPL adds to it.
@@ -27,9 +27,9 @@ class ModuleScope {
 public:
     struct Global {
         Symbol name;
-        bool is_private = false;                // begins with `_`
-        bool is_function = false;               // declared, never assigned
-        const ast::Function* signature = nullptr;    // set only if it was declared exactly once, without decorators
+        bool is_private = false;                   // begins with `_`
+        bool is_function = false;                  // declared, never assigned
+        const ast::Function* signature = nullptr;  // set only if it was declared exactly once, without decorators
     };
 
     std::optional<uint32_t> find(Symbol name) const;
@@ -54,8 +54,8 @@ private:
 
 struct BuiltinName {
     uint32_t index = 0;
-    bool takes_block = false;       // `name { }` and `name(arguments) { }`
-    bool needs_block = false;       // it means nothing without one, unless as a decorator
+    bool takes_block = false;  // `name { }` and `name(arguments) { }`
+    bool needs_block = false;  // it means nothing without one, unless as a decorator
 };
 
 /// What a script finds outside of itself.
@@ -74,7 +74,7 @@ struct NameSource {
 };
 
 struct ResolveOptions {
-    bool interactive = false;    // the REPL: the last expression is shown, so it is used
+    bool interactive = false;  // the REPL: the last expression is shown, so it is used
 };
 
 /// Fills in the resolver's part of the tree. Returns errors of kind name, arity and syntax, in the order of the text;

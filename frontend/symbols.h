@@ -16,9 +16,12 @@ constexpr uint32_t index_of(Symbol symbol) { return static_cast<uint32_t>(symbol
 
 /// The names the language itself knows have fixed numbers in every table.
 namespace symbols {
-#define TENON_SYMBOLS(X)                                                                                            \
-    X(self) X(forward) X(backward) X(next) X(train) X(eval) X(training) X(annotate) X(checkpoint) X(args) X(stats)  \
-    X(message) X(kind) X(line) X(shape) X(dtype) X(device) X(grad) X(items) X(keys) X(values) X(lambda)
+// clang-format off
+#define TENON_SYMBOLS(X) \
+    X(self) \
+    X(forward) X(backward) X(next) X(train) X(eval) X(training) X(annotate) X(checkpoint) X(args) X(stats) X(message) \
+    X(kind) X(line) X(shape) X(dtype) X(device) X(grad) X(items) X(keys) X(values) X(lambda)
+// clang-format on
 enum class Number : uint32_t {
     none,
 #define X(name) name,

@@ -45,8 +45,8 @@ TapeEntry::~TapeEntry() {
     }
 }
 
-void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs, std::span<const Tensor> outputs,
-                  std::span<TensorObject* const> results, Span span, MetaId meta) {
+void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs,
+                  std::span<const Tensor> outputs, std::span<TensorObject* const> results, Span span, MetaId meta) {
     assert(results.size() == graph->differentiable().size());
     auto entry = make_ref<TapeEntry>();
     entry->position = take_position();
@@ -142,7 +142,8 @@ void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry) {
     if (entry.freed) {
         Diagnostic diagnostic;
         diagnostic.kind = "gradient";
-        diagnostic.message = "backward goes through this value a second time, but the first backward has used its history up";
+        diagnostic.message =
+            "backward goes through this value a second time, but the first backward has used its history up";
         diagnostic.help = "call the first backward with `retain_graph: true`";
         if (entry.span) diagnostic.labels.push_back({entry.span, "computed here"});
         throw Error(std::move(diagnostic));
@@ -151,21 +152,23 @@ void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry) {
         if (saved.tensor.storage->version == saved.version) continue;
         Diagnostic diagnostic;
         diagnostic.kind = "gradient";
-        diagnostic.message = fmt::format("a {} that was saved for the gradient was changed in place before backward needed it",
-                                         describe_type(saved.tensor));
+        diagnostic.message =
+            fmt::format("a {} that was saved for the gradient was changed in place before backward needed it",
+                        describe_type(saved.tensor));
         diagnostic.help = "write `x = x + e` instead of changing x in place, or save a copy: `x.clone()`";
         if (entry.span) diagnostic.labels.push_back({entry.span, "saved here"});
-        if (const Span write = dispatcher.last_write(*saved.tensor.storage)) diagnostic.labels.push_back({write, "changed in place here"});
+        if (const Span write = dispatcher.last_write(*saved.tensor.storage))
+            diagnostic.labels.push_back({write, "changed in place here"});
         throw Error(std::move(diagnostic));
     }
 }
 
-}    // namespace
+}  // namespace
 
 void Tape::unfold(TapeEntry& entry) {
     Dispatcher& dispatcher = tracer_.dispatcher();
     check_saved(dispatcher, entry);
-    struct Place {    // the ops' entries stand where the graph's entry stood
+    struct Place {  // the ops' entries stand where the graph's entry stood
         Tape& tape;
         Dispatcher& dispatcher;
         const uint64_t next;
@@ -191,17 +194,19 @@ void Tape::unfold(TapeEntry& entry) {
 // ---- the walk -----------------------------------------------------------------------------------------------------
 class Tape::Walk {
 public:
-    Walk(Tracer& tracer, const BackwardOptions& options) : tracer_(tracer), d_(tracer.dispatcher()), options_(options) {}
+    Walk(Tracer& tracer, const BackwardOptions& options)
+        : tracer_(tracer), d_(tracer.dispatcher()), options_(options) {}
 
     struct LeafSum {
         Ref<Autograd> leaf;
         TensorRef sum;
     };
-    std::vector<LeafSum> leaves;    // in the order in which they were first reached
+    std::vector<LeafSum> leaves;  // in the order in which they were first reached
 
     /// What is asked for; with nothing asked for, every leaf. Gives the edge under which result() finds it.
     Edge ask(Edge edge) {
-        if (edge.entry && is_folded(*edge.entry) && (options_.create_graph || leads_to_another_result(*edge.entry->graph, edge.output))) {
+        if (edge.entry && is_folded(*edge.entry) &&
+            (options_.create_graph || leads_to_another_result(*edge.entry->graph, edge.output))) {
             tracer_.tape().unfold(*edge.entry);
         }
         edge = resolved(std::move(edge));
@@ -278,9 +283,11 @@ private:
     void find_needed() {
         std::vector<State*> order;
         for (auto& [entry, state] : states_) order.push_back(&state);
-        std::sort(order.begin(), order.end(), [](State* a, State* b) { return a->entry->position < b->entry->position; });
+        std::sort(order.begin(), order.end(),
+                  [](State* a, State* b) { return a->entry->position < b->entry->position; });
         for (State* state : order) {
-            state->needed = std::any_of(state->entry->edges.begin(), state->entry->edges.end(), [&](const Edge& e) { return wanted(e); });
+            state->needed = std::any_of(state->entry->edges.begin(), state->entry->edges.end(),
+                                        [&](const Edge& e) { return wanted(e); });
         }
     }
     bool wanted(const Edge& edge) const {
@@ -320,7 +327,8 @@ private:
         *slot(edge) = sum;
         if (!edge.entry) return;
         const auto asked = asked_results_.find(edge.entry.get());
-        if (asked != asked_results_.end() && asked->second.contains(edge.output)) asked_sums_[{edge.entry.get(), edge.output}] = sum;
+        if (asked != asked_results_.end() && asked->second.contains(edge.output))
+            asked_sums_[{edge.entry.get(), edge.output}] = sum;
     }
     void add(const Edge& edge, TensorRef cotangent) {
         const TensorRef before = sum_of(edge);
@@ -332,7 +340,7 @@ private:
         State& state = states_.at(&entry);
         check_saved(d_, entry);
         std::vector<TensorRef> cotangents = std::move(state.cotangents);
-        std::vector<bool> reached, present;    // empty: what the graph says, all of them
+        std::vector<bool> reached, present;  // empty: what the graph says, all of them
         if (std::find(cotangents.begin(), cotangents.end(), TensorRef()) != cotangents.end()) {
             reached = reached_from(*entry.graph, cotangents);
             for (const TensorRef& cotangent : cotangents) present.push_back(bool(cotangent));
@@ -346,7 +354,8 @@ private:
         if (options_.create_graph) {
             const std::vector<TensorRef> gradients = replay_gradients(d_, of, cotangents);
             for (size_t k = 0; k < gradients.size(); ++k) {
-                if (gradients[k] && wanted(entry.edges[k]) && (reached.empty() || reached[k])) add(entry.edges[k], gradients[k]);
+                if (gradients[k] && wanted(entry.edges[k]) && (reached.empty() || reached[k]))
+                    add(entry.edges[k], gradients[k]);
             }
             return;
         }
@@ -358,7 +367,8 @@ private:
             for (size_t k = 0; k < entry.edges.size(); ++k) {
                 const Tensor& input = entry.inputs[graph.wrt()[k]].tensor;
                 const TensorRef sum = is_first_use(entry, k) ? sum_of(entry.edges[k]) : TensorRef();
-                running.push_back(sum ? sum->tensor : Tensor::full(tracer_.allocator(), input.dtype, input.shape, -0.0));
+                running.push_back(sum ? sum->tensor
+                                      : Tensor::full(tracer_.allocator(), input.dtype, input.shape, -0.0));
             }
         }
         entry.graph->backward(saved, incoming, present, running, gradients);
@@ -414,7 +424,8 @@ void Tape::backward(std::span<const Root> roots, const BackwardOptions& options,
     }
 }
 
-std::vector<TensorRef> Tape::gradients(std::span<const Root> roots, std::span<const TensorRef> wrt, const BackwardOptions& options) {
+std::vector<TensorRef> Tape::gradients(std::span<const Root> roots, std::span<const TensorRef> wrt,
+                                       const BackwardOptions& options) {
     const Dispatcher::GradMode mode(tracer_.dispatcher(), options.create_graph);
     Walk walk(tracer_, options);
     std::vector<Edge> edges;
@@ -455,4 +466,4 @@ void accumulate_gradient(Dispatcher& dispatcher, Autograd& leaf, TensorRef gradi
     dispatcher.write(*leaf.grad, *sum);
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -1,6 +1,6 @@
-// The autograd tape: what ran under grad mode and leads from tensors that require a gradient. An eager op is one entry, a
-// compiled graph is one entry. Backward walks entries by descending position; cotangents at a fan-out are one left fold
-// in that order, operands ascending; the old `.grad` is added last.
+// The autograd tape: what ran under grad mode and leads from tensors that require a gradient. An eager op is one entry,
+// a compiled graph is one entry. Backward walks entries by descending position; cotangents at a fan-out are one left
+// fold in that order, operands ascending; the old `.grad` is added last.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ public:
         Tensor tensor;
         uint32_t version = 0;
     };
-    struct Input {    // for higher orders: the graph is differentiated again as recorded ops
+    struct Input {  // for higher orders: the graph is differentiated again as recorded ops
         Tensor tensor;
         uint32_t version = 0;
         Edge edge;
@@ -48,13 +48,13 @@ public:
     uint64_t position = 0;
     std::shared_ptr<CompiledGraph> graph;
     std::vector<Saved> saved;
-    std::vector<Edge> edges;         // one a wrt of the graph
-    std::vector<Input> inputs;       // the graph's
-    std::vector<Output> outputs;     // one a differentiable result
-    std::vector<Edge> unfolded;      // one a differentiable result, once the graph's ops have become entries in its place
+    std::vector<Edge> edges;      // one a wrt of the graph
+    std::vector<Input> inputs;    // the graph's
+    std::vector<Output> outputs;  // one a differentiable result
+    std::vector<Edge> unfolded;   // one a differentiable result, once the graph's ops have become entries in its place
     Span span;
     MetaId meta;
-    bool freed = false;              // a backward has used it up
+    bool freed = false;  // a backward has used it up
 };
 
 struct BackwardOptions {
@@ -67,8 +67,8 @@ public:
     explicit Tape(Tracer& tracer) : tracer_(tracer) {}
 
     /// Records that `graph` made `results` (one a differentiable result) from `inputs`. `outputs` are what run() gave.
-    void record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs, std::span<const Tensor> outputs,
-                std::span<TensorObject* const> results, Span span, MetaId meta);
+    void record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs,
+                std::span<const Tensor> outputs, std::span<TensorObject* const> results, Span span, MetaId meta);
     /// An entry that stands for a history a captured backward has used up already.
     Ref<TapeEntry> used_up(Span span);
 
@@ -80,16 +80,17 @@ public:
     /// Adds into `.grad` of the leaves that the roots depend on; with `only`, of these tensors alone.
     void backward(std::span<const Root> roots, const BackwardOptions& options, std::span<const TensorRef> only = {});
     /// The cotangents of `wrt`; null where no path leads. `.grad` is left alone.
-    std::vector<TensorRef> gradients(std::span<const Root> roots, std::span<const TensorRef> wrt, const BackwardOptions& options);
+    std::vector<TensorRef> gradients(std::span<const Root> roots, std::span<const TensorRef> wrt,
+                                     const BackwardOptions& options);
 
 private:
     class Walk;
-    // Puts an entry for each op of a captured graph in the place of the graph's own. A derivative with respect to a value
-    // that lies between two results needs them, and higher orders, which are differentiated op by op.
+    // Puts an entry for each op of a captured graph in the place of the graph's own. A derivative with respect to a
+    // value that lies between two results needs them, and higher orders, which are differentiated op by op.
     void unfold(TapeEntry& entry);
     uint64_t take_position() { return std::exchange(next_position_, next_position_ + step_); }
 
-    static constexpr uint64_t apart = 1 << 24;    // positions between two entries: room for the ops of a graph
+    static constexpr uint64_t apart = 1 << 24;  // positions between two entries: room for the ops of a graph
     Tracer& tracer_;
     uint64_t next_position_ = apart, step_ = apart;
 };
@@ -102,4 +103,4 @@ inline Autograd& TensorObject::make_autograd() {
     return *autograd;
 }
 
-}    // namespace tenon
+}  // namespace tenon

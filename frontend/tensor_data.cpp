@@ -14,7 +14,7 @@ namespace tenon::ops {
 
 namespace {
 
-constexpr size_t deepest = 64;    // lists within lists: more dimensions than any tensor of data has
+constexpr size_t deepest = 64;  // lists within lists: more dimensions than any tensor of data has
 
 // Walks nested lists once for the shape and the dtype, once for the elements.
 struct Shape {
@@ -24,19 +24,24 @@ struct Shape {
 
 void measure(const Value& value, size_t depth, Shape& shape, bool first) {
     if (const Values* items = items_of(value)) {
-        if (depth == deepest) throw_error("shape", fmt::format("the lists of a tensor are nested more than {} deep", deepest), "does a list hold itself?");
+        if (depth == deepest)
+            throw_error("shape", fmt::format("the lists of a tensor are nested more than {} deep", deepest),
+                        "does a list hold itself?");
         const auto size = static_cast<int64_t>(items->size());
         if (first && depth == shape.sizes.size()) {
             shape.sizes.push_back(size);
         } else if (depth >= shape.sizes.size() || shape.sizes[depth] != size) {
             throw_error("shape", "the lists of a tensor must have equal lengths at each level",
-                        depth < shape.sizes.size() ? fmt::format("at level {} one has {} items, another {}", depth, shape.sizes[depth], size) : "");
+                        depth < shape.sizes.size()
+                            ? fmt::format("at level {} one has {} items, another {}", depth, shape.sizes[depth], size)
+                            : "");
         }
         for (size_t k = 0; k < items->size(); ++k) measure((*items)[k], depth + 1, shape, first && k == 0);
         return;
     }
     if (!first && depth != shape.sizes.size()) {
-        throw_error("shape", "the lists of a tensor must have equal lengths at each level", "here a number stands beside a list");
+        throw_error("shape", "the lists of a tensor must have equal lengths at each level",
+                    "here a number stands beside a list");
     }
     switch (value.kind()) {
         case Kind::boolean: return;
@@ -90,7 +95,7 @@ Value list_of(const Tensor& tensor, Dims& index) {
     return make_list(std::move(items));
 }
 
-}    // namespace
+}  // namespace
 
 TensorRef make_tensor(Dispatcher& d, const Value& value, std::optional<DType> dtype) {
     Shape shape;
@@ -99,7 +104,10 @@ TensorRef make_tensor(Dispatcher& d, const Value& value, std::optional<DType> dt
         const TensorRef made = stacked(d, value, dtype);
         return value.is_tensor() ? clone(d, detach(d, made)) : made;
     }
-    const DType natural = shape.any_real ? DType::f32 : shape.any_integer ? DType::i64 : items_of(value) && shape.sizes.back() == 0 ? DType::f32 : DType::boolean;
+    const DType natural = shape.any_real                               ? DType::f32
+                          : shape.any_integer                          ? DType::i64
+                          : items_of(value) && shape.sizes.back() == 0 ? DType::f32
+                                                                       : DType::boolean;
     Tensor made = Tensor::empty(d.tracer().allocator(), dtype.value_or(natural), shape.sizes);
     if (made.numel() > 0) {
         visit_dtype(made.dtype, [&]<class T>() {
@@ -117,7 +125,8 @@ Value to_list(Dispatcher& d, TensorObject& x) {
 
 Value to_number(Dispatcher& d, TensorObject& x) {
     if (x.tensor.numel() != 1) {
-        throw_error("value", fmt::format("a tensor of {} elements is not one number ({})", x.tensor.numel(), describe_type(x)),
+        throw_error("value",
+                    fmt::format("a tensor of {} elements is not one number ({})", x.tensor.numel(), describe_type(x)),
                     "reduce it first, for example with sum() or mean()");
     }
     const Tensor& tensor = d.elements(x, "the value of a tensor is asked for");
@@ -131,11 +140,13 @@ TensorRef true_positions(Dispatcher& d, const TensorRef& mask) {
     for (int64_t k = 0; k < tensor.numel(); ++k) {
         if (flags[k]) positions.push_back(k);
     }
-    return make_ref<TensorObject>(Tensor::from<int64_t>(d.tracer().allocator(), positions, Dims{static_cast<int64_t>(positions.size())}));
+    return make_ref<TensorObject>(
+        Tensor::from<int64_t>(d.tracer().allocator(), positions, Dims{static_cast<int64_t>(positions.size())}));
 }
 
 TensorRef nonzero(Dispatcher& d, const TensorRef& x) {
-    const Tensor flags = d.elements(*x, "how many elements are not 0 depends on their values").cast(DType::boolean).contiguous();
+    const Tensor flags =
+        d.elements(*x, "how many elements are not 0 depends on their values").cast(DType::boolean).contiguous();
     const bool* flag = flags.data<bool>();
     const Dims strides = contiguous_strides(flags.shape);
     std::vector<int64_t> positions;
@@ -157,7 +168,8 @@ TensorRef put(Dispatcher& d, const TensorRef& x, const TensorRef& index, const T
     for (int64_t k = 0; k < positions.numel(); ++k) {
         const int64_t position = at[k] < 0 ? at[k] + extent : at[k];
         if (position < 0 || position >= extent) {
-            throw_error("index", fmt::format("index {} is out of range for dimension {} of size {}", at[k], dim, extent));
+            throw_error("index",
+                        fmt::format("index {} is out of range for dimension {} of size {}", at[k], dim, extent));
         }
         last[static_cast<size_t>(position)] = k;
     }
@@ -174,10 +186,9 @@ TensorRef put(Dispatcher& d, const TensorRef& x, const TensorRef& index, const T
     const auto to = make_ref<TensorObject>(Tensor::from<int64_t>(allocator, targets, count));
     const auto from = make_ref<TensorObject>(Tensor::from<int64_t>(allocator, sources, count));
     // The value's dimensions of the index as one, in the index's order.
-    const TensorRef flat = index->rank() == 1 ? value
-                           : index->rank() == 0
-                               ? unsqueeze(d, value, dim)
-                               : flatten(d, value, dim, dim + static_cast<int64_t>(index->rank()) - 1);
+    const TensorRef flat = index->rank() == 1   ? value
+                           : index->rank() == 0 ? unsqueeze(d, value, dim)
+                                                : flatten(d, value, dim, dim + static_cast<int64_t>(index->rank()) - 1);
     Sizes spread(x->rank(), Size(1));
     spread[static_cast<size_t>(dim)] = Size(extent);
     const TensorRef mask = reshape(d, hit, spread);
@@ -185,4 +196,4 @@ TensorRef put(Dispatcher& d, const TensorRef& x, const TensorRef& index, const T
     return d.apply(op<"take_add">(), {kept, to, take(d, flat, from, dim)}, d.attr({{d.names().axis, AttrValue(dim)}}));
 }
 
-}    // namespace tenon::ops
+}  // namespace tenon::ops

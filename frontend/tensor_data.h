@@ -24,4 +24,4 @@ TensorRef nonzero(Dispatcher& d, const TensorRef& x);
 /// x with the slices at `index` along `dim` replaced; of positions that occur twice the last one counts.
 TensorRef put(Dispatcher& d, const TensorRef& x, const TensorRef& index, const TensorRef& value, int64_t dim);
 
-}    // namespace tenon::ops
+}  // namespace tenon::ops

@@ -15,7 +15,9 @@
 
 namespace tenon {
 
-std::string describe_type(const Tensor& tensor) { return fmt::format("{}{}", name_of(tensor.dtype), shape_to_string(tensor.shape)); }
+std::string describe_type(const Tensor& tensor) {
+    return fmt::format("{}{}", name_of(tensor.dtype), shape_to_string(tensor.shape));
+}
 
 void TensorObject::visit_children(FunctionRef<void(const Value&)> visit) const {
     if (autograd && autograd->grad) visit(Value(autograd->grad));
@@ -32,17 +34,17 @@ Dims values_of(std::span<const Size> sizes) {
 }
 
 Dispatcher::Names::Names(Context& c)
-    : sizes(c.name("sizes")), axes(c.name("axes")), axis(c.name("axis")), keepdim(c.name("keepdim")), dtype(c.name("dtype")),
-      starts(c.name("starts")), stops(c.name("stops")), steps(c.name("steps")), value(c.name("value")), key(c.name("key")),
-      offset(c.name("offset")), kind(c.name("kind")), message(c.name("message")), site(c.name("site")),
-      descending(c.name("descending")), index(c.name("index")) {}
+    : sizes(c.name("sizes")), axes(c.name("axes")), axis(c.name("axis")), keepdim(c.name("keepdim")),
+      dtype(c.name("dtype")), starts(c.name("starts")), stops(c.name("stops")), steps(c.name("steps")),
+      value(c.name("value")), key(c.name("key")), offset(c.name("offset")), kind(c.name("kind")),
+      message(c.name("message")), site(c.name("site")), descending(c.name("descending")), index(c.name("index")) {}
 
 // ---- compiled ops -------------------------------------------------------------------------------------------------
 Dispatcher::Dispatcher(Tracer& tracer) : tracer_(tracer), names_(tracer.context()), writes_(1024) {}
 Dispatcher::~Dispatcher() = default;
 
-// The place of a compiled op, null where it is not compiled yet. A script that meets new shapes or bounds again and again
-// must not fill the memory with them: from time to time all is forgotten.
+// The place of a compiled op, null where it is not compiled yet. A script that meets new shapes or bounds again and
+// again must not fill the memory with them: from time to time all is forgotten.
 std::shared_ptr<CompiledGraph>& Dispatcher::compiled_op(const Key& key) {
     constexpr size_t most = 8192;
     if (ops_.size() >= most && !ops_.contains(key)) ops_.clear();
@@ -94,7 +96,8 @@ TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
                     else return static_cast<uint64_t>(value);
                 },
                 arg.number);
-            key.operands.push_back(uint64_t{arg.is_literal} << 60 | uint64_t{1} << 56 | static_cast<uint64_t>(arg.dtype));
+            key.operands.push_back(uint64_t{arg.is_literal} << 60 | uint64_t{1} << 56 |
+                                   static_cast<uint64_t>(arg.dtype));
             if (arg.is_literal) key.operands.push_back(bits);
             continue;
         }
@@ -113,7 +116,9 @@ TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
     std::shared_ptr<CompiledGraph>& compiled = compiled_op(key);
     if (!compiled) {
         Builder builder(c);
-        builder.set_stamp({.origin = c.origin(Origin{.span = span_, .rule = {}, .differentiated = {}, .path = {}}), .meta = {}, .flags = 0});
+        builder.set_stamp({.origin = c.origin(Origin{.span = span_, .rule = {}, .differentiated = {}, .path = {}}),
+                           .meta = {},
+                           .flags = 0});
         std::vector<NodeId> nodes;
         std::vector<size_t> wrt;
         size_t parameters = 0;
@@ -121,7 +126,8 @@ TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
             const Arg& arg = args[k];
             if (!arg.tensor && arg.is_literal) {
                 if (arg.dtype == DType::boolean) nodes.push_back(builder.literal(scalar_as<bool>(arg.number)));
-                else if (is_float(arg.dtype)) nodes.push_back(builder.literal(scalar_as<double>(arg.number), arg.dtype));
+                else if (is_float(arg.dtype))
+                    nodes.push_back(builder.literal(scalar_as<double>(arg.number), arg.dtype));
                 else nodes.push_back(builder.literal(scalar_as<int64_t>(arg.number), arg.dtype));
                 continue;
             }
@@ -136,8 +142,9 @@ TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
         try {
             const NodeId made = builder.emit(op, nodes, attr);
             const bool differentiable = any && is_float(builder.type(made).dtype);
-            compiled = std::make_shared<CompiledGraph>(tracer_, builder.finish({made}), differentiable ? std::vector<size_t>{0} : std::vector<size_t>{},
-                                                       differentiable ? wrt : std::vector<size_t>{}, CompiledGraph::Purpose::op);
+            compiled = std::make_shared<CompiledGraph>(
+                tracer_, builder.finish({made}), differentiable ? std::vector<size_t>{0} : std::vector<size_t>{},
+                differentiable ? wrt : std::vector<size_t>{}, CompiledGraph::Purpose::op);
         } catch (...) {
             ops_.erase(key);
             throw;
@@ -152,7 +159,7 @@ TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
     }
     try {
         graph->run(inputs, outputs);
-    } catch (Error& error) {    // a compiled op is shared by many lines
+    } catch (Error& error) {  // a compiled op is shared by many lines
         if (span_) error.diagnostic.span = span_;
         throw;
     }
@@ -185,10 +192,11 @@ TensorRef Dispatcher::view(Op op, TensorObject& x, AttrId attr, Tensor geometry)
         geometry.storage = x.tensor.storage;
         result = make_ref<TensorObject>(std::move(geometry));
     }
-    if (op == tenon::op<"detach">()) return result;    // it shares memory, but no history in either direction
+    if (op == tenon::op<"detach">()) return result;  // it shares memory, but no history in either direction
     result->base = x.base ? x.base : TensorRef(&x);
     result->path = make_ref<ViewStep>(x.path, op, tracer_.capturing() ? constant_sizes(attr) : attr);
-    if (!tracer_.capturing() && grad_enabled_ && x.requires_grad() && row(op).gradient) record_movement(op, attr, x, *result);
+    if (!tracer_.capturing() && grad_enabled_ && x.requires_grad() && row(op).gradient)
+        record_movement(op, attr, x, *result);
     if (x.tensor.storage) result->base_version = x.tensor.storage->version;
     return result;
 }
@@ -201,7 +209,8 @@ AttrId Dispatcher::constant_sizes(AttrId attr) {
         if (!list) continue;
         for (AttrValue& item : *list) {
             const auto* size = std::get_if<SizeId>(&item.value);
-            if (size && !size->is_inline_constant()) item = AttrValue(SizeId(context().evaluate(*size, tracer_.capture().hints())));
+            if (size && !size->is_inline_constant())
+                item = AttrValue(SizeId(context().evaluate(*size, tracer_.capture().hints())));
         }
     }
     return context().attr(std::move(record));
@@ -221,16 +230,17 @@ void Dispatcher::record_movement(Op op, AttrId attr, const TensorObject& from, T
         const NodeId x = builder.parameter(c.tensor(from.dtype(), sizes));
         // Sizes that were symbols of a captured graph are constants here.
         const NodeId made = builder.emit(op, {x}, static_attr(op, attr, to));
-        compiled = std::make_shared<CompiledGraph>(tracer_, builder.finish({made}), std::vector<size_t>{0}, std::vector<size_t>{0},
-                                                   CompiledGraph::Purpose::op);
+        compiled = std::make_shared<CompiledGraph>(tracer_, builder.finish({made}), std::vector<size_t>{0},
+                                                   std::vector<size_t>{0}, CompiledGraph::Purpose::op);
     }
     TensorObject* owner = &to;
-    tracer_.tape().record(compiled, {{from.tensor, from.tensor.storage->version, Edge::of(from)}}, std::span(&to.tensor, 1), {&owner, 1}, span_,
-                          meta_);
+    tracer_.tape().record(compiled, {{from.tensor, from.tensor.storage->version, Edge::of(from)}},
+                          std::span(&to.tensor, 1), {&owner, 1}, span_, meta_);
 }
 
 AttrId Dispatcher::static_attr(Op o, AttrId attr, const TensorObject& result) {
-    if (o == op<"expand">() || o == op<"reshape">()) return this->attr({{names_.sizes, list(std::span<const int64_t>(result.shape()))}});
+    if (o == op<"expand">() || o == op<"reshape">())
+        return this->attr({{names_.sizes, list(std::span<const int64_t>(result.shape()))}});
     return attr;
 }
 
@@ -240,7 +250,8 @@ void Dispatcher::renew_view_history(TensorObject& view) {
     for (const ViewStep* step = view.path.get(); step; step = step->before.get()) steps.push_back(step);
     TensorRef from = view.base;
     for (size_t k = steps.size(); k-- > 0;) {
-        const TensorRef to = k == 0 ? TensorRef(&view) : make_ref<TensorObject>(moved(steps[k]->op, steps[k]->attr, from->tensor));
+        const TensorRef to =
+            k == 0 ? TensorRef(&view) : make_ref<TensorObject>(moved(steps[k]->op, steps[k]->attr, from->tensor));
         if (!row(steps[k]->op).gradient) {
             view.autograd = nullptr;
             return;
@@ -298,7 +309,8 @@ void Dispatcher::write_eagerly(TensorObject& x, TensorObject& value) {
 }
 
 // update(base, view, value) as a graph of base and value, compiled once for their types and the way to the view.
-std::shared_ptr<CompiledGraph> Dispatcher::compiled_update(const Tensor& base, std::span<const Step> steps, const Tensor& value, uint64_t wanted) {
+std::shared_ptr<CompiledGraph> Dispatcher::compiled_update(const Tensor& base, std::span<const Step> steps,
+                                                           const Tensor& value, uint64_t wanted) {
     Context& c = context();
     Key key{op<"update">(), {}, wanted, {}};
     for (const Tensor* tensor : {&base, &value}) {
@@ -323,7 +335,8 @@ std::shared_ptr<CompiledGraph> Dispatcher::compiled_update(const Tensor& base, s
     for (size_t k = 0; k < 2; ++k) {
         if (wanted >> k & 1) wrt.push_back(k);
     }
-    compiled = std::make_shared<CompiledGraph>(tracer_, builder.finish({made}), differentiable, wrt, CompiledGraph::Purpose::op);
+    compiled = std::make_shared<CompiledGraph>(tracer_, builder.finish({made}), differentiable, wrt,
+                                               CompiledGraph::Purpose::op);
     return compiled;
 }
 
@@ -344,23 +357,28 @@ TensorRef Dispatcher::updated(TensorObject& base, std::span<const Step> steps, T
     return result;
 }
 
-void Dispatcher::record_update_of(const std::shared_ptr<CompiledGraph>& graph, const TensorObject& base, const TensorObject& value,
-                                  std::span<const Tensor> outputs, TensorObject& result) {
+void Dispatcher::record_update_of(const std::shared_ptr<CompiledGraph>& graph, const TensorObject& base,
+                                  const TensorObject& value, std::span<const Tensor> outputs, TensorObject& result) {
     TensorObject* owner = &result;
     tracer_.tape().record(graph,
-                          {{base.tensor, base.tensor.storage->version, Edge::of(base)}, {value.tensor, value.tensor.storage->version, Edge::of(value)}},
+                          {{base.tensor, base.tensor.storage->version, Edge::of(base)},
+                           {value.tensor, value.tensor.storage->version, Edge::of(value)}},
                           outputs, {&owner, 1}, span_, meta_);
 }
 
 // The base's history after a write through a view.
 void Dispatcher::record_update(TensorObject& base, TensorObject& view, TensorObject& value) {
     std::vector<Step> steps;
-    for (const ViewStep* step = view.path.get(); step; step = step->before.get()) steps.push_back({step->op, step->attr});
+    for (const ViewStep* step = view.path.get(); step; step = step->before.get())
+        steps.push_back({step->op, step->attr});
     std::reverse(steps.begin(), steps.end());
-    record_update_of(compiled_update(base.tensor, steps, value.tensor, 3), base, value, std::span(&base.tensor, 1), base);
+    record_update_of(compiled_update(base.tensor, steps, value.tensor, 3), base, value, std::span(&base.tensor, 1),
+                     base);
 }
 
-void Dispatcher::record_identity(TensorObject& from, TensorObject& to) { record_movement(op<"identity">(), {}, from, to); }
+void Dispatcher::record_identity(TensorObject& from, TensorObject& to) {
+    record_movement(op<"identity">(), {}, from, to);
+}
 
 void Dispatcher::note_write(const Storage& storage, Span span) {
     writes_[next_write_] = {&storage, span};
@@ -420,10 +438,11 @@ Tensor Dispatcher::moved(Op o, AttrId attr, const Tensor& tensor) {
         const Dims starts = constants("starts"), stops = constants("stops");
         const std::vector<int64_t> steps = attributes.integers("steps");
         Tensor result = tensor;
-        for (size_t d = 0; d < steps.size(); ++d) result = result.slice(static_cast<int64_t>(d), starts[d], stops[d], steps[d]);
+        for (size_t d = 0; d < steps.size(); ++d)
+            result = result.slice(static_cast<int64_t>(d), starts[d], stops[d], steps[d]);
         return result;
     }
-    return tensor;    // identity, detach
+    return tensor;  // identity, detach
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -25,8 +25,8 @@ using TensorRef = Ref<TensorObject>;
 struct Arg {
     TensorObject* tensor = nullptr;
     Scalar number{};
-    DType dtype = DType::f32;    ///< of the number
-    bool is_literal = true;      ///< a constant of the graph; otherwise an input of it
+    DType dtype = DType::f32;  ///< of the number
+    bool is_literal = true;    ///< a constant of the graph; otherwise an input of it
 
     Arg(TensorObject& t) : tensor(&t) {}
     Arg(const TensorRef& t) : tensor(t.get()) {}
@@ -87,7 +87,8 @@ public:
     };
     /// base with the elements that the view shows replaced by value.
     TensorRef updated(TensorObject& base, std::span<const Step> steps, TensorObject& value);
-    /// x's elements become those of `value`, of x's shape and dtype. Throws Error "gradient" where differentiation forbids it.
+    /// x's elements become those of `value`, of x's shape and dtype. Throws Error "gradient" where differentiation
+    /// forbids it.
     void write(TensorObject& x, TensorObject& value);
     /// A view's history anew from its base's, after the base was written or computed.
     void renew_view_history(TensorObject& view);
@@ -101,7 +102,8 @@ public:
     AttrValue list(std::span<const Size> sizes) const;
     struct Names {
         explicit Names(Context& context);
-        NameId sizes, axes, axis, keepdim, dtype, starts, stops, steps, value, key, offset, kind, message, site, descending, index;
+        NameId sizes, axes, axis, keepdim, dtype, starts, stops, steps, value, key, offset, kind, message, site,
+            descending, index;
     };
     const Names& names() const { return names_; }
 
@@ -125,8 +127,8 @@ private:
     struct Key {
         Op op;
         AttrId attr;
-        uint64_t wanted = 0;                    // bit k: operand k requires a gradient
-        SmallVector<uint64_t, 12> operands;     // types, and literals' dtypes and bits
+        uint64_t wanted = 0;                 // bit k: operand k requires a gradient
+        SmallVector<uint64_t, 12> operands;  // types, and literals' dtypes and bits
         bool operator==(const Key& other) const {
             return op == other.op && attr == other.attr && wanted == other.wanted && operands == other.operands;
         }
@@ -142,10 +144,11 @@ private:
     TensorRef run(Op op, std::span<const Arg> args, AttrId attr);
     void write_eagerly(TensorObject& x, TensorObject& value);
     void record_movement(Op op, AttrId attr, const TensorObject& from, TensorObject& to);
-    std::shared_ptr<CompiledGraph> compiled_update(const Tensor& base, std::span<const Step> steps, const Tensor& value, uint64_t wanted);
+    std::shared_ptr<CompiledGraph> compiled_update(const Tensor& base, std::span<const Step> steps, const Tensor& value,
+                                                   uint64_t wanted);
     void record_update(TensorObject& base, TensorObject& view, TensorObject& value);
-    void record_update_of(const std::shared_ptr<CompiledGraph>& graph, const TensorObject& base, const TensorObject& value,
-                          std::span<const Tensor> outputs, TensorObject& result);
+    void record_update_of(const std::shared_ptr<CompiledGraph>& graph, const TensorObject& base,
+                          const TensorObject& value, std::span<const Tensor> outputs, TensorObject& result);
     void record_identity(TensorObject& from, TensorObject& to);
     AttrId static_attr(Op op, AttrId attr, const TensorObject& result);
     AttrId constant_sizes(AttrId attr);
@@ -157,8 +160,8 @@ private:
     MetaId meta_;
     bool grad_enabled_ = true;
     std::unordered_map<Key, std::shared_ptr<CompiledGraph>, KeyHash> ops_;
-    std::vector<std::pair<const Storage*, Span>> writes_;    // a ring of the last ones
+    std::vector<std::pair<const Storage*, Span>> writes_;  // a ring of the last ones
     size_t next_write_ = 0;
 };
 
-}    // namespace tenon
+}  // namespace tenon

@@ -5,15 +5,15 @@
 
 #include <fmt/format.h>
 
-#include "frontend/tensor_ops.h"
 #include "frontend/tensor_data.h"
+#include "frontend/tensor_ops.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon::ops {
 
 namespace {
 
-struct Advanced {       // an index tensor or mask, and the dimension of the basic result that it indexes
+struct Advanced {  // an index tensor or mask, and the dimension of the basic result that it indexes
     size_t dim;
     TensorRef index;
 };
@@ -21,15 +21,16 @@ struct Advanced {       // an index tensor or mask, and the dimension of the bas
 // What an index comes to: slices of every dimension, then dimensions dropped and added, then index tensors.
 struct Plan {
     std::vector<Slice> slices;
-    Dims flipped;                     // dimensions read backwards, after the slices
-    Sizes sizes;                      // after dropping and adding
+    Dims flipped;  // dimensions read backwards, after the slices
+    Sizes sizes;   // after dropping and adding
     bool reshapes = false;
     std::vector<Advanced> advanced;
 };
 
 size_t dimensions_taken(Dispatcher& d, const Value& item) {
     if (item.is_none() || item.is(Kind::ellipsis)) return 0;
-    if (const auto* tensor = item.try_as<TensorObject>(); tensor && tensor->dtype() == DType::boolean) return tensor->rank();
+    if (const auto* tensor = item.try_as<TensorObject>(); tensor && tensor->dtype() == DType::boolean)
+        return tensor->rank();
     (void)d;
     return 1;
 }
@@ -37,7 +38,9 @@ size_t dimensions_taken(Dispatcher& d, const Value& item) {
 Size bound(Dispatcher& d, const Value& value, const Size& size, const Size& otherwise) {
     if (value.is_none() || value.is_unset()) return otherwise;
     Size at = size_of(d, value, "a bound of a slice");
-    if (at.value < 0) at = ops::add(d, size, at.id.is_inline_constant() || at.value < 0 ? Size(at.value, d.context().constant(at.value)) : at);
+    if (at.value < 0)
+        at = ops::add(d, size,
+                      at.id.is_inline_constant() || at.value < 0 ? Size(at.value, d.context().constant(at.value)) : at);
     if (at.value < 0) return Size(0);
     return at.value >= size.value ? size : at;
 }
@@ -73,7 +76,7 @@ Plan plan_index(Dispatcher& d, const TensorRef& x, const Value& i) {
     std::vector<Value> items;
     if (const auto* tuple = i.try_as<TupleObject>()) items = tuple->items;
     else items.push_back(i);
-    for (Value& item : items) {    // a list of ints or bools is an index tensor
+    for (Value& item : items) {  // a list of ints or bools is an index tensor
         if (!item.is<ListObject>()) continue;
         const bool is_empty = item.as<ListObject>().items.empty();
         item = make_tensor(d, item, is_empty ? std::optional(DType::i64) : std::nullopt);
@@ -85,7 +88,8 @@ Plan plan_index(Dispatcher& d, const TensorRef& x, const Value& i) {
     }
     if (ellipses > 1) throw_error("index", "an index can have one `...` only");
     if (taken > x->rank()) {
-        throw_error("index", fmt::format("{} indices are too many for a tensor of rank {} ({})", taken, x->rank(), describe_type(*x)));
+        throw_error("index", fmt::format("{} indices are too many for a tensor of rank {} ({})", taken, x->rank(),
+                                         describe_type(*x)));
     }
     if (ellipses == 0) items.push_back(Value::ellipsis());
     Plan plan;
@@ -112,8 +116,9 @@ Plan plan_index(Dispatcher& d, const TensorRef& x, const Value& i) {
                     const int64_t count = (extent.value + s.step - 1) / s.step;
                     extent = extent.id.is_inline_constant()
                                  ? Size(count)
-                                 : Size(count, d.context().floordiv(d.context().add(extent.id, d.context().constant(s.step - 1)),
-                                                                    d.context().constant(s.step)));
+                                 : Size(count, d.context().floordiv(
+                                                   d.context().add(extent.id, d.context().constant(s.step - 1)),
+                                                   d.context().constant(s.step)));
                 }
                 plan.sizes.push_back(extent);
                 ++dim;
@@ -124,7 +129,8 @@ Plan plan_index(Dispatcher& d, const TensorRef& x, const Value& i) {
                 int64_t at = int_of(d, item, "an index");
                 const int64_t size = x->shape()[dim];
                 if (at < -size || at >= size) {
-                    throw_error("index", fmt::format("index {} is out of range for dimension {} of size {}", at, dim, size));
+                    throw_error("index",
+                                fmt::format("index {} is out of range for dimension {} of size {}", at, dim, size));
                 }
                 if (at < 0) at += size;
                 plan.slices.push_back({Size(at), Size(at + 1)});
@@ -136,7 +142,9 @@ Plan plan_index(Dispatcher& d, const TensorRef& x, const Value& i) {
                 const TensorRef index = item.ref<TensorObject>();
                 const size_t count = dimensions_taken(d, item);
                 if (is_float(index->dtype())) {
-                    throw_error("dtype", fmt::format("an index tensor holds ints or bools, but it is {}", describe_type(*index)), "cast it: `i.to(i64)`");
+                    throw_error("dtype",
+                                fmt::format("an index tensor holds ints or bools, but it is {}", describe_type(*index)),
+                                "cast it: `i.to(i64)`");
                 }
                 plan.advanced.push_back({plan.sizes.size(), index});
                 for (size_t k = 0; k < count; ++k, ++dim) {
@@ -146,7 +154,10 @@ Plan plan_index(Dispatcher& d, const TensorRef& x, const Value& i) {
                 break;
             }
             default:
-                throw_error("type", fmt::format("a tensor is indexed by ints, slices, `...`, none, lists and tensors, not by a {}", name_of(item.kind())));
+                throw_error(
+                    "type",
+                    fmt::format("a tensor is indexed by ints, slices, `...`, none, lists and tensors, not by a {}",
+                                name_of(item.kind())));
         }
     }
     return plan;
@@ -173,14 +184,14 @@ TensorRef merge_dims(Dispatcher& d, const TensorRef& x, size_t first, size_t cou
 }
 
 Merged merge(Dispatcher& d, TensorRef x, std::vector<Advanced> advanced) {
-    for (size_t k = 0; k < advanced.size(); ++k) {    // masks first: each takes its dimensions as one
+    for (size_t k = 0; k < advanced.size(); ++k) {  // masks first: each takes its dimensions as one
         Advanced& a = advanced[k];
         if (a.index->dtype() != DType::boolean) continue;
         const size_t count = a.index->rank();
         for (size_t j = 0; j < count; ++j) {
             if (a.index->shape()[j] != x->shape()[a.dim + j]) {
-                throw_error("index", fmt::format("a mask of shape {} does not fit the indexed dimensions of {}", shape_to_string(a.index->shape()),
-                                                 describe_type(*x)));
+                throw_error("index", fmt::format("a mask of shape {} does not fit the indexed dimensions of {}",
+                                                 shape_to_string(a.index->shape()), describe_type(*x)));
             }
         }
         x = merge_dims(d, x, a.dim, count);
@@ -191,11 +202,12 @@ Merged merge(Dispatcher& d, TensorRef x, std::vector<Advanced> advanced) {
     bool adjacent = true;
     for (size_t k = 1; k < advanced.size(); ++k) adjacent &= advanced[k].dim == advanced[k - 1].dim + 1;
     size_t first = advanced[0].dim;
-    if (!adjacent) {    // NumPy's rule: the dimensions of the result come first
+    if (!adjacent) {  // NumPy's rule: the dimensions of the result come first
         Dims order;
         for (const Advanced& a : advanced) order.push_back(static_cast<int64_t>(a.dim));
         for (size_t k = 0; k < x->rank(); ++k) {
-            if (std::find(order.begin(), order.end(), static_cast<int64_t>(k)) == order.end()) order.push_back(static_cast<int64_t>(k));
+            if (std::find(order.begin(), order.end(), static_cast<int64_t>(k)) == order.end())
+                order.push_back(static_cast<int64_t>(k));
         }
         x = permute(d, x, order);
         first = 0;
@@ -207,13 +219,14 @@ Merged merge(Dispatcher& d, TensorRef x, std::vector<Advanced> advanced) {
         const Size extent = d.size(*x, dim);
         Term n = count(d, x, Dims{static_cast<int64_t>(dim)}, DType::i64);
         if (!n.tensor) n = Term(Scalar(extent.value), true);
-        const TensorRef at = where(d, elementwise(d, op<"less">(), {wide, Term::literal(int64_t{0})}), elementwise(d, op<"add">(), {wide, n}), wide);
+        const TensorRef at = where(d, elementwise(d, op<"less">(), {wide, Term::literal(int64_t{0})}),
+                                   elementwise(d, op<"add">(), {wide, n}), wide);
         linear = linear ? elementwise(d, op<"add">(), {elementwise(d, op<"mul">(), {linear, n}), at}) : at;
     }
     return {merge_dims(d, x, first, advanced.size()), linear, static_cast<int64_t>(first)};
 }
 
-}    // namespace
+}  // namespace
 
 TensorRef index(Dispatcher& d, const TensorRef& x, const Value& i) {
     const Plan plan = plan_index(d, x, i);
@@ -225,17 +238,19 @@ TensorRef index(Dispatcher& d, const TensorRef& x, const Value& i) {
 
 void set_index(Dispatcher& d, const TensorRef& x, const Value& i, const Term& value) {
     const Plan plan = plan_index(d, x, i);
-    if (!plan.flipped.empty() && plan.advanced.empty()) {    // written in ascending order, with the value flipped
+    if (!plan.flipped.empty() && plan.advanced.empty()) {  // written in ascending order, with the value flipped
         Plan ascending = plan;
         ascending.flipped = {};
         const TensorRef y = basic(d, x, ascending);
-        TensorRef now = value.tensor ? expand(d, cast(d, value.tensor, x->dtype()), d.sizes(*y)) : full(d, value, x->dtype(), d.sizes(*y));
+        TensorRef now = value.tensor ? expand(d, cast(d, value.tensor, x->dtype()), d.sizes(*y))
+                                     : full(d, value, x->dtype(), d.sizes(*y));
         assign(d, y, Term(flip(d, now, plan.flipped)));
         return;
     }
     const TensorRef y = basic(d, x, plan);
     if (plan.advanced.empty()) return assign(d, y, value);
-    if (plan.advanced.size() == 1 && plan.advanced[0].index->dtype() == DType::boolean && (!value.tensor || value.tensor->rank() == 0)) {
+    if (plan.advanced.size() == 1 && plan.advanced[0].index->dtype() == DType::boolean &&
+        (!value.tensor || value.tensor->rank() == 0)) {
         // A mask with one value: no element moves.
         const Advanced& mask = plan.advanced[0];
         Sizes sizes = d.sizes(*mask.index);
@@ -249,13 +264,15 @@ void set_index(Dispatcher& d, const TensorRef& x, const Value& i, const Term& va
     const Merged merged = merge(d, y, plan.advanced);
     // Shapes that the merge changed are views of y where strides allow it, which a write needs.
     TensorRef shown = take(d, merged.x, merged.index, merged.dim);
-    const TensorRef to = value.tensor ? expand(d, cast(d, value.tensor, x->dtype()), d.sizes(*shown)) : full(d, value, x->dtype(), d.sizes(*shown));
+    const TensorRef to = value.tensor ? expand(d, cast(d, value.tensor, x->dtype()), d.sizes(*shown))
+                                      : full(d, value, x->dtype(), d.sizes(*shown));
     const TensorRef now = put(d, merged.x, merged.index, to, merged.dim);
     if (merged.x.get() == y.get()) return assign(d, y, Term(now));
     assign(d, merged.x, Term(now));
     if (!d.tracer().capturing() && merged.x->tensor.storage != y->tensor.storage) {
-        throw_error("index", "this tensor's memory cannot be written through such an index", "write to `x.contiguous()`");
+        throw_error("index", "this tensor's memory cannot be written through such an index",
+                    "write to `x.contiguous()`");
     }
 }
 
-}    // namespace tenon::ops
+}  // namespace tenon::ops

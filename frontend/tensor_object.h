@@ -1,5 +1,6 @@
-// Tensors as values of a script. One TensorObject is one identity: concrete, or symbolic while the graph that computes it
-// is under capture. Its geometry (shape, strides, offset) is known either way; under capture the sizes are the hints.
+// Tensors as values of a script. One TensorObject is one identity: concrete, or symbolic while the graph that computes
+// it is under capture. Its geometry (shape, strides, offset) is known either way; under capture the sizes are the
+// hints.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +21,10 @@ class TensorObject;
 class Autograd final : public RefCounted {
 public:
     bool requires_grad = false;
-    Ref<TapeEntry> entry;          ///< what computed it; null for a leaf
-    uint32_t output = 0;           ///< which result of `entry` it is
-    Ref<TensorObject> grad;        ///< of a leaf; null is none
-    bool in_graph = false;         ///< computed from what requires a gradient by the graph under capture
+    Ref<TapeEntry> entry;    ///< what computed it; null for a leaf
+    uint32_t output = 0;     ///< which result of `entry` it is
+    Ref<TensorObject> grad;  ///< of a leaf; null is none
+    bool in_graph = false;   ///< computed from what requires a gradient by the graph under capture
     bool is_leaf() const { return !entry && !in_graph; }
 };
 
@@ -31,7 +32,7 @@ public:
 class ViewStep final : public RefCounted {
 public:
     ViewStep(Ref<ViewStep> before_, Op op_, AttrId attr_) : before(std::move(before_)), op(op_), attr(attr_) {}
-    const Ref<ViewStep> before;    ///< null: this step begins at the base
+    const Ref<ViewStep> before;  ///< null: this step begins at the base
     const Op op;
     const AttrId attr;
 };
@@ -56,14 +57,14 @@ public:
     Device device() const { return tensor.storage ? tensor.storage->device : Device{}; }
     bool requires_grad() const { return autograd && autograd->requires_grad; }
     bool is_leaf() const { return !autograd || autograd->is_leaf(); }
-    Autograd& make_autograd();    // in tape.h: it needs the whole of TapeEntry
+    Autograd& make_autograd();  // in tape.h: it needs the whole of TapeEntry
 
-    Tensor tensor;                 ///< its storage is null while it is symbolic
+    Tensor tensor;  ///< its storage is null while it is symbolic
     Ref<Autograd> autograd;
-    Ref<TensorObject> base;        ///< of a view: the tensor that owns the memory's history; null for no view
-    Ref<ViewStep> path;            ///< of a view: how it is reached from `base`
-    uint32_t dynamic_dims = 0;     ///< bit d: graphs take the size of dimension d as symbolic
-    uint32_t base_version = 0;     ///< of a view: the storage's version when its history was made
+    Ref<TensorObject> base;     ///< of a view: the tensor that owns the memory's history; null for no view
+    Ref<ViewStep> path;         ///< of a view: how it is reached from `base`
+    uint32_t dynamic_dims = 0;  ///< bit d: graphs take the size of dimension d as symbolic
+    uint32_t base_version = 0;  ///< of a view: the storage's version when its history was made
     TensorRole role = TensorRole::plain;
 
 private:
@@ -78,23 +79,26 @@ private:
     // The capture's own: which of its values this is, valid while `capture_serial_` is that of the present graph.
     uint64_t capture_serial_ = 0;
     uint32_t capture_value_ = 0;
-    TensorObject* previous_ = nullptr;    // ring of the symbolic tensors that are alive
+    TensorObject* previous_ = nullptr;  // ring of the symbolic tensors that are alive
     TensorObject* next_ = nullptr;
 };
 
-/// A host number that is not decided yet: a symbolic size, which has its value now (as a hint) and a size in the present
-/// graph, or the element of a tensor that a graph is yet to compute. Deciding by it goes through Tracer::settle.
+/// A host number that is not decided yet: a symbolic size, which has its value now (as a hint) and a size in the
+/// present graph, or the element of a tensor that a graph is yet to compute. Deciding by it goes through
+/// Tracer::settle.
 class SymbolicObject final : public Object {
 public:
     static constexpr Kind class_kind = Kind::symbolic;
-    SymbolicObject(int64_t value_, SizeId size_, uint64_t serial_) : Object(class_kind), value(value_), size(size_), serial(serial_) {}
-    explicit SymbolicObject(Ref<TensorObject> element_) : Object(class_kind), value(0), serial(0), element(std::move(element_)) {}
+    SymbolicObject(int64_t value_, SizeId size_, uint64_t serial_)
+        : Object(class_kind), value(value_), size(size_), serial(serial_) {}
+    explicit SymbolicObject(Ref<TensorObject> element_)
+        : Object(class_kind), value(0), serial(0), element(std::move(element_)) {}
     bool is_size() const { return !element; }
 
-    const int64_t value;                ///< of a size
-    const SizeId size;                  ///< a polynomial over the symbols of the graph with this serial
-    const uint64_t serial;              ///< in any other graph it is a plain int
-    const Ref<TensorObject> element;    ///< 0-dim; null for a size
+    const int64_t value;              ///< of a size
+    const SizeId size;                ///< a polynomial over the symbols of the graph with this serial
+    const uint64_t serial;            ///< in any other graph it is a plain int
+    const Ref<TensorObject> element;  ///< 0-dim; null for a size
 };
 
 /// Autograd facts as an object, for what undoes writes of `.grad`.
@@ -108,4 +112,4 @@ public:
 std::string describe_type(const Tensor& tensor);
 inline std::string describe_type(const TensorObject& tensor) { return describe_type(tensor.tensor); }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -35,8 +35,9 @@ Term term_of(Dispatcher& d, const Value& value, bool is_literal, std::string_vie
             }
             const Size size = size_of(d, value, what);
             if (size.id.is_inline_constant() || !d.tracer().capturing()) return Term(Scalar(size.value), false);
-            Term term(d.apply(op<"size">(), std::span<const Arg>(),
-                              d.attr({{d.names().value, AttrValue(size.id)}, {d.names().dtype, AttrValue(DType::i64)}})));
+            Term term(
+                d.apply(op<"size">(), std::span<const Arg>(),
+                        d.attr({{d.names().value, AttrValue(size.id)}, {d.names().dtype, AttrValue(DType::i64)}})));
             term.is_number = true;
             return term;
         }
@@ -120,7 +121,9 @@ TensorRef binary(Dispatcher& d, Operator o, const Term& a, const Term& b) {
             return elementwise(d, op<"pow">(), terms);
         }
         case Operator::matmul:
-            if (!a.tensor || !b.tensor) throw_error("type", "`@` multiplies two tensors, but one operand is a number", "write `*` to scale a tensor");
+            if (!a.tensor || !b.tensor)
+                throw_error("type", "`@` multiplies two tensors, but one operand is a number",
+                            "write `*` to scale a tensor");
             return matmul(d, a.tensor, b.tensor);
         case Operator::bit_or: return elementwise(d, op<"bitwise_or">(), terms);
         case Operator::bit_xor: return elementwise(d, op<"bitwise_xor">(), terms);
@@ -140,8 +143,10 @@ TensorRef binary(Dispatcher& d, Operator o, const Term& a, const Term& b) {
 // NumPy's rule: a vector on the left is a row, on the right a column; the dimension added goes away again.
 TensorRef matmul(Dispatcher& d, TensorRef a, TensorRef b) {
     if (a->rank() == 0 || b->rank() == 0) {
-        throw_error("shape", fmt::format("matmul needs one dimension or more, but got {} and {}", describe_type(*a), describe_type(*b)),
-                    "write `*` to scale a tensor by a 0-dim one");
+        throw_error(
+            "shape",
+            fmt::format("matmul needs one dimension or more, but got {} and {}", describe_type(*a), describe_type(*b)),
+            "write `*` to scale a tensor by a 0-dim one");
     }
     const Term terms[] = {a, b};
     const DType dtype = promoted(terms);
@@ -164,7 +169,8 @@ Size size_of(Dispatcher& d, const Value& value, std::string_view what) {
         const bool is_present = d.tracer().capturing() && symbolic->serial == d.tracer().capture().serial();
         return is_present ? Size(symbolic->value, symbolic->size) : Size(symbolic->value);
     }
-    if (const auto* tensor = value.try_as<TensorObject>(); tensor && tensor->tensor.numel() == 1 && is_integer(tensor->dtype())) {
+    if (const auto* tensor = value.try_as<TensorObject>();
+        tensor && tensor->tensor.numel() == 1 && is_integer(tensor->dtype())) {
         return Size(d.tracer().settle_int(value, d.span()));
     }
     throw_error("type", fmt::format("{} must be an int, but it is a {}", what, name_of(value.kind())));
@@ -185,13 +191,15 @@ static Size checked(int64_t value, bool overflowed, SizeId id) {
 Size multiply(Dispatcher& d, const Size& a, const Size& b) {
     int64_t value;
     const bool overflowed = __builtin_mul_overflow(a.value, b.value, &value);
-    if (overflowed || (a.id.is_inline_constant() && b.id.is_inline_constant())) return checked(value, overflowed, SizeId(value));
+    if (overflowed || (a.id.is_inline_constant() && b.id.is_inline_constant()))
+        return checked(value, overflowed, SizeId(value));
     return {value, d.context().mul(a.id, b.id)};
 }
 Size add(Dispatcher& d, const Size& a, const Size& b) {
     int64_t value;
     const bool overflowed = __builtin_add_overflow(a.value, b.value, &value);
-    if (overflowed || (a.id.is_inline_constant() && b.id.is_inline_constant())) return checked(value, overflowed, SizeId(value));
+    if (overflowed || (a.id.is_inline_constant() && b.id.is_inline_constant()))
+        return checked(value, overflowed, SizeId(value));
     return {value, d.context().add(a.id, b.id)};
 }
 Size subtract(Dispatcher& d, const Size& a, const Size& b) {
@@ -201,7 +209,9 @@ Size subtract(Dispatcher& d, const Size& a, const Size& b) {
 }
 
 // ---- shapes -------------------------------------------------------------------------------------------------------
-static AttrId sizes_attr(Dispatcher& d, const Sizes& sizes) { return d.attr({{d.names().sizes, d.list(std::span<const Size>(sizes))}}); }
+static AttrId sizes_attr(Dispatcher& d, const Sizes& sizes) {
+    return d.attr({{d.names().sizes, d.list(std::span<const Size>(sizes))}});
+}
 
 TensorRef reshape(Dispatcher& d, const TensorRef& x, Sizes sizes) {
     Size* unknown = nullptr;
@@ -219,8 +229,8 @@ TensorRef reshape(Dispatcher& d, const TensorRef& x, Sizes sizes) {
     const int64_t elements = x->tensor.numel();
     if (unknown ? known.value == 0 || elements % known.value != 0 : known.value != elements) {
         Dims wanted = values_of(sizes);
-        throw_error("shape", fmt::format("a tensor of shape {} has {} elements, which the shape {} cannot hold", shape_to_string(x->shape()),
-                                         elements, shape_to_string(wanted)));
+        throw_error("shape", fmt::format("a tensor of shape {} has {} elements, which the shape {} cannot hold",
+                                         shape_to_string(x->shape()), elements, shape_to_string(wanted)));
     }
     if (unknown) {
         Size total(1);
@@ -241,13 +251,15 @@ TensorRef reshape(Dispatcher& d, const TensorRef& x, Sizes sizes) {
         }
     }
     const Dims shape = values_of(sizes);
-    if (const auto geometry = x->tensor.try_view_as(shape)) return d.view(op<"reshape">(), *x, sizes_attr(d, sizes), *geometry);
+    if (const auto geometry = x->tensor.try_view_as(shape))
+        return d.view(op<"reshape">(), *x, sizes_attr(d, sizes), *geometry);
     return d.apply(op<"reshape">(), {x}, sizes_attr(d, sizes));
 }
 
 TensorRef expand(Dispatcher& d, const TensorRef& x, Sizes sizes) {
     if (sizes.size() < x->rank()) {
-        throw_error("shape", fmt::format("expand needs at least the tensor's {} dimensions, but got {}", x->rank(), sizes.size()));
+        throw_error("shape", fmt::format("expand needs at least the tensor's {} dimensions, but got {}", x->rank(),
+                                         sizes.size()));
     }
     const size_t added = sizes.size() - x->rank();
     for (size_t k = added; k < sizes.size(); ++k) {
@@ -264,13 +276,15 @@ TensorRef permute(Dispatcher& d, const TensorRef& x, const Dims& axes) {
     Dims positive;
     for (int64_t axis : axes) positive.push_back(normalise_dim(axis, x->rank()));
     Tensor geometry = x->tensor.permute(positive);
-    return d.view(op<"permute">(), *x, d.attr({{d.names().axes, d.list(std::span<const int64_t>(positive))}}), std::move(geometry));
+    return d.view(op<"permute">(), *x, d.attr({{d.names().axes, d.list(std::span<const int64_t>(positive))}}),
+                  std::move(geometry));
 }
 
 TensorRef transpose(Dispatcher& d, const TensorRef& x, int64_t first, int64_t second) {
     Dims axes(x->rank());
     std::iota(axes.begin(), axes.end(), 0);
-    std::swap(axes[static_cast<size_t>(normalise_dim(first, x->rank()))], axes[static_cast<size_t>(normalise_dim(second, x->rank()))]);
+    std::swap(axes[static_cast<size_t>(normalise_dim(first, x->rank()))],
+              axes[static_cast<size_t>(normalise_dim(second, x->rank()))]);
     return permute(d, x, axes);
 }
 
@@ -292,8 +306,13 @@ TensorRef squeeze(Dispatcher& d, const TensorRef& x, std::optional<int64_t> dim)
 
 TensorRef flatten(Dispatcher& d, const TensorRef& x, int64_t first, int64_t last) {
     if (x->rank() == 0) return reshape(d, x, {Size(1)});
-    const auto from = static_cast<size_t>(normalise_dim(first, x->rank())), to = static_cast<size_t>(normalise_dim(last, x->rank()));
-    if (from > to) throw_error("value", fmt::format("flatten needs a first dimension that is not behind the last one, but they are {} and {}", first, last));
+    const auto from = static_cast<size_t>(normalise_dim(first, x->rank())),
+               to = static_cast<size_t>(normalise_dim(last, x->rank()));
+    if (from > to)
+        throw_error(
+            "value",
+            fmt::format("flatten needs a first dimension that is not behind the last one, but they are {} and {}",
+                        first, last));
     Sizes sizes;
     Size merged(1);
     for (size_t k = 0; k < x->rank(); ++k) {
@@ -328,7 +347,8 @@ TensorRef slice(Dispatcher& d, const TensorRef& x, std::span<const Slice> slices
 TensorRef narrow(Dispatcher& d, const TensorRef& x, int64_t dim, Size start, Size stop) {
     std::vector<Slice> slices;
     const auto axis = static_cast<size_t>(normalise_dim(dim, x->rank()));
-    for (size_t k = 0; k < x->rank(); ++k) slices.push_back(k == axis ? Slice{start, stop} : Slice{Size(0), d.size(*x, k)});
+    for (size_t k = 0; k < x->rank(); ++k)
+        slices.push_back(k == axis ? Slice{start, stop} : Slice{Size(0), d.size(*x, k)});
     return slice(d, x, slices);
 }
 
@@ -362,7 +382,8 @@ TensorRef reduce(Dispatcher& d, Op op, const TensorRef& x, Dims axes, bool keepd
     for (int64_t& axis : axes) axis = normalise_dim(axis, x->rank());
     std::sort(axes.begin(), axes.end());
     const Dispatcher::Names& n = d.names();
-    return d.apply(op, {x}, d.attr({{n.axes, d.list(std::span<const int64_t>(axes))}, {n.keepdim, AttrValue(keepdim)}}));
+    return d.apply(op, {x},
+                   d.attr({{n.axes, d.list(std::span<const int64_t>(axes))}, {n.keepdim, AttrValue(keepdim)}}));
 }
 
 TensorRef sum(Dispatcher& d, const TensorRef& x, const Dims& axes, bool keepdim) {
@@ -376,14 +397,16 @@ Term count(Dispatcher& d, const TensorRef& x, const Dims& axes, DType dtype) {
     for (int64_t axis : axes) n = multiply(d, n, d.size(*x, static_cast<size_t>(normalise_dim(axis, x->rank()))));
     if (n.id.is_inline_constant() || !d.tracer().capturing()) return Term(Scalar(static_cast<double>(n.value)), true);
     const Dispatcher::Names& names = d.names();
-    Term made(d.apply(op<"size">(), std::span<const Arg>(), d.attr({{names.value, AttrValue(n.id)}, {names.dtype, AttrValue(dtype)}})));
+    Term made(d.apply(op<"size">(), std::span<const Arg>(),
+                      d.attr({{names.value, AttrValue(n.id)}, {names.dtype, AttrValue(dtype)}})));
     made.is_number = true;
     return made;
 }
 
 TensorRef mean(Dispatcher& d, const TensorRef& x, const Dims& axes, bool keepdim) {
     if (!is_float(x->dtype())) {
-        throw_error("dtype", fmt::format("mean needs a float tensor, but it is {}", describe_type(*x)), "cast it first: `x.to(f32).mean()`");
+        throw_error("dtype", fmt::format("mean needs a float tensor, but it is {}", describe_type(*x)),
+                    "cast it first: `x.to(f32).mean()`");
     }
     const Term terms[] = {sum(d, x, axes, keepdim), count(d, x, axes, x->dtype())};
     return elementwise(d, op<"div">(), terms);
@@ -422,10 +445,12 @@ TensorRef full(Dispatcher& d, const Term& value, DType dtype, const Sizes& sizes
 }
 
 TensorRef iota(Dispatcher& d, const Size& n, DType dtype) {
-    if (n.value < 0) throw_error("value", fmt::format("a number of elements cannot be negative, but it is {}", n.value));
+    if (n.value < 0)
+        throw_error("value", fmt::format("a number of elements cannot be negative, but it is {}", n.value));
     const Sizes sizes{n};
-    return d.apply(op<"iota">(), std::span<const Arg>(),
-                   d.attr({{d.names().sizes, d.list(std::span<const Size>(sizes))}, {d.names().dtype, AttrValue(dtype)}}));
+    return d.apply(
+        op<"iota">(), std::span<const Arg>(),
+        d.attr({{d.names().sizes, d.list(std::span<const Size>(sizes))}, {d.names().dtype, AttrValue(dtype)}}));
 }
 
 TensorRef cat(Dispatcher& d, std::span<const TensorRef> parts, int64_t dim) {
@@ -447,7 +472,8 @@ TensorRef stack(Dispatcher& d, std::span<const TensorRef> parts, int64_t dim) {
     std::vector<TensorRef> lifted;
     for (const TensorRef& part : parts) {
         if (part->shape() != parts[0]->shape()) {
-            throw_error("shape", fmt::format("stack needs tensors of one shape, but they are {} and {}", describe_type(*parts[0]), describe_type(*part)));
+            throw_error("shape", fmt::format("stack needs tensors of one shape, but they are {} and {}",
+                                             describe_type(*parts[0]), describe_type(*part)));
         }
         lifted.push_back(unsqueeze(d, part, axis));
     }
@@ -466,7 +492,8 @@ TensorRef where(Dispatcher& d, const TensorRef& condition, const Term& a, const 
 // Positions count from the end where they are negative.
 static TensorRef positive_index(Dispatcher& d, const TensorRef& x, const TensorRef& index, int64_t axis) {
     const Size size = d.size(*x, static_cast<size_t>(axis));
-    Term extent = size.id.is_inline_constant() || !d.tracer().capturing() ? Term(Scalar(size.value), true) : count(d, x, Dims{axis}, DType::i64);
+    Term extent = size.id.is_inline_constant() || !d.tracer().capturing() ? Term(Scalar(size.value), true)
+                                                                          : count(d, x, Dims{axis}, DType::i64);
     if (!extent.tensor) extent = Term(Scalar(size.value), true);
     const TensorRef wide = cast(d, index, DType::i64);
     const TensorRef wrapped = elementwise(d, op<"add">(), {wide, extent});
@@ -497,16 +524,19 @@ void assign(Dispatcher& d, const TensorRef& x, const Term& value) {
 
 void assign_result(Dispatcher& d, const TensorRef& x, const TensorRef& result, std::string_view what) {
     if (result->shape() != x->shape()) {
-        throw_error("shape", fmt::format("{} would need the shape {}, but it writes into a tensor of shape {}", what,
-                                         shape_to_string(result->shape()), shape_to_string(x->shape())),
+        throw_error("shape",
+                    fmt::format("{} would need the shape {}, but it writes into a tensor of shape {}", what,
+                                shape_to_string(result->shape()), shape_to_string(x->shape())),
                     "a tensor's shape does not change in place");
     }
     auto category = [](DType t) { return is_float(t) ? 2 : is_integer(t) ? 1 : 0; };
     if (category(result->dtype()) > category(x->dtype())) {
-        throw_error("dtype", fmt::format("{} gives {}, which a tensor of {} cannot hold", what, name_of(result->dtype()), name_of(x->dtype())),
+        throw_error("dtype",
+                    fmt::format("{} gives {}, which a tensor of {} cannot hold", what, name_of(result->dtype()),
+                                name_of(x->dtype())),
                     "write `x = x …` instead, or cast x first");
     }
     d.write(*x, *cast(d, result, x->dtype()));
 }
 
-}    // namespace tenon::ops
+}  // namespace tenon::ops

@@ -1,5 +1,5 @@
-// Operations as a script means them: dtypes promoted as PyTorch does, numbers beside tensors, shapes worked out. Each is
-// written in terms of rows, so it runs at once or is captured, and is differentiated either way.
+// Operations as a script means them: dtypes promoted as PyTorch does, numbers beside tensors, shapes worked out. Each
+// is written in terms of rows, so it runs at once or is captured, and is differentiated either way.
 #pragma once
 
 #include <optional>
@@ -14,7 +14,7 @@ namespace tenon::ops {
 
 /// A tensor, or a number that counts less than a tensor when dtypes are promoted.
 struct Term {
-    TensorRef tensor;          ///< of a number: set where it is known to the graph only (a symbolic size)
+    TensorRef tensor;  ///< of a number: set where it is known to the graph only (a symbolic size)
     Scalar number{};
     bool is_number = false;
     bool is_literal = false;
@@ -22,7 +22,7 @@ struct Term {
     Term(Scalar value, bool literal) : number(value), is_number(true), is_literal(literal) {}
     static Term literal(double value) { return Term(Scalar(value), true); }
     static Term literal(int64_t value) { return Term(Scalar(value), true); }
-    DType dtype() const;       ///< of a number: bool, i64 or f32
+    DType dtype() const;  ///< of a number: bool, i64 or f32
 };
 /// Throws Error "type" for what is neither tensor nor number.
 Term term_of(Dispatcher& d, const Value& value, bool is_literal, std::string_view what);
@@ -45,14 +45,14 @@ TensorRef binary(Dispatcher& d, Operator op, const Term& a, const Term& b);
 TensorRef matmul(Dispatcher& d, TensorRef a, TensorRef b);
 
 // Shapes. Dimensions count from the end when negative; results share memory with x where strides allow it.
-TensorRef reshape(Dispatcher& d, const TensorRef& x, Sizes sizes);    ///< one size may be −1
-TensorRef expand(Dispatcher& d, const TensorRef& x, Sizes sizes);     ///< −1 keeps a size
+TensorRef reshape(Dispatcher& d, const TensorRef& x, Sizes sizes);  ///< one size may be −1
+TensorRef expand(Dispatcher& d, const TensorRef& x, Sizes sizes);   ///< −1 keeps a size
 TensorRef permute(Dispatcher& d, const TensorRef& x, const Dims& axes);
 TensorRef transpose(Dispatcher& d, const TensorRef& x, int64_t first, int64_t second);
 TensorRef unsqueeze(Dispatcher& d, const TensorRef& x, int64_t dim);
 TensorRef squeeze(Dispatcher& d, const TensorRef& x, std::optional<int64_t> dim);
 TensorRef flatten(Dispatcher& d, const TensorRef& x, int64_t first, int64_t last);
-struct Slice {    // normalised: 0 ≤ start ≤ stop ≤ size, step ≥ 1
+struct Slice {  // normalised: 0 ≤ start ≤ stop ≤ size, step ≥ 1
     Size start, stop;
     int64_t step = 1;
 };
@@ -106,4 +106,4 @@ Size multiply(Dispatcher& d, const Size& a, const Size& b);
 Size add(Dispatcher& d, const Size& a, const Size& b);
 Size subtract(Dispatcher& d, const Size& a, const Size& b);
 
-}    // namespace tenon::ops
+}  // namespace tenon::ops

@@ -23,7 +23,7 @@ namespace tenon {
 
 namespace {
 
-constexpr size_t longest_graph = 4000;    // nodes of a host loop's turns before the loop's function is opened
+constexpr size_t longest_graph = 4000;  // nodes of a host loop's turns before the loop's function is opened
 
 // Runs `body` as what the script wrote at `span`.
 template <class Body>
@@ -40,25 +40,20 @@ decltype(auto) at(Dispatcher& dispatcher, Span span, Body&& body) {
 // As messages call it.
 constexpr std::string_view operand_of(Operator op) {
     constexpr std::string_view names[] = {
-        "an operand of `+`",  "an operand of `-`",  "an operand of `*`", "an operand of `/`", "an operand of `//`", "an operand of `%`",  "an operand of `@`",
-        "an operand of `**`", "an operand of `|`",  "an operand of `^`", "an operand of `&`", "an operand of `<<`", "an operand of `>>`", "an operand of `==`",
-        "an operand of `!=`", "an operand of `<`",  "an operand of `<=`", "an operand of `>`", "an operand of `>=`"};
+        "an operand of `+`", "an operand of `-`",  "an operand of `*`",  "an operand of `/`",  "an operand of `//`",
+        "an operand of `%`", "an operand of `@`",  "an operand of `**`", "an operand of `|`",  "an operand of `^`",
+        "an operand of `&`", "an operand of `<<`", "an operand of `>>`", "an operand of `==`", "an operand of `!=`",
+        "an operand of `<`", "an operand of `<=`", "an operand of `>`",  "an operand of `>=`"};
     return names[static_cast<size_t>(op)];
 }
 
-}    // namespace
+}  // namespace
 
 Tracer::Tracer(Context& context, Allocator allocator, Machine& machine, TracerOptions options)
-    : context_(context),
-      allocator_(std::move(allocator)),
-      machine_(machine),
-      options_(options),
-      counters_(std::make_unique<Counters>()),
-      generator_(std::make_unique<Generator>()),
-      graph_cache_(std::make_unique<GraphCache>(*this)),
-      tape_(std::make_unique<Tape>(*this)),
-      capture_(std::make_unique<Capture>(*this)),
-      dispatcher_(std::make_unique<Dispatcher>(*this)) {}
+    : context_(context), allocator_(std::move(allocator)), machine_(machine), options_(options),
+      counters_(std::make_unique<Counters>()), generator_(std::make_unique<Generator>()),
+      graph_cache_(std::make_unique<GraphCache>(*this)), tape_(std::make_unique<Tape>(*this)),
+      capture_(std::make_unique<Capture>(*this)), dispatcher_(std::make_unique<Dispatcher>(*this)) {}
 
 Tracer::~Tracer() = default;
 
@@ -81,7 +76,9 @@ Value Tracer::binary(Operator op, Operand a, Operand b, Span span) {
         if ((op == Operator::equal || op == Operator::not_equal) && (a.value.is_none() || b.value.is_none())) {
             return Value(op == Operator::not_equal);
         }
-        auto term = [&](const Operand& operand) { return ops::term_of(d, operand.value, operand.is_literal, operand_of(op)); };
+        auto term = [&](const Operand& operand) {
+            return ops::term_of(d, operand.value, operand.is_literal, operand_of(op));
+        };
         const ops::Term left = term(a), right = term(b);
         return ops::binary(d, op, left, right);
     });
@@ -110,16 +107,20 @@ Value Tracer::symbolic_binary(Operator op, const Value& a, const Value& b) {
     auto is_size = [](const Value& v) { return v.is_int() || (v.is_symbolic() && v.as<SymbolicObject>().is_size()); };
     if (capturing_ && is_size(a) && is_size(b)) {
         const Size x = ops::size_of(d, a, "an operand"), y = ops::size_of(d, b, "an operand");
-        auto id = [&](const Size& s) { return s.value < 0 && s.id == SizeId(s.value) ? context_.constant(s.value) : s.id; };
+        auto id = [&](const Size& s) {
+            return s.value < 0 && s.id == SizeId(s.value) ? context_.constant(s.value) : s.id;
+        };
         switch (op) {
             case Operator::add: return ops::to_value(d, {x.value + y.value, context_.add(id(x), id(y))});
             case Operator::sub: return ops::to_value(d, {x.value - y.value, context_.sub(id(x), id(y))});
             case Operator::mul: return ops::to_value(d, ops::multiply(d, {x.value, id(x)}, {y.value, id(y)}));
             case Operator::floor_div:
-                if (y.value > 0 && x.value >= 0) return ops::to_value(d, {x.value / y.value, context_.floordiv(id(x), id(y))});
+                if (y.value > 0 && x.value >= 0)
+                    return ops::to_value(d, {x.value / y.value, context_.floordiv(id(x), id(y))});
                 break;
             case Operator::remainder:
-                if (y.value > 0 && x.value >= 0) return ops::to_value(d, {x.value % y.value, context_.mod(id(x), id(y))});
+                if (y.value > 0 && x.value >= 0)
+                    return ops::to_value(d, {x.value % y.value, context_.mod(id(x), id(y))});
                 break;
             default: break;
         }
@@ -144,7 +145,8 @@ Value Tracer::host_value(const Value& x) {
 Value Tracer::item(TensorObject& x, Span span) {
     Dispatcher& d = *dispatcher_;
     return at(d, span, [&]() -> Value {
-        if (!capturing_ || capture_->tracing() || x.tensor.numel() != 1 || !capture_->is_pending(x)) return ops::to_number(d, x);
+        if (!capturing_ || capture_->tracing() || x.tensor.numel() != 1 || !capture_->is_pending(x))
+            return ops::to_number(d, x);
         // A tensor of its own, without history: it alone is kept for the script.
         const Dispatcher::GradMode mode(d, false);
         return make_ref<SymbolicObject>(ops::clone(d, ops::reshape(d, TensorRef(&x), {})));
@@ -155,7 +157,8 @@ Value Tracer::unary(UnaryOperator op, const Value& x, Span span) {
     Dispatcher& d = *dispatcher_;
     return at(d, span, [&]() -> Value {
         if (!x.is_tensor()) {
-            return op == UnaryOperator::negate ? symbolic_binary(Operator::sub, Value(0), x) : symbolic_binary(Operator::sub, Value(-1), x);
+            return op == UnaryOperator::negate ? symbolic_binary(Operator::sub, Value(0), x)
+                                               : symbolic_binary(Operator::sub, Value(-1), x);
         }
         const ops::Term operand(x.ref<TensorObject>());
         if (op == UnaryOperator::negate) return ops::elementwise(d, tenon::op<"neg">(), {operand});
@@ -183,7 +186,8 @@ void Tracer::set_index(const Value& x, const Value& i, Operand e, Span span) {
     at(d, span, [&] {
         const TensorRef target = x.ref<TensorObject>();
         d.check_write(*target);
-        ops::set_index(d, target, i, ops::term_of(d, e.value, e.is_literal, "what is assigned to elements of a tensor"));
+        ops::set_index(d, target, i,
+                       ops::term_of(d, e.value, e.is_literal, "what is assigned to elements of a tensor"));
     });
 }
 
@@ -197,7 +201,8 @@ bool Tracer::truth(const Value& x, Span span) {
         auto& tensor = x.as<TensorObject>();
         if (tensor.dtype() != DType::boolean || tensor.tensor.numel() != 1) {
             throw_error("type", fmt::format("a condition must be one bool, but this is {}", describe_type(tensor)),
-                        tensor.dtype() == DType::boolean ? "write `x.all()` or `x.any()`" : "compare it: `x != 0`, or write `x is not none`");
+                        tensor.dtype() == DType::boolean ? "write `x.all()` or `x.any()`"
+                                                         : "compare it: `x != 0`, or write `x is not none`");
         }
         if (capturing_ && capture_->is_pending(tensor)) graph_break("a branch on a tensor's value", span);
         return ops::to_number(*dispatcher_, tensor).as_bool();
@@ -215,7 +220,8 @@ int64_t Tracer::settle_int(const Value& x, Span span) {
     const Value number = settle(x, span);
     if (number.is_int()) return number.as_int();
     return at(*dispatcher_, span, [&]() -> int64_t {
-        throw_error("type", fmt::format("an int is expected here, but this is a {}", name_of(number.kind())), "int(x) converts it");
+        throw_error("type", fmt::format("an int is expected here, but this is a {}", name_of(number.kind())),
+                    "int(x) converts it");
     });
 }
 
@@ -274,10 +280,12 @@ bool Tracer::set_attribute(const Value& x, std::string_view name, const Value& e
         if (name == "grad") {
             Ref<TensorObject> grad;
             if (!e.is_none()) {
-                if (!e.is_tensor()) throw_error("type", fmt::format("`.grad` is a tensor or none, not a {}", name_of(e.kind())));
+                if (!e.is_tensor())
+                    throw_error("type", fmt::format("`.grad` is a tensor or none, not a {}", name_of(e.kind())));
                 grad = e.ref<TensorObject>();
                 if (grad->dtype() != tensor.dtype() || grad->shape() != tensor.shape()) {
-                    throw_error("shape", fmt::format("`.grad` of a {} must be of the same type, but it is {}", describe_type(tensor), describe_type(*grad)));
+                    throw_error("shape", fmt::format("`.grad` of a {} must be of the same type, but it is {}",
+                                                     describe_type(tensor), describe_type(*grad)));
                 }
             }
             set_gradient(tensor.make_autograd(), std::move(grad));
@@ -295,7 +303,10 @@ bool Tracer::set_attribute(const Value& x, std::string_view name, const Value& e
 // A write of `.grad` is an effect like any other: a failed run takes it back.
 void Tracer::set_gradient(Autograd& autograd, Ref<TensorObject> grad) {
     if (capturing_) {
-        record({Ref<Object>(new AutogradHolder(Ref<Autograd>(&autograd))), {}, autograd.grad ? Value(autograd.grad) : Value(), [](Undo& undo) {
+        record({Ref<Object>(new AutogradHolder(Ref<Autograd>(&autograd))),
+                {},
+                autograd.grad ? Value(autograd.grad) : Value(),
+                [](Undo& undo) {
                     Ref<TensorObject>& grad = static_cast<AutogradHolder&>(*undo.object).autograd->grad;
                     grad = undo.old.is_tensor() ? undo.old.ref<TensorObject>() : Ref<TensorObject>();
                 }});
@@ -306,10 +317,13 @@ void Tracer::set_gradient(Autograd& autograd, Ref<TensorObject> grad) {
 void Tracer::require_gradient(TensorObject& tensor, bool wanted) {
     if (tensor.requires_grad() == wanted) return;
     if (wanted && !is_float(tensor.dtype())) {
-        throw_error("dtype", fmt::format("only float tensors can require a gradient, but this is {}", describe_type(tensor)), "cast it: `x.to(f32)`");
+        throw_error("dtype",
+                    fmt::format("only float tensors can require a gradient, but this is {}", describe_type(tensor)),
+                    "cast it: `x.to(f32)`");
     }
     if (!wanted && !tensor.is_leaf()) {
-        throw_error("gradient", "what was computed from tensors that require a gradient requires one too", "x.detach() is the value without its history");
+        throw_error("gradient", "what was computed from tensors that require a gradient requires one too",
+                    "x.detach() is the value without its history");
     }
     // A leaf has its elements: what the graph was to compute for it is computed now.
     if (wanted && capturing_ && tensor.is_symbolic()) capture_->flush("a tensor that begins to require a gradient");
@@ -318,7 +332,8 @@ void Tracer::require_gradient(TensorObject& tensor, bool wanted) {
     if (capturing_) capture_->forget(tensor);
 }
 
-void Tracer::assert_tensor(const Value& condition, FunctionRef<std::string()> message, bool message_is_pure, Span span) {
+void Tracer::assert_tensor(const Value& condition, FunctionRef<std::string()> message, bool message_is_pure,
+                           Span span) {
     Dispatcher& d = *dispatcher_;
     at(d, span, [&] {
         TensorRef tensor = condition.ref<TensorObject>();
@@ -350,7 +365,8 @@ Value Tracer::make_parameter(const Value& initial, bool is_buffer, Span span) {
             const TensorRef tensor = initial.ref<TensorObject>();
             if (capturing_ && capture_->is_pending(*tensor)) capture_->flush("a parameter's initial value");
             const Tensor& from = d.elements(*tensor, "a parameter's initial value");
-            const bool nobody_else = tensor->use_count() <= 2 && from.storage->use_count() == 1 && from.is_contiguous() && from.offset == 0;
+            const bool nobody_else =
+                tensor->use_count() <= 2 && from.storage->use_count() == 1 && from.is_contiguous() && from.offset == 0;
             made = make_ref<TensorObject>(nobody_else ? from : from.clone());
         } else {
             made = ops::make_tensor(d, initial, std::nullopt);
@@ -363,7 +379,8 @@ Value Tracer::make_parameter(const Value& initial, bool is_buffer, Span span) {
 
 // ---- capture ------------------------------------------------------------------------------------------------------
 bool Tracer::wants_capture(const void* function) const {
-    return options_.engine != Engine::eager && !capturing_ && no_compile_depth_ == 0 && !open_functions_.contains(function);
+    return options_.engine != Engine::eager && !capturing_ && no_compile_depth_ == 0 &&
+           !open_functions_.contains(function);
 }
 
 // What a captured call returns and was deferred is a plain number again.
@@ -371,7 +388,8 @@ void Tracer::settle_results(Value& result) {
     if (result.is_symbolic() && !is_pending_number(result)) {
         result = host_value(result);
     } else if (const auto* tuple = result.try_as<TupleObject>()) {
-        if (std::none_of(tuple->items.begin(), tuple->items.end(), [](const Value& v) { return v.is_symbolic(); })) return;
+        if (std::none_of(tuple->items.begin(), tuple->items.end(), [](const Value& v) { return v.is_symbolic(); }))
+            return;
         Values items = tuple->items;
         for (Value& item : items) settle_results(item);
         result = make_tuple(std::move(items));
@@ -390,7 +408,7 @@ Value Tracer::captured_call(const CallSite& site, FunctionRef<Value()> thunk) {
         if (is_mine()) capture_->end();
         settle_results(result);
     } catch (Error&) {
-        if (is_mine()) {    // what came before the error has happened, as it would have op by op
+        if (is_mine()) {  // what came before the error has happened, as it would have op by op
             try {
                 capture_->flush("an error");
             } catch (...) {
@@ -418,11 +436,19 @@ void Tracer::record(Undo undo) {
 void Tracer::graph_break(std::string_view reason, Span span) {
     if (!capturing_) return;
     if (capture_->tracing()) {
-        throw Error(Diagnostic{"graph", fmt::format("the traced function cannot be one graph: {}", reason), span, {},
-                               "trace refuses breaks; move this out of the function, or call the function without trace"});
+        throw Error(
+            Diagnostic{"graph",
+                       fmt::format("the traced function cannot be one graph: {}", reason),
+                       span,
+                       {},
+                       "trace refuses breaks; move this out of the function, or call the function without trace"});
     }
     if (fullgraph_depth_ > 0) {
-        throw Error(Diagnostic{"graph", fmt::format("a graph break under `fullgraph: true`: {}", reason), span, {}, "move this out of the function"});
+        throw Error(Diagnostic{"graph",
+                               fmt::format("a graph break under `fullgraph: true`: {}", reason),
+                               span,
+                               {},
+                               "move this out of the function"});
     }
     ++counters_->graph_breaks;
     counters_->breaks.push_back({std::string(capture_->site().name), std::string(reason), span});
@@ -450,7 +476,8 @@ bool Tracer::ends_at_back_edge(LoopMark& mark, Span span) {
 }
 
 Tracer::Tracing::Tracing(Tracer& tracer)
-    : tracer_(tracer), saved_(std::exchange(tracer.capturing_, true)), outer_(std::exchange(tracer.capture_, std::make_unique<Capture>(tracer))) {}
+    : tracer_(tracer), saved_(std::exchange(tracer.capturing_, true)),
+      outer_(std::exchange(tracer.capture_, std::make_unique<Capture>(tracer))) {}
 
 Tracer::Tracing::~Tracing() {
     tracer_.capturing_ = saved_;
@@ -462,7 +489,8 @@ void Tracer::open_function(const void* function) { open_functions_.insert(functi
 void Tracer::tell(const Event& event, std::string_view what) {
     if (!options_.explain) return;
     const std::string place = locate && event.span ? locate(event.span) : std::string("script");
-    fmt::print(stderr, "{}: {} in {}: {}\n", place, what, event.function.empty() ? "the script" : event.function, event.reason);
+    fmt::print(stderr, "{}: {} in {}: {}\n", place, what, event.function.empty() ? "the script" : event.function,
+               event.reason);
 }
 
-}    // namespace tenon
+}  // namespace tenon

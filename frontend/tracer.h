@@ -33,16 +33,32 @@ class Tape;
 
 /// `--engine`.
 enum class Engine : uint8_t {
-    eager,        ///< each op at once, nothing captured: the meaning of a script
-    interp,       ///< captured, optimised, interpreted
-    jit,          ///< every kernel compiled before it first runs
-    automatic,    ///< interpreted until the compiler is done
+    eager,      ///< each op at once, nothing captured: the meaning of a script
+    interp,     ///< captured, optimised, interpreted
+    jit,        ///< every kernel compiled before it first runs
+    automatic,  ///< interpreted until the compiler is done
 };
 
 enum class Operator : uint8_t {
-    add, sub, mul, div, floor_div, remainder, matmul, pow,
-    bit_or, bit_xor, bit_and, shift_left, shift_right,
-    equal, not_equal, less, less_equal, greater, greater_equal,
+    add,
+    sub,
+    mul,
+    div,
+    floor_div,
+    remainder,
+    matmul,
+    pow,
+    bit_or,
+    bit_xor,
+    bit_and,
+    shift_left,
+    shift_right,
+    equal,
+    not_equal,
+    less,
+    less_equal,
+    greater,
+    greater_equal,
 };
 enum class UnaryOperator : uint8_t { negate, invert };
 
@@ -53,10 +69,10 @@ struct Operand {
 };
 
 struct CallSite {
-    Span span;                         ///< of the call
-    std::string_view name;             ///< of the function or model: "step", "Linear"
-    Span declaration;                  ///< where it is declared, for explain and recompiles
-    const void* function = nullptr;    ///< its identity: what can be marked open
+    Span span;                       ///< of the call
+    std::string_view name;           ///< of the function or model: "step", "Linear"
+    Span declaration;                ///< where it is declared, for explain and recompiles
+    const void* function = nullptr;  ///< its identity: what can be marked open
     /// What a graph calls a tensor among the arguments, "x" or "inner.weight"; empty for others. Valid during the call.
     std::optional<FunctionRef<std::string(const Tensor&)>> name_argument = {};
 };
@@ -74,8 +90,8 @@ protected:
 
 struct TracerOptions {
     Engine engine = Engine::automatic;
-    bool verify = false;     ///< --verify
-    bool explain = false;    ///< --explain: breaks and recompiles are told as they happen
+    bool verify = false;   ///< --verify
+    bool explain = false;  ///< --explain: breaks and recompiles are told as they happen
 };
 
 class Tracer {
@@ -134,7 +150,8 @@ public:
     void record(Undo undo);
     /// Ends the graph, if there is one, because of `reason` ("print", "graph_break: reading a file", "try").
     void graph_break(std::string_view reason, Span span);
-    /// Ends the graph without counting a break: what was captured has run, and what is written from here on is not undone.
+    /// Ends the graph without counting a break: what was captured has run, and what is written from here on is not
+    /// undone.
     void flush();
 
     struct LoopMark {
@@ -145,15 +162,13 @@ public:
     /// At the head of a loop, then at each back edge. True: the graph has ended here and the evaluation is no longer
     /// captured; the evaluator marks the functions of its frames open, from the innermost to the captured call.
     LoopMark enter_loop() const;
-    bool back_edge(LoopMark& mark, Span span) {
-        return capturing_ && mark.capturing && ends_at_back_edge(mark, span);
-    }
+    bool back_edge(LoopMark& mark, Span span) { return capturing_ && mark.capturing && ends_at_back_edge(mark, span); }
     /// From now on the function's own lines are interpreted and the calls in it captured each by itself.
     void open_function(const void* function);
 
     // ---- scopes ---------------------------------------------------------------------------------------------------
     struct ScopeArgument {
-        std::string_view name;    ///< empty: positional
+        std::string_view name;  ///< empty: positional
         Value value;
     };
     static bool is_scope(std::string_view name);
@@ -281,4 +296,4 @@ private:
 /// A host value as metadata. Throws Error "type" for what metadata cannot hold.
 AttrValue to_attribute(Context& context, const Value& value);
 
-}    // namespace tenon
+}  // namespace tenon

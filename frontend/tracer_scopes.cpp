@@ -26,7 +26,8 @@ AttrValue to_attribute(Context& context, const Value& value) {
         for (const Value& item : *items) list.push_back(to_attribute(context, item));
         return AttrValue(std::move(list));
     }
-    throw_error("type", fmt::format("metadata holds numbers, strs, bools, none and lists of these, not a {}", name_of(value.kind())));
+    throw_error("type", fmt::format("metadata holds numbers, strs, bools, none and lists of these, not a {}",
+                                    name_of(value.kind())));
 }
 
 class Tracer::GradScope final : public Scope {
@@ -59,7 +60,7 @@ class Tracer::CheckpointScope final : public Scope {
 public:
     CheckpointScope(Tracer& tracer, Span span) : tracer_(tracer), opened_(tracer.capturing()) {
         if (!opened_) return;
-        tracer_.dispatcher().set_span(span);    // the call's node comes from here
+        tracer_.dispatcher().set_span(span);  // the call's node comes from here
         tracer_.capture().begin_call("checkpoint", "checkpoint");
     }
     ~CheckpointScope() override {
@@ -74,16 +75,20 @@ private:
 class Tracer::PlainScope final : public Scope {};
 
 bool Tracer::is_scope(std::string_view name) {
-    for (std::string_view known : {"annotate", "checkpoint", "no_grad", "enable_grad", "no_compile", "compiled_backward", "no_compiled_backward", "device"}) {
+    for (std::string_view known : {"annotate", "checkpoint", "no_grad", "enable_grad", "no_compile",
+                                   "compiled_backward", "no_compiled_backward", "device"}) {
         if (name == known) return true;
     }
     return false;
 }
 
 std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<const ScopeArgument> arguments, Span span) {
-    auto fail = [&](std::string message, std::string help) { throw Error(Diagnostic{"arity", std::move(message), span, {}, std::move(help)}); };
+    auto fail = [&](std::string message, std::string help) {
+        throw Error(Diagnostic{"arity", std::move(message), span, {}, std::move(help)});
+    };
     auto takes_nothing = [&] {
-        if (!arguments.empty()) fail(fmt::format("`{}` takes no arguments", name), fmt::format("write `{} {{ … }}`", name));
+        if (!arguments.empty())
+            fail(fmt::format("`{}` takes no arguments", name), fmt::format("write `{} {{ … }}`", name));
     };
     if (name == "annotate") {
         Record record;
@@ -97,7 +102,8 @@ std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<cons
                 add(argument.name, argument.value);
             } else if (const auto* dict = argument.value.try_as<DictObject>()) {
                 for (const DictObject::Entry& entry : dict->entries()) {
-                    if (!entry.key.is<StringObject>()) fail("the keys of metadata are strs", "annotate(**d) takes a dict with str keys");
+                    if (!entry.key.is<StringObject>())
+                        fail("the keys of metadata are strs", "annotate(**d) takes a dict with str keys");
                     add(entry.key.as_text(), entry.value);
                 }
             } else {
@@ -116,7 +122,11 @@ std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<cons
     }
     if (name == "checkpoint") {
         if (!arguments.empty()) {
-            throw Error(Diagnostic{"value", "policies of checkpoints are not there yet", span, {}, "write `checkpoint { … }`: it recomputes all that is inside"});
+            throw Error(Diagnostic{"value",
+                                   "policies of checkpoints are not there yet",
+                                   span,
+                                   {},
+                                   "write `checkpoint { … }`: it recomputes all that is inside"});
         }
         return std::make_unique<CheckpointScope>(*this, span);
     }
@@ -125,12 +135,21 @@ std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<cons
         return std::make_unique<PlainScope>();
     }
     if (name == "device") {
-        if (arguments.size() == 1 && arguments[0].value.is(Kind::device) && arguments[0].value.as_device() == Device{}) {
+        if (arguments.size() == 1 && arguments[0].value.is(Kind::device) &&
+            arguments[0].value.as_device() == Device{}) {
             return std::make_unique<PlainScope>();
         }
-        throw Error(Diagnostic{"value", "tensors live on the cpu only, so far", span, {}, "write `device(cpu) { … }`, or leave the block out"});
+        throw Error(Diagnostic{"value",
+                               "tensors live on the cpu only, so far",
+                               span,
+                               {},
+                               "write `device(cpu) { … }`, or leave the block out"});
     }
-    throw Error(Diagnostic{"value", fmt::format("`{}` is not there yet", name), span, {}, "backward runs on the tape, or within the graph that holds it"});
+    throw Error(Diagnostic{"value",
+                           fmt::format("`{}` is not there yet", name),
+                           span,
+                           {},
+                           "backward runs on the tape, or within the graph that holds it"});
 }
 
-}    // namespace tenon
+}  // namespace tenon

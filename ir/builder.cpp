@@ -51,8 +51,8 @@ void Builder::mix(uint64_t value) {
     hash_.high = mix_hash(hash_.high ^ 0x94D049BB133111EBull, value * 0xD6E8FEB86659FD93ull);
 }
 
-NodeId Builder::append(Op op, TypeId type, std::span<const NodeId> operands, AttrId attr, RegionId first, unsigned regions,
-                       bool in_body) {
+NodeId Builder::append(Op op, TypeId type, std::span<const NodeId> operands, AttrId attr, RegionId first,
+                       unsigned regions, bool in_body) {
     const NodeId id(uint32_t(graph_.nodes.size()));
     Node node;
     node.op = op;
@@ -138,7 +138,8 @@ NodeId Builder::tensor(Tensor value) {
     const int64_t index = int64_t(graph_.tensors.size());
     mix(uint64_t(uintptr_t(value.storage.get())));
     graph_.tensors.push_back(std::move(value));
-    return append(op<"tensor">(), type, {}, context_->attr({{context_->name("index"), AttrValue(index)}}), {}, 0, false);
+    return append(op<"tensor">(), type, {}, context_->attr({{context_->name("index"), AttrValue(index)}}), {}, 0,
+                  false);
 }
 
 uint32_t Builder::symbol(NodeId definer, int dim, int64_t hint, NameId name) {
@@ -170,28 +171,30 @@ NodeId Builder::emit(Op o, std::span<const NodeId> operands, AttrId attr) {
     TypeId type;
     try {
         if (int(operands.size()) < r.min_operands || (r.max_operands >= 0 && int(operands.size()) > r.max_operands))
-            infer.fail("arity", std::string(r.name) + " takes " + std::to_string(int(r.min_operands)) + " operands, but got " +
-                                    std::to_string(operands.size()));
+            infer.fail("arity", std::string(r.name) + " takes " + std::to_string(int(r.min_operands)) +
+                                    " operands, but got " + std::to_string(operands.size()));
         type = r.result(infer);
     } catch (Error& e) {
         e.diagnostic.span = (*context_)[stamp_.origin].span;
         for (size_t k = 0; k < operands.size(); ++k) {
             const Span made = (*context_)[graph_.origins[operands[k].index]].span;
-            e.diagnostic.labels.push_back({made, (made.source ? "" : "operand " + std::to_string(k) + " is ") + infer.show(types[k])});
+            e.diagnostic.labels.push_back(
+                {made, (made.source ? "" : "operand " + std::to_string(k) + " is ") + infer.show(types[k])});
         }
         throw;
     }
     return append(o, type, operands, attr, {}, 0, true);
 }
 
-NodeId Builder::emit_typed(Op o, TypeId type, std::span<const NodeId> operands, AttrId attr, RegionId first, unsigned regions) {
+NodeId Builder::emit_typed(Op o, TypeId type, std::span<const NodeId> operands, AttrId attr, RegionId first,
+                           unsigned regions) {
     if (regions > 0) {
         assert(closed_.size() >= regions);
         const std::span<const RegionId> mine(closed_.data() + closed_.size() - regions, regions);
         assert(mine[0] == first);
         bool consecutive = true;
         for (unsigned k = 0; k < regions; ++k) consecutive &= mine[k].index == first.index + k;
-        if (!consecutive) {    // a region between them is nested in one of them: give ours new, consecutive places
+        if (!consecutive) {  // a region between them is nested in one of them: give ours new, consecutive places
             const RegionId moved(uint32_t(graph_.regions.size()));
             for (unsigned k = 0; k < regions; ++k) {
                 graph_.regions.push_back(Region(graph_.regions[mine[k].index]));
@@ -216,7 +219,7 @@ RegionId Builder::open_region() {
 void Builder::close_region(std::span<const NodeId> results) {
     assert(open_.size() > 1);
     const NodeId yield = append(op<"yield">(), context_->none(), results, {}, {}, 0, false);
-    graph_.metas[yield.index] = stamp_.meta;    // rule 3: the yield of a nested region carries its surroundings
+    graph_.metas[yield.index] = stamp_.meta;  // rule 3: the yield of a nested region carries its surroundings
     Open& open = open_.back();
     Region& region = graph_.regions[open.region.index];
     region.params = {uint32_t(graph_.bodies.size()), uint32_t(open.params.size())};
@@ -271,4 +274,4 @@ GraphRef Builder::finish(std::span<const NodeId> results, NameId name, bool with
     return outline(graph_, main.params, main.body, results, calls_, live);
 }
 
-}    // namespace tenon
+}  // namespace tenon

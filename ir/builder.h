@@ -14,22 +14,22 @@
 
 namespace tenon {
 
-struct Stamp {    // what the builder puts beside each node it emits
+struct Stamp {  // what the builder puts beside each node it emits
     OriginId origin;
     MetaId meta;
     uint8_t flags = 0;
 };
 
-struct CallRange {       // one call, inlined in the body
-    NameId name;         // "softmax", "layers.0"
-    NameId kind;         // "composite", "checkpoint", "layer"
-    AttrId record;       // what else the call node carries (policy)
-    Stamp stamp;         // the surroundings when it was opened
-    uint32_t begin = 0, end = 0;    // positions in the main body
-    int32_t parent = -1;            // the enclosing range
+struct CallRange {                // one call, inlined in the body
+    NameId name;                  // "softmax", "layers.0"
+    NameId kind;                  // "composite", "checkpoint", "layer"
+    AttrId record;                // what else the call node carries (policy)
+    Stamp stamp;                  // the surroundings when it was opened
+    uint32_t begin = 0, end = 0;  // positions in the main body
+    int32_t parent = -1;          // the enclosing range
 };
 
-struct SizeGuard {       // two sizes that had to be equal and were when captured
+struct SizeGuard {  // two sizes that had to be equal and were when captured
     SizeId left, right;
     OriginId origin;
 };
@@ -41,15 +41,15 @@ public:
     static Builder thaw(const Graph& graph);
 
     Context& context() { return *context_; }
-    void reset();        // empty again, memory kept: a capture builds a graph each call
+    void reset();  // empty again, memory kept: a capture builds a graph each call
 
     // -- inputs, literals, captured tensors
-    NodeId parameter(TypeId, NameId name = {});              // of the open region; stamped with `stamp()`
-    NodeId literal(double, DType);                           // 0-dim constant outside the body, one node a value
+    NodeId parameter(TypeId, NameId name = {});  // of the open region; stamped with `stamp()`
+    NodeId literal(double, DType);               // 0-dim constant outside the body, one node a value
     NodeId literal(int64_t, DType);
     NodeId literal(bool);
-    NodeId tensor(Tensor);                                   // a captured tensor, printed `const #k`
-    uint32_t symbol(NodeId definer, int dim, int64_t hint, NameId name = {});    // returns its number
+    NodeId tensor(Tensor);                                                     // a captured tensor, printed `const #k`
+    uint32_t symbol(NodeId definer, int dim, int64_t hint, NameId name = {});  // returns its number
 
     // -- nodes. `emit` runs the row's result rule and throws Error with a label per operand.
     NodeId emit(Op, std::span<const NodeId> operands, AttrId attr = {});
@@ -57,7 +57,8 @@ public:
         return emit(o, std::span(operands.begin(), operands.size()), attr);
     }
     // Trusted: the caller gives the type. `regions` were closed just before, the first of them at `first`.
-    NodeId emit_typed(Op, TypeId, std::span<const NodeId> operands, AttrId attr = {}, RegionId first = {}, unsigned regions = 0);
+    NodeId emit_typed(Op, TypeId, std::span<const NodeId> operands, AttrId attr = {}, RegionId first = {},
+                      unsigned regions = 0);
     NodeId emit_typed(Op o, TypeId t, std::initializer_list<NodeId> operands, AttrId attr = {}, RegionId first = {},
                       unsigned regions = 0) {
         return emit_typed(o, t, std::span(operands.begin(), operands.size()), attr, first, regions);
@@ -87,11 +88,11 @@ public:
         Stamp saved_;
     };
     Stamp stamp_of(NodeId) const;
-    void set_name(NodeId, NameId);       // keeps a name that the node had in the graph it comes from
+    void set_name(NodeId, NameId);  // keeps a name that the node had in the graph it comes from
     void set_flags(NodeId, uint8_t flags);
-    void set_meta(NodeId, MetaId);       // an input takes the metadata of its first use
+    void set_meta(NodeId, MetaId);  // an input takes the metadata of its first use
     void set_origin(NodeId id, OriginId origin) { graph_.origins[id.index] = origin; }
-    void set_origin_rule(NameId rule) { rule_ = rule; }    // the pass at work, put into origins of nodes it emits
+    void set_origin_rule(NameId rule) { rule_ = rule; }  // the pass at work, put into origins of nodes it emits
 
     // -- reading what was built so far
     const Node& node(NodeId id) const { return graph_.nodes[id.index]; }
@@ -116,14 +117,16 @@ public:
         auto operator<=>(const Hash&) const = default;
     };
     Hash hash() const { return hash_; }
-    void mix(uint64_t value);            // folds further facts into the hash (requires_grad of inputs, outputs, …)
+    void mix(uint64_t value);  // folds further facts into the hash (requires_grad of inputs, outputs, …)
 
     // Closes the main region and freezes: drops what neither a result nor an ordered node needs (parameters stay),
     // numbers and names canonically. `outline`: call ranges become `call` nodes.
     // `kept` (optional) receives for each old NodeId its id in the graph, none when dropped.
     GraphRef finish(std::span<const NodeId> results, NameId name = {}, bool outline = false,
                     std::vector<NodeId>* kept = nullptr);
-    GraphRef finish(std::initializer_list<NodeId> r, NameId name = {}) { return finish(std::span(r.begin(), r.size()), name); }
+    GraphRef finish(std::initializer_list<NodeId> r, NameId name = {}) {
+        return finish(std::span(r.begin(), r.size()), name);
+    }
 
 private:
     struct Open {
@@ -135,7 +138,7 @@ private:
     Context* context_;
     Graph graph_;
     std::vector<Open> open_;
-    std::vector<RegionId> closed_;       // closed, not yet given to a node
+    std::vector<RegionId> closed_;  // closed, not yet given to a node
     std::vector<CallRange> calls_;
     int32_t open_call_ = -1;
     Stamp stamp_;
@@ -159,12 +162,12 @@ private:
 class Copier {
 public:
     Copier(const Graph& from, Builder& to);
-    NodeId operator()(NodeId) const;                // the image of a node, asserts that there is one
+    NodeId operator()(NodeId) const;  // the image of a node, asserts that there is one
     bool has(NodeId id) const { return bool(image_[id.index]); }
     void map(NodeId from, NodeId to) { image_[from.index] = to; }
-    NodeId copy(NodeId);                            // same op, type, attr, stamp, name; regions copied deep; operands must be mapped
-    void copy_params();                             // the main region's, and the graph's symbols
-    void copy_body();                               // every node of the main body, in order
+    NodeId copy(NodeId);  // same op, type, attr, stamp, name; regions copied deep; operands must be mapped
+    void copy_params();   // the main region's, and the graph's symbols
+    void copy_body();     // every node of the main body, in order
     Stamp stamp_of(NodeId) const;
 
 private:
@@ -173,4 +176,4 @@ private:
     std::vector<NodeId> image_;
 };
 
-}    // namespace tenon
+}  // namespace tenon

@@ -48,8 +48,8 @@ struct SizeTerm {
 struct SizeEntry {
     enum class Kind : uint8_t { polynomial, symbol, floordiv, mod, min, max } kind = Kind::polynomial;
     uint32_t symbol = 0;
-    SizeId left, right;               // of floordiv, mod, min, max
-    std::vector<SizeTerm> terms;      // of a polynomial
+    SizeId left, right;           // of floordiv, mod, min, max
+    std::vector<SizeTerm> terms;  // of a polynomial
     bool operator==(const SizeEntry&) const = default;
 };
 
@@ -68,7 +68,7 @@ int64_t floor_divide(int64_t a, int64_t b) {
     return q - ((a % b != 0) && ((a < 0) != (b < 0)));
 }
 
-}    // namespace
+}  // namespace
 
 bool AttrValue::operator==(const AttrValue& other) const {
     if (value.index() != other.value.index()) return false;
@@ -87,14 +87,15 @@ struct Context::Tables {
 
     SizeId intern(SizeEntry entry) {
         std::lock_guard lock(mutex);
-        const uint32_t index = sizes.intern(
-            hash_size(entry), [&](const SizeEntry& e) { return e == entry; }, [&] { return entry; });
+        const uint32_t index =
+            sizes.intern(hash_size(entry), [&](const SizeEntry& e) { return e == entry; }, [&] { return entry; });
         return SizeId(-int64_t(index) - 1);
     }
     const SizeEntry& entry(SizeId id) const { return sizes[uint32_t(-(id.bits + 1))]; }
 
     std::vector<SizeTerm> terms(SizeId id) const {
-        if (id.is_inline_constant()) return id.bits == 0 ? std::vector<SizeTerm>{} : std::vector<SizeTerm>{{id.bits, {}}};
+        if (id.is_inline_constant())
+            return id.bits == 0 ? std::vector<SizeTerm>{} : std::vector<SizeTerm>{{id.bits, {}}};
         const SizeEntry& e = entry(id);
         return e.kind == SizeEntry::Kind::polynomial ? e.terms : std::vector<SizeTerm>{{1, {id}}};
     }
@@ -154,9 +155,7 @@ NameId Context::name(std::string_view text) {
 std::string_view Context::text(NameId id) const { return id ? std::string_view(tables_->names[id.index]) : ""; }
 
 // ---- sizes --------------------------------------------------------------------------------------------------------
-SizeId Context::constant(int64_t value) {
-    return value >= 0 ? SizeId(value) : tables_->polynomial({{value, {}}});
-}
+SizeId Context::constant(int64_t value) { return value >= 0 ? SizeId(value) : tables_->polynomial({{value, {}}}); }
 SizeId Context::symbol(uint32_t number) {
     SizeEntry e;
     e.kind = SizeEntry::Kind::symbol;
@@ -227,8 +226,14 @@ int64_t Context::evaluate(SizeId id, std::span<const int64_t> symbols) const {
     const auto right = [&] { return evaluate(e.right, symbols); };
     switch (e.kind) {
         case SizeEntry::Kind::symbol: assert(e.symbol < symbols.size()); return symbols[e.symbol];
-        case SizeEntry::Kind::floordiv: { const int64_t d = right(); return d == 0 ? 0 : floor_divide(left(), d); }
-        case SizeEntry::Kind::mod: { const int64_t d = right(), n = left(); return d == 0 ? 0 : n - floor_divide(n, d) * d; }
+        case SizeEntry::Kind::floordiv: {
+            const int64_t d = right();
+            return d == 0 ? 0 : floor_divide(left(), d);
+        }
+        case SizeEntry::Kind::mod: {
+            const int64_t d = right(), n = left();
+            return d == 0 ? 0 : n - floor_divide(n, d) * d;
+        }
         case SizeEntry::Kind::min: return std::min(left(), right());
         case SizeEntry::Kind::max: return std::max(left(), right());
         case SizeEntry::Kind::polynomial: break;
@@ -282,7 +287,9 @@ std::vector<uint32_t> Context::symbols_of(SizeId id) const {
 std::string Context::to_string(SizeId id, const std::vector<std::string>& names) const {
     if (const auto c = as_constant(id)) return std::to_string(*c);
     const SizeEntry& e = tables_->entry(id);
-    const auto call = [&](const char* f) { return std::string(f) + "(" + to_string(e.left, names) + ", " + to_string(e.right, names) + ")"; };
+    const auto call = [&](const char* f) {
+        return std::string(f) + "(" + to_string(e.left, names) + ", " + to_string(e.right, names) + ")";
+    };
     switch (e.kind) {
         case SizeEntry::Kind::symbol: return e.symbol < names.size() ? names[e.symbol] : "s" + std::to_string(e.symbol);
         case SizeEntry::Kind::floordiv: return call("floordiv");
@@ -310,18 +317,20 @@ std::string Context::to_string(SizeId id, const std::vector<std::string>& names)
 
 // ---- types --------------------------------------------------------------------------------------------------------
 namespace {
-uint64_t hash_type(Type::Kind kind, DType dtype, Device device, std::span<const SizeId> sizes, std::span<const TypeId> elements) {
+uint64_t hash_type(Type::Kind kind, DType dtype, Device device, std::span<const SizeId> sizes,
+                   std::span<const TypeId> elements) {
     uint64_t h = mix_hash(uint64_t(kind) << 8 | uint64_t(dtype), uint64_t(device.kind) << 16 | uint16_t(device.index));
     for (SizeId s : sizes) h = mix_hash(h, uint64_t(s.bits));
     for (TypeId t : elements) h = mix_hash(h, t.index);
     return h;
 }
-}    // namespace
+}  // namespace
 
 TypeId Context::type(Type t) {
     std::lock_guard lock(tables_->mutex);
     return TypeId(tables_->types.intern(
-        hash_type(t.kind, t.dtype, t.device, t.sizes, t.elements), [&](const Type& e) { return e == t; }, [&] { return t; }));
+        hash_type(t.kind, t.dtype, t.device, t.sizes, t.elements), [&](const Type& e) { return e == t; },
+        [&] { return t; }));
 }
 TypeId Context::tensor(DType dtype, std::span<const SizeId> sizes, Device device) {
     std::lock_guard lock(tables_->mutex);
@@ -350,10 +359,9 @@ template <class IdType>
 IdType intern_record(std::mutex& mutex, InternTable<Record>& table, Record r) {
     if (r.empty()) return IdType::none();
     std::lock_guard lock(mutex);
-    return IdType(table.intern(
-        hash_record(r), [&](const Record& e) { return e == r; }, [&] { return r; }));
+    return IdType(table.intern(hash_record(r), [&](const Record& e) { return e == r; }, [&] { return r; }));
 }
-}    // namespace
+}  // namespace
 
 namespace {
 // A size that is a constant is stored as an int: `sizes: [2, 3]` is one record, however it was made.
@@ -364,7 +372,7 @@ void store_constants_as_ints(const Context& context, AttrValue& v) {
         for (AttrValue& element : *list) store_constants_as_ints(context, element);
     }
 }
-}    // namespace
+}  // namespace
 
 AttrId Context::attr(Record r) {
     for (AttrEntry& e : r) store_constants_as_ints(*this, e.value);
@@ -391,8 +399,7 @@ OriginId Context::origin(const Origin& o) {
     uint64_t h = mix_hash(uint64_t(o.span.source) << 32 | o.span.begin, uint64_t(o.span.end) << 32 | o.rule.index);
     h = mix_hash(h, uint64_t(o.differentiated.row) << 32 | o.path.index);
     std::lock_guard lock(tables_->mutex);
-    return OriginId(tables_->origins.intern(
-        h, [&](const Origin& e) { return e == o; }, [&] { return o; }));
+    return OriginId(tables_->origins.intern(h, [&](const Origin& e) { return e == o; }, [&] { return o; }));
 }
 const Origin& Context::operator[](OriginId id) const { return id ? tables_->origins[id.index] : empty_origin; }
 
@@ -410,10 +417,10 @@ const AttrValue* Attributes::find(std::string_view key) const {
 namespace {
 template <class T>
 const T& get(const AttrValue* v) {
-    if (!v) throw std::out_of_range("an attribute is missing");    // verify() turns it into a message
+    if (!v) throw std::out_of_range("an attribute is missing");  // verify() turns it into a message
     return std::get<T>(v->value);
 }
-}    // namespace
+}  // namespace
 int64_t Attributes::integer(std::string_view key) const { return get<int64_t>(find(key)); }
 int64_t Attributes::integer_or(std::string_view key, int64_t otherwise) const {
     const AttrValue* v = find(key);
@@ -435,7 +442,7 @@ SizeId as_size(Context& context, const AttrValue& v) {
     if (const int64_t* i = std::get_if<int64_t>(&v.value)) return context.constant(*i);
     return std::get<SizeId>(v.value);
 }
-}    // namespace
+}  // namespace
 SizeId Attributes::size(std::string_view key) const {
     const AttrValue* v = find(key);
     if (!v) throw std::out_of_range("an attribute is missing");
@@ -452,4 +459,4 @@ std::vector<SizeId> Attributes::sizes(std::string_view key) const {
     return out;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -18,30 +18,30 @@
 namespace tenon {
 
 // ---- values of attributes and of metadata -------------------------------------------------------------------------
-struct Value;    // of the frontend; never seen here
+struct Value;  // of the frontend; never seen here
 struct AttrValue;
 using AttrList = std::vector<AttrValue>;
-struct AttrValue {    // none, bool, int, float, text, dtype, size, type, or a list of these
+struct AttrValue {  // none, bool, int, float, text, dtype, size, type, or a list of these
     std::variant<std::monostate, bool, int64_t, double, NameId, DType, SizeId, TypeId, AttrList> value;
     AttrValue() = default;
     template <class T>
     AttrValue(T v) : value(std::move(v)) {}
-    bool operator==(const AttrValue& other) const;    // floats compare by bits
+    bool operator==(const AttrValue& other) const;  // floats compare by bits
 };
 struct AttrEntry {
     NameId key;
     AttrValue value;
     bool operator==(const AttrEntry&) const = default;
 };
-using Record = std::vector<AttrEntry>;    // in the order written; keys are unique
+using Record = std::vector<AttrEntry>;  // in the order written; keys are unique
 
 // ---- types --------------------------------------------------------------------------------------------------------
 struct Type {
     enum class Kind : uint8_t { none, tensor, scalar, index, buffer, tuple } kind = Kind::none;
-    DType dtype = DType::f32;             // tensor, scalar, buffer
-    Device device;                        // tensor, buffer
-    std::vector<SizeId> sizes;            // tensor
-    std::vector<TypeId> elements;         // tuple
+    DType dtype = DType::f32;      // tensor, scalar, buffer
+    Device device;                 // tensor, buffer
+    std::vector<SizeId> sizes;     // tensor
+    std::vector<TypeId> elements;  // tuple
     bool operator==(const Type&) const = default;
     size_t rank() const { return sizes.size(); }
     bool is_tensor() const { return kind == Kind::tensor; }
@@ -49,10 +49,10 @@ struct Type {
 
 // ---- origins ------------------------------------------------------------------------------------------------------
 struct Origin {
-    Span span;                // the script's text that this node computes
-    NameId rule;              // the pass or rewrite rule that made the node, none for a captured one
-    Op differentiated;        // the op whose gradient formula emitted it ("d sin"), none otherwise
-    NameId path;              // the calls it was inlined through ("layers.0"), none at the top
+    Span span;          // the script's text that this node computes
+    NameId rule;        // the pass or rewrite rule that made the node, none for a captured one
+    Op differentiated;  // the op whose gradient formula emitted it ("d sin"), none otherwise
+    NameId path;        // the calls it was inlined through ("layers.0"), none at the top
     bool operator==(const Origin&) const = default;
 };
 
@@ -64,7 +64,7 @@ public:
     Context& operator=(const Context&) = delete;
 
     NameId name(std::string_view text);
-    std::string_view text(NameId) const;    // "" for none
+    std::string_view text(NameId) const;  // "" for none
 
     // Sizes: canonical polynomials with integer coefficients over symbols and over floordiv, mod, min and max of
     // polynomials. Equal polynomials have equal ids. Symbols are numbered per graph.
@@ -73,14 +73,14 @@ public:
     SizeId add(SizeId, SizeId);
     SizeId sub(SizeId, SizeId);
     SizeId mul(SizeId, SizeId);
-    SizeId floordiv(SizeId, SizeId);    // rounds towards minus infinity; the divisor is not 0
+    SizeId floordiv(SizeId, SizeId);  // rounds towards minus infinity; the divisor is not 0
     SizeId mod(SizeId, SizeId);
     SizeId min(SizeId, SizeId);
     SizeId max(SizeId, SizeId);
     std::optional<int64_t> as_constant(SizeId) const;
     int64_t evaluate(SizeId, std::span<const int64_t> symbols) const;
-    SizeId substitute(SizeId, std::span<const SizeId> symbols);    // symbol k becomes symbols[k]
-    std::vector<uint32_t> symbols_of(SizeId) const;                // ascending
+    SizeId substitute(SizeId, std::span<const SizeId> symbols);  // symbol k becomes symbols[k]
+    std::vector<uint32_t> symbols_of(SizeId) const;              // ascending
     // "2*n + 1"; symbol k is written name_of(k)
     std::string to_string(SizeId, const std::vector<std::string>& symbol_names) const;
 
@@ -93,14 +93,14 @@ public:
     TypeId none();
     const Type& operator[](TypeId id) const;
 
-    AttrId attr(Record);                  // an empty record is AttrId::none()
+    AttrId attr(Record);  // an empty record is AttrId::none()
     const Record& operator[](AttrId) const;
     MetaId meta(Record);
     const Record& operator[](MetaId) const;
-    MetaId merge(MetaId outer, MetaId inner);    // inner keys override equal outer keys, new ones are appended
+    MetaId merge(MetaId outer, MetaId inner);  // inner keys override equal outer keys, new ones are appended
 
     OriginId origin(const Origin&);
-    const Origin& operator[](OriginId) const;    // an empty Origin for none
+    const Origin& operator[](OriginId) const;  // an empty Origin for none
 
 private:
     struct Tables;
@@ -109,7 +109,7 @@ private:
 
 // Looking up attributes by key; the getters assert that the key is there and of the kind asked for.
 const AttrValue* find(const Record&, NameId key);
-class Attributes {    // a readable view of one record
+class Attributes {  // a readable view of one record
 public:
     Attributes(Context& context, AttrId id) : context_(&context), record_(&context[id]) {}
     const AttrValue* find(std::string_view key) const;
@@ -120,12 +120,12 @@ public:
     bool flag(std::string_view key, bool otherwise = false) const;
     std::string_view text(std::string_view key) const;
     DType dtype(std::string_view key) const;
-    SizeId size(std::string_view key) const;                        // also from an int
+    SizeId size(std::string_view key) const;  // also from an int
     std::vector<int64_t> integers(std::string_view key) const;
-    std::vector<SizeId> sizes(std::string_view key) const;          // ints and sizes
+    std::vector<SizeId> sizes(std::string_view key) const;  // ints and sizes
 private:
     Context* context_;
     const Record* record_;
 };
 
-}    // namespace tenon
+}  // namespace tenon

@@ -7,7 +7,7 @@ namespace tenon {
 Copier::Copier(const Graph& from, Builder& to) : from_(from), to_(to), image_(from.nodes.size()) {}
 
 NodeId Copier::operator()(NodeId id) const {
-    if (!image_[id.index]) {    // literals and captured tensors are made at their first use
+    if (!image_[id.index]) {  // literals and captured tensors are made at their first use
         assert(from_[id].op == op<"constant">() || from_[id].op == op<"tensor">());
         return const_cast<Copier*>(this)->copy(id);
     }
@@ -59,12 +59,11 @@ void Copier::copy_params() {
         Builder::StampScope scope(to_, stamp_of(p));
         image_[p.index] = to_.parameter(from_[p].type, from_.names[p.index]);
     }
-    for (const SizeSymbol& s : from_.symbols)
-        to_.symbol(image_[s.definer.index], s.dim, s.hint, s.name);
+    for (const SizeSymbol& s : from_.symbols) to_.symbol(image_[s.definer.index], s.dim, s.hint, s.name);
 }
 
 void Copier::copy_body() {
     for (NodeId id : from_.body()) copy(id);
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -37,7 +37,8 @@ public:
         made.yield = yield;
     }
     std::shared_ptr<Graph> take() {
-        for (const SizeSymbol& s : from_.symbols) to_->symbols.push_back({image_[s.definer.index], s.dim, s.hint, s.name});
+        for (const SizeSymbol& s : from_.symbols)
+            to_->symbols.push_back({image_[s.definer.index], s.dim, s.hint, s.name});
         give_names();
         return std::move(to_);
     }
@@ -57,7 +58,7 @@ private:
     NodeId value(NodeId id) { return image_[id.index] ? image_[id.index] : node(id); }
     NodeId node(NodeId id) {
         Node copy = from_[id];
-        if (copy.op == op<"tensor">()) {    // captured tensors are numbered by first use
+        if (copy.op == op<"tensor">()) {  // captured tensors are numbered by first use
             copy.attr = from_.context->attr({{from_.context->name("index"), AttrValue(int64_t(to_->tensors.size()))}});
             to_->tensors.push_back(from_.tensors[size_t(from_.attributes(id).integer("index"))]);
         }
@@ -68,12 +69,13 @@ private:
             to_->regions.resize(to_->regions.size() + copy.regions);
             for (unsigned k = 0; k < copy.regions; ++k) {
                 const Region& inner = from_.region_of(id, k);
-                region(RegionId(first.index + k), RegionId(0), from_.params(inner), from_.body(inner), from_.results(inner),
-                       from_.metas[inner.yield.index]);
+                region(RegionId(first.index + k), RegionId(0), from_.params(inner), from_.body(inner),
+                       from_.results(inner), from_.metas[inner.yield.index]);
             }
             copy.region = first;
         }
-        return image_[id.index] = push(copy, operands, from_.origins[id.index], from_.metas[id.index], from_.names[id.index]);
+        return image_[id.index] =
+                   push(copy, operands, from_.origins[id.index], from_.metas[id.index], from_.names[id.index]);
     }
     // sin, sin_1, …: the op's own name with a counter, in canonical order; names given before are kept.
     void give_names() {
@@ -83,7 +85,8 @@ private:
         const auto fresh = [&](NameId base) {
             NameId name = base;
             int& k = counters[base];
-            while (!taken.insert(name).second) name = context.name(std::string(context.text(base)) + "_" + std::to_string(++k));
+            while (!taken.insert(name).second)
+                name = context.name(std::string(context.text(base)) + "_" + std::to_string(++k));
             return name;
         };
         std::vector<uint32_t> unnamed;
@@ -98,7 +101,7 @@ private:
             const Op o = to_->nodes[i].op;
             to_->names[i] = fresh(o == op<"param">() ? input : context.name(row(o).name));
         }
-        for (uint32_t i = 0; i < to_->nodes.size(); ++i)    // parents of nested regions
+        for (uint32_t i = 0; i < to_->nodes.size(); ++i)  // parents of nested regions
             for (unsigned k = 0; k < to_->nodes[i].regions; ++k) {
                 Region& r = to_->regions[to_->nodes[i].region.index + k];
                 for (uint32_t b = 0; b < r.body.count; ++b) {
@@ -115,14 +118,14 @@ private:
     std::vector<NodeId> image_;
 };
 
-}    // namespace
+}  // namespace
 
-GraphRef freeze(const Graph& from, std::span<const NodeId> params, std::span<const NodeId> body, std::span<const NodeId> results,
-                const Liveness& live, std::vector<NodeId>* kept) {
+GraphRef freeze(const Graph& from, std::span<const NodeId> params, std::span<const NodeId> body,
+                std::span<const NodeId> results, const Liveness& live, std::vector<NodeId>* kept) {
     Freezer freezer(from, live);
     freezer.region(RegionId(0), RegionId::none(), params, body, results, MetaId::none());
     if (kept) *kept = freezer.image();
     return freezer.take();
 }
 
-}    // namespace tenon
+}  // namespace tenon

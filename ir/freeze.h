@@ -9,7 +9,7 @@
 namespace tenon {
 
 // `kept` (optional) receives for each node its id in the frozen graph, none when dropped.
-GraphRef freeze(const Graph& from, std::span<const NodeId> params, std::span<const NodeId> body, std::span<const NodeId> results,
-                const Liveness& live, std::vector<NodeId>* kept);
+GraphRef freeze(const Graph& from, std::span<const NodeId> params, std::span<const NodeId> body,
+                std::span<const NodeId> results, const Liveness& live, std::vector<NodeId>* kept);
 
-}    // namespace tenon
+}  // namespace tenon

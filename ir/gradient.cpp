@@ -19,7 +19,8 @@ public:
             for (size_t k = 0; k < request.wrt.size(); ++k) cotangent_[request.wrt[k].index] = request.running[k];
         for (size_t k = 0; k < request.results.size(); ++k) {
             const NodeId result = request.results[k];
-            if (needs_[result.index]) accumulate(result, request.cotangents.empty() ? ones(result) : request.cotangents[k]);
+            if (needs_[result.index])
+                accumulate(result, request.cotangents.empty() ? ones(result) : request.cotangents[k]);
         }
         const std::vector<NodeId> body(builder_.body().begin(), builder_.body().end());
         for (size_t i = body.size(); i-- > 0;)
@@ -33,13 +34,13 @@ private:
     friend Term apply(Op, std::initializer_list<Term>, AttrId);
 
     struct Entry {
-        enum class Kind : uint8_t { forward, made, call, fit } kind;    // forward value, node made here, op, fit to shape
+        enum class Kind : uint8_t { forward, made, call, fit } kind;  // forward value, node made here, op, fit to shape
         Op op;
         NodeId node;
         AttrId attr;
         uint8_t count = 0;
         std::array<Term, 4> operands{};
-        TypeId shape;                // fit: the tensor type whose shape the operand takes
+        TypeId shape;  // fit: the tensor type whose shape the operand takes
         DType number_dtype = DType::f32;
         bool typed_number = false;
     };
@@ -107,7 +108,7 @@ private:
             sum = contribution;
             return;
         }
-        Stamp bare;    // sums at a fan-out carry no metadata
+        Stamp bare;  // sums at a fan-out carry no metadata
         bare.origin = builder_.stamp().origin;
         Builder::StampScope scope(builder_, bare);
         sum = builder_.emit(op<"add">(), {sum, contribution});
@@ -148,7 +149,7 @@ private:
             case Entry::Kind::fit: result = fit(emit(entry.operands[0], number_dtype), entry.shape); break;
             case Entry::Kind::call: result = emit_call(entry, number_dtype); break;
         }
-        arena_[t.entry_].kind = Entry::Kind::made;    // a term used twice is one node
+        arena_[t.entry_].kind = Entry::Kind::made;  // a term used twice is one node
         arena_[t.entry_].node = result;
         return result;
     }
@@ -182,7 +183,8 @@ private:
         return {};
     }
 
-    // A forward value as a formula reads it: a marked one is computed again, its operands likewise down to unmarked ones.
+    // A forward value as a formula reads it: a marked one is computed again, its operands likewise down to unmarked
+    // ones.
     NodeId resolve(NodeId id) {
         if (id.index >= end_ || !(builder_.node(id).flags & recompute_flag)) return id;
         if (clone_[id.index]) return clone_[id.index];
@@ -203,7 +205,8 @@ private:
     }
     NodeId spread(NodeId value, TypeId shape) {
         const std::vector<SizeId> sizes = builder_.context()[shape].sizes;
-        return builder_.emit(builder_.type(value).rank() == 0 ? op<"full">() : op<"expand">(), {value}, one_attr("sizes", as_list(sizes)));
+        return builder_.emit(builder_.type(value).rank() == 0 ? op<"full">() : op<"expand">(), {value},
+                             one_attr("sizes", as_list(sizes)));
     }
     // Sums over the dimensions along which `value` was broadcast, repeats those along which it must be.
     NodeId fit(NodeId value, TypeId shape) {
@@ -221,26 +224,28 @@ private:
                 else left.push_back(have.sizes[d]);
             }
             if (!axes.empty())
-                value = builder_.emit(op<"sum">(), {value},
-                                      context.attr({{context.name("axes"), axes}, {context.name("keepdim"), AttrValue(false)}}));
+                value = builder_.emit(
+                    op<"sum">(), {value},
+                    context.attr({{context.name("axes"), axes}, {context.name("keepdim"), AttrValue(false)}}));
             if (left != want.sizes && left.size() < want.rank()) {
                 std::vector<SizeId> sizes = want.sizes;
                 for (size_t d = 0; d < want.rank(); ++d)
-                    if (have.sizes[d + extra] == SizeId(1)) sizes[d] = SizeId(1);    // to be repeated below
+                    if (have.sizes[d + extra] == SizeId(1)) sizes[d] = SizeId(1);  // to be repeated below
                 value = builder_.emit(op<"reshape">(), {value}, one_attr("sizes", as_list(sizes)));
             }
         }
         for (size_t d = 0; d < want.rank(); ++d) {
             const Type& now = builder_.type(value);
             const size_t missing = want.rank() - now.rank();
-            if (d < missing || (now.sizes[d - missing] == SizeId(1) && want.sizes[d] != SizeId(1))) return spread(value, shape);
+            if (d < missing || (now.sizes[d - missing] == SizeId(1) && want.sizes[d] != SizeId(1)))
+                return spread(value, shape);
         }
         return value;
     }
 
     Builder& builder_;
-    const size_t end_;                   // nodes below are the forward graph's
-    std::vector<bool> needs_;            // depends on wrt
+    const size_t end_;         // nodes below are the forward graph's
+    std::vector<bool> needs_;  // depends on wrt
     std::vector<NodeId> cotangent_, clone_;
     std::vector<Entry> arena_;
 };
@@ -291,7 +296,9 @@ bool Gradient::literal(size_t k) const { return reverse_.builder_.is_literal(rev
 const Type& Gradient::type(size_t k) const { return reverse_.builder_.type(reverse_.builder_.operands_of(node_)[k]); }
 const Type& Gradient::result_type() const { return reverse_.builder_.type(node_); }
 
-Term Gradient::number(double value, size_t like) const { return reverse_.made(reverse_.literal(value, type(like).dtype)); }
+Term Gradient::number(double value, size_t like) const {
+    return reverse_.made(reverse_.literal(value, type(like).dtype));
+}
 Term Gradient::zero_like(size_t k) const {
     Reverse::Entry e{};
     e.kind = Reverse::Entry::Kind::fit;
@@ -346,4 +353,4 @@ std::vector<NodeId> reverse(Builder& builder, const ReverseRequest& request) {
     return out;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -43,33 +43,33 @@ public:
     struct Slot {
         Gradient& gradient;
         size_t operand;
-        void operator+=(const Term&);    // the cotangent this use adds to the operand; un-broadcast to its shape
+        void operator+=(const Term&);  // the cotangent this use adds to the operand; un-broadcast to its shape
     };
     Slot x(size_t operand) { return {*this, operand}; }
-    bool needs(size_t operand) const;    // for formulas that choose; += asks by itself
+    bool needs(size_t operand) const;  // for formulas that choose; += asks by itself
 
-    Term g;              // cotangent of the result
-    Term a, b, c;        // operands 0 to 2 (numbers where the row has fewer)
-    Term y;              // the result
+    Term g;        // cotangent of the result
+    Term a, b, c;  // operands 0 to 2 (numbers where the row has fewer)
+    Term y;        // the result
     Term operand(size_t) const;
     size_t operand_count() const;
     bool literal(size_t operand) const;
     const Type& type(size_t operand) const;
     const Type& result_type() const;
 
-    Term number(double value, size_t like) const;           // a literal of operand `like`'s dtype
-    Term zero_like(size_t operand) const;                   // zeros of the operand's shape
+    Term number(double value, size_t like) const;  // a literal of operand `like`'s dtype
+    Term zero_like(size_t operand) const;          // zeros of the operand's shape
     Term cast(const Term&, DType) const;
     Term reshape_to(const Term&, std::span<const SizeId> sizes) const;
-    Term expand_to(const Term&, size_t operand) const;      // broadcast to the operand's shape
-    Term replay(const Term& other) const;                   // this node's op and attributes on another operand 0
+    Term expand_to(const Term&, size_t operand) const;  // broadcast to the operand's shape
+    Term replay(const Term& other) const;               // this node's op and attributes on another operand 0
     // The movement ops that lead from operand `base` to operand `view`, applied to another value.
     Term replay_view(size_t view, size_t base, const Term& new_base) const;
 
     Context& context() const;
     Attributes attributes() const;
     AttrId node_attr() const;
-    AttrId reduction_attr() const;                          // this reduction's axes, with keepdim
+    AttrId reduction_attr() const;  // this reduction's axes, with keepdim
     AttrId attr(std::initializer_list<std::pair<std::string_view, AttrValue>>) const;
 
 private:
@@ -79,16 +79,17 @@ private:
     NodeId node_;
 };
 
-// Appends to `builder` the cotangents of `wrt` for the given results. Goes through the nodes of the main body that depend
-// on `wrt`, in descending position, operands ascending (so that sums at a fan-out are one left fold, the numeric contract).
-// Nodes flagged no_grad are not gone through; a value flagged recompute is cloned before its first use in a formula.
+// Appends to `builder` the cotangents of `wrt` for the given results. Goes through the nodes of the main body that
+// depend on `wrt`, in descending position, operands ascending (so that sums at a fan-out are one left fold, the numeric
+// contract). Nodes flagged no_grad are not gone through; a value flagged recompute is cloned before its first use in a
+// formula.
 struct ReverseRequest {
     std::span<const NodeId> results;
-    std::span<const NodeId> cotangents;     // as many; empty: ones of each result's shape
+    std::span<const NodeId> cotangents;  // as many; empty: ones of each result's shape
     std::span<const NodeId> wrt;
-    std::span<const NodeId> running;        // optional, as many as wrt: a cotangent sum to continue, none to start anew
+    std::span<const NodeId> running;  // optional, as many as wrt: a cotangent sum to continue, none to start anew
 };
 // One node per wrt, none where no path leads there. Throws Error kind "gradient" at a row without a gradient.
 std::vector<NodeId> reverse(Builder& builder, const ReverseRequest&);
 
-}    // namespace tenon
+}  // namespace tenon

@@ -16,7 +16,8 @@ std::vector<std::vector<NodeId>> Graph::users() const {
     std::vector<std::vector<NodeId>> out(nodes.size());
     for (uint32_t i = 0; i < nodes.size(); ++i)
         for (NodeId operand : operands_of(NodeId(i)))
-            if (out[operand.index].empty() || out[operand.index].back() != NodeId(i)) out[operand.index].push_back(NodeId(i));
+            if (out[operand.index].empty() || out[operand.index].back() != NodeId(i))
+                out[operand.index].push_back(NodeId(i));
     return out;
 }
 
@@ -28,8 +29,7 @@ public:
 
     bool regions(RegionId x, RegionId y) {
         const Region &r = a_.region(x), &s = b_.region(y);
-        return all(a_.params(r), b_.params(s)) && all(a_.body(r), b_.body(s)) &&
-               values(a_.results(r), b_.results(s));
+        return all(a_.params(r), b_.params(s)) && all(a_.body(r), b_.body(s)) && values(a_.results(r), b_.results(s));
     }
 
 private:
@@ -44,7 +44,7 @@ private:
         static const Op literal = require_op("constant"), captured = require_op("tensor");
         for (size_t k = 0; k < x.size(); ++k) {
             const Op o = a_[x[k]].op;
-            if (!pair_[x[k].index] && (o == literal || o == captured)) {    // outside the body: met at their uses
+            if (!pair_[x[k].index] && (o == literal || o == captured)) {  // outside the body: met at their uses
                 if (!node(x[k], y[k])) return false;
             } else if (pair_[x[k].index] != y[k]) return false;
         }
@@ -64,16 +64,18 @@ private:
     const Graph &a_, &b_;
     std::vector<NodeId> pair_;
 };
-}    // namespace
+}  // namespace
 
 bool equal(const Graph& a, const Graph& b) {
-    if (a.context != b.context || a.symbols.size() != b.symbols.size() || a.tensors.size() != b.tensors.size()) return false;
+    if (a.context != b.context || a.symbols.size() != b.symbols.size() || a.tensors.size() != b.tensors.size())
+        return false;
     for (size_t k = 0; k < a.tensors.size(); ++k) {
         const Tensor &s = a.tensors[k], &t = b.tensors[k];
-        if (s.storage != t.storage || s.offset != t.offset || s.dtype != t.dtype || s.shape != t.shape || s.strides != t.strides)
+        if (s.storage != t.storage || s.offset != t.offset || s.dtype != t.dtype || s.shape != t.shape ||
+            s.strides != t.strides)
             return false;
     }
     return Comparison(a, b).regions(RegionId(0), RegionId(0));
 }
 
-}    // namespace tenon
+}  // namespace tenon

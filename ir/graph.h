@@ -18,33 +18,33 @@ struct Range {
 };
 
 enum NodeFlags : uint8_t {
-    recompute_flag = 1,    // computed again in backward instead of saved (a checkpoint's inside)
-    no_grad_flag = 2,      // captured under no_grad: reverse does not go through it
-    recomputed_flag = 4,   // a clone, in backward, of a node with recompute_flag
+    recompute_flag = 1,   // computed again in backward instead of saved (a checkpoint's inside)
+    no_grad_flag = 2,     // captured under no_grad: reverse does not go through it
+    recomputed_flag = 4,  // a clone, in backward, of a node with recompute_flag
 };
 
-struct Node {              // trivially copyable; a value is a node, several results are a tuple and `get`
+struct Node {  // trivially copyable; a value is a node, several results are a tuple and `get`
     Op op;
-    uint8_t regions = 0;   // number of regions
-    uint8_t flags = 0;     // NodeFlags
+    uint8_t regions = 0;  // number of regions
+    uint8_t flags = 0;    // NodeFlags
     TypeId type;
     AttrId attr;
-    Range operands;        // into Graph::operands
-    RegionId region;       // the first of `regions`, consecutive
+    Range operands;   // into Graph::operands
+    RegionId region;  // the first of `regions`, consecutive
 };
 static_assert(std::is_trivially_copyable_v<Node>);
 
 struct Region {
-    Range params, body;    // into Graph::bodies; body order is execution order and excludes params and the yield
-    NodeId yield;          // its operands are the region's results
-    RegionId parent;       // none for the main region, which is region 0
+    Range params, body;  // into Graph::bodies; body order is execution order and excludes params and the yield
+    NodeId yield;        // its operands are the region's results
+    RegionId parent;     // none for the main region, which is region 0
 };
 
-struct SizeSymbol {        // a size known at run time only
-    NodeId definer;        // an input of the main region, or a data-dependent node
-    int dim = 0;           // the definer's dimension that it names
-    int64_t hint = 1;      // its value when captured; not part of equality
-    NameId name;           // "n" where a signature names it, none otherwise (printed s0, s1, …)
+struct SizeSymbol {    // a size known at run time only
+    NodeId definer;    // an input of the main region, or a data-dependent node
+    int dim = 0;       // the definer's dimension that it names
+    int64_t hint = 1;  // its value when captured; not part of equality
+    NameId name;       // "n" where a signature names it, none otherwise (printed s0, s1, …)
 };
 
 class Graph {
@@ -55,10 +55,10 @@ public:
     std::vector<NodeId> operands, bodies;
     std::vector<Region> regions;
     std::vector<SizeSymbol> symbols;
-    std::vector<OriginId> origins;       // beside the nodes
+    std::vector<OriginId> origins;  // beside the nodes
     std::vector<MetaId> metas;
-    std::vector<NameId> names;           // canonical names, given at freeze: "sin", "sin_1"; none for constants
-    std::vector<Tensor> tensors;         // captured tensors, printed `const #k`; attribute `index` of op `tensor`
+    std::vector<NameId> names;    // canonical names, given at freeze: "sin", "sin_1"; none for constants
+    std::vector<Tensor> tensors;  // captured tensors, printed `const #k`; attribute `index` of op `tensor`
 
     const Node& operator[](NodeId id) const { return nodes[id.index]; }
     std::span<const NodeId> operands_of(NodeId id) const {
@@ -80,7 +80,7 @@ public:
     std::string_view name_of(NodeId id) const { return context->text(names[id.index]); }
     const Origin& origin(NodeId id) const { return (*context)[origins[id.index]]; }
     std::vector<std::string> symbol_names() const;
-    std::vector<std::vector<NodeId>> users() const;    // computed, not stored: users()[n.index], ascending
+    std::vector<std::vector<NodeId>> users() const;  // computed, not stored: users()[n.index], ascending
 
     // Same structure, types, attributes, metadata, flags and captured tensors; names, origins and size hints aside.
     friend bool equal(const Graph&, const Graph&);
@@ -88,4 +88,4 @@ public:
 
 using GraphRef = std::shared_ptr<const Graph>;
 
-}    // namespace tenon
+}  // namespace tenon

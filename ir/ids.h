@@ -16,13 +16,13 @@ struct Id {
     constexpr auto operator<=>(const Id&) const = default;
 };
 
-using NodeId = Id<struct NodeTag>;        // a value of one graph
-using RegionId = Id<struct RegionTag>;    // a region of one graph
-using TypeId = Id<struct TypeTag>;        // interned in Context
-using AttrId = Id<struct AttrTag>;        // interned record of attributes; none() is the empty record
-using MetaId = Id<struct MetaTag>;        // interned annotation metadata; none() is the empty record
-using NameId = Id<struct NameTag>;        // interned text
-using OriginId = Id<struct OriginTag>;    // interned origin: source span, rule, differentiated op
+using NodeId = Id<struct NodeTag>;      // a value of one graph
+using RegionId = Id<struct RegionTag>;  // a region of one graph
+using TypeId = Id<struct TypeTag>;      // interned in Context
+using AttrId = Id<struct AttrTag>;      // interned record of attributes; none() is the empty record
+using MetaId = Id<struct MetaTag>;      // interned annotation metadata; none() is the empty record
+using NameId = Id<struct NameTag>;      // interned text
+using OriginId = Id<struct OriginTag>;  // interned origin: source span, rule, differentiated op
 
 // An extent of a tensor: a constant, or a polynomial over the graph's symbols interned in Context.
 // Constants 0 and up are stored in place, so static shapes never touch the interner.
@@ -34,13 +34,13 @@ struct SizeId {
     constexpr auto operator<=>(const SizeId&) const = default;
 };
 
-struct Op {    // row index into the op tables
+struct Op {  // row index into the op tables
     uint16_t row = UINT16_MAX;
     constexpr auto operator<=>(const Op&) const = default;
     constexpr explicit operator bool() const { return row != UINT16_MAX; }
 };
 
-}    // namespace tenon
+}  // namespace tenon
 
 template <class Tag>
 struct std::hash<tenon::Id<Tag>> {

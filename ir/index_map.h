@@ -7,7 +7,7 @@ namespace tenon {
 
 class IndexMap {
 public:
-    struct Position {    // an index expression of the implementation
+    struct Position {  // an index expression of the implementation
         uint32_t id = 0;
         bool operator==(const Position&) const = default;
     };
@@ -19,16 +19,16 @@ public:
     virtual const Type& operand() const = 0;
     virtual const Type& result() const = 0;
 
-    virtual Position at(size_t dimension) = 0;           // of the result element
-    virtual Position linear() = 0;                       // of the result element, row-major over the result's sizes
+    virtual Position at(size_t dimension) = 0;  // of the result element
+    virtual Position linear() = 0;              // of the result element, row-major over the result's sizes
     virtual Position size(SizeId) = 0;
     Position constant(int64_t value) { return size(context().constant(value)); }
     virtual Position add(Position, Position) = 0;
     virtual Position sub(Position, Position) = 0;
     virtual Position mul(Position, Position) = 0;
 
-    virtual void set(size_t dimension, Position) = 0;    // of the operand element
-    virtual void set_linear(Position) = 0;               // of the operand element, row-major over the operand's sizes
+    virtual void set(size_t dimension, Position) = 0;  // of the operand element
+    virtual void set_linear(Position) = 0;             // of the operand element, row-major over the operand's sizes
 };
 
-}    // namespace tenon
+}  // namespace tenon

@@ -1,4 +1,5 @@
-// An append-only table of unique entries. Entries never move, so reading one needs no lock; inserting takes the caller's.
+// An append-only table of unique entries. Entries never move, so reading one needs no lock; inserting takes the
+// caller's.
 #pragma once
 #include <array>
 #include <atomic>
@@ -44,7 +45,8 @@ public:
         const uint32_t shifted = count_ + first_chunk;
         const unsigned chunk = unsigned(std::bit_width(shifted)) - 1;
         auto& storage = chunks_[chunk - first_bits];
-        if (!storage.load(std::memory_order_relaxed)) storage.store(new T[size_t(1) << chunk], std::memory_order_release);
+        if (!storage.load(std::memory_order_relaxed))
+            storage.store(new T[size_t(1) << chunk], std::memory_order_release);
         storage.load(std::memory_order_relaxed)[shifted - (1u << chunk)] = make();
         return count_++;
     }
@@ -68,4 +70,4 @@ private:
     uint32_t count_ = 0;
 };
 
-}    // namespace tenon
+}  // namespace tenon

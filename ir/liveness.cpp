@@ -26,4 +26,4 @@ void Liveness::mark(NodeId root) {
     }
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -11,7 +11,7 @@ class Liveness {
 public:
     explicit Liveness(const Graph& g) : graph_(g), live_(g.nodes.size(), false) {}
     bool operator[](NodeId id) const { return live_[id.index]; }
-    void mark_ordered(std::span<const NodeId> body);    // effects and all that they need
+    void mark_ordered(std::span<const NodeId> body);  // effects and all that they need
     void mark(NodeId root);
 
 private:
@@ -20,4 +20,4 @@ private:
     std::vector<NodeId> stack_;
 };
 
-}    // namespace tenon
+}  // namespace tenon

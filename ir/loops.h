@@ -19,26 +19,29 @@
 // k's memory over if it dies here and is no other operand of this kernel too. Operand k's buffer is not loaded from.
 //
 // Types: index (i64 arithmetic on positions), scalar{dtype} (one element), buffer{dtype}.
-//   for(lo, hi)            attr {kind: "parallel" | "serial" | "vector", step: k}; one region (param: index), no results.
+//   for(lo, hi)            attr {kind: "parallel" | "serial" | "vector", step: k}; one region (param: index), no
+//   results.
 //                          parallel: iterations (blocks of `step` positions) are independent and may go to any thread;
 //                          only outermost. serial: in order; those right inside a parallel loop or another such serial
 //                          loop are independent too. vector: innermost, step 1, iterations independent: any vector
 //                          width, any order. With step k > 1 the variable takes lo, lo + k, …: inner loops run to
 //                          min(i + k, hi).
 //   fold(lo, hi)           attr {op: "add" | "mul" | "maximum" | "minimum" | "logical_and" | "logical_or",
-//                          order: "lanes" | "rows"}; one region (param: index) yielding the scalar to fold; result: scalar.
-//                          lanes: the numeric contract for the last axis (chunks of 1,024, element k in lane k mod 32,
-//                          fold by 16, 8, 4, 2, 1; chunk results by the same rule), k counted from lo. Not inside a
-//                          vector loop. rows: in ascending order within chunks of 64, chunk results by the same rule.
-//                          Only inside a vector loop. Identity: -0.0 for float add (an empty sum is +0.0), 1,
-//                          -inf/lowest, inf/highest. Folds do not nest.
+//                          order: "lanes" | "rows"}; one region (param: index) yielding the scalar to fold; result:
+//                          scalar. lanes: the numeric contract for the last axis (chunks of 1,024, element k in lane k
+//                          mod 32, fold by 16, 8, 4, 2, 1; chunk results by the same rule), k counted from lo. Not
+//                          inside a vector loop. rows: in ascending order within chunks of 64, chunk results by the
+//                          same rule. Only inside a vector loop. Identity: -0.0 for float add (an empty sum is +0.0),
+//                          1, -inf/lowest, inf/highest. Folds do not nest.
 //   load(buffer, position) scalar at element `position` (index); store(buffer, position, scalar).
 //   extent                 attr {value: size}: an index that is a constant or an expression over the graph's symbols.
 //   position(scalar)       an i64 scalar as index; number(index): an index as i64 scalar.
 //   every elementwise row  on scalars (all operands scalars, types equal where the row demands it; cast changes dtype);
 //                          add sub mul floor_divide remainder minimum maximum also on index operands.
-//   literal nodes          (op `constant`, attr {value}, tensor type of rank 0) may be operands anywhere a scalar may; an
+//   literal nodes          (op `constant`, attr {value}, tensor type of rank 0) may be operands anywhere a scalar may;
+//   an
 //                          op whose operands are all literals has a rank 0 tensor type and is a scalar all the same.
 // Values are used in the region that makes them and in regions inside it.
-// f16 and bf16 scalars are rounded after every op. Sums of f16 and bf16 are cast to f32 inside the fold and rounded once after it.
+// f16 and bf16 scalars are rounded after every op. Sums of f16 and bf16 are cast to f32 inside the fold and rounded
+// once after it.
 #pragma once

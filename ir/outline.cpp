@@ -11,10 +11,10 @@ namespace {
 // parameters, what others read of it becomes its results.
 class Outliner {
 public:
-    Outliner(const Graph& g, std::span<const NodeId> params, std::span<const NodeId> body, std::span<const NodeId> results,
-             const std::vector<CallRange>& calls, const Liveness& live)
-        : graph_(g), body_(body), results_(results), calls_(calls), live_(live), builder_(*g.context), copy_(g, builder_),
-          position_(g.nodes.size(), UINT32_MAX), last_use_(g.nodes.size(), 0) {
+    Outliner(const Graph& g, std::span<const NodeId> params, std::span<const NodeId> body,
+             std::span<const NodeId> results, const std::vector<CallRange>& calls, const Liveness& live)
+        : graph_(g), body_(body), results_(results), calls_(calls), live_(live), builder_(*g.context),
+          copy_(g, builder_), position_(g.nodes.size(), UINT32_MAX), last_use_(g.nodes.size(), 0) {
         for (uint32_t i = 0; i < body.size(); ++i) {
             position_[body[i].index] = i;
             if (live[body[i]]) visit_uses(body[i], i);
@@ -64,7 +64,8 @@ private:
                 if (o == op<"constant">() || o == op<"tensor">()) continue;
                 const uint32_t at = position_[operand.index];
                 const bool outside = at == UINT32_MAX || at < call.begin;
-                if (outside && std::find(inputs.begin(), inputs.end(), operand) == inputs.end()) inputs.push_back(operand);
+                if (outside && std::find(inputs.begin(), inputs.end(), operand) == inputs.end())
+                    inputs.push_back(operand);
             }
             if (last_use_[body_[i].index] >= call.end) outputs.push_back(body_[i]);
         }
@@ -89,12 +90,14 @@ private:
         Record record{{context.name("name"), AttrValue(call.name)}, {context.name("kind"), AttrValue(call.kind)}};
         for (const AttrEntry& e : context[call.record]) record.push_back(e);
         const TypeId type = types.size() == 1 ? types[0] : context.tuple(types);
-        const NodeId node = builder_.emit_typed(op<"call">(), type, operands, context.attr(std::move(record)), region, 1);
+        const NodeId node =
+            builder_.emit_typed(op<"call">(), type, operands, context.attr(std::move(record)), region, 1);
         if (outputs.size() == 1) copy_.map(outputs[0], node);
         else
             for (size_t k = 0; k < outputs.size(); ++k)
-                copy_.map(outputs[k], builder_.emit_typed(op<"get">(), types[k], {node},
-                                                          context.attr({{context.name("index"), AttrValue(int64_t(k))}})));
+                copy_.map(outputs[k],
+                          builder_.emit_typed(op<"get">(), types[k], {node},
+                                              context.attr({{context.name("index"), AttrValue(int64_t(k))}})));
     }
 
     const Graph& graph_;
@@ -107,11 +110,11 @@ private:
     std::unordered_set<const CallRange*> done_;
 };
 
-}    // namespace
+}  // namespace
 
-GraphRef outline(const Graph& graph, std::span<const NodeId> params, std::span<const NodeId> body, std::span<const NodeId> results,
-                 const std::vector<CallRange>& calls, const Liveness& live) {
+GraphRef outline(const Graph& graph, std::span<const NodeId> params, std::span<const NodeId> body,
+                 std::span<const NodeId> results, const std::vector<CallRange>& calls, const Liveness& live) {
     return Outliner(graph, params, body, results, calls, live).run(graph.name);
 }
 
-}    // namespace tenon
+}  // namespace tenon

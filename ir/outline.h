@@ -8,7 +8,7 @@
 
 namespace tenon {
 
-GraphRef outline(const Graph& graph, std::span<const NodeId> params, std::span<const NodeId> body, std::span<const NodeId> results,
-                 const std::vector<CallRange>& calls, const Liveness& live);
+GraphRef outline(const Graph& graph, std::span<const NodeId> params, std::span<const NodeId> body,
+                 std::span<const NodeId> results, const std::vector<CallRange>& calls, const Liveness& live);
 
-}    // namespace tenon
+}  // namespace tenon

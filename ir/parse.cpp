@@ -23,7 +23,7 @@ public:
         params();
         header_ = false;
         expect("->");
-        std::vector<TypeId> types;    // of the results; of none of them, the type none
+        std::vector<TypeId> types;  // of the results; of none of them, the type none
         do types.push_back(type());
         while (accept(","));
         if (accept_word("where")) explicit_symbols();
@@ -40,7 +40,8 @@ public:
         for (size_t k = 0; k < results.size(); ++k)
             if (k >= types.size() || builder_.node(results[k]).type != types[k])
                 fail("results of the types that the graph's head gives");
-        if (results.empty() ? types[0] != context_.none() : results.size() < types.size()) fail("a result for each type of the graph's head");
+        if (results.empty() ? types[0] != context_.none() : results.size() < types.size())
+            fail("a result for each type of the graph's head");
         expect("}");
         skip();
         if (at_ != text_.size()) fail("the end of the graph");
@@ -56,13 +57,14 @@ private:
         Diagnostic d;
         d.kind = "syntax";
         const std::string_view word = peek_word();
-        std::string found = at_ < text_.size() ? "`" + std::string(word.empty() ? text_.substr(at_, 1) : word) + "`" : "the end";
+        std::string found =
+            at_ < text_.size() ? "`" + std::string(word.empty() ? text_.substr(at_, 1) : word) + "`" : "the end";
         d.message = "graph text needs " + wanted + " here, but found " + found;
         d.span = {source_, uint32_t(at_), uint32_t(std::min(at_ + 1, text_.size()))};
         d.help = "print(graph) shows the form";
         throw Error(std::move(d));
     }
-    void skip() {    // blanks, and comments from "# " to the end of the line
+    void skip() {  // blanks, and comments from "# " to the end of the line
         while (at_ < text_.size()) {
             if (std::isspace(uint8_t(text_[at_]))) ++at_;
             else if (text_[at_] == '#' && (at_ + 1 == text_.size() || text_[at_ + 1] == ' '))
@@ -105,7 +107,7 @@ private:
         at_ += word.size();
         return word;
     }
-    struct Nest {    // hostile text must not overflow the stack
+    struct Nest {  // hostile text must not overflow the stack
         explicit Nest(Parser& p) : parser(p) {
             if (++parser.depth_ > 100) parser.fail("less nesting");
         }
@@ -201,7 +203,7 @@ private:
         if (!d) fail("a dtype before this");
         return *d;
     }
-    void define_symbols() {    // each symbol by the first parameter dimension that is just it
+    void define_symbols() {  // each symbol by the first parameter dimension that is just it
         for (uint32_t k = 0; k < symbol_order_.size(); ++k) {
             bool found = false;
             for (NodeId p : builder_.params()) {
@@ -235,7 +237,8 @@ private:
         // The clause gives the numbering; types were read with numbers by first appearance.
         for (uint32_t k = 0; k < definers_.size(); ++k) {
             const auto known = symbols_.find(definers_[k].name);
-            if (known != symbols_.end() && known->second != k) fail("symbols in the order in which the parameters name them");
+            if (known != symbols_.end() && known->second != k)
+                fail("symbols in the order in which the parameters name them");
             symbols_.emplace(definers_[k].name, k);
             builder_.symbol(definers_[k].parameter, definers_[k].dim, 1, context_.name(definers_[k].name));
         }
@@ -254,7 +257,8 @@ private:
                 else if (c == 't') c = '\t';
                 else if (c == 'x') {
                     unsigned code = 0;
-                    if (std::from_chars(text_.data() + at_, text_.data() + std::min(at_ + 2, text_.size()), code, 16).ec != std::errc())
+                    if (std::from_chars(text_.data() + at_, text_.data() + std::min(at_ + 2, text_.size()), code, 16)
+                            .ec != std::errc())
                         fail("two hexadecimal digits");
                     at_ += 2;
                     c = char(code);
@@ -265,7 +269,7 @@ private:
         expect("\"");
         return out;
     }
-    AttrValue number() {    // an int, a float, inf or nan
+    AttrValue number() {  // an int, a float, inf or nan
         skip();
         const bool minus = text_.substr(at_, 1) == "-";
         const std::string_view rest = text_.substr(at_ + minus);
@@ -316,7 +320,7 @@ private:
                 at_ += word.size();
                 return *d;
             }
-        if (word.empty()) {    // a number; a size polynomial may begin with one
+        if (word.empty()) {  // a number; a size polynomial may begin with one
             const size_t start = at_;
             const AttrValue plain = number();
             const char next = peek();
@@ -342,7 +346,7 @@ private:
     }
 
     // ---- nodes
-    bool at_differentiated() {    // `d sin` after a node, not a node named d on the next line
+    bool at_differentiated() {  // `d sin` after a node, not a node named d on the next line
         const size_t start = at_;
         const bool found = accept_word("d") && find_op(peek_word());
         at_ = start;
@@ -364,10 +368,10 @@ private:
     }
     struct Operand {
         NodeId node;
-        AttrValue literal;                // a number whose dtype is not known yet
+        AttrValue literal;  // a number whose dtype is not known yet
         bool pending = false;
     };
-    bool at_key() {    // `key:` begins the attributes
+    bool at_key() {  // `key:` begins the attributes
         const size_t start = at_;
         const std::string_view word = peek_word();
         bool key = false;
@@ -422,8 +426,8 @@ private:
         if (peek() == '}' || peek() == '{') return out;
         do {
             const std::string_view word = peek_word();
-            if (out.empty() && !word.empty() && word != "const" && word != "true" && word != "false" && !names_.contains(std::string(word)) &&
-                word != "inf" && word != "nan")
+            if (out.empty() && !word.empty() && word != "const" && word != "true" && word != "false" &&
+                !names_.contains(std::string(word)) && word != "inf" && word != "nan")
                 fail("a value made before");
             const Operand o = operand();
             if (o.pending) fail("a dtype after the literal");
@@ -465,7 +469,7 @@ private:
             else if (accept_word("no_grad")) stamp.flags |= no_grad_flag;
             else break;
         }
-        if (accept("@")) {    // origins are for readers
+        if (accept("@")) {  // origins are for readers
             while (at_ < text_.size() && !std::isspace(uint8_t(text_[at_]))) ++at_;
         }
         if (at_differentiated()) {
@@ -531,10 +535,10 @@ private:
     std::map<int64_t, NodeId> captured_;
 };
 
-}    // namespace
+}  // namespace
 
 GraphRef parse_graph(Context& context, std::string_view text, uint32_t source, std::span<const Tensor> tensors) {
     return Parser(context, text, source, tensors).graph();
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -8,18 +8,18 @@
 
 namespace tenon {
 
-struct Decision {            // why something was done or refused; explain prints these, no reason is ever empty
-    std::string what;        // "fused", "not fused", "saved", "recomputed", "reused", …
-    std::string subject;     // node or kernel name
+struct Decision {         // why something was done or refused; explain prints these, no reason is ever empty
+    std::string what;     // "fused", "not fused", "saved", "recomputed", "reused", …
+    std::string subject;  // node or kernel name
     std::string reason;
     OriginId origin;
 };
 using Decisions = std::vector<Decision>;
 
-struct Target {              // facts that scheduling turns into loop kinds
-    int vector_bytes = 32;   // of the widest vector register
+struct Target {             // facts that scheduling turns into loop kinds
+    int vector_bytes = 32;  // of the widest vector register
     int threads = 1;
-    int64_t cache_bytes = 1 << 20;    // per core
+    int64_t cache_bytes = 1 << 20;  // per core
     bool cuda = false;
 };
 
@@ -27,33 +27,35 @@ struct Target {              // facts that scheduling turns into loop kinds
 GraphRef inline_calls(const Graph&);
 
 // Forward and backward in one graph. Results: the graph's own, then one cotangent per parameter in `wrt`.
-// Parameters: the graph's own, one cotangent `grad…` per result in `results` (positions), then one running sum per wrt if `running`.
+// Parameters: the graph's own, one cotangent `grad…` per result in `results` (positions), then one running sum per wrt
+// if `running`.
 struct Joint {
     GraphRef graph;
-    size_t inputs = 0;                       // parameters of the forward graph
-    size_t outputs = 0;                      // results of the forward graph
-    std::vector<size_t> results;             // which results have a cotangent parameter
-    std::vector<size_t> wrt;                 // which parameters have a cotangent result, in order
-    std::vector<bool> reached;               // per wrt: whether a path leads there
+    size_t inputs = 0;            // parameters of the forward graph
+    size_t outputs = 0;           // results of the forward graph
+    std::vector<size_t> results;  // which results have a cotangent parameter
+    std::vector<size_t> wrt;      // which parameters have a cotangent result, in order
+    std::vector<bool> reached;    // per wrt: whether a path leads there
 };
 Joint make_joint(const Graph&, std::span<const size_t> results, std::span<const size_t> wrt, bool running);
 
 // Forward and backward apart (rule 10 of the architecture). Forward results: its own, then the saved values.
-// Backward parameters: saved values (forward inputs among them), then cotangents, then running sums; results: one per reached wrt.
+// Backward parameters: saved values (forward inputs among them), then cotangents, then running sums; results: one per
+// reached wrt.
 struct Split {
     GraphRef forward, backward;
     struct Saved {
-        bool is_input = false;    // parameter `index` of the joint graph, otherwise result `index` of forward
+        bool is_input = false;  // parameter `index` of the joint graph, otherwise result `index` of forward
         size_t index = 0;
     };
     std::vector<Saved> saved;
-    size_t results = 0;           // of forward that are its own
+    size_t results = 0;  // of forward that are its own
 };
 Split split_joint(const Joint&);
 // Elementwise and movement values of saved ones are computed again in backward where that is cheaper than saving them.
 Split rematerialise(const Split&, Decisions&);
 
-GraphRef simplify(const Graph&, Decisions* = nullptr);      // rules, value numbering, dead code, folding of literals
+GraphRef simplify(const Graph&, Decisions* = nullptr);  // rules, value numbering, dead code, folding of literals
 GraphRef specialise(const Graph&, std::span<const int64_t> symbol_values, std::span<const bool> keep_symbolic);
 
 // Groups nodes into `fusion` nodes with tensor-level regions: one kernel each.
@@ -61,4 +63,4 @@ GraphRef fuse(const Graph&, Decisions&);
 // Fusions become `kernel` nodes with loop nests (docs at ir/loops.h).
 GraphRef schedule(const Graph&, const Target&, Decisions&);
 
-}    // namespace tenon
+}  // namespace tenon

@@ -10,7 +10,7 @@ namespace tenon {
 
 namespace {
 
-std::string float_text(double value) {    // shortest that reads back, always recognisable as a float
+std::string float_text(double value) {  // shortest that reads back, always recognisable as a float
     if (std::isnan(value)) return "nan";
     if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
     char buffer[32];
@@ -94,7 +94,7 @@ public:
 
 private:
     struct Parts {
-        std::string left, type, right;    // "sin = sin(x)", "f32[n]", "  {…}  @3:40"
+        std::string left, type, right;  // "sin = sin(x)", "f32[n]", "  {…}  @3:40"
     };
 
     std::string type(TypeId t) const { return print_type(context_, t, symbols_); }
@@ -132,8 +132,8 @@ private:
         if (natural && met.size() == graph_.symbols.size()) return "";
         std::string out = " where ";
         for (size_t k = 0; k < graph_.symbols.size(); ++k)
-            out += (k ? ", " : "") + symbols_[k] + " = " + std::string(graph_.name_of(graph_.symbols[k].definer)) + "." +
-                   std::to_string(graph_.symbols[k].dim);
+            out += (k ? ", " : "") + symbols_[k] + " = " + std::string(graph_.name_of(graph_.symbols[k].definer)) +
+                   "." + std::to_string(graph_.symbols[k].dim);
         return out;
     }
     std::string value(NodeId id, std::optional<DType> plain) const {
@@ -151,7 +151,8 @@ private:
     std::optional<DType> plain_dtype(NodeId id) const {
         for (NodeId operand : graph_.operands_of(id)) {
             const Type& t = graph_.type(operand);
-            if (graph_[operand].op != op<"constant">() && (t.is_tensor() || t.kind == Type::Kind::scalar)) return t.dtype;
+            if (graph_[operand].op != op<"constant">() && (t.is_tensor() || t.kind == Type::Kind::scalar))
+                return t.dtype;
         }
         return std::nullopt;
     }
@@ -182,9 +183,7 @@ private:
         }
         return p;
     }
-    void body(const Region& region, int depth, std::string& out) {
-        block(graph_.body(region), depth, out);
-    }
+    void body(const Region& region, int depth, std::string& out) { block(graph_.body(region), depth, out); }
     void block(std::span<const NodeId> nodes, int depth, std::string& out) {
         const std::string indent(size_t(depth) * 4, ' ');
         std::vector<Parts> lines;
@@ -193,7 +192,8 @@ private:
             lines.push_back(parts(id));
             if (lines.back().type.empty()) continue;
             if (lines.back().left.size() <= 48) left = std::max(left, lines.back().left.size());
-            if (!lines.back().right.empty() && lines.back().type.size() <= 32) types = std::max(types, lines.back().type.size());
+            if (!lines.back().right.empty() && lines.back().type.size() <= 32)
+                types = std::max(types, lines.back().type.size());
         }
         for (size_t k = 0; k < lines.size(); ++k) {
             Parts& p = lines[k];
@@ -223,11 +223,15 @@ private:
     const std::vector<std::string> symbols_;
 };
 
-}    // namespace
+}  // namespace
 
 std::string print(const Graph& graph, const PrintOptions& options) { return Printer(graph, options).graph(); }
-std::string print_node(const Graph& graph, NodeId id, const PrintOptions& options) { return Printer(graph, options).line(id); }
-std::string print_nest(const Graph& graph, NodeId id, const PrintOptions& options) { return Printer(graph, options).nest(id); }
+std::string print_node(const Graph& graph, NodeId id, const PrintOptions& options) {
+    return Printer(graph, options).line(id);
+}
+std::string print_nest(const Graph& graph, NodeId id, const PrintOptions& options) {
+    return Printer(graph, options).nest(id);
+}
 
 std::string print_type(const Context& context, TypeId id, const std::vector<std::string>& symbols) {
     const Type& t = context[id];
@@ -239,7 +243,8 @@ std::string print_type(const Context& context, TypeId id, const std::vector<std:
         case Type::Kind::buffer: return "buffer " + out;
         case Type::Kind::tuple:
             out = "(";
-            for (size_t k = 0; k < t.elements.size(); ++k) out += (k ? ", " : "") + print_type(context, t.elements[k], symbols);
+            for (size_t k = 0; k < t.elements.size(); ++k)
+                out += (k ? ", " : "") + print_type(context, t.elements[k], symbols);
             return out + ")";
         case Type::Kind::tensor: break;
     }
@@ -259,4 +264,4 @@ std::string print_record(const Context& context, const Record& record, const std
     return out;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -13,8 +13,8 @@ namespace tenon {
 namespace {
 std::vector<Row> collect() {
     std::vector<Row> rows;
-    for (std::span<const Row> family : {control_rows(), elementwise_rows(), movement_rows(), reduce_rows(), contract_rows(),
-                                        index_rows(), random_rows(), effect_rows(), loop_rows()})
+    for (std::span<const Row> family : {control_rows(), elementwise_rows(), movement_rows(), reduce_rows(),
+                                        contract_rows(), index_rows(), random_rows(), effect_rows(), loop_rows()})
         rows.insert(rows.end(), family.begin(), family.end());
     return rows;
 }
@@ -22,7 +22,7 @@ const std::vector<Row>& table() {
     static const std::vector<Row> rows = collect();
     return rows;
 }
-}    // namespace
+}  // namespace
 
 std::span<const Row> all_rows() { return table(); }
 
@@ -89,13 +89,16 @@ TypeId same_as_first(Infer& i) { return i.operands[0]; }
 
 void require_tensor(Infer& i, size_t operand) {
     if (!i.type(operand).is_tensor())
-        i.fail("type", std::string(i.op) + " takes tensors, but operand " + std::to_string(operand) + " is " + i.show(i.operands[operand]));
+        i.fail("type", std::string(i.op) + " takes tensors, but operand " + std::to_string(operand) + " is " +
+                           i.show(i.operands[operand]));
 }
 
 int64_t normalised_axis(Infer& i, int64_t axis, size_t rank) {
     const int64_t r = int64_t(rank);
     if (axis < -r || axis >= r)
-        i.fail("index", std::string(i.op) + " of a tensor of rank " + std::to_string(rank) + " has no dimension " + std::to_string(axis),
+        i.fail("index",
+               std::string(i.op) + " of a tensor of rank " + std::to_string(rank) + " has no dimension " +
+                   std::to_string(axis),
                r == 0 ? "a 0-dim tensor has no dimensions to name"
                       : "dimensions go from " + std::to_string(-r) + " to " + std::to_string(r - 1));
     return axis < 0 ? axis + r : axis;
@@ -107,10 +110,10 @@ SizeId broadcast_size(Infer& i, SizeId a, SizeId b, size_t from_right) {
     if (b == SizeId(1)) return a;
     if (!i.equal(a, b))
         i.fail("shape",
-               std::string(i.op) + " needs shapes that broadcast, but dimension -" + std::to_string(from_right) + " is " + i.show(a) +
-                   " and " + i.show(b),
+               std::string(i.op) + " needs shapes that broadcast, but dimension -" + std::to_string(from_right) +
+                   " is " + i.show(a) + " and " + i.show(b),
                "sizes match from the right: each pair is equal, or one of them is 1");
     return i.context.as_constant(b) ? b : a;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -13,41 +13,41 @@
 namespace tenon {
 
 class Builder;
-class Gradient;      // ir/gradient.h: what a gradient formula sees
-class IndexMap;      // ir/index_map.h: output index -> operand index of a movement op
+class Gradient;  // ir/gradient.h: what a gradient formula sees
+class IndexMap;  // ir/index_map.h: output index -> operand index of a movement op
 
 enum class Level : uint8_t { tensor, loop, any };
 enum class Effect : uint8_t {
     none,
-    ordered,         // keeps its place among ordered nodes: assert, commit, host calls
+    ordered,  // keeps its place among ordered nodes: assert, commit, host calls
 };
-enum class DTypes : uint16_t {    // admitted dtypes, a bit per DType
-    floats = 0b1111,              // f64 f32 f16 bf16
-    integers = 0b111110000,       // i64 i32 i16 i8 u8
+enum class DTypes : uint16_t {  // admitted dtypes, a bit per DType
+    floats = 0b1111,            // f64 f32 f16 bf16
+    integers = 0b111110000,     // i64 i32 i16 i8 u8
     boolean = 0b1000000000,
     numeric = floats | integers,
     integral = integers | boolean,
     all = 0b1111111111,
 };
 constexpr bool admits(DTypes set, DType d) { return uint16_t(set) >> unsigned(d) & 1; }
-std::string_view describe(DTypes);    // "a float", "an integer or bool", …
+std::string_view describe(DTypes);  // "a float", "an integer or bool", …
 
 // How an op is computed.
 enum class Lowering : uint8_t {
-    scalar,          // elementwise: the scalar function of ir/scalar/ with the row's name
-    movement,        // an index map: no arithmetic, fused into the loads of whoever reads it
-    reduce,          // a fold over axes, in the contract's order, by the scalar op `fold_op`
-    loops,           // its own loop nest, built by ir/passes/schedule
-    library,         // a call of jit/library: one function for every engine
-    structure,       // params, yields, calls, tuples, loops: handled where structure is
+    scalar,     // elementwise: the scalar function of ir/scalar/ with the row's name
+    movement,   // an index map: no arithmetic, fused into the loads of whoever reads it
+    reduce,     // a fold over axes, in the contract's order, by the scalar op `fold_op`
+    loops,      // its own loop nest, built by ir/passes/schedule
+    library,    // a call of jit/library: one function for every engine
+    structure,  // params, yields, calls, tuples, loops: handled where structure is
 };
 
-struct Infer {       // what a result rule sees
+struct Infer {  // what a result rule sees
     Context& context;
     std::string_view op;
     std::span<const TypeId> operands;
     AttrId attr;
-    std::span<const TypeId> region_results;       // of op's regions, flattened; for structure rows
+    std::span<const TypeId> region_results;  // of op's regions, flattened; for structure rows
     // Asked when two sizes that are not the same id must be equal: true if they are (a capture compares its hints and
     // records a guard). Null: only equal ids are equal.
     const std::function<bool(SizeId, SizeId)>* same_size = nullptr;
@@ -57,8 +57,8 @@ struct Infer {       // what a result rule sees
     const Type& type(size_t k) const { return context[operands[k]]; }
     bool equal(SizeId a, SizeId b) const { return a == b || (same_size && (*same_size)(a, b)); }
     Attributes attributes() const { return {context, attr}; }
-    std::string show(SizeId) const;               // with hints where they are known: "128"
-    std::string show(TypeId) const;               // "f32[64, 10]"
+    std::string show(SizeId) const;  // with hints where they are known: "128"
+    std::string show(TypeId) const;  // "f32[64, 10]"
     // Throws Error{kind, message, help}; one label an operand ("operand k is f32[64, 10]") is added by the builder.
     [[noreturn]] void fail(std::string_view kind, std::string message, std::string help = {}) const;
 };
@@ -69,24 +69,24 @@ using IndexRule = void (*)(IndexMap&);
 
 struct Row {
     std::string_view name;
-    std::string_view doc;                 // one line for the op reference
+    std::string_view doc;  // one line for the op reference
     Level level = Level::tensor;
     Effect effect = Effect::none;
-    int8_t min_operands = 0, max_operands = 0;    // max −1: any number
-    DTypes dtypes = DTypes::all;          // of the operands that carry data
+    int8_t min_operands = 0, max_operands = 0;  // max −1: any number
+    DTypes dtypes = DTypes::all;                // of the operands that carry data
     ResultRule result = nullptr;
     GradientRule gradient = nullptr;
-    std::string_view no_gradient;         // why there is none, where `gradient` is null
+    std::string_view no_gradient;  // why there is none, where `gradient` is null
     Lowering lowering = Lowering::structure;
-    IndexRule index = nullptr;            // movement rows
-    std::string_view fold;                // reduce rows: the scalar op that folds ("add", "maximum", …)
-    double ulp = 0;                       // error budget against the exact value; 0: exact
+    IndexRule index = nullptr;  // movement rows
+    std::string_view fold;      // reduce rows: the scalar op that folds ("add", "maximum", …)
+    double ulp = 0;             // error budget against the exact value; 0: exact
     bool commutative = false;
 };
 
-std::span<const Row> all_rows();                    // every family, in a fixed order
+std::span<const Row> all_rows();  // every family, in a fixed order
 const Row& row(Op);
-Op find_op(std::string_view name);                  // an invalid Op when there is none
+Op find_op(std::string_view name);  // an invalid Op when there is none
 
 // `op<"mul">()`: the row of that name; a misspelt name is a bug caught at its first use.
 template <size_t N>
@@ -103,4 +103,4 @@ Op op() {
     return found;
 }
 
-}    // namespace tenon
+}  // namespace tenon

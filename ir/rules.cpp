@@ -11,7 +11,8 @@ namespace tenon {
 namespace {
 
 // x + 0 is no rule for floats: −0 + 0 is +0. Neither is x * 0, nor x − x: infinities and NaN.
-constexpr auto signed_numbers = DTypes(uint16_t(DTypes::numeric) & ~(1u << unsigned(DType::u8)));    // −x of u8 is 256 − x
+constexpr auto signed_numbers =
+    DTypes(uint16_t(DTypes::numeric) & ~(1u << unsigned(DType::u8)));  // −x of u8 is 256 − x
 
 constexpr Rule table[] = {
     {"mul-one", "mul(x, 1)", "x"},
@@ -131,8 +132,11 @@ public:
         for (const Tree& o : t.operands) operands.push_back(build(o));
         return builder_.emit(t.op, operands);
     }
-    // A replacement that is a bare value has its type; one that is an op has the pattern's, since its values are the same.
-    TypeId type(const Tree& t, TypeId pattern) { return t.kind == Tree::Kind::name ? builder_.node(build(t)).type : pattern; }
+    // A replacement that is a bare value has its type; one that is an op has the pattern's, since its values are the
+    // same.
+    TypeId type(const Tree& t, TypeId pattern) {
+        return t.kind == Tree::Kind::name ? builder_.node(build(t)).type : pattern;
+    }
 
 private:
     bool value(const Tree& pattern, NodeId id) {
@@ -143,7 +147,8 @@ private:
                 return bound == id;
             }
             case Tree::Kind::number: {
-                if (!builder_.is_literal(id) || (builder_.type(id).dtype == DType::boolean) != pattern.boolean) return false;
+                if (!builder_.is_literal(id) || (builder_.type(id).dtype == DType::boolean) != pattern.boolean)
+                    return false;
                 const AttrValue& v = *builder_.attributes(id).find("value");
                 if (const bool* b = std::get_if<bool>(&v.value)) return *b == (pattern.number != 0);
                 if (const int64_t* i = std::get_if<int64_t>(&v.value)) return double(*i) == pattern.number;
@@ -162,7 +167,7 @@ private:
     std::array<NodeId, 26> bound_{};
 };
 
-}    // namespace
+}  // namespace
 
 std::span<const Rule> rules() { return table; }
 
@@ -171,9 +176,10 @@ Replacement apply_rules(Builder& builder, Op o, TypeId type, std::span<const Nod
         if (c.rule->exactness == Exactness::approximate && !approximate) continue;
         if (!admits(c.rule->dtypes, builder.context()[type].dtype)) continue;
         Match match(builder);
-        if (match.operands(c.pattern, operands) && match.type(c.replacement, type) == type) return {match.build(c.replacement), c.rule};
+        if (match.operands(c.pattern, operands) && match.type(c.replacement, type) == type)
+            return {match.build(c.replacement), c.rule};
     }
     return {};
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -6,8 +6,8 @@
 //       return sum
 //   }
 // Literals stand in place of operands (`mul(x, 2)`), with a dtype where it is not that of the node's first data operand
-// (`where(less, 1:f32, 0:f32)`). A node with regions prints them in braces after its type. `recompute` and `no_grad` are
-// flags after the metadata. Captured tensors print `const #k`.
+// (`where(less, 1:f32, 0:f32)`). A node with regions prints them in braces after its type. `recompute` and `no_grad`
+// are flags after the metadata. Captured tensors print `const #k`.
 #pragma once
 #include <functional>
 #include <string>
@@ -18,14 +18,15 @@
 namespace tenon {
 
 struct PrintOptions {
-    bool origins = true;                              // "@3:40  d sin"
-    std::function<std::string(Span)> locate;          // "3:40"; without it spans are left out
+    bool origins = true;                      // "@3:40  d sin"
+    std::function<std::string(Span)> locate;  // "3:40"; without it spans are left out
 };
 std::string print(const Graph&, const PrintOptions& = {});
-std::string print_node(const Graph&, NodeId, const PrintOptions& = {});    // one line
-std::string print_nest(const Graph&, NodeId, const PrintOptions& = {});    // with its regions, which are more lines
+std::string print_node(const Graph&, NodeId, const PrintOptions& = {});  // one line
+std::string print_nest(const Graph&, NodeId, const PrintOptions& = {});  // with its regions, which are more lines
 std::string print_type(const Context&, TypeId, const std::vector<std::string>& symbol_names);
-std::string print_record(const Context&, const Record&, const std::vector<std::string>& symbol_names = {});    // "a: 1, b: \"x\""
+std::string print_record(const Context&, const Record&,
+                         const std::vector<std::string>& symbol_names = {});  // "a: 1, b: \"x\""
 
 // Throws Error kind "syntax" with a span into `text` (source number `source`). Captured tensors `const #k` are taken
 // from `tensors`.
@@ -34,4 +35,4 @@ GraphRef parse_graph(Context&, std::string_view text, uint32_t source = 0, std::
 // Throws Error kind "internal" naming node and rule broken. Run after every pass in tests and with --verify.
 void verify(const Graph&);
 
-}    // namespace tenon
+}  // namespace tenon

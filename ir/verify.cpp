@@ -21,7 +21,8 @@ private:
         Diagnostic d;
         d.kind = "internal";
         const Op o = graph_[id].op;
-        d.message = "the graph is broken at " + (o == op<"yield">() ? "a yield" : "`" + print_node(graph_, id) + "`") + ": " + why;
+        d.message = "the graph is broken at " + (o == op<"yield">() ? "a yield" : "`" + print_node(graph_, id) + "`") +
+                    ": " + why;
         d.span = graph_.origin(id).span;
         d.help = "this is a bug in the pass that made the graph, or in text given to graph_from";
         throw Error(std::move(d));
@@ -47,7 +48,8 @@ private:
         const Row& r = row(n.op);
         operands(id);
         if (r.level != Level::any && r.level != level)
-            fail(id, std::string(r.name) + (level == Level::loop ? " does not belong in a loop nest" : " belongs in a loop nest"));
+            fail(id, std::string(r.name) +
+                         (level == Level::loop ? " does not belong in a loop nest" : " belongs in a loop nest"));
         const size_t count = n.operands.count;
         if (int(count) < r.min_operands || (r.max_operands >= 0 && int(count) > r.max_operands))
             fail(id, "it has " + std::to_string(count) + " operands");
@@ -73,12 +75,14 @@ private:
             type = r.result(infer);
         } catch (const Error& e) {
             fail(id, e.diagnostic.message);
-        } catch (const std::exception&) {    // an attribute of another kind than the row reads
+        } catch (const std::exception&) {  // an attribute of another kind than the row reads
             fail(id, "its attributes are not those of " + std::string(r.name));
         }
         const Type &want = (*graph_.context)[type], &have = graph_.type(id);
-        bool equal = want.kind == have.kind && want.dtype == have.dtype && want.sizes.size() == have.sizes.size() && want.elements == have.elements;
-        for (size_t d = 0; equal && d < want.sizes.size(); ++d) equal = want.sizes[d] == have.sizes[d] || same(want.sizes[d], have.sizes[d]);
+        bool equal = want.kind == have.kind && want.dtype == have.dtype && want.sizes.size() == have.sizes.size() &&
+                     want.elements == have.elements;
+        for (size_t d = 0; equal && d < want.sizes.size(); ++d)
+            equal = want.sizes[d] == have.sizes[d] || same(want.sizes[d], have.sizes[d]);
         if (!equal) fail(id, "its type should be " + print_type(*graph_.context, type, graph_.symbol_names()));
     }
 
@@ -86,8 +90,8 @@ private:
     std::vector<bool> defined_;
 };
 
-}    // namespace
+}  // namespace
 
 void verify(const Graph& graph) { Verifier(graph).run(); }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -19,7 +19,7 @@ namespace tenon {
 /// Operand and result of a kernel that share memory; every other buffer that is written overlaps no other one. The
 /// kernel reads the operand only at the position it writes, and before it writes it.
 struct InPlace {
-    uint32_t operand = 0, result = 0;    ///< each counted from 0
+    uint32_t operand = 0, result = 0;  ///< each counted from 0
     friend bool operator==(const InPlace&, const InPlace&) = default;
 };
 
@@ -33,10 +33,10 @@ struct KernelSource {
 
 /// What a kernel runs on. Each stage gets the same.
 struct KernelCall {
-    void* const* buffers;       ///< one a region parameter: operands, then results
-    const int64_t* extents;     ///< values of KernelInfo::extents
-    uint64_t* scalars;          ///< KernelInfo::scalars, 8 bytes each: written by stages that run once, read by all
-    uint32_t* faults;           ///< bits of Fault (jit/routines/routines.h), set by an atomic or
+    void* const* buffers;    ///< one a region parameter: operands, then results
+    const int64_t* extents;  ///< values of KernelInfo::extents
+    uint64_t* scalars;       ///< KernelInfo::scalars, 8 bytes each: written by stages that run once, read by all
+    uint32_t* faults;        ///< bits of Fault (jit/routines/routines.h), set by an atomic or
 };
 
 class CompiledKernel {
@@ -64,4 +64,4 @@ public:
 /// What tenon_llvm.so exports, under the name `tenon_create_backend`. The caller owns the result.
 using CreateBackend = Backend* (*)();
 
-}    // namespace tenon
+}  // namespace tenon

@@ -16,7 +16,7 @@ int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 
 
 struct Frame {
     void* const* buffers;
-    std::byte* memory;     // scalars and blocks
+    std::byte* memory;  // scalars and blocks
     int64_t* index;
     void** at;
     uint32_t faults = 0;
@@ -160,7 +160,8 @@ void run_lanes(const Instruction& i, Frame& f) {
     for (int64_t at = low; at < high; at += chunk) {
         fold.lanes(level(0) + counts[0] * i.size, element(at), std::min(chunk, high - at));
         ++counts[0];
-        for (int k = 0; counts[k] == chunk && k + 1 < BlockProgram::fold_levels; ++k) {    // a full chunk of chunk results
+        for (int k = 0; counts[k] == chunk && k + 1 < BlockProgram::fold_levels;
+             ++k) {  // a full chunk of chunk results
             fold.lanes(level(k + 1) + counts[k + 1] * i.size, level(k), chunk);
             ++counts[k + 1];
             counts[k] = 0;
@@ -217,7 +218,9 @@ void run(const Instruction* begin, const Instruction* end, Frame& f, int64_t n) 
             case Code::index_sub: index[i.out] = index[i.a] - index[i.b]; break;
             case Code::index_mul: index[i.out] = index[i.a] * index[i.b]; break;
             case Code::index_floor_divide: index[i.out] = floor_divide(index[i.a], index[i.b]); break;
-            case Code::index_remainder: index[i.out] = index[i.a] - index[i.b] * floor_divide(index[i.a], index[i.b]); break;
+            case Code::index_remainder:
+                index[i.out] = index[i.a] - index[i.b] * floor_divide(index[i.a], index[i.b]);
+                break;
             case Code::index_minimum: index[i.out] = std::min(index[i.a], index[i.b]); break;
             case Code::index_maximum: index[i.out] = std::max(index[i.a], index[i.b]); break;
             case Code::index_from_value: std::memcpy(&index[i.out], at[i.a], 8); break;
@@ -239,11 +242,16 @@ void run(const Instruction* begin, const Instruction* end, Frame& f, int64_t n) 
             }
             case Code::load_here:
             case Code::address: at[i.out] = buffer(i.a, index[i.b] + index[i.c], i.size); break;
-            case Code::load_block: std::memcpy(at[i.out], buffer(i.a, index[i.b] + index[i.c], i.size), size_t(n) * i.size); break;
-            case Code::load_strided:
-                load_strided(at[i.out], buffer(i.a, index[i.b] + index[i.c] * index[i.d], i.size), index[i.d], i.size, n);
+            case Code::load_block:
+                std::memcpy(at[i.out], buffer(i.a, index[i.b] + index[i.c], i.size), size_t(n) * i.size);
                 break;
-            case Code::load_indexed: load_indexed(at[i.out], f.buffers[i.a], static_cast<int64_t*>(at[i.b]), i.size, n); break;
+            case Code::load_strided:
+                load_strided(at[i.out], buffer(i.a, index[i.b] + index[i.c] * index[i.d], i.size), index[i.d], i.size,
+                             n);
+                break;
+            case Code::load_indexed:
+                load_indexed(at[i.out], f.buffers[i.a], static_cast<int64_t*>(at[i.b]), i.size, n);
+                break;
             case Code::load_one: copy_one(at[i.out], buffer(i.a, index[i.b], i.size), i.size); break;
             case Code::store_block: {
                 void* const to = buffer(i.a, index[i.b] + index[i.c], i.size);
@@ -252,9 +260,12 @@ void run(const Instruction* begin, const Instruction* end, Frame& f, int64_t n) 
                 break;
             }
             case Code::store_strided:
-                store_strided(buffer(i.a, index[i.b] + index[i.c] * index[i.d], i.size), index[i.d], at[i.out], i.size, n);
+                store_strided(buffer(i.a, index[i.b] + index[i.c] * index[i.d], i.size), index[i.d], at[i.out], i.size,
+                              n);
                 break;
-            case Code::store_indexed: store_indexed(f.buffers[i.a], static_cast<int64_t*>(at[i.b]), at[i.out], i.size, n); break;
+            case Code::store_indexed:
+                store_indexed(f.buffers[i.a], static_cast<int64_t*>(at[i.b]), at[i.out], i.size, n);
+                break;
             case Code::store_one: copy_one(buffer(i.a, index[i.b], i.size), at[i.out], i.size); break;
             case Code::serial:
                 run_serial(i, f, n);
@@ -297,7 +308,8 @@ public:
     }
 
 private:
-    static void* address(const BlockProgram& program, BlockProgram::Register r, const Frame& f, const KernelCall& call) {
+    static void* address(const BlockProgram& program, BlockProgram::Register r, const Frame& f,
+                         const KernelCall& call) {
         using Register = BlockProgram::Register;
         switch (r.kind) {
             case Register::frame: return f.memory + r.offset;
@@ -332,10 +344,11 @@ private:
     std::vector<BlockProgram> programs_;
 };
 
-}    // namespace
+}  // namespace
 
-std::shared_ptr<CompiledKernel> interpret_kernel(const KernelSource& source, const KernelInfo& info, WorkspacePool& workspaces) {
+std::shared_ptr<CompiledKernel> interpret_kernel(const KernelSource& source, const KernelInfo& info,
+                                                 WorkspacePool& workspaces) {
     return std::make_shared<InterpretedKernel>(source, info, workspaces);
 }
 
-}    // namespace tenon
+}  // namespace tenon

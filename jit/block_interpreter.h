@@ -1,5 +1,5 @@
-// Runs any kernel in blocks of elements with the precompiled routines: the oracle of every other engine, and fast enough
-// to be the first tier.
+// Runs any kernel in blocks of elements with the precompiled routines: the oracle of every other engine, and fast
+// enough to be the first tier.
 #pragma once
 
 #include <memory>
@@ -11,6 +11,7 @@
 namespace tenon {
 
 /// Translates a kernel once; cheap (some microseconds).
-std::shared_ptr<CompiledKernel> interpret_kernel(const KernelSource& source, const KernelInfo& info, WorkspacePool& workspaces);
+std::shared_ptr<CompiledKernel> interpret_kernel(const KernelSource& source, const KernelInfo& info,
+                                                 WorkspacePool& workspaces);
 
-}    // namespace tenon
+}  // namespace tenon

@@ -13,6 +13,7 @@
 namespace tenon {
 
 struct Instruction {
+    // clang-format off
     enum class Code : uint8_t {
         // values: at[out] = routine(at[a], at[b], at[c]) on all lanes, or on one element
         block, one,
@@ -22,11 +23,13 @@ struct Instruction {
         index_add, index_sub, index_mul, index_floor_divide, index_remainder, index_minimum, index_maximum,
         index_from_value,       // index[out] = at[a], an i64
         value_from_index,       // at[out] = index[a]
-        // blocks of positions; x = index[a] + i·index[c], lane 0 being at loop variable index[b]: x = base + coefficient·variable
+        // blocks of positions; x = index[a] + i·index[c], lane 0 being at loop variable index[b]: x = base +
+        // coefficient·variable
         iota_block,             // at[out][i] = x
         floor_divide_block,     // at[out][i] = x floordiv index[d]
         remainder_block,        // at[out][i] = x mod index[d]
-        // memory: buffer a at position p = index[b] (+ index[c] the loop variable, + coefficient index[d] where strided)
+        // memory: buffer a at position p = index[b] (+ index[c] the loop variable, + coefficient index[d] where
+        // strided)
         load_here,              // at[out] = &buffer[p]
         load_block, load_strided,
         load_indexed,           // buffer[at[b][i]]
@@ -39,13 +42,14 @@ struct Instruction {
         fold_lanes,             // variable index[c]; result at[out], value at[d]
         fold_rows,
     };
+    // clang-format on
     Code code;
-    uint8_t size = 0;           // bytes of an element
-    uint8_t mask = 0;           // bit k: operand k of a routine is one element; of a fold: its value is
-    bool direct = false;        // a fold whose body only computes an address: it folds the memory itself
+    uint8_t size = 0;     // bytes of an element
+    uint8_t mask = 0;     // bit k: operand k of a routine is one element; of a fold: its value is
+    bool direct = false;  // a fold whose body only computes an address: it folds the memory itself
     int32_t out = 0, a = 0, b = 0, c = 0, d = 0;
-    uint32_t preamble = 0, body = 0;    // numbers of instructions that follow
-    uint32_t scratch = 0;       // of a fold: the offset of its partial results in the frame
+    uint32_t preamble = 0, body = 0;  // numbers of instructions that follow
+    uint32_t scratch = 0;             // of a fold: the offset of its partial results in the frame
     union {
         Routine::Function routine = nullptr;
         const struct FoldPlan* fold;
@@ -54,28 +58,28 @@ struct Instruction {
 
 struct FoldPlan {
     const Fold* fold = nullptr;
-    const Routine* step = nullptr;    // accumulator op row
+    const Routine* step = nullptr;  // accumulator op row
 };
 
 struct BlockProgram {
-    static constexpr int64_t block_size = 1024;    // also the chunk of a fold over lanes
+    static constexpr int64_t block_size = 1024;  // also the chunk of a fold over lanes
     static constexpr int64_t rows_chunk = 64;
-    static constexpr int fold_levels = 6;          // 64^6 rows, 1024^6 lanes
+    static constexpr int fold_levels = 6;  // 64^6 rows, 1024^6 lanes
 
     struct Register {
-        enum Kind : uint8_t { frame, constant, shared, free } kind = free;    // shared: a scalar of the whole kernel
-        uint32_t offset = 0;    // in bytes
+        enum Kind : uint8_t { frame, constant, shared, free } kind = free;  // shared: a scalar of the whole kernel
+        uint32_t offset = 0;                                                // in bytes
     };
-    std::vector<Instruction> entry;             // before the first iteration
-    std::vector<Instruction> body;              // one iteration, or the stage that runs once
-    bool loop = false, vector = false;          // vector: the stage itself is a vector loop
-    int32_t variable = 0, low = 0;              // index registers of a loop
+    std::vector<Instruction> entry;     // before the first iteration
+    std::vector<Instruction> body;      // one iteration, or the stage that runs once
+    bool loop = false, vector = false;  // vector: the stage itself is a vector loop
+    int32_t variable = 0, low = 0;      // index registers of a loop
     int64_t step = 1;
-    std::vector<int64_t> indices;               // initial values of the index registers
-    std::vector<std::pair<int32_t, uint32_t>> extents;    // index register = extent
+    std::vector<int64_t> indices;                       // initial values of the index registers
+    std::vector<std::pair<int32_t, uint32_t>> extents;  // index register = extent
     std::vector<Register> registers;
     std::vector<uint64_t> constants;
-    uint32_t frame_bytes = 0;                   // of scalars and blocks
+    uint32_t frame_bytes = 0;  // of scalars and blocks
 };
 
-}    // namespace tenon
+}  // namespace tenon

@@ -19,12 +19,12 @@ using Code = Instruction::Code;
 
 // What a node became.
 struct Value {
-    int level = -1;         // of the loop nest whose turns it may differ in; −1: constant
-    bool vector = false;    // differs from lane to lane of the vector loop around it
+    int level = -1;       // of the loop nest whose turns it may differ in; −1: constant
+    bool vector = false;  // differs from lane to lane of the vector loop around it
     bool is_index = false;
-    int32_t at = -1;        // value register; of an index, only where it is not affine in the vector variable
-    int32_t base = -1;      // index registers: base + coefficient · (vector variable)
-    int32_t coefficient = -1;    // none where it is the same in all lanes
+    int32_t at = -1;           // value register; of an index, only where it is not affine in the vector variable
+    int32_t base = -1;         // index registers: base + coefficient · (vector variable)
+    int32_t coefficient = -1;  // none where it is the same in all lanes
     bool is_affine() const { return is_index && at < 0; }
 };
 
@@ -34,7 +34,8 @@ uint64_t element_bits(const AttrValue& value, DType dtype) {
         const T element = std::visit(
             [](const auto& x) -> T {
                 using X = std::decay_t<decltype(x)>;
-                if constexpr (std::is_same_v<X, bool> || std::is_same_v<X, int64_t> || std::is_same_v<X, double>) return convert<T>(x);
+                if constexpr (std::is_same_v<X, bool> || std::is_same_v<X, int64_t> || std::is_same_v<X, double>)
+                    return convert<T>(x);
                 else return T{};
             },
             value.value);
@@ -48,12 +49,13 @@ public:
     StageTranslator(const KernelSource& source, const KernelInfo& info, std::deque<FoldPlan>& plans)
         : graph_(*source.graph), source_(source), info_(info), plans_(plans), kernel_(graph_.region_of(source.kernel)) {
         for (uint32_t k = 0; NodeId p : graph_.params(kernel_)) buffers_[p.index] = int32_t(k++);
-        for (const InPlace& pair : source.in_place) paired_[int32_t(pair.operand)] = int32_t(info.operands + pair.result);
+        for (const InPlace& pair : source.in_place)
+            paired_[int32_t(pair.operand)] = int32_t(info.operands + pair.result);
     }
 
     BlockProgram translate(const KernelStage& stage) {
         loops_.emplace_back();
-        for (uint32_t slot = 0; NodeId id : info_.scalars) {    // what other stages computed
+        for (uint32_t slot = 0; NodeId id : info_.scalars) {  // what other stages computed
             const bool mine = std::find(stage.nodes.begin(), stage.nodes.end(), id) != stage.nodes.end();
             shared_[id.index] = new_register(BlockProgram::Register::shared, slot++ * 8);
             if (!mine) define_shared(id);
@@ -72,15 +74,15 @@ public:
 private:
     struct Loop {
         bool vector = false;
-        int32_t variable = -1;               // index register of the vector variable, inherited by what is inside
+        int32_t variable = -1;  // index register of the vector variable, inherited by what is inside
         std::vector<Instruction> preamble, body;
-        std::unordered_set<int32_t> stored;  // buffers
-        std::multimap<uint32_t, uint32_t> free_blocks;    // by element size
+        std::unordered_set<int32_t> stored;             // buffers
+        std::multimap<uint32_t, uint32_t> free_blocks;  // by element size
     };
 
     struct Uses {
-        uint32_t count = 0, last = 0;    // last: position in the region that defines the value
-        NodeId store;                    // the use, where it is the value of a store in the same region
+        uint32_t count = 0, last = 0;  // last: position in the region that defines the value
+        NodeId store;                  // the use, where it is the value of a store in the same region
     };
     struct Borrowed {
         int32_t buffer;
@@ -97,7 +99,9 @@ private:
         uint32_t position = 0;
     };
 
-    static void append(std::vector<Instruction>& to, const std::vector<Instruction>& from) { to.insert(to.end(), from.begin(), from.end()); }
+    static void append(std::vector<Instruction>& to, const std::vector<Instruction>& from) {
+        to.insert(to.end(), from.begin(), from.end());
+    }
 
     // ---- registers
     int32_t new_register(BlockProgram::Register::Kind kind, uint32_t offset) {
@@ -217,13 +221,14 @@ private:
         if (code == Code::index_add || code == Code::index_sub) {
             v.base = combine(code, uniform, a.base, b.base, made);
             const int32_t zero = index_constant(0);
-            v.coefficient = combine(code, uniform, a.vector ? a.coefficient : zero, b.vector ? b.coefficient : zero, made);
+            v.coefficient =
+                combine(code, uniform, a.vector ? a.coefficient : zero, b.vector ? b.coefficient : zero, made);
         } else if (code == Code::index_mul && !(a.vector && b.vector)) {
             const Value& factor = a.vector ? b : a;
             const Value& varying = a.vector ? a : b;
             v.base = combine(code, uniform, varying.base, factor.base, made);
             v.coefficient = combine(code, uniform, varying.coefficient, factor.base, made);
-        } else return {};    // not affine
+        } else return {};  // not affine
         v.vector = true;
         if (is_known(v.coefficient, 0)) {
             v.coefficient = -1;
@@ -258,7 +263,9 @@ private:
                     return v;
                 }
                 if (a.vector && !b.vector && (*code == Code::index_floor_divide || *code == Code::index_remainder)) {
-                    Instruction i{.code = *code == Code::index_floor_divide ? Code::floor_divide_block : Code::remainder_block, .size = 8};
+                    Instruction i{
+                        .code = *code == Code::index_floor_divide ? Code::floor_divide_block : Code::remainder_block,
+                        .size = 8};
                     i.a = a.base, i.b = loops_.back().variable, i.c = a.coefficient, i.d = b.base;
                     return block_of_positions(std::max(a.level, b.level), i);
                 }
@@ -302,7 +309,8 @@ private:
             v.at = i.out;
             return v;
         }
-        Instruction i{.code = Code::iota_block, .size = 8, .a = v.base, .b = loops_.back().variable, .c = v.coefficient};
+        Instruction i{
+            .code = Code::iota_block, .size = 8, .a = v.base, .b = loops_.back().variable, .c = v.coefficient};
         const bool outside = v.level < depth();
         i.out = new_block(8, !outside);
         v.level = emit(v.level, i);
@@ -324,7 +332,7 @@ private:
         }
         const auto found = values_.find(id.index);
         if (found != values_.end()) return found->second;
-        assert(is_static_index(graph_, id));    // of the kernel's own region: belongs to no stage
+        assert(is_static_index(graph_, id));  // of the kernel's own region: belongs to no stage
         Value v;
         if (node.op == op<"extent">()) v = extent(id);
         else {
@@ -335,13 +343,15 @@ private:
         return v;
     }
     Value static_operand(NodeId id) {
-        if (graph_[id].op == op<"constant">()) return index_value(-1, index_constant(graph_.attributes(id).integer("value")));
+        if (graph_[id].op == op<"constant">())
+            return index_value(-1, index_constant(graph_.attributes(id).integer("value")));
         return use(id);
     }
-    Value static_operation(NodeId id, const Value& a, const Value& b) {    // in front of everything
+    Value static_operation(NodeId id, const Value& a, const Value& b) {  // in front of everything
         const Code code = *index_code(graph_[id].op);
         const auto x = known_.find(a.base), y = known_.find(b.base);
-        if (x != known_.end() && y != known_.end()) return index_value(-1, index_constant(apply(code, x->second, y->second)));
+        if (x != known_.end() && y != known_.end())
+            return index_value(-1, index_constant(apply(code, x->second, y->second)));
         Instruction i{.code = code, .out = new_index(), .a = a.base, .b = b.base};
         loops_[0].preamble.push_back(i);
         return index_value(-1, i.out);
@@ -349,7 +359,8 @@ private:
     Value extent(NodeId id) {
         const SizeId size = graph_.attributes(id).size("value");
         if (const auto value = graph_.context->as_constant(size)) return index_value(-1, index_constant(*value));
-        const uint32_t k = uint32_t(std::find(info_.extents.begin(), info_.extents.end(), size) - info_.extents.begin());
+        const uint32_t k =
+            uint32_t(std::find(info_.extents.begin(), info_.extents.end(), size) - info_.extents.begin());
         const auto [it, fresh] = extents_.try_emplace(k, -1);
         if (fresh) {
             it->second = new_index();
@@ -357,10 +368,10 @@ private:
         }
         return index_value(-1, it->second);
     }
-    Value index_use(NodeId id) {    // an operand that is an index; an integer literal may stand for one
+    Value index_use(NodeId id) {  // an operand that is an index; an integer literal may stand for one
         return graph_[id].op == op<"constant">() ? static_operand(id) : use(id);
     }
-    NodeId canonical(NodeId id) const {    // a cast to its own dtype is what it casts
+    NodeId canonical(NodeId id) const {  // a cast to its own dtype is what it casts
         while (graph_[id].op == op<"cast">() && graph_.type(id).dtype == graph_.type(graph_.operand(id, 0)).dtype &&
                graph_.type(graph_.operand(id, 0)).kind == Type::Kind::scalar)
             id = graph_.operand(id, 0);
@@ -426,13 +437,15 @@ private:
         const auto is_needed = [&](int32_t b) {
             const auto last = scope_.last_load.find(b);
             if (last != scope_.last_load.end() && last->second > scope_.position) return true;
-            return std::any_of(scope_.borrowed.begin(), scope_.borrowed.end(),
-                               [&](const Borrowed& load) { return load.buffer == b && load.last_use > scope_.position; });
+            return std::any_of(scope_.borrowed.begin(), scope_.borrowed.end(), [&](const Borrowed& load) {
+                return load.buffer == b && load.last_use > scope_.position;
+            });
         };
         if (is_needed(buffer)) return false;
         for (const auto& [operand, result] : paired_)
             if (result == buffer && is_needed(operand)) return false;
-        Instruction address{.code = Code::address, .size = i.size, .a = buffer, .b = p.base, .c = loops_.back().variable};
+        Instruction address{
+            .code = Code::address, .size = i.size, .a = buffer, .b = p.base, .c = loops_.back().variable};
         address.out = i.out = new_register(BlockProgram::Register::free, 0);
         loops_.back().body.push_back(address);
         loops_.back().stored.insert(buffer);
@@ -448,8 +461,9 @@ private:
         Value v;
         v.vector = p.vector;
         v.level = p.level;
-        if (scope_.stored_here.contains(buffer)) v.level = depth();    // its memory changes within the loop
-        if (const auto pair = paired_.find(buffer); pair != paired_.end() && scope_.stored_here.contains(pair->second)) v.level = depth();
+        if (scope_.stored_here.contains(buffer)) v.level = depth();  // its memory changes within the loop
+        if (const auto pair = paired_.find(buffer); pair != paired_.end() && scope_.stored_here.contains(pair->second))
+            v.level = depth();
         const bool outside = v.level < depth();
         if (!p.vector) {
             const auto shared = shared_.find(id.index);
@@ -603,7 +617,8 @@ private:
             for (NodeId operand : graph_.operands_of(id).subspan(n.op == op<"where">() ? 1 : 0))
                 if (graph_.type(operand).kind == Type::Kind::index) data = operand;
             const Type& t = graph_.type(data);
-            v = routine_value(id, row(n.op).name, t.kind == Type::Kind::index ? DType::i64 : t.dtype, graph_.type(id).dtype);
+            v = routine_value(id, row(n.op).name, t.kind == Type::Kind::index ? DType::i64 : t.dtype,
+                              graph_.type(id).dtype);
         }
         const auto shared = shared_.find(id.index);
         if (shared != shared_.end() && graph_.type(id).kind == Type::Kind::index)
@@ -643,7 +658,8 @@ private:
         loops_.push_back(std::move(loop));
         note_uses(region, graph_.body(region));
         const NodeId p = graph_.params(region)[0];
-        values_[p.index] = vector ? index_value(depth(), index_constant(0), index_constant(1)) : index_value(depth(), variable);
+        values_[p.index] =
+            vector ? index_value(depth(), index_constant(0), index_constant(1)) : index_value(depth(), variable);
         return outer;
     }
     Loop leave(Scope& outer) {
@@ -675,7 +691,7 @@ private:
         Scope outer = enter(region, vector, program_.variable);
         body(graph_.body(region));
         Loop loop = leave(outer);
-        append(loops_[0].body, loop.preamble);    // a stage is run only where it has an iteration
+        append(loops_[0].body, loop.preamble);  // a stage is run only where it has an iteration
         program_.body = std::move(loop.body);
     }
     void inner_loop(NodeId id) {
@@ -701,7 +717,10 @@ private:
         const std::string_view name = attributes.text("op");
         plans_.push_back({find_fold(name, dtype), find_routine(name, dtype)});
         assert(plans_.back().fold && plans_.back().step);
-        Instruction i{.code = lanes ? Code::fold_lanes : Code::fold_rows, .size = uint8_t(size_of(dtype)), .a = low.base, .b = high.base};
+        Instruction i{.code = lanes ? Code::fold_lanes : Code::fold_rows,
+                      .size = uint8_t(size_of(dtype)),
+                      .a = low.base,
+                      .b = high.base};
         i.fold = &plans_.back();
         i.c = new_index();
         const Region& region = graph_.region_of(id);
@@ -725,7 +744,8 @@ private:
     // A block of partial results a level, and one for a value that is the same in all lanes. Folds do not nest, so one
     // such place serves them all.
     uint32_t fold_scratch() {
-        if (!fold_scratch_) fold_scratch_ = new_frame(uint32_t(BlockProgram::block_size) * 8 * (BlockProgram::fold_levels + 1));
+        if (!fold_scratch_)
+            fold_scratch_ = new_frame(uint32_t(BlockProgram::block_size) * 8 * (BlockProgram::fold_levels + 1));
         return *fold_scratch_;
     }
     static bool only_addresses(const Loop& loop, int32_t at) {
@@ -740,12 +760,13 @@ private:
         value = canonical(value);
         return graph_[value].op == op<"load">() && index_degree(graph_.operand(value, 1), variable) <= 1;
     }
-    int index_degree(NodeId id, NodeId variable) const {    // 2: not affine
+    int index_degree(NodeId id, NodeId variable) const {  // 2: not affine
         if (id == variable) return 1;
         const Node& n = graph_[id];
         if (n.operands.count == 0) return 0;
         if (n.op == op<"add">() || n.op == op<"sub">())
-            return std::max(index_degree(graph_.operand(id, 0), variable), index_degree(graph_.operand(id, 1), variable));
+            return std::max(index_degree(graph_.operand(id, 0), variable),
+                            index_degree(graph_.operand(id, 1), variable));
         int degree = 0;
         for (NodeId operand : graph_.operands_of(id)) degree += index_degree(operand, variable);
         if (n.op == op<"mul">()) return std::min(degree, 2);
@@ -762,26 +783,28 @@ private:
     std::optional<uint32_t> fold_scratch_;
     std::vector<Loop> loops_;
     std::unordered_map<uint32_t, int32_t> buffers_;
-    std::unordered_map<int32_t, int32_t> paired_;       // operand buffer -> result buffer in its place
+    std::unordered_map<int32_t, int32_t> paired_;  // operand buffer -> result buffer in its place
     std::unordered_map<uint32_t, Value> values_;
-    std::unordered_map<uint32_t, int32_t> shared_;      // top-level scalar -> register
+    std::unordered_map<uint32_t, int32_t> shared_;  // top-level scalar -> register
     std::unordered_map<uint64_t, int32_t> constants_;
     std::unordered_map<int64_t, int32_t> index_constants_;
-    std::unordered_map<int32_t, int64_t> known_;        // values of constant index registers
+    std::unordered_map<int32_t, int64_t> known_;  // values of constant index registers
     std::unordered_map<uint32_t, int32_t> extents_;
-    std::unordered_map<int32_t, int> part_level_;       // of affine vector indices by base register
-    std::unordered_map<int32_t, std::pair<uint32_t, uint32_t>> blocks_;    // register -> element size, offset
+    std::unordered_map<int32_t, int> part_level_;                        // of affine vector indices by base register
+    std::unordered_map<int32_t, std::pair<uint32_t, uint32_t>> blocks_;  // register -> element size, offset
     std::unordered_set<int32_t> pinned_;
-    std::unordered_set<uint32_t> written_;              // stores that their value's op does
-    Scope scope_;                                       // of the region at hand
+    std::unordered_set<uint32_t> written_;  // stores that their value's op does
+    Scope scope_;                           // of the region at hand
 };
 
-}    // namespace
+}  // namespace
 
-std::vector<BlockProgram> translate_kernel(const KernelSource& source, const KernelInfo& info, std::deque<FoldPlan>& plans) {
+std::vector<BlockProgram> translate_kernel(const KernelSource& source, const KernelInfo& info,
+                                           std::deque<FoldPlan>& plans) {
     std::vector<BlockProgram> programs;
-    for (const KernelStage& stage : info.stages) programs.push_back(StageTranslator(source, info, plans).translate(stage));
+    for (const KernelStage& stage : info.stages)
+        programs.push_back(StageTranslator(source, info, plans).translate(stage));
     return programs;
 }
 
-}    // namespace tenon
+}  // namespace tenon

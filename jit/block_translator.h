@@ -10,6 +10,7 @@
 namespace tenon {
 
 /// One program a stage. Fold plans live in `plans`.
-std::vector<BlockProgram> translate_kernel(const KernelSource& source, const KernelInfo& info, std::deque<FoldPlan>& plans);
+std::vector<BlockProgram> translate_kernel(const KernelSource& source, const KernelInfo& info,
+                                           std::deque<FoldPlan>& plans);
 
-}    // namespace tenon
+}  // namespace tenon

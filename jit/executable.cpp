@@ -39,16 +39,18 @@ Dims shape_of(const Graph& g, TypeId type, std::span<const int64_t> symbols) {
     throw Error(std::move(d));
 }
 
-}    // namespace
+}  // namespace
 
 class Executable::Implementation {
 public:
     Implementation(GraphRef graph, Machine& machine, EngineKind engine)
-        : graph_(std::move(graph)), machine_(machine), engine_(engine), layout_(build_steps(*graph_, machine.allocator())) {
+        : graph_(std::move(graph)), machine_(machine), engine_(engine),
+          layout_(build_steps(*graph_, machine.allocator())) {
         for (const StepLayout& layout : layout_.steps) {
             Step step{layout.kind, uint32_t(pointers_.size()), 0, layout.node, layout.target};
             for (const std::vector<uint32_t>* list : {&layout.reads, &layout.writes})
-                for (uint32_t value : *list) pointer_memory_.push_back(layout_.memory_of[value]), pointers_.push_back(nullptr);
+                for (uint32_t value : *list)
+                    pointer_memory_.push_back(layout_.memory_of[value]), pointers_.push_back(nullptr);
             if (layout.kind == StepKind::kernel) {
                 step.index = uint32_t(kernels_.size());
                 KernelStep& kernel = kernels_.emplace_back();
@@ -102,15 +104,15 @@ public:
     size_t kernel_count() const { return kernels_.size(); }
 
 private:
-    static constexpr int runs_before_compiling = 2;    // what runs once is not worth it
+    static constexpr int runs_before_compiling = 2;  // what runs once is not worth it
     static constexpr size_t plans_kept = 8;
 
     struct Step {
         StepKind kind;
-        uint32_t pointers;    // the first of its reads and writes
-        uint32_t index;       // among kernels or library calls
+        uint32_t pointers;  // the first of its reads and writes
+        uint32_t index;     // among kernels or library calls
         NodeId node;
-        int32_t target;       // the input that a commit writes
+        int32_t target;  // the input that a commit writes
     };
     struct KernelStep {
         std::shared_ptr<CachedKernel> cached;
@@ -126,19 +128,19 @@ private:
         std::vector<int64_t> extents;
         std::vector<StageRun> stages;
     };
-    struct Plan {    // what depends on the values of symbols
+    struct Plan {  // what depends on the values of symbols
         std::vector<int64_t> symbols;
-        std::vector<std::pair<uint32_t, size_t>> arena;    // memory, offset
+        std::vector<std::pair<uint32_t, size_t>> arena;  // memory, offset
         size_t arena_bytes = 0;
-        std::vector<size_t> bytes;                         // a memory
+        std::vector<size_t> bytes;  // a memory
         std::vector<Dims> output_shapes;
         std::vector<KernelPlan> kernels;
-        std::vector<std::vector<TensorView>> library_views;    // operands, then the result
+        std::vector<std::vector<TensorView>> library_views;  // operands, then the result
         Decisions decisions;
     };
 
     // ---- plans
-    bool read_symbols(std::span<const Tensor> inputs) {    // did they change?
+    bool read_symbols(std::span<const Tensor> inputs) {  // did they change?
         bool changed = false;
         for (size_t k = 0; k < definers_.size(); ++k) {
             const int64_t value = inputs[definers_[k].first].shape[definers_[k].second];
@@ -149,7 +151,8 @@ private:
     }
     void choose_plan(std::span<const Tensor> inputs) {
         read_symbols(inputs);
-        const auto known = std::find_if(plans_.begin(), plans_.end(), [&](const auto& p) { return p->symbols == symbols_; });
+        const auto known =
+            std::find_if(plans_.begin(), plans_.end(), [&](const auto& p) { return p->symbols == symbols_; });
         if (known != plans_.end()) std::rotate(plans_.begin(), known, known + 1);
         else {
             if (plans_.size() == plans_kept) plans_.pop_back();
@@ -164,7 +167,8 @@ private:
         plan->symbols = symbols_;
         for (const StepMemory& m : layout_.memories) plan->bytes.push_back(bytes_of(*graph_, m.type, symbols_));
         plan_memory(*plan);
-        for (NodeId result : graph_->results()) plan->output_shapes.push_back(shape_of(*graph_, (*graph_)[result].type, symbols_));
+        for (NodeId result : graph_->results())
+            plan->output_shapes.push_back(shape_of(*graph_, (*graph_)[result].type, symbols_));
         for (const StepLayout& step : layout_.steps) {
             if (step.kind != StepKind::kernel) continue;
             KernelPlan kernel = plan_kernel(kernels_[plan->kernels.size()]);
@@ -176,7 +180,9 @@ private:
         for (const StepLayout& step : layout_.steps) {
             if (step.kind != StepKind::library) continue;
             std::vector<TensorView>& views = plan->library_views.emplace_back();
-            const auto view = [&](NodeId id) { views.push_back({nullptr, graph_->type(id).dtype, shape_of(*graph_, (*graph_)[id].type, symbols_)}); };
+            const auto view = [&](NodeId id) {
+                views.push_back({nullptr, graph_->type(id).dtype, shape_of(*graph_, (*graph_)[id].type, symbols_)});
+            };
             for (NodeId operand : graph_->operands_of(step.node)) view(operand);
             view(step.node);
         }
@@ -196,10 +202,12 @@ private:
         for (size_t k = 0; k < memories.size(); ++k) {
             plan.arena.emplace_back(memories[k], arena.offsets[k]);
             if (arena.reuses[k] < 0) continue;
-            const StepMemory &mine = layout_.memories[memories[k]], &theirs = layout_.memories[memories[size_t(arena.reuses[k])]];
-            plan.decisions.push_back({"reused", std::string(graph_->name_of(mine.maker)),
-                                      fmt::format("takes the memory of {}, which is not read any more", graph_->name_of(theirs.maker)),
-                                      graph_->origins[mine.maker.index]});
+            const StepMemory &mine = layout_.memories[memories[k]],
+                             &theirs = layout_.memories[memories[size_t(arena.reuses[k])]];
+            plan.decisions.push_back(
+                {"reused", std::string(graph_->name_of(mine.maker)),
+                 fmt::format("takes the memory of {}, which is not read any more", graph_->name_of(theirs.maker)),
+                 graph_->origins[mine.maker.index]});
         }
     }
     KernelPlan plan_kernel(const KernelStep& kernel) const {
@@ -231,7 +239,8 @@ private:
         outputs.clear();
         outputs.reserve(results.size());
         for (size_t k = 0; k < results.size(); ++k) {
-            outputs.push_back(Tensor::empty(machine_.allocator(), graph_->type(results[k]).dtype, plan_->output_shapes[k]));
+            outputs.push_back(
+                Tensor::empty(machine_.allocator(), graph_->type(results[k]).dtype, plan_->output_shapes[k]));
             memory_[layout_.output_memory[k]] = outputs.back().bytes();
         }
     }
@@ -242,7 +251,8 @@ private:
             case StepKind::kernel: return run_kernel(step);
             case StepKind::library: return run_library(step);
             case StepKind::copy:
-                std::memcpy(pointers_[step.pointers + 1], pointers_[step.pointers], plan_->bytes[pointer_memory_[step.pointers + 1]]);
+                std::memcpy(pointers_[step.pointers + 1], pointers_[step.pointers],
+                            plan_->bytes[pointer_memory_[step.pointers + 1]]);
                 return;
             case StepKind::assertion:
                 if (!*reinterpret_cast<const bool*>(pointers_[step.pointers])) fail_assertion(step.node);
@@ -278,13 +288,15 @@ private:
         if (code) {
             machine_.counters().llvm += !std::exchange(kernel.counted_compiled, true);
         } else {
-            if (!cached.interpreted) cached.interpreted = interpret_kernel(cached.source, cached.info, machine_.workspaces());
+            if (!cached.interpreted)
+                cached.interpreted = interpret_kernel(cached.source, cached.info, machine_.workspaces());
             code = cached.interpreted.get();
             if (engine_ != EngineKind::eager) machine_.counters().interp += !std::exchange(kernel.counted_interp, true);
         }
         const KernelPlan& plan = plan_->kernels[step.index];
         uint32_t faults = 0;
-        const KernelCall call{reinterpret_cast<void* const*>(pointers_.data() + step.pointers), plan.extents.data(), kernel.scalars.data(), &faults};
+        const KernelCall call{reinterpret_cast<void* const*>(pointers_.data() + step.pointers), plan.extents.data(),
+                              kernel.scalars.data(), &faults};
         for (const StageRun& stage : plan.stages) {
             if (stage.parallel && machine_.pool().threads() > 1) run_parallel(*code, stage, call);
             else code->run(stage.stage, call, 0, stage.trips);
@@ -306,7 +318,8 @@ private:
         for (size_t k = 0; k < views.size(); ++k) views[k].data = pointers_[step.pointers + k];
         const LibraryPlan& plan = libraries_[step.index];
         try {
-            plan.function({plan, std::span(views).first(views.size() - 1), views.back(), machine_.pool(), machine_.workspaces()});
+            plan.function(
+                {plan, std::span(views).first(views.size() - 1), views.back(), machine_.pool(), machine_.workspaces()});
         } catch (Error& error) {
             if (error.diagnostic.span.source == 0) error.diagnostic.span = graph_->origin(step.node).span;
             throw;
@@ -320,26 +333,28 @@ private:
     std::vector<KernelStep> kernels_;
     std::vector<std::shared_ptr<CachedKernel>> cached_;
     std::vector<LibraryPlan> libraries_;
-    std::vector<std::pair<uint32_t, uint32_t>> definers_;    // of each symbol: input, dimension
+    std::vector<std::pair<uint32_t, uint32_t>> definers_;  // of each symbol: input, dimension
     std::vector<int64_t> symbols_;
-    std::vector<std::unique_ptr<Plan>> plans_;               // the latest first
+    std::vector<std::unique_ptr<Plan>> plans_;  // the latest first
     Plan* plan_ = nullptr;
     int runs_ = 0;
     // of the run at hand
-    std::vector<std::byte*> memory_;                         // a memory of layout_; inputs are the first ones
-    std::vector<std::byte*> pointers_;                       // what steps read and write
+    std::vector<std::byte*> memory_;    // a memory of layout_; inputs are the first ones
+    std::vector<std::byte*> pointers_;  // what steps read and write
     std::vector<uint32_t> pointer_memory_;
-    std::vector<std::pair<size_t, Tensor>> copies_;          // of strided inputs
+    std::vector<std::pair<size_t, Tensor>> copies_;  // of strided inputs
 };
 
 Executable::Executable(GraphRef scheduled, Machine& machine, EngineKind engine)
     : implementation_(std::make_unique<Implementation>(std::move(scheduled), machine, engine)) {}
 Executable::~Executable() = default;
-void Executable::run(std::span<const Tensor> inputs, std::vector<Tensor>& outputs) { implementation_->run(inputs, outputs); }
+void Executable::run(std::span<const Tensor> inputs, std::vector<Tensor>& outputs) {
+    implementation_->run(inputs, outputs);
+}
 size_t Executable::effects_done() const { return implementation_->effects_done_; }
 const GraphRef& Executable::graph() const { return implementation_->graph_; }
 const Decisions& Executable::decisions() const { return implementation_->decisions_; }
 size_t Executable::arena_bytes() const { return implementation_->arena_bytes(); }
 size_t Executable::kernel_count() const { return implementation_->kernel_count(); }
 
-}    // namespace tenon
+}  // namespace tenon

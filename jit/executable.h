@@ -14,16 +14,16 @@
 namespace tenon {
 
 enum class EngineKind : uint8_t {
-    eager,        ///< one op at a time, on the block interpreter
-    interp,       ///< the block interpreter
-    jit,          ///< machine code, compiled before the first run
-    automatic,    ///< the block interpreter at first; machine code from when it is there
+    eager,      ///< one op at a time, on the block interpreter
+    interp,     ///< the block interpreter
+    jit,        ///< machine code, compiled before the first run
+    automatic,  ///< the block interpreter at first; machine code from when it is there
 };
 
 class Executable {
 public:
-    /// `scheduled` is at the level of ir/loops.h; it may have symbols, each defined by a parameter. The machine outlives
-    /// the executable. Throws Error where the engine is jit and there is no compiler.
+    /// `scheduled` is at the level of ir/loops.h; it may have symbols, each defined by a parameter. The machine
+    /// outlives the executable. Throws Error where the engine is jit and there is no compiler.
     Executable(GraphRef scheduled, Machine& machine, EngineKind engine);
     ~Executable();
     Executable(const Executable&) = delete;
@@ -52,4 +52,4 @@ private:
     std::unique_ptr<Implementation> implementation_;
 };
 
-}    // namespace tenon
+}  // namespace tenon

@@ -13,7 +13,9 @@ namespace {
 
 Type::Kind kind_of(const Graph& g, NodeId id) { return g.type(id).kind; }
 // An op on literals alone has a tensor type of rank 0.
-bool is_scalar(const Graph& g, NodeId id) { return kind_of(g, id) == Type::Kind::scalar || kind_of(g, id) == Type::Kind::tensor; }
+bool is_scalar(const Graph& g, NodeId id) {
+    return kind_of(g, id) == Type::Kind::scalar || kind_of(g, id) == Type::Kind::tensor;
+}
 
 void visit(const Graph& g, const Region& region, const auto& callback) {
     for (NodeId id : g.body(region)) {
@@ -28,7 +30,8 @@ bool same_index(const Graph& g, NodeId a, NodeId b) {
     if (x.op != y.op || x.attr != y.attr || x.type != y.type || x.regions || y.regions) return false;
     if (x.op == op<"param">() || x.op == op<"load">()) return false;
     const auto p = g.operands_of(a), q = g.operands_of(b);
-    return p.size() == q.size() && std::equal(p.begin(), p.end(), q.begin(), [&](NodeId s, NodeId t) { return same_index(g, s, t); });
+    return p.size() == q.size() &&
+           std::equal(p.begin(), p.end(), q.begin(), [&](NodeId s, NodeId t) { return same_index(g, s, t); });
 }
 
 class Signature {
@@ -54,7 +57,7 @@ private:
         numbers_.emplace(id.index, uint32_t(numbers_.size()));
     }
     void use(NodeId id) {
-        if (graph_[id].op == op<"constant">()) {    // literals stand outside the body
+        if (graph_[id].op == op<"constant">()) {  // literals stand outside the body
             add(UINT64_MAX);
             add(graph_[id].type.index);
             add(graph_[id].attr.index);
@@ -73,7 +76,7 @@ private:
     std::unordered_map<uint32_t, uint32_t> numbers_;
 };
 
-}    // namespace
+}  // namespace
 
 KernelInfo analyse_kernel(const Graph& g, NodeId kernel) {
     KernelInfo info;
@@ -85,7 +88,8 @@ KernelInfo analyse_kernel(const Graph& g, NodeId kernel) {
         const Node& node = g[id];
         if (node.op == op<"extent">()) {
             const SizeId size = g.attributes(id).size("value");
-            if (!g.context->as_constant(size) && std::find(info.extents.begin(), info.extents.end(), size) == info.extents.end())
+            if (!g.context->as_constant(size) &&
+                std::find(info.extents.begin(), info.extents.end(), size) == info.extents.end())
                 info.extents.push_back(size);
         }
         if ((node.op == op<"floor_divide">() || node.op == op<"remainder">() || node.op == op<"fmod">()) &&
@@ -94,7 +98,7 @@ KernelInfo analyse_kernel(const Graph& g, NodeId kernel) {
             info.faulting = id;
         }
     });
-    bool open = false;    // is the last stage one of scalar code?
+    bool open = false;  // is the last stage one of scalar code?
     for (NodeId id : g.body(region)) {
         if (g[id].op == op<"for">()) {
             KernelStage stage;
@@ -133,7 +137,8 @@ int64_t evaluate_index(const Graph& g, NodeId id, const KernelInfo& info, std::s
         const auto found = std::find(info.extents.begin(), info.extents.end(), size);
         return extents[size_t(found - info.extents.begin())];
     }
-    const int64_t a = evaluate_index(g, g.operand(id, 0), info, extents), b = evaluate_index(g, g.operand(id, 1), info, extents);
+    const int64_t a = evaluate_index(g, g.operand(id, 0), info, extents),
+                  b = evaluate_index(g, g.operand(id, 1), info, extents);
     const auto floor_divide = [](int64_t x, int64_t y) { return x / y - (x % y != 0 && (x < 0) != (y < 0)); };
     if (o == op<"add">()) return a + b;
     if (o == op<"sub">()) return a - b;
@@ -145,15 +150,18 @@ int64_t evaluate_index(const Graph& g, NodeId id, const KernelInfo& info, std::s
     return a - b * floor_divide(a, b);
 }
 
-int64_t stage_trips(const Graph& g, const KernelStage& stage, const KernelInfo& info, std::span<const int64_t> extents) {
+int64_t stage_trips(const Graph& g, const KernelStage& stage, const KernelInfo& info,
+                    std::span<const int64_t> extents) {
     if (!stage.loop) return 1;
-    const int64_t low = evaluate_index(g, stage.low, info, extents), high = evaluate_index(g, stage.high, info, extents);
+    const int64_t low = evaluate_index(g, stage.low, info, extents),
+                  high = evaluate_index(g, stage.high, info, extents);
     return high > low ? (high - low - 1) / stage.step + 1 : 0;
 }
 
 bool can_run_in_place(const Graph& g, NodeId kernel, InPlace pair) {
     const Region& region = g.region_of(kernel);
-    const NodeId read = g.params(region)[pair.operand], written = g.params(region)[g[kernel].operands.count + pair.result];
+    const NodeId read = g.params(region)[pair.operand],
+                 written = g.params(region)[g[kernel].operands.count + pair.result];
     // No element may be read once an iteration other than its own may have written it.
     bool stored = false, fits = true;
     for (NodeId top : g.body(region)) {
@@ -171,7 +179,7 @@ bool can_run_in_place(const Graph& g, NodeId kernel, InPlace pair) {
         for (NodeId load : loads) {
             const auto here = [&](NodeId store) { return same_index(g, g.operand(load, 1), g.operand(store, 1)); };
             fits &= std::all_of(stores.begin(), stores.end(), here);
-            fits &= !stored;    // by an earlier nest
+            fits &= !stored;  // by an earlier nest
         }
         stored |= !stores.empty();
     }
@@ -185,4 +193,4 @@ std::string kernel_signature(const Graph& g, NodeId kernel, std::span<const InPl
     return signature.take();
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -12,22 +12,22 @@
 namespace tenon {
 
 struct KernelStage {
-    std::vector<NodeId> nodes;    ///< the `for`, or scalar code in order
+    std::vector<NodeId> nodes;  ///< the `for`, or scalar code in order
     bool loop = false;
-    bool parallel = false;        ///< its iterations may go to any thread
+    bool parallel = false;  ///< its iterations may go to any thread
     int64_t step = 1;
-    NodeId low, high;             ///< of a loop: static indices (made of extents)
+    NodeId low, high;  ///< of a loop: static indices (made of extents)
 };
 
 struct KernelInfo {
     std::vector<KernelStage> stages;
-    std::vector<SizeId> extents;    ///< distinct symbolic sizes of `extent` nodes, in the order met
-    std::vector<NodeId> scalars;    ///< top-level nodes of scalar type and data-dependent indices, in order: their slots
-    uint32_t operands = 0;          ///< buffers that are read; the others are results
+    std::vector<SizeId> extents;  ///< distinct symbolic sizes of `extent` nodes, in the order met
+    std::vector<NodeId> scalars;  ///< top-level nodes of scalar type and data-dependent indices, in order: their slots
+    uint32_t operands = 0;        ///< buffers that are read; the others are results
     uint32_t results = 0;
-    int32_t updates = -1;           ///< result 0 begins as a copy of this operand
-    bool may_fault = false;         ///< it divides integers
-    NodeId faulting;                ///< the first node that does
+    int32_t updates = -1;    ///< result 0 begins as a copy of this operand
+    bool may_fault = false;  ///< it divides integers
+    NodeId faulting;         ///< the first node that does
 };
 
 KernelInfo analyse_kernel(const Graph&, NodeId kernel);
@@ -47,4 +47,4 @@ bool can_run_in_place(const Graph&, NodeId kernel, InPlace);
 /// Equal for kernels with equal regions, whatever their graphs (of one Context); also a key on disk within one build.
 std::string kernel_signature(const Graph&, NodeId kernel, std::span<const InPlace> in_place);
 
-}    // namespace tenon
+}  // namespace tenon

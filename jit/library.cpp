@@ -15,19 +15,14 @@ struct Entry {
     bool may_fail;
 };
 constexpr Entry entries[] = {
-    {"matmul", library::matmul, false},
-    {"take", library::take, true},
-    {"take_add", library::take_add, true},
-    {"gather", library::gather, true},
-    {"scatter_add", library::scatter_add, true},
-    {"random", library::random, false},
-    {"argsort", library::argsort, false},
-    {"argmax", library::argmax, false},
-    {"argmin", library::argmin, false},
-    {"cumsum", library::cumsum, false},
+    {"matmul", library::matmul, false},          {"take", library::take, true},
+    {"take_add", library::take_add, true},       {"gather", library::gather, true},
+    {"scatter_add", library::scatter_add, true}, {"random", library::random, false},
+    {"argsort", library::argsort, false},        {"argmax", library::argmax, false},
+    {"argmin", library::argmin, false},          {"cumsum", library::cumsum, false},
 };
 
-}    // namespace
+}  // namespace
 
 LibraryPlan plan_library_call(const Graph& graph, NodeId node) {
     LibraryPlan plan;
@@ -43,10 +38,11 @@ LibraryPlan plan_library_call(const Graph& graph, NodeId node) {
     plan.descending = attributes.flag("descending");
     if (attributes.has("kind")) {
         const std::string_view kind = attributes.text("kind");
-        plan.random = kind == "uniform" ? LibraryPlan::Random::uniform
-                      : kind == "normal" ? LibraryPlan::Random::normal : LibraryPlan::Random::bits;
+        plan.random = kind == "uniform"  ? LibraryPlan::Random::uniform
+                      : kind == "normal" ? LibraryPlan::Random::normal
+                                         : LibraryPlan::Random::bits;
     }
     return plan;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -11,7 +11,7 @@
 
 namespace tenon {
 
-struct TensorView {    // contiguous
+struct TensorView {  // contiguous
     std::byte* data = nullptr;
     DType dtype = DType::f32;
     Dims shape;
@@ -35,16 +35,16 @@ using LibraryFunction = void (*)(const LibraryCall&);
 struct LibraryPlan {
     enum class Random : uint8_t { uniform, normal, bits };
     LibraryFunction function = nullptr;
-    int64_t axis = 0;            ///< not negative
+    int64_t axis = 0;  ///< not negative
     bool transpose_a = false, transpose_b = false, descending = false;
     Random random = Random::uniform;
-    bool may_fail = false;       ///< throws Error "index" for positions out of range
+    bool may_fail = false;  ///< throws Error "index" for positions out of range
 };
 
 struct LibraryCall {
     const LibraryPlan& plan;
     std::span<const TensorView> operands;
-    TensorView result;           ///< overlaps no operand
+    TensorView result;  ///< overlaps no operand
     ThreadPool& pool;
     WorkspacePool& workspaces;
 };
@@ -57,9 +57,10 @@ struct MatrixShape {
     int64_t m = 0, k = 0, n = 0;
     bool transpose_a = false, transpose_b = false;
 };
-void multiply_matrices(DType dtype, const MatrixShape& shape, const void* a, const void* b, void* c, ThreadPool& pool, WorkspacePool& workspaces);
+void multiply_matrices(DType dtype, const MatrixShape& shape, const void* a, const void* b, void* c, ThreadPool& pool,
+                       WorkspacePool& workspaces);
 
 /// Is oneDNN's sgemm in use, or our own kernels everywhere?
 bool has_onednn();
 
-}    // namespace tenon
+}  // namespace tenon

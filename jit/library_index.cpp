@@ -103,7 +103,7 @@ void arg_fold(const LibraryCall& call, std::string_view op) {
         }
 }
 
-}    // namespace
+}  // namespace
 
 void take(const LibraryCall& call) {
     const TensorView& x = call.operands[0];
@@ -157,7 +157,7 @@ void argsort(const LibraryCall& call) {
     std::vector<int64_t> order(size_t(view.size));
     visit_dtype(x.dtype, [&]<class T>() {
         std::vector<T> row(size_t(view.size));
-        const auto less = [](T a, T b) { return a < b || (b != b && a == a); };    // NaN is largest
+        const auto less = [](T a, T b) { return a < b || (b != b && a == a); };  // NaN is largest
         for (int64_t i = 0; i < view.outer; ++i)
             for (int64_t j = 0; j < view.inner; ++j) {
                 const T* const from = x.as<T>() + i * view.size * view.inner + j;
@@ -203,4 +203,4 @@ void cumsum(const LibraryCall& call) {
     });
 }
 
-}    // namespace tenon::library
+}  // namespace tenon::library

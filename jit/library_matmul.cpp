@@ -1,6 +1,6 @@
-// Matrix products. Large ones of f32 go to oneDNN's sgemm, called for one tile on one thread; all others, and everything
-// where oneDNN is missing, go to our own kernel, which defines each element as one chain of fma over ascending k, so its bits
-// depend on nothing else. f16 and bf16 are widened to f32 and rounded once; integers wrap.
+// Matrix products. Large ones of f32 go to oneDNN's sgemm, called for one tile on one thread; all others, and
+// everything where oneDNN is missing, go to our own kernel, which defines each element as one chain of fma over
+// ascending k, so its bits depend on nothing else. f16 and bf16 are widened to f32 and rounded once; integers wrap.
 #include <dlfcn.h>
 #include <immintrin.h>
 
@@ -20,7 +20,8 @@ namespace {
 
 class OneDnn {
 public:
-    using Sgemm = int (*)(char, char, int64_t, int64_t, int64_t, float, const float*, int64_t, const float*, int64_t, float, float*, int64_t);
+    using Sgemm = int (*)(char, char, int64_t, int64_t, int64_t, float, const float*, int64_t, const float*, int64_t,
+                          float, float*, int64_t);
 
     // Loaded when first used; never unloaded, since OpenMP does not survive that.
     static const OneDnn& get() {
@@ -28,8 +29,9 @@ public:
         return loaded;
     }
     explicit operator bool() const { return sgemm_ != nullptr; }
-    void multiply(const MatrixShape& s, const float* a, int64_t lda, const float* b, int64_t ldb, float* c, int64_t ldc) const {
-        if (limit_threads_) limit_threads_(1);    // of this thread: the pool is ours, OpenMP's own would be a second one
+    void multiply(const MatrixShape& s, const float* a, int64_t lda, const float* b, int64_t ldb, float* c,
+                  int64_t ldc) const {
+        if (limit_threads_) limit_threads_(1);  // of this thread: the pool is ours, OpenMP's own would be a second one
         sgemm_(s.transpose_a ? 'T' : 'N', s.transpose_b ? 'T' : 'N', s.m, s.n, s.k, 1.0f, a, lda, b, ldb, 0.0f, c, ldc);
     }
 
@@ -57,7 +59,9 @@ struct Vector<float> {
     using Type = __m256;
     using Mask = __m256i;
     static constexpr int lanes = 8;
-    static Mask first(int64_t n) { return _mm256_cmpgt_epi32(_mm256_set1_epi32(int(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)); }
+    static Mask first(int64_t n) {
+        return _mm256_cmpgt_epi32(_mm256_set1_epi32(int(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    }
     static Type load(const float* p) { return _mm256_loadu_ps(p); }
     static Type load(const float* p, Mask m) { return _mm256_maskload_ps(p, m); }
     static void store(float* p, Type v) { _mm256_storeu_ps(p, v); }
@@ -86,10 +90,11 @@ struct Left {
     int64_t row, column;
 };
 
-// c[rows, columns] = a b for at most `rows` rows and two vectors of columns; `partial`: the last vector is not full, and
-// `mask` has its lanes. Row p of b stands at b + p·ldb. Unrolled, so that the sums stay in registers.
+// c[rows, columns] = a b for at most `rows` rows and two vectors of columns; `partial`: the last vector is not full,
+// and `mask` has its lanes. Row p of b stands at b + p·ldb. Unrolled, so that the sums stay in registers.
 template <class T, int rows, int vectors, bool partial>
-void micro_kernel(int64_t k, const Left<T>& a, const T* b, int64_t ldb, T* c, int64_t ldc, typename Vector<T>::Mask mask) {
+void micro_kernel(int64_t k, const Left<T>& a, const T* b, int64_t ldb, T* c, int64_t ldc,
+                  typename Vector<T>::Mask mask) {
     using V = Vector<T>;
     typename V::Type sums[rows][vectors];
     _Pragma("GCC unroll 8") for (int i = 0; i < rows; ++i) {
@@ -120,39 +125,42 @@ using MicroKernel = void (*)(int64_t, const Left<T>&, const T*, int64_t, T*, int
 
 constexpr int64_t micro_rows = 6;
 template <class T, int vectors, bool partial>
-constexpr MicroKernel<T> micro_kernels[micro_rows] = {micro_kernel<T, 1, vectors, partial>, micro_kernel<T, 2, vectors, partial>,
-                                                      micro_kernel<T, 3, vectors, partial>, micro_kernel<T, 4, vectors, partial>,
-                                                      micro_kernel<T, 5, vectors, partial>, micro_kernel<T, 6, vectors, partial>};
+constexpr MicroKernel<T> micro_kernels[micro_rows] = {
+    micro_kernel<T, 1, vectors, partial>, micro_kernel<T, 2, vectors, partial>, micro_kernel<T, 3, vectors, partial>,
+    micro_kernel<T, 4, vectors, partial>, micro_kernel<T, 5, vectors, partial>, micro_kernel<T, 6, vectors, partial>};
 
 // The tile's part of c, in panels of two vectors of columns. A panel of b is packed where its rows do not lie in memory
 // as rows, or are so far apart that using them again is dear.
 template <class T>
-void row_product(int64_t m, int64_t k, int64_t n, const Left<T>& a, const T* b, int64_t ldb, bool transpose_b, T* c, int64_t ldc,
-                 WorkspacePool& workspaces) {
+void row_product(int64_t m, int64_t k, int64_t n, const Left<T>& a, const T* b, int64_t ldb, bool transpose_b, T* c,
+                 int64_t ldc, WorkspacePool& workspaces) {
     constexpr int64_t lanes = Vector<T>::lanes, width = 2 * lanes;
     constexpr int64_t far_apart = 1024, wide = 8 * lanes;
     const bool packs = transpose_b || (ldb >= far_apart && m > 4 * micro_rows);
     const WorkspacePool::Loan workspace(workspaces);
     T* const packed = packs ? reinterpret_cast<T*>(workspace->reserve(size_t(k * width) * sizeof(T))) : nullptr;
     int64_t j = 0;
-    if (m <= 2 && !packs)    // few rows use memory once, so they take as much of each of its lines as there are registers for
+    if (m <= 2 &&
+        !packs)  // few rows use memory once, so they take as much of each of its lines as there are registers for
         for (; j + wide <= n; j += wide)
             for (int64_t i = 0; i < m; ++i)
                 micro_kernel<T, 1, 8, false>(k, {a.data + i * a.row, a.row, a.column}, b + j, ldb, c + i * ldc + j, ldc,
-                                                Vector<T>::first(0));
+                                             Vector<T>::first(0));
     for (; j < n; j += width) {
         const int64_t columns = std::min(width, n - j);
         if (transpose_b) {
             for (int64_t q = 0; q < columns; ++q)
                 for (int64_t p = 0; p < k; ++p) packed[p * width + q] = b[(j + q) * ldb + p];
         } else if (packs) {
-            for (int64_t p = 0; p < k; ++p) std::memcpy(packed + p * width, b + p * ldb + j, size_t(columns) * sizeof(T));
+            for (int64_t p = 0; p < k; ++p)
+                std::memcpy(packed + p * width, b + p * ldb + j, size_t(columns) * sizeof(T));
         }
         const T* const panel = packs ? packed : b + j;
         const int64_t stride = packs ? width : ldb;
         const bool partial = columns % lanes != 0;
-        const MicroKernel<T>* const kernels = columns > lanes ? (partial ? micro_kernels<T, 2, true> : micro_kernels<T, 2, false>)
-                                                              : (partial ? micro_kernels<T, 1, true> : micro_kernels<T, 1, false>);
+        const MicroKernel<T>* const kernels = columns > lanes
+                                                  ? (partial ? micro_kernels<T, 2, true> : micro_kernels<T, 2, false>)
+                                                  : (partial ? micro_kernels<T, 1, true> : micro_kernels<T, 1, false>);
         const auto mask = Vector<T>::first(columns % lanes);
         for (int64_t i = 0; i < m; i += micro_rows) {
             const Left<T> rows{a.data + i * a.row, a.row, a.column};
@@ -162,7 +170,8 @@ void row_product(int64_t m, int64_t k, int64_t n, const Left<T>& a, const T* b, 
 }
 
 template <class T>
-void own_product(const MatrixShape& s, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc, WorkspacePool& workspaces) {
+void own_product(const MatrixShape& s, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc,
+                 WorkspacePool& workspaces) {
     constexpr int64_t narrow = 4;
     if (s.n <= narrow && s.m > narrow && ldc == s.n) {
         // A tall and narrow product as its transpose: rows of a fill the vectors. (fma is the same for a·b and b·a.)
@@ -181,12 +190,13 @@ void own_product(const MatrixShape& s, const T* a, int64_t lda, const T* b, int6
 
 template <class T>
 void integer_product(const MatrixShape& s, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc) {
-    using Wide = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;    // wraps; a narrower result keeps the low bits
+    using Wide = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;  // wraps; a narrower result keeps the low bits
     for (int64_t i = 0; i < s.m; ++i)
         for (int64_t j = 0; j < s.n; ++j) {
             Wide sum = 0;
             for (int64_t p = 0; p < s.k; ++p)
-                sum += Wide(s.transpose_a ? a[p * lda + i] : a[i * lda + p]) * Wide(s.transpose_b ? b[j * ldb + p] : b[p * ldb + j]);
+                sum += Wide(s.transpose_a ? a[p * lda + i] : a[i * lda + p]) *
+                       Wide(s.transpose_b ? b[j * ldb + p] : b[p * ldb + j]);
             c[i * ldc + j] = T(sum);
         }
 }
@@ -194,16 +204,19 @@ void integer_product(const MatrixShape& s, const T* a, int64_t lda, const T* b, 
 // ---- tiles --------------------------------------------------------------------------------------------------------
 
 struct Tiles {
-    int64_t rows, columns;    // of one tile
-    int64_t down, across;     // how many
+    int64_t rows, columns;  // of one tile
+    int64_t down, across;   // how many
 };
 
 // Tiles are halved, the longer side first, until one is a fraction of a millisecond's work or there are enough of them.
 Tiles choose_tiles(const MatrixShape& s) {
     constexpr int64_t worth_a_tile = 4 << 20, enough = 16, smallest = 96;
     Tiles t{std::max<int64_t>(s.m, 1), std::max<int64_t>(s.n, 1), 1, 1};
-    const auto half = [](int64_t size, int64_t multiple) { return ((size + 1) / 2 + multiple - 1) / multiple * multiple; };
-    while (2 * t.rows * t.columns * s.k > worth_a_tile && t.down * t.across < enough && std::max(t.rows, t.columns) >= smallest) {
+    const auto half = [](int64_t size, int64_t multiple) {
+        return ((size + 1) / 2 + multiple - 1) / multiple * multiple;
+    };
+    while (2 * t.rows * t.columns * s.k > worth_a_tile && t.down * t.across < enough &&
+           std::max(t.rows, t.columns) >= smallest) {
         if (t.columns >= t.rows) t.columns = half(t.columns, 16);
         else t.rows = half(t.rows, 6);
         t.down = (s.m + t.rows - 1) / t.rows;
@@ -216,8 +229,10 @@ Tiles choose_tiles(const MatrixShape& s) {
 constexpr int64_t own_up_to = 256 * 256 * 256;
 
 template <class T>
-void one_tile(const MatrixShape& whole, const MatrixShape& s, const T* a, const T* b, T* c, int64_t row, int64_t column, WorkspacePool& workspaces) {
-    const int64_t lda = whole.transpose_a ? whole.m : whole.k, ldb = whole.transpose_b ? whole.k : whole.n, ldc = whole.n;
+void one_tile(const MatrixShape& whole, const MatrixShape& s, const T* a, const T* b, T* c, int64_t row, int64_t column,
+              WorkspacePool& workspaces) {
+    const int64_t lda = whole.transpose_a ? whole.m : whole.k, ldb = whole.transpose_b ? whole.k : whole.n,
+                  ldc = whole.n;
     const T* const left = a + row * (whole.transpose_a ? 1 : lda);
     const T* const right = b + column * (whole.transpose_b ? ldb : 1);
     T* const to = c + row * ldc + column;
@@ -225,12 +240,13 @@ void one_tile(const MatrixShape& whole, const MatrixShape& s, const T* a, const 
         integer_product(s, left, lda, right, ldb, to, ldc);
     } else {
         if constexpr (std::is_same_v<T, float>)
-            if (whole.m * whole.n * whole.k > own_up_to && OneDnn::get()) return OneDnn::get().multiply(s, left, lda, right, ldb, to, ldc);
+            if (whole.m * whole.n * whole.k > own_up_to && OneDnn::get())
+                return OneDnn::get().multiply(s, left, lda, right, ldb, to, ldc);
         own_product(s, left, lda, right, ldb, to, ldc, workspaces);
     }
 }
 
-struct Batch {    // which matrices are multiplied: counts of elements to the k-th one of each operand
+struct Batch {  // which matrices are multiplied: counts of elements to the k-th one of each operand
     int64_t count = 1;
     Dims sizes, a, b;
     int64_t offset(int64_t k, const Dims& strides) const {
@@ -241,7 +257,8 @@ struct Batch {    // which matrices are multiplied: counts of elements to the k-
 };
 
 template <class T>
-void multiply_all(const MatrixShape& s, const Batch& batch, const T* a, const T* b, T* c, ThreadPool& pool, WorkspacePool& workspaces) {
+void multiply_all(const MatrixShape& s, const Batch& batch, const T* a, const T* b, T* c, ThreadPool& pool,
+                  WorkspacePool& workspaces) {
     if (s.m == 0 || s.n == 0 || batch.count == 0) return;
     if (s.k == 0) {
         std::fill(c, c + batch.count * s.m * s.n, T(0));
@@ -250,11 +267,13 @@ void multiply_all(const MatrixShape& s, const Batch& batch, const T* a, const T*
     const Tiles t = choose_tiles(s);
     const int64_t per_matrix = t.down * t.across;
     const auto tile = [&](int64_t k) {
-        const int64_t matrix = k / per_matrix, row = k % per_matrix / t.across * t.rows, column = k % t.across * t.columns;
+        const int64_t matrix = k / per_matrix, row = k % per_matrix / t.across * t.rows,
+                      column = k % t.across * t.columns;
         MatrixShape part = s;
         part.m = std::min(t.rows, s.m - row);
         part.n = std::min(t.columns, s.n - column);
-        one_tile(s, part, a + batch.offset(matrix, batch.a), b + batch.offset(matrix, batch.b), c + matrix * s.m * s.n, row, column, workspaces);
+        one_tile(s, part, a + batch.offset(matrix, batch.a), b + batch.offset(matrix, batch.b), c + matrix * s.m * s.n,
+                 row, column, workspaces);
     };
     const int64_t tiles = batch.count * per_matrix;
     constexpr int64_t worth_threads = 1 << 20;
@@ -265,11 +284,12 @@ void multiply_all(const MatrixShape& s, const Batch& batch, const T* a, const T*
 
 // Widened to f32 as a whole, multiplied, rounded once.
 template <class T>
-void multiply_narrow(const MatrixShape& s, const Batch& batch, const T* a, int64_t a_count, const T* b, int64_t b_count, T* c, ThreadPool& pool,
-                     WorkspacePool& workspaces) {
+void multiply_narrow(const MatrixShape& s, const Batch& batch, const T* a, int64_t a_count, const T* b, int64_t b_count,
+                     T* c, ThreadPool& pool, WorkspacePool& workspaces) {
     const int64_t c_count = batch.count * s.m * s.n;
     const WorkspacePool::Loan workspace(workspaces);
-    float* const wide_a = reinterpret_cast<float*>(workspace->reserve(size_t(a_count + b_count + c_count) * sizeof(float)));
+    float* const wide_a =
+        reinterpret_cast<float*>(workspace->reserve(size_t(a_count + b_count + c_count) * sizeof(float)));
     float *const wide_b = wide_a + a_count, *const wide_c = wide_b + b_count;
     (*find_cast(dtype_of<T>, DType::f32))(wide_a, a, a_count);
     (*find_cast(dtype_of<T>, DType::f32))(wide_b, b, b_count);
@@ -277,23 +297,23 @@ void multiply_narrow(const MatrixShape& s, const Batch& batch, const T* a, int64
     (*find_cast(DType::f32, dtype_of<T>))(c, wide_c, c_count);
 }
 
-void multiply(DType dtype, const MatrixShape& s, const Batch& batch, const void* a, int64_t a_count, const void* b, int64_t b_count, void* c,
-              ThreadPool& pool, WorkspacePool& workspaces) {
+void multiply(DType dtype, const MatrixShape& s, const Batch& batch, const void* a, int64_t a_count, const void* b,
+              int64_t b_count, void* c, ThreadPool& pool, WorkspacePool& workspaces) {
     visit_dtype(dtype, [&]<class T>() {
         const T *const left = static_cast<const T*>(a), *const right = static_cast<const T*>(b);
         T* const to = static_cast<T*>(c);
         if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>)
             multiply_narrow(s, batch, left, a_count, right, b_count, to, pool, workspaces);
-        else if constexpr (!std::is_same_v<T, bool>)
-            multiply_all(s, batch, left, right, to, pool, workspaces);
+        else if constexpr (!std::is_same_v<T, bool>) multiply_all(s, batch, left, right, to, pool, workspaces);
     });
 }
 
-}    // namespace
+}  // namespace
 
 bool has_onednn() { return bool(OneDnn::get()); }
 
-void multiply_matrices(DType dtype, const MatrixShape& s, const void* a, const void* b, void* c, ThreadPool& pool, WorkspacePool& workspaces) {
+void multiply_matrices(DType dtype, const MatrixShape& s, const void* a, const void* b, void* c, ThreadPool& pool,
+                       WorkspacePool& workspaces) {
     multiply(dtype, s, Batch{}, a, s.m * s.k, b, s.k * s.n, c, pool, workspaces);
 }
 
@@ -301,10 +321,11 @@ void library::matmul(const LibraryCall& call) {
     const TensorView &a = call.operands[0], &b = call.operands[1], &c = call.result;
     const size_t rank = c.shape.size(), batch_rank = rank - 2;
     const auto last = [](const TensorView& v, size_t from_right) { return v.shape[v.shape.size() - from_right]; };
-    MatrixShape s{last(c, 2), last(a, call.plan.transpose_a ? 2 : 1), last(c, 1), call.plan.transpose_a, call.plan.transpose_b};
+    MatrixShape s{last(c, 2), last(a, call.plan.transpose_a ? 2 : 1), last(c, 1), call.plan.transpose_a,
+                  call.plan.transpose_b};
     Batch batch{1, Dims(c.shape.begin(), c.shape.begin() + batch_rank), Dims(batch_rank, 0), Dims(batch_rank, 0)};
     for (int64_t size : batch.sizes) batch.count *= size;
-    const auto strides = [&](const TensorView& v, Dims& out) {    // of its matrices; 0 where it is broadcast
+    const auto strides = [&](const TensorView& v, Dims& out) {  // of its matrices; 0 where it is broadcast
         int64_t stride = last(v, 1) * last(v, 2);
         for (size_t d = v.shape.size() - 2; d-- > 0; stride *= v.shape[d])
             if (v.shape[d] != 1) out[batch_rank - (v.shape.size() - 2) + d] = stride;
@@ -312,7 +333,8 @@ void library::matmul(const LibraryCall& call) {
     strides(a, batch.a);
     strides(b, batch.b);
     // One matrix for the whole batch on the right: the rows of all matrices are one product.
-    if (batch.count > 1 && !s.transpose_a && std::all_of(batch.b.begin(), batch.b.end(), [](int64_t x) { return x == 0; }) &&
+    if (batch.count > 1 && !s.transpose_a &&
+        std::all_of(batch.b.begin(), batch.b.end(), [](int64_t x) { return x == 0; }) &&
         a.numel() == batch.count * s.m * s.k) {
         s.m *= batch.count;
         batch = Batch{};
@@ -320,4 +342,4 @@ void library::matmul(const LibraryCall& call) {
     multiply(c.dtype, s, batch, a.data, a.numel(), b.data, b.numel(), c.data, call.pool, call.workspaces);
 }
 
-}    // namespace tenon
+}  // namespace tenon

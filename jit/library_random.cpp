@@ -11,13 +11,14 @@ namespace tenon::library {
 
 namespace {
 
-constexpr int64_t block = 1024;    // elements made at a time, a multiple of 4
+constexpr int64_t block = 1024;  // elements made at a time, a multiple of 4
 
 struct Stream {
     PhiloxKey key;
-    uint32_t low, high;    // the offset: two words of the counter
+    uint32_t low, high;  // the offset: two words of the counter
     Stream(int64_t k, int64_t offset)
-        : key{uint32_t(uint64_t(k)), uint32_t(uint64_t(k) >> 32)}, low(uint32_t(uint64_t(offset))), high(uint32_t(uint64_t(offset) >> 32)) {}
+        : key{uint32_t(uint64_t(k)), uint32_t(uint64_t(k) >> 32)}, low(uint32_t(uint64_t(offset))),
+          high(uint32_t(uint64_t(offset) >> 32)) {}
     // The four words number `index` of this stream.
     std::array<uint32_t, 4> words(uint64_t index) const {
         return philox4x32_10(key, {uint32_t(index), uint32_t(index >> 32), low, high});
@@ -34,7 +35,8 @@ void uniform(const Stream& stream, int64_t first, int64_t n, float* out) {
 void uniform(const Stream& stream, int64_t first, int64_t n, double* out) {
     for (int64_t k = 0; k < n; k += 2) {
         const auto words = stream.words(uint64_t(first + k) / 2);
-        for (int64_t j = 0; j < std::min<int64_t>(2, n - k); ++j) out[k + j] = uniform_f64(words[size_t(2 * j)], words[size_t(2 * j + 1)]);
+        for (int64_t j = 0; j < std::min<int64_t>(2, n - k); ++j)
+            out[k + j] = uniform_f64(words[size_t(2 * j)], words[size_t(2 * j + 1)]);
     }
 }
 
@@ -45,7 +47,7 @@ void normal(const Stream& stream, int64_t first, int64_t n, T* out) {
     const int64_t half = (n + 1) / 2;
     uniform(stream, first, 2 * half, pairs);
     for (int64_t k = 0; k < half; ++k) {
-        radius[k] = T(1) - pairs[2 * k];    // exact, and never 0
+        radius[k] = T(1) - pairs[2 * k];  // exact, and never 0
         angle[k] = pairs[2 * k + 1] * T(2 * std::numbers::pi);
     }
     const auto apply = [&](const char* op, T* to, const T* from) { (*find_routine(op, dtype_of<T>))(to, from, half); };
@@ -70,7 +72,8 @@ void fill_random(const Stream& stream, LibraryPlan::Random kind, int64_t first, 
         fill_random<float>(stream, kind, first, n, wide);
         // As many bits as the element holds: rounding would reach 1.
         constexpr float steps = std::is_same_v<T, Half> ? 0x1p11f : 0x1p8f;
-        for (int64_t k = 0; k < n; ++k) out[k] = T(kind == LibraryPlan::Random::normal ? wide[k] : float(int32_t(wide[k] * steps)) / steps);
+        for (int64_t k = 0; k < n; ++k)
+            out[k] = T(kind == LibraryPlan::Random::normal ? wide[k] : float(int32_t(wide[k] * steps)) / steps);
     } else if constexpr (std::is_same_v<T, int64_t>) {
         for (int64_t k = 0; k < n; ++k) {
             const auto words = stream.words(uint64_t(first + k) / 2);
@@ -80,14 +83,15 @@ void fill_random(const Stream& stream, LibraryPlan::Random kind, int64_t first, 
     }
 }
 
-}    // namespace
+}  // namespace
 
 void random(const LibraryCall& call) {
     const Stream stream(*call.operands[0].as<int64_t>(), *call.operands[1].as<int64_t>());
     const int64_t count = call.result.numel(), blocks = (count + block - 1) / block;
     visit_dtype(call.result.dtype, [&]<class T>() {
         const auto make = [&](int64_t tile) {
-            fill_random<T>(stream, call.plan.random, tile * block, std::min(block, count - tile * block), call.result.as<T>() + tile * block);
+            fill_random<T>(stream, call.plan.random, tile * block, std::min(block, count - tile * block),
+                           call.result.as<T>() + tile * block);
         };
         if (blocks < 16)
             for (int64_t tile = 0; tile < blocks; ++tile) make(tile);
@@ -95,4 +99,4 @@ void random(const LibraryCall& call) {
     });
 }
 
-}    // namespace tenon::library
+}  // namespace tenon::library

@@ -20,11 +20,12 @@ void cumsum(const LibraryCall& call);
 struct AxisView {
     int64_t outer = 1, size = 1, inner = 1;
     AxisView(std::span<const int64_t> shape, int64_t axis) : size(shape[size_t(axis)]) {
-        for (size_t d = 0; d < shape.size(); ++d) (int64_t(d) < axis ? outer : int64_t(d) > axis ? inner : ignored_) *= shape[d];
+        for (size_t d = 0; d < shape.size(); ++d)
+            (int64_t(d) < axis ? outer : int64_t(d) > axis ? inner : ignored_) *= shape[d];
     }
 
 private:
     int64_t ignored_ = 1;
 };
 
-}    // namespace tenon::library
+}  // namespace tenon::library

@@ -26,7 +26,7 @@ std::string module_path() {
                 "run with `--engine interp`, or build with LLVM 19 installed");
 }
 
-}    // namespace
+}  // namespace
 
 bool has_llvm_backend() { return access(module_path().c_str(), R_OK) == 0; }
 
@@ -41,4 +41,4 @@ std::unique_ptr<Backend> load_llvm_backend() {
     return std::unique_ptr<Backend>(create());
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -13,4 +13,4 @@ std::unique_ptr<Backend> load_llvm_backend();
 /// Is it there? Loads nothing.
 bool has_llvm_backend();
 
-}    // namespace tenon
+}  // namespace tenon

@@ -37,7 +37,9 @@ void WorkspacePool::give(std::unique_ptr<Workspace> workspace) {
     free_.push_back(std::move(workspace));
 }
 
-Machine::Machine(Allocator allocator, ThreadPool& pool) : allocator_(std::move(allocator)), pool_(pool) { set_float_environment(); }
+Machine::Machine(Allocator allocator, ThreadPool& pool) : allocator_(std::move(allocator)), pool_(pool) {
+    set_float_environment();
+}
 
 Machine::~Machine() {
     {
@@ -60,7 +62,7 @@ std::byte* Machine::arena(size_t bytes) {
 }
 
 std::shared_ptr<CachedKernel> Machine::kernel(const GraphRef& graph, NodeId node, std::vector<InPlace> in_place) {
-    assert(!context_ || context_ == graph->context);    // signatures hold its ids
+    assert(!context_ || context_ == graph->context);  // signatures hold its ids
     context_ = graph->context;
     std::shared_ptr<CachedKernel>& entry = kernels_[kernel_signature(*graph, node, in_place)];
     if (!entry) {
@@ -146,4 +148,4 @@ void Machine::work() {
     }
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -69,8 +69,8 @@ struct CachedKernel {
     KernelInfo info;
     std::shared_ptr<CompiledKernel> interpreted;
     std::atomic<const CompiledKernel*> compiled{nullptr};
-    std::shared_ptr<CompiledKernel> owner;    ///< of `compiled`
-    bool requested = false;                   ///< the compiler has it, or had it
+    std::shared_ptr<CompiledKernel> owner;  ///< of `compiled`
+    bool requested = false;                 ///< the compiler has it, or had it
 };
 
 class Machine {
@@ -106,7 +106,7 @@ public:
 
 private:
     void compile(std::span<const std::shared_ptr<CachedKernel>> kernels);
-    Backend& loaded_backend();    // with backend_mutex_ held
+    Backend& loaded_backend();  // with backend_mutex_ held
     void work();
 
     Allocator allocator_;
@@ -117,7 +117,7 @@ private:
     const Context* context_ = nullptr;
     std::unordered_map<std::string, std::shared_ptr<CachedKernel>> kernels_;
 
-    std::mutex backend_mutex_;    // held while the backend works
+    std::mutex backend_mutex_;  // held while the backend works
     std::unique_ptr<Backend> backend_;
     std::atomic<bool> backend_loaded_{false};
 
@@ -125,7 +125,7 @@ private:
     std::condition_variable queue_changed_;
     std::deque<std::vector<std::shared_ptr<CachedKernel>>> queue_;
     bool held_ = false, working_ = false, stopping_ = false;
-    std::thread worker_;          // started by the first compile_later
+    std::thread worker_;  // started by the first compile_later
 };
 
-}    // namespace tenon
+}  // namespace tenon

@@ -57,8 +57,11 @@ private:
         }
         const Node& n = graph_[id];
         Tensor constant;
-        if (n.op == op<"constant">()) constant = Tensor::scalar(allocator_, graph_.type(id).dtype, scalar_of(*graph_.attributes(id).find("value")));
-        else if (n.op == op<"tensor">()) constant = graph_.tensors[size_t(graph_.attributes(id).integer("index"))].contiguous();
+        if (n.op == op<"constant">())
+            constant =
+                Tensor::scalar(allocator_, graph_.type(id).dtype, scalar_of(*graph_.attributes(id).find("value")));
+        else if (n.op == op<"tensor">())
+            constant = graph_.tensors[size_t(graph_.attributes(id).integer("index"))].contiguous();
         else throw_error("internal", fmt::format("`{}` is used before it is made", name(id)));
         const uint32_t v = new_value(MemoryKind::constant, n.type, id);
         memory(v).constant = std::move(constant);
@@ -71,7 +74,8 @@ private:
         const Node& n = graph_[id];
         const Row& r = row(n.op);
         if (n.op == op<"get">()) {
-            values_of_[id.index] = {values_of_.at(graph_.operand(id, 0).index)[size_t(graph_.attributes(id).integer("index"))]};
+            values_of_[id.index] = {
+                values_of_.at(graph_.operand(id, 0).index)[size_t(graph_.attributes(id).integer("index"))]};
             return;
         }
         if (n.op == op<"tuple">()) {
@@ -81,7 +85,7 @@ private:
             }
             return;
         }
-        if (r.lowering == Lowering::movement) {    // schedule left it: it renames memory
+        if (r.lowering == Lowering::movement) {  // schedule left it: it renames memory
             const uint32_t v = value(graph_.operand(id, 0));
             values_of_[id.index] = {v};
             return;
@@ -100,22 +104,28 @@ private:
             step.kind = StepKind::commit;
             const auto params = graph_.params();
             const auto target = std::find(params.begin(), params.end(), graph_.operand(id, 0));
-            if (target == params.end()) throw_error("internal", fmt::format("commit writes {}, which is no input", name(graph_.operand(id, 0))));
+            if (target == params.end())
+                throw_error("internal",
+                            fmt::format("commit writes {}, which is no input", name(graph_.operand(id, 0))));
             step.target = int32_t(target - params.begin());
             step.reads.erase(step.reads.begin());
         } else if (r.lowering == Lowering::library && plan_library_call(graph_, id).function) {
             step.kind = StepKind::library;
             step.writes.push_back(new_value(MemoryKind::arena, n.type, id));
             values_of_[id.index] = step.writes;
-        } else throw_error("internal", fmt::format("`{}` is not scheduled: engines run kernels and library rows", r.name));
+        } else
+            throw_error("internal", fmt::format("`{}` is not scheduled: engines run kernels and library rows", r.name));
         for (uint32_t v : step.writes) maker_step_[v] = int32_t(steps().size());
         steps().push_back(std::move(step));
     }
 
     // ---- commits
-    static bool reads(const StepLayout& step, uint32_t v) { return std::find(step.reads.begin(), step.reads.end(), v) != step.reads.end(); }
+    static bool reads(const StepLayout& step, uint32_t v) {
+        return std::find(step.reads.begin(), step.reads.end(), v) != step.reads.end();
+    }
     bool is_read_from(uint32_t v, size_t first) const {
-        return std::any_of(plan_.steps.begin() + ptrdiff_t(first), plan_.steps.end(), [&](const StepLayout& s) { return reads(s, v); }) ||
+        return std::any_of(plan_.steps.begin() + ptrdiff_t(first), plan_.steps.end(),
+                           [&](const StepLayout& s) { return reads(s, v); }) ||
                std::find(results_.begin(), results_.end(), v) != results_.end();
     }
     // Uses of an input after its commit mean the value from before: it is copied away first.
@@ -158,7 +168,8 @@ private:
         if (maker < 0 || memory(v).kind != MemoryKind::arena) return "its new value is no result of a kernel";
         const StepLayout& made = steps()[size_t(maker)];
         if (made.kind == StepKind::copy) return "its new value is the old one of another input";
-        if (std::find(results_.begin(), results_.end(), v) != results_.end()) return "its new value is a result of the graph too";
+        if (std::find(results_.begin(), results_.end(), v) != results_.end())
+            return "its new value is a result of the graph too";
         for (uint32_t other = 0; other < steps().size(); ++other) {
             if (other == s || steps()[other].kind != StepKind::commit) continue;
             if (steps()[other].reads[0] == v) return "its new value is written to two inputs";
@@ -167,9 +178,11 @@ private:
         if (is_read_from(input, size_t(maker) + 1)) return "its old value is read after the new one is made";
         for (size_t between = size_t(maker); between < s; ++between)
             if (can_fail(steps()[between])) return "the graph may stop before it is written";
-        if (reads(made, input) && made.kind == StepKind::library) return fmt::format("{} cannot work in place", name(made.node));
+        if (reads(made, input) && made.kind == StepKind::library)
+            return fmt::format("{} cannot work in place", name(made.node));
         const int32_t updates = made.kind == StepKind::kernel ? info(made.node).updates : -1;
-        if (updates >= 0 && made.reads[size_t(updates)] != input && reads(made, input)) return "the kernel begins with a copy of another value";
+        if (updates >= 0 && made.reads[size_t(updates)] != input && reads(made, input))
+            return "the kernel begins with a copy of another value";
         const uint32_t result = result_number(made, v);
         for (uint32_t k = 0; k < made.reads.size(); ++k)
             if (made.reads[k] == input && !can_run_in_place(graph_, made.node, {k, result}))
@@ -201,7 +214,7 @@ private:
                 plan_.output_memory.push_back(plan_.memory_of[v]);
                 continue;
             }
-            StepLayout copy;    // an input, a constant, or a value that is another output already
+            StepLayout copy;  // an input, a constant, or a value that is another output already
             copy.kind = StepKind::copy;
             copy.node = id;
             const uint32_t out = new_value(MemoryKind::output, graph_[id].type, id);
@@ -217,7 +230,7 @@ private:
             if (steps()[s].kind != StepKind::kernel || info(steps()[s].node).updates < 0) continue;
             StepLayout& step = steps()[s];
             const uint32_t from = step.reads[size_t(info(step.node).updates)], to = step.writes[0];
-            if (plan_.memory_of[from] == plan_.memory_of[to]) continue;    // a commit
+            if (plan_.memory_of[from] == plan_.memory_of[to]) continue;  // a commit
             const bool dies = std::count(step.reads.begin(), step.reads.end(), from) == 1 && !is_read_from(from, s + 1);
             if (dies && memory(from).kind == MemoryKind::arena && memory(to).kind != MemoryKind::input) {
                 note("in place", step.node, fmt::format("{} is not read any more", name(memory(from).maker)));
@@ -230,7 +243,9 @@ private:
             copy.node = step.node;
             copy.reads = {from};
             copy.writes = {to};
-            note("copied", step.node, dies ? "it may not write to the memory that it changes a part of" : "what it changes a part of is read later");
+            note("copied", step.node,
+                 dies ? "it may not write to the memory that it changes a part of"
+                      : "what it changes a part of is read later");
             steps().insert(steps().begin() + ptrdiff_t(s++), std::move(copy));
         }
     }
@@ -257,14 +272,16 @@ private:
     const Graph& graph_;
     const Allocator& allocator_;
     StepPlan plan_;
-    std::unordered_map<uint32_t, std::vector<uint32_t>> values_of_;    // node -> its values
-    std::vector<int32_t> maker_step_;                                  // a value
+    std::unordered_map<uint32_t, std::vector<uint32_t>> values_of_;  // node -> its values
+    std::vector<int32_t> maker_step_;                                // a value
     std::vector<uint32_t> results_;
     std::unordered_map<uint32_t, KernelInfo> infos_;
 };
 
-}    // namespace
+}  // namespace
 
-StepPlan build_steps(const Graph& scheduled, const Allocator& allocator) { return StepBuilder(scheduled, allocator).build(); }
+StepPlan build_steps(const Graph& scheduled, const Allocator& allocator) {
+    return StepBuilder(scheduled, allocator).build();
+}
 
-}    // namespace tenon
+}  // namespace tenon

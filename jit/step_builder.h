@@ -15,9 +15,9 @@ namespace tenon {
 enum class StepKind : uint8_t {
     kernel,
     library,
-    copy,         ///< one read to one write
-    assertion,    ///< of one bool read
-    commit,       ///< of one value read into the tensor given as input `target`
+    copy,       ///< one read to one write
+    assertion,  ///< of one bool read
+    commit,     ///< of one value read into the tensor given as input `target`
 };
 
 enum class MemoryKind : uint8_t { input, output, arena, constant };
@@ -25,28 +25,28 @@ enum class MemoryKind : uint8_t { input, output, arena, constant };
 struct StepMemory {
     MemoryKind kind = MemoryKind::arena;
     TypeId type;
-    NodeId maker;                       ///< whose value it holds first
-    uint32_t first = 0, last = 0;       ///< steps between which it is in use
+    NodeId maker;                  ///< whose value it holds first
+    uint32_t first = 0, last = 0;  ///< steps between which it is in use
     Tensor constant;
 };
 
 struct StepLayout {
     StepKind kind = StepKind::kernel;
     NodeId node;
-    std::vector<uint32_t> reads, writes;    ///< values
-    std::vector<InPlace> in_place;          ///< of a kernel
+    std::vector<uint32_t> reads, writes;  ///< values
+    std::vector<InPlace> in_place;        ///< of a kernel
     int32_t target = -1;
 };
 
 struct StepPlan {
     std::vector<StepLayout> steps;
-    std::vector<StepMemory> memories;           ///< the inputs' first, in order
-    std::vector<uint32_t> memory_of;        ///< a value
-    std::vector<uint32_t> output_memory;    ///< a result of the graph
+    std::vector<StepMemory> memories;     ///< the inputs' first, in order
+    std::vector<uint32_t> memory_of;      ///< a value
+    std::vector<uint32_t> output_memory;  ///< a result of the graph
     Decisions decisions;
 };
 
 /// Throws Error "internal" for a graph that is not at the level of ir/loops.h.
 StepPlan build_steps(const Graph& scheduled, const Allocator& allocator);
 
-}    // namespace tenon
+}  // namespace tenon

@@ -6,7 +6,7 @@
 namespace tenon {
 
 struct EmbeddedFile {
-    std::string_view name;    // without folder and extension: "nn"
+    std::string_view name;  // without folder and extension: "nn"
     std::string_view text;
 };
 

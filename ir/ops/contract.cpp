@@ -13,11 +13,15 @@ TypeId matmul_rule(Infer& i) {
     require_tensor(i, 1);
     const Type &a = i.type(0), &b = i.type(1);
     if (a.rank() < 2 || b.rank() < 2)
-        i.fail("shape", "matmul needs two dimensions or more, but got " + i.show(i.operands[0]) + " and " + i.show(i.operands[1]));
+        i.fail("shape", "matmul needs two dimensions or more, but got " + i.show(i.operands[0]) + " and " +
+                            i.show(i.operands[1]));
     if (a.dtype != b.dtype)
-        i.fail("dtype", "matmul needs operands of one dtype, but they are " + i.show(i.operands[0]) + " and " + i.show(i.operands[1]),
+        i.fail("dtype",
+               "matmul needs operands of one dtype, but they are " + i.show(i.operands[0]) + " and " +
+                   i.show(i.operands[1]),
                "cast one of them with `x.to(dtype)`");
-    if (a.dtype == DType::boolean) i.fail("dtype", "matmul needs a number dtype, but got bool", "cast with `x.to(f32)`");
+    if (a.dtype == DType::boolean)
+        i.fail("dtype", "matmul needs a number dtype, but got bool", "cast with `x.to(f32)`");
     const bool ta = i.attributes().flag("transpose_a"), tb = i.attributes().flag("transpose_b");
     const auto last = [](const Type& t, size_t from_right) { return t.sizes[t.rank() - from_right]; };
     const SizeId m = last(a, ta ? 1 : 2), k = last(a, ta ? 2 : 1), k2 = last(b, tb ? 1 : 2), n = last(b, tb ? 2 : 1);
@@ -43,22 +47,25 @@ Term transposed(Gradient& d, const Term& t, size_t rank) {
     return apply(op<"permute">(), {t}, d.attr({{"axes", axes}}));
 }
 
-void matmul_gradient(Gradient& d) {    // d(ab): g bᵀ, aᵀ g
+void matmul_gradient(Gradient& d) {  // d(ab): g bᵀ, aᵀ g
     const bool ta = d.attributes().flag("transpose_a"), tb = d.attributes().flag("transpose_b");
     const size_t ra = d.type(0).rank(), rb = d.type(1).rank(), ry = d.result_type().rank();
     const Term a = ta ? transposed(d, d.a, ra) : d.a, b = tb ? transposed(d, d.b, rb) : d.b;
-    const Term da = apply(op<"matmul">(), {d.g, transposed(d, b, rb)}), db = apply(op<"matmul">(), {transposed(d, a, ra), d.g});
+    const Term da = apply(op<"matmul">(), {d.g, transposed(d, b, rb)}),
+               db = apply(op<"matmul">(), {transposed(d, a, ra), d.g});
     d.x(0) += ta ? transposed(d, da, ry) : da;
     d.x(1) += tb ? transposed(d, db, ry) : db;
 }
 
+// clang-format off
 const Row rows[] = {
     {"matmul", "matrix product over the last two dimensions", Level::tensor, Effect::none, 2, 2, DTypes::numeric, matmul_rule,
      matmul_gradient, {}, Lowering::library, nullptr, {}, 0, false},
 };
+// clang-format on
 
-}    // namespace
+}  // namespace
 
 std::span<const Row> contract_rows() { return rows; }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -20,14 +20,18 @@ TypeId elementwise(Infer& i, size_t first, Result result) {
         const Type& t = i.type(k);
         if (t.kind == Type::Kind::index) continue;
         if (t.kind != Type::Kind::tensor && t.kind != Type::Kind::scalar)
-            i.fail("type", std::string(i.op) + " takes tensors, but operand " + std::to_string(k) + " is " + i.show(i.operands[k]));
+            i.fail("type", std::string(i.op) + " takes tensors, but operand " + std::to_string(k) + " is " +
+                               i.show(i.operands[k]));
         if (!admits(r.dtypes, t.dtype))
-            i.fail("dtype", std::string(i.op) + " needs " + std::string(describe(r.dtypes)) + ", but operand " + std::to_string(k) +
-                                " is " + std::string(name_of(t.dtype)),
-                   is_float(t.dtype) ? "cast it first, for example `x.to(i64)`" : "cast it first, for example `x.to(f32)`");
+            i.fail("dtype",
+                   std::string(i.op) + " needs " + std::string(describe(r.dtypes)) + ", but operand " +
+                       std::to_string(k) + " is " + std::string(name_of(t.dtype)),
+                   is_float(t.dtype) ? "cast it first, for example `x.to(i64)`"
+                                     : "cast it first, for example `x.to(f32)`");
         if (t.dtype != model.dtype)
-            i.fail("dtype", std::string(i.op) + " needs operands of one dtype, but they are " + std::string(name_of(model.dtype)) +
-                                " and " + std::string(name_of(t.dtype)),
+            i.fail("dtype",
+                   std::string(i.op) + " needs operands of one dtype, but they are " +
+                       std::string(name_of(model.dtype)) + " and " + std::string(name_of(t.dtype)),
                    "cast one of them with `x.to(dtype)`");
     }
     size_t rank = 0;
@@ -54,7 +58,8 @@ TypeId same(Infer& i) { return elementwise(i, 0, Result::same); }
 TypeId boolean(Infer& i) { return elementwise(i, 0, Result::boolean); }
 TypeId where_rule(Infer& i) {
     if (i.type(0).dtype != DType::boolean || i.type(0).kind == Type::Kind::index)
-        i.fail("dtype", "where needs a bool condition, but it is " + i.show(i.operands[0]), "compare first, for example `x > 0`");
+        i.fail("dtype", "where needs a bool condition, but it is " + i.show(i.operands[0]),
+               "compare first, for example `x > 0`");
     return elementwise(i, 1, Result::same);
 }
 TypeId cast_rule(Infer& i) {
@@ -66,17 +71,23 @@ TypeId cast_rule(Infer& i) {
 }
 
 constexpr Row unary(std::string_view name, std::string_view doc, DTypes dtypes, double ulp, GradientRule gradient) {
-    return {name, doc, Level::any, Effect::none, 1, 1, dtypes, same, gradient, {}, Lowering::scalar, nullptr, {}, ulp, false};
+    return {name,     doc, Level::any,       Effect::none, 1,  1,   dtypes, same,
+            gradient, {},  Lowering::scalar, nullptr,      {}, ulp, false};
 }
 constexpr Row predicate(std::string_view name, std::string_view doc, DTypes dtypes) {
-    return {name, doc, Level::any, Effect::none, 1, 1, dtypes, boolean, nullptr, "its result is bool", Lowering::scalar, nullptr, {}, 0, false};
+    return {name,    doc,     Level::any,           Effect::none,     1,       1,  dtypes,
+            boolean, nullptr, "its result is bool", Lowering::scalar, nullptr, {}, 0,
+            false};
 }
-constexpr Row binary(std::string_view name, std::string_view doc, DTypes dtypes, double ulp, GradientRule gradient, bool commutes = false,
-                     std::string_view why_none = {}) {
-    return {name, doc, Level::any, Effect::none, 2, 2, dtypes, same, gradient, why_none, Lowering::scalar, nullptr, {}, ulp, commutes};
+constexpr Row binary(std::string_view name, std::string_view doc, DTypes dtypes, double ulp, GradientRule gradient,
+                     bool commutes = false, std::string_view why_none = {}) {
+    return {name,     doc,      Level::any,       Effect::none, 2,  2,   dtypes,  same,
+            gradient, why_none, Lowering::scalar, nullptr,      {}, ulp, commutes};
 }
 constexpr Row comparison(std::string_view name, std::string_view doc, bool commutes = false) {
-    return {name, doc, Level::any, Effect::none, 2, 2, DTypes::all, boolean, nullptr, "its result is bool", Lowering::scalar, nullptr, {}, 0, commutes};
+    return {name,    doc,     Level::any,           Effect::none,     2,       2,  DTypes::all,
+            boolean, nullptr, "its result is bool", Lowering::scalar, nullptr, {}, 0,
+            commutes};
 }
 constexpr Row bitwise(std::string_view name, std::string_view doc, DTypes dtypes, bool commutes) {
     return binary(name, doc, dtypes, 0, nullptr, commutes, "integers and bools have no gradient");
@@ -85,7 +96,7 @@ constexpr Row bitwise(std::string_view name, std::string_view doc, DTypes dtypes
 Term call(Op o, const Term& x) { return apply(o, {x}); }
 Term where(const Term& c, const Term& x, const Term& y) { return apply(op<"where">(), {c, x, y}); }
 
-void zero_gradient(Gradient& d) { d.x(0) += d.zero_like(0); }    // piecewise constant
+void zero_gradient(Gradient& d) { d.x(0) += d.zero_like(0); }  // piecewise constant
 
 // Of equal elements each takes half, as PyTorch does; NaN passes the cotangent to the first operand.
 void extremum_gradient(Gradient& d, Op loses) {
@@ -96,6 +107,7 @@ void extremum_gradient(Gradient& d, Op loses) {
     d.x(1) += share(d.b, d.a);
 }
 
+// clang-format off
 const Row rows[] = {
     unary("neg", "negation", DTypes::numeric, 0, [](Gradient& d) { d.x(0) += -d.g; }),
     unary("abs", "absolute value", DTypes::numeric, 0, [](Gradient& d) { d.x(0) += d.g * call(op<"sign">(), d.a); }),
@@ -207,9 +219,10 @@ const Row rows[] = {
      },
      {}, Lowering::scalar, nullptr, {}, 0, false},
 };
+// clang-format on
 
-}    // namespace
+}  // namespace
 
 std::span<const Row> elementwise_rows() { return rows; }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -8,7 +8,8 @@ namespace {
 
 void require_positions(Infer& i, size_t operand) {
     if (!is_integer(i.type(operand).dtype))
-        i.fail("dtype", std::string(i.op) + " needs integer positions, but they are " + i.show(i.operands[operand]), "cast them with `x.to(i64)`");
+        i.fail("dtype", std::string(i.op) + " needs integer positions, but they are " + i.show(i.operands[operand]),
+               "cast them with `x.to(i64)`");
 }
 
 std::vector<SizeId> taken_sizes(Infer& i, const Type& x, const Type& index, size_t axis) {
@@ -37,21 +38,21 @@ TypeId take_add_rule(Infer& i) {
     bool fits = wanted.size() == value.rank() && base.dtype == value.dtype;
     for (size_t d = 0; fits && d < wanted.size(); ++d) fits = i.equal(wanted[d], value.sizes[d]);
     if (!fits)
-        i.fail("shape", "take_add needs a value of the shape that take would give (" + i.show(i.context.tensor(base.dtype, wanted)) +
-                            "), but it is " + i.show(i.operands[2]));
+        i.fail("shape", "take_add needs a value of the shape that take would give (" +
+                            i.show(i.context.tensor(base.dtype, wanted)) + "), but it is " + i.show(i.operands[2]));
     return i.operands[0];
 }
 
 void require_within(Infer& i, const Type& outer, size_t axis, size_t operand) {
     const Type& index = i.type(operand);
     if (index.rank() != outer.rank())
-        i.fail("shape", std::string(i.op) + " needs positions of the tensor's own rank " + std::to_string(outer.rank()) + ", but they are " +
-                            i.show(i.operands[operand]));
+        i.fail("shape", std::string(i.op) + " needs positions of the tensor's own rank " +
+                            std::to_string(outer.rank()) + ", but they are " + i.show(i.operands[operand]));
     for (size_t d = 0; d < outer.rank(); ++d) {
         const auto have = i.context.as_constant(outer.sizes[d]), want = i.context.as_constant(index.sizes[d]);
         if (d != axis && have && want && *want > *have)
-            i.fail("shape", std::string(i.op) + " reads past dimension " + std::to_string(d) + ": it is " + std::to_string(*have) +
-                                ", the positions have " + std::to_string(*want));
+            i.fail("shape", std::string(i.op) + " reads past dimension " + std::to_string(d) + ": it is " +
+                                std::to_string(*have) + ", the positions have " + std::to_string(*want));
     }
 }
 
@@ -72,7 +73,8 @@ TypeId scatter_add_rule(Infer& i) {
     bool fits = index.rank() == source.rank() && base.dtype == source.dtype;
     for (size_t d = 0; fits && d < index.rank(); ++d) fits = i.equal(index.sizes[d], source.sizes[d]);
     if (!fits)
-        i.fail("shape", "scatter_add needs one source element a position, but they are " + i.show(i.operands[2]) + " and " + i.show(i.operands[1]));
+        i.fail("shape", "scatter_add needs one source element a position, but they are " + i.show(i.operands[2]) +
+                            " and " + i.show(i.operands[1]));
     return i.operands[0];
 }
 
@@ -83,12 +85,14 @@ TypeId argsort_rule(Infer& i) {
     return i.context.tensor(DType::i64, t.sizes, t.device);
 }
 
-constexpr Row library(std::string_view name, std::string_view doc, int operands, ResultRule result, GradientRule gradient,
-                      std::string_view why_none = {}) {
-    return {name, doc, Level::tensor, Effect::none, int8_t(operands), int8_t(operands), DTypes::all, result, gradient, why_none,
-            Lowering::library, nullptr, {}, 0, false};
+constexpr Row library(std::string_view name, std::string_view doc, int operands, ResultRule result,
+                      GradientRule gradient, std::string_view why_none = {}) {
+    return {name,        doc,    Level::tensor, Effect::none, int8_t(operands),  int8_t(operands),
+            DTypes::all, result, gradient,      why_none,     Lowering::library, nullptr,
+            {},          0,      false};
 }
 
+// clang-format off
 const Row rows[] = {
     library("take", "slices of x along an axis at the positions of index: x[:, index] for axis 1", 2, take_rule, [](Gradient& d) {
         d.x(0) += apply(op<"take_add">(), {d.zero_like(0), d.b, d.g}, d.node_attr());
@@ -108,9 +112,10 @@ const Row rows[] = {
     library("argsort", "positions that sort x along an axis, stable; NaN counts as largest", 1, argsort_rule, nullptr,
             "its result is positions; gather with them to sort"),
 };
+// clang-format on
 
-}    // namespace
+}  // namespace
 
 std::span<const Row> index_rows() { return rows; }
 
-}    // namespace tenon
+}  // namespace tenon

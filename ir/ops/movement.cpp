@@ -15,12 +15,13 @@ TypeId expand_rule(Infer& i) {
     const Type& t = i.type(0);
     const std::vector<SizeId> sizes = i.attributes().sizes("sizes");
     if (sizes.size() < t.rank())
-        i.fail("shape", "expand needs at least the tensor's own " + std::to_string(t.rank()) + " dimensions, but got " + std::to_string(sizes.size()));
+        i.fail("shape", "expand needs at least the tensor's own " + std::to_string(t.rank()) + " dimensions, but got " +
+                            std::to_string(sizes.size()));
     for (size_t d = 0; d < t.rank(); ++d) {
         const SizeId from = t.sizes[d], to = sizes[sizes.size() - t.rank() + d];
         if (from != SizeId(1) && !i.equal(from, to))
-            i.fail("shape", "expand repeats dimensions of size 1, but dimension " + std::to_string(d) + " is " + i.show(from) +
-                                " and should become " + i.show(to));
+            i.fail("shape", "expand repeats dimensions of size 1, but dimension " + std::to_string(d) + " is " +
+                                i.show(from) + " and should become " + i.show(to));
     }
     return i.context.tensor(t.dtype, sizes, t.device);
 }
@@ -32,10 +33,12 @@ TypeId permute_rule(Infer& i) {
     std::vector<SizeId> sizes;
     std::vector<bool> seen(t.rank());
     if (axes.size() != t.rank())
-        i.fail("shape", "permute of a tensor of rank " + std::to_string(t.rank()) + " needs as many axes, but got " + std::to_string(axes.size()));
+        i.fail("shape", "permute of a tensor of rank " + std::to_string(t.rank()) + " needs as many axes, but got " +
+                            std::to_string(axes.size()));
     for (int64_t axis : axes) {
         if (axis < 0 || size_t(axis) >= t.rank() || seen[size_t(axis)])
-            i.fail("shape", "permute needs each axis once, but got " + std::to_string(axis), "for example permute(x, [1, 0])");
+            i.fail("shape", "permute needs each axis once, but got " + std::to_string(axis),
+                   "for example permute(x, [1, 0])");
         seen[size_t(axis)] = true;
         sizes.push_back(t.sizes[size_t(axis)]);
     }
@@ -56,8 +59,10 @@ TypeId reshape_rule(Infer& i) {
     if (!i.equal(from, to)) {
         std::string shape;
         for (SizeId s : sizes) shape += (shape.empty() ? "" : ", ") + i.show(s);
-        i.fail("shape", "reshape keeps the number of elements, but " + i.show(i.operands[0]) + " has " + i.show(from) + " and [" + shape +
-                            "] has " + i.show(to), "one size may be -1: it is worked out from the others");
+        i.fail("shape",
+               "reshape keeps the number of elements, but " + i.show(i.operands[0]) + " has " + i.show(from) +
+                   " and [" + shape + "] has " + i.show(to),
+               "one size may be -1: it is worked out from the others");
     }
     return i.context.tensor(t.dtype, sizes, t.device);
 }
@@ -74,13 +79,15 @@ TypeId slice_rule(Infer& i) {
     std::vector<SizeId> sizes;
     for (size_t d = 0; d < t.rank(); ++d) {
         if (steps[d] < 1) i.fail("value", "slice steps are 1 or more, but one is " + std::to_string(steps[d]));
-        const auto low = i.context.as_constant(starts[d]), high = i.context.as_constant(stops[d]), size = i.context.as_constant(t.sizes[d]);
+        const auto low = i.context.as_constant(starts[d]), high = i.context.as_constant(stops[d]),
+                   size = i.context.as_constant(t.sizes[d]);
         if (low && high && size && !(0 <= *low && *low <= *high && *high <= *size))
-            i.fail("index", "slice " + std::to_string(*low) + ":" + std::to_string(*high) + " leaves dimension " + std::to_string(d) +
-                                " of size " + std::to_string(*size));
+            i.fail("index", "slice " + std::to_string(*low) + ":" + std::to_string(*high) + " leaves dimension " +
+                                std::to_string(d) + " of size " + std::to_string(*size));
         const SizeId extent = i.context.sub(stops[d], starts[d]);
         sizes.push_back(steps[d] == 1 ? extent
-                                      : i.context.floordiv(i.context.add(extent, i.context.constant(steps[d] - 1)), i.context.constant(steps[d])));
+                                      : i.context.floordiv(i.context.add(extent, i.context.constant(steps[d] - 1)),
+                                                           i.context.constant(steps[d])));
     }
     return i.context.tensor(t.dtype, sizes, t.device);
 }
@@ -97,9 +104,7 @@ TypeId full_rule(Infer& i) {
     return i.context.tensor(t.dtype, i.attributes().sizes("sizes"), t.device);
 }
 
-TypeId iota_rule(Infer& i) {
-    return i.context.tensor(i.attributes().dtype("dtype"), i.attributes().sizes("sizes"));
-}
+TypeId iota_rule(Infer& i) { return i.context.tensor(i.attributes().dtype("dtype"), i.attributes().sizes("sizes")); }
 
 TypeId size_rule(Infer& i) { return i.context.tensor(i.attributes().dtype("dtype"), {}); }
 
@@ -111,13 +116,15 @@ TypeId cat_rule(Infer& i) {
     for (size_t k = 1; k < i.operands.size(); ++k) {
         const Type& t = i.type(k);
         if (t.rank() != first.rank() || t.dtype != first.dtype)
-            i.fail(t.dtype != first.dtype ? "dtype" : "shape", "cat needs tensors of one rank and dtype, but they are " +
-                                                                   i.show(i.operands[0]) + " and " + i.show(i.operands[k]));
+            i.fail(t.dtype != first.dtype ? "dtype" : "shape",
+                   "cat needs tensors of one rank and dtype, but they are " + i.show(i.operands[0]) + " and " +
+                       i.show(i.operands[k]));
         for (size_t d = 0; d < sizes.size(); ++d) {
             if (d == axis) sizes[d] = i.context.add(sizes[d], t.sizes[d]);
             else if (!i.equal(sizes[d], t.sizes[d]))
-                i.fail("shape", "cat along dimension " + std::to_string(axis) + " needs the other sizes equal, but dimension " +
-                                    std::to_string(d) + " is " + i.show(sizes[d]) + " and " + i.show(t.sizes[d]));
+                i.fail("shape", "cat along dimension " + std::to_string(axis) +
+                                    " needs the other sizes equal, but dimension " + std::to_string(d) + " is " +
+                                    i.show(sizes[d]) + " and " + i.show(t.sizes[d]));
         }
     }
     return i.context.tensor(first.dtype, sizes, first.device);
@@ -128,7 +135,9 @@ TypeId update_rule(Infer& i) {
     const Type &base = i.type(0), &view = i.type(1), &value = i.type(2);
     bool fits = view.rank() == value.rank() && base.dtype == value.dtype;
     for (size_t d = 0; fits && d < view.rank(); ++d) fits = i.equal(view.sizes[d], value.sizes[d]);
-    if (!fits) i.fail("shape", "update of " + i.show(i.operands[1]) + " needs a value of that type, but it is " + i.show(i.operands[2]));
+    if (!fits)
+        i.fail("shape", "update of " + i.show(i.operands[1]) + " needs a value of that type, but it is " +
+                            i.show(i.operands[2]));
     return i.operands[0];
 }
 
@@ -137,7 +146,8 @@ void expand_index(IndexMap& m) {
     const Type& from = m.operand();
     const size_t extra = m.rank() - from.rank();
     for (size_t d = 0; d < from.rank(); ++d)
-        m.set(d, from.sizes[d] == SizeId(1) && m.result().sizes[d + extra] != SizeId(1) ? m.constant(0) : m.at(d + extra));
+        m.set(d,
+              from.sizes[d] == SizeId(1) && m.result().sizes[d + extra] != SizeId(1) ? m.constant(0) : m.at(d + extra));
 }
 void permute_index(IndexMap& m) {
     const auto axes = m.attributes().integers("axes");
@@ -151,7 +161,8 @@ void slice_index(IndexMap& m) {
 }
 void flip_index(IndexMap& m) {
     std::vector<bool> flipped(m.rank());
-    for (int64_t axis : m.attributes().integers("axes")) flipped[size_t(axis < 0 ? axis + int64_t(m.rank()) : axis)] = true;
+    for (int64_t axis : m.attributes().integers("axes"))
+        flipped[size_t(axis < 0 ? axis + int64_t(m.rank()) : axis)] = true;
     for (size_t d = 0; d < m.rank(); ++d)
         m.set(d, flipped[d] ? m.sub(m.size(m.context().sub(m.result().sizes[d], SizeId(1))), m.at(d)) : m.at(d));
 }
@@ -166,7 +177,7 @@ void permute_gradient(Gradient& d) {
     for (size_t k = 0; k < axes.size(); ++k) inverse[size_t(axes[k])] = int64_t(k);
     d.x(0) += apply(op<"permute">(), {d.g}, d.attr({{"axes", inverse}}));
 }
-void slice_gradient(Gradient& d) {    // the cotangent in the place it was read from, 0 elsewhere
+void slice_gradient(Gradient& d) {  // the cotangent in the place it was read from, 0 elsewhere
     const Term zero = d.zero_like(0);
     d.x(0) += apply(op<"update">(), {zero, d.replay(zero), d.g});
 }
@@ -193,11 +204,13 @@ void update_gradient(Gradient& d) {
     d.x(2) += d.replay_view(1, 0, d.g);
 }
 
-constexpr Row movement(std::string_view name, std::string_view doc, ResultRule result, GradientRule gradient, IndexRule index,
-                       std::string_view why_none = {}) {
-    return {name, doc, Level::tensor, Effect::none, 1, 1, DTypes::all, result, gradient, why_none, Lowering::movement, index, {}, 0, false};
+constexpr Row movement(std::string_view name, std::string_view doc, ResultRule result, GradientRule gradient,
+                       IndexRule index, std::string_view why_none = {}) {
+    return {name,     doc,      Level::tensor,      Effect::none, 1,  1, DTypes::all, result,
+            gradient, why_none, Lowering::movement, index,        {}, 0, false};
 }
 
+// clang-format off
 const Row rows[] = {
     movement("expand", "repeats dimensions of size 1 and adds leading ones", expand_rule, [](Gradient& d) { d.x(0) += d.g; }, expand_index),
     movement("permute", "dimensions in another order", permute_rule, permute_gradient, permute_index),
@@ -218,9 +231,10 @@ const Row rows[] = {
     {"update", "base with the elements that the view (movement ops from base) shows replaced by value", Level::tensor, Effect::none, 3, 3,
      DTypes::all, update_rule, update_gradient, {}, Lowering::loops, nullptr, {}, 0, false},
 };
+// clang-format on
 
-}    // namespace
+}  // namespace
 
 std::span<const Row> movement_rows() { return rows; }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -1,4 +1,5 @@
-// Random numbers are pure: key and offset are inputs, an element's bits depend on its logical index alone (Philox4x32-10).
+// Random numbers are pure: key and offset are inputs, an element's bits depend on its logical index alone
+// (Philox4x32-10).
 #include "ir/ops/tables.h"
 
 namespace tenon {
@@ -8,24 +9,28 @@ namespace {
 TypeId random_rule(Infer& i) {
     for (size_t k = 0; k < 2; ++k)
         if (i.type(k).rank() != 0 || i.type(k).dtype != DType::i64)
-            i.fail("type", "random needs a 0-dim i64 key and offset, but operand " + std::to_string(k) + " is " + i.show(i.operands[k]));
+            i.fail("type", "random needs a 0-dim i64 key and offset, but operand " + std::to_string(k) + " is " +
+                               i.show(i.operands[k]));
     const Attributes a = i.attributes();
     const std::string_view kind = a.text("kind");
     if (kind != "uniform" && kind != "normal" && kind != "bits")
         i.fail("value", "random knows the kinds uniform, normal and bits, but got " + std::string(kind));
     const DType dtype = a.dtype("dtype");
     if ((kind == "bits") != (dtype == DType::i64))
-        i.fail("dtype", "random makes floats, or bits as i64, but got " + std::string(kind) + " of " + std::string(name_of(dtype)));
+        i.fail("dtype", "random makes floats, or bits as i64, but got " + std::string(kind) + " of " +
+                            std::string(name_of(dtype)));
     return i.context.tensor(dtype, a.sizes("sizes"));
 }
 
+// clang-format off
 const Row rows[] = {
     {"random", "uniform numbers in [0, 1), normal ones, or 63 random bits, from (key, offset, index)", Level::tensor, Effect::none, 2, 2,
      DTypes::all, random_rule, nullptr, "random numbers depend on nothing differentiable", Lowering::library, nullptr, {}, 0, false},
 };
+// clang-format on
 
-}    // namespace
+}  // namespace
 
 std::span<const Row> random_rows() { return rows; }
 
-}    // namespace tenon
+}  // namespace tenon

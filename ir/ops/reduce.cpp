@@ -13,7 +13,8 @@ std::vector<size_t> reduced_axes(Infer& i) {
     for (int64_t a : i.attributes().integers("axes")) axes.push_back(size_t(normalised_axis(i, a, i.type(0).rank())));
     std::sort(axes.begin(), axes.end());
     for (size_t k = 1; k < axes.size(); ++k)
-        if (axes[k] == axes[k - 1]) i.fail("value", std::string(i.op) + " names dimension " + std::to_string(axes[k]) + " twice");
+        if (axes[k] == axes[k - 1])
+            i.fail("value", std::string(i.op) + " names dimension " + std::to_string(axes[k]) + " twice");
     return axes;
 }
 
@@ -22,7 +23,8 @@ TypeId reduced(Infer& i) {
     const Type& t = i.type(0);
     const Row& r = row(find_op(i.op));
     if (!admits(r.dtypes, t.dtype))
-        i.fail("dtype", std::string(i.op) + " needs " + std::string(describe(r.dtypes)) + ", but got " + i.show(i.operands[0]));
+        i.fail("dtype",
+               std::string(i.op) + " needs " + std::string(describe(r.dtypes)) + ", but got " + i.show(i.operands[0]));
     const std::vector<size_t> axes = reduced_axes(i);
     const bool keep = i.attributes().flag("keepdim");
     const bool has_identity = r.name != "max" && r.name != "min";
@@ -30,7 +32,8 @@ TypeId reduced(Infer& i) {
     for (size_t d = 0; d < t.rank(); ++d) {
         const bool gone = std::binary_search(axes.begin(), axes.end(), d);
         if (gone && !has_identity && t.sizes[d] == SizeId(0))
-            i.fail("value", std::string(i.op) + " of no elements has no value (dimension " + std::to_string(d) + " is empty)");
+            i.fail("value",
+                   std::string(i.op) + " of no elements has no value (dimension " + std::to_string(d) + " is empty)");
         if (!gone) sizes.push_back(t.sizes[d]);
         else if (keep) sizes.push_back(SizeId(1));
     }
@@ -73,25 +76,42 @@ void prod_gradient(Gradient& d) {
     const Term zeros = spread(d, apply(op<"sum">(), {apply(op<"where">(), {is_zero, d.number(1, 0), 0})}, axes));
     const Term others = spread(d, apply(op<"prod">(), {apply(op<"where">(), {is_zero, 1, d.a})}, axes));
     const Term alone = apply(op<"logical_and">(), {is_zero, apply(op<"equal">(), {zeros, 1})});
-    const Term slope = apply(op<"where">(), {alone, others, apply(op<"where">(), {apply(op<"equal">(), {zeros, 0}), spread(d, d.y) / d.a, 0})});
+    const Term slope =
+        apply(op<"where">(),
+              {alone, others, apply(op<"where">(), {apply(op<"equal">(), {zeros, 0}), spread(d, d.y) / d.a, 0})});
     d.x(0) += spread(d, d.g) * slope;
 }
 
-void extremum_gradient(Gradient& d) {    // shared evenly among the elements that attain it
+void extremum_gradient(Gradient& d) {  // shared evenly among the elements that attain it
     const Term attains = d.cast(apply(op<"equal">(), {d.a, spread(d, d.y)}), d.type(0).dtype);
     const Term count = apply(op<"sum">(), {attains}, d.reduction_attr());
     d.x(0) += attains * spread(d, d.g / d.reshape_to(count, d.result_type().sizes));
 }
 
-constexpr Row reduction(std::string_view name, std::string_view doc, DTypes dtypes, std::string_view fold, double ulp, GradientRule gradient,
-                        std::string_view why_none = {}) {
-    return {name, doc, Level::tensor, Effect::none, 1, 1, dtypes, reduced, gradient, why_none, Lowering::reduce, nullptr, fold, ulp, false};
+constexpr Row reduction(std::string_view name, std::string_view doc, DTypes dtypes, std::string_view fold, double ulp,
+                        GradientRule gradient, std::string_view why_none = {}) {
+    return {name,     doc,      Level::tensor,    Effect::none, 1,    1,   dtypes, reduced,
+            gradient, why_none, Lowering::reduce, nullptr,      fold, ulp, false};
 }
 constexpr Row extremum_index(std::string_view name, std::string_view doc) {
-    return {name, doc, Level::tensor, Effect::none, 1, 1, DTypes::all, index_of_extremum, nullptr, "its result is a position",
-            Lowering::library, nullptr, {}, 0, false};
+    return {name,
+            doc,
+            Level::tensor,
+            Effect::none,
+            1,
+            1,
+            DTypes::all,
+            index_of_extremum,
+            nullptr,
+            "its result is a position",
+            Lowering::library,
+            nullptr,
+            {},
+            0,
+            false};
 }
 
+// clang-format off
 const Row rows[] = {
     reduction("sum", "sum over axes", DTypes::numeric, "add", 0, sum_gradient),
     reduction("prod", "product over axes", DTypes::numeric, "mul", 0, prod_gradient),
@@ -109,9 +129,10 @@ const Row rows[] = {
      },
      {}, Lowering::library, nullptr, {}, 0, false},
 };
+// clang-format on
 
-}    // namespace
+}  // namespace
 
 std::span<const Row> reduce_rows() { return rows; }
 
-}    // namespace tenon
+}  // namespace tenon

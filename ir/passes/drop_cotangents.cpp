@@ -34,4 +34,4 @@ GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_param
     return builder.finish(results, half.name);
 }
 
-}    // namespace tenon
+}  // namespace tenon

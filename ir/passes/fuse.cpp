@@ -38,14 +38,8 @@ struct Group {
 class Fuser {
 public:
     Fuser(const Graph& g, Decisions& decisions)
-        : graph_(g),
-          context_(*g.context),
-          decisions_(decisions),
-          memory_(assign_memory(g)),
-          group_of_(g.nodes.size(), -1),
-          readers_(g.nodes.size()),
-          builder_(context_),
-          copy_(g, builder_) {}
+        : graph_(g), context_(*g.context), decisions_(decisions), memory_(assign_memory(g)),
+          group_of_(g.nodes.size(), -1), readers_(g.nodes.size()), builder_(context_), copy_(g, builder_) {}
 
     GraphRef run() {
         for (NodeId id : graph_.body())

@@ -1,5 +1,5 @@
-// inline: `call` nodes become their bodies. Needs nothing; afterwards no call is left. What lies in a checkpoint gets the
-// recompute mark, except its outputs; metadata stays, the call's name joins the origins' paths.
+// inline: `call` nodes become their bodies. Needs nothing; afterwards no call is left. What lies in a checkpoint gets
+// the recompute mark, except its outputs; metadata stays, the call's name joins the origins' paths.
 #include "ir/passes.h"
 
 namespace tenon {
@@ -18,7 +18,7 @@ public:
     }
 
 private:
-    struct Site {    // the calls around a node
+    struct Site {  // the calls around a node
         NameId path;
         bool checkpoint = false;
     };
@@ -38,16 +38,19 @@ private:
         const Attributes attributes = graph_.attributes(id);
         if (attributes.has("name")) {
             const std::string_view name = attributes.text("name");
-            site.path = site.path ? context.name(std::string(context.text(site.path)) + "." + std::string(name)) : context.name(name);
+            site.path = site.path ? context.name(std::string(context.text(site.path)) + "." + std::string(name))
+                                  : context.name(name);
         }
         const bool outermost = attributes.has("kind") && attributes.text("kind") == "checkpoint" && !site.checkpoint;
         site.checkpoint |= outermost;
-        for (size_t k = 0; k < graph_.params(region).size(); ++k) copy_.map(graph_.params(region)[k], copy_(graph_.operand(id, k)));
+        for (size_t k = 0; k < graph_.params(region).size(); ++k)
+            copy_.map(graph_.params(region)[k], copy_(graph_.operand(id, k)));
         body(region, site);
         std::vector<NodeId> results;
         for (NodeId r : graph_.results(region)) {
             results.push_back(copy_(r));
-            if (outermost) builder_.set_flags(results.back(), uint8_t(builder_.node(results.back()).flags & ~recompute_flag));
+            if (outermost)
+                builder_.set_flags(results.back(), uint8_t(builder_.node(results.back()).flags & ~recompute_flag));
         }
         if (results.size() == 1) copy_.map(id, results[0]);
         else results_.emplace(id, std::move(results));
@@ -68,11 +71,11 @@ private:
     const Graph& graph_;
     Builder builder_;
     Copier copy_;
-    std::unordered_map<NodeId, std::vector<NodeId>> results_;    // of calls with several
+    std::unordered_map<NodeId, std::vector<NodeId>> results_;  // of calls with several
 };
 
-}    // namespace
+}  // namespace
 
 GraphRef inline_calls(const Graph& g) { return Inliner(g).run(); }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -1,5 +1,5 @@
-// joint: forward and backward in one graph. Needs inlined calls (it inlines them itself); afterwards the results are the
-// graph's own, then one cotangent per reached parameter of `wrt`.
+// joint: forward and backward in one graph. Needs inlined calls (it inlines them itself); afterwards the results are
+// the graph's own, then one cotangent per reached parameter of `wrt`.
 #include "ir/gradient.h"
 #include "ir/passes.h"
 
@@ -39,4 +39,4 @@ Joint make_joint(const Graph& source, std::span<const size_t> results, std::span
     return joint;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -11,12 +11,8 @@ class KernelWriter {
 public:
     // `params`: the open region's buffers.
     KernelWriter(Builder& builder, Copier& copier, const Expressions& expressions, std::vector<NodeId> params)
-        : builder_(builder),
-          context_(builder.context()),
-          copier_(copier),
-          expressions_(expressions),
-          params_(std::move(params)),
-          emitted_(expressions.size()) {}
+        : builder_(builder), context_(builder.context()), copier_(copier), expressions_(expressions),
+          params_(std::move(params)), emitted_(expressions.size()) {}
 
     // Scratch: the buffer in which an inner expression is kept for the inner loops after the one that computes it, at
     // the position given. A buffer of the kernel, of the expression's dtype.

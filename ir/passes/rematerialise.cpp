@@ -1,6 +1,6 @@
-// rematerialise: backward computes again what is cheaper to compute than to keep. Needs split; afterwards elementwise and
-// movement values whose operands are saved anyway (or are inputs) are no longer saved, and `saved` says what still is.
-// Metadata and origins go with the recomputed node. Values of reductions, contractions and random ops stay saved.
+// rematerialise: backward computes again what is cheaper to compute than to keep. Needs split; afterwards elementwise
+// and movement values whose operands are saved anyway (or are inputs) are no longer saved, and `saved` says what still
+// is. Metadata and origins go with the recomputed node. Values of reductions, contractions and random ops stay saved.
 #include <algorithm>
 #include <string>
 
@@ -21,7 +21,8 @@ bool cheap(const Graph& g, NodeId id) {
 class Rematerialiser {
 public:
     Rematerialiser(const Split& split, Decisions& decisions)
-        : split_(split), forward_(*split.forward), backward_(*split.backward), decisions_(decisions), available_(forward_.nodes.size(), false) {}
+        : split_(split), forward_(*split.forward), backward_(*split.backward), decisions_(decisions),
+          available_(forward_.nodes.size(), false) {}
 
     Split run() {
         for (NodeId p : forward_.params()) available_[p.index] = true;
@@ -101,7 +102,8 @@ private:
             out.saved.push_back({false, index});
         }
         for (size_t k = 0; k < keep.size(); ++k)
-            if (const NodeId id = split_.saved[k].is_input ? forward_.params()[split_.saved[k].index] : value(k); from_forward[id.index])
+            if (const NodeId id = split_.saved[k].is_input ? forward_.params()[split_.saved[k].index] : value(k);
+                from_forward[id.index])
                 copy.map(backward_.params()[k], from_forward[id.index]);
         for (size_t k = split_.saved.size(); k < backward_.params().size(); ++k) {
             const NodeId p = backward_.params()[k];
@@ -110,7 +112,7 @@ private:
         }
         symbols(builder, copy);
 
-        Copier again(forward_, builder);    // the dropped values, in forward order
+        Copier again(forward_, builder);  // the dropped values, in forward order
         for (uint32_t i = 0; i < from_forward.size(); ++i)
             if (from_forward[i]) again.map(NodeId(i), from_forward[i]);
         for (size_t k = 0; k < keep.size(); ++k) {
@@ -157,11 +159,11 @@ private:
     const Split& split_;
     const Graph &forward_, &backward_;
     Decisions& decisions_;
-    std::vector<bool> available_;    // forward values that backward can have
+    std::vector<bool> available_;  // forward values that backward can have
 };
 
-}    // namespace
+}  // namespace
 
 Split rematerialise(const Split& split, Decisions& decisions) { return Rematerialiser(split, decisions).run(); }
 
-}    // namespace tenon
+}  // namespace tenon

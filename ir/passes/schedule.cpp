@@ -16,15 +16,8 @@ class FusionScheduler {
 public:
     FusionScheduler(const Graph& graph, NodeId fusion, Builder& builder, Copier& copier, const Target& target,
                     Decisions& decisions)
-        : graph_(graph),
-          fusion_(fusion),
-          region_(graph.region_of(fusion)),
-          context_(*graph.context),
-          builder_(builder),
-          copier_(copier),
-          nests_(graph, target),
-          decisions_(decisions),
-          name_(kernel_name()) {}
+        : graph_(graph), fusion_(fusion), region_(graph.region_of(fusion)), context_(*graph.context), builder_(builder),
+          copier_(copier), nests_(graph, target), decisions_(decisions), name_(kernel_name()) {}
 
     NodeId run() {
         find_operands();

@@ -1,8 +1,8 @@
-// simplify: rules (ir/rules.cpp), movement algebra, folding of literals, value numbering, dead code. Needs inlined calls
-// for effect, not for correctness; later passes may assume that no node repeats another of its region.
+// simplify: rules (ir/rules.cpp), movement algebra, folding of literals, value numbering, dead code. Needs inlined
+// calls for effect, not for correctness; later passes may assume that no node repeats another of its region.
 //
-// Value numbering keeps apart what metadata or the recompute marks keep apart. A node replaced by an operand gives up its
-// own metadata with itself; a node rewritten passes it on.
+// Value numbering keeps apart what metadata or the recompute marks keep apart. A node replaced by an operand gives up
+// its own metadata with itself; a node rewritten passes it on.
 #include <algorithm>
 #include <cmath>
 #include <string>
@@ -19,7 +19,8 @@ namespace {
 
 class Simplifier {
 public:
-    Simplifier(const Graph& g, Decisions* decisions) : graph_(g), context_(*g.context), builder_(context_), copy_(g, builder_), decisions_(decisions) {}
+    Simplifier(const Graph& g, Decisions* decisions)
+        : graph_(g), context_(*g.context), builder_(context_), copy_(g, builder_), decisions_(decisions) {}
 
     GraphRef run() {
         copy_.copy_params();
@@ -48,8 +49,10 @@ private:
             const Replacement replacement = apply_rules(builder_, n.op, n.type, operands);
             made = replacement.value;
             if (made && decisions_)
-                decisions_->push_back({"simplified", std::string(graph_.name_of(id)),
-                                       std::string(replacement.rule->pattern) + " is " + std::string(replacement.rule->replacement), graph_.origins[id.index]});
+                decisions_->push_back(
+                    {"simplified", std::string(graph_.name_of(id)),
+                     std::string(replacement.rule->pattern) + " is " + std::string(replacement.rule->replacement),
+                     graph_.origins[id.index]});
         }
         if (made) {
             copy_.map(id, number(made));
@@ -90,8 +93,9 @@ private:
         }
         return {};
     }
-    NodeId number(NodeId made) {    // a node that a rule emitted takes part in numbering
-        if (made == NodeId(uint32_t(builder_.size() - 1)) && !builder_.is_literal(made)) seen_[key(made)].push_back(made);
+    NodeId number(NodeId made) {  // a node that a rule emitted takes part in numbering
+        if (made == NodeId(uint32_t(builder_.size() - 1)) && !builder_.is_literal(made))
+            seen_[key(made)].push_back(made);
         return made;
     }
 
@@ -117,7 +121,9 @@ private:
     }
 
     // ---- movement of movement
-    AttrId attr(std::string_view key, AttrList list) { return context_.attr({{context_.name(key), AttrValue(std::move(list))}}); }
+    AttrId attr(std::string_view key, AttrList list) {
+        return context_.attr({{context_.name(key), AttrValue(std::move(list))}});
+    }
     NodeId move(NodeId id, std::span<const NodeId> operands) {
         const Node& n = graph_[id];
         if (row(n.op).lowering != Lowering::movement) {
@@ -149,9 +155,10 @@ private:
         }
         if (std::is_sorted(axes.begin(), axes.end())) return x;
         if (!nested) return {};
-        return builder_.emit_typed(op<"permute">(), graph_[id].type, {x}, attr("axes", AttrList(axes.begin(), axes.end())));
+        return builder_.emit_typed(op<"permute">(), graph_[id].type, {x},
+                                   attr("axes", AttrList(axes.begin(), axes.end())));
     }
-    NodeId slice(NodeId id, NodeId x) {    // of everything
+    NodeId slice(NodeId id, NodeId x) {  // of everything
         const Attributes a = graph_.attributes(id);
         const auto starts = a.sizes("starts"), stops = a.sizes("stops");
         const auto steps = a.integers("steps");
@@ -167,7 +174,9 @@ private:
         if (dtype != DType::f32 && dtype != DType::f64) return {};
         const double b = builder_.attributes(operands[1]).real("value");
         int exponent = 0;
-        if (b == 0 || !std::isfinite(b) || std::abs(std::frexp(b, &exponent)) != 0.5 || std::abs(exponent) > (dtype == DType::f32 ? 120 : 1000)) return {};
+        if (b == 0 || !std::isfinite(b) || std::abs(std::frexp(b, &exponent)) != 0.5 ||
+            std::abs(exponent) > (dtype == DType::f32 ? 120 : 1000))
+            return {};
         if (b == 1) return {};
         return builder_.emit_typed(op<"mul">(), type, {operands[0], builder_.literal(1 / b, dtype)});
     }
@@ -178,11 +187,11 @@ private:
     Copier copy_;
     Decisions* decisions_;
     std::unordered_map<uint64_t, std::vector<NodeId>> seen_;
-    std::unordered_set<NodeId> bases_;    // of updates
+    std::unordered_set<NodeId> bases_;  // of updates
 };
 
-}    // namespace
+}  // namespace
 
 GraphRef simplify(const Graph& g, Decisions* decisions) { return Simplifier(g, decisions).run(); }
 
-}    // namespace tenon
+}  // namespace tenon

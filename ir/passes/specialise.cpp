@@ -60,11 +60,14 @@ private:
     NodeId value(NodeId id) {
         NodeId& image = image_[id.index];
         if (image) return image;
-        const Attributes attributes = graph_.attributes(id);    // only literals and captured tensors are not made yet
-        if (graph_[id].op == op<"tensor">()) return image = builder_.tensor(graph_.tensors[size_t(attributes.integer("index"))]);
+        const Attributes attributes = graph_.attributes(id);  // only literals and captured tensors are not made yet
+        if (graph_[id].op == op<"tensor">())
+            return image = builder_.tensor(graph_.tensors[size_t(attributes.integer("index"))]);
         const AttrValue& literal = *attributes.find("value");
-        if (const double* x = std::get_if<double>(&literal.value)) return image = builder_.literal(*x, graph_.type(id).dtype);
-        if (const int64_t* i = std::get_if<int64_t>(&literal.value)) return image = builder_.literal(*i, graph_.type(id).dtype);
+        if (const double* x = std::get_if<double>(&literal.value))
+            return image = builder_.literal(*x, graph_.type(id).dtype);
+        if (const int64_t* i = std::get_if<int64_t>(&literal.value))
+            return image = builder_.literal(*i, graph_.type(id).dtype);
         return image = builder_.literal(std::get<bool>(literal.value));
     }
     void node(NodeId id) {
@@ -92,15 +95,15 @@ private:
     Context& context_;
     Builder builder_;
     std::vector<NodeId> image_;
-    std::vector<SizeId> sizes_;    // what each symbol becomes
+    std::vector<SizeId> sizes_;  // what each symbol becomes
     std::unordered_map<TypeId, TypeId> types_;
     std::unordered_map<AttrId, AttrId> attrs_;
 };
 
-}    // namespace
+}  // namespace
 
 GraphRef specialise(const Graph& g, std::span<const int64_t> values, std::span<const bool> keep) {
     return Specialiser(g, values, keep).run();
 }
 
-}    // namespace tenon
+}  // namespace tenon

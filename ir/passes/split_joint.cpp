@@ -1,6 +1,7 @@
-// split: forward and backward apart. Forward is what its results and effects need, the rest is backward (so `cos`, which
-// only the gradient of `sin` names, lands there). Saved is exactly what backward names: results of forward, inputs.
-// Backward's parameters are the saved values in forward order, then cotangents, then running sums. Names are kept.
+// split: forward and backward apart. Forward is what its results and effects need, the rest is backward (so `cos`,
+// which only the gradient of `sin` names, lands there). Saved is exactly what backward names: results of forward,
+// inputs. Backward's parameters are the saved values in forward order, then cotangents, then running sums. Names are
+// kept.
 #include <string>
 
 #include "ir/passes.h"
@@ -18,7 +19,7 @@ public:
         for (NodeId id : graph_.body())
             if (row(graph_[id].op).effect == Effect::ordered) mark(id);
 
-        std::vector<bool> named(graph_.nodes.size(), false);    // by backward
+        std::vector<bool> named(graph_.nodes.size(), false);  // by backward
         for (NodeId id : graph_.body())
             if (!forward_[id.index])
                 for (NodeId operand : graph_.operands_of(id)) named[operand.index] = true;
@@ -78,7 +79,7 @@ private:
         for (uint32_t k = 0; k < shown.size(); ++k)
             if (used[k] && !shown[k]) named[graph_.symbols[k].definer.index] = true;
     }
-    static size_t position(std::vector<NodeId>& results, NodeId id) {    // a result of forward already, or a new one
+    static size_t position(std::vector<NodeId>& results, NodeId id) {  // a result of forward already, or a new one
         for (size_t k = 0; k < results.size(); ++k)
             if (results[k] == id) return k;
         results.push_back(id);
@@ -103,7 +104,8 @@ private:
         std::vector<NodeId> out;
         for (NodeId r : results) out.push_back(copy(r));
         const bool is_named = bool(graph_.name);
-        return builder.finish(out, context.name(is_named ? std::string(context.text(graph_.name)) + suffix : std::string(suffix + 1)));
+        return builder.finish(
+            out, context.name(is_named ? std::string(context.text(graph_.name)) + suffix : std::string(suffix + 1)));
     }
     // The half's own parameters define the joint graph's symbols, under the same numbers.
     void define_symbols(Builder& builder, const Copier& copy, std::span<const NodeId> params) {
@@ -120,7 +122,9 @@ private:
                     }
             }
             if (definer) builder.symbol(copy(definer), dim, s.hint, s.name);
-            else builder.symbol(builder.literal(int64_t(0), DType::i64), -1, s.hint, s.name);    // keeps the numbering; nothing uses it
+            else
+                builder.symbol(builder.literal(int64_t(0), DType::i64), -1, s.hint,
+                               s.name);  // keeps the numbering; nothing uses it
         }
     }
 
@@ -130,8 +134,8 @@ private:
     std::vector<NodeId> mark_soon_;
 };
 
-}    // namespace
+}  // namespace
 
 Split split_joint(const Joint& joint) { return Splitter(joint).run(); }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -1,9 +1,10 @@
 // The vector algebra: what a scalar definition may be written with.
 //
-// Every elementwise function is defined once, as `struct Tanh { template<class V> static V of(V x); }`, and instantiated
-// on anything that has the operations below: `Number<T>` (host, constant folding), `Pack<T, N>` (the interpreter's
-// routines), and handles whose operators emit LLVM or CUDA code. All of them are IEEE operations with one result, so all
-// instantiations give the same bits (NaNs count as one value: payload and sign of a NaN are not specified).
+// Every elementwise function is defined once, as `struct Tanh { template<class V> static V of(V x); }`, and
+// instantiated on anything that has the operations below: `Number<T>` (host, constant folding), `Pack<T, N>` (the
+// interpreter's routines), and handles whose operators emit LLVM or CUDA code. All of them are IEEE operations with one
+// result, so all instantiations give the same bits (NaNs count as one value: payload and sign of a NaN are not
+// specified).
 //
 // A value type V is default constructible, copyable and has
 //   V::Element          float, double, a signed integer, uint8_t, uint16_t, uint32_t or uint64_t
@@ -17,7 +18,8 @@
 //   integers            + - * unary −, all wrapping   & | ^ ~   comparisons   select   convert<U>(x)
 //                       shift_left(x, n) shift_right(x, n): int n, or a V with lanes in 0..width−1; shift_right is
 //                       arithmetic for signed, logical for unsigned elements
-//                       quotient(a, b): towards zero; b is neither 0 nor −1 in any lane      float_bits(x): the inverse of bits
+//                       quotient(a, b): towards zero; b is neither 0 nor −1 in any lane      float_bits(x): the inverse
+//                       of bits
 //   masks               & | ^ !
 //   rarely(m, usual, slow)   select(m, slow(), usual), where hardly any lane is in m: an instantiation may skip slow()
 //                       when no lane is. slow() is a pure function returning a V.
@@ -33,6 +35,7 @@
 
 namespace tenon::scalar {
 
+// clang-format off
 template <class T> struct IntegerOf;                       // the signed integer of T's width
 template <> struct IntegerOf<float> { using Type = int32_t; };
 template <> struct IntegerOf<double> { using Type = int64_t; };
@@ -44,6 +47,7 @@ template <> struct IntegerOf<uint8_t> { using Type = int8_t; };
 template <> struct IntegerOf<uint16_t> { using Type = int16_t; };
 template <> struct IntegerOf<uint32_t> { using Type = int32_t; };
 template <> struct IntegerOf<uint64_t> { using Type = int64_t; };
+// clang-format on
 
 template <class V> using Element = typename V::Element;
 template <class V> using Mask = typename V::Mask;
@@ -61,7 +65,8 @@ template <> struct Format<float> {
     static constexpr int fraction_bits = 23, bias = 127;
     static constexpr int32_t sign_bit = INT32_MIN, infinity_bits = 0x7f800000;
     static constexpr float infinity = __builtin_inff(), nan = __builtin_nanf("");
-    static constexpr float smallest_normal = 0x1p-126f, integer_from = 0x1p23f;    // every |x| >= integer_from is an integer
+    static constexpr float smallest_normal = 0x1p-126f,
+                           integer_from = 0x1p23f;  // every |x| >= integer_from is an integer
 };
 template <> struct Format<double> {
     static constexpr int fraction_bits = 52, bias = 1023;
@@ -99,4 +104,4 @@ inline V polynomial(V x, const Element<V> (&c)[N]) {
     return sum;
 }
 
-}    // namespace tenon::scalar
+}  // namespace tenon::scalar

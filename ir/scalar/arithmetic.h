@@ -4,6 +4,7 @@
 
 namespace tenon::scalar {
 
+// clang-format off
 struct Add { template <class V> static V of(V a, V b) { return a + b; } };
 struct Sub { template <class V> static V of(V a, V b) { return a - b; } };
 struct Mul { template <class V> static V of(V a, V b) { return a * b; } };
@@ -11,6 +12,7 @@ struct Div { template <class V> static V of(V a, V b) { return a / b; } };
 struct Neg { template <class V> static V of(V x) { return -x; } };
 struct Square { template <class V> static V of(V x) { return x * x; } };
 struct Sqrt { template <class V> static V of(V x) { return sqrt(x); } };
+// clang-format on
 
 struct Reciprocal {
     template <class V>
@@ -144,8 +146,8 @@ struct Round {
 namespace division {
 
 // One digit of schoolbook division after the other, 52 bits each, from the largest multiple of the divisor down. Each
-// product and difference is exact; a digit may be one too large, which makes the rest negative once. A multiple past the
-// largest float counts as digit 0.
+// product and difference is exact; a digit may be one too large, which makes the rest negative once. A multiple past
+// the largest float counts as digit 0.
 template <int digits, class V>
 inline V reduce(V dividend, V unit) {
     V rest = dividend;
@@ -168,14 +170,14 @@ inline V fmod(V a, V b) {
     V divisor = abs(b);
     V ratio = dividend / divisor;
     V estimate = trunc(ratio);
-    V near = fma(-estimate, divisor, dividend);       // exact: the estimate is off by one at most
+    V near = fma(-estimate, divisor, dividend);  // exact: the estimate is off by one at most
     Mask<V> far = ratio >= like(a, Format<Element<V>>::integer_from);
     V rest = rarely(far, near, [&] {
-        if constexpr (is_single<V>) {                  // quotients to 2^277
+        if constexpr (is_single<V>) {  // quotients to 2^277
             auto wide_dividend = convert<double>(dividend);
             auto wide_divisor = convert<double>(divisor);
             return convert<float>(reduce<6>(wide_dividend, wide_divisor));
-        } else {                                       // to 2^2098
+        } else {  // to 2^2098
             return reduce<41>(dividend, divisor);
         }
     });
@@ -230,7 +232,7 @@ struct Quotient {
     }
 };
 
-}    // namespace division
+}  // namespace division
 
 // The sign of a, as C; the sign of b, as Python; q = ⌊a / b⌋ as Python. On floats b = 0 gives what a / b and IEEE give.
 struct Fmod {
@@ -303,14 +305,28 @@ private:
 
 // ---- comparisons ----
 
-struct Less { template <class V> static Mask<V> of(V a, V b) { return a < b; } };
-struct LessEqual { template <class V> static Mask<V> of(V a, V b) { return a <= b; } };
-struct Greater { template <class V> static Mask<V> of(V a, V b) { return a > b; } };
-struct GreaterEqual { template <class V> static Mask<V> of(V a, V b) { return a >= b; } };
-struct Equal { template <class V> static Mask<V> of(V a, V b) { return a == b; } };
-struct NotEqual { template <class V> static Mask<V> of(V a, V b) { return a != b; } };
+struct Less {
+    template <class V> static Mask<V> of(V a, V b) { return a < b; }
+};
+struct LessEqual {
+    template <class V> static Mask<V> of(V a, V b) { return a <= b; }
+};
+struct Greater {
+    template <class V> static Mask<V> of(V a, V b) { return a > b; }
+};
+struct GreaterEqual {
+    template <class V> static Mask<V> of(V a, V b) { return a >= b; }
+};
+struct Equal {
+    template <class V> static Mask<V> of(V a, V b) { return a == b; }
+};
+struct NotEqual {
+    template <class V> static Mask<V> of(V a, V b) { return a != b; }
+};
 
-struct IsNan { template <class V> static Mask<V> of(V x) { return x != x; } };
+struct IsNan {
+    template <class V> static Mask<V> of(V x) { return x != x; }
+};
 
 struct IsInf {
     template <class V>
@@ -340,7 +356,9 @@ struct IsFinite {
 
 template <class V> inline Mask<V> truth(V x) { return x != like(x, 0); }
 
-struct LogicalNot { template <class V> static Mask<V> of(V x) { return x == like(x, 0); } };
+struct LogicalNot {
+    template <class V> static Mask<V> of(V x) { return x == like(x, 0); }
+};
 
 struct LogicalAnd {
     template <class V>
@@ -369,16 +387,26 @@ struct LogicalXor {
     }
 };
 
-struct Where { template <class V> static V of(Mask<V> condition, V a, V b) { return select(condition, a, b); } };
+struct Where {
+    template <class V> static V of(Mask<V> condition, V a, V b) { return select(condition, a, b); }
+};
 
 // ---- bits ----
 
-struct BitwiseAnd { template <class V> static V of(V a, V b) { return a & b; } };
-struct BitwiseOr { template <class V> static V of(V a, V b) { return a | b; } };
-struct BitwiseXor { template <class V> static V of(V a, V b) { return a ^ b; } };
+struct BitwiseAnd {
+    template <class V> static V of(V a, V b) { return a & b; }
+};
+struct BitwiseOr {
+    template <class V> static V of(V a, V b) { return a | b; }
+};
+struct BitwiseXor {
+    template <class V> static V of(V a, V b) { return a ^ b; }
+};
 
 // On integers. On bool it is LogicalNot: a bool held in a byte is 0 or 1.
-struct BitwiseNot { template <class V> static V of(V x) { return ~x; } };
+struct BitwiseNot {
+    template <class V> static V of(V x) { return ~x; }
+};
 
 // Counts outside 0 … width − 1 shift everything out: 0, or the sign.
 struct ShiftLeft {
@@ -411,4 +439,4 @@ struct ShiftRight {
     }
 };
 
-}    // namespace tenon::scalar
+}  // namespace tenon::scalar

@@ -131,4 +131,4 @@ struct FloatFromHalf {
     }
 };
 
-}    // namespace tenon::scalar
+}  // namespace tenon::scalar

@@ -10,24 +10,27 @@ namespace tenon::scalar {
 
 template <class T> struct ErrorFunction;
 template <> struct ErrorFunction<float> {
-    static constexpr float end = 10.1f;                           // erfc is below half the smallest denormal
-    static constexpr float centre = 2;                            // of the tail's variable
-    static constexpr float near[] = {0x1.06eba8p-3f, -0x1.812744p-2f, 0x1.ce2e6p-4f, -0x1.b8162ap-6f,
+    static constexpr float end = 10.1f;  // erfc is below half the smallest denormal
+    static constexpr float centre = 2;   // of the tail's variable
+    static constexpr float near[] = {0x1.06eba8p-3f, -0x1.812744p-2f, 0x1.ce2e6p-4f,  -0x1.b8162ap-6f,
                                      0x1.5513f4p-8f, -0x1.acf8p-11f,  0x1.662518p-14f};
-    static constexpr float tail[] = {0x1.1ba038p-2f,  -0x1.7bf5dcp-4f, -0x1.540802p-3f, 0x1.4ff8dap-3f,  -0x1.bc1704p-5f,
-                                     -0x1.06618cp-7f, 0x1.1b927p-7f,   0x1.2e68e6p-10f, -0x1.49b056p-10f, -0x1.ef070ep-13f};
+    static constexpr float tail[] = {0x1.1ba038p-2f,   -0x1.7bf5dcp-4f, -0x1.540802p-3f, 0x1.4ff8dap-3f,
+                                     -0x1.bc1704p-5f,  -0x1.06618cp-7f, 0x1.1b927p-7f,   0x1.2e68e6p-10f,
+                                     -0x1.49b056p-10f, -0x1.ef070ep-13f};
 };
 template <> struct ErrorFunction<double> {
     static constexpr double end = 27.3;
     static constexpr double centre = 4;
-    static constexpr double near[] = {0x1.06eba8214db69p-3,  -0x1.812746b0379e3p-2,  0x1.ce2f21a042835p-4,  -0x1.b82ce312736cfp-6,
-                                      0x1.565bcd0a6eef0p-8,  -0x1.c02db31efd183p-11, 0x1.f9a307605bac0p-14, -0x1.f4cf6f9e271bbp-17,
-                                      0x1.b9b866a819804p-20, -0x1.5d8af025bb3b7p-23, 0x1.e2dcfeab54fdep-27, -0x1.d32bb0847fed3p-31};
+    static constexpr double near[] = {0x1.06eba8214db69p-3,   -0x1.812746b0379e3p-2,  0x1.ce2f21a042835p-4,
+                                      -0x1.b82ce312736cfp-6,  0x1.565bcd0a6eef0p-8,   -0x1.c02db31efd183p-11,
+                                      0x1.f9a307605bac0p-14,  -0x1.f4cf6f9e271bbp-17, 0x1.b9b866a819804p-20,
+                                      -0x1.5d8af025bb3b7p-23, 0x1.e2dcfeab54fdep-27,  -0x1.d32bb0847fed3p-31};
     static constexpr double tail[] = {
-        0x1.dd2c8b74febf6p-3,  -0x1.1df1ad154a29cp-3, 0x1.f7f5df66fd77ap-7,  0x1.16ecefcfa5fe1p-4,  -0x1.9ddb23c3e8c75p-4,
-        0x1.7fee004df7624p-4,  -0x1.0fb06dfe5632bp-4, 0x1.3079edf9e6dd6p-5,  -0x1.09623880e0cb9p-6, 0x1.49c67195c6c78p-8,
-        -0x1.8d4a9f9f60e76p-11, -0x1.a1de85df06b24p-13, 0x1.3be0ce261e76cp-13, -0x1.9969b007cb327p-16, -0x1.78a7bce213ffbp-17,
-        0x1.7fadaa6a24be1p-18, 0x1.44176c3f387adp-22, -0x1.bfdef16661cdbp-21, 0x1.0c66d362d0fe2p-24, 0x1.ec1a72a1a2a74p-24,
+        0x1.dd2c8b74febf6p-3,   -0x1.1df1ad154a29cp-3,  0x1.f7f5df66fd77ap-7,   0x1.16ecefcfa5fe1p-4,
+        -0x1.9ddb23c3e8c75p-4,  0x1.7fee004df7624p-4,   -0x1.0fb06dfe5632bp-4,  0x1.3079edf9e6dd6p-5,
+        -0x1.09623880e0cb9p-6,  0x1.49c67195c6c78p-8,   -0x1.8d4a9f9f60e76p-11, -0x1.a1de85df06b24p-13,
+        0x1.3be0ce261e76cp-13,  -0x1.9969b007cb327p-16, -0x1.78a7bce213ffbp-17, 0x1.7fadaa6a24be1p-18,
+        0x1.44176c3f387adp-22,  -0x1.bfdef16661cdbp-21, 0x1.0c66d362d0fe2p-24,  0x1.ec1a72a1a2a74p-24,
         -0x1.0c9952845e01dp-27, -0x1.cc65ccb3ebbb3p-27, -0x1.d7cdc1dcb6ceap-30};
 };
 
@@ -57,7 +60,7 @@ inline V erfc_tail(V a) {
     V lost = fma(inside, inside, -square);
     auto parts = ExpParts<V>::of(-square);
     V mantissa = parts.mantissa();
-    mantissa = fma(-lost, mantissa, mantissa);                    // e^(−a² − lost), lost being tiny
+    mantissa = fma(-lost, mantissa, mantissa);  // e^(−a² − lost), lost being tiny
     V product = mantissa * numerator;
     V ratio = product / denominator;
     return scale(ratio, parts.biased);
@@ -93,4 +96,4 @@ struct Erfc {
     }
 };
 
-}    // namespace tenon::scalar
+}  // namespace tenon::scalar

@@ -38,7 +38,7 @@ template <class V>
 inline V scale(V m, Bits<V> biased) {
     using T = Element<V>;
     using U = std::make_unsigned_t<Element<Bits<V>>>;
-    Bits<V> sum = biased + like(biased, Format<T>::bias);         // 2·bias + n > 0
+    Bits<V> sum = biased + like(biased, Format<T>::bias);  // 2·bias + n > 0
     auto half = shift_right(convert<U>(sum), 1);
     Bits<V> first = convert<Element<Bits<V>>>(half);
     Bits<V> second = sum - first;
@@ -51,27 +51,35 @@ inline V scale(V m, Bits<V> biased) {
 template <class T> struct Exponential;
 template <> struct Exponential<float> {
     static constexpr float log2_e = 0x1.715476p+0f, ln2_high = 0x1.62e43p-1f, ln2_low = -0x1.05c61p-29f;
-    static constexpr float lowest = -104, highest = 89;           // e^lowest rounds to 0, e^highest to ∞
+    static constexpr float lowest = -104, highest = 89;  // e^lowest rounds to 0, e^highest to ∞
     static constexpr float lowest2 = -151, highest2 = 129;
-    static constexpr float minus_one = -18;                       // e^x − 1 rounds to −1 below
-    static constexpr float natural[] = {0x1p-1f,          0x1.555556p-3f,  0x1.55547p-5f,
-                                        0x1.1110acp-7f,   0x1.6da824p-10f, 0x1.a17eacp-13f};
-    static constexpr float binary[] = {0x1.62e43p-1f,   0x1.ebfbep-3f,   0x1.c6b08ap-5f,  0x1.3b29f2p-7f,
+    static constexpr float minus_one = -18;  // e^x − 1 rounds to −1 below
+    static constexpr float natural[] = {0x1p-1f,        0x1.555556p-3f,  0x1.55547p-5f,
+                                        0x1.1110acp-7f, 0x1.6da824p-10f, 0x1.a17eacp-13f};
+    static constexpr float binary[] = {0x1.62e43p-1f,   0x1.ebfbep-3f,   0x1.c6b08ap-5f, 0x1.3b29f2p-7f,
                                        0x1.5d8a88p-10f, 0x1.445d34p-13f, 0x1.fde588p-17f};
 };
 template <> struct Exponential<double> {
-    static constexpr double log2_e = 0x1.71547652b82fep+0, ln2_high = 0x1.62e42fefa39efp-1, ln2_low = 0x1.abc9e3b39803fp-56;
+    static constexpr double log2_e = 0x1.71547652b82fep+0, ln2_high = 0x1.62e42fefa39efp-1,
+                            ln2_low = 0x1.abc9e3b39803fp-56;
     static constexpr double lowest = -746, highest = 710;
     static constexpr double lowest2 = -1076, highest2 = 1025;
     static constexpr double minus_one = -38;
-    static constexpr double natural[] = {
-        0x1p-1,                0x1.5555555555559p-3,  0x1.555555555555ap-5,  0x1.111111110f67dp-7,
-        0x1.6c16c16c14428p-10, 0x1.a01a01affb53bp-13, 0x1.a01a01b0c907cp-16, 0x1.71ddf815db119p-19,
-        0x1.27e4c572d1236p-22, 0x1.af5f342fab854p-26, 0x1.1f95b29b13799p-29};
-    static constexpr double binary[] = {
-        0x1.62e42fefa39efp-1,  0x1.ebfbdff82c58fp-3,  0x1.c6b08d704a0dbp-5,  0x1.3b2ab6fba4e7dp-7,
-        0x1.5d87fe78a04bfp-10, 0x1.430912f86a08cp-13, 0x1.ffcbfc7e79304p-17, 0x1.62c0224961aa8p-20,
-        0x1.b524ca2b2197cp-24, 0x1.e4cef638c2fa7p-28, 0x1.ea1d13a160afap-32, 0x1.c4c957cc8dc8dp-36};
+    static constexpr double natural[] = {0x1p-1,
+                                         0x1.5555555555559p-3,
+                                         0x1.555555555555ap-5,
+                                         0x1.111111110f67dp-7,
+                                         0x1.6c16c16c14428p-10,
+                                         0x1.a01a01affb53bp-13,
+                                         0x1.a01a01b0c907cp-16,
+                                         0x1.71ddf815db119p-19,
+                                         0x1.27e4c572d1236p-22,
+                                         0x1.af5f342fab854p-26,
+                                         0x1.1f95b29b13799p-29};
+    static constexpr double binary[] = {0x1.62e42fefa39efp-1,  0x1.ebfbdff82c58fp-3,  0x1.c6b08d704a0dbp-5,
+                                        0x1.3b2ab6fba4e7dp-7,  0x1.5d87fe78a04bfp-10, 0x1.430912f86a08cp-13,
+                                        0x1.ffcbfc7e79304p-17, 0x1.62c0224961aa8p-20, 0x1.b524ca2b2197cp-24,
+                                        0x1.e4cef638c2fa7p-28, 0x1.ea1d13a160afap-32, 0x1.c4c957cc8dc8dp-36};
 };
 
 // x held to [low, high]; a NaN passes.
@@ -84,7 +92,7 @@ inline V clamp(V x, Element<V> low, Element<V> high) {
 // e^x = mantissa · 2^(biased − bias), not yet scaled; x within the clamp of Exp.
 template <class V>
 struct ExpParts {
-    V rest, square, series;       // r, r², P(r): e^r = 1 + r + r²·P(r)
+    V rest, square, series;  // r, r², P(r): e^r = 1 + r + r²·P(r)
     Bits<V> biased;
 
     static ExpParts of(V x) {
@@ -92,7 +100,7 @@ struct ExpParts {
         V scaled = x * like(x, C::log2_e);
         Split<V> n = split_integer(scaled);
         V negated = -n.whole;
-        V high = fma(negated, like(x, C::ln2_high), x);           // exact
+        V high = fma(negated, like(x, C::ln2_high), x);  // exact
         V r = fma(negated, like(x, C::ln2_low), high);
         V square = r * r;
         V p = polynomial(r, C::natural);
@@ -105,7 +113,7 @@ struct ExpParts {
         V one = like(rest, 1);
         V head = one + rest;
         V back = one - head;
-        V lost = back + rest;                                     // what rounding took from 1 + r
+        V lost = back + rest;  // what rounding took from 1 + r
         V tail = fma(square, series, lost);
         return head + tail;
     }
@@ -148,7 +156,7 @@ struct Expm1 {
         V small = parts.expm1();
         V sum = fma(h, small, offset);
         V result = sum + sum;
-        return select(x == like(x, 0), x, result);                // −0 stays
+        return select(x == like(x, 0), x, result);  // −0 stays
     }
 };
 
@@ -156,8 +164,8 @@ struct Expm1 {
 
 template <class V>
 struct Mantissa {
-    V exponent;       // n, as a float
-    V value;          // m
+    V exponent;  // n, as a float
+    V value;     // m
 };
 
 // Of a positive finite x, denormals included.
@@ -173,7 +181,7 @@ inline Mantissa<V> split_exponent(V x) {
     V correction = select(denormal, like(x, T(F::bias + F::fraction_bits)), like(x, T(F::bias)));
     Bits<V> normal_bits = bits(normal);
     Bits<V> one_bits = bits(like(x, 1));
-    Bits<V> root_bits = bits(like(x, T(0x1.6a09e667f3bcdp-1)));   // √½
+    Bits<V> root_bits = bits(like(x, T(0x1.6a09e667f3bcdp-1)));  // √½
     Bits<V> one_over_root = one_bits - root_bits;
     Bits<V> shifted = normal_bits + one_over_root;
     Bits<V> biased = convert<Element<Bits<V>>>(shift_right(convert<U>(shifted), F::fraction_bits));
@@ -201,21 +209,25 @@ inline V finish_logarithm(V x, V result, Element<V> zero) {
 template <class T> struct Logarithm;
 template <> struct Logarithm<float> {
     // (log(1 + f) − f + f²/2) / f³
-    static constexpr float direct[] = {0x1.555546p-2f,  -0x1.ffffecp-3f, 0x1.99a57ep-3f,  -0x1.556382p-3f, 0x1.232e38p-3f,
-                                       -0x1.fb26f2p-4f, 0x1.e67db6p-4f,  -0x1.e3acfp-4f,  0x1.1bc544p-4f};
-    static constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;          // n·ln2_high is exact
+    static constexpr float direct[] = {0x1.555546p-2f,  -0x1.ffffecp-3f, 0x1.99a57ep-3f,
+                                       -0x1.556382p-3f, 0x1.232e38p-3f,  -0x1.fb26f2p-4f,
+                                       0x1.e67db6p-4f,  -0x1.e3acfp-4f,  0x1.1bc544p-4f};
+    static constexpr float ln2_high = 0x1.62e4p-1f, ln2_low = 0x1.7f7d1cp-20f;  // n·ln2_high is exact
 };
 template <> struct Logarithm<double> {
     // (log((1 + s) / (1 − s)) − 2s) / s³ in s²
-    static constexpr double odd[] = {0x1.5555555555555p-1, 0x1.9999999999e1ep-2, 0x1.2492492428ce3p-2, 0x1.c71c725be32c4p-3,
-                                     0x1.745cdd4cbabf3p-3, 0x1.3b20d386da85ep-3, 0x1.0f593fab992c7p-3, 0x1.0f835fa230351p-3};
+    static constexpr double odd[] = {0x1.5555555555555p-1, 0x1.9999999999e1ep-2, 0x1.2492492428ce3p-2,
+                                     0x1.c71c725be32c4p-3, 0x1.745cdd4cbabf3p-3, 0x1.3b20d386da85ep-3,
+                                     0x1.0f593fab992c7p-3, 0x1.0f835fa230351p-3};
     static constexpr double ln2_high = 0x1.62e42feep-1, ln2_low = 0x1.a39ef35793c76p-33;
     // log((1 + s) / (1 − s)) / s in s², to 2^−52: what f32 needs of an f64
-    static constexpr double brief[] = {0x1.0000000000001p+1, 0x1.5555555552becp-1, 0x1.999999a480b71p-2, 0x1.24924089b4225p-2,
-                                       0x1.c722e6d5c49b7p-3, 0x1.731fd7099cd75p-3, 0x1.58fdad8eed523p-3};
+    static constexpr double brief[] = {0x1.0000000000001p+1, 0x1.5555555552becp-1, 0x1.999999a480b71p-2,
+                                       0x1.24924089b4225p-2, 0x1.c722e6d5c49b7p-3, 0x1.731fd7099cd75p-3,
+                                       0x1.58fdad8eed523p-3};
     // The same of log2, and of 2^r.
-    static constexpr double brief2[] = {0x1.71547652b82ffp+1, 0x1.ec709dc39c83fp-1, 0x1.2776c516d71d1p-1, 0x1.a617563d9cec9p-2,
-                                        0x1.484fbc4582c9ap-2, 0x1.0bb5ab780147cp-2, 0x1.f1b779dc5e71ap-3};
+    static constexpr double brief2[] = {0x1.71547652b82ffp+1, 0x1.ec709dc39c83fp-1, 0x1.2776c516d71d1p-1,
+                                        0x1.a617563d9cec9p-2, 0x1.484fbc4582c9ap-2, 0x1.0bb5ab780147cp-2,
+                                        0x1.f1b779dc5e71ap-3};
     static constexpr double brief_exp2[] = {0x1.62e42fefa37ccp-1,  0x1.ebfbdff81bbe4p-3,  0x1.c6b08d70c9606p-5,
                                             0x1.3b2ab72450f50p-7,  0x1.5d87fd927687bp-10, 0x1.43089773edecbp-13,
                                             0x1.ffce311a339fdp-17, 0x1.63e72e8691f2fp-20, 0x1.b3de65100e18ep-24};
@@ -281,7 +293,7 @@ struct Log1p {
             V reduced = parts.value - one;
             V f = select(near, x, reduced);
             V result = assemble_logarithm(parts.exponent, f, correction);
-            result = select(x == zero, x, result);                // −0 stays
+            result = select(x == zero, x, result);  // −0 stays
             return finish_logarithm(x, result, -1);
         }
     }
@@ -317,8 +329,9 @@ struct ExtendedLog2 {
     // log2((1 + s) / (1 − s)) = s·(a + s²·(b + s²·P(s²))), a = 2 / ln 2, b = 2 / (3 ln 2); s, s², and what is left of
     // P's product are double-double.
     static ExtendedLog2 of(V x) {
-        static constexpr double rest[] = {0x1.2776c50ef9bfbp-1, 0x1.a61762a7af01dp-2, 0x1.484b13d68fab8p-2, 0x1.0c9a85475715bp-2,
-                                          0x1.c68ee369bc19dp-3, 0x1.8a0a8a44ce524p-3, 0x1.58ed4ab4f3f1dp-3, 0x1.626a0c3d1c40ap-3};
+        static constexpr double rest[] = {0x1.2776c50ef9bfbp-1, 0x1.a61762a7af01dp-2, 0x1.484b13d68fab8p-2,
+                                          0x1.0c9a85475715bp-2, 0x1.c68ee369bc19dp-3, 0x1.8a0a8a44ce524p-3,
+                                          0x1.58ed4ab4f3f1dp-3, 0x1.626a0c3d1c40ap-3};
         V a_high = like(x, 0x1.71547652b82fep+1);
         V a_low = like(x, 0x1.777d0ffda0d24p-55);
         V b_high = like(x, 0x1.ec709dc3a03fdp-1);
@@ -327,10 +340,10 @@ struct ExtendedLog2 {
         auto parts = split_exponent(x);
         V m = parts.value;
 
-        V f = m - one;                                     // exact
+        V f = m - one;  // exact
         V g_high = m + one;
         V g_back = g_high - one;
-        V g_low = m - g_back;                              // exact
+        V g_low = m - g_back;  // exact
         V s_high = f / g_high;
         V s_rest = fma(-s_high, g_high, f);
         s_rest = fma(-s_high, g_low, s_rest);
@@ -364,12 +377,12 @@ struct ExtendedLog2 {
         l_low = fma(s_high, t_low, l_low);
         l_low = fma(s_low, t_high, l_low);
 
-        V n = parts.exponent;                              // 0, or larger than l_high
+        V n = parts.exponent;  // 0, or larger than l_high
         V sum = n + l_high;
         V sum_back = n - sum;
         V left = sum_back + l_high;
         V low = left + l_low;
-        V high = sum + low;                                // normalised, for the multiplication to come
+        V high = sum + low;  // normalised, for the multiplication to come
         V high_back = sum - high;
         return {high, high_back + low};
     }
@@ -470,7 +483,7 @@ private:
         auto p = polynomial(r, Logarithm<double>::brief_exp2);
         auto mantissa = fma(p, r, like(wide, 1));
         auto factor = float_bits(shift_left(n.biased, Format<double>::fraction_bits));
-        return convert<float>(mantissa * factor);                 // rounds once, denormals too
+        return convert<float>(mantissa * factor);  // rounds once, denormals too
     }
 
     template <class V>
@@ -517,4 +530,4 @@ private:
     }
 };
 
-}    // namespace tenon::scalar
+}  // namespace tenon::scalar

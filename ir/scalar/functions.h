@@ -93,7 +93,7 @@ constexpr bool is_in(Domain domain) {
 // The domain and the result of a function, by its struct.
 template <class F> inline constexpr Domain domain_of = Domain::all;
 template <class F> inline constexpr Result result_of = Result::same;
-#define TENON_DESCRIBE(name, arity, Struct, domain, result)            \
+#define TENON_DESCRIBE(name, arity, Struct, domain, result)                 \
     template <> inline constexpr Domain domain_of<Struct> = Domain::domain; \
     template <> inline constexpr Result result_of<Struct> = Result::result;
 TENON_SCALAR_FUNCTIONS(TENON_DESCRIBE)
@@ -108,4 +108,4 @@ constexpr void for_each_scalar(F&& f) {
 #undef TENON_VISIT
 }
 
-}    // namespace tenon::scalar
+}  // namespace tenon::scalar

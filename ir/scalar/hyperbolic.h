@@ -13,7 +13,7 @@ struct Tanh {
     template <class V>
     static V of(V x) {
         using T = Element<V>;
-        constexpr T flat = is_single<V> ? T(10) : T(20);          // 1 − tanh is below half an ulp
+        constexpr T flat = is_single<V> ? T(10) : T(20);  // 1 − tanh is below half an ulp
         V magnitude = abs(x);
         V inside = select(magnitude > like(x, flat), like(x, flat), magnitude);
         V doubled = inside + inside;
@@ -99,4 +99,4 @@ struct Sigmoid {
     }
 };
 
-}    // namespace tenon::scalar
+}  // namespace tenon::scalar

@@ -14,9 +14,15 @@ struct Number {
 
     T value;
 
-    friend Number operator+(Number a, Number b) { return wrapping(a, b, [](auto x, auto y) { return x + y; }); }
-    friend Number operator-(Number a, Number b) { return wrapping(a, b, [](auto x, auto y) { return x - y; }); }
-    friend Number operator*(Number a, Number b) { return wrapping(a, b, [](auto x, auto y) { return x * y; }); }
+    friend Number operator+(Number a, Number b) {
+        return wrapping(a, b, [](auto x, auto y) { return x + y; });
+    }
+    friend Number operator-(Number a, Number b) {
+        return wrapping(a, b, [](auto x, auto y) { return x - y; });
+    }
+    friend Number operator*(Number a, Number b) {
+        return wrapping(a, b, [](auto x, auto y) { return x * y; });
+    }
     friend Number operator/(Number a, Number b) { return {a.value / b.value}; }
     friend Number operator-(Number a) {
         if constexpr (std::is_floating_point_v<T>) {
@@ -40,7 +46,9 @@ struct Number {
     friend Number select(bool m, Number a, Number b) { return m ? a : b; }
     friend Number sqrt(Number a) { return {root(a.value)}; }
     friend Number fma(Number a, Number b, Number c) { return {fused(a.value, b.value, c.value)}; }
-    friend Number abs(Number a) { return {std::is_same_v<T, float> ? T(__builtin_fabsf(a.value)) : T(__builtin_fabs(a.value))}; }
+    friend Number abs(Number a) {
+        return {std::is_same_v<T, float> ? T(__builtin_fabsf(a.value)) : T(__builtin_fabs(a.value))};
+    }
     friend Number floor(Number a) { return {T(__builtin_floor(a.value))}; }
     friend Number ceil(Number a) { return {T(__builtin_ceil(a.value))}; }
     friend Number trunc(Number a) { return {T(__builtin_trunc(a.value))}; }
@@ -87,7 +95,7 @@ Number<U> convert(Number<T> a) {
     if constexpr (std::is_floating_point_v<T> && std::is_integral_v<U>) {
         constexpr U lowest = std::is_signed_v<U> ? U(U(1) << (8 * sizeof(U) - 1)) : U(0);
         constexpr double limit = 2.0 * double(uint64_t(1) << (8 * sizeof(U) - 1 - std::is_signed_v<U>));
-        bool fits = double(a.value) < limit && double(a.value) > (std::is_signed_v<U> ? -limit - 1 : -1.0);
+        bool fits = double(a.value)<limit&& double(a.value)>(std::is_signed_v<U> ? -limit - 1 : -1.0);
         return {fits ? U(a.value) : lowest};
     } else {
         return {U(a.value)};
@@ -99,4 +107,4 @@ Number<T> rarely(bool m, Number<T> usual, Slow slow) {
     return m ? slow() : usual;
 }
 
-}    // namespace tenon::scalar
+}  // namespace tenon::scalar

@@ -19,28 +19,32 @@ struct Quadrant {
 template <class T> struct Circle;
 template <> struct Circle<float> {
     static constexpr float two_over_pi = 0x1.45f306p-1f;
-    static constexpr float near_end = 1e5f;                       // where three parts of π/2 still reduce exactly enough
+    static constexpr float near_end = 1e5f;  // where three parts of π/2 still reduce exactly enough
     static constexpr float half_pi[] = {0x1.921fb6p+0f, -0x1.777a5cp-25f, -0x1.ee59dap-50f};
     static constexpr float sine[] = {-0x1.555556p-3f, 0x1.111108p-7f, -0x1.a00f94p-13f, 0x1.6cd5e4p-19f};
     static constexpr float cosine[] = {0x1.55554ap-5f, -0x1.6c0c82p-10f, 0x1.99ff4p-16f};
-    static constexpr float arcsine[] = {0x1.55554cp-3f, 0x1.333892p-4f, 0x1.6cabbp-5f, 0x1.04ab3p-5f, 0x1.d7a502p-7f, 0x1.33d82ap-5f};
-    static constexpr float arctangent[] = {-0x1.55554cp-2f, 0x1.9991dap-3f, -0x1.23b102p-3f, 0x1.b1584cp-4f, -0x1.eddc6ap-5f};
+    static constexpr float arcsine[] = {0x1.55554cp-3f, 0x1.333892p-4f, 0x1.6cabbp-5f,
+                                        0x1.04ab3p-5f,  0x1.d7a502p-7f, 0x1.33d82ap-5f};
+    static constexpr float arctangent[] = {-0x1.55554cp-2f, 0x1.9991dap-3f, -0x1.23b102p-3f, 0x1.b1584cp-4f,
+                                           -0x1.eddc6ap-5f};
 };
 template <> struct Circle<double> {
     static constexpr double two_over_pi = 0x1.45f306dc9c883p-1;
     static constexpr double near_end = 0x1p26;
     static constexpr double half_pi[] = {0x1.921fb54442d18p+0, 0x1.1a62633145c07p-54, -0x1.f1976b7ed8fbcp-110};
-    static constexpr double sine[] = {-0x1.5555555555555p-3,  0x1.111111111110cp-7,  -0x1.a01a01a018c41p-13, 0x1.71de3a534054fp-19,
-                                      -0x1.ae64528d5294dp-26, 0x1.6120827b27c3ap-33, -0x1.aa99d5666b9cap-41};
+    static constexpr double sine[] = {-0x1.5555555555555p-3, 0x1.111111111110cp-7,   -0x1.a01a01a018c41p-13,
+                                      0x1.71de3a534054fp-19, -0x1.ae64528d5294dp-26, 0x1.6120827b27c3ap-33,
+                                      -0x1.aa99d5666b9cap-41};
     static constexpr double cosine[] = {0x1.555555555554cp-5,   -0x1.6c16c16c15140p-10, 0x1.a01a019cab714p-16,
                                         -0x1.27e4f80531162p-22, 0x1.1ee9e88ea87b1p-29,  -0x1.8facd02e518afp-37};
-    static constexpr double arcsine[] = {0x1.5555555555562p-3, 0x1.333333333075cp-4, 0x1.6db6db7095bdap-5,  0x1.f1c71b0ac3557p-6,
-                                         0x1.6e8bd458e604ap-6, 0x1.1c4a8683616dfp-6, 0x1.ca14bd59742e1p-7,  0x1.75c65214f3a2dp-7,
-                                         0x1.6047eacaa84d1p-7, 0x1.ee25068e0cc9cp-9, 0x1.62d3886d20a95p-6, -0x1.590c49229ce5ap-6,
-                                         0x1.0c37de51d10c0p-5};
-    static constexpr double arctangent[] = {-0x1.5555555555554p-2, 0x1.999999999964ap-3, -0x1.249249247557ap-3, 0x1.c71c71b73b18bp-4,
-                                            -0x1.745d14b711436p-4, 0x1.3b136de853f65p-4, -0x1.110c6e5a81b63p-4, 0x1.e171a15e9ed38p-5,
-                                            -0x1.ab7af572407eap-5, 0x1.70e25d406c64ap-5, -0x1.121d248b9c659p-5, 0x1.f17856b12f37ep-7};
+    static constexpr double arcsine[] = {
+        0x1.5555555555562p-3, 0x1.333333333075cp-4,  0x1.6db6db7095bdap-5, 0x1.f1c71b0ac3557p-6, 0x1.6e8bd458e604ap-6,
+        0x1.1c4a8683616dfp-6, 0x1.ca14bd59742e1p-7,  0x1.75c65214f3a2dp-7, 0x1.6047eacaa84d1p-7, 0x1.ee25068e0cc9cp-9,
+        0x1.62d3886d20a95p-6, -0x1.590c49229ce5ap-6, 0x1.0c37de51d10c0p-5};
+    static constexpr double arctangent[] = {-0x1.5555555555554p-2, 0x1.999999999964ap-3,  -0x1.249249247557ap-3,
+                                            0x1.c71c71b73b18bp-4,  -0x1.745d14b711436p-4, 0x1.3b136de853f65p-4,
+                                            -0x1.110c6e5a81b63p-4, 0x1.e171a15e9ed38p-5,  -0x1.ab7af572407eap-5,
+                                            0x1.70e25d406c64ap-5,  -0x1.121d248b9c659p-5, 0x1.f17856b12f37ep-7};
 };
 
 // Cody and Waite: x minus a small multiple of π/2 in three parts. The first step is exact, since both sides are
@@ -65,7 +69,7 @@ template <class V, int leading, int steps>
 struct FarReduction {
     using I = Bits<V>;
     static constexpr int64_t limb_mask = 0xffffffff;
-    static constexpr int used = 7;                                // limbs of 2/π in a product
+    static constexpr int used = 7;  // limbs of 2/π in a product
 
     static Quadrant<V> of(V x) {
         I x_bits = bits(x);
@@ -88,9 +92,9 @@ struct FarReduction {
         I next = join(next_high, next_low);
         I fraction_high = shift_left(top, 2);
         I carried = logical_right(next, 62);
-        fraction_high = fraction_high | carried;                  // signed: a fraction above 1/2 counts from the next quadrant
+        fraction_high = fraction_high | carried;  // signed: a fraction above 1/2 counts from the next quadrant
         I fraction_low = shift_left(next, 2);
-        I negative = shift_right(fraction_high, 63);              // 0 or −1
+        I negative = shift_right(fraction_high, 63);  // 0 or −1
         I number = logical_right(top, 62);
         number = number - negative;
 
@@ -103,7 +107,7 @@ struct FarReduction {
         I rest_bits = bits(rest);
         rest_bits = rest_bits ^ sign;
         I x_sign = shift_right(x_bits, 63);
-        number = number ^ x_sign;                                 // −n is ~n + 1
+        number = number ^ x_sign;  // −n is ~n + 1
         V signed_rest = float_bits(rest_bits);
         return {signed_rest, number - x_sign};
     }
@@ -129,7 +133,7 @@ private:
         I low = mantissa & mask;
         I high = logical_right(mantissa, 32);
         I zero = like(mantissa, 0);
-        I carry = zero, low_before = zero, high_before = zero, high_second = zero;      // products of the limbs before
+        I carry = zero, low_before = zero, high_before = zero, high_second = zero;  // products of the limbs before
         for (int p = 0; p < used; ++p) {
             I low_product = low * digits[used - 1 - p];
             I high_product = high * digits[used - 1 - p];
@@ -153,10 +157,11 @@ private:
     static void select_limbs(I position, I (&digits)[used]) {
         // 2/π after the binary point.
         static constexpr uint32_t two_over_pi[] = {
-            0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab, 0xdebbc561, 0xb7246e3a, 0x424dd2e0,
-            0x06492eea, 0x09d1921c, 0xfe1deb1c, 0xb129a73e, 0xe88235f5, 0x2ebb4484, 0xe99c7026, 0xb45f7e41, 0x3991d639, 0x835339f4,
-            0x9c845f8b, 0xbdf9283b, 0x1ff897ff, 0xde05980f, 0xef2f118b, 0x5a0a6d1f, 0x6d367ecf, 0x27cb09b7, 0x4f463f66, 0x9e5fea2d,
-            0x7527bac7, 0xebe5f17b, 0x3d0739f7, 0x8a5292ea, 0x6bfb5fb1, 0x1f8d5d08, 0x56033046, 0xfc7b6bab};
+            0xa2f9836e, 0x4e441529, 0xfc2757d1, 0xf534ddc0, 0xdb629599, 0x3c439041, 0xfe5163ab, 0xdebbc561,
+            0xb7246e3a, 0x424dd2e0, 0x06492eea, 0x09d1921c, 0xfe1deb1c, 0xb129a73e, 0xe88235f5, 0x2ebb4484,
+            0xe99c7026, 0xb45f7e41, 0x3991d639, 0x835339f4, 0x9c845f8b, 0xbdf9283b, 0x1ff897ff, 0xde05980f,
+            0xef2f118b, 0x5a0a6d1f, 0x6d367ecf, 0x27cb09b7, 0x4f463f66, 0x9e5fea2d, 0x7527bac7, 0xebe5f17b,
+            0x3d0739f7, 0x8a5292ea, 0x6bfb5fb1, 0x1f8d5d08, 0x56033046, 0xfc7b6bab};
         constexpr int count = (1 << steps) + used - 1;
         static_assert(count - leading <= int(sizeof(two_over_pi) / sizeof(two_over_pi[0])));
         I window[count];
@@ -199,10 +204,10 @@ private:
 template <class V>
 inline Quadrant<V> reduce_far(V x) {
     if constexpr (is_double<V>) {
-        return FarReduction<V, 1, 5>::of(x);                      // 2^26 to 2^1024
+        return FarReduction<V, 1, 5>::of(x);  // 2^26 to 2^1024
     } else {
         using W = typename V::template With<double>;
-        auto reduced = FarReduction<W, 2, 3>::of(convert<double>(x));     // 10^5 to 2^128
+        auto reduced = FarReduction<W, 2, 3>::of(convert<double>(x));  // 10^5 to 2^128
         V rest = convert<float>(reduced.rest);
         return {rest, convert<int32_t>(reduced.number)};
     }
@@ -223,7 +228,7 @@ struct SineCosine {
         V one = like(r, 1);
         V head = one - half;
         V back = one - head;
-        V lost = back - half;                                     // what rounding took from 1 − r²/2
+        V lost = back - half;  // what rounding took from 1 − r²/2
         V fourth = square * square;
         V tail = fma(fourth, c, lost);
         return {sine, head + tail};
@@ -268,7 +273,7 @@ struct Sin {
     template <class V>
     static V of(V x) {
         V result = with_reduction(x, [](Quadrant<V> q) { return sine_in(q, 0); });
-        return select(x == like(x, 0), x, result);                // −0 stays
+        return select(x == like(x, 0), x, result);  // −0 stays
     }
 };
 
@@ -348,13 +353,13 @@ struct Acos {
         Mask<V> negative = x < like(x, 0);
         V twice_root = parts.root + parts.root;
         V twice_tail = parts.tail + parts.tail;
-        V right = twice_root + twice_tail;                                    // x > 1/2
-        V left_low = like(x, C::half_pi[1] + C::half_pi[1]) - twice_tail;     // x < −1/2: π − …
+        V right = twice_root + twice_tail;                                 // x > 1/2
+        V left_low = like(x, C::half_pi[1] + C::half_pi[1]) - twice_tail;  // x < −1/2: π − …
         V left_high = like(x, C::half_pi[0] + C::half_pi[0]) - twice_root;
         V left = left_high + left_low;
         V root = copy_sign(parts.root, x);
         V tail = copy_sign(parts.tail, x);
-        V middle_low = like(x, C::half_pi[1]) - tail;                         // π/2 − asin x
+        V middle_low = like(x, C::half_pi[1]) - tail;  // π/2 − asin x
         V remaining = middle_low - root;
         V middle = like(x, C::half_pi[0]) + remaining;
         V outer = select(negative, left, right);
@@ -370,8 +375,8 @@ inline V arctangent(V a) {
     using C = Circle<T>;
     V zero = like(a, 0);
     V one = like(a, 1);
-    Mask<V> middle = a > like(a, T(0.41421356237309503));         // tan π/8
-    Mask<V> outer = a > like(a, T(2.414213562373095));            // tan 3π/8
+    Mask<V> middle = a > like(a, T(0.41421356237309503));  // tan π/8
+    Mask<V> outer = a > like(a, T(2.414213562373095));     // tan 3π/8
     V below = a - one;
     V above = a + one;
     V numerator = select(middle, below, a);
@@ -426,7 +431,7 @@ private:
         V small = select(steep, width, height);
         V large = select(steep, height, width);
         V ratio = small / large;
-        ratio = select(small == large, one, ratio);               // ∞ / ∞
+        ratio = select(small == large, one, ratio);  // ∞ / ∞
         ratio = select(large == zero, zero, ratio);
         V angle = arctangent(ratio);
         V complement_low = like(x, C::half_pi[1]) - angle;
@@ -442,4 +447,4 @@ private:
     }
 };
 
-}    // namespace tenon::scalar
+}  // namespace tenon::scalar

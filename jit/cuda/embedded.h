@@ -6,4 +6,4 @@ namespace tenon {
 
 std::span<const EmbeddedFile> cuda_files();
 
-}    // namespace tenon
+}  // namespace tenon

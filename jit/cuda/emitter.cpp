@@ -38,10 +38,12 @@ bool contains_lane_fold(const Graph& g, NodeId id) {
 class KernelEmitter {
 public:
     KernelEmitter(const KernelSource& source, const KernelInfo& info, const std::string& name)
-        : graph_(*source.graph), info_(info), kernel_(source.kernel), name_(name), aliased_(info.operands + info.results) {
+        : graph_(*source.graph), info_(info), kernel_(source.kernel), name_(name),
+          aliased_(info.operands + info.results) {
         for (uint32_t k = 0; NodeId p : graph_.params(graph_.region_of(kernel_))) buffers_.emplace(p.index, k++);
         for (uint32_t k = 0; NodeId id : info.scalars) slots_.emplace(id.index, k++);
-        for (const InPlace& pair : source.in_place) aliased_[pair.operand] = aliased_[info.operands + pair.result] = true;
+        for (const InPlace& pair : source.in_place)
+            aliased_[pair.operand] = aliased_[info.operands + pair.result] = true;
     }
 
     CudaSource emit() {
@@ -66,9 +68,12 @@ private:
         in_vector_ = in_fold_ = false;
         CudaStage out{name, 256, CudaStage::one};
         const bool vector = stage.loop && graph_.attributes(stage.nodes[0]).text("kind") == "vector";
-        if (std::any_of(stage.nodes.begin(), stage.nodes.end(), [&](NodeId id) { return contains_lane_fold(graph_, id); })) out.threads = 32;
+        if (std::any_of(stage.nodes.begin(), stage.nodes.end(),
+                        [&](NodeId id) { return contains_lane_fold(graph_, id); }))
+            out.threads = 32;
         out.grid = vector ? CudaStage::elements : stage.parallel ? CudaStage::iterations : CudaStage::one;
-        writer_.open(fmt::format("extern \"C\" __global__ void __launch_bounds__({}) {}({}) {{", out.threads, name, parameters()));
+        writer_.open(fmt::format("extern \"C\" __global__ void __launch_bounds__({}) {}({}) {{", out.threads, name,
+                                 parameters()));
         if (!stage.loop) {
             for (NodeId id : stage.nodes) {
                 node(id);
@@ -77,7 +82,9 @@ private:
         } else {
             const std::string low = position(stage.low), i = variable(graph_.region_of(stage.nodes[0]));
             const std::string by = vector ? "i64(gridDim.x) * blockDim.x" : stage.parallel ? "gridDim.x" : "1";
-            const std::string first = vector ? "i64(blockIdx.x) * blockDim.x + threadIdx.x" : stage.parallel ? "blockIdx.x" : "0";
+            const std::string first = vector           ? "i64(blockIdx.x) * blockDim.x + threadIdx.x"
+                                      : stage.parallel ? "blockIdx.x"
+                                                       : "0";
             writer_.open(fmt::format("for (i64 turn = begin + {}; turn < end; turn += {}) {{", first, by));
             writer_.line(fmt::format("const i64 {} = {} + turn * {};", i, low, stage.step));
             in_vector_ = vector;
@@ -93,8 +100,8 @@ private:
         std::string list;
         for (uint32_t k = 0; NodeId p : graph_.params(graph_.region_of(kernel_))) {
             // A result may be read too, so only what nobody writes is const.
-            list += fmt::format("{}{}* {}b{}, ", k < info_.operands && !aliased_[k] ? "const " : "", memory_type(graph_.type(p).dtype),
-                                aliased_[k] ? "" : "__restrict__ ", k);
+            list += fmt::format("{}{}* {}b{}, ", k < info_.operands && !aliased_[k] ? "const " : "",
+                                memory_type(graph_.type(p).dtype), aliased_[k] ? "" : "__restrict__ ", k);
             ++k;
         }
         for (size_t k = 0; k < info_.extents.size(); ++k) list += fmt::format("i64 n{}, ", k);
@@ -119,7 +126,9 @@ private:
         if (known_.emplace(key, true).second) functions_.emplace_back(key, text);
         return key;
     }
-    std::string scalar_call(std::string_view op, DType dtype) { return need(scalar_function_name(op, dtype), scalar_function(op, dtype)); }
+    std::string scalar_call(std::string_view op, DType dtype) {
+        return need(scalar_function_name(op, dtype), scalar_function(op, dtype));
+    }
 
     // ---- nodes ----
 
@@ -139,8 +148,9 @@ private:
         else if (type.kind == Type::Kind::index) define(id, "i64", position_of(id));
         else if (o == op<"cast">()) {
             const DType from = graph_.type(graph_.operand(id, 0)).dtype;
-            define(id, register_type(type.dtype), fmt::format("{}({})", need(cast_function_name(from, type.dtype), cast_function(from, type.dtype)),
-                                                              value(graph_.operand(id, 0))));
+            define(id, register_type(type.dtype),
+                   fmt::format("{}({})", need(cast_function_name(from, type.dtype), cast_function(from, type.dtype)),
+                               value(graph_.operand(id, 0))));
         } else elementwise(id);
     }
 
@@ -163,9 +173,11 @@ private:
         if (graph_.type(id).kind == Type::Kind::index) return position(id);
         if (const auto found = values_.find(id.index); found != values_.end()) return found->second;
         if (const auto slot = slots_.find(id.index); slot != slots_.end())
-            return fmt::format("*reinterpret_cast<const {}*>(scalars + {})", register_type(graph_.type(id).dtype), slot->second);
+            return fmt::format("*reinterpret_cast<const {}*>(scalars + {})", register_type(graph_.type(id).dtype),
+                               slot->second);
         // Made of literals alone, it belongs to no stage.
-        if (graph_.type(id).kind != Type::Kind::tensor) refuse(fmt::format("{} is used before it is computed", row(graph_[id].op).name));
+        if (graph_.type(id).kind != Type::Kind::tensor)
+            refuse(fmt::format("{} is used before it is computed", row(graph_[id].op).name));
         node(id);
         return values_.at(id.index);
     }
@@ -181,7 +193,8 @@ private:
     void store_slot(NodeId id, uint32_t slot) {
         const Type& type = graph_.type(id);
         const std::string held = type.kind == Type::Kind::index ? "i64" : register_type(type.dtype);
-        writer_.line(fmt::format("if (threadIdx.x == 0) *reinterpret_cast<{}*>(scalars + {}) = {};", held, slot, values_.at(id.index)));
+        writer_.line(fmt::format("if (threadIdx.x == 0) *reinterpret_cast<{}*>(scalars + {}) = {};", held, slot,
+                                 values_.at(id.index)));
     }
 
     // ---- positions ----
@@ -199,7 +212,8 @@ private:
         if (name == "extent") {
             const SizeId size = graph_.attributes(id).size("value");
             if (const auto known = graph_.context->as_constant(size)) return fmt::format("i64({})", *known);
-            return fmt::format("n{}", std::find(info_.extents.begin(), info_.extents.end(), size) - info_.extents.begin());
+            return fmt::format("n{}",
+                               std::find(info_.extents.begin(), info_.extents.end(), size) - info_.extents.begin());
         }
         const auto operands = graph_.operands_of(id);
         std::vector<std::string> p;
@@ -218,7 +232,8 @@ private:
     // ---- memory ----
 
     std::string element(NodeId access) {
-        return fmt::format("b{}[{}]", buffers_.at(graph_.operand(access, 0).index), position(graph_.operand(access, 1)));
+        return fmt::format("b{}[{}]", buffers_.at(graph_.operand(access, 0).index),
+                           position(graph_.operand(access, 1)));
     }
     std::string load(NodeId id) {
         const DType dtype = graph_.type(id).dtype;
@@ -241,9 +256,14 @@ private:
         const Attributes attributes = graph_.attributes(id);
         if (in_vector_ || in_fold_) refuse("a loop inside a vector loop or a fold");
         const bool vector = attributes.text("kind") == "vector";
-        const std::string low = position(graph_.operand(id, 0)), high = position(graph_.operand(id, 1)), i = variable(graph_.region_of(id));
-        if (vector) writer_.open(fmt::format("for (i64 {0} = {1} + threadIdx.x; {0} < {2}; {0} += blockDim.x) {{", i, low, high));
-        else writer_.open(fmt::format("for (i64 {0} = {1}; {0} < {2}; {0} += {3}) {{", i, low, high, attributes.integer_or("step", 1)));
+        const std::string low = position(graph_.operand(id, 0)), high = position(graph_.operand(id, 1)),
+                          i = variable(graph_.region_of(id));
+        if (vector)
+            writer_.open(
+                fmt::format("for (i64 {0} = {1} + threadIdx.x; {0} < {2}; {0} += blockDim.x) {{", i, low, high));
+        else
+            writer_.open(fmt::format("for (i64 {0} = {1}; {0} < {2}; {0} += {3}) {{", i, low, high,
+                                     attributes.integer_or("step", 1)));
         in_vector_ = vector;
         region(graph_.region_of(id));
         in_vector_ = false;
@@ -269,13 +289,15 @@ private:
         const DType dtype = graph_.type(id).dtype;
         const std::string_view by = attributes.text("op"), order = attributes.text("order");
         if (order == "lanes" && in_vector_) refuse("a fold over lanes inside a vector loop");
-        const std::string type = register_type(dtype), start = identity(by, dtype), low = position(graph_.operand(id, 0)),
-                          high = position(graph_.operand(id, 1)), combine = scalar_call(by, dtype);
+        const std::string type = register_type(dtype), start = identity(by, dtype),
+                          low = position(graph_.operand(id, 0)), high = position(graph_.operand(id, 1)),
+                          combine = scalar_call(by, dtype);
         const Region& r = graph_.region_of(id);
         const std::string i = variable(r), name = variable_name(id);
         const bool sum = by == "add" && is_float(dtype);
         writer_.open(fmt::format("const {} {} = {}fold_{}({}, {}, {}, [&](i64 {}) -> {} {{", type, name,
-                                 sum ? fmt::format("{} >= {} ? {} : ", low, high, constant_of(dtype, 0, 0)) : "", order, start, low, high, i, type));
+                                 sum ? fmt::format("{} >= {} ? {} : ", low, high, constant_of(dtype, 0, 0)) : "", order,
+                                 start, low, high, i, type));
         const bool outer = in_fold_;
         in_fold_ = true;
         region(r);
@@ -289,16 +311,16 @@ private:
     const KernelInfo& info_;
     NodeId kernel_;
     std::string name_;
-    std::vector<bool> aliased_;                             // by buffer
+    std::vector<bool> aliased_;  // by buffer
     std::unordered_map<uint32_t, uint32_t> buffers_, slots_;
-    std::unordered_map<uint32_t, std::string> values_;      // by node, in the stage at hand
+    std::unordered_map<uint32_t, std::string> values_;  // by node, in the stage at hand
     std::map<std::string, bool> known_;
-    std::vector<std::pair<std::string, std::string>> functions_;    // device functions, in the order needed
+    std::vector<std::pair<std::string, std::string>> functions_;  // device functions, in the order needed
     Writer writer_;
     bool in_vector_ = false, in_fold_ = false;
 };
 
-}    // namespace
+}  // namespace
 
 CudaSource emit_cuda(const KernelSource& source, const KernelInfo& info, const std::string& name) {
     return KernelEmitter(source, info, name).emit();
@@ -320,4 +342,4 @@ std::string dump_cuda(std::span<const KernelSource> kernels, const std::function
     return out;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -16,12 +16,16 @@ namespace tenon {
 /// How a stage is launched: `name`(buffers…, extents…, scalars, begin, end, faults), the pointers of device memory.
 struct CudaStage {
     std::string name;
-    int threads = 256;    // a block
-    enum Grid : uint8_t { one, iterations, elements } grid = one;    // blocks: one, one an iteration, one for `threads` iterations
+    int threads = 256;  // a block
+    enum Grid : uint8_t {
+        one,
+        iterations,
+        elements
+    } grid = one;  // blocks: one, one an iteration, one for `threads` iterations
 };
 
 struct CudaSource {
-    std::string text;    // includes "kernels.cuh"
+    std::string text;  // includes "kernels.cuh"
     std::vector<CudaStage> stages;
 };
 
@@ -31,4 +35,4 @@ CudaSource emit_cuda(const KernelSource& source, const KernelInfo& info, const s
 /// The kernels as text, for people: each below its loops. `locate` says where in a script a node comes from ("3:40").
 std::string dump_cuda(std::span<const KernelSource> kernels, const std::function<std::string(Span)>& locate = {});
 
-}    // namespace tenon
+}  // namespace tenon

@@ -32,7 +32,7 @@ __device__ inline float from_bf16(u16 bits) { return __int_as_float(int(u32(bits
 __device__ inline u16 to_bf16(float x) {
     const u32 bits = u32(__float_as_int(x));
     if (x != x) return u16((bits | 0x400000u) >> 16);
-    return u16((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);    // nearest, ties to even
+    return u16((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);  // nearest, ties to even
 }
 __device__ inline float nearest_bf16(float x) { return from_bf16(to_bf16(x)); }
 
@@ -53,7 +53,9 @@ __device__ inline i64 larger(i64 a, i64 b) { return a > b ? a : b; }
 __device__ inline float other_lane(float x, int width) { return __shfl_xor_sync(~0u, x, width); }
 __device__ inline double other_lane(double x, int width) { return __shfl_xor_sync(~0u, x, width); }
 template <class T>
-__device__ inline T other_lane(T x, int width) { return T(__shfl_xor_sync(~0u, i64(x), width)); }
+__device__ inline T other_lane(T x, int width) {
+    return T(__shfl_xor_sync(~0u, i64(x), width));
+}
 
 // Lane i with lane i + w for w = 16, 8, 4, 2, 1; every lane gets the result.
 template <class T, class Combine>
@@ -71,7 +73,7 @@ __device__ inline T across_lanes(T x, Combine combine) {
 template <class T, class Element, class Combine>
 __device__ inline T fold_lanes(T identity, i64 low, i64 high, Element element, Combine combine) {
     constexpr i64 chunk = 1024;
-    constexpr int levels = 4;    // of chunk results: 1,024^5 elements
+    constexpr int levels = 4;  // of chunk results: 1,024^5 elements
     const int lane = threadIdx.x & 31;
     T partial[levels];
     i64 counts[levels];
@@ -122,4 +124,4 @@ __device__ inline T fold_rows(T identity, i64 low, i64 high, Element element, Co
     return result;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -17,7 +17,8 @@ struct Nvrtc::Library {
     using Program = struct OpaqueProgram*;
     void* handle = nullptr;
     int (*version)(int* major, int* minor) = nullptr;
-    int (*create)(Program*, const char* source, const char* name, int headers, const char* const* texts, const char* const* names) = nullptr;
+    int (*create)(Program*, const char* source, const char* name, int headers, const char* const* texts,
+                  const char* const* names) = nullptr;
     int (*compile)(Program, int count, const char* const* options) = nullptr;
     int (*log_size)(Program, size_t*) = nullptr;
     int (*log)(Program, char*) = nullptr;
@@ -28,9 +29,10 @@ struct Nvrtc::Library {
     bool load(const char* path) {
         // Never unloaded: the C++ library inside it does not give its memory back.
         handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
-        return handle && find(version, "nvrtcVersion") && find(create, "nvrtcCreateProgram") && find(compile, "nvrtcCompileProgram") &&
-               find(log_size, "nvrtcGetProgramLogSize") && find(log, "nvrtcGetProgramLog") && find(code_size, "nvrtcGetCUBINSize") &&
-               find(code, "nvrtcGetCUBIN") && find(destroy, "nvrtcDestroyProgram");
+        return handle && find(version, "nvrtcVersion") && find(create, "nvrtcCreateProgram") &&
+               find(compile, "nvrtcCompileProgram") && find(log_size, "nvrtcGetProgramLogSize") &&
+               find(log, "nvrtcGetProgramLog") && find(code_size, "nvrtcGetCUBINSize") && find(code, "nvrtcGetCUBIN") &&
+               find(destroy, "nvrtcDestroyProgram");
     }
     template <class F>
     bool find(F& function, const char* name) {
@@ -46,7 +48,8 @@ Nvrtc::Nvrtc(std::unique_ptr<Library> library) : library_(std::move(library)) {}
 Nvrtc::~Nvrtc() = default;
 
 std::unique_ptr<Nvrtc> Nvrtc::open(std::string& reason) {
-    static constexpr std::array paths = {"libnvrtc.so.13", "libnvrtc.so.12", "/usr/local/cuda/lib64/libnvrtc.so", "/usr/local/cuda/lib/libnvrtc.so"};
+    static constexpr std::array paths = {"libnvrtc.so.13", "libnvrtc.so.12", "/usr/local/cuda/lib64/libnvrtc.so",
+                                         "/usr/local/cuda/lib/libnvrtc.so"};
     for (const char* path : paths) {
         auto library = std::make_unique<Library>();
         if (library->load(path)) return std::unique_ptr<Nvrtc>(new Nvrtc(std::move(library)));
@@ -67,14 +70,20 @@ std::string Nvrtc::compile(const std::string& source, const std::string& name, c
     for (const EmbeddedFile& file : cuda_files()) names.push_back(fmt::format("{}.cuh", file.name));
     for (size_t k = 0; k < names.size(); ++k) {
         name_pointers.push_back(names[k].c_str());
-        texts.push_back(cuda_files()[k].text.data());    // literals, so they end in a zero
+        texts.push_back(cuda_files()[k].text.data());  // literals, so they end in a zero
     }
     const std::string target = "--gpu-architecture=" + architecture;
-    const std::array options = {target.c_str(), "--std=c++17", "--fmad=false", "--prec-div=true", "--prec-sqrt=true", "--ftz=false",
+    const std::array options = {target.c_str(),
+                                "--std=c++17",
+                                "--fmad=false",
+                                "--prec-div=true",
+                                "--prec-sqrt=true",
+                                "--ftz=false",
                                 "--device-as-default-execution-space"};
 
     Library::Program program = nullptr;
-    if (library_->create(&program, source.c_str(), (name + ".cu").c_str(), int(texts.size()), texts.data(), name_pointers.data()))
+    if (library_->create(&program, source.c_str(), (name + ".cu").c_str(), int(texts.size()), texts.data(),
+                         name_pointers.data()))
         throw_error("internal", "NVRTC could not begin a program");
     std::string out;
     const bool compiled = library_->compile(program, int(options.size()), options.data()) == 0;
@@ -93,4 +102,4 @@ std::string Nvrtc::compile(const std::string& source, const std::string& name, c
     return out;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -23,4 +23,4 @@ private:
     std::unique_ptr<Library> library_;
 };
 
-}    // namespace tenon
+}  // namespace tenon

@@ -18,14 +18,17 @@ std::string literal(float x) {
 }
 std::string literal(double x) {
     if (std::isnan(x)) return "__longlong_as_double(0x7ff8000000000000ll)";
-    if (std::isinf(x)) return fmt::format("__longlong_as_double(i64({}))", x < 0 ? "0xfff0000000000000ull" : "0x7ff0000000000000ull");
+    if (std::isinf(x))
+        return fmt::format("__longlong_as_double(i64({}))", x < 0 ? "0xfff0000000000000ull" : "0x7ff0000000000000ull");
     return std::signbit(x) ? fmt::format("({:a})", x) : fmt::format("{:a}", x);
 }
 std::string literal(const std::string& type, int64_t value) {
     if (type == "bool") return value ? "true" : "false";
     if (value == INT64_MIN) return fmt::format("{}(-9223372036854775807ll - 1)", type);
     if (type[0] == 'u') return fmt::format("{}({}ull)", type, uint64_t(value));
-    return type == "i32" && value > INT32_MIN && value < 0 ? fmt::format("({})", value) : type == "i32" && value >= 0 ? fmt::format("{}", value) : fmt::format("{}({}ll)", type, value);
+    return type == "i32" && value > INT32_MIN && value < 0 ? fmt::format("({})", value)
+           : type == "i32" && value >= 0                   ? fmt::format("{}", value)
+                                                           : fmt::format("{}({}ll)", type, value);
 }
 
 namespace {
@@ -87,7 +90,8 @@ const Definition definitions[] = {
 };
 
 const Definition* find_definition(std::string_view name) {
-    const auto found = std::find_if(std::begin(definitions), std::end(definitions), [&](const Definition& d) { return d.name == name; });
+    const auto found = std::find_if(std::begin(definitions), std::end(definitions),
+                                    [&](const Definition& d) { return d.name == name; });
     return found == std::end(definitions) ? nullptr : found;
 }
 
@@ -95,7 +99,8 @@ std::string rounded(DType dtype, const std::string& value) {
     return dtype == DType::f16 || dtype == DType::bf16 ? fmt::format("nearest_{}({})", name_of(dtype), value) : value;
 }
 
-std::string function(const std::string& result, const std::string& name, std::initializer_list<std::string> parameters, auto body) {
+std::string function(const std::string& result, const std::string& name, std::initializer_list<std::string> parameters,
+                     auto body) {
     Writer writer;
     std::string list;
     for (char letter = 'a'; const std::string& type : parameters) {
@@ -122,7 +127,7 @@ std::string cast_element(Writer& writer, size_t from, size_t to, Elements<From..
     return result;
 }
 
-}    // namespace
+}  // namespace
 
 std::string register_type(DType d) {
     switch (d) {
@@ -193,4 +198,4 @@ std::string cast_function(DType from, DType to) {
     });
 }
 
-}    // namespace tenon::cuda_engine
+}  // namespace tenon::cuda_engine

@@ -13,8 +13,8 @@ std::string memory_type(DType);
 /// A constant in a register, rounded to the dtype. `integer` counts where the dtype is not a float.
 std::string constant_of(DType, double real, int64_t integer);
 
-/// `__device__ inline f32 tanh_f32(f32 a) { … }`: the op on operands of `dtype` (those after the condition for `where`).
-/// Empty where the op has no scalar definition for the dtype.
+/// `__device__ inline f32 tanh_f32(f32 a) { … }`: the op on operands of `dtype` (those after the condition for
+/// `where`). Empty where the op has no scalar definition for the dtype.
 std::string scalar_function(std::string_view op, DType dtype);
 std::string scalar_function_name(std::string_view op, DType dtype);
 /// Whether the op on `dtype` fails for some operands: `bool tanh_f32_fault(a, b)`; empty where it cannot.
@@ -23,4 +23,4 @@ std::string fault_function(std::string_view op, DType dtype);
 std::string cast_function(DType from, DType to);
 std::string cast_function_name(DType from, DType to);
 
-}    // namespace tenon::cuda_engine
+}  // namespace tenon::cuda_engine

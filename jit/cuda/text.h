@@ -106,7 +106,9 @@ struct Text {
 
     friend auto bits(Text a) {
         using I = typename scalar::IntegerOf<T>::Type;
-        return Text<I>{a.writer->define(type_name<I>(), (sizeof(T) == 4 ? "__float_as_int(" : "__double_as_longlong(") + a.name + ")"), a.writer};
+        return Text<I>{a.writer->define(type_name<I>(),
+                                        (sizeof(T) == 4 ? "__float_as_int(" : "__double_as_longlong(") + a.name + ")"),
+                       a.writer};
     }
     friend auto float_bits(Text a) {
         using F = std::conditional_t<sizeof(T) == 4, float, double>;
@@ -137,7 +139,9 @@ private:
     Text cast(const std::string& expression) const { return made(type_name<T>() + "(" + expression + ")"); }
     // `floor`, or `floorf`.
     Text call(const std::string& function) const { return made(function + (sizeof(T) == 4 ? "f(" : "(") + name + ")"); }
-    Mask compare(const char* sign, const Text& b) const { return {writer->define("bool", name + " " + sign + " " + b.name), writer}; }
+    Mask compare(const char* sign, const Text& b) const {
+        return {writer->define("bool", name + " " + sign + " " + b.name), writer};
+    }
     // Integers wrap: computed without a sign, at full width.
     static Text wrapping(const Text& a, const std::string& sign, const Text& b) {
         if constexpr (is_float) return a.made(a.name + " " + sign + " " + b.name);
@@ -154,4 +158,4 @@ Text<U> like_as(Text<T> x, std::type_identity_t<U> c) {
     return {Text<U>::constant(c), x.writer};
 }
 
-}    // namespace tenon::cuda_engine
+}  // namespace tenon::cuda_engine

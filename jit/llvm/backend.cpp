@@ -15,7 +15,8 @@ namespace {
 
 class LlvmKernel : public CompiledKernel {
 public:
-    LlvmKernel(std::shared_ptr<Code> code, size_t first) : code_(std::move(code)), stages_(code_->functions.data() + first) {}
+    LlvmKernel(std::shared_ptr<Code> code, size_t first)
+        : code_(std::move(code)), stages_(code_->functions.data() + first) {}
     void run(size_t stage, const KernelCall& call, int64_t begin, int64_t end) const override {
         stages_[stage](call.buffers, call.extents, call.scalars, begin, end, call.faults);
     }
@@ -57,7 +58,8 @@ public:
         for (const KernelSource& source : kernels) {
             firsts.push_back(names.size());
             const std::string name = symbol_name(source, next_++);
-            const size_t stages = emit_kernel(*module, source, analyse_kernel(*source.graph, source.kernel), name, compiler_.facts());
+            const size_t stages =
+                emit_kernel(*module, source, analyse_kernel(*source.graph, source.kernel), name, compiler_.facts());
             for (size_t k = 0; k < stages; ++k) names.push_back(fmt::format("{}.{}", name, k));
         }
         compiler_.optimise(*module);
@@ -68,12 +70,14 @@ public:
     }
 
     // Each kernel by itself: its loops as a comment, then what they became.
-    std::string dump(std::span<const KernelSource> kernels, std::string_view form, const std::function<std::string(Span)>& locate) override {
+    std::string dump(std::span<const KernelSource> kernels, std::string_view form,
+                     const std::function<std::string(Span)>& locate) override {
         std::string out;
         for (uint64_t number = 0; const KernelSource& source : kernels) {
             llvm::LLVMContext context;
             const auto module = compiler_.new_module(context);
-            emit_kernel(*module, source, analyse_kernel(*source.graph, source.kernel), symbol_name(source, number++), compiler_.facts());
+            emit_kernel(*module, source, analyse_kernel(*source.graph, source.kernel), symbol_name(source, number++),
+                        compiler_.facts());
             compiler_.optimise(*module);
             out += commented(print_nest(*source.graph, source.kernel, {.locate = locate}), form == "asm" ? "#" : ";");
             if (form == "asm") out += compiler_.assembly(*module);
@@ -91,11 +95,13 @@ private:
     std::atomic<uint64_t> next_{0};
 };
 
-}    // namespace
+}  // namespace
 
-}    // namespace tenon::llvm_engine
+}  // namespace tenon::llvm_engine
 
 extern "C" {
 tenon::Backend* tenon_create_backend() { return new tenon::llvm_engine::LlvmBackend({}); }
-tenon::Backend* tenon_create_backend_for(const char* processor) { return new tenon::llvm_engine::LlvmBackend(processor); }
+tenon::Backend* tenon_create_backend_for(const char* processor) {
+    return new tenon::llvm_engine::LlvmBackend(processor);
+}
 }

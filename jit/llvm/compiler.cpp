@@ -50,7 +50,7 @@ VectorFacts facts_for(std::string_view processor) {
     return facts;
 }
 
-}    // namespace
+}  // namespace
 
 class Compiler::Implementation {
 public:
@@ -78,7 +78,8 @@ namespace {
 
 class LoadedCode : public Code {
 public:
-    LoadedCode(std::shared_ptr<llvm::orc::LLJIT> jit, llvm::orc::ResourceTrackerSP tracker) : jit_(std::move(jit)), tracker_(std::move(tracker)) {}
+    LoadedCode(std::shared_ptr<llvm::orc::LLJIT> jit, llvm::orc::ResourceTrackerSP tracker)
+        : jit_(std::move(jit)), tracker_(std::move(tracker)) {}
     ~LoadedCode() override { llvm::consumeError(tracker_->remove()); }
 
 private:
@@ -90,14 +91,16 @@ llvm::SmallVector<char, 0> generate(llvm::TargetMachine& target, llvm::Module& m
     llvm::SmallVector<char, 0> out;
     llvm::raw_svector_ostream stream(out);
     llvm::legacy::PassManager passes;
-    if (target.addPassesToEmitFile(passes, stream, nullptr, type)) throw_error("internal", "LLVM cannot generate code for this machine");
+    if (target.addPassesToEmitFile(passes, stream, nullptr, type))
+        throw_error("internal", "LLVM cannot generate code for this machine");
     passes.run(module);
     return out;
 }
 
-}    // namespace
+}  // namespace
 
-Compiler::Compiler(std::string_view processor) : facts_(facts_for(processor)), implementation_(std::make_unique<Implementation>(facts_)) {
+Compiler::Compiler(std::string_view processor)
+    : facts_(facts_for(processor)), implementation_(std::make_unique<Implementation>(facts_)) {
     facts_.attributes = implementation_->target->getTargetFeatureString().str();
 }
 
@@ -110,7 +113,8 @@ std::unique_ptr<llvm::Module> Compiler::new_module(llvm::LLVMContext& context) c
     return module;
 }
 
-// Loops come as vectors already, so what is left is cleaning up: no vectoriser, no unrolling, nothing that reassociates.
+// Loops come as vectors already, so what is left is cleaning up: no vectoriser, no unrolling, nothing that
+// reassociates.
 void Compiler::optimise(llvm::Module& module) const {
     assert(!llvm::verifyModule(module, &llvm::errs()));
     llvm::LoopAnalysisManager loops;
@@ -147,16 +151,18 @@ std::shared_ptr<Code> Compiler::load(llvm::Module& module, std::span<const std::
     auto tracker = library.createResourceTracker();
     auto code = std::make_shared<LoadedCode>(implementation_->jit, tracker);
     auto object = generate(*implementation_->target, module, llvm::CodeGenFileType::ObjectFile);
-    take(jit.addObjectFile(tracker, std::make_unique<llvm::SmallVectorMemoryBuffer>(std::move(object), "kernels", false)));
+    take(jit.addObjectFile(tracker,
+                           std::make_unique<llvm::SmallVectorMemoryBuffer>(std::move(object), "kernels", false)));
     llvm::orc::SymbolLookupSet wanted;
     std::vector<llvm::orc::SymbolStringPtr> symbols;
     for (const std::string& name : names) {
         symbols.push_back(jit.mangleAndIntern(name));
         wanted.add(symbols.back());
     }
-    const auto found = take(jit.getExecutionSession().lookup({{&library, llvm::orc::JITDylibLookupFlags::MatchAllSymbols}}, std::move(wanted)));
+    const auto found = take(jit.getExecutionSession().lookup(
+        {{&library, llvm::orc::JITDylibLookupFlags::MatchAllSymbols}}, std::move(wanted)));
     for (const auto& symbol : symbols) code->functions.push_back(found.at(symbol).getAddress().toPtr<StageFunction>());
     return code;
 }
 
-}    // namespace tenon::llvm_engine
+}  // namespace tenon::llvm_engine

@@ -38,4 +38,4 @@ private:
     std::unique_ptr<Implementation> implementation_;
 };
 
-}    // namespace tenon::llvm_engine
+}  // namespace tenon::llvm_engine

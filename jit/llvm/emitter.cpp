@@ -33,11 +33,13 @@ struct Held {
 // Memory that may overlap shares a scope; nothing else does.
 class AliasScopes {
 public:
-    AliasScopes(llvm::LLVMContext& context, const KernelInfo& info, std::span<const InPlace> in_place) : operands_(info.operands) {
+    AliasScopes(llvm::LLVMContext& context, const KernelInfo& info, std::span<const InPlace> in_place)
+        : operands_(info.operands) {
         llvm::MDBuilder builder(context);
         llvm::MDNode* domain = builder.createAnonymousAliasScopeDomain("kernel");
         std::vector<llvm::MDNode*> scopes = {builder.createAnonymousAliasScope(domain, "read")};
-        for (uint32_t k = 0; k < info.results; ++k) scopes.push_back(builder.createAnonymousAliasScope(domain, "written"));
+        for (uint32_t k = 0; k < info.results; ++k)
+            scopes.push_back(builder.createAnonymousAliasScope(domain, "written"));
         for (size_t own = 0; own < scopes.size(); ++own) {
             std::vector<llvm::Metadata*> others;
             for (size_t other = 0; other < scopes.size(); ++other)
@@ -65,8 +67,9 @@ private:
 class StageEmitter {
 public:
     StageEmitter(llvm::Module& module, const KernelSource& source, const KernelInfo& info, const VectorFacts& facts)
-        : module_(module), context_(module.getContext()), graph_(*source.graph), kernel_(source.kernel), info_(info), facts_(facts),
-          scopes_(context_, info, source.in_place), builder_(context_), entry_(context_), held_(graph_.nodes.size()) {
+        : module_(module), context_(module.getContext()), graph_(*source.graph), kernel_(source.kernel), info_(info),
+          facts_(facts), scopes_(context_, info, source.in_place), builder_(context_), entry_(context_),
+          held_(graph_.nodes.size()) {
         for (uint32_t k = 0; NodeId p : graph_.params(graph_.region_of(kernel_))) buffers_.emplace(p.index, k++);
         for (uint32_t k = 0; NodeId id : info.scalars) slots_.emplace(id.index, k++);
     }
@@ -77,19 +80,22 @@ public:
         else
             for (NodeId id : stage.nodes) {
                 node(id);
-                if (const auto slot = slots_.find(id.index); slot != slots_.end()) store_slot(slot->second, held_[id.index].value);
+                if (const auto slot = slots_.find(id.index); slot != slots_.end())
+                    store_slot(slot->second, held_[id.index].value);
             }
         close();
     }
 
 private:
-    using Body = llvm::function_ref<std::vector<llvm::Value*>(llvm::Value* index, std::span<llvm::Value* const> carried)>;
+    using Body =
+        llvm::function_ref<std::vector<llvm::Value*>(llvm::Value* index, std::span<llvm::Value* const> carried)>;
 
     // ---- functions ----
 
     void open(const std::string& name) {
         llvm::Type *pointer = builder_.getPtrTy(), *i64 = builder_.getInt64Ty();
-        auto* type = llvm::FunctionType::get(builder_.getVoidTy(), {pointer, pointer, pointer, i64, i64, pointer}, false);
+        auto* type =
+            llvm::FunctionType::get(builder_.getVoidTy(), {pointer, pointer, pointer, i64, i64, pointer}, false);
         function_ = llvm::Function::Create(type, llvm::Function::ExternalLinkage, name, module_);
         static constexpr const char* names[] = {"buffers", "extents", "scalars", "begin", "end", "faults"};
         for (unsigned k = 0; k < 6; ++k) function_->getArg(k)->setName(names[k]);
@@ -116,8 +122,8 @@ private:
             auto* done = block("done");
             builder_.CreateCondBr(builder_.CreateLoad(builder_.getInt1Ty(), fault_), report, done);
             builder_.SetInsertPoint(report);
-            builder_.CreateAtomicRMW(llvm::AtomicRMWInst::Or, function_->getArg(5), builder_.getInt32(1), llvm::MaybeAlign(4),
-                                     llvm::AtomicOrdering::Monotonic);
+            builder_.CreateAtomicRMW(llvm::AtomicRMWInst::Or, function_->getArg(5), builder_.getInt32(1),
+                                     llvm::MaybeAlign(4), llvm::AtomicOrdering::Monotonic);
             builder_.CreateBr(done);
             builder_.SetInsertPoint(done);
         }
@@ -139,7 +145,8 @@ private:
     // ---- loops ----
 
     // body(i, carried) for i = low, low + step, … below high; the carried values after the last turn.
-    std::vector<llvm::Value*> loop(llvm::Value* low, llvm::Value* high, int64_t step, std::vector<llvm::Value*> initial, Body body) {
+    std::vector<llvm::Value*> loop(llvm::Value* low, llvm::Value* high, int64_t step, std::vector<llvm::Value*> initial,
+                                   Body body) {
         auto* turn = block("loop");
         auto* done = block("done");
         llvm::BasicBlock* before = builder_.GetInsertBlock();
@@ -220,9 +227,11 @@ private:
     // body(i, carried) on whole vectors from low up, then on the rest: one masked vector, or a scalar a turn.
     // `scalar_rest` (only where the region cannot be masked) is called for that with the first position left.
     using VectorBody = llvm::function_ref<std::vector<llvm::Value*>(Held index, std::span<llvm::Value* const> carried)>;
-    using ScalarRest = llvm::function_ref<std::vector<llvm::Value*>(llvm::Value* from, std::span<llvm::Value* const> carried)>;
+    using ScalarRest =
+        llvm::function_ref<std::vector<llvm::Value*>(llvm::Value* from, std::span<llvm::Value* const> carried)>;
     std::vector<llvm::Value*> in_vectors(const Region& region, llvm::Value* low, llvm::Value* high, int64_t lanes,
-                                         std::vector<llvm::Value*> carried, VectorBody body, ScalarRest scalar_rest = nullptr) {
+                                         std::vector<llvm::Value*> carried, VectorBody body,
+                                         ScalarRest scalar_rest = nullptr) {
         llvm::Value* count = builder_.CreateSub(high, low);
         const std::optional<int64_t> known = constant(count);
         if (!known) count = builder_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, count, builder_.getInt64(0));
@@ -247,8 +256,9 @@ private:
                 carried = scalar_rest(whole, carried);
             } else {
                 set_lanes(1, nullptr);
-                carried = loop(whole, builder_.CreateAdd(low, count), 1, carried,
-                               [&](llvm::Value* i, std::span<llvm::Value* const> now) { return body({i, nullptr}, now); });
+                carried =
+                    loop(whole, builder_.CreateAdd(low, count), 1, carried,
+                         [&](llvm::Value* i, std::span<llvm::Value* const> now) { return body({i, nullptr}, now); });
             }
         }
         set_lanes(saved.lanes, saved.mask);
@@ -279,7 +289,8 @@ private:
             const Node& n = graph_[id];
             const Type& type = graph_.type(id);
             if (n.op == op<"store">() || n.op == op<"load">())
-                found.smallest_access = std::min(found.smallest_access, size_of(graph_.type(graph_.operand(id, 0)).dtype));
+                found.smallest_access =
+                    std::min(found.smallest_access, size_of(graph_.type(graph_.operand(id, 0)).dtype));
             if (type.kind == Type::Kind::scalar || type.kind == Type::Kind::tensor) {
                 const size_t bytes = type.dtype == DType::f16 || type.dtype == DType::bf16 ? 4 : size_of(type.dtype);
                 found.widest = std::max(found.widest, bytes);
@@ -317,7 +328,7 @@ private:
     }
 
     void node(NodeId id) {
-        if (is_static_index(graph_, id)) return;    // computed at the function's entry by who needs it
+        if (is_static_index(graph_, id)) return;  // computed at the function's entry by who needs it
         const Op o = graph_[id].op;
         Held& result = held_[id.index];
         if (o == op<"load">()) result = {load(id)};
@@ -328,8 +339,8 @@ private:
         else if (o == op<"number">()) result = {expanded(index(graph_.operand(id, 0)))};
         else if (graph_.type(id).kind == Type::Kind::index) result = index_op(id);
         else result = {compute(id)};
-        if (result.value && !context_.shouldDiscardValueNames() && graph_.names[id.index] && !llvm::isa<llvm::Constant>(result.value) &&
-            !result.value->hasName())
+        if (result.value && !context_.shouldDiscardValueNames() && graph_.names[id.index] &&
+            !llvm::isa<llvm::Constant>(result.value) && !result.value->hasName())
             result.value->setName(llvm::StringRef(graph_.name_of(id)));
     }
 
@@ -349,7 +360,7 @@ private:
         Held& held = held_[id.index];
         if (held.value) return held.value;
         if (slots_.contains(id.index)) held.value = load_slot(id, register_type(context_, graph_.type(id).dtype));
-        else if (graph_.type(id).kind == Type::Kind::tensor) {    // made of literals alone, it belongs to no stage
+        else if (graph_.type(id).kind == Type::Kind::tensor) {  // made of literals alone, it belongs to no stage
             const llvm::IRBuilderBase::InsertPoint here = builder_.saveIP();
             builder_.SetInsertPoint(entry_.GetInsertBlock()->getTerminator());
             held.value = compute(id);
@@ -390,7 +401,9 @@ private:
 
     // ---- lanes ----
 
-    llvm::Value* splat(llvm::Value* x, int64_t lanes) { return lanes == 1 ? x : builder_.CreateVectorSplat(unsigned(lanes), x); }
+    llvm::Value* splat(llvm::Value* x, int64_t lanes) {
+        return lanes == 1 ? x : builder_.CreateVectorSplat(unsigned(lanes), x);
+    }
     llvm::Value* lane_numbers(llvm::Type* type, int64_t lanes) const {
         std::vector<llvm::Constant*> numbers;
         for (int64_t k = 0; k < lanes; ++k) numbers.push_back(llvm::ConstantInt::get(type, uint64_t(k)));
@@ -398,7 +411,8 @@ private:
     }
     // Values that differ by lane beside ones that do not: all get the lanes.
     void level(std::span<llvm::Value*> values) {
-        const bool vector = std::any_of(values.begin(), values.end(), [](llvm::Value* v) { return v->getType()->isVectorTy(); });
+        const bool vector =
+            std::any_of(values.begin(), values.end(), [](llvm::Value* v) { return v->getType()->isVectorTy(); });
         for (llvm::Value*& v : values)
             if (vector && !v->getType()->isVectorTy()) v = splat(v, lanes_);
     }
@@ -427,7 +441,8 @@ private:
         if (const auto known = graph_.context->as_constant(size)) return builder_.getInt64(uint64_t(*known));
         const auto found = std::find(info_.extents.begin(), info_.extents.end(), size);
         assert(found != info_.extents.end());
-        llvm::Value* place = builder_.CreateConstGEP1_64(builder_.getInt64Ty(), function_->getArg(1), uint64_t(found - info_.extents.begin()));
+        llvm::Value* place = builder_.CreateConstGEP1_64(builder_.getInt64Ty(), function_->getArg(1),
+                                                         uint64_t(found - info_.extents.begin()));
         return builder_.CreateLoad(builder_.getInt64Ty(), place);
     }
 
@@ -447,13 +462,16 @@ private:
                 const auto stride_of = [&](Held h) { return h.stride ? h.stride : zero; };
                 const bool uniform = !a.stride && !b.stride;
                 if (name == "add")
-                    return {builder_.CreateAdd(a.value, b.value), uniform ? nullptr : builder_.CreateAdd(stride_of(a), stride_of(b))};
+                    return {builder_.CreateAdd(a.value, b.value),
+                            uniform ? nullptr : builder_.CreateAdd(stride_of(a), stride_of(b))};
                 if (name == "sub")
-                    return {builder_.CreateSub(a.value, b.value), uniform ? nullptr : builder_.CreateSub(stride_of(a), stride_of(b))};
+                    return {builder_.CreateSub(a.value, b.value),
+                            uniform ? nullptr : builder_.CreateSub(stride_of(a), stride_of(b))};
                 if (name == "mul" && (!a.stride || !b.stride)) {
                     llvm::Value* product = builder_.CreateMul(a.value, b.value);
                     if (uniform) return {product};
-                    return {product, a.stride ? builder_.CreateMul(a.stride, b.value) : builder_.CreateMul(a.value, b.stride)};
+                    return {product,
+                            a.stride ? builder_.CreateMul(a.stride, b.value) : builder_.CreateMul(a.value, b.stride)};
                 }
             }
             if (name == "floor_divide" || name == "remainder") {
@@ -495,11 +513,11 @@ private:
     struct Access {
         uint32_t buffer;
         DType dtype;
-        llvm::Type* type;       // of one element in memory
+        llvm::Type* type;  // of one element in memory
         llvm::Align align;
         Held position;
-        bool contiguous;        // lane k is element position + k
-        llvm::Value* address;   // of each lane, or of the first
+        bool contiguous;       // lane k is element position + k
+        llvm::Value* address;  // of each lane, or of the first
     };
     Access access(NodeId id) {
         const NodeId buffer = graph_.operand(id, 0);
@@ -522,7 +540,8 @@ private:
 
     llvm::Value* load(NodeId id) {
         const Access a = access(id);
-        if (a.position.is_uniform()) return from_memory(builder_, a.dtype, tagged(builder_.CreateAlignedLoad(a.type, a.address, a.align), a));
+        if (a.position.is_uniform())
+            return from_memory(builder_, a.dtype, tagged(builder_.CreateAlignedLoad(a.type, a.address, a.align), a));
         auto* type = llvm::FixedVectorType::get(a.type, unsigned(lanes_));
         llvm::Value* nothing = llvm::Constant::getNullValue(type);
         llvm::Instruction* loaded = nullptr;
@@ -559,7 +578,8 @@ private:
         const auto found = slots_.find(id.index);
         if (found == slots_.end()) refuse(fmt::format("{} is used before it is computed", row(graph_[id].op).name));
         const bool truth = type->isIntegerTy(1);
-        llvm::Value* value = entry_.CreateAlignedLoad(truth ? entry_.getInt8Ty() : type, slot(entry_, found->second), llvm::Align(8));
+        llvm::Value* value =
+            entry_.CreateAlignedLoad(truth ? entry_.getInt8Ty() : type, slot(entry_, found->second), llvm::Align(8));
         return truth ? entry_.CreateTrunc(value, type) : value;
     }
 
@@ -591,7 +611,8 @@ private:
     llvm::Value* combine(const Fold& f, llvm::Value* a, llvm::Value* b) {
         llvm::Value* operands[] = {a, b};
         if (a->getType()->isVectorTy() && !b->getType()->isVectorTy())
-            operands[1] = builder_.CreateVectorSplat(llvm::cast<llvm::FixedVectorType>(a->getType())->getElementCount(), b);
+            operands[1] =
+                builder_.CreateVectorSplat(llvm::cast<llvm::FixedVectorType>(a->getType())->getElementCount(), b);
         return emit_scalar(builder_, f.op, f.dtype, operands);
     }
 
@@ -603,8 +624,9 @@ private:
         const bool by_lanes = attributes.text("order") == "lanes";
         if (by_lanes && lanes_ != 1) refuse("a fold over lanes inside a vector loop");
         const std::optional<int64_t> count = constant(builder_.CreateSub(high, low));
-        llvm::Value* result = by_lanes ? fold_by_lanes(f, low, high, count) : fold_by_rows(f, low, high, row_levels(count));
-        if (f.op == "add" && is_float(dtype) && (!count || *count <= 0)) {    // an empty sum is +0.0
+        llvm::Value* result =
+            by_lanes ? fold_by_lanes(f, low, high, count) : fold_by_rows(f, low, high, row_levels(count));
+        if (f.op == "add" && is_float(dtype) && (!count || *count <= 0)) {  // an empty sum is +0.0
             llvm::Value* zero = llvm::Constant::getNullValue(result->getType());
             result = builder_.CreateSelect(builder_.CreateICmpSLT(low, high), result, zero);
         }
@@ -637,13 +659,20 @@ private:
     // Element k of a chunk goes to lane k mod 32.
     llvm::Value* fold_by_lanes(const Fold& f, llvm::Value* low, llvm::Value* high, std::optional<int64_t> count) {
         if (count && *count <= lane_chunk) {
-            const int64_t lanes = *count <= 0 ? 1 : std::min<int64_t>(fold_lanes, int64_t(std::bit_ceil(uint64_t(*count))));
+            const int64_t lanes =
+                *count <= 0 ? 1 : std::min<int64_t>(fold_lanes, int64_t(std::bit_ceil(uint64_t(*count))));
             return fold_chunk(f, low, high, lanes);
         }
         int levels = 1;
-        for (int64_t reach = lane_chunk * lane_chunk; count ? reach < *count : levels < 3; reach *= lane_chunk) ++levels;
+        for (int64_t reach = lane_chunk * lane_chunk; count ? reach < *count : levels < 3; reach *= lane_chunk)
+            ++levels;
         auto* finished = block("finished");
-        Chunks chunks = {f, high, count ? nullptr : builder_.CreateICmpSLE(builder_.CreateSub(high, low), builder_.getInt64(lane_chunk)), finished, {}};
+        Chunks chunks = {
+            f,
+            high,
+            count ? nullptr : builder_.CreateICmpSLE(builder_.CreateSub(high, low), builder_.getInt64(lane_chunk)),
+            finished,
+            {}};
         llvm::Value* result = fold_chunks(chunks, low, high, levels);
         chunks.results.push_back({result, builder_.GetInsertBlock()});
         builder_.CreateBr(finished);
@@ -656,9 +685,9 @@ private:
     struct Chunks {
         const Fold& fold;
         llvm::Value* high;
-        llvm::Value* single;               // is there but one chunk? null: there are more
+        llvm::Value* single;  // is there but one chunk? null: there are more
         llvm::BasicBlock* finished;
-        std::vector<std::pair<llvm::Value*, llvm::BasicBlock*>> results;    // of the whole fold, by where they come from
+        std::vector<std::pair<llvm::Value*, llvm::BasicBlock*>> results;  // of the whole fold, by where they come from
     };
 
     // The results of chunks of 1,024^level elements from low to high, folded like elements.
@@ -673,7 +702,8 @@ private:
         llvm::Value* first = llvm::ConstantVector::getSplat(llvm::ElementCount::getFixed(fold_lanes), f.identity);
         builder_.CreateStore(truth ? builder_.CreateZExt(first, type) : first, lanes);
         loop(low, high, step, [&](llvm::Value* i) {
-            llvm::Value* end = builder_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, builder_.CreateAdd(i, builder_.getInt64(uint64_t(step))), high);
+            llvm::Value* end = builder_.CreateBinaryIntrinsic(
+                llvm::Intrinsic::smin, builder_.CreateAdd(i, builder_.getInt64(uint64_t(step))), high);
             llvm::Value* x = level > 1 ? fold_chunks(chunks, i, end, level - 1) : fold_chunk(f, i, end, fold_lanes);
             if (level == 1 && chunks.single) {
                 auto* more = block("more");
@@ -682,7 +712,8 @@ private:
                 builder_.SetInsertPoint(more);
             }
             llvm::Value* number = builder_.CreateSDiv(builder_.CreateSub(i, low), builder_.getInt64(uint64_t(step)));
-            llvm::Value* place = builder_.CreateGEP(element, lanes, builder_.CreateAnd(number, builder_.getInt64(fold_lanes - 1)));
+            llvm::Value* place =
+                builder_.CreateGEP(element, lanes, builder_.CreateAnd(number, builder_.getInt64(fold_lanes - 1)));
             llvm::Value* before = builder_.CreateLoad(element, place);
             if (truth) before = builder_.CreateTrunc(before, builder_.getInt1Ty());
             llvm::Value* after = combine(f, before, x);
@@ -732,17 +763,17 @@ private:
     const KernelInfo& info_;
     const VectorFacts& facts_;
     AliasScopes scopes_;
-    IRBuilder builder_, entry_;    // where code goes; the end of the function's entry block
+    IRBuilder builder_, entry_;  // where code goes; the end of the function's entry block
     llvm::Function* function_ = nullptr;
     std::unordered_map<uint32_t, uint32_t> buffers_, slots_;
-    std::vector<Held> held_;                  // by node, in the function at hand
-    std::vector<llvm::Value*> pointers_;      // by buffer, loaded in the entry block
-    llvm::Value* fault_ = nullptr;            // i1 on the stack, made when needed
-    int64_t lanes_ = 1;                       // of the loop at hand
-    llvm::Value* mask_ = nullptr;             // its lanes at work, null for all
+    std::vector<Held> held_;              // by node, in the function at hand
+    std::vector<llvm::Value*> pointers_;  // by buffer, loaded in the entry block
+    llvm::Value* fault_ = nullptr;        // i1 on the stack, made when needed
+    int64_t lanes_ = 1;                   // of the loop at hand
+    llvm::Value* mask_ = nullptr;         // its lanes at work, null for all
 };
 
-}    // namespace
+}  // namespace
 
 size_t emit_kernel(llvm::Module& module, const KernelSource& source, const KernelInfo& info, const std::string& name,
                    const VectorFacts& facts) {
@@ -751,4 +782,4 @@ size_t emit_kernel(llvm::Module& module, const KernelSource& source, const Kerne
     return info.stages.size();
 }
 
-}    // namespace tenon::llvm_engine
+}  // namespace tenon::llvm_engine

@@ -13,9 +13,9 @@
 namespace tenon::llvm_engine {
 
 struct VectorFacts {
-    int bytes = 32;                 ///< of a vector register
-    bool masks_small = false;       ///< masked loads and stores of elements of 1 and 2 bytes are instructions (AVX-512)
-    std::string attributes;         ///< of the processor, put on every function: "+avx2,…"
+    int bytes = 32;            ///< of a vector register
+    bool masks_small = false;  ///< masked loads and stores of elements of 1 and 2 bytes are instructions (AVX-512)
+    std::string attributes;    ///< of the processor, put on every function: "+avx2,…"
     std::string processor;
 };
 
@@ -24,4 +24,4 @@ struct VectorFacts {
 size_t emit_kernel(llvm::Module& module, const KernelSource& source, const KernelInfo& info, const std::string& name,
                    const VectorFacts& facts);
 
-}    // namespace tenon::llvm_engine
+}  // namespace tenon::llvm_engine

@@ -26,10 +26,11 @@ llvm::Type* with_lanes_of(llvm::Type* type, llvm::Type* like);
 /// Is any lane true?
 llvm::Value* any_lane(IRBuilder& builder, llvm::Value* mask);
 /// The lanes of `slow` where `mask` is set, otherwise those of `usual`; slow runs only where some lane needs it.
-llvm::Value* select_rarely(IRBuilder& builder, llvm::Value* mask, llvm::Value* usual, llvm::function_ref<llvm::Value*()> slow);
+llvm::Value* select_rarely(IRBuilder& builder, llvm::Value* mask, llvm::Value* usual,
+                           llvm::function_ref<llvm::Value*()> slow);
 
 struct LaneMask {
-    llvm::Value* value = nullptr;    // i1 or <n x i1>
+    llvm::Value* value = nullptr;  // i1 or <n x i1>
     IRBuilder* builder = nullptr;
 
     friend LaneMask operator&(LaneMask a, LaneMask b) { return {a.builder->CreateAnd(a.value, b.value), a.builder}; }
@@ -48,11 +49,19 @@ struct Lanes {
     llvm::Value* value = nullptr;
     IRBuilder* builder = nullptr;
 
-    friend Lanes operator+(Lanes a, Lanes b) { return a.made(is_float ? a.builder->CreateFAdd(a.value, b.value) : a.builder->CreateAdd(a.value, b.value)); }
-    friend Lanes operator-(Lanes a, Lanes b) { return a.made(is_float ? a.builder->CreateFSub(a.value, b.value) : a.builder->CreateSub(a.value, b.value)); }
-    friend Lanes operator*(Lanes a, Lanes b) { return a.made(is_float ? a.builder->CreateFMul(a.value, b.value) : a.builder->CreateMul(a.value, b.value)); }
+    friend Lanes operator+(Lanes a, Lanes b) {
+        return a.made(is_float ? a.builder->CreateFAdd(a.value, b.value) : a.builder->CreateAdd(a.value, b.value));
+    }
+    friend Lanes operator-(Lanes a, Lanes b) {
+        return a.made(is_float ? a.builder->CreateFSub(a.value, b.value) : a.builder->CreateSub(a.value, b.value));
+    }
+    friend Lanes operator*(Lanes a, Lanes b) {
+        return a.made(is_float ? a.builder->CreateFMul(a.value, b.value) : a.builder->CreateMul(a.value, b.value));
+    }
     friend Lanes operator/(Lanes a, Lanes b) { return a.made(a.builder->CreateFDiv(a.value, b.value)); }
-    friend Lanes operator-(Lanes a) { return a.made(is_float ? a.builder->CreateFNeg(a.value) : a.builder->CreateNeg(a.value)); }
+    friend Lanes operator-(Lanes a) {
+        return a.made(is_float ? a.builder->CreateFNeg(a.value) : a.builder->CreateNeg(a.value));
+    }
     friend Lanes operator&(Lanes a, Lanes b) { return a.made(a.builder->CreateAnd(a.value, b.value)); }
     friend Lanes operator|(Lanes a, Lanes b) { return a.made(a.builder->CreateOr(a.value, b.value)); }
     friend Lanes operator^(Lanes a, Lanes b) { return a.made(a.builder->CreateXor(a.value, b.value)); }
@@ -69,7 +78,8 @@ struct Lanes {
     friend Lanes like(Lanes x, T c) { return x.made(constant(x.value->getType(), c)); }
     friend Lanes select(Mask m, Lanes a, Lanes b) { return a.made(a.builder->CreateSelect(m.value, a.value, b.value)); }
     friend Lanes fma(Lanes a, Lanes b, Lanes c) {
-        return a.made(a.builder->CreateIntrinsic(a.value->getType(), llvm::Intrinsic::fma, {a.value, b.value, c.value}));
+        return a.made(
+            a.builder->CreateIntrinsic(a.value->getType(), llvm::Intrinsic::fma, {a.value, b.value, c.value}));
     }
     friend Lanes sqrt(Lanes a) { return a.intrinsic(llvm::Intrinsic::sqrt); }
     friend Lanes abs(Lanes a) { return a.intrinsic(llvm::Intrinsic::fabs); }
@@ -88,7 +98,9 @@ struct Lanes {
     friend Lanes shift_right(Lanes a, int n) { return shift_right(a, like(a, T(n))); }
 
     friend auto bits(Lanes a) { return a.template reinterpreted<typename scalar::IntegerOf<T>::Type>(); }
-    friend auto float_bits(Lanes a) { return a.template reinterpreted<std::conditional_t<sizeof(T) == 4, float, double>>(); }
+    friend auto float_bits(Lanes a) {
+        return a.template reinterpreted<std::conditional_t<sizeof(T) == 4, float, double>>();
+    }
     friend Lanes rarely(Mask m, Lanes usual, auto slow) {
         return usual.made(select_rarely(*usual.builder, m.value, usual.value, [&] { return slow().value; }));
     }
@@ -103,7 +115,8 @@ struct Lanes {
         if constexpr (is_float && Lanes<U>::is_float) return {builder->CreateFPCast(value, to), builder};
         else if constexpr (is_float) {
             // What does not fit is any value, but one and the same wherever it is used.
-            llvm::Value* out = Lanes<U>::is_signed ? builder->CreateFPToSI(value, to) : builder->CreateFPToUI(value, to);
+            llvm::Value* out =
+                Lanes<U>::is_signed ? builder->CreateFPToSI(value, to) : builder->CreateFPToUI(value, to);
             return {builder->CreateFreeze(out), builder};
         } else if constexpr (Lanes<U>::is_float)
             return {is_signed ? builder->CreateSIToFP(value, to) : builder->CreateUIToFP(value, to), builder};
@@ -137,4 +150,4 @@ Lanes<U> like_as(Lanes<T> x, std::type_identity_t<U> c) {
     return {Lanes<U>::constant(x.template type_of<U>(), c), x.builder};
 }
 
-}    // namespace tenon::llvm_engine
+}  // namespace tenon::llvm_engine

@@ -10,7 +10,8 @@
 namespace tenon::llvm_engine {
 
 llvm::Type* with_lanes_of(llvm::Type* type, llvm::Type* like) {
-    if (const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(like)) return llvm::FixedVectorType::get(type, vector->getNumElements());
+    if (const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(like))
+        return llvm::FixedVectorType::get(type, vector->getNumElements());
     return type;
 }
 
@@ -18,7 +19,8 @@ llvm::Value* any_lane(IRBuilder& builder, llvm::Value* mask) {
     return mask->getType()->isVectorTy() ? builder.CreateOrReduce(mask) : mask;
 }
 
-llvm::Value* select_rarely(IRBuilder& builder, llvm::Value* mask, llvm::Value* usual, llvm::function_ref<llvm::Value*()> slow) {
+llvm::Value* select_rarely(IRBuilder& builder, llvm::Value* mask, llvm::Value* usual,
+                           llvm::function_ref<llvm::Value*()> slow) {
     llvm::BasicBlock* before = builder.GetInsertBlock();
     llvm::Function* function = before->getParent();
     auto* rare = llvm::BasicBlock::Create(builder.getContext(), "rare", function);
@@ -104,26 +106,31 @@ const Definition definitions[] = {
 };
 
 const Definition* find_definition(std::string_view name) {
-    const auto found = std::find_if(std::begin(definitions), std::end(definitions), [&](const Definition& d) { return d.name == name; });
+    const auto found = std::find_if(std::begin(definitions), std::end(definitions),
+                                    [&](const Definition& d) { return d.name == name; });
     return found == std::end(definitions) ? nullptr : found;
 }
 
 // Ops whose result is an operand, its negation or a small integer: nothing to round.
 bool is_exact(std::string_view op) {
-    static constexpr std::string_view names[] = {"abs", "ceil", "floor", "maximum", "minimum", "neg", "relu", "round", "sign", "trunc", "where"};
+    static constexpr std::string_view names[] = {"abs",  "ceil",  "floor", "maximum", "minimum", "neg",
+                                                 "relu", "round", "sign",  "trunc",   "where"};
     return std::binary_search(std::begin(names), std::end(names), op);
 }
 
 // ---- 16-bit floats ----
 
-llvm::Value* bfloat_bits(IRBuilder& builder, llvm::Value* x) { return scalar::BFloat16FromFloat::of(Lanes<float>{x, &builder}).value; }
+llvm::Value* bfloat_bits(IRBuilder& builder, llvm::Value* x) {
+    return scalar::BFloat16FromFloat::of(Lanes<float>{x, &builder}).value;
+}
 
 llvm::Value* rounded(IRBuilder& builder, DType dtype, llvm::Value* x) {
     if (dtype == DType::f16) {
         llvm::Type* half = with_lanes_of(builder.getHalfTy(), x->getType());
         return builder.CreateFPExt(builder.CreateFPTrunc(x, half), x->getType());
     }
-    if (dtype == DType::bf16) return scalar::FloatFromBFloat16::of(Lanes<int32_t>{bfloat_bits(builder, x), &builder}).value;
+    if (dtype == DType::bf16)
+        return scalar::FloatFromBFloat16::of(Lanes<int32_t>{bfloat_bits(builder, x), &builder}).value;
     return x;
 }
 
@@ -154,7 +161,7 @@ llvm::Value* truth_of(IRBuilder& builder, int from, llvm::Value* x, Elements<Fro
     return result;
 }
 
-}    // namespace
+}  // namespace
 
 llvm::Type* register_type(llvm::LLVMContext& context, DType dtype) {
     switch (dtype) {
@@ -193,7 +200,7 @@ llvm::Value* to_memory(IRBuilder& builder, DType dtype, llvm::Value* held) {
     llvm::Type* like = held->getType();
     switch (dtype) {
         case DType::f16: return builder.CreateFPTrunc(held, with_lanes_of(builder.getHalfTy(), like));
-        case DType::bf16: {    // already rounded: the upper half is all of it
+        case DType::bf16: {  // already rounded: the upper half is all of it
             llvm::Value* whole = builder.CreateBitCast(held, with_lanes_of(builder.getInt32Ty(), like));
             return builder.CreateTrunc(builder.CreateLShr(whole, 16), with_lanes_of(builder.getInt16Ty(), like));
         }
@@ -214,7 +221,8 @@ llvm::Constant* constant_of(llvm::LLVMContext& context, DType dtype, double real
     }
 }
 
-llvm::Value* emit_scalar(IRBuilder& builder, std::string_view op, DType dtype, std::span<llvm::Value* const> operands, llvm::Value** fault) {
+llvm::Value* emit_scalar(IRBuilder& builder, std::string_view op, DType dtype, std::span<llvm::Value* const> operands,
+                         llvm::Value** fault) {
     const bool is_bool = dtype == DType::boolean;
     if (is_bool && (op == "bitwise_not" || op == "logical_not")) return builder.CreateNot(operands[0]);
     const Definition* definition = find_definition(op);
@@ -241,4 +249,4 @@ llvm::Value* emit_cast(IRBuilder& builder, DType from, DType to, llvm::Value* x)
     return rounded(builder, to, result);
 }
 
-}    // namespace tenon::llvm_engine
+}  // namespace tenon::llvm_engine

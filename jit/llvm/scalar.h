@@ -21,10 +21,11 @@ llvm::Value* to_memory(IRBuilder&, DType, llvm::Value* held);
 /// A constant held in a register: rounded to the dtype. `integer` counts where the dtype is not a float.
 llvm::Constant* constant_of(llvm::LLVMContext&, DType, double real, int64_t integer);
 
-/// The op named on operands of `dtype` (those after the condition for `where`), all with the same lanes. The result is a
-/// mask for a predicate, otherwise of `dtype`. `fault`, where the op can fail, receives the mask of lanes where it does.
-/// Null where the op has no scalar definition for the dtype.
-llvm::Value* emit_scalar(IRBuilder&, std::string_view op, DType dtype, std::span<llvm::Value* const> operands, llvm::Value** fault = nullptr);
+/// The op named on operands of `dtype` (those after the condition for `where`), all with the same lanes. The result is
+/// a mask for a predicate, otherwise of `dtype`. `fault`, where the op can fail, receives the mask of lanes where it
+/// does. Null where the op has no scalar definition for the dtype.
+llvm::Value* emit_scalar(IRBuilder&, std::string_view op, DType dtype, std::span<llvm::Value* const> operands,
+                         llvm::Value** fault = nullptr);
 llvm::Value* emit_cast(IRBuilder&, DType from, DType to, llvm::Value* x);
 
-}    // namespace tenon::llvm_engine
+}  // namespace tenon::llvm_engine

@@ -9,9 +9,11 @@ namespace tenon::TENON_ISA {
 
 // ---- elements in memory ----
 
+// clang-format off
 struct HalfBits { uint16_t bits; };
 struct BFloat16Bits { uint16_t bits; };
 struct Bool { uint8_t byte; };
+// clang-format on
 
 template <class T> constexpr DType dtype_of = DType::f32;
 template <> inline constexpr DType dtype_of<double> = DType::f64;
@@ -25,10 +27,12 @@ template <> inline constexpr DType dtype_of<uint8_t> = DType::u8;
 template <> inline constexpr DType dtype_of<Bool> = DType::boolean;
 
 // The element computed with for one that is stored.
+// clang-format off
 template <class S> struct ComputedAs { using Type = S; };
 template <> struct ComputedAs<HalfBits> { using Type = float; };
 template <> struct ComputedAs<BFloat16Bits> { using Type = float; };
 template <> struct ComputedAs<Bool> { using Type = uint8_t; };
+// clang-format on
 template <class S> using Computed = typename ComputedAs<S>::Type;
 
 template <int N, class S>
@@ -58,7 +62,7 @@ TENON_INLINE void store(S* p, Pack<Computed<S>, N> x) {
 template <class I, int N>
 TENON_INLINE void store(Bool* p, PackMask<I, N> mask) {
     constexpr bool halves = N * sizeof(I) == 32 && sizeof(I) >= 4;
-    if constexpr (halves) {                     // 256 bits narrowed by saturation, which keeps 0 and −1
+    if constexpr (halves) {  // 256 bits narrowed by saturation, which keeps 0 and −1
         auto low = _mm256_castsi256_si128((__m256i)mask.value);
         auto high = _mm256_extracti128_si256((__m256i)mask.value, 1);
         __m128i words = _mm_packs_epi32(low, high);
@@ -167,7 +171,8 @@ struct LongBinary {
         for (int64_t i = 0; i < n; i += block) {
             const S* x = single & 1 ? repeated_a : static_cast<const S*>(a) + i;
             const S* y = single & 2 ? repeated_b : static_cast<const S*>(b) + i;
-            faults |= Binary<F, S, To, N, 0>::run(static_cast<To*>(out) + i, x, y, nullptr, n - i < block ? n - i : block);
+            faults |=
+                Binary<F, S, To, N, 0>::run(static_cast<To*>(out) + i, x, y, nullptr, n - i < block ? n - i : block);
         }
         return faults;
     }
@@ -204,7 +209,8 @@ template <> inline constexpr bool widens<scalar::Pow> = true;
 template <> inline constexpr bool widens<scalar::Tan> = true;
 template <> inline constexpr bool widens<scalar::Atan2> = true;
 template <> inline constexpr bool widens<scalar::Erfc> = true;
-template <class F, class S> constexpr int lanes_for = std::is_same_v<Computed<S>, float> && widens<F> ? vector_bytes / 8 : lanes_of<S>;
+template <class F, class S> constexpr int lanes_for =
+    std::is_same_v<Computed<S>, float> && widens<F> ? vector_bytes / 8 : lanes_of<S>;
 
 template <class F, class S, class To = S>
 constexpr Routine unary(std::string_view name) {
@@ -214,14 +220,21 @@ constexpr Routine unary(std::string_view name) {
 template <class F, class S, class To = S>
 constexpr Routine binary(std::string_view name) {
     constexpr int N = lanes_for<F, S>;
-    return {name, 2, dtype_of<S>, dtype_of<To>,
-            {&Binary<F, S, To, N, 0>::run, &Binary<F, S, To, N, 1>::run, &Binary<F, S, To, N, 2>::run, &Binary<F, S, To, N, 3>::run}};
+    return {name,
+            2,
+            dtype_of<S>,
+            dtype_of<To>,
+            {&Binary<F, S, To, N, 0>::run, &Binary<F, S, To, N, 1>::run, &Binary<F, S, To, N, 2>::run,
+             &Binary<F, S, To, N, 3>::run}};
 }
 
 template <class F, class S, class To = S>
 constexpr Routine long_binary(std::string_view name) {
     constexpr int N = lanes_for<F, S>;
-    return {name, 2, dtype_of<S>, dtype_of<To>,
+    return {name,
+            2,
+            dtype_of<S>,
+            dtype_of<To>,
             {&Binary<F, S, To, N, 0>::run, &LongBinary<F, S, To, N, 1>::run, &LongBinary<F, S, To, N, 2>::run,
              &LongBinary<F, S, To, N, 3>::run}};
 }
@@ -229,18 +242,22 @@ constexpr Routine long_binary(std::string_view name) {
 template <class S>
 constexpr Routine choice(DType dtype) {
     constexpr int N = lanes_of<S>;
-    return {"where", 3, dtype, dtype,
-            {&Choice<S, N, 0>::run, &Choice<S, N, 1>::run, &Choice<S, N, 2>::run, &Choice<S, N, 3>::run, &Choice<S, N, 4>::run,
-             &Choice<S, N, 5>::run, &Choice<S, N, 6>::run, &Choice<S, N, 7>::run}};
+    return {"where",
+            3,
+            dtype,
+            dtype,
+            {&Choice<S, N, 0>::run, &Choice<S, N, 1>::run, &Choice<S, N, 2>::run, &Choice<S, N, 3>::run,
+             &Choice<S, N, 4>::run, &Choice<S, N, 5>::run, &Choice<S, N, 6>::run, &Choice<S, N, 7>::run}};
 }
 
-}    // namespace tenon::TENON_ISA
+}  // namespace tenon::TENON_ISA
 
 // Entries for every stored float, and every stored integer.
 #define TENON_FLOATS(make, F, name) \
     make<F, double>(name), make<F, float>(name), make<F, HalfBits>(name), make<F, BFloat16Bits>(name)
-#define TENON_INTEGERS(make, F, name) \
-    make<F, int64_t>(name), make<F, int32_t>(name), make<F, int16_t>(name), make<F, int8_t>(name), make<F, uint8_t>(name)
+#define TENON_INTEGERS(make, F, name)                                                              \
+    make<F, int64_t>(name), make<F, int32_t>(name), make<F, int16_t>(name), make<F, int8_t>(name), \
+        make<F, uint8_t>(name)
 #define TENON_NUMBERS(make, F, name) TENON_FLOATS(make, F, name), TENON_INTEGERS(make, F, name)
 #define TENON_INTEGRAL(make, F, name) TENON_INTEGERS(make, F, name), make<F, Bool>(name)
 #define TENON_ALL(make, F, name) TENON_NUMBERS(make, F, name), make<F, Bool>(name)

@@ -19,7 +19,7 @@ void with_size(size_t size, F f) {
     assert(false && "elements are 1, 2, 4 or 8 bytes");
 }
 
-}    // namespace
+}  // namespace
 
 void fill(void* out, const void* element, size_t size, int64_t n) {
     with_size(size, [&](auto value) {
@@ -74,4 +74,4 @@ void iota(int64_t* out, int64_t start, int64_t step, int64_t n) {
     for (int64_t i = 0; i < n; ++i) out[i] = start + i * step;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -1,5 +1,5 @@
-// The vector algebra on SIMD registers: Pack<T, N> is N lanes of T. Instantiated in one namespace an instruction set, so
-// that no function compiled for AVX-512 can be linked into what runs without it.
+// The vector algebra on SIMD registers: Pack<T, N> is N lanes of T. Instantiated in one namespace an instruction set,
+// so that no function compiled for AVX-512 can be linked into what runs without it.
 //
 // Files of this folder that include it must not call anything inline from elsewhere that is not always inlined: such a
 // function, compiled here for AVX-512, could be the copy the linker keeps.
@@ -11,7 +11,7 @@
 
 #include "ir/scalar/algebra.h"
 
-#pragma GCC diagnostic ignored "-Wpsabi"        // vectors wider than a register are passed between inlined functions only
+#pragma GCC diagnostic ignored "-Wpsabi"  // vectors wider than a register are passed between inlined functions only
 
 #ifdef __AVX512F__
 #define TENON_ISA avx512
@@ -78,9 +78,15 @@ struct Pack {
     }
     TENON_INLINE void store(T* p) const { __builtin_memcpy(p, &value, sizeof value); }
 
-    TENON_INLINE friend Pack operator+(Pack a, Pack b) { return {(Vector<T, N>)((Wrapping)a.value + (Wrapping)b.value)}; }
-    TENON_INLINE friend Pack operator-(Pack a, Pack b) { return {(Vector<T, N>)((Wrapping)a.value - (Wrapping)b.value)}; }
-    TENON_INLINE friend Pack operator*(Pack a, Pack b) { return {(Vector<T, N>)((Wrapping)a.value * (Wrapping)b.value)}; }
+    TENON_INLINE friend Pack operator+(Pack a, Pack b) {
+        return {(Vector<T, N>)((Wrapping)a.value + (Wrapping)b.value)};
+    }
+    TENON_INLINE friend Pack operator-(Pack a, Pack b) {
+        return {(Vector<T, N>)((Wrapping)a.value - (Wrapping)b.value)};
+    }
+    TENON_INLINE friend Pack operator*(Pack a, Pack b) {
+        return {(Vector<T, N>)((Wrapping)a.value * (Wrapping)b.value)};
+    }
     TENON_INLINE friend Pack operator-(Pack a) { return {(Vector<T, N>)(-(Wrapping)a.value)}; }
     TENON_INLINE friend Pack operator/(Pack a, Pack b) { return {a.value / b.value}; }
     TENON_INLINE friend Pack quotient(Pack a, Pack b) { return {a.value / b.value}; }
@@ -99,7 +105,9 @@ struct Pack {
     TENON_INLINE friend Pack select(Mask m, Pack a, Pack b) { return {m.value ? a.value : b.value}; }
     TENON_INLINE friend Pack shift_left(Pack a, int n) { return {(Vector<T, N>)((Wrapping)a.value << n)}; }
     TENON_INLINE friend Pack shift_right(Pack a, int n) { return {a.value >> n}; }
-    TENON_INLINE friend Pack shift_left(Pack a, Pack n) { return {(Vector<T, N>)((Wrapping)a.value << (Wrapping)n.value)}; }
+    TENON_INLINE friend Pack shift_left(Pack a, Pack n) {
+        return {(Vector<T, N>)((Wrapping)a.value << (Wrapping)n.value)};
+    }
     TENON_INLINE friend Pack shift_right(Pack a, Pack n) { return {a.value >> n.value}; }
     TENON_INLINE friend Pack<Integer, N> bits(Pack a) { return {(Vector<Integer, N>)a.value}; }
     TENON_INLINE friend auto float_bits(Pack a) {
@@ -112,8 +120,12 @@ struct Pack {
     }
 
 private:
-    template <class U, bool = std::is_integral_v<U>> struct WrappingOf { using Type = std::make_unsigned_t<U>; };
-    template <class U> struct WrappingOf<U, false> { using Type = U; };
+    template <class U, bool = std::is_integral_v<U>> struct WrappingOf {
+        using Type = std::make_unsigned_t<U>;
+    };
+    template <class U> struct WrappingOf<U, false> {
+        using Type = U;
+    };
     using Wrapping = Vector<typename WrappingOf<T>::Type, N>;
 };
 
@@ -125,14 +137,14 @@ TENON_INLINE Pack<T, N> each_lane(F f) {
     return result;
 }
 
-#define TENON_LANES(name, builtin)                                                               \
-    template <class T, int N>                                                                    \
-    TENON_INLINE Pack<T, N> name(Pack<T, N> a) {                                                 \
-        if constexpr (sizeof(T) == 4) {                                                          \
-            return each_lane<T, N>([&](int i) { return __builtin_##builtin##f(a.value[i]); });   \
-        } else {                                                                                 \
-            return each_lane<T, N>([&](int i) { return __builtin_##builtin(a.value[i]); });      \
-        }                                                                                        \
+#define TENON_LANES(name, builtin)                                                             \
+    template <class T, int N>                                                                  \
+    TENON_INLINE Pack<T, N> name(Pack<T, N> a) {                                               \
+        if constexpr (sizeof(T) == 4) {                                                        \
+            return each_lane<T, N>([&](int i) { return __builtin_##builtin##f(a.value[i]); }); \
+        } else {                                                                               \
+            return each_lane<T, N>([&](int i) { return __builtin_##builtin(a.value[i]); });    \
+        }                                                                                      \
     }
 TENON_LANES(sqrt, sqrt)
 TENON_LANES(floor, floor)
@@ -186,4 +198,4 @@ TENON_INLINE Pack<T, N> rarely(typename Pack<T, N>::Mask m, Pack<T, N> usual, Sl
     return usual;
 }
 
-}    // namespace tenon::TENON_ISA
+}  // namespace tenon::TENON_ISA

@@ -55,7 +55,7 @@ const Library& library(InstructionSet set) {
 
 bool can_run(InstructionSet set) { return set == InstructionSet::avx2 || best_instruction_set() == set; }
 
-}    // namespace
+}  // namespace
 
 InstructionSet best_instruction_set() { return cpu_info().has_avx512 ? InstructionSet::avx512 : InstructionSet::avx2; }
 
@@ -83,4 +83,4 @@ ArgFold find_arg_fold(std::string_view op, DType dtype) {
     return entry ? entry->fold : nullptr;
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -26,13 +26,13 @@ struct FoldEntries {
     int arg_fold_count;
 };
 
-#define TENON_DECLARE_TABLES(isa)                                                                                   \
-    namespace isa {                                                                                                 \
-    extern const Entries arithmetic, division, comparison, exponential, trigonometric, hyperbolic, casts;           \
-    extern const FoldEntries folds;                                                                                 \
+#define TENON_DECLARE_TABLES(isa)                                                                         \
+    namespace isa {                                                                                       \
+    extern const Entries arithmetic, division, comparison, exponential, trigonometric, hyperbolic, casts; \
+    extern const FoldEntries folds;                                                                       \
     }
 TENON_DECLARE_TABLES(avx2)
 TENON_DECLARE_TABLES(avx512)
 #undef TENON_DECLARE_TABLES
 
-}    // namespace tenon
+}  // namespace tenon

@@ -55,7 +55,8 @@ TEST(Session, TwoAreApart) {
 }
 
 TEST(Session, ValuesOutliveNothing) {
-    // A tensor in every kind of container, closure and model: the session's end must let go of all (the sanitizer looks).
+    // A tensor in every kind of container, closure and model: the session's end must let go of all (the sanitizer
+    // looks).
     Prompt prompt;
     prompt(R"(
         model Node(value) { fn get() = fn() = value }
@@ -121,5 +122,5 @@ TEST(Errors, LeaveTheSessionUsable) {
     EXPECT_EQ(prompt("w = randn([2], requires_grad: true); backward((w * w).sum()); print(w.grad.shape)"), "[2]\n");
 }
 
-}    // namespace
-}    // namespace tenon
+}  // namespace
+}  // namespace tenon

@@ -70,7 +70,8 @@ TEST(Reverse, UnbroadcastsAndSumsFanOutsInOneLeftFold) {
     mul = mul(add, x)  : f32[4, 3]
     return mul
 })"));
-    EXPECT_EQ(print(*s.backward), R"(graph f.backward(x: f32[4, 3], add: f32[4, 3], grad: f32[4, 3]) -> f32[4, 3], f32[3] {
+    EXPECT_EQ(print(*s.backward),
+              R"(graph f.backward(x: f32[4, 3], add: f32[4, 3], grad: f32[4, 3]) -> f32[4, 3], f32[3] {
     mul_1 = mul(grad, x)                         : f32[4, 3]  d mul
     mul_2 = mul(grad, add)                       : f32[4, 3]  d mul
     add_1 = add(mul_2, mul_1)                    : f32[4, 3]  d add
@@ -80,7 +81,7 @@ TEST(Reverse, UnbroadcastsAndSumsFanOutsInOneLeftFold) {
 )");
 }
 
-TEST(Reverse, HigherOrder) {    // d²(x³)/dx² = 6x, by reverse over the joint graph
+TEST(Reverse, HigherOrder) {  // d²(x³)/dx² = 6x, by reverse over the joint graph
     Context c;
     const GraphRef f = parse_graph(c, "graph f(x: f64[]) -> f64[] {\n pow = pow(x, 3) : f64[]\n return pow\n}");
     Builder b(c);
@@ -104,16 +105,16 @@ TEST(Rematerialise, DropsCheapValues) {
     mul = mul(add, exp)  : f32[8]
     return mul
 })"));
-    EXPECT_EQ(s.saved.size(), 2u);    // add, exp
+    EXPECT_EQ(s.saved.size(), 2u);  // add, exp
     Decisions decisions;
     const Split r = rematerialise(s, decisions);
     verify(*r.forward);
     verify(*r.backward);
     ASSERT_EQ(r.saved.size(), 2u);
-    EXPECT_TRUE(r.saved[0].is_input);    // x instead of x + 1
+    EXPECT_TRUE(r.saved[0].is_input);  // x instead of x + 1
     EXPECT_EQ(r.forward->results().size(), 2u);
     EXPECT_EQ(decisions.size(), 2u);
 }
 
-}    // namespace
-}    // namespace tenon
+}  // namespace
+}  // namespace tenon

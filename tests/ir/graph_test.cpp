@@ -19,9 +19,7 @@ const char* const example = R"(graph f(x: f32[n] {pp_stage: 0, fdsp_bucket: 0}) 
 std::string message_of(const std::function<void()>& run) {
     try {
         run();
-    } catch (const Error& e) {
-        return e.diagnostic.message;
-    }
+    } catch (const Error& e) { return e.diagnostic.message; }
     return "no error";
 }
 
@@ -30,7 +28,8 @@ TEST(Size, PolynomialsAreCanonical) {
     const SizeId n = c.symbol(0), m = c.symbol(1);
     EXPECT_EQ(c.add(n, m), c.add(m, n));
     EXPECT_EQ(c.sub(c.add(n, m), m), n);
-    EXPECT_EQ(c.mul(c.add(n, SizeId(1)), c.add(n, SizeId(1))), c.add(c.mul(n, n), c.add(c.mul(SizeId(2), n), SizeId(1))));
+    EXPECT_EQ(c.mul(c.add(n, SizeId(1)), c.add(n, SizeId(1))),
+              c.add(c.mul(n, n), c.add(c.mul(SizeId(2), n), SizeId(1))));
     EXPECT_EQ(c.floordiv(c.mul(c.mul(n, m), SizeId(6)), c.mul(SizeId(3), m)), c.mul(SizeId(2), n));
     EXPECT_EQ(c.mod(c.mul(n, SizeId(4)), SizeId(2)), SizeId(0));
     EXPECT_EQ(c.as_constant(c.sub(SizeId(3), SizeId(5))), -2);
@@ -95,22 +94,26 @@ TEST(Text, LoopLevel) {
 TEST(Text, HostileTextIsAnErrorNotACrash) {
     Context c;
     const std::string text = example;
-    for (size_t n = 0; n + 1 < text.size(); ++n) EXPECT_NE(message_of([&] { parse_graph(c, text.substr(0, n)); }), "no error") << n;
+    for (size_t n = 0; n + 1 < text.size(); ++n)
+        EXPECT_NE(message_of([&] { parse_graph(c, text.substr(0, n)); }), "no error") << n;
     for (size_t n = 0; n < text.size(); ++n) {
         std::string broken = text;
         broken[n] = '(';
         message_of([&] { parse_graph(c, broken); });
     }
-    EXPECT_EQ(message_of([&] { parse_graph(c, "graph (x: f32[2]) -> f32[] {\n  sum = sum(x) : f32[]\n return sum }"); }),
-              "the graph is broken at `sum = sum(x)  : f32[]`: its attributes are not those of sum");
+    EXPECT_EQ(
+        message_of([&] { parse_graph(c, "graph (x: f32[2]) -> f32[] {\n  sum = sum(x) : f32[]\n return sum }"); }),
+        "the graph is broken at `sum = sum(x)  : f32[]`: its attributes are not those of sum");
 }
 
 TEST(Verify, NamesTheNodeAndTheRule) {
     Context c;
-    EXPECT_EQ(message_of([&] { parse_graph(c, "graph (x: f32[2]) -> f32[3] {\n  sin = sin(x) : f32[3]\n return sin }"); }),
-              "the graph is broken at `sin = sin(x)  : f32[3]`: its type should be f32[2]");
-    EXPECT_EQ(message_of([&] { parse_graph(c, "graph (x: i64[2]) -> i64[2] {\n  sin = sin(x) : i64[2]\n return sin }"); }),
-              "the graph is broken at `sin = sin(x)  : i64[2]`: sin needs a float dtype, but operand 0 is i64");
+    EXPECT_EQ(
+        message_of([&] { parse_graph(c, "graph (x: f32[2]) -> f32[3] {\n  sin = sin(x) : f32[3]\n return sin }"); }),
+        "the graph is broken at `sin = sin(x)  : f32[3]`: its type should be f32[2]");
+    EXPECT_EQ(
+        message_of([&] { parse_graph(c, "graph (x: i64[2]) -> i64[2] {\n  sin = sin(x) : i64[2]\n return sin }"); }),
+        "the graph is broken at `sin = sin(x)  : i64[2]`: sin needs a float dtype, but operand 0 is i64");
 }
 
 TEST(Builder, DropsWhatNobodyNeedsAndNamesCanonically) {
@@ -131,8 +134,10 @@ TEST(Builder, ErrorsNameTheShapes) {
     Builder b(c);
     const SizeId left[] = {SizeId(32), SizeId(128)}, right[] = {SizeId(64), SizeId(10)};
     const NodeId x = b.parameter(c.tensor(DType::f32, left)), w = b.parameter(c.tensor(DType::f32, right));
-    EXPECT_EQ(message_of([&] { b.emit(op<"matmul">(), {x, w}); }), "matmul needs the inner sizes to be equal, but they are 128 and 64");
-    EXPECT_EQ(message_of([&] { b.emit(op<"add">(), {x, w}); }), "add needs shapes that broadcast, but dimension -2 is 32 and 64");
+    EXPECT_EQ(message_of([&] { b.emit(op<"matmul">(), {x, w}); }),
+              "matmul needs the inner sizes to be equal, but they are 128 and 64");
+    EXPECT_EQ(message_of([&] { b.emit(op<"add">(), {x, w}); }),
+              "add needs shapes that broadcast, but dimension -2 is 32 and 64");
 }
 
 TEST(Builder, OutlinesCallRanges) {
@@ -172,5 +177,5 @@ TEST(Rows, EveryRowIsComplete) {
     }
 }
 
-}    // namespace
-}    // namespace tenon
+}  // namespace
+}  // namespace tenon

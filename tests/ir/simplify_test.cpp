@@ -141,5 +141,5 @@ TEST(Rules, AreWellFormed) {
     EXPECT_EQ(r.value, x);
 }
 
-}    // namespace
-}    // namespace tenon
+}  // namespace
+}  // namespace tenon

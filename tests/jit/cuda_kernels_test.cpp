@@ -47,7 +47,9 @@ TEST(CudaKernels, AreReadableText) {
     EXPECT_EQ(source.stages[0].grid, CudaStage::iterations);
     const size_t kernel = source.text.find("extern \"C\"");
     ASSERT_NE(kernel, std::string::npos);
-    EXPECT_EQ(source.text.substr(kernel), R"(extern "C" __global__ void __launch_bounds__(256) swish_0(const f32* __restrict__ b0, const f32* __restrict__ b1, f32* __restrict__ b2, i64 n0, u64* scalars, i64 begin, i64 end, u32* faults) {
+    EXPECT_EQ(
+        source.text.substr(kernel),
+        R"(extern "C" __global__ void __launch_bounds__(256) swish_0(const f32* __restrict__ b0, const f32* __restrict__ b1, f32* __restrict__ b2, i64 n0, u64* scalars, i64 begin, i64 end, u32* faults) {
     for (i64 turn = begin + blockIdx.x; turn < end; turn += gridDim.x) {
         const i64 i_ = i64(0) + turn * 1024;
         const i64 next_ = (i_ + i64(1024ll));
@@ -77,9 +79,7 @@ protected:
         std::string code;
         try {
             code = nvrtc->compile(source.text, "kernel", "sm_90");
-        } catch (const std::exception& error) {
-            FAIL() << what << "\n" << error.what() << source.text;
-        }
+        } catch (const std::exception& error) { FAIL() << what << "\n" << error.what() << source.text; }
         EXPECT_EQ(code.substr(1, 3), "ELF") << what;
         for (const CudaStage& stage : source.stages) EXPECT_NE(code.find(stage.name), std::string::npos) << what;
     }
@@ -116,5 +116,5 @@ TEST_F(CudaCompilation, OfEveryScalarFunction) {
     expect_compiles(all, "all of them");
 }
 
-}    // namespace
-}    // namespace tenon
+}  // namespace
+}  // namespace tenon

@@ -22,10 +22,10 @@ using Vector = std::array<float, size>;
 
 struct RandomGraph {
     std::string text;
-    std::array<Vector, inputs> before, after;    // of the inputs
+    std::array<Vector, inputs> before, after;  // of the inputs
     std::vector<Vector> results;
     bool fails = false;
-    size_t effects = 0;                          // that happen
+    size_t effects = 0;  // that happen
 };
 
 RandomGraph random_graph(uint64_t seed) {
@@ -57,15 +57,17 @@ RandomGraph random_graph(uint64_t seed) {
                 for (int k = 0; k < size; ++k) z[size_t(k)] = x[size_t(k)] * 0.5f;
                 body += fmt::format("    {} = mul({}, 0.5) : f32[{}]\n", name, a, size);
                 break;
-            case 3:    // backwards
+            case 3:  // backwards
                 for (int k = 0; k < size; ++k) z[size_t(k)] = x[size_t(size - 1 - k)];
                 body += fmt::format("    {} = flip({}, axes: [0]) : f32[{}]\n", name, a, size);
                 break;
-            case 4: {    // a[p : p + n] = b[q : q + n]
+            case 4: {  // a[p : p + n] = b[q : q + n]
                 const size_t length = 1 + below(size), p = below(size - length + 1), q = below(size - length + 1);
                 for (size_t k = 0; k < length; ++k) z[p + k] = y[q + k];
-                body += fmt::format("    s{0} = slice({1}, starts: [{2}], stops: [{3}], steps: [1]) : f32[{4}]\n", n, a, p, p + length, length);
-                body += fmt::format("    t{0} = slice({1}, starts: [{2}], stops: [{3}], steps: [1]) : f32[{4}]\n", n, b, q, q + length, length);
+                body += fmt::format("    s{0} = slice({1}, starts: [{2}], stops: [{3}], steps: [1]) : f32[{4}]\n", n, a,
+                                    p, p + length, length);
+                body += fmt::format("    t{0} = slice({1}, starts: [{2}], stops: [{3}], steps: [1]) : f32[{4}]\n", n, b,
+                                    q, q + length, length);
                 body += fmt::format("    {0} = update({1}, s{2}, t{2}) : f32[{3}]\n", name, a, n, size);
                 break;
             }
@@ -93,14 +95,16 @@ RandomGraph random_graph(uint64_t seed) {
         types += fmt::format("{}f32[{}]", types.empty() ? "" : ", ", size);
         g.results.push_back(x);
     }
-    g.text = fmt::format("graph f({}yes: bool[], no: bool[]) -> {} {{\n{}    return{}\n}}\n", header, types.empty() ? "none" : types, body, results);
+    g.text = fmt::format("graph f({}yes: bool[], no: bool[]) -> {} {{\n{}    return{}\n}}\n", header,
+                         types.empty() ? "none" : types, body, results);
     return g;
 }
 
 void check(Context& context, const RandomGraph& g, Machine& machine, EngineKind engine, bool strided) {
     Decisions decisions;
-    Executable executable(run_pipeline(parse_graph(context, g.text), PipelineOptions{.verify = true}, decisions), machine, engine);
-    for (int round = 0; round < 3; ++round) {    // memory is reused from round to round
+    Executable executable(run_pipeline(parse_graph(context, g.text), PipelineOptions{.verify = true}, decisions),
+                          machine, engine);
+    for (int round = 0; round < 3; ++round) {  // memory is reused from round to round
         std::vector<Tensor> arguments;
         for (const Vector& x : g.before) {
             const Tensor t = Tensor::from<float>(machine.allocator(), x, {size});
@@ -131,7 +135,7 @@ void check(Context& context, const RandomGraph& g, Machine& machine, EngineKind 
         };
         for (size_t k = 0; k < inputs; ++k) ASSERT_EQ(elements(arguments[k]), g.after[k]) << "x" << k;
         for (size_t k = 0; k < outputs.size(); ++k) ASSERT_EQ(elements(outputs[k]), g.results[k]) << "result " << k;
-        for (const Tensor& out : outputs) {    // nobody else has their memory
+        for (const Tensor& out : outputs) {  // nobody else has their memory
             ASSERT_EQ(out.storage->use_count(), 1u);
             for (const Tensor& argument : arguments) ASSERT_NE(out.storage, argument.storage);
         }
@@ -163,5 +167,5 @@ TEST(EffectsTest, RandomGraphsAsMachineCode) {
     }
 }
 
-}    // namespace
-}    // namespace tenon
+}  // namespace
+}  // namespace tenon

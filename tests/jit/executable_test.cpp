@@ -17,7 +17,9 @@ namespace {
 
 class ExecutableTest : public testing::Test {
 protected:
-    GraphRef parse(std::string_view text, std::span<const Tensor> captured = {}) { return parse_graph(context_, text, 0, captured); }
+    GraphRef parse(std::string_view text, std::span<const Tensor> captured = {}) {
+        return parse_graph(context_, text, 0, captured);
+    }
 
     template <class T>
     Tensor tensor(const Dims& shape, std::vector<T> values) {
@@ -29,7 +31,8 @@ protected:
         for (float& v : values) v = normal(generator_) * scale;
         return tensor<float>(shape, values);
     }
-    std::vector<Tensor> run(const GraphRef& graph, std::vector<Tensor> inputs, int threads = 1, EngineKind engine = EngineKind::interp) {
+    std::vector<Tensor> run(const GraphRef& graph, std::vector<Tensor> inputs, int threads = 1,
+                            EngineKind engine = EngineKind::interp) {
         ThreadPool pool(threads);
         Machine machine(allocator_, pool);
         Executable executable(graph, machine, engine);
@@ -112,7 +115,8 @@ TEST_F(ExecutableTest, Elementwise) {
             const float v = x.data<float>()[k], expected = std::max(v * 3.0f - v, 0.0f);
             ASSERT_EQ(one[0].data<float>()[k], expected) << n << " " << k;
         }
-        for (int threads : {2, 4}) EXPECT_TRUE(same_bits(one[0], run(graph, {x, tensor<float>({}, {1.5f})}, threads)[0]));
+        for (int threads : {2, 4})
+            EXPECT_TRUE(same_bits(one[0], run(graph, {x, tensor<float>({}, {1.5f})}, threads)[0]));
     }
 }
 
@@ -167,7 +171,8 @@ graph f(x: f32[m, n]) -> f32[m, n], f32[n] {
 
 TEST_F(ExecutableTest, FoldsKeepTheContractsOrder) {
     const GraphRef graph = parse(reductions);
-    for (const auto& [m, n] : {std::pair<int64_t, int64_t>{1, 1}, {3, 10}, {65, 33}, {200, 1025}, {4200, 5}, {2, 5000}, {0, 4}, {4, 0}}) {
+    for (const auto& [m, n] :
+         {std::pair<int64_t, int64_t>{1, 1}, {3, 10}, {65, 33}, {200, 1025}, {4200, 5}, {2, 5000}, {0, 4}, {4, 0}}) {
         const Tensor x = random({m, n}, 100);
         const std::vector<Tensor> out = run(graph, {x});
         const auto at = [&](int64_t i, int64_t j) { return x.data<float>()[i * n + j]; };
@@ -219,7 +224,8 @@ TEST_F(ExecutableTest, CommitsHappenInPlace) {
     const Tensor w = random({3000}), g = random({3000}), before = w.clone();
     std::vector<Tensor> outputs;
     executable.run(std::vector<Tensor>{w, g}, outputs);
-    for (int64_t k = 0; k < 3000; ++k) ASSERT_EQ(w.data<float>()[k], before.data<float>()[k] - g.data<float>()[k] * 0.5f);
+    for (int64_t k = 0; k < 3000; ++k)
+        ASSERT_EQ(w.data<float>()[k], before.data<float>()[k] - g.data<float>()[k] * 0.5f);
     EXPECT_EQ(w.storage->version, 1u);
     EXPECT_EQ(executable.arena_bytes(), 0u);
     EXPECT_TRUE(same_bits(outputs[0], g));
@@ -276,7 +282,9 @@ graph f(a: f32[2], b: f32[2], c: f32[2], ok: bool[]) -> none {
 }
 
 TEST_F(ExecutableTest, ResultsOwnTheirMemory) {
-    const GraphRef graph = parse("graph f(x: f32[2, 3]) -> f32[2, 3], f32[6], f32[] {\n r = reshape(x, sizes: [6]) : f32[6]\n return x, r, 2.5:f32\n}");
+    const GraphRef graph = parse(
+        "graph f(x: f32[2, 3]) -> f32[2, 3], f32[6], f32[] {\n r = reshape(x, sizes: [6]) : f32[6]\n return x, r, "
+        "2.5:f32\n}");
     const Tensor x = random({2, 3});
     const std::vector<Tensor> out = run(graph, {x});
     EXPECT_TRUE(same_bits(out[0], x));
@@ -304,14 +312,13 @@ graph f(a: i32[4], b: i32[4]) -> i32[4] {
     }
     return k
 })");
-    EXPECT_EQ(values<int32_t>(run(graph, {tensor<int32_t>({4}, {7, -7, 7, -7}), tensor<int32_t>({4}, {2, 2, -2, -2})})[0]),
-              (std::vector<int32_t>{3, -4, -4, 3}));
+    EXPECT_EQ(
+        values<int32_t>(run(graph, {tensor<int32_t>({4}, {7, -7, 7, -7}), tensor<int32_t>({4}, {2, 2, -2, -2})})[0]),
+        (std::vector<int32_t>{3, -4, -4, 3}));
     try {
         run(graph, {tensor<int32_t>({4}, {1, 1, 1, 1}), tensor<int32_t>({4}, {1, 0, 1, 1})});
         FAIL();
-    } catch (const Error& error) {
-        EXPECT_EQ(error.diagnostic.kind, "value");
-    }
+    } catch (const Error& error) { EXPECT_EQ(error.diagnostic.kind, "value"); }
 }
 
 // x[1:3] = x[1:3] · 2, and then its parts are read again.
@@ -343,7 +350,8 @@ graph f(x: f32[4]) -> f32[4], f32[4] {
         }
         yield
     }
-)") + std::string(rest) + "\n}";
+)") + std::string(rest) +
+               "\n}";
     };
     const Tensor x = tensor<float>({4}, {1, 2, 3, 4});
     const std::vector<Tensor> kept = run(parse(text("return first, second")), {x});
@@ -411,5 +419,5 @@ graph f(x: f32[m, n], b: f32[n]) -> f32[n, m], f32[m, n], i64[m, n] {
     }
 }
 
-}    // namespace
-}    // namespace tenon
+}  // namespace
+}  // namespace tenon

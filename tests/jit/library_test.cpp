@@ -50,25 +50,44 @@ TEST_F(LibraryTest, MatrixProducts) {
     struct Case {
         int64_t m, k, n;
     };
-    for (const Case& c : {Case{1, 1, 1}, {3, 5, 7}, {6, 16, 16}, {7, 9, 33}, {64, 64, 10}, {32, 16, 16}, {1, 300, 100}, {100, 3, 1},
-                          {65, 784, 129}, {300, 200, 250}, {2, 40, 200}, {1, 64, 129}, {270, 260, 250}, {5, 0, 4}})
+    for (const Case& c : {Case{1, 1, 1},
+                          {3, 5, 7},
+                          {6, 16, 16},
+                          {7, 9, 33},
+                          {64, 64, 10},
+                          {32, 16, 16},
+                          {1, 300, 100},
+                          {100, 3, 1},
+                          {65, 784, 129},
+                          {300, 200, 250},
+                          {2, 40, 200},
+                          {1, 64, 129},
+                          {270, 260, 250},
+                          {5, 0, 4}})
         for (DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i64, DType::i32, DType::u8})
             for (int transposes = 0; transposes < 4; ++transposes) {
-                if (c.m == 270 && dtype != DType::f32) continue;    // the one for oneDNN
+                if (c.m == 270 && dtype != DType::f32) continue;  // the one for oneDNN
                 const MatrixShape shape{c.m, c.k, c.n, (transposes & 1) != 0, (transposes & 2) != 0};
                 const Tensor a = random({c.m, c.k}, dtype), b = random({c.k, c.n}, dtype);
-                const Tensor left = shape.transpose_a ? a.transpose(0, 1).clone() : a, right = shape.transpose_b ? b.transpose(0, 1).clone() : b;
+                const Tensor left = shape.transpose_a ? a.transpose(0, 1).clone() : a,
+                             right = shape.transpose_b ? b.transpose(0, 1).clone() : b;
                 const Tensor out = Tensor::empty(allocator_, dtype, {c.m, c.n});
                 multiply_matrices(dtype, shape, left.bytes(), right.bytes(), out.bytes(), one, workspaces);
                 const Tensor x = a.cast(DType::f64), y = b.cast(DType::f64);
-                const double tolerance = dtype == DType::f64 ? 1e-12 : dtype == DType::f32 ? 2e-4 : dtype == DType::f16 ? 0.03 : 0.3;
+                const double tolerance = dtype == DType::f64   ? 1e-12
+                                         : dtype == DType::f32 ? 2e-4
+                                         : dtype == DType::f16 ? 0.03
+                                                               : 0.3;
                 for (int64_t i = 0; i < c.m; i += 1 + c.m / 9)
                     for (int64_t j = 0; j < c.n; j += 1 + c.n / 9) {
                         double sum = 0;
-                        for (int64_t p = 0; p < c.k; ++p) sum += x.data<double>()[i * c.k + p] * y.data<double>()[p * c.n + j];
+                        for (int64_t p = 0; p < c.k; ++p)
+                            sum += x.data<double>()[i * c.k + p] * y.data<double>()[p * c.n + j];
                         if (dtype == DType::u8) sum = double(uint8_t(int64_t(sum)));
                         const double found = std::visit([](auto v) { return double(v); }, out.read_scalar(i, j));
-                        if (is_float(dtype)) ASSERT_NEAR(found, sum, tolerance * (1 + std::abs(sum))) << c.m << " " << c.k << " " << c.n << " " << name_of(dtype);
+                        if (is_float(dtype))
+                            ASSERT_NEAR(found, sum, tolerance * (1 + std::abs(sum)))
+                                << c.m << " " << c.k << " " << c.n << " " << name_of(dtype);
                         else ASSERT_EQ(found, sum) << c.m << " " << c.k << " " << c.n << " " << name_of(dtype);
                     }
                 for (ThreadPool* pool : {&two, &four}) {
@@ -81,40 +100,56 @@ TEST_F(LibraryTest, MatrixProducts) {
 
 TEST_F(LibraryTest, BatchesBroadcast) {
     const Tensor a = random({2, 1, 3, 4}), b = random({5, 4, 6});
-    const Tensor out = run("graph f(a: f32[2, 1, 3, 4], b: f32[5, 4, 6]) -> f32[2, 5, 3, 6] {\n m = matmul(a, b) : f32[2, 5, 3, 6]\n return m\n}", {a, b})[0];
+    const Tensor out =
+        run("graph f(a: f32[2, 1, 3, 4], b: f32[5, 4, 6]) -> f32[2, 5, 3, 6] {\n m = matmul(a, b) : f32[2, 5, 3, 6]\n "
+            "return m\n}",
+            {a, b})[0];
     for (int64_t s = 0; s < 2; ++s)
         for (int64_t t = 0; t < 5; ++t)
             for (int64_t i = 0; i < 3; ++i)
                 for (int64_t j = 0; j < 6; ++j) {
                     float sum = 0;
-                    for (int64_t p = 0; p < 4; ++p) sum = std::fma(a.data<float>()[(s * 3 + i) * 4 + p], b.data<float>()[(t * 4 + p) * 6 + j], sum);
+                    for (int64_t p = 0; p < 4; ++p)
+                        sum = std::fma(a.data<float>()[(s * 3 + i) * 4 + p], b.data<float>()[(t * 4 + p) * 6 + j], sum);
                     ASSERT_EQ(out.data<float>()[((s * 5 + t) * 3 + i) * 6 + j], sum);
                 }
     // One matrix on the right for all.
     const Tensor c = random({7, 3, 4}), d = random({4, 2});
-    const Tensor all = run("graph f(a: f32[7, 3, 4], b: f32[4, 2]) -> f32[7, 3, 2] {\n m = matmul(a, b) : f32[7, 3, 2]\n return m\n}", {c, d})[0];
-    const Tensor flat = run("graph f(a: f32[21, 4], b: f32[4, 2]) -> f32[21, 2] {\n m = matmul(a, b) : f32[21, 2]\n return m\n}", {c.view_as({21, 4}), d})[0];
+    const Tensor all =
+        run("graph f(a: f32[7, 3, 4], b: f32[4, 2]) -> f32[7, 3, 2] {\n m = matmul(a, b) : f32[7, 3, 2]\n return m\n}",
+            {c, d})[0];
+    const Tensor flat =
+        run("graph f(a: f32[21, 4], b: f32[4, 2]) -> f32[21, 2] {\n m = matmul(a, b) : f32[21, 2]\n return m\n}",
+            {c.view_as({21, 4}), d})[0];
     EXPECT_EQ(values<float>(all), values<float>(flat));
 }
 
 TEST_F(LibraryTest, IndexedReadsAndWrites) {
     const Tensor x = tensor<float>({2, 3}, {1, 2, 3, 4, 5, 6});
     const Tensor index = tensor<int64_t>({4}, {2, 0, -1, 2});
-    EXPECT_EQ(values<float>(run("graph f(x: f32[2, 3], i: i64[4]) -> f32[2, 4] {\n t = take(x, i, axis: 1) : f32[2, 4]\n return t\n}", {x, index})[0]),
+    EXPECT_EQ(values<float>(run(
+                  "graph f(x: f32[2, 3], i: i64[4]) -> f32[2, 4] {\n t = take(x, i, axis: 1) : f32[2, 4]\n return t\n}",
+                  {x, index})[0]),
               (std::vector<float>{3, 1, 3, 3, 6, 4, 6, 6}));
     const Tensor ones = tensor<float>({2, 4}, {1, 10, 100, 1000, 1, 10, 100, 1000});
-    EXPECT_EQ(values<float>(run("graph f(x: f32[2, 3], i: i64[4], v: f32[2, 4]) -> f32[2, 3] {\n t = take_add(x, i, v, axis: 1) : f32[2, 3]\n return t\n}",
+    EXPECT_EQ(values<float>(run("graph f(x: f32[2, 3], i: i64[4], v: f32[2, 4]) -> f32[2, 3] {\n t = take_add(x, i, v, "
+                                "axis: 1) : f32[2, 3]\n return t\n}",
                                 {x, index, ones})[0]),
               (std::vector<float>{11, 2, 1104, 14, 5, 1107}));
     const Tensor rows = tensor<int32_t>({1, 3}, {1, 0, 1});
-    EXPECT_EQ(values<float>(run("graph f(x: f32[2, 3], i: i32[1, 3]) -> f32[1, 3] {\n t = gather(x, i, axis: 0) : f32[1, 3]\n return t\n}", {x, rows})[0]),
-              (std::vector<float>{4, 2, 6}));
+    EXPECT_EQ(
+        values<float>(run(
+            "graph f(x: f32[2, 3], i: i32[1, 3]) -> f32[1, 3] {\n t = gather(x, i, axis: 0) : f32[1, 3]\n return t\n}",
+            {x, rows})[0]),
+        (std::vector<float>{4, 2, 6}));
     const Tensor source = tensor<float>({1, 3}, {10, 20, 30});
-    EXPECT_EQ(values<float>(run("graph f(x: f32[2, 3], i: i32[1, 3], s: f32[1, 3]) -> f32[2, 3] {\n t = scatter_add(x, i, s, axis: 0) : f32[2, 3]\n return t\n}",
+    EXPECT_EQ(values<float>(run("graph f(x: f32[2, 3], i: i32[1, 3], s: f32[1, 3]) -> f32[2, 3] {\n t = scatter_add(x, "
+                                "i, s, axis: 0) : f32[2, 3]\n return t\n}",
                                 {x, rows, source})[0]),
               (std::vector<float>{1, 22, 3, 14, 5, 36}));
     try {
-        run("graph f(x: f32[2, 3], i: i64[4]) -> f32[2, 4] {\n t = take(x, i, axis: 1) : f32[2, 4]\n return t\n}", {x, tensor<int64_t>({4}, {0, 3, 0, 0})});
+        run("graph f(x: f32[2, 3], i: i64[4]) -> f32[2, 4] {\n t = take(x, i, axis: 1) : f32[2, 4]\n return t\n}",
+            {x, tensor<int64_t>({4}, {0, 3, 0, 0})});
         FAIL();
     } catch (const Error& error) {
         EXPECT_EQ(error.diagnostic.kind, "index");
@@ -125,16 +160,25 @@ TEST_F(LibraryTest, IndexedReadsAndWrites) {
 TEST_F(LibraryTest, PositionsAndScans) {
     const float nan = std::numeric_limits<float>::quiet_NaN();
     const Tensor x = tensor<float>({2, 4}, {3, 1, 3, 2, 0, nan, 5, nan});
-    EXPECT_EQ(values<int64_t>(run("graph f(x: f32[2, 4]) -> i64[2, 4] {\n t = argsort(x, axis: 1, descending: false) : i64[2, 4]\n return t\n}", {x})[0]),
+    EXPECT_EQ(values<int64_t>(run("graph f(x: f32[2, 4]) -> i64[2, 4] {\n t = argsort(x, axis: 1, descending: false) : "
+                                  "i64[2, 4]\n return t\n}",
+                                  {x})[0]),
               (std::vector<int64_t>{1, 3, 0, 2, 0, 2, 1, 3}));
-    EXPECT_EQ(values<int64_t>(run("graph f(x: f32[2, 4]) -> i64[2, 4] {\n t = argsort(x, axis: -1, descending: true) : i64[2, 4]\n return t\n}", {x})[0]),
+    EXPECT_EQ(values<int64_t>(run("graph f(x: f32[2, 4]) -> i64[2, 4] {\n t = argsort(x, axis: -1, descending: true) : "
+                                  "i64[2, 4]\n return t\n}",
+                                  {x})[0]),
               (std::vector<int64_t>{0, 2, 3, 1, 1, 3, 2, 0}));
-    EXPECT_EQ(values<int64_t>(run("graph f(x: f32[2, 4]) -> i64[2] {\n t = argmax(x, axis: 1, keepdim: false) : i64[2]\n return t\n}", {x})[0]),
+    EXPECT_EQ(values<int64_t>(run(
+                  "graph f(x: f32[2, 4]) -> i64[2] {\n t = argmax(x, axis: 1, keepdim: false) : i64[2]\n return t\n}",
+                  {x})[0]),
               (std::vector<int64_t>{0, 1}));
-    EXPECT_EQ(values<int64_t>(run("graph f(x: f32[2, 4]) -> i64[4] {\n t = argmin(x, axis: 0, keepdim: false) : i64[4]\n return t\n}", {x})[0]),
+    EXPECT_EQ(values<int64_t>(run(
+                  "graph f(x: f32[2, 4]) -> i64[4] {\n t = argmin(x, axis: 0, keepdim: false) : i64[4]\n return t\n}",
+                  {x})[0]),
               (std::vector<int64_t>{1, 1, 0, 1}));
     const Tensor y = random({3, 2500});
-    const Tensor sums = run("graph f(x: f32[3, 2500]) -> f32[3, 2500] {\n t = cumsum(x, axis: 1) : f32[3, 2500]\n return t\n}", {y})[0];
+    const Tensor sums =
+        run("graph f(x: f32[3, 2500]) -> f32[3, 2500] {\n t = cumsum(x, axis: 1) : f32[3, 2500]\n return t\n}", {y})[0];
     for (int64_t i = 0; i < 3; ++i) {
         double sum = 0;
         for (int64_t j = 0; j < 2500; ++j) {
@@ -142,8 +186,10 @@ TEST_F(LibraryTest, PositionsAndScans) {
             ASSERT_NEAR(sums.data<float>()[i * 2500 + j], sum, 1e-3);
         }
     }
-    EXPECT_EQ(values<int64_t>(run("graph f(x: i64[2, 2]) -> i64[2, 2] {\n t = cumsum(x, axis: 0) : i64[2, 2]\n return t\n}", {tensor<int64_t>({2, 2}, {1, 2, 3, 4})})[0]),
-              (std::vector<int64_t>{1, 2, 4, 6}));
+    EXPECT_EQ(
+        values<int64_t>(run("graph f(x: i64[2, 2]) -> i64[2, 2] {\n t = cumsum(x, axis: 0) : i64[2, 2]\n return t\n}",
+                            {tensor<int64_t>({2, 2}, {1, 2, 3, 4})})[0]),
+        (std::vector<int64_t>{1, 2, 4, 6}));
 }
 
 TEST_F(LibraryTest, RandomNumbers) {
@@ -152,8 +198,8 @@ TEST_F(LibraryTest, RandomNumbers) {
         for (const char* kind : {"uniform", "normal"}) {
             const auto graph = [&](int64_t n) {
                 const std::string type = std::string(dtype) + "[" + std::to_string(n) + "]";
-                return "graph f(k: i64[], o: i64[]) -> " + type + " {\n r = random(k, o, sizes: [" + std::to_string(n) + "], kind: \"" + kind + "\", dtype: " + dtype +
-                       ") : " + type + "\n return r\n}";
+                return "graph f(k: i64[], o: i64[]) -> " + type + " {\n r = random(k, o, sizes: [" + std::to_string(n) +
+                       "], kind: \"" + kind + "\", dtype: " + dtype + ") : " + type + "\n return r\n}";
             };
             const Tensor whole = run(graph(50001), {key, offset})[0], threaded = run(graph(50001), {key, offset}, 4)[0];
             ASSERT_EQ(std::memcmp(whole.bytes(), threaded.bytes(), whole.element_bytes()), 0);
@@ -170,9 +216,12 @@ TEST_F(LibraryTest, RandomNumbers) {
             EXPECT_NEAR(sum / 50001, *kind == 'u' ? 0.5 : 0, 0.02);
             EXPECT_NEAR(squares / 50001, *kind == 'u' ? 1.0 / 3 : 1, 0.03);
         }
-    const Tensor bits = run("graph f(k: i64[], o: i64[]) -> i64[3] {\n r = random(k, o, sizes: [3], kind: \"bits\", dtype: i64) : i64[3]\n return r\n}", {key, offset})[0];
+    const Tensor bits =
+        run("graph f(k: i64[], o: i64[]) -> i64[3] {\n r = random(k, o, sizes: [3], kind: \"bits\", dtype: i64) : "
+            "i64[3]\n return r\n}",
+            {key, offset})[0];
     for (int64_t x : values<int64_t>(bits)) EXPECT_GE(x, 0);
 }
 
-}    // namespace
-}    // namespace tenon
+}  // namespace
+}  // namespace tenon

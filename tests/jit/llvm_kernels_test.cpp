@@ -14,10 +14,11 @@ namespace tenon {
 namespace {
 
 std::unique_ptr<Backend> backend_for(const char* processor) {
-    load_llvm_backend();    // throws where there is none
+    load_llvm_backend();  // throws where there is none
     const auto path = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "tenon_llvm.so";
     void* const module = dlopen(path.c_str(), RTLD_NOW);
-    const auto create = module ? reinterpret_cast<Backend* (*)(const char*)>(dlsym(module, "tenon_create_backend_for")) : nullptr;
+    const auto create =
+        module ? reinterpret_cast<Backend* (*)(const char*)>(dlsym(module, "tenon_create_backend_for")) : nullptr;
     return std::unique_ptr<Backend>(create ? create(processor) : nullptr);
 }
 
@@ -25,7 +26,8 @@ class LlvmKernels : public testing::TestWithParam<const char*> {
 protected:
     void SetUp() override {
         if (!has_llvm_backend()) GTEST_SKIP() << "this build is without LLVM";
-        if (cpu_info().cpu_class() < std::string_view(GetParam())) GTEST_SKIP() << "the processor is below " << GetParam();
+        if (cpu_info().cpu_class() < std::string_view(GetParam()))
+            GTEST_SKIP() << "the processor is below " << GetParam();
         backend = backend_for(GetParam());
         ASSERT_TRUE(backend);
     }
@@ -64,14 +66,17 @@ TEST_P(LlvmKernels, GiveTheBitsOfTheInterpreter) {
 // A fold alone, over `count` elements: down a column of 40 or along a row.
 RandomKernel fold_kernel(Context& context, const char* op, DType dtype, bool rows, int64_t count, bool symbolic) {
     const std::string type(name_of(dtype)), size = symbolic ? "n" : std::to_string(count);
-    std::string text = "graph (x: " + type + "[" + (symbolic ? "n" : "40") + "]) -> " + type + "[40] {\n" +
-                       "kernel = kernel(x, name: \"fold\") : " + type + "[40] (a: buffer " + type + ", b: buffer " + type + ") {\n" +
-                       "zero = extent(value: 0) : index\n width = extent(value: 40) : index\n count = extent(value: " + size + ") : index\n";
-    const std::string head = std::string("fold = fold(zero, count, op: \"") + op + "\", order: \"" + (rows ? "rows" : "lanes") + "\") : " + type + " (k: index) {\n";
+    std::string text =
+        "graph (x: " + type + "[" + (symbolic ? "n" : "40") + "]) -> " + type + "[40] {\n" +
+        "kernel = kernel(x, name: \"fold\") : " + type + "[40] (a: buffer " + type + ", b: buffer " + type + ") {\n" +
+        "zero = extent(value: 0) : index\n width = extent(value: 40) : index\n count = extent(value: " + size +
+        ") : index\n";
+    const std::string head = std::string("fold = fold(zero, count, op: \"") + op + "\", order: \"" +
+                             (rows ? "rows" : "lanes") + "\") : " + type + " (k: index) {\n";
     if (rows) {
         text += "for(zero, width, kind: \"vector\", step: 1) (j: index) {\n" + head +
-                "row = mul(k, width) : index\n p = add(row, j) : index\n load = load(a, p) : " + type + "\n yield load\n}\n" +
-                "store(b, j, fold)\n yield\n}\n";
+                "row = mul(k, width) : index\n p = add(row, j) : index\n load = load(a, p) : " + type +
+                "\n yield load\n}\n" + "store(b, j, fold)\n yield\n}\n";
     } else text += head + "load = load(a, k) : " + type + "\n yield load\n}\n store(b, zero, fold)\n";
     RandomKernel kernel;
     kernel.source.graph = parse_graph(context, text + "yield\n}\n return kernel\n}\n");
@@ -104,11 +109,12 @@ TEST_P(LlvmKernels, FoldInTheOrderOfTheContract) {
     const auto compiled = backend->compile(sources);
     for (size_t k = 0; k < kernels.size(); ++k) {
         const auto interpreted = interpret_kernel(kernels[k].source, kernels[k].info, workspaces);
-        for (uint64_t seed : {1, 0}) {    // 0: negative zeros
+        for (uint64_t seed : {1, 0}) {  // 0: negative zeros
             KernelMemory expected(kernels[k], seed), found(kernels[k], seed);
             expected.run(kernels[k], *interpreted, seed);
             found.run(kernels[k], *compiled[k], seed);
-            ASSERT_EQ(difference(kernels[k], expected, found), "") << print(*kernels[k].source.graph) << kernels[k].elements[0];
+            ASSERT_EQ(difference(kernels[k], expected, found), "")
+                << print(*kernels[k].source.graph) << kernels[k].elements[0];
         }
     }
 }
@@ -116,7 +122,8 @@ TEST_P(LlvmKernels, FoldInTheOrderOfTheContract) {
 TEST_P(LlvmKernels, AreShownBelowTheirLoops) {
     Context context;
     const RandomKernel kernel = fold_kernel(context, "add", DType::f32, false, 5000, false);
-    const std::string text = backend->dump({&kernel.source, 1}, "llvm"), assembly = backend->dump({&kernel.source, 1}, "asm");
+    const std::string text = backend->dump({&kernel.source, 1}, "llvm"),
+                      assembly = backend->dump({&kernel.source, 1}, "asm");
     EXPECT_NE(text.find("; kernel = kernel(x, name: \"fold\")"), std::string::npos) << text;
     EXPECT_NE(text.find(";     fold = fold(zero, count, op: \"add\", order: \"lanes\")"), std::string::npos) << text;
     EXPECT_NE(text.find("define void @fold_0.0("), std::string::npos) << text;
@@ -127,5 +134,5 @@ TEST_P(LlvmKernels, AreShownBelowTheirLoops) {
 INSTANTIATE_TEST_SUITE_P(Processors, LlvmKernels, testing::Values("x86-64-v3", "x86-64-v4"),
                          [](const auto& info) { return std::string(info.param).substr(7); });
 
-}    // namespace
-}    // namespace tenon
+}  // namespace
+}  // namespace tenon

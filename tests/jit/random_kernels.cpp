@@ -31,7 +31,8 @@ public:
         }
         dtypes_ = out.dtypes;
         const std::vector<SizeId> shape = {context_.constant(8)};
-        for (size_t k = 0; k < operands_; ++k) tensors.push_back(builder_.parameter(context_.tensor(dtypes_[k], shape)));
+        for (size_t k = 0; k < operands_; ++k)
+            tensors.push_back(builder_.parameter(context_.tensor(dtypes_[k], shape)));
         std::vector<TypeId> types;
         for (size_t k = 0; k < results_; ++k) types.push_back(context_.tensor(dtypes_[operands_ + k], shape));
         const RegionId region = builder_.open_region();
@@ -39,7 +40,8 @@ public:
         body();
         builder_.close_region({});
         const TypeId type = results_ == 1 ? types[0] : context_.tuple(types);
-        const NodeId kernel = builder_.emit_typed(op<"kernel">(), type, tensors, text_attr({{"name", "random"}}), region, 1);
+        const NodeId kernel =
+            builder_.emit_typed(op<"kernel">(), type, tensors, text_attr({{"name", "random"}}), region, 1);
         std::vector<NodeId> kept;
         out.source.graph = builder_.finish(std::span(&kernel, 1), {}, false, &kept);
         out.source.kernel = kept[kernel.index];
@@ -71,7 +73,8 @@ private:
     void body() {
         symbolic_[0] = chance(2);
         symbolic_[1] = chance(2);
-        for (size_t k = draw(4); k-- > 0;) shared_.push_back(chance(3) ? fold(extent(1), "lanes", {}) : expression({zero()}, 3));
+        for (size_t k = draw(4); k-- > 0;)
+            shared_.push_back(chance(3) ? fold(extent(1), "lanes", {}) : expression({zero()}, 3));
         for (size_t k = 1 + draw(3); k-- > 0;) {
             switch (draw(4)) {
                 case 0: elementwise(); break;
@@ -88,7 +91,9 @@ private:
         const int64_t step = pick<int64_t>({16, 60, 1024, 4096});
         loop(zero(), count, chance(4) ? "serial" : "parallel", step, [&](NodeId i) {
             const NodeId end = index("minimum", index("add", i, constant(step)), count);
-            loop(i, end, "vector", 1, [&](NodeId p) { write(p, expression({p, index("floor_divide", p, extent(1)), index("remainder", p, extent(1))}, 8)); });
+            loop(i, end, "vector", 1, [&](NodeId p) {
+                write(p, expression({p, index("floor_divide", p, extent(1)), index("remainder", p, extent(1))}, 8));
+            });
         });
     }
 
@@ -139,7 +144,7 @@ private:
     // Over `count`: lanes run along a row that starts at around[1], rows down the column around[0].
     NodeId fold(NodeId count, const char* order, std::vector<NodeId> around) {
         const bool rows = std::string_view(order) == "rows";
-        const NodeId width = extent(1);    // an outer node: regions of folds hold what is theirs
+        const NodeId width = extent(1);  // an outer node: regions of folds hold what is theirs
         const RegionId region = builder_.open_region();
         const NodeId k = builder_.parameter(context_.index());
         std::vector<NodeId> positions = {k};
@@ -151,7 +156,8 @@ private:
         if (dtype == DType::boolean) ops = {"logical_and", "logical_or"};
         const char* fold_op = ops[draw(ops.size())];
         if ((dtype == DType::f16 || dtype == DType::bf16)) value = cast(value, dtype = DType::f32);
-        if (builder_.is_literal(value)) value = load(0, positions[0]), dtype = dtypes_[0] == DType::boolean ? DType::boolean : dtype;
+        if (builder_.is_literal(value))
+            value = load(0, positions[0]), dtype = dtypes_[0] == DType::boolean ? DType::boolean : dtype;
         if (dtype_of(value) != dtype) value = cast(value, dtype);
         builder_.close_region({value});
         return builder_.emit_typed(op<"fold">(), context_.scalar(dtype), {zero(), count},
@@ -163,19 +169,22 @@ private:
     NodeId constant(int64_t value) { return builder_.literal(value, DType::i64); }
     NodeId zero() { return emit_extent(context_.constant(0)); }
     NodeId emit_extent(SizeId size) {
-        return builder_.emit_typed(op<"extent">(), context_.index(), std::initializer_list<NodeId>{}, context_.attr({{context_.name("value"), size}}));
+        return builder_.emit_typed(op<"extent">(), context_.index(), std::initializer_list<NodeId>{},
+                                   context_.attr({{context_.name("value"), size}}));
     }
-    NodeId extent(int which) { return emit_extent(symbolic_[which] ? context_.symbol(uint32_t(which)) : context_.constant(sizes_[which])); }
-    NodeId index(std::string_view name, NodeId a, NodeId b) { return builder_.emit_typed(require_op(name), context_.index(), {a, b}); }
+    NodeId extent(int which) {
+        return emit_extent(symbolic_[which] ? context_.symbol(uint32_t(which)) : context_.constant(sizes_[which]));
+    }
+    NodeId index(std::string_view name, NodeId a, NodeId b) {
+        return builder_.emit_typed(require_op(name), context_.index(), {a, b});
+    }
 
-    NodeId load(size_t buffer, NodeId position) {
-        return builder_.emit(op<"load">(), {buffers_[buffer], position});
-    }
+    NodeId load(size_t buffer, NodeId position) { return builder_.emit(op<"load">(), {buffers_[buffer], position}); }
     NodeId load_somewhere(std::span<const NodeId> positions) {
         NodeId p = positions[draw(positions.size())];
         switch (draw(8)) {
             case 0: p = index("mul", p, constant(2)); break;
-            case 1:    // backwards, from one past the end
+            case 1:  // backwards, from one past the end
                 if (sizes_[0] && sizes_[1]) p = index("sub", index("mul", extent(0), extent(1)), p);
                 break;
             case 2: p = zero(); break;
@@ -222,10 +231,11 @@ private:
                 if (r.lowering == Lowering::scalar && r.name != "cast") found.push_back(find_op(r.name));
             return found;
         }();
-        Op o = chance(2) ? require_op(pick({"add", "sub", "mul", "maximum", "where", "div", "exp"})) : ops[draw(ops.size())];
+        Op o = chance(2) ? require_op(pick({"add", "sub", "mul", "maximum", "where", "div", "exp"}))
+                         : ops[draw(ops.size())];
         const Row& r = row(o);
         const size_t arity = size_t(r.min_operands);
-        NodeId data = chance(3) ? made[draw(made.size())] : made.back();    // a chain with branches
+        NodeId data = chance(3) ? made[draw(made.size())] : made.back();  // a chain with branches
         if (!admits(r.dtypes, dtype_of(data))) {
             std::vector<DType> admitted;
             for (int d = 0; d < dtype_count; ++d)
@@ -246,7 +256,8 @@ private:
         }
         if (arity == 3) {
             const NodeId condition = made[draw(made.size())];
-            operands.insert(operands.begin(), dtype_of(condition) == DType::boolean ? condition : cast(condition, DType::boolean));
+            operands.insert(operands.begin(),
+                            dtype_of(condition) == DType::boolean ? condition : cast(condition, DType::boolean));
         }
         return builder_.emit(o, operands);
     }
@@ -263,9 +274,10 @@ private:
 
 template <class T>
 void fill(std::mt19937_64& random, std::byte* out, int64_t n, DType dtype, bool negative_zeros) {
-    static const double special[] = {0.0, -0.0, INFINITY, -INFINITY, NAN, 1.0, -1.0, 0.5, 1e-40, -3e-42, 5e-324, 1e30, -1e30, 88.0, -104.0, 65504.0, 1e-7};
+    static const double special[] = {0.0,    -0.0,   INFINITY, -INFINITY, NAN,  1.0,    -1.0,    0.5, 1e-40,
+                                     -3e-42, 5e-324, 1e30,     -1e30,     88.0, -104.0, 65504.0, 1e-7};
     std::normal_distribution<double> normal(0, 1);
-    const bool hostile = random() % 3 == 0;    // one NaN is enough to hide the order of a sum
+    const bool hostile = random() % 3 == 0;  // one NaN is enough to hide the order of a sum
     for (int64_t k = 0; k < n; ++k) {
         double real = hostile && random() % 8 == 0 ? special[random() % std::size(special)] : normal(random);
         if (hostile && random() % 16 == 0) real = std::bit_cast<float>(uint32_t(random()));
@@ -294,7 +306,7 @@ bool is_nan(const std::byte* p, DType d) {
     }
 }
 
-}    // namespace
+}  // namespace
 
 RandomKernel random_kernel(Context& context, uint64_t seed) { return Generator(context, seed).make(); }
 
@@ -305,7 +317,7 @@ KernelMemory::KernelMemory(const RandomKernel& kernel, uint64_t seed) : scalars_
     for (size_t k = 0; k < kernel.dtypes.size(); ++k) {
         const DType d = kernel.dtypes[k];
         auto& buffer = buffers_.emplace_back(size_t(kernel.elements[k]) * size_of(d));
-        if (k >= kernel.info.operands) continue;    // results: zeros, so that what is not written is equal
+        if (k >= kernel.info.operands) continue;  // results: zeros, so that what is not written is equal
         switch (d) {
             case DType::f64: fill<double>(random, buffer.data(), kernel.elements[k], d, seed == 0); break;
             case DType::f32: fill<float>(random, buffer.data(), kernel.elements[k], d, seed == 0); break;
@@ -344,17 +356,19 @@ std::string difference(const RandomKernel& kernel, const KernelMemory& expected,
     for (size_t k = kernel.info.operands; k < kernel.dtypes.size(); ++k) {
         const size_t size = size_of(kernel.dtypes[k]);
         for (int64_t i = 0; i < kernel.elements[k]; ++i) {
-            const std::byte *a = expected.buffer(k).data() + size_t(i) * size, *b = found.buffer(k).data() + size_t(i) * size;
+            const std::byte *a = expected.buffer(k).data() + size_t(i) * size,
+                            *b = found.buffer(k).data() + size_t(i) * size;
             if (std::memcmp(a, b, size) == 0 || (is_nan(a, kernel.dtypes[k]) && is_nan(b, kernel.dtypes[k]))) continue;
             std::string bytes[2];
             for (size_t j = size; j-- > 0;) {
                 bytes[0] += fmt::format("{:02x}", unsigned(a[j]));
                 bytes[1] += fmt::format("{:02x}", unsigned(b[j]));
             }
-            return fmt::format("result {} ({}) at {}: expected {}, found {}", k - kernel.info.operands, name_of(kernel.dtypes[k]), i, bytes[0], bytes[1]);
+            return fmt::format("result {} ({}) at {}: expected {}, found {}", k - kernel.info.operands,
+                               name_of(kernel.dtypes[k]), i, bytes[0], bytes[1]);
         }
     }
     return {};
 }
 
-}    // namespace tenon
+}  // namespace tenon

@@ -15,9 +15,9 @@ namespace tenon {
 struct RandomKernel {
     KernelSource source;
     KernelInfo info;
-    std::vector<int64_t> extents;      // values of info.extents
-    std::vector<DType> dtypes;         // of the buffers: operands, then results
-    std::vector<int64_t> elements;     // of the buffers
+    std::vector<int64_t> extents;   // values of info.extents
+    std::vector<DType> dtypes;      // of the buffers: operands, then results
+    std::vector<int64_t> elements;  // of the buffers
 };
 
 RandomKernel random_kernel(Context& context, uint64_t seed);
@@ -33,11 +33,11 @@ public:
 
 private:
     std::vector<std::vector<std::byte>> buffers_;
-    std::vector<size_t> place_;    // of a buffer's memory in buffers_: results in place have none of their own
+    std::vector<size_t> place_;  // of a buffer's memory in buffers_: results in place have none of their own
     std::vector<uint64_t> scalars_;
 };
 
 /// Equal bits, NaNs counting as one value. The first difference, or an empty text.
 std::string difference(const RandomKernel& kernel, const KernelMemory& expected, const KernelMemory& found);
 
-}    // namespace tenon
+}  // namespace tenon

@@ -118,7 +118,7 @@ void expect_same(const Tensor& a, const Tensor& b, const std::string& what) {
 }
 
 TEST(Rules, KeepEveryBit) {
-    Context context;    // outlives the machine, whose kernels belong to graphs of it
+    Context context;  // outlives the machine, whose kernels belong to graphs of it
     Allocator allocator;
     ThreadPool pool(1);
     Machine machine(allocator, pool);
@@ -134,15 +134,16 @@ TEST(Rules, KeepEveryBit) {
                 try {
                     pattern = instance.build(rule.pattern);
                 } catch (const Error&) {
-                    continue;    // no such op of this dtype
+                    continue;  // no such op of this dtype
                 }
                 const Replacement found = instance.replace(pattern, false);
-                if (!found.rule) continue;    // the replacement would have another type, or the rule is not of this dtype
+                if (!found.rule) continue;  // the replacement would have another type, or the rule is not of this dtype
                 EXPECT_EQ(found.rule->name, rule.name) << what;
                 const GraphRef graph = instance.finish(pattern, found.value);
                 verify(*graph);
                 Decisions decisions;
-                Executable executable(run_pipeline(graph, without_rules, PipelineOptions{}, decisions), machine, EngineKind::interp);
+                Executable executable(run_pipeline(graph, without_rules, PipelineOptions{}, decisions), machine,
+                                      EngineKind::interp);
                 for (uint64_t seed = 1; seed <= 3; ++seed) {
                     std::vector<Tensor> outputs;
                     executable.run(instance.sample().values(allocator, Draw::hostile, seed), outputs);
@@ -168,5 +169,5 @@ TEST(Rules, ApproximateOnesApplyOnRequestOnly) {
     }
 }
 
-}    // namespace
-}    // namespace tenon
+}  // namespace
+}  // namespace tenon

@@ -37,8 +37,9 @@ T any_bits(std::mt19937_64& random) {
 
 double uniform(std::mt19937_64& random) { return double(random() >> 11) * 0x1p-53; }
 
-const double special[] = {0.0,  -0.0,  1,    -1,    0.5,   -0.5, 2,     -2,    3,    -3,   0.25,      INFINITY, -INFINITY, NAN,
-                          1e-3, -1e-3, 1e20, -1e20, 1e-40, 88.7, -87.4, -103.9, 709.8, -745, 1e-310, 4503599627370497.5, 1e300};
+const double special[] = {
+    0.0,  -0.0,  1,    -1,    0.5,   -0.5, 2,     -2,     3,     -3,   0.25,   INFINITY,           -INFINITY, NAN,
+    1e-3, -1e-3, 1e20, -1e20, 1e-40, 88.7, -87.4, -103.9, 709.8, -745, 1e-310, 4503599627370497.5, 1e300};
 constexpr int samples = 60000;
 
 struct Bounds {
@@ -103,7 +104,8 @@ TEST(ScalarAccuracy, AnglesBesideQuarterTurns) {
         EXPECT_LE(error_in_ulp(Cos::of(Number<float>{y}).value, std::cos(Real(y))), 2) << y;
     }
     // The double nearest to a multiple of π/2 there is: 2^−61 away from it. Known value of its cosine.
-    EXPECT_LE(error_in_ulp(Cos::of(Number<double>{6381956970095103.0 * 0x1p797}).value, -4.68716592425462761112e-19L), 2);
+    EXPECT_LE(error_in_ulp(Cos::of(Number<double>{6381956970095103.0 * 0x1p797}).value, -4.68716592425462761112e-19L),
+              2);
 }
 
 TEST(ScalarAccuracy, Hyperbolic) {
@@ -137,7 +139,8 @@ void check_binary(const char* name, double bound, Reference reference) {
     auto check = [&](T x, T y) {
         T got = F::of(Number<T>{x}, Number<T>{y}).value;
         long double exact = reference((long double)x, (long double)y);
-        ASSERT_LE(error_in_ulp(got, exact), bound) << name << "(" << x << ", " << y << ") = " << got << ", not " << exact;
+        ASSERT_LE(error_in_ulp(got, exact), bound)
+            << name << "(" << x << ", " << y << ") = " << got << ", not " << exact;
     };
     for (double x : special) {
         for (double y : special) check(T(x), T(y));
@@ -175,7 +178,7 @@ TEST(ScalarAccuracy, PythonsDivision) {
     EXPECT_TRUE(std::isnan(remainder(1, 0)));
     EXPECT_EQ(floor_divide(7, 3), 2);
     EXPECT_EQ(floor_divide(-7, 3), -3);
-    EXPECT_EQ(floor_divide(1, 0.1), 9);                // Python: 1 // 0.1 == 9.0, as 0.1 is above 1/10
+    EXPECT_EQ(floor_divide(1, 0.1), 9);  // Python: 1 // 0.1 == 9.0, as 0.1 is above 1/10
     EXPECT_EQ(floor_divide(1, 0), INFINITY);
     EXPECT_TRUE(std::signbit(floor_divide(-0.0, 5)));
     std::mt19937_64 random(4);
@@ -227,5 +230,5 @@ TEST(ScalarAccuracy, Selections) {
     EXPECT_TRUE(IsInf::of(Number<float>{-INFINITY}));
 }
 
-}    // namespace
-}    // namespace tenon::scalar
+}  // namespace
+}  // namespace tenon::scalar

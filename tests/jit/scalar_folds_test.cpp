@@ -24,7 +24,8 @@ T lanes_model(std::vector<T> x, T identity, F f) {
         std::vector<T> results;
         for (size_t start = 0; start < x.size(); start += 1024) {
             std::vector<T> lanes(32, identity);
-            for (size_t k = start; k < std::min(start + 1024, x.size()); ++k) lanes[(k - start) % 32] = f(lanes[(k - start) % 32], x[k]);
+            for (size_t k = start; k < std::min(start + 1024, x.size()); ++k)
+                lanes[(k - start) % 32] = f(lanes[(k - start) % 32], x[k]);
             for (size_t w : {16, 8, 4, 2, 1}) {
                 for (size_t i = 0; i < w; ++i) lanes[i] = f(lanes[i], lanes[i + w]);
             }
@@ -53,7 +54,9 @@ template <class T>
 std::vector<T> numbers(size_t n) {
     std::mt19937_64 random(n);
     std::vector<T> x(n);
-    for (T& value : x) value = std::is_integral_v<T> ? T(random()) : T((double(random() >> 11) * 0x1p-53 - 0.3) * std::exp2(double(random() % 20)));
+    for (T& value : x)
+        value = std::is_integral_v<T> ? T(random())
+                                      : T((double(random() >> 11) * 0x1p-53 - 0.3) * std::exp2(double(random() % 20)));
     return x;
 }
 
@@ -80,7 +83,8 @@ void check_fold(const char* op, T identity, F f) {
                     std::vector<T> column(rows);
                     for (size_t i = 0; i < rows; ++i) column[i] = x[i * columns + j];
                     T want = rows_model<T>(column, identity, f);
-                    ASSERT_EQ(std::memcmp(&sums[j], &want, sizeof want), 0) << op << " of " << rows << " rows, column " << j << " of " << columns;
+                    ASSERT_EQ(std::memcmp(&sums[j], &want, sizeof want), 0)
+                        << op << " of " << rows << " rows, column " << j << " of " << columns;
                 }
                 ASSERT_EQ(sums[columns], T(5));
             }
@@ -109,10 +113,10 @@ TEST(ScalarFolds, Ends) {
     float sum = 1;
     find_fold("add", DType::f32)->lanes(&sum, nullptr, 0);
     EXPECT_EQ(sum, 0);
-    EXPECT_FALSE(std::signbit(sum));          // an empty sum is +0
+    EXPECT_FALSE(std::signbit(sum));  // an empty sum is +0
     std::vector<float> zeros(50, -0.0f);
     find_fold("add", DType::f32)->lanes(&sum, zeros.data(), 50);
-    EXPECT_TRUE(std::signbit(sum));           // one of −0.0 is not
+    EXPECT_TRUE(std::signbit(sum));  // one of −0.0 is not
     std::vector<float> x(2000, 1.0f);
     x[1700] = NAN;
     float extreme = 0;
@@ -139,7 +143,7 @@ TEST(ScalarFolds, IndexOfTheExtreme) {
     std::vector<float> x(3000, 1.0f);
     auto argmax = find_arg_fold("argmax", DType::f32);
     auto argmin = find_arg_fold("argmin", DType::f32);
-    EXPECT_EQ(argmax(x.data(), 3000), 0);          // the first wins
+    EXPECT_EQ(argmax(x.data(), 3000), 0);  // the first wins
     x[2999] = 2;
     x[17] = -1;
     x[40] = -1;
@@ -147,7 +151,7 @@ TEST(ScalarFolds, IndexOfTheExtreme) {
     EXPECT_EQ(argmin(x.data(), 3000), 17);
     x[2000] = NAN;
     x[2500] = NAN;
-    EXPECT_EQ(argmax(x.data(), 3000), 2000);       // a NaN wins
+    EXPECT_EQ(argmax(x.data(), 3000), 2000);  // a NaN wins
     EXPECT_EQ(argmin(x.data(), 3000), 2000);
     uint8_t truths[] = {0, 0, 1, 1};
     EXPECT_EQ(find_arg_fold("argmax", DType::boolean)(truths, 4), 2);
@@ -155,5 +159,5 @@ TEST(ScalarFolds, IndexOfTheExtreme) {
     EXPECT_EQ(find_arg_fold("add", DType::f32), nullptr);
 }
 
-}    // namespace
-}    // namespace tenon
+}  // namespace
+}  // namespace tenon

@@ -24,10 +24,18 @@ std::vector<InstructionSet> instruction_sets() {
 }
 
 // What a stored element is computed with.
-template <class S> struct ComputedAs { using Type = S; };
-template <> struct ComputedAs<Half> { using Type = float; };
-template <> struct ComputedAs<BFloat16> { using Type = float; };
-template <> struct ComputedAs<bool> { using Type = uint8_t; };
+template <class S> struct ComputedAs {
+    using Type = S;
+};
+template <> struct ComputedAs<Half> {
+    using Type = float;
+};
+template <> struct ComputedAs<BFloat16> {
+    using Type = float;
+};
+template <> struct ComputedAs<bool> {
+    using Type = uint8_t;
+};
 template <class S> using Computed = typename ComputedAs<S>::Type;
 
 template <class S>
@@ -162,11 +170,12 @@ void check_case(const Routine& routine, const Case& expected, size_t n, unsigned
         auto operand = [&](const void* p, unsigned bit) {
             return show(routine.in, static_cast<const std::byte*>(p) + (single & bit ? 0 : i * in_size));
         };
-        FAIL() << routine.name << " of " << name_of(routine.in) << ", element " << i << " of " << n << ", single " << single << ": "
-               << operand(expected.a, 1) << ", " << operand(expected.b, 2) << " gave " << show(routine.out, got) << ", not "
-               << show(routine.out, want);
+        FAIL() << routine.name << " of " << name_of(routine.in) << ", element " << i << " of " << n << ", single "
+               << single << ": " << operand(expected.a, 1) << ", " << operand(expected.b, 2) << " gave "
+               << show(routine.out, got) << ", not " << show(routine.out, want);
     }
-    for (size_t i = n * size; i < out.size(); ++i) ASSERT_EQ(out[i], std::byte(77)) << routine.name << " wrote past its end";
+    for (size_t i = n * size; i < out.size(); ++i)
+        ASSERT_EQ(out[i], std::byte(77)) << routine.name << " wrote past its end";
     ASSERT_EQ(faults, expected.faults) << routine.name;
 }
 
@@ -221,7 +230,8 @@ struct CheckAll {
         for (const Routine* routine : find_all(name, dtype_of<S>, admits, arity, out)) {
             if constexpr (admits) {
                 // A bool in a byte is inverted by logic.
-                using G = std::conditional_t<std::is_same_v<F, scalar::BitwiseNot> && std::is_same_v<S, bool>, scalar::LogicalNot, F>;
+                using G = std::conditional_t<std::is_same_v<F, scalar::BitwiseNot> && std::is_same_v<S, bool>,
+                                             scalar::LogicalNot, F>;
                 using To = std::conditional_t<scalar::result_of<F> == Result::boolean, bool, S>;
                 constexpr bool can_fault = std::is_integral_v<S> && requires(Number<Computed<S>> v) { F::fault(v, v); };
                 check_routine<S, To>(*routine, &apply<G, Computed<S>>, can_fault);
@@ -264,7 +274,7 @@ void check_cast(InstructionSet set) {
     ASSERT_EQ(cast->in, dtype_of<From>);
     ASSERT_EQ(cast->out, dtype_of<To>);
     auto from = operand<From>(3001, 11);
-    if constexpr (sizeof(From) == 2) {          // all of them
+    if constexpr (sizeof(From) == 2) {  // all of them
         from.resize(65536);
         for (size_t i = 0; i < from.size(); ++i) {
             auto bits = uint16_t(i);
@@ -272,7 +282,8 @@ void check_cast(InstructionSet set) {
         }
     }
     if constexpr (std::is_floating_point_v<From>) {
-        for (double bound : {127.0, 255.0, 32767.0, 2147483647.0, 9223372036854775807.0, 65504.0, 65520.0, 0x1p-24, 0x1p-25, 0x1.8p-15}) {
+        for (double bound : {127.0, 255.0, 32767.0, 2147483647.0, 9223372036854775807.0, 65504.0, 65520.0, 0x1p-24,
+                             0x1p-25, 0x1.8p-15}) {
             for (double sign : {1.0, -1.0}) {
                 for (double offset : {-1.0, -0.5, 0.0, 0.5, 1.0, 1.5}) from.push_back(From(sign * (bound + offset)));
                 from.push_back(From(sign * bound * (1 + 0x1p-20)));
@@ -292,8 +303,9 @@ void check_cast(InstructionSet set) {
             }
         }();
         auto got = out[i];
-        ASSERT_TRUE(same(got, decltype(got)(want))) << double(from[i]) << " from " << name_of(dtype_of<From>) << " to "
-                                                     << name_of(dtype_of<To>) << " gave " << double(got) << ", not " << double(want);
+        ASSERT_TRUE(same(got, decltype(got)(want)))
+            << double(from[i]) << " from " << name_of(dtype_of<From>) << " to " << name_of(dtype_of<To>) << " gave "
+            << double(got) << ", not " << double(want);
     }
 }
 
@@ -325,7 +337,7 @@ TEST(ScalarRoutines, MemoryMoves) {
     indices[1] = 4;
     int32_t values[] = {-1, -2, -3};
     store_indexed(base.data(), indices, values, 4, 3);
-    EXPECT_EQ(base[4], -2);          // the last wins
+    EXPECT_EQ(base[4], -2);  // the last wins
     store_strided(base.data(), 50, values, 4, 2);
     EXPECT_EQ(base[50], -2);
     int32_t nine = 9;
@@ -333,5 +345,5 @@ TEST(ScalarRoutines, MemoryMoves) {
     EXPECT_EQ(base[99], 9);
 }
 
-}    // namespace
-}    // namespace tenon
+}  // namespace
+}  // namespace tenon

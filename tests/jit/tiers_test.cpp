@@ -139,10 +139,12 @@ TEST_F(TiersTest, TheSwapCannotBeSeen) {
 TEST_F(TiersTest, EqualKernelsAreOne) {
     ThreadPool pool(1);
     Machine machine(allocator, pool);
-    const NodeId kernel = *std::find_if(graph->body().begin(), graph->body().end(), [&](NodeId id) { return (*graph)[id].regions == 1; });
+    const NodeId kernel =
+        *std::find_if(graph->body().begin(), graph->body().end(), [&](NodeId id) { return (*graph)[id].regions == 1; });
     Decisions decisions;
     const GraphRef again = run_pipeline(parse_graph(context, step), PipelineOptions{}, decisions);
-    const NodeId same = *std::find_if(again->body().begin(), again->body().end(), [&](NodeId id) { return (*again)[id].regions == 1; });
+    const NodeId same =
+        *std::find_if(again->body().begin(), again->body().end(), [&](NodeId id) { return (*again)[id].regions == 1; });
     EXPECT_EQ(machine.kernel(graph, kernel, {}), machine.kernel(again, same, {}));
     EXPECT_NE(machine.kernel(graph, kernel, {}), machine.kernel(again, same, {{0, 0}}));
 }
@@ -161,8 +163,10 @@ TEST(ArenaTest, ValuesThatLiveTogetherLieApart) {
             EXPECT_EQ(plan.offsets[a] % 64, 0u);
             EXPECT_LE(plan.offsets[a] + lifetimes[a].bytes, plan.bytes);
             for (size_t b = 0; b < a; ++b) {
-                const bool together = lifetimes[a].first <= lifetimes[b].last && lifetimes[b].first <= lifetimes[a].last;
-                const bool apart = plan.offsets[a] + lifetimes[a].bytes <= plan.offsets[b] || plan.offsets[b] + lifetimes[b].bytes <= plan.offsets[a];
+                const bool together =
+                    lifetimes[a].first <= lifetimes[b].last && lifetimes[b].first <= lifetimes[a].last;
+                const bool apart = plan.offsets[a] + lifetimes[a].bytes <= plan.offsets[b] ||
+                                   plan.offsets[b] + lifetimes[b].bytes <= plan.offsets[a];
                 EXPECT_TRUE(!together || apart);
             }
         }
@@ -173,5 +177,5 @@ TEST(ArenaTest, ValuesThatLiveTogetherLieApart) {
     EXPECT_EQ(plan.reuses[2], 0);
 }
 
-}    // namespace
-}    // namespace tenon
+}  // namespace
+}  // namespace tenon
