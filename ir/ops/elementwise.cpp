@@ -119,7 +119,7 @@ const Row rows[] = {
     unary("log2", "logarithm to base 2", DTypes::floats, 2, [](Gradient& d) { d.x(0) += d.g / (d.a * std::numbers::ln2); }),
     unary("log1p", "natural logarithm of 1 + x", DTypes::floats, 2, [](Gradient& d) { d.x(0) += d.g / (d.a + 1); }),
     unary("sqrt", "square root", DTypes::floats, 0, [](Gradient& d) { d.x(0) += d.g / (d.y * 2); }),
-    unary("rsqrt", "1 / sqrt(x)", DTypes::floats, 1, [](Gradient& d) { d.x(0) += d.g * (d.y * d.y * d.y * -0.5); }),    // d x^(-1/2) = -1/2 x^(-3/2)
+    unary("rsqrt", "1 / sqrt(x)", DTypes::floats, 1.5, [](Gradient& d) { d.x(0) += d.g * (d.y * d.y * d.y * -0.5); }),    // d x^(-1/2) = -1/2 x^(-3/2)
     unary("reciprocal", "1 / x", DTypes::floats, 0, [](Gradient& d) { d.x(0) += -(d.g * (d.y * d.y)); }),
     unary("square", "x * x", DTypes::numeric, 0, [](Gradient& d) { d.x(0) += d.g * (d.a * 2); }),
     unary("sin", "sine", DTypes::floats, 2, [](Gradient& d) { d.x(0) += d.g * call(op<"cos">(), d.a); }),
