@@ -81,12 +81,12 @@ Value load(Evaluator& e, Arguments& a) {
     const Allocator& allocator = c.tracer.allocator();
     if (ends_with(path, ".npy")) return make_ref<TensorObject>(read_npy(allocator, path));
     if (ends_with(path, ".graph")) {
-        const std::string file = read_text(path);
-        const std::string_view text = file;
+        const std::string text = read_text(path);
         if (!text.starts_with(graph_header))
             throw_error("io", fmt::format("`{}` is no graph of this version", path),
                         "graphs are saved with save(g, path)");
-        return make_ref<GraphObject>(parse_graph(c.d.context(), text.substr(graph_header.size())));
+        return make_ref<GraphObject>(
+            read_graph(e, "# " + text, a.span, path));  // the header is a comment to the reader
     }
     auto dict = make_ref<DictObject>();
     for (auto& [name, tensor] : read_tensors(allocator, path))

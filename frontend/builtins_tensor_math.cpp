@@ -106,7 +106,9 @@ Value masked_fill(Evaluator& e, Arguments& a) {  // x, mask, value
     const TensorRef x = c.tensor(0);
     if constexpr (in_place) c.d.check_write(*x);
     std::vector<TensorRef> keep;
-    const Arg value = ops::as_arg(c.d, c.term(2), x->dtype(), keep);
+    const Term filling = c.term(2);
+    if (!filling.tensor) ops::require_fits(filling.number, x->dtype());
+    const Arg value = ops::as_arg(c.d, filling, x->dtype(), keep);
     return finish(c, c.d.apply(op<"where">(), {Arg(c.tensor(1)), value, Arg(x)}), in_place);
 }
 

@@ -185,24 +185,53 @@ Value index_add(Evaluator& e, Arguments& a) {  // x, dim, index, source
     c.d.write(*x, *sum);
     return c[0];
 }
-// x with the elements of source at index along dim; the positions of one row must differ.
+TensorRef sorted_positions(TensorCall& c, const TensorRef& x, int64_t axis, bool descending) {
+    return c.d.apply(op<"argsort">(), {x},
+                     c.d.attr({{c.d.names().axis, AttrValue(axis)}, {c.d.names().descending, AttrValue(descending)}}));
+}
+
+// Of the elements of source that go to one position along the axis the last is written: in the order of a stable sort
+// of index it is the one whose successor differs. The others become −0, which adds nothing to any value.
+TensorRef put_last(TensorCall& c, const TensorRef& kept, TensorRef index, TensorRef source, int64_t axis, AttrId attr) {
+    Sizes sizes = c.d.sizes(*index);
+    index = ops::positions_from_front(c.d, kept, index, axis);
+    const TensorRef order = sorted_positions(c, index, axis, false);
+    index = ops::gather(c.d, index, axis, order);
+    source = ops::gather(c.d, source, axis, order);
+    const Size count = sizes[static_cast<size_t>(axis)];
+    sizes[static_cast<size_t>(axis)] = Size(1);
+    const TensorRef last = ops::full(c.d, Term::literal(int64_t{1}), DType::boolean, sizes);
+    const TensorRef differs =
+        ops::elementwise(c.d, op<"not_equal">(),
+                         {ops::narrow(c.d, index, axis, Size(1), count),
+                          ops::narrow(c.d, index, axis, Size(0), ops::subtract(c.d, count, Size(1)))});
+    const TensorRef parts[] = {differs, last};
+    const TensorRef nothing = ops::scalar(c.d, Scalar(-0.0), source->dtype());
+    source = ops::where(c.d, ops::cat(c.d, parts, axis), Term(source), Term(nothing));
+    return c.d.apply(op<"scatter_add">(), {kept, index, source}, attr);
+}
+
+// x with the elements of source at index along dim.
 template <bool in_place>
 Value scatter(Evaluator& e, Arguments& a) {  // x, dim, index, source
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0), index = c.tensor(2);
     if constexpr (in_place) c.d.check_write(*x);
-    const AttrId attr = axis_attr(c, x, *c.dim(1));
-    const Sizes shape = c.d.sizes(*index);
+    const int64_t axis = normalise_dim(*c.dim(1), x->rank());
+    const AttrId attr = axis_attr(c, x, axis);
     const Term value = c.term(3);
     const TensorRef zeros = ops::full(c.d, Term::literal(int64_t{0}), DType::i32, c.d.sizes(*x));
-    const TensorRef ones = ops::full(c.d, Term::literal(int64_t{1}), DType::i32, shape);
+    const TensorRef ones = ops::full(c.d, Term::literal(int64_t{1}), DType::i32, c.d.sizes(*index));
     const TensorRef hit = ops::elementwise(
         c.d, op<"greater">(), {c.d.apply(op<"scatter_add">(), {zeros, index, ones}, attr), Term::literal(int64_t{0})});
     TensorRef result;
     if (value.tensor && value.tensor->rank() > 0) {
-        const TensorRef kept = ops::where(c.d, hit, Term(ops::scalar(c.d, Scalar(int64_t{0}), x->dtype())), Term(x));
-        result = c.d.apply(op<"scatter_add">(), {kept, index, ops::cast(c.d, value.tensor, x->dtype())}, attr);
+        const TensorRef nothing = ops::scalar(c.d, Scalar(-0.0), x->dtype());
+        const TensorRef kept = ops::where(c.d, hit, Term(nothing), Term(x));
+        const TensorRef source = ops::cast(c.d, value.tensor, x->dtype());
+        result = index->tensor.numel() == 0 ? ops::clone(c.d, x) : put_last(c, kept, index, source, axis, attr);
     } else {
+        if (!value.tensor) ops::require_fits(value.number, x->dtype());
         std::vector<TensorRef> keep;
         const Arg number = ops::as_arg(c.d, value, x->dtype(), keep);
         result = c.d.apply(op<"where">(), {Arg(hit), number, Arg(x)});
@@ -216,10 +245,6 @@ Value nonzero(Evaluator& e, Arguments& a) {
     return ops::nonzero(c.d, c.tensor(0));
 }
 
-TensorRef sorted_positions(TensorCall& c, const TensorRef& x, int64_t axis, bool descending) {
-    return c.d.apply(op<"argsort">(), {x},
-                     c.d.attr({{c.d.names().axis, AttrValue(axis)}, {c.d.names().descending, AttrValue(descending)}}));
-}
 Value argsort(Evaluator& e, Arguments& a) {  // x, dim?, descending?
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
@@ -244,14 +269,31 @@ Value topk(Evaluator& e, Arguments& a) {  // x, k, dim?, largest?
     const TensorRef index = ops::clone(c.d, ops::narrow(c.d, order, axis, Size(0), Size(k)));
     return make_tuple({ops::gather(c.d, x, axis, index), index});
 }
-Value one_hot(Evaluator& e, Arguments& a) {  // index, classes -> i64[…, classes]
+Value one_hot(Evaluator& e, Arguments& a) {  // index, classes? -> i64[…, classes]
     TensorCall c(e, a);
-    const TensorRef index = c.tensor(0);
-    const Size classes = ops::size_of(c.d, c[1], "the number of classes");
+    if (!is_integer(c.tensor(0)->dtype())) {
+        throw_error("dtype", fmt::format("one_hot takes integers, but got {}", describe_type(*c.tensor(0))),
+                    "cast them: `x.to(i64)`");
+    }
+    const TensorRef index = ops::cast(c.d, c.tensor(0), DType::i64);
+    Size classes;
+    if (c.has(1)) {
+        classes = ops::size_of(c.d, c[1], "the number of classes");
+        if (classes.value < 0)
+            throw_error("value", fmt::format("a number of classes cannot be negative, but it is {}", classes.value));
+        const TensorRef known = ops::elementwise(
+            c.d, op<"logical_and">(),
+            {ops::elementwise(c.d, op<"greater_equal">(), {index, Term::literal(int64_t{0})}),
+             ops::elementwise(c.d, op<"less">(), {index, Term(Scalar(classes.value), a.is_literal(1))})});
+        c.tracer.assert_tensor(
+            ops::reduce(c.d, op<"all">(), known, ops::all_axes(known), false),
+            [&] { return fmt::format("a class of one_hot is not one of 0 to {}", classes.value - 1); }, true, a.span);
+    } else {  // as many as there are
+        const TensorRef largest = ops::reduce(c.d, op<"max">(), index, ops::all_axes(index), false);
+        classes = Size(ops::to_number(c.d, *largest).as_int() + 1);
+    }
     const TensorRef each = ops::iota(c.d, classes, DType::i64);
-    return ops::cast(
-        c.d, ops::elementwise(c.d, op<"equal">(), {ops::unsqueeze(c.d, ops::cast(c.d, index, DType::i64), -1), each}),
-        DType::i64);
+    return ops::cast(c.d, ops::elementwise(c.d, op<"equal">(), {ops::unsqueeze(c.d, index, -1), each}), DType::i64);
 }
 template <bool upper>
 Value triangle(Evaluator& e, Arguments& a) {  // x, diagonal?
@@ -358,7 +400,7 @@ const Builtin rows[] = {
     {"argsort", "x, dim?, descending?", tensors, argsort},
     {"sort", "x, dim?, descending?", tensors, sort},
     {"topk", "x, k, dim?, largest?", tensors, topk},
-    {"one_hot", "index, classes", tensors, one_hot},
+    {"one_hot", "index, classes?", tensors, one_hot},
     {"tril", "x, diagonal?", tensors, triangle<false>},
     {"triu", "x, diagonal?", tensors, triangle<true>},
     {"copy_", "x, value", tensors, copy_in_place},

@@ -132,6 +132,10 @@ int run_command_line(int count, char** arguments) {
     for (const Command& c : commands) {
         if (c.name == words[0]) command = &c;
     }
+    for (std::string_view planned : {"fmt", "profile", "bench"}) {
+        if (words[0] == planned)
+            return refuse(fmt::format("`tenon {}` is not there yet; `tenon --help` lists what is", planned));
+    }
     if (!command) return refuse(fmt::format("there is no command `{}`; `tenon --help` lists them", words[0]));
 
     CommandLine line;

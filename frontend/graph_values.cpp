@@ -18,6 +18,20 @@
 namespace tenon {
 
 // ---- values -------------------------------------------------------------------------------------------------------
+GraphRef read_graph(Evaluator& e, std::string_view text, Span reader, std::string_view name) {
+    try {
+        return parse_graph(e.session().context(), text);
+    } catch (const Error&) {}
+    // Read again as a text with a name and places, which errors show.
+    const SourceId source = e.session().sources().add(std::string(name), std::string(text));
+    try {
+        return parse_graph(e.session().context(), text, source);
+    } catch (Error& error) {
+        error.diagnostic.labels.push_back({reader, "read here"});
+        throw;
+    }
+}
+
 Value from_attribute(const Context& context, const AttrValue& value) {
     if (const auto* flag = std::get_if<bool>(&value.value)) return Value(*flag);
     if (const auto* integer = std::get_if<int64_t>(&value.value)) return Value(*integer);
@@ -295,9 +309,7 @@ Value joint(Evaluator& e, Arguments& a) {
 
 Value graph_from(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
-    GraphRef graph = parse_graph(c.d.context(), a.text(0, "text"));
-    verify(*graph);
-    return make_ref<GraphObject>(std::move(graph));
+    return make_ref<GraphObject>(read_graph(e, a.text(0, "text"), a.span));
 }
 
 // A tensor with a type but no elements, for trace.

@@ -45,5 +45,7 @@ Value from_attribute(const Context& context, const AttrValue& value);
 Value to_dict(const Context& context, const Record& record);
 /// The text of a graph, with places where the session knows them.
 std::string graph_text(Evaluator& evaluator, const Graph& graph);
+/// The graph of a text. Errors show the text, under `name`, and the place in the script that reads it.
+GraphRef read_graph(Evaluator& evaluator, std::string_view text, Span reader, std::string_view name = "graph text");
 
 }  // namespace tenon

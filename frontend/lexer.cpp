@@ -183,6 +183,8 @@ Lexer::Token Lexer::number(int base) {
     return emit(K::INT, value);
 }
 
+bool Lexer::name_or_dot_follows() const { return cursor_ < end_ && (is_word_byte(*cursor_) || *cursor_ == '.'); }
+
 Lexer::Token Lexer::floating() {
     std::string digits(token_text());
     std::erase(digits, '_');

@@ -74,6 +74,7 @@ private:
     Token word();
     Token number(int base);
     Token floating();
+    bool name_or_dot_follows() const;
     Token open_brace();
     Token close_brace();
     Token close(Bracket bracket, Kind kind, char closer);

@@ -140,6 +140,10 @@ std::vector<Symbol> Resolver::type_names() const {
 
 void Resolver::unknown(Symbol name, Span span, bool is_type) {
     if (!reported_.insert(name).second) return;  // once is enough
+    if (const std::string_view planned = planned_name(text(name)); !planned.empty() && !is_type) {
+        complain("name", span, fmt::format("`{}` is not there yet", text(name)), std::string(planned));
+        return;
+    }
     std::string help;
     std::string home = names_.module_of ? names_.module_of(name) : "";
     if (name == symbols::self) {

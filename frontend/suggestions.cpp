@@ -24,6 +24,45 @@ std::string advice_for_foreign_name(std::string_view name) {
     return {};
 }
 
+std::string_view planned_name(std::string_view name) {
+    static constexpr std::pair<std::string_view, std::string_view> planned[] = {
+        {"native_op", "an op of C++ code that embeds Tenon"},
+        {"cond", "a branch of a graph; an `if` on a tensor's value ends the graph and works"},
+        {"while_loop", "a loop of a graph; a `while` on a tensor's value ends the graph and works"},
+        {"scan", "a loop of a graph; a `for` loop is unrolled and works"},
+        {"exec_order", "the order in which models ran"},
+        {"save_matmuls", "a policy of checkpoints; checkpoint { … } recomputes all that is in it"},
+        {"must_save", "for policies of checkpoints"},
+        {"prefer_recompute", "for policies of checkpoints"},
+        {"must_recompute", "for policies of checkpoints"},
+        {"profile", "measures a block; `now()` reads the clock"},
+        {"autocast", "computes a block in a smaller dtype; `x.to(bf16)` casts"},
+        {"stream", "places a block on a stream of a GPU"},
+        {"conv1d", "a convolution"},
+        {"conv2d", "a convolution"},
+        {"conv3d", "a convolution"},
+        {"max_pool1d", "pooling"},
+        {"max_pool2d", "pooling"},
+        {"avg_pool1d", "pooling"},
+        {"avg_pool2d", "pooling"},
+        {"batch_norm", "a function; `use std.nn` has BatchNorm1d"},
+        {"einsum", "sums over named dimensions; `@`, `permute` and `sum` do the same"},
+        {"Conv1d", "a convolution"},
+        {"Conv2d", "a convolution"},
+        {"MaxPool2d", "pooling"},
+        {"AvgPool2d", "pooling"},
+        {"BatchNorm2d", "a layer; `use std.nn` has BatchNorm1d and LayerNorm"},
+        {"GroupNorm", "a layer; `use std.nn` has BatchNorm1d and LayerNorm"},
+        {"MultiheadAttention", "a layer; `scaled_dot_product_attention` is there"},
+        {"RNN", "a layer"},
+        {"LSTM", "a layer"},
+        {"GRU", "a layer"}};
+    for (auto [planned_name, what] : planned) {
+        if (planned_name == name) return what;
+    }
+    return {};
+}
+
 int edit_distance(std::string_view a, std::string_view b) {
     std::vector<std::vector<int>> cost(a.size() + 1, std::vector<int>(b.size() + 1));
     for (size_t i = 0; i <= a.size(); i++) {

@@ -62,8 +62,14 @@ void fill_from(const Value& value, T*& to) {
     }
     switch (value.kind()) {
         case Kind::boolean: *to++ = convert<T>(value.as_bool()); break;
-        case Kind::integer: *to++ = convert<T>(value.as_int()); break;
-        default: *to++ = convert<T>(value.as_real()); break;
+        case Kind::integer:
+            require_fits(value.as_int(), dtype_of<T>);
+            *to++ = convert<T>(value.as_int());
+            break;
+        default:
+            require_fits(value.as_real(), dtype_of<T>);
+            *to++ = convert<T>(value.as_real());
+            break;
     }
 }
 

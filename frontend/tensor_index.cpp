@@ -16,6 +16,7 @@ namespace {
 struct Advanced {  // an index tensor or mask, and the dimension of the basic result that it indexes
     size_t dim;
     TensorRef index;
+    bool is_mask = false;
 };
 
 // What an index comes to: slices of every dimension, then dimensions dropped and added, then index tensors.
@@ -183,6 +184,15 @@ TensorRef merge_dims(Dispatcher& d, const TensorRef& x, size_t first, size_t cou
     return flatten(d, x, static_cast<int64_t>(first), static_cast<int64_t>(first + count - 1));
 }
 
+// Positions along a dimension, counted from the front. They are read out of the list of all, which refuses what is out
+// of range: once several dimensions are merged nobody could tell.
+TensorRef checked_positions(Dispatcher& d, const TensorRef& index, const Size& extent, size_t dim) {
+    Sizes sizes(dim + 1, Size(1));
+    sizes[dim] = extent;
+    const TensorRef all = reshape(d, iota(d, extent, DType::i64), sizes);
+    return reshape(d, take(d, all, index, static_cast<int64_t>(dim)), d.sizes(*index));
+}
+
 Merged merge(Dispatcher& d, TensorRef x, std::vector<Advanced> advanced) {
     for (size_t k = 0; k < advanced.size(); ++k) {  // masks first: each takes its dimensions as one
         Advanced& a = advanced[k];
@@ -195,6 +205,7 @@ Merged merge(Dispatcher& d, TensorRef x, std::vector<Advanced> advanced) {
             }
         }
         x = merge_dims(d, x, a.dim, count);
+        a.is_mask = true;
         a.index = true_positions(d, count == 1 ? a.index : reshape(d, a.index, {Size(-1)}));
         for (size_t j = k + 1; j < advanced.size(); ++j) advanced[j].dim = advanced[j].dim + 1 - count;
     }
@@ -215,12 +226,11 @@ Merged merge(Dispatcher& d, TensorRef x, std::vector<Advanced> advanced) {
     TensorRef linear;
     for (size_t k = 0; k < advanced.size(); ++k) {
         const size_t dim = first + k;
-        const TensorRef wide = cast(d, advanced[k].index, DType::i64);
         const Size extent = d.size(*x, dim);
         Term n = count(d, x, Dims{static_cast<int64_t>(dim)}, DType::i64);
         if (!n.tensor) n = Term(Scalar(extent.value), true);
-        const TensorRef at = where(d, elementwise(d, op<"less">(), {wide, Term::literal(int64_t{0})}),
-                                   elementwise(d, op<"add">(), {wide, n}), wide);
+        const TensorRef at =
+            advanced[k].is_mask ? advanced[k].index : checked_positions(d, advanced[k].index, extent, advanced[k].dim);
         linear = linear ? elementwise(d, op<"add">(), {elementwise(d, op<"mul">(), {linear, n}), at}) : at;
     }
     return {merge_dims(d, x, first, advanced.size()), linear, static_cast<int64_t>(first)};
@@ -257,6 +267,7 @@ void set_index(Dispatcher& d, const TensorRef& x, const Value& i, const Term& va
         for (size_t k = mask.dim + mask.index->rank(); k < y->rank(); ++k) sizes.push_back(Size(1));
         const TensorRef spread = reshape(d, mask.index, sizes);
         std::vector<TensorRef> keep;
+        if (!value.tensor) require_fits(value.number, x->dtype());
         const Arg to = as_arg(d, value, x->dtype(), keep);
         const TensorRef now = d.apply(op<"where">(), {Arg(spread), to, Arg(y)});
         return assign(d, y, Term(now));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -59,6 +61,26 @@ DType promoted(std::span<const Term> terms) {
         if (next) result = result ? promote_weak(*result, *next) : *next;
     }
     return result.value_or(DType::f32);
+}
+
+void require_fits(const Scalar& number, DType dtype) {
+    if (!is_integer(dtype)) return;
+    visit_dtype(dtype, [&]<class T>() {
+        if constexpr (std::is_integral_v<T>) {
+            using Limits = std::numeric_limits<T>;
+            const bool fits =
+                std::holds_alternative<double>(number)
+                    ? std::trunc(std::get<double>(number)) >= static_cast<double>(Limits::min()) &&
+                          std::trunc(std::get<double>(number)) < static_cast<double>(Limits::max() / 2 + 1) * 2
+                    : scalar_as<int64_t>(number) >= Limits::min() && scalar_as<int64_t>(number) <= Limits::max();
+            if (fits) return;
+            const std::string shown = std::visit([](auto v) { return fmt::format("{}", v); }, number);
+            throw_error("overflow",
+                        fmt::format("{} does not fit in {} ({} to {})", shown, name_of(dtype),
+                                    static_cast<int64_t>(Limits::min()), static_cast<int64_t>(Limits::max())),
+                        fmt::format("take a wider dtype; `x.to({})` of a tensor wraps", name_of(dtype)));
+        }
+    });
 }
 
 TensorRef cast(Dispatcher& d, const TensorRef& x, DType to) {
@@ -148,11 +170,21 @@ TensorRef matmul(Dispatcher& d, TensorRef a, TensorRef b) {
             fmt::format("matmul needs one dimension or more, but got {} and {}", describe_type(*a), describe_type(*b)),
             "write `*` to scale a tensor by a 0-dim one");
     }
-    const Term terms[] = {a, b};
-    const DType dtype = promoted(terms);
-    a = cast(d, a, dtype);
-    b = cast(d, b, dtype);
+    if (a->dtype() != b->dtype()) {  // as in PyTorch: a product of matrices is where silent casts cost most
+        throw_error(
+            "dtype",
+            fmt::format("matmul needs operands of one dtype, but they are {} and {}", describe_type(*a),
+                        describe_type(*b)),
+            fmt::format("cast one of them, for example with `.to({})`", name_of(promote(a->dtype(), b->dtype()))));
+    }
     const bool row = a->rank() == 1, column = b->rank() == 1;
+    if (const int64_t left = a->shape().back(), right = b->shape()[column ? 0 : b->rank() - 2];
+        (row || column) && left != right) {
+        throw_error("shape",
+                    fmt::format("matmul needs the inner sizes to be equal, but they are {} and {}", left, right),
+                    fmt::format("`a @ b` multiplies {} by {}: here {} by {}", row ? "[k]" : "[m, k]",
+                                column ? "[k]" : "[k, n]", describe_type(*a), describe_type(*b)));
+    }
     if (row) a = unsqueeze(d, a, 0);
     if (column) b = unsqueeze(d, b, 1);
     TensorRef product = d.apply(op<"matmul">(), {a, b});
@@ -437,6 +469,7 @@ TensorRef full(Dispatcher& d, const Term& value, DType dtype, const Sizes& sizes
     for (const Size& size : sizes) {
         if (size.value < 0) throw_error("shape", fmt::format("a size cannot be negative, but one is {}", size.value));
     }
+    if (!value.tensor) require_fits(value.number, dtype);
     if (!d.tracer().capturing() && !value.tensor) {
         return make_ref<TensorObject>(Tensor::full(d.tracer().allocator(), dtype, values_of(sizes), value.number));
     }
@@ -489,20 +522,16 @@ TensorRef where(Dispatcher& d, const TensorRef& condition, const Term& a, const 
     return d.apply(op<"where">(), {Arg(condition), yes, no});
 }
 
-// Positions count from the end where they are negative.
-static TensorRef positive_index(Dispatcher& d, const TensorRef& x, const TensorRef& index, int64_t axis) {
-    const Size size = d.size(*x, static_cast<size_t>(axis));
-    Term extent = size.id.is_inline_constant() || !d.tracer().capturing() ? Term(Scalar(size.value), true)
-                                                                          : count(d, x, Dims{axis}, DType::i64);
-    if (!extent.tensor) extent = Term(Scalar(size.value), true);
+TensorRef positions_from_front(Dispatcher& d, const TensorRef& x, const TensorRef& index, int64_t axis) {
+    Term extent = count(d, x, Dims{axis}, DType::i64);
+    if (!extent.tensor) extent = Term(Scalar(x->shape()[static_cast<size_t>(axis)]), true);
     const TensorRef wide = cast(d, index, DType::i64);
     const TensorRef wrapped = elementwise(d, op<"add">(), {wide, extent});
     return where(d, elementwise(d, op<"less">(), {wide, Term::literal(int64_t{0})}), wrapped, wide);
 }
 
 TensorRef take(Dispatcher& d, const TensorRef& x, const TensorRef& index, int64_t dim) {
-    const int64_t axis = normalise_dim(dim, x->rank());
-    return d.apply(op<"take">(), {x, positive_index(d, x, index, axis)}, d.attr({{d.names().axis, AttrValue(axis)}}));
+    return d.apply(op<"take">(), {x, index}, d.attr({{d.names().axis, AttrValue(normalise_dim(dim, x->rank()))}}));
 }
 
 TensorRef gather(Dispatcher& d, const TensorRef& x, int64_t dim, const TensorRef& index) {

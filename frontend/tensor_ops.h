@@ -30,6 +30,9 @@ Term term_of(Dispatcher& d, const Value& value, bool is_literal, std::string_vie
 /// The dtype that an op on these computes in.
 DType promoted(std::span<const Term> terms);
 
+/// Throws Error "overflow" for a number that an integer dtype cannot hold; fractions are cut off.
+void require_fits(const Scalar& number, DType dtype);
+
 TensorRef cast(Dispatcher& d, const TensorRef& x, DType to);
 /// The term in this dtype as an operand; `keep` holds tensors made for it.
 Arg as_arg(Dispatcher& d, const Term& term, DType dtype, std::vector<TensorRef>& keep);
@@ -82,6 +85,8 @@ TensorRef cat(Dispatcher& d, std::span<const TensorRef> parts, int64_t dim);
 TensorRef stack(Dispatcher& d, std::span<const TensorRef> parts, int64_t dim);
 
 TensorRef where(Dispatcher& d, const TensorRef& condition, const Term& a, const Term& b);
+/// Positions along an axis of x, counted from the front; those out of range stay so.
+TensorRef positions_from_front(Dispatcher& d, const TensorRef& x, const TensorRef& index, int64_t axis);
 TensorRef take(Dispatcher& d, const TensorRef& x, const TensorRef& index, int64_t dim);
 TensorRef gather(Dispatcher& d, const TensorRef& x, int64_t dim, const TensorRef& index);
 

@@ -47,6 +47,9 @@ again:
         digits "." digits exponent?                 { return floating(); }
         digits exponent                             { return floating(); }
         "." digits exponent?                        { return floating(); }
+        digits "." exponent                         { return floating(); }
+        digits "."                                  { if (name_or_dot_follows()) { --cursor_; return number(10); }  // 5.max(3)
+                                                      return floating(); }
         (digits | digits "." digits) exponent? "_"* letter (letter | digit)*
                             { return wrong("this is neither a number nor a name", "a name begins with a letter"); }
 

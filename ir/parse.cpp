@@ -46,7 +46,10 @@ public:
         skip();
         if (at_ != text_.size()) fail("the end of the graph");
         GraphRef made = builder_.finish(results, name);
-        verify(*made);
+        if (const auto fault = find_fault(*made)) {
+            const Span place = made->origin(fault->node).span;
+            throw Error(Diagnostic{"graph", fault->message, place ? place : span_from(0), {}, fault->help});
+        }
         return made;
     }
 
@@ -55,7 +58,7 @@ private:
     [[noreturn]] void fail(const std::string& wanted) {
         skip();
         Diagnostic d;
-        d.kind = "syntax";
+        d.kind = "graph";
         const std::string_view word = peek_word();
         std::string found =
             at_ < text_.size() ? "`" + std::string(word.empty() ? text_.substr(at_, 1) : word) + "`" : "the end";
@@ -64,6 +67,7 @@ private:
         d.help = "print(graph) shows the form";
         throw Error(std::move(d));
     }
+    Span span_from(size_t begin) const { return {source_, uint32_t(begin), uint32_t(at_)}; }
     void skip() {  // blanks, and comments from "# " to the end of the line
         while (at_ < text_.size()) {
             if (std::isspace(uint8_t(text_[at_]))) ++at_;
@@ -437,6 +441,8 @@ private:
     }
     void node() {
         Nest nest(*this);
+        skip();
+        const size_t begin = at_;
         std::string name;
         std::string_view word = identifier("a node, return or yield");
         if (peek() == '=') {
@@ -459,6 +465,8 @@ private:
             } while (accept(","));
             expect(")");
         }
+        Origin origin;
+        if (source_ != 0) origin.span = span_from(begin);
         TypeId t = context_.none();
         if (accept(":")) t = type();
         Stamp stamp;
@@ -474,10 +482,9 @@ private:
         }
         if (at_differentiated()) {
             expect_word("d");
-            Origin origin;
             origin.differentiated = find_op(identifier("the op differentiated"));
-            stamp.origin = context_.origin(origin);
         }
+        stamp.origin = context_.origin(origin);
         std::optional<DType> plain;
         for (const Operand& operand : operands) {
             if (operand.pending || builder_.is_literal(operand.node)) continue;

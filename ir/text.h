@@ -10,6 +10,7 @@
 // are flags after the metadata. Captured tensors print `const #k`.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -28,10 +29,16 @@ std::string print_type(const Context&, TypeId, const std::vector<std::string>& s
 std::string print_record(const Context&, const Record&,
                          const std::vector<std::string>& symbol_names = {});  // "a: 1, b: \"x\""
 
-// Throws Error kind "syntax" with a span into `text` (source number `source`). Captured tensors `const #k` are taken
-// from `tensors`.
+// Throws Error kind "graph" with a span into `text` (source number `source`; its nodes' origins are there, if it is not
+// 0). Captured tensors `const #k` are taken from `tensors`.
 GraphRef parse_graph(Context&, std::string_view text, uint32_t source = 0, std::span<const Tensor> tensors = {});
 
+// The first node that breaks a rule of graphs, and how.
+struct Fault {
+    NodeId node;
+    std::string message, help;
+};
+std::optional<Fault> find_fault(const Graph&);
 // Throws Error kind "internal" naming node and rule broken. Run after every pass in tests and with --verify.
 void verify(const Graph&);
 

@@ -17,15 +17,11 @@ public:
     }
 
 private:
-    [[noreturn]] void fail(NodeId id, const std::string& why) const {
-        Diagnostic d;
-        d.kind = "internal";
-        const Op o = graph_[id].op;
-        d.message = "the graph is broken at " + (o == op<"yield">() ? "a yield" : "`" + print_node(graph_, id) + "`") +
-                    ": " + why;
-        d.span = graph_.origin(id).span;
-        d.help = "this is a bug in the pass that made the graph, or in text given to graph_from";
-        throw Error(std::move(d));
+    [[noreturn]] void fail(NodeId id, const std::string& why, std::string help = {}) const {
+        const bool is_yield = graph_[id].op == op<"yield">();
+        throw Fault{
+            id, "the graph is broken at " + (is_yield ? "a yield" : "`" + print_node(graph_, id) + "`") + ": " + why,
+            std::move(help)};
     }
     void region(const Region& r, Level level) {
         for (NodeId p : graph_.params(r)) {
@@ -52,7 +48,9 @@ private:
                          (level == Level::loop ? " does not belong in a loop nest" : " belongs in a loop nest"));
         const size_t count = n.operands.count;
         if (int(count) < r.min_operands || (r.max_operands >= 0 && int(count) > r.max_operands))
-            fail(id, "it has " + std::to_string(count) + " operands");
+            fail(id, "it has " + std::to_string(count) + " operands, but " + std::string(r.name) + " takes " +
+                         (count > size_t(r.min_operands) ? "at most " + std::to_string(r.max_operands)
+                                                         : "at least " + std::to_string(r.min_operands)));
         std::vector<TypeId> results;
         for (unsigned k = 0; k < n.regions; ++k) {
             const Region& inner = graph_.region_of(id, k);
@@ -74,7 +72,7 @@ private:
         try {
             type = r.result(infer);
         } catch (const Error& e) {
-            fail(id, e.diagnostic.message);
+            fail(id, e.diagnostic.message, e.diagnostic.help);
         } catch (const std::exception&) {  // an attribute of another kind than the row reads
             fail(id, "its attributes are not those of " + std::string(r.name));
         }
@@ -92,6 +90,21 @@ private:
 
 }  // namespace
 
-void verify(const Graph& graph) { Verifier(graph).run(); }
+std::optional<Fault> find_fault(const Graph& graph) {
+    try {
+        Verifier(graph).run();
+    } catch (Fault& fault) { return std::move(fault); }
+    return std::nullopt;
+}
+
+void verify(const Graph& graph) {
+    const auto fault = find_fault(graph);
+    if (!fault) return;
+    throw Error(Diagnostic{"internal",
+                           fault->message,
+                           graph.origin(fault->node).span,
+                           {},
+                           "this is a bug in the pass that made the graph"});
+}
 
 }  // namespace tenon
