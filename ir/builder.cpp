@@ -4,6 +4,7 @@
 #include <bit>
 #include <cassert>
 
+#include "ir/copier.h"
 #include "ir/freeze.h"
 #include "ir/intern_table.h"
 #include "ir/outline.h"

@@ -120,9 +120,9 @@ public:
     void mix(uint64_t value);  // folds further facts into the hash (requires_grad of inputs, outputs, …)
 
     // Closes the main region and freezes: drops what neither a result nor an ordered node needs (parameters stay),
-    // numbers and names canonically. `outline`: call ranges become `call` nodes.
+    // numbers and names canonically. `with_calls`: call ranges become `call` nodes.
     // `kept` (optional) receives for each old NodeId its id in the graph, none when dropped.
-    GraphRef finish(std::span<const NodeId> results, NameId name = {}, bool outline = false,
+    GraphRef finish(std::span<const NodeId> results, NameId name = {}, bool with_calls = false,
                     std::vector<NodeId>* kept = nullptr);
     GraphRef finish(std::initializer_list<NodeId> r, NameId name = {}) {
         return finish(std::span(r.begin(), r.size()), name);
@@ -156,24 +156,6 @@ private:
         size_t operator()(const LiteralKey& k) const { return (k.bits + uint64_t(k.dtype)) * 0x9E3779B97F4A7C15ull; }
     };
     std::unordered_map<LiteralKey, NodeId, LiteralHash> literals_;
-};
-
-// Copies nodes of a graph into a builder, operands remapped: the loop at the heart of every pass.
-class Copier {
-public:
-    Copier(const Graph& from, Builder& to);
-    NodeId operator()(NodeId) const;  // the image of a node, asserts that there is one
-    bool has(NodeId id) const { return bool(image_[id.index]); }
-    void map(NodeId from, NodeId to) { image_[from.index] = to; }
-    NodeId copy(NodeId);  // same op, type, attr, stamp, name; regions copied deep; operands must be mapped
-    void copy_params();   // the main region's, and the graph's symbols
-    void copy_body();     // every node of the main body, in order
-    Stamp stamp_of(NodeId) const;
-
-private:
-    const Graph& from_;
-    Builder& to_;
-    std::vector<NodeId> image_;
 };
 
 }  // namespace tenon

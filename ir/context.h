@@ -18,7 +18,6 @@
 namespace tenon {
 
 // ---- values of attributes and of metadata -------------------------------------------------------------------------
-struct Value;  // of the frontend; never seen here
 struct AttrValue;
 using AttrList = std::vector<AttrValue>;
 struct AttrValue {  // none, bool, int, float, text, dtype, size, type, or a list of these

@@ -1,35 +1,36 @@
-#include <cassert>
+#include "ir/copier.h"
 
-#include "ir/builder.h"
+#include <cassert>
 
 namespace tenon {
 
-Copier::Copier(const Graph& from, Builder& to) : from_(from), to_(to), image_(from.nodes.size()) {}
+Copier::Copier(const Graph& from, Builder& to, Substitution* substitution)
+    : from_(from), to_(to), substitution_(substitution), image_(from.nodes.size()) {}
 
-NodeId Copier::operator()(NodeId id) const {
+NodeId Copier::operator()(NodeId id) {
     if (!image_[id.index]) {  // literals and captured tensors are made at their first use
         assert(from_[id].op == op<"constant">() || from_[id].op == op<"tensor">());
-        return const_cast<Copier*>(this)->copy(id);
+        return copy_leaf(id);
     }
     return image_[id.index];
 }
 
 Stamp Copier::stamp_of(NodeId id) const { return {from_.origins[id.index], from_.metas[id.index], from_[id].flags}; }
 
+NodeId Copier::copy_leaf(NodeId id) {
+    const Attributes attributes = from_.attributes(id);
+    NodeId& image = image_[id.index];
+    if (from_[id].op == op<"tensor">()) return image = to_.tensor(from_.tensors[size_t(attributes.integer("index"))]);
+    const AttrValue& value = *attributes.find("value");
+    const DType dtype = from_.type(id).dtype;
+    if (const double* x = std::get_if<double>(&value.value)) return image = to_.literal(*x, dtype);
+    if (const int64_t* i = std::get_if<int64_t>(&value.value)) return image = to_.literal(*i, dtype);
+    return image = to_.literal(std::get<bool>(value.value));
+}
+
 NodeId Copier::copy(NodeId id) {
     const Node& node = from_[id];
-    if (node.op == op<"constant">()) {
-        const AttrValue& value = *from_.attributes(id).find("value");
-        const DType dtype = from_.type(id).dtype;
-        NodeId made;
-        if (const double* x = std::get_if<double>(&value.value)) made = to_.literal(*x, dtype);
-        else if (const int64_t* i = std::get_if<int64_t>(&value.value)) made = to_.literal(*i, dtype);
-        else made = to_.literal(std::get<bool>(value.value));
-        return image_[id.index] = made;
-    }
-    if (node.op == op<"tensor">())
-        return image_[id.index] = to_.tensor(from_.tensors[size_t(from_.attributes(id).integer("index"))]);
-
+    if (node.op == op<"constant">() || node.op == op<"tensor">()) return copy_leaf(id);
     std::vector<NodeId> operands;
     operands.reserve(node.operands.count);
     for (NodeId operand : from_.operands_of(id)) operands.push_back((*this)(operand));
@@ -39,31 +40,39 @@ NodeId Copier::copy(NodeId id) {
         const RegionId opened = to_.open_region();
         if (k == 0) first = opened;
         const Region& region = from_.region_of(id, k);
-        for (NodeId p : from_.params(region)) {
-            Builder::StampScope param(to_, stamp_of(p));
-            image_[p.index] = to_.parameter(from_[p].type, from_.names[p.index]);
-        }
+        for (NodeId p : from_.params(region)) copy_parameter(p);
         for (NodeId inner : from_.body(region)) copy(inner);
         std::vector<NodeId> results;
         for (NodeId r : from_.results(region)) results.push_back((*this)(r));
         Builder::StampScope yield(to_, stamp_of(region.yield));
         to_.close_region(results);
     }
-    const NodeId made = to_.emit_typed(node.op, node.type, operands, node.attr, first, node.regions);
+    const TypeId type = substitution_ ? (*substitution_)(node.type) : node.type;
+    const AttrId attr = substitution_ ? (*substitution_)(node.attr) : node.attr;
+    const NodeId made = to_.emit_typed(node.op, type, operands, attr, first, node.regions);
     to_.set_name(made, from_.names[id.index]);
     return image_[id.index] = made;
 }
 
+NodeId Copier::copy_parameter(NodeId id) {
+    Builder::StampScope scope(to_, stamp_of(id));
+    const TypeId type = substitution_ ? (*substitution_)(from_[id].type) : from_[id].type;
+    return image_[id.index] = to_.parameter(type, from_.names[id.index]);
+}
+
 void Copier::copy_params() {
-    for (NodeId p : from_.params()) {
-        Builder::StampScope scope(to_, stamp_of(p));
-        image_[p.index] = to_.parameter(from_[p].type, from_.names[p.index]);
-    }
-    for (const SizeSymbol& s : from_.symbols) to_.symbol(image_[s.definer.index], s.dim, s.hint, s.name);
+    for (NodeId p : from_.params()) copy_parameter(p);
+    for (const SizeSymbol& s : from_.symbols) to_.symbol((*this)(s.definer), s.dim, s.hint, s.name);
 }
 
 void Copier::copy_body() {
     for (NodeId id : from_.body()) copy(id);
+}
+
+GraphRef Copier::finish() {
+    std::vector<NodeId> results;
+    for (NodeId r : from_.results()) results.push_back((*this)(r));
+    return to_.finish(results, from_.name);
 }
 
 }  // namespace tenon

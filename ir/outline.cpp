@@ -1,4 +1,5 @@
 #include "ir/outline.h"
+#include "ir/copier.h"
 
 #include <algorithm>
 #include <unordered_set>
@@ -20,10 +21,7 @@ public:
             if (live[body[i]]) visit_uses(body[i], i);
         }
         for (NodeId r : results) last_use_[r.index] = uint32_t(body.size());
-        for (NodeId p : params) {
-            Builder::StampScope scope(builder_, copy_.stamp_of(p));
-            copy_.map(p, builder_.parameter(g[p].type, g.names[p.index]));
-        }
+        for (NodeId p : params) copy_.copy_parameter(p);
         for (const SizeSymbol& s : g.symbols) builder_.symbol(copy_(s.definer), s.dim, s.hint, s.name);
     }
     GraphRef run(NameId name) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "ir/text.h"
+#include "runtime/diagnostic.h"
 
 namespace tenon {
 

@@ -1,13 +1,11 @@
 """The works of bench/mlp.model in JAX with optax, the whole step under one jit: jax_mlp.py WORK STEPS."""
 
 import sys
-import time
 
 import jax
 import jax.numpy as jnp
 import optax
-
-WORKS = {"tiny": ([1, 16, 16, 1], 32), "digits": ([64, 128, 10], 64)}
+from works import WORKS, measure
 
 
 def main():
@@ -48,16 +46,7 @@ def main():
         parameters, state, loss = train(parameters, state, x, y)
         return float(loss)
 
-    print("step 1", step(), flush=True)
-    for _ in range(99):
-        loss = step()
-    print("step 100", loss, flush=True)
-    times = []
-    for _ in range(steps):
-        begin = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - begin)
-    print("median", 1000 * sorted(times)[len(times) // 2], flush=True)
+    measure(step, steps)
 
 
 main()

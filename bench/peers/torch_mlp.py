@@ -1,12 +1,10 @@
 """The works of bench/mlp.model in PyTorch: torch_mlp.py WORK STEPS [compile]."""
 
 import sys
-import time
 
 import torch
 from torch import nn
-
-WORKS = {"tiny": ([1, 16, 16, 1], 32), "digits": ([64, 128, 10], 64)}
+from works import WORKS, measure
 
 
 def network(sizes, activation):
@@ -47,16 +45,7 @@ def main():
         optimiser.step()
         return loss.item()
 
-    print("step 1", step(), flush=True)
-    for _ in range(99):
-        loss = step()
-    print("step 100", loss, flush=True)
-    times = []
-    for _ in range(steps):
-        begin = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - begin)
-    print("median", 1000 * sorted(times)[len(times) // 2], flush=True)
+    measure(step, steps)
 
 
 main()

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ir/builder.h"
+#include "ir/copier.h"
 #include "ir/row.h"
 
 namespace tenon {

@@ -14,6 +14,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "ir/copier.h"
 #include "ir/passes.h"
 #include "ir/passes/expressions.h"
 #include "ir/passes/materialise.h"

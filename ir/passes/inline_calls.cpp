@@ -1,5 +1,6 @@
 // inline: `call` nodes become their bodies. Needs nothing; afterwards no call is left. What lies in a checkpoint gets
 // the recompute mark, except its outputs; metadata stays, the call's name joins the origins' paths.
+#include "ir/copier.h"
 #include "ir/passes.h"
 
 namespace tenon {
@@ -12,9 +13,7 @@ public:
     GraphRef run() {
         copy_.copy_params();
         body(graph_.main(), {});
-        std::vector<NodeId> results;
-        for (NodeId r : graph_.results()) results.push_back(copy_(r));
-        return builder_.finish(results, graph_.name);
+        return copy_.finish();
     }
 
 private:

@@ -1,5 +1,6 @@
 // joint: forward and backward in one graph. Needs inlined calls (it inlines them itself); afterwards the results are
 // the graph's own, then one cotangent per reached parameter of `wrt`.
+#include "ir/copier.h"
 #include "ir/gradient.h"
 #include "ir/passes.h"
 

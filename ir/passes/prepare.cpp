@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ir/builder.h"
+#include "ir/copier.h"
 
 namespace tenon {
 
@@ -20,9 +20,7 @@ public:
             else if (graph_[id].op == op<"matmul">()) matmul(id);
             else copy_.copy(id);
         }
-        std::vector<NodeId> results;
-        for (NodeId r : graph_.results()) results.push_back(copy_(r));
-        return builder_.finish(results, graph_.name);
+        return copy_.finish();
     }
 
 private:

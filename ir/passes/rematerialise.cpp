@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string>
 
+#include "ir/copier.h"
 #include "ir/passes.h"
 #include "ir/passes/expressions.h"
 
@@ -105,11 +106,8 @@ private:
             if (const NodeId id = split_.saved[k].is_input ? forward_.params()[split_.saved[k].index] : value(k);
                 from_forward[id.index])
                 copy.map(backward_.params()[k], from_forward[id.index]);
-        for (size_t k = split_.saved.size(); k < backward_.params().size(); ++k) {
-            const NodeId p = backward_.params()[k];
-            Builder::StampScope scope(builder, copy.stamp_of(p));
-            copy.map(p, builder.parameter(backward_[p].type, backward_.names[p.index]));
-        }
+        for (size_t k = split_.saved.size(); k < backward_.params().size(); ++k)
+            copy.copy_parameter(backward_.params()[k]);
         symbols(builder, copy);
 
         Copier again(forward_, builder);  // the dropped values, in forward order
@@ -122,9 +120,7 @@ private:
             copy.map(backward_.params()[k], made);
         }
         copy.copy_body();
-        std::vector<NodeId> gradients;
-        for (NodeId r : backward_.results()) gradients.push_back(copy(r));
-        out.backward = builder.finish(gradients, backward_.name);
+        out.backward = copy.finish();
         out.forward = with_results(results);
         return out;
     }

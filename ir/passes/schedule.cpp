@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "ir/copier.h"
 #include "ir/passes/kernel_writer.h"
 #include "ir/passes/nest.h"
 
@@ -349,9 +350,7 @@ public:
             else if (graph_[id].op == op<"get">() && graph_[graph_.operand(id, 0)].op == op<"fusion">()) get(id);
             else copier_.copy(id);
         }
-        std::vector<NodeId> results;
-        for (NodeId r : graph_.results()) results.push_back(copier_(r));
-        return builder_.finish(results, graph_.name);
+        return copier_.finish();
     }
 
 private:

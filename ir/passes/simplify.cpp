@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "ir/copier.h"
 #include "ir/intern_table.h"
 #include "ir/passes.h"
 #include "ir/rules.h"
@@ -27,9 +28,7 @@ public:
         for (NodeId id : graph_.body())
             if (graph_[id].op == op<"update">()) bases_.insert(graph_.operand(id, 0));
         for (NodeId id : graph_.body()) node(id);
-        std::vector<NodeId> results;
-        for (NodeId r : graph_.results()) results.push_back(copy_(r));
-        return builder_.finish(results, graph_.name);
+        return copy_.finish();
     }
 
 private:

@@ -4,6 +4,7 @@
 // kept.
 #include <string>
 
+#include "ir/copier.h"
 #include "ir/passes.h"
 
 namespace tenon {
@@ -108,7 +109,7 @@ private:
             out, context.name(is_named ? std::string(context.text(graph_.name)) + suffix : std::string(suffix + 1)));
     }
     // The half's own parameters define the joint graph's symbols, under the same numbers.
-    void define_symbols(Builder& builder, const Copier& copy, std::span<const NodeId> params) {
+    void define_symbols(Builder& builder, Copier& copy, std::span<const NodeId> params) {
         for (uint32_t k = 0; k < graph_.symbols.size(); ++k) {
             const SizeSymbol& s = graph_.symbols[k];
             NodeId definer = copy.has(s.definer) ? s.definer : NodeId::none();

@@ -1,6 +1,7 @@
 // Reverse mode and the split, against the listings of ANN-01 to ANN-05.
 #include <gtest/gtest.h>
 
+#include "ir/copier.h"
 #include "ir/gradient.h"
 #include "ir/passes.h"
 #include "ir/text.h"

@@ -1,6 +1,7 @@
 // Simplification and specialisation on textual graphs.
 #include <gtest/gtest.h>
 
+#include "ir/builder.h"
 #include "ir/passes.h"
 #include "ir/rules.h"
 #include "ir/text.h"

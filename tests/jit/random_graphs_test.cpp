@@ -6,6 +6,7 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "ir/copier.h"
 #include "ir/pipeline.h"
 #include "ir/text.h"
 #include "jit/executable.h"

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <map>
 
+#include "ir/builder.h"
 #include "ir/passes.h"
 #include "ir/pipeline.h"
 #include "ir/rules.h"

@@ -1,0 +1,29 @@
+#include "ir/substitution.h"
+
+namespace tenon {
+
+TypeId Substitution::operator()(TypeId id) {
+    const auto known = types_.find(id);
+    if (known != types_.end()) return known->second;
+    Type type = context_[id];
+    for (SizeId& size : type.sizes) size = context_.substitute(size, symbols_);
+    for (TypeId& element : type.elements) element = (*this)(element);
+    return types_[id] = context_.type(std::move(type));
+}
+
+AttrId Substitution::operator()(AttrId id) {
+    if (!id) return id;
+    const auto [known, fresh] = attrs_.try_emplace(id);
+    if (!fresh) return known->second;
+    Record record = context_[id];
+    for (AttrEntry& entry : record) replace(entry.value);
+    return known->second = context_.attr(std::move(record));
+}
+
+void Substitution::replace(AttrValue& value) {
+    if (auto* size = std::get_if<SizeId>(&value.value)) *size = context_.substitute(*size, symbols_);
+    else if (auto* list = std::get_if<AttrList>(&value.value))
+        for (AttrValue& element : *list) replace(element);
+}
+
+}  // namespace tenon

@@ -1,0 +1,27 @@
+// Symbols of sizes replaced wherever sizes stand, in types and in attributes.
+#pragma once
+#include <unordered_map>
+#include <vector>
+
+#include "ir/context.h"
+
+namespace tenon {
+
+class Substitution {
+public:
+    /// Symbol k becomes symbols[k].
+    Substitution(Context& context, std::vector<SizeId> symbols) : context_(context), symbols_(std::move(symbols)) {}
+
+    TypeId operator()(TypeId);
+    AttrId operator()(AttrId);
+
+private:
+    void replace(AttrValue&);
+
+    Context& context_;
+    std::vector<SizeId> symbols_;
+    std::unordered_map<TypeId, TypeId> types_;  // what was asked before
+    std::unordered_map<AttrId, AttrId> attrs_;
+};
+
+}  // namespace tenon
