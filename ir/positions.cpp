@@ -101,14 +101,16 @@ bool Positions::within(const Form& form, SizeId bound) const {
     if (!nonnegative(form.offset)) return false;
     SizeId largest = form.offset;
     for (const Term& t : form.terms) {
-        if (!nonnegative(t.stride)) return false;
+        if (atoms_[t.atom].extent == SizeId(0) || !nonnegative(t.stride)) return false;
         largest = context_->add(largest, context_->mul(t.stride, context_->sub(atoms_[t.atom].extent, SizeId(1))));
     }
     return nonnegative(context_->sub(context_->sub(bound, SizeId(1)), largest));
 }
 
+// Along a dimension of size 0 there is no position. What stands for one still depends on a loop without a turn, so that
+// nothing is read before that loop: hence `p` for a division by 0, and an atom without a value is within no bound.
 Position Positions::floordiv(Position p, SizeId divisor) {
-    if (divisor == SizeId(1)) return p;
+    if (divisor == SizeId(0) || divisor == SizeId(1)) return p;
     Form whole, rest;
     for (const Term& t : (*this)[p].terms) {
         if (context_->mod(t.stride, divisor) == SizeId(0))
@@ -132,6 +134,7 @@ Position Positions::floordiv(Position p, SizeId divisor) {
 }
 
 Position Positions::mod(Position p, SizeId divisor) {
+    if (divisor == SizeId(0)) return p;
     if (divisor == SizeId(1)) return constant(SizeId(0));
     Form rest;
     for (const Term& t : (*this)[p].terms)

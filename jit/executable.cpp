@@ -169,14 +169,7 @@ private:
         plan_memory(*plan);
         for (NodeId result : graph_->results())
             plan->output_shapes.push_back(shape_of(*graph_, (*graph_)[result].type, symbols_));
-        for (const StepLayout& step : layout_.steps) {
-            if (step.kind != StepKind::kernel) continue;
-            KernelPlan kernel = plan_kernel(kernels_[plan->kernels.size()]);
-            // Nothing to write: what its loops have in common may be read from tensors without elements.
-            const auto is_empty = [&](uint32_t value) { return plan->bytes[layout_.memory_of[value]] == 0; };
-            if (std::all_of(step.writes.begin(), step.writes.end(), is_empty)) kernel.stages.clear();
-            plan->kernels.push_back(std::move(kernel));
-        }
+        for (const KernelStep& kernel : kernels_) plan->kernels.push_back(plan_kernel(kernel));
         for (const StepLayout& step : layout_.steps) {
             if (step.kind != StepKind::library) continue;
             std::vector<TensorView>& views = plan->library_views.emplace_back();

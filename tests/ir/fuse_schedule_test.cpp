@@ -211,6 +211,43 @@ TEST(Schedule, UpdatesBeginWithTheirBase) {
           {{4, 6}, {2, 2}});
 }
 
+// A load that its loops have in common stands before them: it must not, where they have no turn and the memory no element.
+TEST(Schedule, NothingIsReadOfTensorsWithoutElements) {
+    Context c;
+    lower(c, R"(graph f(x: f32[0, 5, 3], y: f32[0, 1, 3]) -> f32[3], f32[3] {
+    add = add(x, y)                       : f32[0, 5, 3]
+    sum = sum(add, axes: [0, 1], keepdim: false)  : f32[3]
+    mul = mul(sum, 2)                     : f32[3]
+    return sum, mul
+}
+)",
+          {{0, 5, 3}, {0, 1, 3}});
+    lower(c, R"(graph f(x: f32[3, 0, 5], y: f32[3, 0, 1]) -> f32[3] {
+    mul = mul(x, y)                       : f32[3, 0, 5]
+    sum = sum(mul, axes: [1, 2], keepdim: false)  : f32[3]
+    return sum
+}
+)",
+          {{3, 0, 5}, {3, 0, 1}});
+    lower(c, R"(graph f(x: f32[0, 5], y: f32[0, 1], a: f32[2, 5], b: f32[2, 1]) -> f32[0, 5], f32[2, 5] {
+    add = add(x, y)    : f32[0, 5]
+    add_1 = add(a, b)  : f32[2, 5]
+    return add, add_1
+}
+)",
+          {{0, 5}, {0, 1}, {2, 5}, {2, 1}});
+    lower(c, R"(graph f(x: f32[3, 0], a: f32[2, 0]) -> f32[0, 3], f32[5, 0], f32[6, 0] {
+    permute = permute(x, axes: [1, 0])         : f32[0, 3]
+    exp = exp(permute)                         : f32[0, 3]
+    cat = cat(x, a, axis: 0)                   : f32[5, 0]
+    reshape = reshape(permute, sizes: [6, 0])  : f32[6, 0]
+    neg = neg(reshape)                         : f32[6, 0]
+    return exp, cat, neg
+}
+)",
+          {{3, 0}, {2, 0}});
+}
+
 TEST(Schedule, SymbolicSizesGiveTheSameValues) {
     Context c;
     const char* text = R"(graph f(x: f32[n, m], y: f32[m, n]) -> f32[n, m], f32[n], f32[m], f32[], f32[n*m], f32[] {
