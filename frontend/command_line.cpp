@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdio>
 
+#include "jit/build_id.h"
 #include "runtime/cpu.h"
 
 namespace tenon {
@@ -125,7 +126,7 @@ int run_command_line(int count, char** arguments) {
         return exit_success;
     }
     if (words[0] == "--version") {
-        fmt::print("tenon {}\n", TENON_VERSION);
+        fmt::print("tenon {} (build {})\n", TENON_VERSION, build_id());
         return exit_success;
     }
     const Command* command = nullptr;

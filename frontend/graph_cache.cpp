@@ -64,7 +64,7 @@ void CompiledGraph::run(std::span<const Tensor> inputs, std::vector<Tensor>& out
     forward_->run(inputs, outputs);
 }
 
-size_t CompiledGraph::effects_done() const { return forward_->effects_done(); }
+size_t CompiledGraph::effects_done() const { return forward_ ? forward_->effects_done() : 0; }
 
 const Executable* CompiledGraph::backward_executable() const {
     return halves_.empty() ? nullptr : halves_.begin()->second.executable.get();

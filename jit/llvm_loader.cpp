@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "jit/build_id.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -21,9 +22,18 @@ std::string module_path() {
     return program.substr(0, program.rfind('/') + 1) + "tenon_llvm.so";
 }
 
-[[noreturn]] void fail(const std::string& why) {
-    throw_error("internal", fmt::format("the compiler of machine code could not be loaded: {}", why),
-                "run with `--engine interp`, or build with LLVM 19 installed");
+[[noreturn]] void fail(const std::string& why,
+                       std::string help = "run with `--engine interp`, or build with LLVM 19 installed") {
+    throw_error("internal", fmt::format("the compiler of machine code could not be loaded: {}", why), std::move(help));
+}
+
+// Before anything of the module is called: another build lays things out in another way.
+void check_build(void* module, const std::string& path) {
+    const auto id = static_cast<const char*>(dlsym(module, module_build_id_symbol));
+    if (id && id == build_id()) return;
+    fail(fmt::format("{} is of another build ({}) than this program ({})", path, id ? id : "without a number",
+                     build_id()),
+         "put the tenon_llvm.so that was built with this program beside it, or run with `--engine interp`");
 }
 
 }  // namespace
@@ -36,8 +46,9 @@ std::unique_ptr<Backend> load_llvm_backend() {
     // Never closed: code that it compiled may be running until the very end.
     void* const module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!module) fail(dlerror());
+    check_build(module, path);
     const auto create = reinterpret_cast<CreateBackend>(dlsym(module, "tenon_create_backend"));
-    if (!create) fail(fmt::format("{} is not of this version", path));
+    if (!create) fail(fmt::format("{} exports no backend", path));
     return std::unique_ptr<Backend>(create());
 }
 
