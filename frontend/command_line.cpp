@@ -41,8 +41,8 @@ constexpr Option options[] = {
      "eager (each op at once), interp (captured, interpreted), jit (compiled first), auto (tiers; the default)"},
     {"threads", "--threads", "N", "how many threads work on a kernel; one a core by default"},
     {"verify", "--verify", "",
-     "checks the graph after every pass, its structure and that its text reads back equal, and names the first pass "
-     "that breaks it"},
+     "replays the first run of each graph pass by pass, op by op, and names the first pass that changes a bit of what "
+     "it computes, or breaks its structure or its text"},
     {"explain", "--explain", "", "tells every graph break and recompile as it happens"},
     {"bless", "--bless", "", "rewrites the expected output in the scripts"},
     {"stage", "--stage", "STAGE", "ast, graph, joint, forward, backward, simplified, fused, loops, llvm, asm or cuda"},

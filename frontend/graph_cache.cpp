@@ -7,11 +7,13 @@
 #include <fmt/format.h>
 
 #include "frontend/counters.h"
+#include "frontend/graph_check.h"
 #include "frontend/tracer.h"
 #include "ir/drop_cotangents.h"
 #include "ir/pipeline.h"
 #include "ir/row.h"
 #include "jit/executable.h"
+#include "jit/llvm_loader.h"
 #include "jit/machine.h"
 
 namespace tenon {
@@ -45,23 +47,43 @@ void CompiledGraph::check() const {
     check_graph(*lean_->backward, "rematerialise");
 }
 
-std::unique_ptr<Executable> CompiledGraph::compile(const GraphRef& source) {
+static EngineKind kind_of(Engine engine, CompiledGraph::Purpose purpose) {
+    if (purpose == CompiledGraph::Purpose::op) return EngineKind::eager;
+    if (engine == Engine::jit) return EngineKind::jit;
+    return engine == Engine::automatic ? EngineKind::automatic : EngineKind::interp;
+}
+
+std::unique_ptr<Executable> CompiledGraph::compile(const GraphRef& source, std::string_view maker,
+                                                   std::vector<MadeGraph>& made) {
     PipelineOptions options;
     options.target.threads = tracer_.machine().pool().threads();
     options.verify = tracer_.options().verify;
-    const GraphRef graph = run_pipeline(source, options, decisions_);
-    EngineKind engine = EngineKind::eager;
-    if (purpose_ == Purpose::capture) {
-        engine = EngineKind::interp;
-        if (tracer_.options().engine == Engine::jit) engine = EngineKind::jit;
-        if (tracer_.options().engine == Engine::automatic) engine = EngineKind::automatic;
+    if (options.verify) {
+        made.push_back({std::string(maker), source});
+        options.observe = [&made](const Pass& pass, const GraphRef& graph) {
+            made.push_back({fmt::format("the pass {}", pass.name), graph});
+        };
     }
-    return std::make_unique<Executable>(graph, tracer_.machine(), engine);
+    const GraphRef graph = run_pipeline(source, options, decisions_);
+    return std::make_unique<Executable>(graph, tracer_.machine(), kind_of(tracer_.options().engine, purpose_));
+}
+
+// Null where no run is to be checked.
+GraphCheck* CompiledGraph::make_check() {
+    if (!tracer_.options().verify || purpose_ != Purpose::capture) return nullptr;
+    const Engine engine = tracer_.options().engine;
+    check_ =
+        std::make_unique<GraphCheck>(*this, tracer_.graph_cache().checker(), engine == Engine::jit ? "jit" : "interp",
+                                     engine == Engine::automatic && has_llvm_backend());
+    return check_.get();
 }
 
 void CompiledGraph::run(std::span<const Tensor> inputs, std::vector<Tensor>& outputs) {
-    if (!forward_) forward_ = compile(lean_ ? lean_->forward : graph_);
-    forward_->run(inputs, outputs);
+    if (forward_) return forward_->run(inputs, outputs);
+    std::vector<MadeGraph> made;
+    forward_ = compile(lean_ ? lean_->forward : graph_, lean_ ? "rematerialise" : "capture", made);
+    if (GraphCheck* check = make_check()) check->forward(made, *forward_, inputs, outputs);
+    else forward_->run(inputs, outputs);
 }
 
 size_t CompiledGraph::effects_done() const { return forward_ ? forward_->effects_done() : 0; }
@@ -97,7 +119,7 @@ CompiledGraph::Half CompiledGraph::make_half(bool continues, const std::vector<b
             if (reached_[k]) half.reached[k] = still[next++];
         }
     }
-    half.executable = compile(graph);
+    half.executable = compile(graph, half.reached == reached_ ? "rematerialise" : "leaving out cotangents", half.made);
     return half;
 }
 
@@ -114,7 +136,9 @@ void CompiledGraph::backward(std::span<const Tensor> saved, std::span<const Tens
     arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
     arguments.insert(arguments.end(), running.begin(), running.end());
     std::vector<Tensor> found;
-    half.executable->run(arguments, found);
+    if (check_ && !std::exchange(half.checked, true))
+        check_->backward({half.made, present, continues, half.reached}, *half.executable, arguments, found);
+    else half.executable->run(arguments, found);
     gradients.assign(wrt_.size(), Tensor{});
     for (size_t k = 0, next = 0; k < wrt_.size(); ++k) {
         if (half.reached[k]) gradients[k] = std::move(found[next++]);
@@ -141,6 +165,15 @@ const GraphEntry::Variant* GraphEntry::find(std::span<const int64_t> hints) cons
         if (!free) free = &variant;
     }
     return free;
+}
+
+GraphCache::GraphCache(Tracer& tracer) : tracer_(tracer) {}
+
+GraphCache::~GraphCache() = default;
+
+PassCheck& GraphCache::checker() {
+    if (!checker_) checker_ = std::make_unique<PassCheck>(tracer_.machine().pool());
+    return *checker_;
 }
 
 GraphEntry* GraphCache::find(const Builder::Hash& hash) {

@@ -21,7 +21,10 @@
 namespace tenon {
 
 class Executable;
+class GraphCheck;
+class PassCheck;
 class Tracer;
+struct MadeGraph;
 
 /// A graph that runs: its forward half, and backward halves for results that require a gradient.
 class CompiledGraph {
@@ -58,13 +61,17 @@ public:
     const GraphRef& graph() const { return graph_; }
     const std::optional<Joint>& joint() const { return joint_; }
     const std::optional<Split>& split() const { return split_; }
+    /// The halves that run: after rematerialisation.
+    const std::optional<Split>& lean() const { return lean_; }
     const Decisions& decisions() const { return decisions_; }
     Purpose purpose() const { return purpose_; }
     const Executable* forward_executable() const { return forward_.get(); }
     const Executable* backward_executable() const;
 
 private:
-    std::unique_ptr<Executable> compile(const GraphRef& graph);
+    /// `made` receives what `maker` made, the graph, and what each pass makes of it; only for `--verify`.
+    std::unique_ptr<Executable> compile(const GraphRef& graph, std::string_view maker, std::vector<MadeGraph>& made);
+    GraphCheck* make_check();
     /// Throws for a graph that is not as it should be, what `--verify` asks for; the passes' own are checked when they
     /// run.
     void check() const;
@@ -80,9 +87,12 @@ private:
     std::vector<Split::Saved> saved_;
     std::vector<bool> reached_;
     std::unique_ptr<Executable> forward_;
+    std::unique_ptr<GraphCheck> check_;  // with `--verify`, from the first run on
     struct Half {
         std::unique_ptr<Executable> executable;
         std::vector<bool> reached;  // a wrt
+        std::vector<MadeGraph> made;
+        bool checked = false;
     };
     Half make_half(bool continues, const std::vector<bool>& present);
     std::map<std::pair<bool, std::vector<bool>>, Half>
@@ -112,7 +122,8 @@ public:
 
 class GraphCache {
 public:
-    explicit GraphCache(Tracer& tracer) : tracer_(tracer) {}
+    explicit GraphCache(Tracer& tracer);
+    ~GraphCache();
 
     GraphEntry* find(const Builder::Hash& hash);
     GraphEntry& add(const Builder::Hash& hash, GraphEntry entry);
@@ -121,12 +132,15 @@ public:
     std::string add_variant(GraphEntry& entry, std::span<const int64_t> hints, const std::vector<bool>& dynamic);
     void clear() { entries_.clear(); }
     size_t size() const { return entries_.size(); }
+    /// What `--verify` replays runs with; made when first asked for.
+    PassCheck& checker();
 
 private:
     struct HashOfHash {
         size_t operator()(const Builder::Hash& h) const { return h.low ^ (h.high * 0x9E3779B97F4A7C15ull); }
     };
     Tracer& tracer_;
+    std::unique_ptr<PassCheck> checker_;
     std::unordered_map<Builder::Hash, std::unique_ptr<GraphEntry>, HashOfHash> entries_;
 };
 

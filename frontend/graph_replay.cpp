@@ -5,6 +5,7 @@
 
 #include "frontend/graph_cache.h"
 #include "frontend/tracer.h"
+#include "ir/at_sizes.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 
@@ -16,18 +17,6 @@ Scalar scalar_of(const AttrValue& value) {
     if (const auto* flag = std::get_if<bool>(&value.value)) return *flag;
     if (const auto* integer = std::get_if<int64_t>(&value.value)) return *integer;
     return std::get<double>(value.value);
-}
-
-// Sizes as constants: symbols take the values that the inputs show.
-AttrValue with_sizes(Context& context, const AttrValue& value, std::span<const int64_t> symbols) {
-    if (const auto* size = std::get_if<SizeId>(&value.value))
-        return AttrValue(context.constant(context.evaluate(*size, symbols)));
-    if (const auto* list = std::get_if<AttrList>(&value.value)) {
-        AttrList made;
-        for (const AttrValue& item : *list) made.push_back(with_sizes(context, item, symbols));
-        return AttrValue(std::move(made));
-    }
-    return value;
 }
 
 /// One run of a graph through dispatch: of all that what is wanted depends on, and no more.
@@ -102,11 +91,8 @@ private:
             dispatcher_.write(*first, *values_[graph_.operand(id, 1).index]);
         }
     }
-    AttrId attr_of(NodeId id) {
-        Record record = context_[graph_[id].attr];
-        for (AttrEntry& entry : record) entry.value = with_sizes(context_, entry.value, symbols_);
-        return context_.attr(std::move(record));
-    }
+    // Sizes as constants: symbols take the values that the inputs show.
+    AttrId attr_of(NodeId id) { return at_sizes(context_, graph_[id].attr, symbols_); }
     void compute(NodeId id) {
         const bool grad = dispatcher_.grad_enabled() && !(graph_[id].flags & no_grad_flag);
         const Dispatcher::GradMode mode(dispatcher_, grad);

@@ -56,7 +56,7 @@ GraphRef run_pipeline(GraphRef graph, std::span<const Pass> run, const PipelineO
             times->push_back({pass.name, std::chrono::duration<double, std::milli>(Clock::now() - start).count(),
                               after->nodes.size()});
         if (options.verify) check_graph(*after, "the pass " + std::string(pass.name));
-        if (options.observe) options.observe(pass, *graph, *after);
+        if (options.observe) options.observe(pass, after);
         graph = std::move(after);
         if (!pass.stage.empty() && pass.stage == options.until) break;
     }

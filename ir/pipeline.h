@@ -34,7 +34,7 @@ struct PipelineOptions {
     Target target;
     bool verify = false;     // check each graph: structure, and that its text reads back equal
     std::string_view until;  // the stage to stop after; empty: all passes
-    std::function<void(const Pass&, const Graph& before, const Graph& after)> observe;
+    std::function<void(const Pass&, const GraphRef& after)> observe;
 };
 
 // Throws Error kind "internal", which names the maker ("the pass fuse"), for a graph whose structure is broken or whose
