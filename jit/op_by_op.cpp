@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "ir/at_sizes.h"
+#include "ir/copier.h"
 #include "ir/passes.h"
 #include "ir/row.h"
 #include "jit/executable.h"

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "ir/copier.h"
 #include "ir/pipeline.h"
 #include "ir/row.h"
 #include "ir/text.h"
