@@ -124,7 +124,7 @@ TensorRef random(TensorCall& c, std::string_view kind, DType dtype, const Sizes&
         if (size.value < 0) throw_error("shape", fmt::format("a size cannot be negative, but one is {}", size.value));
     }
     const int64_t count = checked_numel(values_of(sizes));
-    Generator& generator = c.tracer.generator();
+    Generator& generator = c.tracer.changing_generator();
     const Dispatcher::Names& n = c.d.names();
     const AttrId attr = c.d.attr({{n.sizes, c.d.list(std::span<const Size>(sizes))},
                                   {n.kind, AttrValue(c.d.context().name(kind))},
@@ -189,7 +189,7 @@ Value fill_random(Evaluator& e, Arguments& a) {  // uniform_(x, low?, high?), no
 }
 Value seed(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
-    c.tracer.generator().seed(c.integer(0, "a seed"));
+    c.tracer.changing_generator().seed(c.integer(0, "a seed"));
     return {};
 }
 

@@ -62,6 +62,8 @@ void Capture::clear() {
     is_view_.clear();
     rewritten_.clear();
     used_up_.clear();
+    used_up_log_.clear();
+    fallible_.clear();
     memory_.clear();
     numbers_.clear();
     symbols_.clear();
@@ -312,7 +314,8 @@ TensorRef Capture::make_result(NodeId node, bool requires_grad) {
     geometry.strides = contiguous_strides(geometry.shape);
     auto result = make_ref<TensorObject>(std::move(geometry));
     storages_.push_back({.current = node});
-    values_.push_back({.storage = static_cast<uint32_t>(storages_.size() - 1)});
+    values_.push_back({.storage = static_cast<uint32_t>(storages_.size() - 1),
+                       .made = static_cast<uint32_t>(builder_.body().size())});
     adopt(*result, static_cast<uint32_t>(values_.size() - 1));
     link(*result);
     if (requires_grad) {
@@ -336,6 +339,7 @@ TensorRef Capture::append(Op op, std::span<const Arg> args, AttrId attr) {
     }
     Builder::StampScope scope(builder_, stamp());
     const NodeId made = builder_.emit(op, nodes, attr);
+    if (row(op).may_fail) note_fallible(made);
     requires_grad =
         requires_grad && tracer_.dispatcher().grad_enabled() && is_float(builder_.type(made).dtype) && row(op).gradient;
     return make_result(made, requires_grad);
@@ -349,6 +353,7 @@ TensorRef Capture::view(Op op, TensorObject& x, AttrId attr, Tensor geometry) {
     values_.push_back({.storage = values_[parent].storage, .parent = parent, .op = op, .attr = attr, .stamp = stamp()});
     const auto value = static_cast<uint32_t>(values_.size() - 1);
     materialise(value);  // at once, so that nodes stand in the order of the script
+    values_[value].made = static_cast<uint32_t>(builder_.body().size());
     adopt(*result, value);
     link(*result);
     if (x.requires_grad() && tracer_.dispatcher().grad_enabled() && row(op).gradient) {
@@ -380,7 +385,7 @@ void Capture::write(TensorObject& x, TensorObject& value) {
     Builder::StampScope scope(builder_, stamp());
     const uint32_t v = x.capture_value_;
     const uint32_t s = values_[v].storage;
-    overwritten_.push_back({storages_[s].current, tracer_.dispatcher().span()});
+    overwritten_.push_back({.node = storages_[s].current, .write = tracer_.dispatcher().span(), .storage = s});
     if (values_[v].parent == none) {
         storages_[s].current = as_type(to, builder_.node(storages_[s].current).type);
         ++storages_[s].version;
@@ -396,6 +401,7 @@ void Capture::write(TensorObject& x, TensorObject& value) {
         values_[v].content = to;
         values_[v].content_version = storages_[s].version;
     }
+    overwritten_.back().position = static_cast<uint32_t>(builder_.body().size());
     if (storages_[s].input != none) storages_[s].dirty = true;
 
     // History: what was written makes x, and the tensor it is a view of, depend on what value depends on.
@@ -403,6 +409,7 @@ void Capture::write(TensorObject& x, TensorObject& value) {
     if (!d.grad_enabled() || !(value.requires_grad() || x.requires_grad())) return;
     for (TensorObject* changed : {&x, x.base.get()}) {
         if (!changed) continue;
+        note_history(*changed);
         Autograd& autograd = changed->make_autograd();
         if (changed == &x && !value.requires_grad() && !x.base) {  // overwritten whole by what needs no gradient
             changed->autograd = nullptr;
@@ -418,6 +425,45 @@ void Capture::write(TensorObject& x, TensorObject& value) {
     storages_[s].leaf = nullptr;
 }
 
+// An op that fails ends the script where it stands, whether its result is used or not. Division by a literal does not.
+void Capture::note_fallible(NodeId made) {
+    if (row(builder_.node(made).op).lowering == Lowering::scalar) {
+        if (!is_integer(builder_.type(made).dtype)) return;
+        const NodeId divisor = builder_.operands_of(made)[1];
+        if (builder_.is_literal(divisor) && builder_.attributes(divisor).integer("value") != 0) return;
+    }
+    fallible_.push_back(made);
+}
+
+// That x gets another history is taken back where the graph fails before.
+void Capture::note_history(TensorObject& x) {
+    struct History final : Object {
+        History() : Object(Kind::other) {}
+        Ref<Autograd> autograd;
+        bool requires_grad = false, in_graph = false;
+        Ref<TapeEntry> entry;
+        uint32_t output = 0;
+    };
+    auto before = make_ref<History>();
+    if (const Autograd* now = x.autograd.get()) {
+        before->autograd = x.autograd;
+        before->requires_grad = now->requires_grad;
+        before->in_graph = now->in_graph;
+        before->entry = now->entry;
+        before->output = now->output;
+    }
+    record({Ref<Object>(&x), {}, Value(before), [](Undo& undo) {
+                auto& tensor = static_cast<TensorObject&>(*undo.object);
+                auto& old = static_cast<History&>(undo.old.object());
+                tensor.autograd = old.autograd;
+                if (!old.autograd) return;
+                old.autograd->requires_grad = old.requires_grad;
+                old.autograd->in_graph = old.in_graph;
+                old.autograd->entry = old.entry;
+                old.autograd->output = old.output;
+            }});
+}
+
 Size Capture::size(TensorObject& x, size_t dimension) {
     const NodeId of = node(x);
     return {x.tensor.shape[dimension], builder_.type(of).sizes[dimension]};
@@ -425,7 +471,6 @@ Size Capture::size(TensorObject& x, size_t dimension) {
 
 void Capture::assert_true(TensorObject& condition, std::string_view message) {
     node(condition);
-    commit_dirty();  // what was written before the assert stays written when it fails
     Builder::StampScope scope(builder_, stamp());
     Context& context = tracer_.context();
     const Dispatcher::Names& names = tracer_.dispatcher().names();

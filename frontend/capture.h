@@ -123,6 +123,7 @@ private:
     struct ViewValue {  // a tensor: a storage, or a movement op of another tensor
         uint32_t storage;
         uint32_t parent = none;
+        uint32_t made = 0;  // nodes of the body when it was there
         Op op;
         AttrId attr;
         Stamp stamp;
@@ -143,6 +144,12 @@ private:
     struct Overwritten {  // a value that a write has replaced: a gradient that needs it comes too late
         NodeId node;
         Span write;
+        uint32_t storage;   // whose value it was
+        uint32_t position;  // nodes of the body after the write
+    };
+    struct UsedUp {
+        uint32_t position;         // nodes of the body after the backward
+        std::vector<bool> before;  // used_up_ until then
     };
     struct Leaf {
         Ref<Autograd> leaf;
@@ -166,6 +173,7 @@ private:
         Stamp stamp;  // its surroundings
     };
 
+    struct Plan;
     Stamp stamp();
     void reopen(const OpenCall& call);
     NodeId node(TensorObject& x);
@@ -180,23 +188,28 @@ private:
     TensorRef make_result(NodeId node, bool requires_grad);
     void mark_used(uint32_t input);
     void commit_dirty();
+    void note_fallible(NodeId made);
+    void note_history(TensorObject& x);
     bool memory_is_aliased(const StorageValue& storage) const;
     NodeId as_type(NodeId node, TypeId type);
     std::vector<NodeId> reverse_from(std::span<const Cotangent> roots, std::span<const NodeId> wrt);
     void use_up(std::span<const Cotangent> roots);
     const Overwritten* overwritten(NodeId node) const;
-    void check_overwritten(size_t first_backward) const;
-    void note_stale(const CompiledGraph& graph, const std::vector<NodeId>& kept, const Graph& skeleton);
+    void check_overwritten(size_t first_backward, std::span<const NodeId> recomputed) const;
+    void note_stale(const CompiledGraph& graph, const Plan& plan);
+    [[noreturn]] void fail_overwritten(const Overwritten& write, NodeId value, Span saved) const;
 
-    struct Plan;
     Plan plan_flush();
     std::shared_ptr<CompiledGraph> find_graph(const Plan& plan, bool& hit);
     void name_inputs();
     void note_recompile(const GraphEntry& entry, const std::string& reason);
     void bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::span<const uint32_t> versions,
               std::span<const Tensor> outputs);
-    [[noreturn]] void fail_run(Error error, size_t effects_done);
-    void recover(uint32_t failing);
+    void run(const Plan& plan, std::string_view reason, Span at, bool recovers = false);
+    std::shared_ptr<CompiledGraph> compile_once(const Plan& plan);
+    [[noreturn]] void fail_run(Error error);
+    std::optional<uint32_t> find_failure(Error& error);
+    void truncate(uint32_t failing);
     void clear();
 
     Tracer& tracer_;
@@ -214,6 +227,8 @@ private:
     std::vector<NodeId> operands_;      // of the op being appended
     std::vector<TensorRef> rewritten_;  // concrete tensors that this graph gave a history
     std::vector<bool> used_up_;         // by node: a captured backward has freed it
+    std::vector<UsedUp> used_up_log_;
+    std::vector<NodeId> fallible_;  // what the script asked for and may fail
     std::vector<OpenCall> open_calls_;
     int checkpoint_depth_ = 0;
     EpochMap<const Storage*, uint32_t> memory_;  // -> the first input with this memory

@@ -4,7 +4,8 @@
 
 #include <fmt/format.h>
 
-#include "frontend/capture.h"
+#include "frontend/capture_plan.h"
+#include "ir/copier.h"
 #include "ir/gradient.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
@@ -17,7 +18,24 @@ bool stops_gradients(const Node& node) {
     return (node.flags & no_grad_flag) || node.op == op<"detach">() || node.op == op<"param">();
 }
 
+// The same graph, by the same names, with nothing marked to be computed again in backward.
+GraphRef without_recomputation(const Graph& graph) {
+    Builder builder(*graph.context);
+    Copier copy(graph, builder);
+    copy.copy_params();
+    copy.copy_body();
+    for (NodeId id : builder.body()) builder.set_flags(id, uint8_t(builder.node(id).flags & ~recompute_flag));
+    std::vector<NodeId> results;
+    for (NodeId r : graph.results()) results.push_back(copy(r));
+    return builder.finish(results, graph.name);
+}
+
 }  // namespace
+
+GraphRef without_symbols(const Graph& graph, std::span<const int64_t> values) {
+    const std::unique_ptr<bool[]> symbolic(new bool[values.size() + 1]());
+    return specialise(graph, values, std::span<const bool>(symbolic.get(), values.size()));
+}
 
 bool Capture::holds_history(std::span<const Cotangent> roots) {
     std::vector<NodeId> stack;
@@ -58,8 +76,9 @@ std::vector<NodeId> Capture::reverse_from(std::span<const Cotangent> roots, std:
     assert(cotangents.empty() || cotangents.size() == roots.size());
     Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
     const size_t end = builder_.size();
-    std::vector<NodeId> found = reverse(builder_, {results, cotangents, wrt, {}});
-    check_overwritten(end);
+    std::vector<NodeId> recomputed;
+    std::vector<NodeId> found = reverse(builder_, {results, cotangents, wrt, {}, &recomputed});
+    check_overwritten(end, recomputed);
     return found;
 }
 
@@ -72,44 +91,53 @@ const Capture::Overwritten* Capture::overwritten(NodeId node) const {
     return found == overwritten_.end() ? nullptr : &*found;
 }
 
+void Capture::fail_overwritten(const Overwritten& write, NodeId value, Span saved) const {
+    const Type& type = builder_.type(value);
+    Dims shape;
+    for (SizeId size : type.sizes) shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
+    Diagnostic diagnostic;
+    diagnostic.kind = "gradient";
+    diagnostic.message =
+        fmt::format("a {}{} that was saved for the gradient was changed in place before backward needed it",
+                    name_of(type.dtype), shape_to_string(shape));
+    diagnostic.help = "write `x = x + e` instead of changing x in place, or save a copy: `x.clone()`";
+    if (saved) diagnostic.labels.push_back({saved, "saved here"});
+    if (write.write) diagnostic.labels.push_back({write.write, "changed in place here"});
+    throw Error(std::move(diagnostic));
+}
+
 // A gradient formula that names a value which was written since would read the old one here, but nothing at all when
-// the ops run one by one: it is the same error.
-void Capture::check_overwritten(size_t first_backward) const {
+// the ops run one by one: it is the same error. `recomputed`: what formulas named of checkpoints.
+void Capture::check_overwritten(size_t first_backward, std::span<const NodeId> recomputed) const {
     if (overwritten_.empty()) return;
     for (NodeId id : builder_.body()) {
-        if (id.index < first_backward) continue;
+        if (id.index < first_backward || (builder_.node(id).flags & recomputed_flag)) continue;
+        const Span saved = tracer_.context()[builder_.stamp_of(id).origin].span;
         for (NodeId operand : builder_.operands_of(id)) {
-            const Overwritten* write = operand.index < first_backward ? overwritten(operand) : nullptr;
-            if (!write) continue;
-            const Type& type = builder_.type(operand);
-            Dims shape;
-            for (SizeId size : type.sizes) shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
-            Diagnostic diagnostic;
-            diagnostic.kind = "gradient";
-            diagnostic.message =
-                fmt::format("a {}{} that was saved for the gradient was changed in place before backward needed it",
-                            name_of(type.dtype), shape_to_string(shape));
-            diagnostic.help = "write `x = x + e` instead of changing x in place, or save a copy: `x.clone()`";
-            if (const Span saved = tracer_.context()[builder_.stamp_of(id).origin].span)
-                diagnostic.labels.push_back({saved, "saved here"});
-            if (write->write) diagnostic.labels.push_back({write->write, "changed in place here"});
-            throw Error(std::move(diagnostic));
+            if (operand.index >= first_backward) continue;
+            if (const Overwritten* write = overwritten(operand)) fail_overwritten(*write, operand, saved);
         }
+    }
+    for (NodeId value : recomputed) {
+        if (const Overwritten* write = overwritten(value))
+            fail_overwritten(*write, value, tracer_.context()[builder_.stamp_of(value).origin].span);
     }
 }
 
-// The same for a backward half: which of what it saves the graph itself has overwritten. Names are kept from graph to
-// graph.
-void Capture::note_stale(const CompiledGraph& graph, const std::vector<NodeId>& kept, const Graph& skeleton) {
+// The same for a backward half: which values that its formulas name the graph itself has overwritten. Whether the half
+// saves them or computes them again is no matter: op by op they would have been saved. Of inputs the version tells.
+void Capture::note_stale(const CompiledGraph& graph, const Plan& plan) {
     if (!graph.split() || overwritten_.empty()) return;
+    std::vector<NodeId> kept;
+    const GraphRef flat = without_symbols(*builder_.finish(plan.results, {}, false, &kept), builder_.hints());
+    const Split split =
+        split_joint(make_joint(*without_recomputation(*flat), graph.differentiable(), graph.wrt(), false));
     for (NodeId id : builder_.body()) {
         const Overwritten* write = kept[id.index] ? overwritten(id) : nullptr;
         if (!write) continue;
-        const std::string_view name = skeleton.name_of(kept[id.index]);
-        const Split& split = *graph.split();
+        const std::string_view name = flat->name_of(kept[id.index]);
         for (const Split::Saved& saved : split.saved) {
-            if (saved.is_input || split.forward->name_of(split.forward->results()[saved.index]) != name)
-                continue;  // of inputs the version tells
+            if (saved.is_input || split.forward->name_of(split.forward->results()[saved.index]) != name) continue;
             Dims shape;
             for (SizeId size : builder_.type(id).sizes)
                 shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
@@ -120,6 +148,7 @@ void Capture::note_stale(const CompiledGraph& graph, const std::vector<NodeId>& 
 
 // Marks what a backward from `roots` goes through, so that nothing differentiates it again.
 void Capture::use_up(std::span<const Cotangent> roots) {
+    used_up_log_.push_back({uint32_t(builder_.body().size()), used_up_});
     used_up_.resize(builder_.size());
     std::vector<NodeId> stack;
     for (const Cotangent& root : roots) stack.push_back(node(root.of));

@@ -4,22 +4,12 @@
 
 #include <fmt/format.h>
 
-#include "frontend/capture.h"
+#include "frontend/capture_plan.h"
 #include "frontend/counters.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
-
-struct Capture::Plan {
-    std::vector<NodeId> results;
-    std::vector<size_t> differentiable;  // results through which cotangents may come
-    std::vector<TensorObject*> owners;   // beside them: whose history they are
-    std::vector<TensorRef> consumed;     // whose history a captured backward has used up
-    std::vector<size_t> wrt;             // inputs that require a gradient
-    std::vector<TensorObject*> views;    // views that need a history of their own
-    bool empty = false;                  // nothing to run
-};
 
 Capture::Plan Capture::plan_flush() {
     Plan plan;
@@ -58,6 +48,12 @@ Capture::Plan Capture::plan_flush() {
         plan.results.push_back(storage.current);
     }
     commit_dirty();
+    if (!fallible_.empty()) {  // what fails does so whether it is used or not
+        const Liveness live = builder_.liveness(plan.results);
+        for (NodeId id : fallible_) {
+            if (!live[id]) plan.results.push_back(id);
+        }
+    }
     if (plan.results.empty()) {
         plan.empty = true;
         for (NodeId id : builder_.body()) {
@@ -102,13 +98,18 @@ void Capture::flush(std::string_view reason, Span at) {
     } renew{*this, open};
     flushing_ = true;
 
-    const Plan plan = plan_flush();
+    try {
+        run(plan_flush(), reason, at);
+    } catch (Error& error) { fail_run(std::move(error)); }
+}
+
+void Capture::run(const Plan& plan, std::string_view reason, Span at, bool recovers) {
     if (plan.empty) {  // views of inputs need no run
         bind(plan, nullptr, {}, {});
         return;
     }
     bool hit = false;
-    const std::shared_ptr<CompiledGraph> graph = find_graph(plan, hit);
+    const std::shared_ptr<CompiledGraph> graph = recovers ? compile_once(plan) : find_graph(plan, hit);
     if (log_) {
         if (hit) name_inputs();
         log_->push_back({.graph = builder_.finish(plan.results, tracer_.context().name(site_.name), true),
@@ -125,9 +126,7 @@ void Capture::flush(std::string_view reason, Span at) {
         if (!plan.differentiable.empty()) versions.push_back(input.tensor.storage->version);
     }
     std::vector<Tensor> outputs;
-    try {
-        graph->run(arguments, outputs);
-    } catch (Error& error) { fail_run(std::move(error), graph->effects_done()); }
+    graph->run(arguments, outputs);
     ++graph_number_;
     bind(plan, graph, versions, outputs);
 }
@@ -158,11 +157,7 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
     const std::string changed = cache.add_variant(*entry, builder_.hints(), dynamic);
     note_recompile(*entry, changed);
     const std::shared_ptr<CompiledGraph> graph = entry->find(builder_.hints())->graph;
-    if (!overwritten_.empty() && builder_.calls().empty()) {
-        std::vector<NodeId> kept;
-        const GraphRef skeleton = builder_.finish(plan.results, {}, false, &kept);
-        note_stale(*graph, kept, *skeleton);
-    }
+    note_stale(*graph, plan);
     return graph;
 }
 
@@ -242,101 +237,6 @@ void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph
         x->autograd->in_graph = false;
     }
     for (TensorObject* x : plan.views) tracer_.dispatcher().renew_view_history(*x);
-}
-
-namespace {
-
-NodeId copy_literal(const Builder& from, NodeId id, Builder& to) {
-    assert(from.is_literal(id));
-    const AttrValue& value = *from.attributes(id).find("value");
-    const DType dtype = from.type(id).dtype;
-    if (const auto* real = std::get_if<double>(&value.value)) return to.literal(*real, dtype);
-    if (const auto* integer = std::get_if<int64_t>(&value.value)) return to.literal(*integer, dtype);
-    return to.literal(std::get<bool>(value.value));
-}
-
-}  // namespace
-
-// What precedes the failing node has happened; host writes that came after it are taken back, the last one first.
-void Capture::fail_run(Error error, size_t effects_done) {
-    uint32_t failing = 0;
-    size_t effects = 0;
-    const std::span<const NodeId> body = builder_.body();
-    const bool is_assertion = error.diagnostic.kind == "assertion";
-    for (uint32_t i = 0; i < body.size(); ++i) {
-        const bool is_effect = row(builder_.node(body[i]).op).effect == Effect::ordered;
-        if (is_effect && effects++ == effects_done) {  // the failing node is this effect, or lies before it
-            if (is_assertion) failing = i;
-            break;
-        }
-        if (!is_assertion && effects == effects_done && failing == 0 &&
-            tracer_.context()[builder_.stamp_of(body[i]).origin].span == error.diagnostic.span) {
-            failing = i;
-        }
-    }
-    std::vector<JournalEntry> journal = std::move(journal_);
-    journal_.clear();
-    for (size_t k = journal.size(); k-- > 0 && journal[k].position > failing;) journal[k].undo.apply(journal[k].undo);
-    journal.clear();
-    try {
-        recover(failing);
-    } catch (Error&) {  // what cannot be computed stays without elements, and says so when it is used
-    }
-    throw error;
-}
-
-// Tensors that the script still holds and that were computed before the failing node get their elements: by the part of
-// the graph that precedes it. Not those that depend on an input which that part has written already.
-void Capture::recover(uint32_t failing) {
-    std::vector<NodeId> image(builder_.size());
-    std::vector<bool> stale(builder_.size());
-    Builder prefix(tracer_.context());
-    const std::span<const NodeId> body = builder_.body();
-    for (uint32_t i = 0; i < failing; ++i) {
-        if (builder_.node(body[i]).op == op<"commit">()) stale[builder_.operands_of(body[i])[0].index] = true;
-    }
-    for (NodeId p : builder_.params()) image[p.index] = prefix.parameter(builder_.node(p).type);
-    for (const SizeSymbol& symbol : builder_.symbols())
-        prefix.symbol(image[symbol.definer.index], symbol.dim, symbol.hint, symbol.name);
-    for (uint32_t i = 0; i < failing; ++i) {
-        const Node node = builder_.node(body[i]);
-        if (row(node.op).effect != Effect::none) continue;
-        std::vector<NodeId> operands;
-        for (NodeId operand : builder_.operands_of(body[i])) {
-            stale[body[i].index] = stale[body[i].index] || stale[operand.index];
-            if (!image[operand.index]) image[operand.index] = copy_literal(builder_, operand, prefix);
-            operands.push_back(image[operand.index]);
-        }
-        image[body[i].index] = prefix.emit_typed(node.op, node.type, operands, node.attr);
-    }
-    std::vector<NodeId> results;
-    std::vector<uint32_t> storages;
-    for (TensorObject* x = ring_.next_; x != &ring_; x = x->next_) {
-        const uint32_t s = values_[x->capture_value_].storage;
-        const NodeId current = storages_[s].current;
-        if (storages_[s].input != none || !image[current.index] || stale[current.index]) continue;
-        if (std::find(storages.begin(), storages.end(), s) != storages.end()) continue;
-        storages.push_back(s);
-        results.push_back(image[current.index]);
-    }
-    std::vector<Tensor> arguments, outputs;
-    if (!results.empty()) {
-        for (const Input& input : inputs_) arguments.push_back(input.tensor);
-        CompiledGraph graph(tracer_, prefix.finish(results), {}, {}, CompiledGraph::Purpose::op);
-        graph.run(arguments, outputs);
-    }
-    for (TensorObject* x = ring_.next_; x != &ring_; x = x->next_) {
-        const uint32_t s = values_[x->capture_value_].storage;
-        const auto found = std::find(storages.begin(), storages.end(), s);
-        if (storages_[s].input != none) x->tensor.storage = inputs_[storages_[s].input].tensor.storage;
-        else if (found != storages.end())
-            x->tensor.storage = outputs[static_cast<size_t>(found - storages.begin())].storage;
-        if (x->autograd && x->autograd->in_graph) {
-            x->autograd->entry = tracer_.tape().used_up(site_.span);
-            x->autograd->output = 0;
-            x->autograd->in_graph = false;
-        }
-    }
 }
 
 }  // namespace tenon

@@ -169,7 +169,12 @@ Value Evaluator::load(const ast::NameUse& use, Symbol name, Frame& frame, Span s
 
 void Evaluator::store(const ast::NameUse& use, Value value, Frame& frame, Span span) {
     switch (use.kind) {
-        case ast::NameKind::local: frame.slots[use.index] = std::move(value); return;
+        case ast::NameKind::local: {
+            Value& variable = frame.slots[use.index];
+            will_change(variable, frame);
+            variable = std::move(value);
+            return;
+        }
         case ast::NameKind::field: {
             (void)span;
             set_field(frame.model(), use.index, std::move(value));
@@ -177,6 +182,7 @@ void Evaluator::store(const ast::NameUse& use, Value value, Frame& frame, Span s
         }
         default: {
             CellObject& cell = cell_of(use, frame);
+            if (tracer_.capturing()) tracer_.record(Undo::cell(cell));
             collector_.note(cell, value);
             cell.value = std::move(value);
         }
@@ -186,6 +192,7 @@ void Evaluator::store(const ast::NameUse& use, Value value, Frame& frame, Span s
 void Evaluator::refresh(std::span<const ast::NameUse> fresh, Frame& frame) {
     for (const ast::NameUse& use : fresh) {
         if (use.kind == ast::NameKind::cell) {
+            will_change(frame.slots[use.index], frame);
             frame.slots[use.index] = make_ref<CellObject>();
         } else {
             frame.environment.module->globals[use.index] = make_ref<CellObject>();

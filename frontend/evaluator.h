@@ -155,7 +155,8 @@ private:
         const ast::Arguments* arguments = nullptr;  // as written, where they were bound one by one
         bool has_first = false;                     // the first parameter was the receiver: `x.f(a)`
         bool starts_capture = false;
-        Value result;  // what `return` gave
+        uint32_t tries = 0;  // `try` blocks of this function that its line is in
+        Value result;        // what `return` gave
 
         const FunctionObject& function_object() const { return static_cast<const FunctionObject&>(*closure); }
         ModelObject& model() const { return self.as<ModelObject>(); }
@@ -185,6 +186,10 @@ private:
     CellObject& cell_of(const ast::NameUse& use, const Frame& frame) const;
     Value load(const ast::NameUse& use, Symbol name, Frame& frame, Span span);
     void store(const ast::NameUse& use, Value value, Frame& frame, Span span);
+    // A failed graph takes back the variables that were assigned after the failing node, where a `try` lets them live.
+    void will_change(Value& variable, const Frame& frame) {
+        if (frame.tries > 0 && tracer_.capturing()) tracer_.record(Undo::variable(variable));
+    }
     void refresh(std::span<const ast::NameUse> fresh, Frame& frame);
     Flow execute(const ast::Block& block, Frame& frame);
     Flow execute(const ast::Statement& statement, Frame& frame);

@@ -154,12 +154,21 @@ Evaluator::Flow Evaluator::execute_for(const ast::For& statement, Frame& frame) 
 
 Evaluator::Flow Evaluator::execute_try(const ast::Try& statement, Frame& frame) {
     if (tracer_.capturing()) tracer_.graph_break("try", statement.span);
+    struct Inside {
+        Frame& frame;
+        explicit Inside(Frame& f) : frame(f) { ++frame.tries; }
+        ~Inside() { --frame.tries; }
+    };
     Diagnostic caught;
     try {
+        const Inside inside(frame);
         Flow flow = execute(*statement.body, frame);
         if (tracer_.capturing()) tracer_.flush();  // what fails when it runs, fails inside the try
         return flow;
     } catch (Error& error) { caught = std::move(error.diagnostic); }
+    try {
+        tracer_.flush();  // what was captured before the error has happened
+    } catch (Error& earlier) { caught = std::move(earlier.diagnostic); }
     unwound_.clear();
     int64_t line = caught.span ? session_.sources().line(caught.span) : 0;
     auto error =

@@ -60,6 +60,27 @@ public:
             }
         }
     }
+    /// The same without commits, until a node fails; values go when nothing needs them any more.
+    NodeId run_until_failure(Error& error) {
+        std::vector<uint32_t> uses(graph_.nodes.size());
+        for (NodeId id : graph_.body()) {
+            for (NodeId operand : graph_.operands_of(id)) ++uses[operand.index];
+        }
+        for (NodeId id : graph_.body()) {
+            dispatcher_.set_span(graph_.origin(id).span);
+            try {
+                if (graph_[id].op == op<"assert">()) perform(id);
+                else if (row(graph_[id].op).effect == Effect::none) compute(id);
+            } catch (Error& found) {
+                error = std::move(found);
+                return id;
+            }
+            for (NodeId operand : graph_.operands_of(id)) {
+                if (--uses[operand.index] == 0) values_[operand.index] = nullptr;
+            }
+        }
+        return {};
+    }
     TensorRef value(NodeId id) {
         if (!values_[id.index]) {
             const Arg number = argument(id);
@@ -163,6 +184,14 @@ std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& source, std::
     std::vector<TensorRef> results;
     for (NodeId id : graph->results()) results.push_back(replay.value(id));
     return results;
+}
+
+NodeId first_failure(Dispatcher& dispatcher, const Graph& graph, std::span<const TensorRef> inputs, Error& error) {
+    const Dispatcher::GradMode mode(dispatcher, false);
+    const Span span = dispatcher.span();
+    const NodeId failing = Replay(dispatcher, graph, inputs).run_until_failure(error);
+    dispatcher.set_span(span);
+    return failing;
 }
 
 std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& entry) {

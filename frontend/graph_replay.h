@@ -7,6 +7,7 @@
 #include "frontend/tape.h"
 #include "frontend/tensor_dispatch.h"
 #include "ir/graph.h"
+#include "runtime/diagnostic.h"
 
 namespace tenon {
 
@@ -20,5 +21,9 @@ std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& e
 /// The cotangents of an entry's edges, each with a history; null where no path leads.
 std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEntry>& entry,
                                         std::span<const TensorRef> cotangents);
+
+/// Runs what the graph's results and asserts need, and gives the first node that fails, with its error; none where
+/// nothing does. Nothing is written.
+NodeId first_failure(Dispatcher& dispatcher, const Graph& graph, std::span<const TensorRef> inputs, Error& error);
 
 }  // namespace tenon

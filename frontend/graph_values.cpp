@@ -376,13 +376,25 @@ public:
     bool call(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
               Value& result) override {
         Tracer& tracer = e.tracer();
-        std::optional<Tracer::FullGraph> fullgraph;
-        if (fullgraph_) fullgraph.emplace(tracer);
-        const Tracer::StayCaptured stay(tracer);
-        if (!tracer.wants_capture(this)) {
-            result = e.call(function_, positional, keywords);
+        if (!fullgraph_) {
+            result = run(e, positional, keywords);
             return true;
         }
+        const Tracer::FullGraph fullgraph(tracer);
+        try {
+            result = run(e, positional, keywords);
+        } catch (const Error&) {  // of what came after a break
+            fullgraph.check();
+            throw;
+        }
+        fullgraph.check();
+        return true;
+    }
+
+private:
+    Value run(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument> keywords) const {
+        Tracer& tracer = e.tracer();
+        const Tracer::StayCaptured stay(tracer);
         struct Restore {
             Tracer& tracer;
             TracerOptions options;
@@ -391,21 +403,21 @@ public:
                 tracer.capture().set_dynamic(false);
             }
         } restore{tracer, tracer.options()};
-        if (engine_) {
-            TracerOptions options = tracer.options();
-            options.engine = *engine_;
-            tracer.set_options(options);
-        }
+        TracerOptions options = tracer.options();
+        // What has to be one graph is one graph on every engine: its breaks are found by capturing it.
+        if (fullgraph_ && options.engine == Engine::eager) options.engine = Engine::interp;
+        tracer.set_options(options);
+        if (!tracer.wants_capture(this)) return e.call(function_, positional, keywords);
+        if (engine_ && restore.options.engine != Engine::eager) options.engine = *engine_;
+        tracer.set_options(options);
         tracer.capture().set_dynamic(dynamic_);
         const FunctionObject* declared = declaration_of(function_);
         const std::string name =
             declared ? e.session().symbols().text(declared->function.name) : std::string("compile");
         const CallSite site{e.here(), name, declared ? declared->function.name_span : Span(), this};
-        result = tracer.captured_call(site, [&] { return e.call(function_, positional, keywords); });
-        return true;
+        return tracer.captured_call(site, [&] { return e.call(function_, positional, keywords); });
     }
 
-private:
     Value function_;
     bool fullgraph_, dynamic_;
     std::optional<Engine> engine_;

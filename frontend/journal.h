@@ -14,6 +14,12 @@ struct Undo {
     Value old;           ///< its value before; unset where it had none
     void (*apply)(Undo&);
 
+    /// Of a variable of a frame that is still there when the graph runs: of one that is inside a `try`.
+    static Undo variable(Value& variable) {
+        return {Ref<Object>(new Variable(variable)), {}, variable, [](Undo& u) {
+                    static_cast<Variable&>(*u.object).place = std::move(u.old);
+                }};
+    }
     static Undo cell(CellObject& cell) {
         return {Ref<Object>(&cell), {}, cell.value, [](Undo& u) {
                     static_cast<CellObject&>(*u.object).value = std::move(u.old);
@@ -58,6 +64,13 @@ struct Undo {
                     for (const auto& entry : u.old.as<DictObject>().entries()) dict.set(entry.key, entry.value);
                 }};
     }
+
+private:
+    class Variable final : public Object {
+    public:
+        explicit Variable(Value& place_) : Object(Kind::other), place(place_) {}
+        Value& place;
+    };
 };
 
 }  // namespace tenon

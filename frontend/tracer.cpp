@@ -300,6 +300,21 @@ bool Tracer::set_attribute(const Value& x, std::string_view name, const Value& e
     });
 }
 
+Generator& Tracer::changing_generator() {
+    struct State final : Object {
+        explicit State(Generator& generator) : Object(Kind::other), place(generator), before(generator) {}
+        Generator& place;
+        const Generator before;
+    };
+    if (capturing_) {
+        record({Ref<Object>(new State(*generator_)), {}, {}, [](Undo& undo) {
+                    auto& state = static_cast<State&>(*undo.object);
+                    state.place = state.before;
+                }});
+    }
+    return *generator_;
+}
+
 // A write of `.grad` is an effect like any other: a failed run takes it back.
 void Tracer::set_gradient(Autograd& autograd, Ref<TensorObject> grad) {
     if (capturing_) {
@@ -443,17 +458,32 @@ void Tracer::graph_break(std::string_view reason, Span span) {
                        {},
                        "trace refuses breaks; move this out of the function, or call the function without trace"});
     }
-    if (fullgraph_depth_ > 0) {
-        throw Error(Diagnostic{"graph",
-                               fmt::format("a graph break under `fullgraph: true`: {}", reason),
-                               span,
-                               {},
-                               "move this out of the function"});
-    }
+    if (fullgraph_) fullgraph_->note(reason, span);
     ++counters_->graph_breaks;
     counters_->breaks.push_back({std::string(capture_->site().name), std::string(reason), span});
     tell(counters_->breaks.back(), "graph break");
     capture_->flush(reason, span);
+}
+
+void Tracer::FullGraph::note(std::string_view reason, Span span) {
+    for (const auto& [known, place] : causes_) {
+        if (known == reason && place == span) return;
+    }
+    causes_.emplace_back(reason, span);
+}
+
+void Tracer::FullGraph::check() const {
+    if (causes_.empty()) return;
+    Diagnostic diagnostic{"graph", {}, causes_[0].second, {}, {}};
+    if (causes_.size() == 1) {
+        diagnostic.message = fmt::format("a graph break under `fullgraph: true`: {}", causes_[0].first);
+        diagnostic.help = "move this out of the function";
+    } else {
+        diagnostic.message = fmt::format("{} graph breaks under `fullgraph: true`", causes_.size());
+        diagnostic.help = "move these out of the function";
+        for (const auto& [reason, span] : causes_) diagnostic.labels.push_back({span, reason});
+    }
+    throw Error(std::move(diagnostic));
 }
 
 void Tracer::flush() {
@@ -466,7 +496,7 @@ Tracer::LoopMark Tracer::enter_loop() const {
 }
 
 bool Tracer::ends_at_back_edge(LoopMark& mark, Span span) {
-    if (capture_->tracing() || fullgraph_depth_ > 0 || stay_captured_depth_ > 0) return false;
+    if (capture_->tracing() || fullgraph_ || stay_captured_depth_ > 0) return false;
     const bool holds_backward = capture_->backward_count() != mark.backwards;
     const bool is_long = capture_->node_count() > longest_graph + mark.nodes;
     if (!holds_backward && !is_long) return false;

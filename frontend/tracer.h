@@ -12,6 +12,8 @@
 #include <string>
 #include <string_view>
 #include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "frontend/journal.h"
 #include "frontend/tensor_object.h"
@@ -199,21 +201,28 @@ public:
     /// Arithmetic of two host numbers, for symbolic sizes that no polynomial can say; set by the session.
     std::function<Value(Operator, const Value&, const Value&, Span)> host_binary;
 
+    /// The random state, about to change: a failed run of the present graph takes it back.
+    Generator& changing_generator();
     /// Sets `.grad`, so that a failed run of the present graph takes it back.
     void set_gradient(Autograd& autograd, Ref<TensorObject> grad);
     /// `requires_grad_()`: makes a tensor a leaf, or one no longer.
     void require_gradient(TensorObject& tensor, bool wanted);
 
-    /// While it lives, breaks are errors and loops are not opened.
+    /// While it lives, loops are not opened and the causes of breaks are collected; check() throws an error that points
+    /// at every one.
     class [[nodiscard]] FullGraph {
     public:
-        explicit FullGraph(Tracer& tracer) : tracer_(tracer) { ++tracer_.fullgraph_depth_; }
-        ~FullGraph() { --tracer_.fullgraph_depth_; }
+        explicit FullGraph(Tracer& tracer) : tracer_(tracer), outer_(std::exchange(tracer.fullgraph_, this)) {}
+        ~FullGraph() { tracer_.fullgraph_ = outer_; }
         FullGraph(const FullGraph&) = delete;
         FullGraph& operator=(const FullGraph&) = delete;
+        void note(std::string_view reason, Span span);
+        void check() const;
 
     private:
         Tracer& tracer_;
+        FullGraph* outer_;
+        std::vector<std::pair<std::string, Span>> causes_;
     };
     /// While it lives, loops stay captured (`compile`).
     class [[nodiscard]] StayCaptured {
@@ -283,7 +292,8 @@ private:
     TracerOptions options_;
     bool capturing_ = false;
     uint64_t capture_number_ = 0, last_serial_ = 0;
-    int no_compile_depth_ = 0, fullgraph_depth_ = 0, stay_captured_depth_ = 0, differentiations_ = 0;
+    FullGraph* fullgraph_ = nullptr;
+    int no_compile_depth_ = 0, stay_captured_depth_ = 0, differentiations_ = 0;
     std::unordered_set<const void*> open_functions_;
     std::unique_ptr<Counters> counters_;
     std::unique_ptr<Generator> generator_;

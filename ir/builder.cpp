@@ -263,12 +263,47 @@ void Builder::set_meta(NodeId id, MetaId meta) {
 }
 
 // ---- freezing -----------------------------------------------------------------------------------------------------
+Liveness Builder::liveness(std::span<const NodeId> results) const {
+    Liveness live(graph_);
+    live.mark_ordered(body());
+    for (NodeId r : results) live.mark(r);
+    return live;
+}
+
+std::vector<NodeId> Builder::truncate(size_t count) {
+    assert(open_.size() == 1 && open_call_ < 0);
+    Graph old;
+    std::swap(old, graph_);
+    const Open main = std::move(open_[0]);
+    const std::vector<CallRange> calls = std::move(calls_);
+    reset();
+    std::vector<NodeId> image(old.nodes.size());
+    Copier copy(old, *this);
+    for (NodeId p : main.params) {
+        StampScope scope(*this, copy.stamp_of(p));
+        copy.map(p, image[p.index] = parameter(old[p].type, old.names[p.index]));
+    }
+    for (const SizeSymbol& s : old.symbols) symbol(copy(s.definer), s.dim, s.hint, s.name);
+    std::vector<uint32_t> ends;  // of the calls that are open
+    size_t next = 0;
+    for (uint32_t at = 0; at < count; ++at) {
+        for (; !ends.empty() && ends.back() == at; ends.pop_back()) end_call();
+        for (; next < calls.size() && calls[next].begin <= at; ++next) {
+            if (calls[next].end <= at) continue;  // nothing was captured in it
+            StampScope scope(*this, calls[next].stamp);
+            begin_call(calls[next].name, calls[next].kind, calls[next].record);
+            ends.push_back(calls[next].end);
+        }
+        image[main.body[at].index] = copy.copy(main.body[at]);
+    }
+    for (; !ends.empty(); ends.pop_back()) end_call();
+    return image;
+}
+
 GraphRef Builder::finish(std::span<const NodeId> results, NameId name, bool with_calls, std::vector<NodeId>* kept) {
     assert(open_.size() == 1);
     const Open& main = open_.back();
-    Liveness live(graph_);
-    live.mark_ordered(main.body);
-    for (NodeId r : results) live.mark(r);
+    const Liveness live = liveness(results);
     graph_.name = name;
     if (!with_calls || calls_.empty()) return freeze(graph_, main.params, main.body, results, live, kept);
     assert(!kept);

@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "ir/graph.h"
+#include "ir/liveness.h"
 #include "ir/row.h"
 
 namespace tenon {
@@ -118,6 +119,13 @@ public:
     };
     Hash hash() const { return hash_; }
     void mix(uint64_t value);  // folds further facts into the hash (requires_grad of inputs, outputs, …)
+
+    // What these results, and the ordered nodes so far, need: a bit a node.
+    Liveness liveness(std::span<const NodeId> results) const;
+
+    // Back to what was there before the body's node number `count`; parameters and symbols stay. Gives for each old
+    // node its present id, none where it went.
+    std::vector<NodeId> truncate(size_t count);
 
     // Closes the main region and freezes: drops what neither a result nor an ordered node needs (parameters stay),
     // numbers and names canonically. `with_calls`: call ranges become `call` nodes.

@@ -11,7 +11,8 @@ namespace tenon {
 class Reverse {
 public:
     Reverse(Builder& builder, const ReverseRequest& request)
-        : builder_(builder), end_(builder.size()), needs_(end_, false), cotangent_(end_), clone_(end_) {
+        : builder_(builder), end_(builder.size()), needs_(end_, false), cotangent_(end_), clone_(end_),
+          recomputed_(request.recomputed) {
         mark_dependents(request.wrt);
         mark_checkpoint_outputs();
         Builder::StampScope scope(builder_, {});
@@ -145,7 +146,11 @@ private:
         NodeId result;
         switch (entry.kind) {
             case Entry::Kind::made: return entry.node;
-            case Entry::Kind::forward: return resolve(entry.node);
+            case Entry::Kind::forward: {
+                const NodeId value = resolve(entry.node);
+                if (recomputed_ && value != entry.node) recomputed_->push_back(entry.node);
+                return value;
+            }
             case Entry::Kind::fit: result = fit(emit(entry.operands[0], number_dtype), entry.shape); break;
             case Entry::Kind::call: result = emit_call(entry, number_dtype); break;
         }
@@ -247,6 +252,7 @@ private:
     const size_t end_;         // nodes below are the forward graph's
     std::vector<bool> needs_;  // depends on wrt
     std::vector<NodeId> cotangent_, clone_;
+    std::vector<NodeId>* const recomputed_;
     std::vector<Entry> arena_;
 };
 

@@ -88,6 +88,7 @@ struct ReverseRequest {
     std::span<const NodeId> cotangents;  // as many; empty: ones of each result's shape
     std::span<const NodeId> wrt;
     std::span<const NodeId> running;  // optional, as many as wrt: a cotangent sum to continue, none to start anew
+    std::vector<NodeId>* recomputed = nullptr;  // receives the checkpointed values that formulas name
 };
 // One node per wrt, none where no path leads there. Throws Error kind "gradient" at a row without a gradient.
 std::vector<NodeId> reverse(Builder& builder, const ReverseRequest&);

@@ -82,7 +82,13 @@ struct Row {
     std::string_view fold;      // reduce rows: the scalar op that folds ("add", "maximum", …)
     double ulp = 0;             // error budget against the exact value; 0: exact
     bool commutative = false;
+    bool may_fail = false;  // at run time: a position out of range, an integer divided by zero
 };
+
+constexpr Row failing(Row r) {
+    r.may_fail = true;
+    return r;
+}
 
 std::span<const Row> all_rows();  // every family, in a fixed order
 const Row& row(Op);

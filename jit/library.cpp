@@ -12,14 +12,12 @@ namespace {
 struct Entry {
     std::string_view row;
     LibraryFunction function;
-    bool may_fail;
 };
 constexpr Entry entries[] = {
-    {"matmul", library::matmul, false},          {"take", library::take, true},
-    {"take_add", library::take_add, true},       {"gather", library::gather, true},
-    {"scatter_add", library::scatter_add, true}, {"random", library::random, false},
-    {"argsort", library::argsort, false},        {"argmax", library::argmax, false},
-    {"argmin", library::argmin, false},          {"cumsum", library::cumsum, false},
+    {"matmul", library::matmul},   {"take", library::take},     {"take_add", library::take_add},
+    {"gather", library::gather},   {"random", library::random}, {"scatter_add", library::scatter_add},
+    {"argsort", library::argsort}, {"argmax", library::argmax}, {"argmin", library::argmin},
+    {"cumsum", library::cumsum},
 };
 
 }  // namespace
@@ -27,7 +25,8 @@ constexpr Entry entries[] = {
 LibraryPlan plan_library_call(const Graph& graph, NodeId node) {
     LibraryPlan plan;
     for (const Entry& entry : entries)
-        if (entry.row == row(graph[node].op).name) plan.function = entry.function, plan.may_fail = entry.may_fail;
+        if (entry.row == row(graph[node].op).name) plan.function = entry.function;
+    plan.may_fail = row(graph[node].op).may_fail;
     const Attributes attributes = graph.attributes(node);
     if (attributes.has("axis")) {
         plan.axis = attributes.integer("axis");

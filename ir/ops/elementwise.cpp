@@ -177,18 +177,18 @@ const Row rows[] = {
     }),
     binary("maximum", "the larger, NaN passes", DTypes::all, 0, [](Gradient& d) { extremum_gradient(d, op<"less">()); }, true),
     binary("minimum", "the smaller, NaN passes", DTypes::all, 0, [](Gradient& d) { extremum_gradient(d, op<"greater">()); }, true),
-    binary("floor_divide", "quotient rounded down", DTypes::numeric, 1, [](Gradient& d) {
+    failing(binary("floor_divide", "quotient rounded down", DTypes::numeric, 1, [](Gradient& d) {
         d.x(0) += d.zero_like(0);
         d.x(1) += d.zero_like(1);
-    }),
-    binary("remainder", "a - b * floor(a / b): the sign of b", DTypes::numeric, 1, [](Gradient& d) {
+    })),
+    failing(binary("remainder", "a - b * floor(a / b): the sign of b", DTypes::numeric, 1, [](Gradient& d) {
         d.x(0) += d.g;
         d.x(1) += -d.g * apply(op<"floor_divide">(), {d.a, d.b});
-    }),
-    binary("fmod", "a - b * trunc(a / b): the sign of a", DTypes::numeric, 0, [](Gradient& d) {
+    })),
+    failing(binary("fmod", "a - b * trunc(a / b): the sign of a", DTypes::numeric, 0, [](Gradient& d) {
         d.x(0) += d.g;
         d.x(1) += -d.g * call(op<"trunc">(), d.a / d.b);
-    }),
+    })),
     binary("atan2", "angle of the point (b, a)", DTypes::floats, 3, [](Gradient& d) {    // d = b/(a²+b²), −a/(a²+b²)
         d.x(0) += d.g * (d.b / (d.a * d.a + d.b * d.b));
         d.x(1) += d.g * -(d.a / (d.a * d.a + d.b * d.b));

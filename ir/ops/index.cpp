@@ -94,21 +94,21 @@ constexpr Row library(std::string_view name, std::string_view doc, int operands,
 
 // clang-format off
 const Row rows[] = {
-    library("take", "slices of x along an axis at the positions of index: x[:, index] for axis 1", 2, take_rule, [](Gradient& d) {
+    failing(library("take", "slices of x along an axis at the positions of index: x[:, index] for axis 1", 2, take_rule, [](Gradient& d) {
         d.x(0) += apply(op<"take_add">(), {d.zero_like(0), d.b, d.g}, d.node_attr());
-    }),
-    library("take_add", "base with slices of value added at the positions of index, in ascending order", 3, take_add_rule, [](Gradient& d) {
+    })),
+    failing(library("take_add", "base with slices of value added at the positions of index, in ascending order", 3, take_add_rule, [](Gradient& d) {
         d.x(0) += d.g;
         d.x(2) += apply(op<"take">(), {d.g, d.b}, d.node_attr());
-    }),
-    library("gather", "for each element of index, the element of x that lies at it along an axis", 2, gather_rule, [](Gradient& d) {
+    })),
+    failing(library("gather", "for each element of index, the element of x that lies at it along an axis", 2, gather_rule, [](Gradient& d) {
         d.x(0) += apply(op<"scatter_add">(), {d.zero_like(0), d.b, d.g}, d.node_attr());
-    }),
-    library("scatter_add", "base with each source element added at its position along an axis, in ascending order", 3, scatter_add_rule,
+    })),
+    failing(library("scatter_add", "base with each source element added at its position along an axis, in ascending order", 3, scatter_add_rule,
             [](Gradient& d) {
                 d.x(0) += d.g;
                 d.x(2) += apply(op<"gather">(), {d.g, d.b}, d.node_attr());
-            }),
+            })),
     library("argsort", "positions that sort x along an axis, stable; NaN counts as largest", 1, argsort_rule, nullptr,
             "its result is positions; gather with them to sort"),
 };

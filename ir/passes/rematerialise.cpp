@@ -1,6 +1,5 @@
 // rematerialise: backward computes again what is cheaper to compute than to keep. Needs split; afterwards elementwise
-// and movement values whose operands are saved anyway (or are inputs) are no longer saved, and `saved` says what still
-// is. Metadata and origins go with the recomputed node. Values of reductions, contractions and random ops stay saved.
+// and movement values whose operands are saved anyway are no longer saved, and `saved` says what still is. Metadata and origins go with the recomputed node. Values of reductions, contractions and random ops stay saved.
 #include <algorithm>
 #include <string>
 
@@ -26,10 +25,11 @@ public:
           available_(forward_.nodes.size(), false) {}
 
     Split run() {
-        for (NodeId p : forward_.params()) available_[p.index] = true;
+        // Only what is kept anyway is at hand: another input may be written before backward reads it.
         std::vector<bool> keep(split_.saved.size(), true);
         for (size_t k = 0; k < keep.size(); ++k)
-            if (!split_.saved[k].is_input) available_[value(k).index] = true;
+            available_[split_.saved[k].is_input ? forward_.params()[split_.saved[k].index].index : value(k).index] =
+                true;
         // In forward order: a value goes when all it reads is an input or stays saved, or was itself dropped before.
         bool any = false;
         for (size_t k = 0; k < keep.size(); ++k) {
@@ -66,15 +66,9 @@ private:
         Split out;
         out.results = split_.results;
 
-        // Inputs that recomputation reads become saved too, in forward order.
         std::vector<bool> input(forward_.params().size(), false);
-        for (size_t k = 0; k < keep.size(); ++k) {
-            if (split_.saved[k].is_input) input[split_.saved[k].index] = true;
-            if (keep[k]) continue;
-            for (NodeId operand : forward_.operands_of(value(k)))
-                for (size_t p = 0; p < input.size(); ++p)
-                    if (forward_.params()[p] == operand) input[p] = true;
-        }
+        for (const Split::Saved& saved : split_.saved)
+            if (saved.is_input) input[saved.index] = true;
 
         Builder builder(context);
         std::vector<NodeId> from_forward(forward_.nodes.size());
