@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "ir/intern_table.h"
+#include "runtime/integer.h"
 
 namespace tenon {
 
@@ -61,11 +62,6 @@ uint64_t hash_size(const SizeEntry& e) {
         for (SizeId a : t.atoms) h = mix_hash(h, uint64_t(a.bits));
     }
     return h;
-}
-
-int64_t floor_divide(int64_t a, int64_t b) {
-    const int64_t q = a / b;
-    return q - ((a % b != 0) && ((a < 0) != (b < 0)));
 }
 
 }  // namespace

@@ -19,8 +19,7 @@
 // k's memory over if it dies here and is no other operand of this kernel too. Operand k's buffer is not loaded from.
 //
 // Types: index (i64 arithmetic on positions), scalar{dtype} (one element), buffer{dtype}.
-//   for(lo, hi)            attr {kind: "parallel" | "serial" | "vector", step: k}; one region (param: index), no
-//   results.
+//   for(lo, hi)            attr {kind: "parallel" | "serial" | "vector", step: k}; one region (param: index), no results.
 //                          parallel: iterations (blocks of `step` positions) are independent and may go to any thread;
 //                          only outermost. serial: in order; those right inside a parallel loop or another such serial
 //                          loop are independent too. vector: innermost, step 1, iterations independent: any vector
@@ -38,8 +37,7 @@
 //   position(scalar)       an i64 scalar as index; number(index): an index as i64 scalar.
 //   every elementwise row  on scalars (all operands scalars, types equal where the row demands it; cast changes dtype);
 //                          add sub mul floor_divide remainder minimum maximum also on index operands.
-//   literal nodes          (op `constant`, attr {value}, tensor type of rank 0) may be operands anywhere a scalar may;
-//   an
+//   literal nodes          (op `constant`, attr {value}, tensor type of rank 0) may be operands anywhere a scalar may; an
 //                          op whose operands are all literals has a rank 0 tensor type and is a scalar all the same.
 // Values are used in the region that makes them and in regions inside it.
 // f16 and bf16 scalars are rounded after every op. Sums of f16 and bf16 are cast to f32 inside the fold and rounded

@@ -36,7 +36,7 @@ struct KernelCall {
     void* const* buffers;    ///< one a region parameter: operands, then results
     const int64_t* extents;  ///< values of KernelInfo::extents
     uint64_t* scalars;       ///< KernelInfo::scalars, 8 bytes each: written by stages that run once, read by all
-    uint32_t* faults;        ///< bits of Fault (jit/routines/routines.h), set by an atomic or
+    uint32_t* faults;        ///< bits of FaultBit (jit/routines/routines.h), set by an atomic or
 };
 
 class CompiledKernel {

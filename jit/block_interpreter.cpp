@@ -5,14 +5,13 @@
 #include <deque>
 
 #include "jit/block_translator.h"
+#include "runtime/integer.h"
 
 namespace tenon {
 
 namespace {
 
 using Code = Instruction::Code;
-
-int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
 
 struct Frame {
     void* const* buffers;

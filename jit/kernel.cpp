@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "ir/row.h"
+#include "runtime/integer.h"
 
 namespace tenon {
 
@@ -138,7 +139,6 @@ int64_t evaluate_index(const Graph& g, NodeId id, const KernelInfo& info, std::s
     }
     const int64_t a = evaluate_index(g, g.operand(id, 0), info, extents),
                   b = evaluate_index(g, g.operand(id, 1), info, extents);
-    const auto floor_divide = [](int64_t x, int64_t y) { return x / y - (x % y != 0 && (x < 0) != (y < 0)); };
     if (o == op<"add">()) return a + b;
     if (o == op<"sub">()) return a - b;
     if (o == op<"mul">()) return a * b;

@@ -1,7 +1,6 @@
 #include "jit/cuda/emitter.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <unordered_map>
 
@@ -11,6 +10,7 @@
 #include "ir/text.h"
 #include "jit/cuda/scalar.h"
 #include "jit/cuda/text.h"
+#include "jit/literal.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -169,7 +169,7 @@ private:
     }
 
     std::string value(NodeId id) {
-        if (graph_[id].op == op<"constant">()) return literal_of(id);
+        if (graph_[id].op == op<"constant">()) return literal(id);
         if (graph_.type(id).kind == Type::Kind::index) return position(id);
         if (const auto found = values_.find(id.index); found != values_.end()) return found->second;
         if (const auto slot = slots_.find(id.index); slot != slots_.end())
@@ -181,14 +181,9 @@ private:
         node(id);
         return values_.at(id.index);
     }
-    std::string literal_of(NodeId id) const {
-        const auto& v = graph_.attributes(id).find("value")->value;
-        double real = 0;
-        int64_t integer = 0;
-        if (const auto* b = std::get_if<bool>(&v)) real = double(integer = *b);
-        else if (const auto* i = std::get_if<int64_t>(&v)) real = double(integer = *i);
-        else real = std::get<double>(v);
-        return constant_of(graph_.type(id).dtype, real, integer);
+    std::string literal(NodeId id) const {
+        const Literal value = literal_of(graph_, id);
+        return constant_of(graph_.type(id).dtype, value.real, value.integer);
     }
     void store_slot(NodeId id, uint32_t slot) {
         const Type& type = graph_.type(id);
@@ -200,7 +195,7 @@ private:
     // ---- positions ----
 
     std::string position(NodeId id) {
-        if (graph_[id].op == op<"constant">()) return literal_of(id);
+        if (graph_[id].op == op<"constant">()) return literal(id);
         if (const auto found = values_.find(id.index); found != values_.end()) return found->second;
         if (is_static_index(graph_, id)) return position_of(id);
         const auto slot = slots_.find(id.index);
@@ -271,17 +266,9 @@ private:
         writer_.line("__syncthreads();    // what follows may read what was written");
     }
 
-    std::string identity(std::string_view name, DType dtype) const {
-        constexpr double infinity = std::numeric_limits<double>::infinity();
-        if (name == "add") return constant_of(dtype, -0.0, 0);
-        if (name == "mul" || name == "logical_and") return constant_of(dtype, 1, 1);
-        if (name == "logical_or") return constant_of(dtype, 0, 0);
-        if (name != "maximum" && name != "minimum") refuse(fmt::format("no fold by {}", name));
-        const bool largest = name == "minimum";
-        if (is_float(dtype)) return constant_of(dtype, largest ? infinity : -infinity, 0);
-        if (dtype == DType::boolean) return constant_of(dtype, 0, largest);
-        const int64_t top = is_signed(dtype) ? int64_t((uint64_t(1) << (8 * size_of(dtype) - 1)) - 1) : 255;
-        return constant_of(dtype, 0, largest ? top : is_signed(dtype) ? -top - 1 : 0);
+    static std::string identity(std::string_view name, DType dtype) {
+        const Literal start = fold_identity(name, dtype);
+        return constant_of(dtype, start.real, start.integer);
     }
 
     void fold(NodeId id) {

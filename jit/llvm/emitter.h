@@ -3,21 +3,14 @@
 // of 32 or fewer accumulators; a `rows` fold keeps an accumulator a lane. Bits do not depend on it.
 #pragma once
 #include <string>
-#include <vector>
 
 #include <llvm/IR/Module.h>
 
 #include "jit/backend.h"
 #include "jit/kernel.h"
+#include "jit/llvm/vector_facts.h"
 
 namespace tenon::llvm_engine {
-
-struct VectorFacts {
-    int bytes = 32;            ///< of a vector register
-    bool masks_small = false;  ///< masked loads and stores of elements of 1 and 2 bytes are instructions (AVX-512)
-    std::string attributes;    ///< of the processor, put on every function: "+avx2,…"
-    std::string processor;
-};
 
 /// Adds the kernel's stages to the module, as functions named `name`.0, `name`.1, …, of type StageFunction.
 /// Returns how many. Throws Error "internal" for what loops.h does not allow.

@@ -14,7 +14,7 @@
 namespace tenon {
 
 // What went wrong in some element; the routine goes on and writes 0 there.
-enum Fault : uint32_t { no_fault = 0, division_by_zero = 1 };
+enum FaultBit : uint32_t { no_fault = 0, division_by_zero = 1 };
 using Faults = uint32_t;
 
 struct Routine {

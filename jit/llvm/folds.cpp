@@ -1,0 +1,179 @@
+#include "jit/llvm/folds.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "jit/literal.h"
+#include "jit/llvm/scalar.h"
+
+namespace tenon::llvm_engine {
+
+namespace {
+
+constexpr int64_t fold_lanes = 32, lane_chunk = 1024, row_chunk = 64;
+
+using Values = CodeBuilder::Values;
+using Carried = CodeBuilder::Carried;
+
+class FoldEmitter {
+public:
+    FoldEmitter(CodeBuilder& code, const Fold& fold) : code_(code), here_(code.here()), fold_(fold) {
+        const Literal start = fold_identity(fold.op, fold.dtype);
+        identity_ = constant_of(code.context(), fold.dtype, start.real, start.integer);
+    }
+
+    llvm::Value* emit(llvm::Value* low, llvm::Value* high) {
+        const std::optional<int64_t> count = constant_in(here_.CreateSub(high, low));
+        llvm::Value* result = fold_.by_lanes ? by_lanes(low, high, count) : by_rows(low, high, row_levels(count));
+        if (fold_.op == "add" && is_float(fold_.dtype) && (!count || *count <= 0)) {  // an empty sum is +0.0
+            llvm::Value* zero = llvm::Constant::getNullValue(result->getType());
+            result = here_.CreateSelect(here_.CreateICmpSLT(low, high), result, zero);
+        }
+        return result;
+    }
+
+private:
+    llvm::Value* combine(llvm::Value* a, llvm::Value* b) {
+        llvm::Value* operands[] = {a, b};
+        if (a->getType()->isVectorTy() && !b->getType()->isVectorTy())
+            operands[1] =
+                here_.CreateVectorSplat(llvm::cast<llvm::FixedVectorType>(a->getType())->getElementCount(), b);
+        return emit_scalar(here_, fold_.op, fold_.dtype, operands);
+    }
+
+    // ---- rows
+
+    // How often chunks of chunks are needed: 2^42 rows where the number is not known.
+    static int row_levels(std::optional<int64_t> count) {
+        int levels = 0;
+        for (int64_t chunk = row_chunk; count ? chunk < *count : levels < 6; chunk *= row_chunk) ++levels;
+        return levels;
+    }
+
+    // In order within chunks of 64 elements; 64 of these are again a chunk.
+    llvm::Value* by_rows(llvm::Value* low, llvm::Value* high, int level) {
+        int64_t step = 1;
+        for (int k = 0; k < level; ++k) step *= row_chunk;
+        llvm::Value* initial = code_.splat(identity_, code_.lanes());
+        return code_.loop(low, high, step, {initial}, [&](llvm::Value* i, Carried carried) {
+            llvm::Value* x = nullptr;
+            if (level == 0) x = fold_.element({i});
+            else {
+                llvm::Value* end = here_.CreateAdd(i, here_.getInt64(uint64_t(step)));
+                x = by_rows(i, here_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, end, high), level - 1);
+            }
+            return Values{combine(carried[0], x)};
+        })[0];
+    }
+
+    // ---- lanes
+
+    // Element k of a chunk goes to lane k mod 32.
+    llvm::Value* by_lanes(llvm::Value* low, llvm::Value* high, std::optional<int64_t> count) {
+        if (count && *count <= lane_chunk) {
+            const int64_t lanes =
+                *count <= 0 ? 1 : std::min<int64_t>(fold_lanes, int64_t(std::bit_ceil(uint64_t(*count))));
+            return chunk(low, high, lanes);
+        }
+        int levels = 1;
+        for (int64_t reach = lane_chunk * lane_chunk; count ? reach < *count : levels < 3; reach *= lane_chunk)
+            ++levels;
+        auto* finished = code_.block("finished");
+        Chunks whole = {high,
+                        count ? nullptr : here_.CreateICmpSLE(here_.CreateSub(high, low), here_.getInt64(lane_chunk)),
+                        finished,
+                        {}};
+        llvm::Value* result = chunks(whole, low, high, levels);
+        whole.results.push_back({result, here_.GetInsertBlock()});
+        here_.CreateBr(finished);
+        here_.SetInsertPoint(finished);
+        llvm::PHINode* either = here_.CreatePHI(result->getType(), unsigned(whole.results.size()));
+        for (const auto& [value, from] : whole.results) either->addIncoming(value, from);
+        return either;
+    }
+
+    struct Chunks {
+        llvm::Value* high;
+        llvm::Value* single;  // is there but one chunk? null: there are more
+        llvm::BasicBlock* finished;
+        std::vector<std::pair<llvm::Value*, llvm::BasicBlock*>> results;  // of the whole fold, by where they come from
+    };
+
+    // The results of chunks of 1,024^level elements from low to high, folded like elements.
+    llvm::Value* chunks(Chunks& whole, llvm::Value* low, llvm::Value* high, int level) {
+        int64_t step = 1;
+        for (int k = 0; k < level; ++k) step *= lane_chunk;
+        const bool truth = fold_.dtype == DType::boolean;
+        llvm::Type* element = truth ? here_.getInt8Ty() : identity_->getType();
+        auto* type = llvm::FixedVectorType::get(element, fold_lanes);
+        llvm::AllocaInst* lanes = code_.entry().CreateAlloca(type);
+        llvm::Value* first = llvm::ConstantVector::getSplat(llvm::ElementCount::getFixed(fold_lanes), identity_);
+        here_.CreateStore(truth ? here_.CreateZExt(first, type) : first, lanes);
+        code_.loop(low, high, step, [&](llvm::Value* i) {
+            llvm::Value* end = here_.CreateBinaryIntrinsic(llvm::Intrinsic::smin,
+                                                           here_.CreateAdd(i, here_.getInt64(uint64_t(step))), high);
+            llvm::Value* x = level > 1 ? chunks(whole, i, end, level - 1) : chunk(i, end, fold_lanes);
+            if (level == 1 && whole.single) {
+                auto* more = code_.block("more");
+                whole.results.push_back({x, here_.GetInsertBlock()});
+                here_.CreateCondBr(whole.single, whole.finished, more);
+                here_.SetInsertPoint(more);
+            }
+            llvm::Value* number = here_.CreateSDiv(here_.CreateSub(i, low), here_.getInt64(uint64_t(step)));
+            llvm::Value* place =
+                here_.CreateGEP(element, lanes, here_.CreateAnd(number, here_.getInt64(fold_lanes - 1)));
+            llvm::Value* before = here_.CreateLoad(element, place);
+            if (truth) before = here_.CreateTrunc(before, here_.getInt1Ty());
+            llvm::Value* after = combine(before, x);
+            here_.CreateStore(truth ? here_.CreateZExt(after, element) : after, place);
+        });
+        llvm::Value* all = here_.CreateLoad(type, lanes);
+        if (truth) all = here_.CreateTrunc(all, llvm::FixedVectorType::get(here_.getInt1Ty(), fold_lanes));
+        return halved(all, fold_lanes);
+    }
+
+    // Up to 1,024 elements, in `lanes` accumulators; lanes that no element reaches hold the identity.
+    llvm::Value* chunk(llvm::Value* low, llvm::Value* high, int64_t lanes) {
+        llvm::Value* initial = code_.splat(identity_, lanes);
+        const auto step = [&](Held i, Carried carried) {
+            llvm::Value* sum = combine(carried[0], fold_.element(i));
+            return Values{code_.mask() ? here_.CreateSelect(code_.mask(), sum, carried[0]) : sum};
+        };
+        // The rest a scalar at a time: lane after lane of the accumulators.
+        const auto rest = [&](llvm::Value* from, Carried carried) {
+            return code_.loop(from, high, 1, {carried[0]}, [&](llvm::Value* i, Carried now) {
+                llvm::Value* lane = here_.CreateSub(i, from);
+                llvm::Value* sum = combine(here_.CreateExtractElement(now[0], lane), fold_.element({i}));
+                return Values{here_.CreateInsertElement(now[0], sum, lane)};
+            });
+        };
+        return halved(code_.in_vectors(low, high, lanes, fold_.masked, {initial}, step, rest)[0], lanes);
+    }
+
+    // Lane i with lane i + w, for w = 16, 8, 4, 2, 1.
+    llvm::Value* halved(llvm::Value* x, int64_t lanes) {
+        if (lanes == 1) return x;
+        for (int64_t half = lanes / 2; half >= 1; half /= 2) {
+            std::vector<int> lower, upper;
+            for (int64_t k = 0; k < half; ++k) {
+                lower.push_back(int(k));
+                upper.push_back(int(k + half));
+            }
+            x = combine(here_.CreateShuffleVector(x, lower), here_.CreateShuffleVector(x, upper));
+        }
+        return here_.CreateExtractElement(x, uint64_t(0));
+    }
+
+    CodeBuilder& code_;
+    IRBuilder& here_;
+    const Fold& fold_;
+    llvm::Constant* identity_;
+};
+
+}  // namespace
+
+llvm::Value* emit_fold(CodeBuilder& code, const Fold& fold, llvm::Value* low, llvm::Value* high) {
+    return FoldEmitter(code, fold).emit(low, high);
+}
+
+}  // namespace tenon::llvm_engine

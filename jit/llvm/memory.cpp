@@ -1,0 +1,126 @@
+#include "jit/llvm/memory.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include <llvm/IR/MDBuilder.h>
+
+#include "jit/llvm/scalar.h"
+
+namespace tenon::llvm_engine {
+
+// ---- alias scopes -------------------------------------------------------------------------------------------------
+AliasScopes::AliasScopes(llvm::LLVMContext& context, const KernelInfo& info, std::span<const InPlace> in_place)
+    : operands_(info.operands) {
+    llvm::MDBuilder builder(context);
+    llvm::MDNode* domain = builder.createAnonymousAliasScopeDomain("kernel");
+    std::vector<llvm::MDNode*> scopes = {builder.createAnonymousAliasScope(domain, "read")};
+    for (uint32_t k = 0; k < info.results; ++k) scopes.push_back(builder.createAnonymousAliasScope(domain, "written"));
+    for (size_t own = 0; own < scopes.size(); ++own) {
+        std::vector<llvm::Metadata*> others;
+        for (size_t other = 0; other < scopes.size(); ++other)
+            if (other != own) others.push_back(scopes[other]);
+        scopes_.push_back({llvm::MDNode::get(context, {scopes[own]}), llvm::MDNode::get(context, others)});
+    }
+    of_operand_.assign(info.operands, 0);
+    for (const InPlace& pair : in_place) of_operand_[pair.operand] = pair.result + 1;
+}
+
+void AliasScopes::tag(llvm::Instruction* access, uint32_t buffer) const {
+    const AliasScope& scope = scopes_[buffer < operands_ ? of_operand_[buffer] : buffer - operands_ + 1];
+    access->setMetadata(llvm::LLVMContext::MD_alias_scope, scope.own);
+    access->setMetadata(llvm::LLVMContext::MD_noalias, scope.others);
+}
+
+// ---- buffers ------------------------------------------------------------------------------------------------------
+Memory::Memory(CodeBuilder& code, const KernelSource& source, const KernelInfo& info)
+    : code_(code), graph_(*source.graph), info_(info), scopes_(code.context(), info, source.in_place) {
+    for (uint32_t k = 0; NodeId p : graph_.params(graph_.region_of(source.kernel))) buffers_.emplace(p.index, k++);
+    for (uint32_t k = 0; NodeId id : info.scalars) slots_.emplace(id.index, k++);
+}
+
+void Memory::forget() { pointers_.assign(info_.operands + info_.results, nullptr); }
+
+llvm::Value* Memory::pointer(uint32_t buffer) {
+    if (!pointers_[buffer]) {
+        IRBuilder& entry = code_.entry();
+        llvm::Value* place =
+            entry.CreateConstGEP1_64(entry.getPtrTy(), code_.argument(CodeBuilder::Argument::buffers), buffer);
+        pointers_[buffer] = entry.CreateLoad(entry.getPtrTy(), place);
+    }
+    return pointers_[buffer];
+}
+
+Memory::Access Memory::access(NodeId buffer, const Held& position) {
+    Access a;
+    a.buffer = buffers_.at(buffer.index);
+    a.dtype = graph_.type(buffer).dtype;
+    a.type = memory_type(code_.context(), a.dtype);
+    a.align = llvm::Align(size_of(a.dtype));
+    a.position = position;
+    a.contiguous = position.stride && constant_in(position.stride) == 1;
+    llvm::Value* offset = a.contiguous ? position.value : code_.expanded(position);
+    a.address = code_.here().CreateGEP(a.type, pointer(a.buffer), offset);
+    return a;
+}
+
+llvm::Value* Memory::load(const Access& a) {
+    IRBuilder& here = code_.here();
+    if (a.position.is_uniform())
+        return from_memory(here, a.dtype, tagged(here.CreateAlignedLoad(a.type, a.address, a.align), a));
+    auto* type = llvm::FixedVectorType::get(a.type, unsigned(code_.lanes()));
+    llvm::Value* nothing = llvm::Constant::getNullValue(type);
+    llvm::Value* mask = code_.mask();
+    llvm::Instruction* loaded = nullptr;
+    if (!a.contiguous) loaded = here.CreateMaskedGather(type, a.address, a.align, mask, nothing);
+    else if (mask) loaded = here.CreateMaskedLoad(type, a.address, a.align, mask, nothing);
+    else loaded = here.CreateAlignedLoad(type, a.address, a.align);
+    return from_memory(here, a.dtype, tagged(loaded, a));
+}
+
+void Memory::store(const Access& a, llvm::Value* held) {
+    IRBuilder& here = code_.here();
+    llvm::Value* value = to_memory(here, a.dtype, held);
+    if (a.position.is_uniform()) {
+        // Iterations are independent, so there is but one, in the first lane.
+        if (value->getType()->isVectorTy()) value = here.CreateExtractElement(value, uint64_t(0));
+        tagged(here.CreateAlignedStore(value, a.address, a.align), a);
+        return;
+    }
+    if (!value->getType()->isVectorTy()) value = code_.splat(value, code_.lanes());
+    llvm::Value* mask = code_.mask();
+    if (!a.contiguous) tagged(here.CreateMaskedScatter(value, a.address, a.align, mask), a);
+    else if (mask) tagged(here.CreateMaskedStore(value, a.address, a.align, mask), a);
+    else tagged(here.CreateAlignedStore(value, a.address, a.align), a);
+}
+
+// ---- extents and slots --------------------------------------------------------------------------------------------
+llvm::Value* Memory::extent(SizeId size) {
+    IRBuilder& here = code_.here();
+    if (const auto known = graph_.context->as_constant(size)) return here.getInt64(uint64_t(*known));
+    const auto found = std::find(info_.extents.begin(), info_.extents.end(), size);
+    assert(found != info_.extents.end());
+    llvm::Value* place = here.CreateConstGEP1_64(here.getInt64Ty(), code_.argument(CodeBuilder::Argument::extents),
+                                                 uint64_t(found - info_.extents.begin()));
+    return here.CreateLoad(here.getInt64Ty(), place);
+}
+
+llvm::Value* Memory::slot(IRBuilder& builder, NodeId id) const {
+    return builder.CreateConstGEP1_64(builder.getInt64Ty(), code_.argument(CodeBuilder::Argument::scalars),
+                                      slots_.at(id.index));
+}
+
+void Memory::store_slot(NodeId id, llvm::Value* value) {
+    IRBuilder& here = code_.here();
+    if (value->getType()->isIntegerTy(1)) value = here.CreateZExt(value, here.getInt8Ty());
+    here.CreateAlignedStore(value, slot(here, id), llvm::Align(8));
+}
+
+llvm::Value* Memory::load_slot(NodeId id, llvm::Type* type) {
+    IRBuilder& entry = code_.entry();
+    const bool truth = type->isIntegerTy(1);
+    llvm::Value* value = entry.CreateAlignedLoad(truth ? entry.getInt8Ty() : type, slot(entry, id), llvm::Align(8));
+    return truth ? entry.CreateTrunc(value, type) : value;
+}
+
+}  // namespace tenon::llvm_engine
