@@ -106,7 +106,7 @@ Value linspace(Evaluator& e, Arguments& a) {  // start, stop, count; FACTORY
         c.d, op<"sub">(),
         {ops::scalar(c.d, Scalar(stop), DType::f64), ops::elementwise(c.d, op<"mul">(), {left, Term::literal(step)})});
     const TensorRef first_half =
-        ops::elementwise(c.d, op<"less">(), {k, Term::literal(static_cast<double>(count / 2))});
+        ops::elementwise(c.d, op<"less">(), {k, Term::literal(static_cast<double>(count == 1 ? 1 : count / 2))});
     return finish(c, ops::cast(c.d, ops::where(c.d, first_half, up, down), c.dtype_or(3, DType::f32)), 4);
 }
 Value eye(Evaluator& e, Arguments& a) {  // n, m?; FACTORY

@@ -50,6 +50,7 @@ Value binary(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
     if constexpr (in_place) c.d.check_write(*c.tensor(0));
     const Term terms[] = {c.term(0), c.term(1)};
+    if constexpr (!std::string_view(name.text).starts_with("bitwise")) ops::require_numbers_fit(terms);
     return finish(c, ops::elementwise(c.d, op<name>(), terms), in_place);
 }
 template <FixedString name>
@@ -84,8 +85,22 @@ Value clamp(Evaluator& e, Arguments& a) {  // x, min?, max?
     if constexpr (in_place) c.d.check_write(*x);
     if (!c.has(1) && !c.has(2))
         throw_error("arity", "clamp needs a lower or an upper bound", "clamp(x, 0, 1), or clamp(x, min: 0)");
-    if (c.has(1)) x = ops::elementwise(c.d, op<"maximum">(), {x, c.term(1)});
-    if (c.has(2)) x = ops::elementwise(c.d, op<"minimum">(), {x, c.term(2)});
+    // A bound that lies beyond what the dtype holds keeps every element.
+    const auto [lowest, highest] = ops::integer_range(x->dtype());
+    const bool is_integer_dtype = is_integer(x->dtype());
+    const bool no_lower = !c.has(1) || (is_integer_dtype && c[1].is_int() && c[1].as_int() <= lowest);
+    const bool no_upper = !c.has(2) || (is_integer_dtype && c[2].is_int() && c[2].as_int() >= highest);
+    if (!no_lower) {
+        const Term terms[] = {x, c.term(1)};
+        ops::require_numbers_fit(terms);
+        x = ops::elementwise(c.d, op<"maximum">(), terms);
+    }
+    if (!no_upper) {
+        const Term terms[] = {x, c.term(2)};
+        ops::require_numbers_fit(terms);
+        x = ops::elementwise(c.d, op<"minimum">(), terms);
+    }
+    if (no_lower && no_upper) x = ops::clone(c.d, x);
     return finish(c, x, in_place);
 }
 
@@ -115,6 +130,9 @@ Value masked_fill(Evaluator& e, Arguments& a) {  // x, mask, value
 Value lerp(Evaluator& e, Arguments& a) {  // x + weight (y − x)
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
+    if (!is_float(x->dtype()))
+        throw_error("dtype", fmt::format("lerp needs a float tensor, but it is {}", describe_type(*x)),
+                    "cast it first: `x.to(f32)`");
     const TensorRef difference = ops::binary(c.d, Operator::sub, c.tensor(1), x);
     return ops::binary(c.d, Operator::add, x, ops::binary(c.d, Operator::mul, c.term(2), difference));
 }

@@ -60,9 +60,11 @@ Value flip(Evaluator& e, Arguments& a) {
 Value narrow(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
-    const int64_t dim = *c.dim(1), start = c.integer(2, "start"), length = c.integer(3, "length");
+    const int64_t dim = *c.dim(1), length = c.integer(3, "length");
     const int64_t size = x->shape()[static_cast<size_t>(normalise_dim(dim, x->rank()))];
-    if (start < 0 || length < 0 || start + length > size) {
+    int64_t start = c.integer(2, "start");
+    if (start < 0 && start >= -size) start += size;
+    if (start < 0 || length < 0 || start > size || length > size - start) {
         throw_error("index",
                     fmt::format("narrow from {} by {} leaves dimension {} of size {}", start, length, dim, size));
     }
@@ -119,7 +121,9 @@ Value split(Evaluator& e, Arguments& a) {  // x, size or sizes, dim?
     } else {
         const int64_t length = c.integer(1, "a size");
         if (length < 1) throw_error("value", fmt::format("split needs pieces of at least 1, but got {}", length));
-        for (int64_t at = 0; at < size; at += length) lengths.push_back(std::min(length, size - at));
+        for (int64_t at = 0; at < size; at += std::min(length, size - at))
+            lengths.push_back(std::min(length, size - at));
+        if (size == 0) lengths.push_back(0);
     }
     return pieces(c, x, dim, lengths);
 }
@@ -132,7 +136,10 @@ Value chunk(Evaluator& e, Arguments& a) {
                   length = std::max<int64_t>(size / count + (size % count != 0), 1);
     Dims lengths;
     for (int64_t at = 0; at < size; at += length) lengths.push_back(std::min(length, size - at));
-    if (size == 0) lengths.push_back(0);
+    if (size == 0) {
+        if (count > 1'000'000) throw_error("memory", fmt::format("{} pieces of nothing do not fit in memory", count));
+        for (int64_t k = 0; k < count; ++k) lengths.push_back(0);
+    }
     return pieces(c, x, dim, lengths);
 }
 Value unbind(Evaluator& e, Arguments& a) {
@@ -423,6 +430,8 @@ const Builtin rows[] = {
     {"numel", "x", tensors, numel},
     {"size", "x, dim?", tensors, size},
     {"is_contiguous", "x", tensors, is_contiguous},
+    {"is_floating_point", "x", tensors,
+     [](Evaluator&, Arguments& a) -> Value { return is_float(a[0].as<TensorObject>().dtype()); }},
 };
 
 }  // namespace

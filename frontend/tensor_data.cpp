@@ -161,7 +161,8 @@ TensorRef nonzero(Dispatcher& d, const TensorRef& x) {
         for (size_t dim = 0; dim < flags.rank(); ++dim) positions.push_back(k / strides[dim] % flags.shape[dim]);
     }
     const auto rank = static_cast<int64_t>(flags.rank());
-    const int64_t count = rank == 0 ? 0 : static_cast<int64_t>(positions.size()) / rank;
+    const int64_t count =
+        rank == 0 ? std::count(flag, flag + flags.numel(), true) : static_cast<int64_t>(positions.size()) / rank;
     return make_ref<TensorObject>(Tensor::from<int64_t>(d.tracer().allocator(), positions, Dims{count, rank}));
 }
 

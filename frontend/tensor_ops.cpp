@@ -63,24 +63,35 @@ DType promoted(std::span<const Term> terms) {
     return result.value_or(DType::f32);
 }
 
+std::pair<int64_t, int64_t> integer_range(DType dtype) {
+    return visit_dtype(dtype, []<class T>() -> std::pair<int64_t, int64_t> {
+        if constexpr (std::is_integral_v<T>) return {std::numeric_limits<T>::min(), std::numeric_limits<T>::max()};
+        return {0, 0};
+    });
+}
+
 void require_fits(const Scalar& number, DType dtype) {
     if (!is_integer(dtype)) return;
-    visit_dtype(dtype, [&]<class T>() {
-        if constexpr (std::is_integral_v<T>) {
-            using Limits = std::numeric_limits<T>;
-            const bool fits =
-                std::holds_alternative<double>(number)
-                    ? std::trunc(std::get<double>(number)) >= static_cast<double>(Limits::min()) &&
-                          std::trunc(std::get<double>(number)) < static_cast<double>(Limits::max() / 2 + 1) * 2
-                    : scalar_as<int64_t>(number) >= Limits::min() && scalar_as<int64_t>(number) <= Limits::max();
-            if (fits) return;
-            const std::string shown = std::visit([](auto v) { return fmt::format("{}", v); }, number);
-            throw_error("overflow",
-                        fmt::format("{} does not fit in {} ({} to {})", shown, name_of(dtype),
-                                    static_cast<int64_t>(Limits::min()), static_cast<int64_t>(Limits::max())),
-                        fmt::format("take a wider dtype; `x.to({})` of a tensor wraps", name_of(dtype)));
-        }
-    });
+    const auto [lowest, highest] = integer_range(dtype);
+    bool fits;
+    if (const double* real = std::get_if<double>(&number)) {
+        const double whole = std::trunc(*real);  // 2 · (highest / 2 + 1) is exact, highest + 1 would overflow
+        fits = whole >= static_cast<double>(lowest) && whole < 2 * static_cast<double>(highest / 2 + 1);
+    } else {
+        fits = scalar_as<int64_t>(number) >= lowest && scalar_as<int64_t>(number) <= highest;
+    }
+    if (fits) return;
+    const std::string shown = std::visit([](auto v) { return fmt::format("{}", v); }, number);
+    throw_error("overflow", fmt::format("{} does not fit in {} ({} to {})", shown, name_of(dtype), lowest, highest),
+                fmt::format("take a wider dtype; `x.to({})` of a tensor wraps", name_of(dtype)));
+}
+
+void require_numbers_fit(std::span<const Term> terms) {
+    const DType dtype = promoted(terms);
+    if (!is_integer(dtype) || dtype == DType::i64) return;
+    for (const Term& term : terms) {
+        if (!term.tensor) require_fits(term.number, dtype);
+    }
 }
 
 TensorRef cast(Dispatcher& d, const TensorRef& x, DType to) {
@@ -124,6 +135,7 @@ TensorRef elementwise_float(Dispatcher& d, Op op, std::span<const Term> terms) {
 
 TensorRef binary(Dispatcher& d, Operator o, const Term& a, const Term& b) {
     const Term terms[] = {a, b};
+    if (o >= Operator::equal || o == Operator::floor_div || o == Operator::remainder) require_numbers_fit(terms);
     switch (o) {
         case Operator::add:
             if (promoted(terms) == DType::boolean) return elementwise(d, op<"logical_or">(), terms);
@@ -337,7 +349,11 @@ TensorRef squeeze(Dispatcher& d, const TensorRef& x, std::optional<int64_t> dim)
 }
 
 TensorRef flatten(Dispatcher& d, const TensorRef& x, int64_t first, int64_t last) {
-    if (x->rank() == 0) return reshape(d, x, {Size(1)});
+    if (x->rank() == 0) {
+        (void)normalise_dim(first, 1);
+        (void)normalise_dim(last, 1);
+        return reshape(d, x, {Size(1)});
+    }
     const auto from = static_cast<size_t>(normalise_dim(first, x->rank())),
                to = static_cast<size_t>(normalise_dim(last, x->rank()));
     if (from > to)
@@ -396,6 +412,10 @@ TensorRef select(Dispatcher& d, const TensorRef& x, int64_t dim, int64_t index) 
 TensorRef flip(Dispatcher& d, const TensorRef& x, const Dims& axes) {
     Dims positive;
     for (int64_t axis : axes) positive.push_back(normalise_dim(axis, x->rank()));
+    for (size_t k = 1; k < positive.size(); ++k) {
+        if (std::find(positive.begin(), positive.begin() + k, positive[k]) != positive.begin() + k)
+            throw_error("value", fmt::format("flip names dimension {} twice", positive[k]));
+    }
     return d.apply(op<"flip">(), {x}, d.attr({{d.names().axes, d.list(std::span<const int64_t>(positive))}}));
 }
 
@@ -516,6 +536,7 @@ TensorRef stack(Dispatcher& d, std::span<const TensorRef> parts, int64_t dim) {
 TensorRef where(Dispatcher& d, const TensorRef& condition, const Term& a, const Term& b) {
     const Term terms[] = {a, b};
     const DType dtype = promoted(terms);
+    require_numbers_fit(terms);
     std::vector<TensorRef> keep;
     keep.reserve(2);
     const Arg yes = as_arg(d, a, dtype, keep), no = as_arg(d, b, dtype, keep);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "frontend/tensor_dispatch.h"
@@ -32,6 +33,10 @@ DType promoted(std::span<const Term> terms);
 
 /// Throws Error "overflow" for a number that an integer dtype cannot hold; fractions are cut off.
 void require_fits(const Scalar& number, DType dtype);
+/// The same for the numbers among operands of an op whose result modulo 2^bits would be another: orders and quotients.
+void require_numbers_fit(std::span<const Term> terms);
+/// The lowest and the highest integer of a dtype.
+std::pair<int64_t, int64_t> integer_range(DType dtype);
 
 TensorRef cast(Dispatcher& d, const TensorRef& x, DType to);
 /// The term in this dtype as an operand; `keep` holds tensors made for it.
