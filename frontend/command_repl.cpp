@@ -17,7 +17,8 @@ namespace tenon {
 namespace {
 
 constexpr std::string_view help =
-    "Type statements; the value of an expression is shown. An open bracket or block goes on in the next line.\n"
+    "Type statements; the value of an expression is shown. An open bracket or block goes on in the next line;\n"
+    "Ctrl-C drops it.\n"
     "  :type EXPRESSION     its type\n"
     "  :graph f(x)          the graph that f captures for x\n"
     "  :explain f(x)        what was captured, compiled and fused for it, and why\n"
@@ -73,19 +74,21 @@ public:
             switch (editor_.read(text.empty() ? "> " : ". ", line)) {
                 case LineEditor::Result::interrupted: text.clear(); continue;
                 case LineEditor::Result::end:
+                    if (!text.empty() && editor_.is_terminal()) {
+                        text.clear();
+                        continue;
+                    }
                     if (!trimmed(text).empty()) evaluate(text, false);  // of a pipe that ends within a block
                     return exit_success;
                 case LineEditor::Result::line: break;
             }
-            bool is_blank_end = !text.empty() && trimmed(line).empty() && editor_.is_terminal();
             text += text.empty() ? line : "\n" + line;
             std::string_view entry = trimmed(text);
             if (entry.empty()) {
                 text.clear();
                 continue;
             }
-            // A blank line ends what would go on for ever.
-            if (!entry.starts_with(':') && !is_blank_end && is_incomplete(text)) continue;
+            if (!entry.starts_with(':') && is_incomplete(text)) continue;
             editor_.remember(std::string(entry));
             if (entry.starts_with(':')) {
                 if (!command(entry)) return exit_success;

@@ -99,11 +99,13 @@ Value Evaluator::evaluate_method_call(const ast::MethodCall& expr, Frame& frame)
         for (const ast::FunctionDeclaration* method : model->model_class->model.methods)
             candidates.push_back(method->function->name);
     }
-    auto near = nearest_name(expr.name, candidates, symbols_);
+    std::string help = advice_for_foreign_name(name_of(expr.name));
+    if (auto near = nearest_name(expr.name, candidates, symbols_); near && help.empty())
+        help = fmt::format("did you mean `{}`?", name_of(*near));
     throw_error_at(expr.name_span, "name",
                    fmt::format("{} has no method `{}`, and there is no function of that name for it",
                                describe(receiver), name_of(expr.name)),
-                   near ? fmt::format("did you mean `{}`?", name_of(*near)) : "");
+                   std::move(help));
 }
 
 Value Evaluator::call_value(const Value& callee, const Value* first, const ast::Arguments& arguments, Frame& frame,

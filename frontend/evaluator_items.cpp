@@ -98,7 +98,9 @@ void Evaluator::no_attribute(const Value& object, Symbol name, Span span) {
     } else if (object.is_tensor()) {
         for (std::string_view field : {"shape", "dtype", "device", "rank", "grad", "requires_grad", "T"}) add(field);
     }
-    if (auto near = nearest_name(name, candidates, symbols_)) help = fmt::format("did you mean `{}`?", name_of(*near));
+    if (object.is_tensor()) help = advice_for_foreign_name(wanted);
+    if (auto near = nearest_name(name, candidates, symbols_); near && (help.empty() || !object.is_tensor()))
+        help = fmt::format("did you mean `{}`?", name_of(*near));
     if (help.empty() || object.is<DictObject>()) {
         const BuiltinGroup* group = builtins_.find_method(name);
         if (group && group->pick(object.kind(), true)) help = fmt::format("it is a function: write `.{}()`", wanted);

@@ -1,13 +1,16 @@
 #include "frontend/line_editor.h"
 
 #include <histedit.h>
+#include <langinfo.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <clocale>
 #include <csetjmp>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
 
@@ -79,6 +82,9 @@ LineEditor::LineEditor(Complete complete) {
     terminal_ = std::make_unique<Terminal>();
     Terminal& t = *terminal_;
     t.complete = std::move(complete);
+    // Scripts are UTF-8 whatever the environment says; libedit would drop what its locale does not know.
+    std::setlocale(LC_CTYPE, "");
+    if (std::strcmp(nl_langinfo(CODESET), "UTF-8") != 0) std::setlocale(LC_CTYPE, "C.UTF-8");
     t.line = el_init("tenon", stdin, stdout, stderr);
     t.history = history_init();
     HistEvent event;

@@ -150,10 +150,10 @@ void Resolver::unknown(Symbol name, Span span, bool is_type) {
         help = "`self` is the model in the body and the methods of a `model`";
     } else if (!home.empty()) {
         help = fmt::format("`{}` is in {}: write `use {}` at the top", text(name), home, home);
+    } else if (std::string advice = advice_for_foreign_name(text(name)); !advice.empty()) {
+        help = std::move(advice);
     } else if (auto nearest = nearest_name(name, is_type ? type_names() : visible_names(), symbols_)) {
         help = fmt::format("did you mean `{}`?", text(*nearest));
-    } else {
-        help = advice_for_foreign_name(text(name));
     }
     complain("name", span, fmt::format("there is no {} `{}`", is_type ? "type" : "name", text(name)), std::move(help));
 }

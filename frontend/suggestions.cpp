@@ -9,14 +9,30 @@
 namespace tenon {
 
 std::string advice_for_foreign_name(std::string_view name) {
+    // clang-format off
     static constexpr std::pair<std::string_view, std::string_view> spellings[] = {
-        {"null", "none"},     {"nil", "none"},       {"undefined", "none"},      {"this", "self"},
-        {"println", "print"}, {"printf", "print"},   {"echo", "print"},          {"function", "fn"},
-        {"func", "fn"},       {"elseif", "else if"}, {"foreach", "for x in xs"}, {"string", "str"},
-        {"double", "f64"},    {"Exception", "fail"}, {"super", "self"},          {"isinstance", "type(x)"}};
+        {"null", "none"}, {"nil", "none"}, {"undefined", "none"}, {"this", "self"}, {"super", "self"},
+        {"println", "print"}, {"printf", "print"}, {"echo", "print"}, {"function", "fn"}, {"func", "fn"},
+        {"elseif", "else if"}, {"foreach", "for x in xs"}, {"string", "str"}, {"Exception", "fail"},
+        {"push", "append"}, {"length", "len(x)"}, {"size_of", "len(x)"}, {"open", "read_text(path)"},
+        {"time", "now()"}, {"tqdm", "progress of std.data"}, {"astype", "x.to(dtype)"}, {"type_as", "x.to(y)"},
+        {"double", "x.to(f64)"}, {"half", "x.to(f16)"}, {"long", "x.to(i64)"}, {"numpy", "x.tolist()"},
+        {"data", "x.detach()"}, {"copy", "clone"}, {"deepcopy", "clone"}, {"ndim", "x.rank"}, {"dim", "x.rank"},
+        {"nelement", "numel"}, {"array", "tensor"}, {"ndarray", "tensor"}, {"asarray", "tensor"},
+        {"as_tensor", "tensor"}, {"from_numpy", "tensor"}, {"Variable", "tensor"}, {"concatenate", "cat"},
+        {"concat", "cat"}, {"vstack", "cat"}, {"hstack", "cat"}, {"swapaxes", "transpose"}, {"moveaxis", "permute"},
+        {"ravel", "flatten"}, {"expand_as", "x.expand(y.shape)"}, {"view_as", "reshape_as"}, {"absolute", "abs"},
+        {"clip", "clamp"}, {"power", "pow"}, {"arctan", "atan"}, {"arcsin", "asin"}, {"arccos", "acos"},
+        {"arctan2", "atan2"}, {"manual_seed", "seed"}, {"set_seed", "seed"}, {"random", "rand"},
+        {"choice", "randint"}, {"Module", "model"}, {"Parameter", "param"}, {"register_buffer", "buffer"},
+        {"requires_grad", "requires_grad_"}, {"axis", "dim"}, {"keepdims", "keepdim"}};
+    // clang-format on
     for (auto [theirs, ours] : spellings) {
         if (theirs == name) return fmt::format("`{}` is written `{}`", theirs, ours);
     }
+    if (name == "exit" || name == "quit")
+        return "`:quit` leaves the prompt; a script ends with its last line, or with fail(…)";
+    if (name == "help") return "`:help` tells of the prompt's commands";
     static constexpr std::string_view modules[] = {"torch", "np", "numpy", "jnp", "jax", "F", "nn", "tf", "math"};
     if (std::ranges::find(modules, name) != std::end(modules)) {
         return fmt::format("operations are always in scope, without `{}.`; layers come with `use std.nn`", name);

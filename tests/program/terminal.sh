@@ -33,13 +33,21 @@ type_in() {
     sleep 0.5
     printf 'grad(fn(x) = x ** 3)(tensor(2.0))\n'
     sleep 0.5
+    printf 'fn pasted(x) {\n\n    y = x * 7\n\n    return y\n}\npasted(11)\nlen("naïve") * 111\n'
+    sleep 0.5
+    printf 'fn dropped(x) {\n'
+    sleep 0.3
+    printf '\004'
+    sleep 0.3
+    printf '600 + 66\n'
+    sleep 0.3
     printf '\004'
     sleep 0.5
 }
 type_in | timeout 30 script -qec "exec '$tenon' repl" "$folder/session" >/dev/null
 code=$?
 [ $code = 0 ] || fail "the REPL ended with exit code $code"
-for expected in '42' 'there is no name `nothing_of_this_name`' 'interrupted' '1043' 'tensor(12.)'; do
+for expected in '42' 'there is no name `nothing_of_this_name`' 'interrupted' '1043' 'tensor(12.)' '77' '555' '666'; do
     grep -qF -- "$expected" "$folder/session" || fail "the REPL did not show: $expected"
 done
 [ $failed = 0 ] || cat "$folder/session"
