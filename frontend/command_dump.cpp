@@ -24,10 +24,7 @@ namespace {
 class Dumper {
 public:
     Dumper(Session& session, const std::string& stage) : session_(session), stage_(stage) {
-        options_.locate = [&session](Span span) {
-            Position position = session.sources().position(span);
-            return fmt::format("{}:{}", position.line, position.column);
-        };
+        options_.locate = [&session](Span span) { return session.sources().place_in_listing(span); };
     }
 
     static bool knows(std::string_view stage) {

@@ -6,6 +6,7 @@
 #include "frontend/evaluator.h"
 #include "frontend/resolver.h"
 #include "frontend/session.h"
+#include "frontend/suggestions.h"
 #include "frontend/tensor_dispatch.h"
 
 namespace tenon {

@@ -7,6 +7,7 @@
 #include "frontend/host_operators.h"
 #include "frontend/resolver.h"
 #include "frontend/session.h"
+#include "frontend/suggestions.h"
 
 namespace tenon {
 

@@ -59,11 +59,7 @@ Value to_dict(const Context& context, const Record& record) {
 std::string graph_text(Evaluator& evaluator, const Graph& graph) {
     SourceMap& sources = evaluator.session().sources();
     PrintOptions options;
-    options.locate = [&sources](Span span) {
-        const std::string place = sources.place(span);  // "file:3:40"
-        const size_t colon = place.rfind(':', place.rfind(':') - 1);
-        return colon == std::string::npos ? place : place.substr(colon + 1);
-    };
+    options.locate = [&sources](Span span) { return sources.place_in_listing(span); };
     return print(graph, options);
 }
 

@@ -54,4 +54,10 @@ std::string SourceMap::place(Span span) const {
     return fmt::format("{}:{}:{}", name(span.source), at.line, at.column);
 }
 
+std::string SourceMap::place_in_listing(Span span) const {
+    if (name(span.source).starts_with("std/")) return place(span);
+    const Position at = position(span);
+    return fmt::format("{}:{}", at.line, at.column);
+}
+
 }  // namespace tenon

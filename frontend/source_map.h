@@ -37,6 +37,8 @@ public:
     Span line_span(SourceId source, uint32_t line) const;
     /// `name:line:column`.
     std::string place(Span span) const;
+    /// `line:column`, behind the name of its module if it is in the standard library: what listings of graphs show.
+    std::string place_in_listing(Span span) const;
 
 private:
     struct Source {

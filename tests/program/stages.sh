@@ -10,7 +10,7 @@ fail() {
     failed=1
 }
 # Text without places, blanks squeezed.
-plain() { sed -E 's/ @[0-9]+:[0-9]+//; s/ +/ /g; s/ $//; /^$/d' "$@"; }
+plain() { sed -E 's/ @[^ ]*[0-9]+:[0-9]+//; s/ +/ /g; s/ $//; /^$/d' "$@"; }
 
 graphs=0
 for script in examples/*.model; do
