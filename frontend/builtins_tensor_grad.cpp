@@ -8,6 +8,7 @@
 #include "frontend/models.h"
 #include "frontend/session.h"
 #include "frontend/tensor_data.h"
+#include "frontend/vmap.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -404,11 +405,6 @@ Value not_there_yet(Evaluator&, Arguments& a) {
                            {},
                            "change the gradient after backward, in `.grad`"});
 }
-Value vmap(Evaluator&, Arguments& a) {
-    throw Error(Diagnostic{
-        "value", "vmap is not there yet", a.span, {}, "write the batch dimension out, or use a loop and stack"});
-}
-
 constexpr KindSet callables =
     kinds(Kind::function, Kind::bound_method, Kind::builtin, Kind::model_class, Kind::model, Kind::graph, Kind::other);
 

@@ -33,6 +33,7 @@ Capture::Capture(Tracer& tracer) : tracer_(tracer), builder_(tracer.context()), 
 }
 
 Capture::~Capture() {
+    give_back();
     while (ring_.next_ != &ring_) ring_.next_->unlink();
 }
 
@@ -170,6 +171,7 @@ static bool same_edge(const Edge& a, const Edge& b) {
 }
 
 void Capture::register_input(TensorObject& x) {
+    if (example_ && !(x.is_symbolic() && !outside_)) return borrow(x);
     if (x.is_symbolic()) {
         throw_error("graph", "this tensor has no elements: the graph that computes it was given up",
                     "an error ended the run of that graph, or the tensor is `meta`");
@@ -230,7 +232,7 @@ void Capture::link(TensorObject& x) {
 }
 
 bool Capture::is_pending(const TensorObject& x) const {
-    if (x.is_symbolic()) return true;
+    if (x.is_symbolic() || (outside_ && outside_->is_pending(x))) return true;
     const uint32_t* first = memory_.find(x.tensor.storage.get());
     for (uint32_t i = first ? *first : none; i != none; i = inputs_[i].next_alias) {
         if (storages_[inputs_[i].storage].version > 0) return true;
@@ -377,6 +379,7 @@ void Capture::write(TensorObject& x, TensorObject& value) {
     for (uint64_t before = 0; before != serial_;) {
         before = serial_;
         node(x);
+        if (example_) refuse_outer_write(x);
         to = node(value);
         if (serial_ == before && memory_is_aliased(storages_[values_[x.capture_value_].storage])) {
             flush("a write to memory of which this graph holds several views");

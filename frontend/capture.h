@@ -50,6 +50,10 @@ public:
     void end();
     const CallSite& site() const { return site_; }
     uint64_t serial() const { return serial_; }
+    /// Whether the symbols of the graph with this serial are those of the present one.
+    bool shares_sizes(uint64_t serial) const {
+        return serial == serial_ || (outside_ && outside_->shares_sizes(serial));
+    }
     size_t node_count() const { return builder_.body().size(); }
     bool is_empty() const { return builder_.size() == 0; }
 
@@ -96,6 +100,25 @@ public:
                        std::vector<size_t>* requires_grad = nullptr);
     void abandon();
     bool tracing() const { return tracing_; }
+
+    // -- tracing one example of a batch (vmap). Tensors that the function reads from around it are borrowed: they are
+    // inputs here and keep their place in the capture outside, whose sizes these graphs share.
+    void begin_example(Capture* outside);
+    /// Stands for one element of `whole` along `axis`.
+    TensorRef example(TensorObject& whole, size_t axis);
+    struct ExampleInput {
+        TensorRef tensor;
+        int axis = -1;  ///< of an example: which dimension of the tensor goes over the examples
+    };
+    /// `inputs` receives what the graph's parameters stand for. Leaves the capture empty, and gives back what it
+    /// borrowed.
+    GraphRef end_example(std::span<const TensorRef> results, std::vector<ExampleInput>& inputs);
+    bool in_example() const { return example_; }
+
+    /// Throws Error "graph": what is traced is one graph, or nothing.
+    [[noreturn]] void refuse_break(std::string_view reason, Span at) const;
+    /// Gives a node that was appended the place and the marks it had elsewhere.
+    void restamp(TensorObject& result, const Stamp& stamp);
 
     /// Facts about x have changed: it is looked up anew.
     void forget(TensorObject& x) { x.capture_serial_ = 0; }
@@ -173,8 +196,22 @@ private:
         Stamp stamp;  // its surroundings
     };
 
+    struct Borrowed {  // a tensor from outside of the example's function, and its place there
+        TensorRef tensor;
+        uint64_t serial;
+        uint32_t value;
+    };
+
     struct Plan;
     Stamp stamp();
+    void borrow(TensorObject& x);
+    void give_back();
+    void share_symbols();
+    TypeId type_outside(TensorObject& x);
+    uint32_t add_outer_input(TensorObject& source, Tensor geometry, TypeId type, int axis);
+    const ExampleInput* outer_input(const TensorObject& x) const;
+    void refuse_outer_history(std::span<const Cotangent> roots, std::span<const TensorRef> wrt);
+    void refuse_outer_write(const TensorObject& x) const;
     void reopen(const OpenCall& call);
     NodeId node(TensorObject& x);
     NodeId materialise(uint32_t value);
@@ -242,7 +279,10 @@ private:
     TensorObject ring_;          // head of the symbolic tensors that are alive
     uint32_t graph_number_ = 0;  // within the outermost call
     uint32_t backwards_ = 0;
-    bool tracing_ = false, constants_ = false, dynamic_ = false, flushing_ = false;
+    bool tracing_ = false, constants_ = false, dynamic_ = false, flushing_ = false, example_ = false;
+    Capture* outside_ = nullptr;              // of an example: the capture that its function was called in
+    std::vector<Borrowed> borrowed_;          // of an example
+    std::vector<ExampleInput> outer_inputs_;  // of an example, beside inputs_; no tensor for host numbers
     std::vector<CapturedGraph>* log_ = nullptr;
     struct Stale {  // a saved value that its own graph has overwritten
         DType dtype;

@@ -217,6 +217,7 @@ std::vector<TensorRef> Capture::gradients(std::span<const Cotangent> roots, std:
         nodes.push_back(node(*wrt[k]));
         owner.push_back(k);
     }
+    if (example_) refuse_outer_history(roots, wrt);
     const std::vector<NodeId> found = reverse_from(roots, nodes);
     if (!options.retain_graph && !options.create_graph) use_up(roots);
     std::vector<TensorRef> gradients(wrt.size());

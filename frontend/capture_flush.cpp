@@ -78,7 +78,7 @@ void Capture::flush(std::string_view reason, Span at) {
         journal_.clear();
         return;
     }
-    assert(!tracing_);
+    if (tracing_) refuse_break(reason, at);
     assert(!flushing_);
     const std::vector<OpenCall> open = open_calls_;
     while (!open_calls_.empty()) {

@@ -1,7 +1,10 @@
 // Capture: graphs that are handed out instead of being run.
 #include <cassert>
 
+#include <fmt/format.h>
+
 #include "frontend/capture.h"
+#include "runtime/diagnostic.h"
 
 namespace tenon {
 
@@ -43,7 +46,19 @@ void Capture::abandon() {
     clear();
     open_calls_.clear();
     checkpoint_depth_ = 0;
-    tracing_ = constants_ = false;
+    tracing_ = constants_ = example_ = false;
+    outside_ = nullptr;
+}
+
+void Capture::refuse_break(std::string_view reason, Span at) const {
+    Diagnostic diagnostic;
+    diagnostic.kind = "graph";
+    diagnostic.message = fmt::format("the {} function cannot be one graph: {}", example_ ? "mapped" : "traced", reason);
+    diagnostic.span = at;
+    diagnostic.help = example_
+                          ? "vmap runs it once for all examples: choose with where(c, a, b), or move this out of it"
+                          : "trace refuses breaks; move this out of the function, or call the function without trace";
+    throw Error(std::move(diagnostic));
 }
 
 }  // namespace tenon

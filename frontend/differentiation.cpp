@@ -48,6 +48,10 @@ Tape::Root root_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cotan
 
 void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent, const BackwardOptions& options,
               std::span<const TensorRef> only) {
+    if (tracer.capturing() && tracer.capture().in_example()) {
+        throw_error("vmap", "backward adds into `.grad`, which has no place for a gradient of each example",
+                    "vmap(grad(f)) returns them");
+    }
     check(loss, cotangent);
     if (Capture* capture = capture_of(tracer, loss, cotangent)) {
         const Capture::Cotangent root{*loss, cotangent.get()};

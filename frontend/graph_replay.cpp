@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "frontend/capture.h"
 #include "frontend/graph_cache.h"
 #include "frontend/tracer.h"
 #include "ir/at_sizes.h"
@@ -28,7 +29,7 @@ public:
         assert(inputs.size() == graph.params().size());
         for (size_t k = 0; k < inputs.size(); ++k) values_[graph.params()[k].index] = inputs[k];
         for (const SizeSymbol& symbol : graph.symbols) {
-            const TensorRef& definer = values_[symbol.definer.index];
+            const TensorRef definer = symbol.definer ? values_[symbol.definer.index] : TensorRef();
             symbols_.push_back(definer && symbol.dim >= 0 ? definer->shape()[static_cast<size_t>(symbol.dim)]
                                                           : symbol.hint);
         }
@@ -37,13 +38,13 @@ public:
     /// A value that is known already: neither it nor what only it needs is computed.
     void give(NodeId id, TensorRef value) { values_[id.index] = std::move(value); }
     void want(NodeId id) { needed_[id.index] = true; }
-    void want_effects() { effects_ = true; }
+    void set_options(const ReplayOptions& options) { options_ = options; }
     /// To be called once all is given and wanted: finds what is needed for it.
     void plan() {
         const std::span<const NodeId> body = graph_.body();
         for (size_t i = body.size(); i-- > 0;) {
             const NodeId id = body[i];
-            if (effects_ && row(graph_[id].op).effect != Effect::none) want(id);
+            if (options_.effects && row(graph_[id].op).effect != Effect::none) want(id);
             if (!needed_[id.index] || values_[id.index]) continue;
             for (NodeId operand : graph_.operands_of(id)) want(operand);
         }
@@ -53,10 +54,15 @@ public:
     void run() {
         for (NodeId id : graph_.body()) {
             if (!needed_[id.index] || values_[id.index]) continue;
+            const Stamped stamped(*this, id);
             if (row(graph_[id].op).effect != Effect::none) {
-                if (effects_) perform(id);
+                if (options_.effects) perform(id);
             } else {
                 compute(id);
+                if (options_.stamps && dispatcher_.tracer().capturing())
+                    dispatcher_.tracer().capture().restamp(*values_[id.index], {.origin = graph_.origins[id.index],
+                                                                                .meta = graph_.metas[id.index],
+                                                                                .flags = graph_[id].flags});
             }
         }
     }
@@ -92,6 +98,27 @@ public:
     }
 
 private:
+    // The node's place and metadata, while it is replayed.
+    class Stamped {
+    public:
+        Stamped(Replay& replay, NodeId id)
+            : dispatcher_(replay.dispatcher_), span_(dispatcher_.span()), meta_(dispatcher_.meta()) {
+            if (!replay.options_.stamps) return;
+            if (const Span span = replay.graph_.origin(id).span) dispatcher_.set_span(span);
+            dispatcher_.set_meta(replay.graph_.metas[id.index]);
+        }
+        ~Stamped() {
+            dispatcher_.set_span(span_);
+            dispatcher_.set_meta(meta_);
+        }
+        Stamped(const Stamped&) = delete;
+
+    private:
+        Dispatcher& dispatcher_;
+        Span span_;
+        MetaId meta_;
+    };
+
     Arg argument(NodeId id) {
         if (values_[id.index]) return Arg(values_[id.index]);
         if (graph_[id].op == op<"tensor">()) {
@@ -112,8 +139,10 @@ private:
             dispatcher_.write(*first, *values_[graph_.operand(id, 1).index]);
         }
     }
-    // Sizes as constants: symbols take the values that the inputs show.
-    AttrId attr_of(NodeId id) { return at_sizes(context_, graph_[id].attr, symbols_); }
+    // Sizes as constants, unless they are those of the graph under capture: symbols take the values that inputs show.
+    AttrId attr_of(NodeId id) {
+        return options_.symbols ? graph_[id].attr : at_sizes(context_, graph_[id].attr, symbols_);
+    }
     void compute(NodeId id) {
         const bool grad = dispatcher_.grad_enabled() && !(graph_[id].flags & no_grad_flag);
         const Dispatcher::GradMode mode(dispatcher_, grad);
@@ -141,7 +170,7 @@ private:
     std::vector<TensorRef> values_;
     std::vector<bool> needed_;
     std::vector<int64_t> symbols_;
-    bool effects_ = false;
+    ReplayOptions options_;
 };
 
 std::vector<TensorRef> inputs_of(const TapeEntry& entry) {
@@ -174,10 +203,10 @@ void check_inputs(const TapeEntry& entry, const Graph& graph, const Replay& repl
 }  // namespace
 
 std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& source, std::span<const TensorRef> inputs,
-                              bool effects) {
+                              const ReplayOptions& options) {
     const GraphRef graph = inline_calls(source);
     Replay replay(dispatcher, *graph, inputs);
-    if (effects) replay.want_effects();  // otherwise they have happened
+    replay.set_options(options);
     for (NodeId id : graph->results()) replay.want(id);
     replay.plan();
     replay.run();

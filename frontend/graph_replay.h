@@ -11,9 +11,15 @@
 
 namespace tenon {
 
-/// The graph's results; `inputs` beside its parameters, of their types. With `effects`, asserts and commits happen too.
+struct ReplayOptions {
+    bool effects = false;  ///< asserts and commits happen too
+    bool stamps = false;   ///< nodes keep their own places, metadata and marks; otherwise those of the present call
+    bool symbols = false;  ///< the graph's symbols are those of the graph under capture; otherwise sizes are constants
+};
+
+/// The graph's results; `inputs` beside its parameters, of their types.
 std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& graph, std::span<const TensorRef> inputs,
-                              bool effects = false);
+                              const ReplayOptions& options = {});
 
 /// The results of an entry's graph computed once more, one a differentiable result, each op of it an entry of its own.
 std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& entry);

@@ -143,7 +143,7 @@ bool GraphObject::call(Evaluator& e, std::span<const Value> positional, std::spa
                                              describe_type(*inputs[k])));
         }
     }
-    const std::vector<TensorRef> results = replay(c.d, *graph, inputs, true);
+    const std::vector<TensorRef> results = replay(c.d, *graph, inputs, {.effects = true});
     Values values(results.begin(), results.end());
     if (!returns_tuple && values.size() == 1) result = values[0];
     else if (!returns_tuple && values.empty()) result = Value();

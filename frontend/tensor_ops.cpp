@@ -210,7 +210,7 @@ Size size_of(Dispatcher& d, const Value& value, std::string_view what) {
     if (value.is_int()) return Size(value.as_int());
     if (const auto* symbolic = value.try_as<SymbolicObject>()) {
         if (!symbolic->is_size()) return Size(d.tracer().settle_int(value, d.span()));
-        const bool is_present = d.tracer().capturing() && symbolic->serial == d.tracer().capture().serial();
+        const bool is_present = d.tracer().capturing() && d.tracer().capture().shares_sizes(symbolic->serial);
         return is_present ? Size(symbolic->value, symbolic->size) : Size(symbolic->value);
     }
     if (const auto* tensor = value.try_as<TensorObject>();

@@ -450,14 +450,7 @@ void Tracer::record(Undo undo) {
 
 void Tracer::graph_break(std::string_view reason, Span span) {
     if (!capturing_) return;
-    if (capture_->tracing()) {
-        throw Error(
-            Diagnostic{"graph",
-                       fmt::format("the traced function cannot be one graph: {}", reason),
-                       span,
-                       {},
-                       "trace refuses breaks; move this out of the function, or call the function without trace"});
-    }
+    if (capture_->tracing()) capture_->refuse_break(reason, span);
     if (fullgraph_) fullgraph_->note(reason, span);
     ++counters_->graph_breaks;
     counters_->breaks.push_back({std::string(capture_->site().name), std::string(reason), span});

@@ -62,7 +62,8 @@ NodeId Copier::copy_parameter(NodeId id) {
 
 void Copier::copy_params() {
     for (NodeId p : from_.params()) copy_parameter(p);
-    for (const SizeSymbol& s : from_.symbols) to_.symbol((*this)(s.definer), s.dim, s.hint, s.name);
+    for (const SizeSymbol& s : from_.symbols)
+        to_.symbol(s.definer ? (*this)(s.definer) : NodeId::none(), s.dim, s.hint, s.name);
 }
 
 void Copier::copy_body() {

@@ -38,7 +38,7 @@ public:
     }
     std::shared_ptr<Graph> take() {
         for (const SizeSymbol& s : from_.symbols)
-            to_->symbols.push_back({image_[s.definer.index], s.dim, s.hint, s.name});
+            to_->symbols.push_back({s.definer ? image_[s.definer.index] : NodeId::none(), s.dim, s.hint, s.name});
         give_names();
         return std::move(to_);
     }

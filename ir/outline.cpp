@@ -22,7 +22,8 @@ public:
         }
         for (NodeId r : results) last_use_[r.index] = uint32_t(body.size());
         for (NodeId p : params) copy_.copy_parameter(p);
-        for (const SizeSymbol& s : g.symbols) builder_.symbol(copy_(s.definer), s.dim, s.hint, s.name);
+        for (const SizeSymbol& s : g.symbols)
+            builder_.symbol(s.definer ? copy_(s.definer) : NodeId::none(), s.dim, s.hint, s.name);
     }
     GraphRef run(NameId name) {
         range(0, uint32_t(body_.size()), -1);

@@ -13,6 +13,7 @@
 namespace tenon {
 
 class Builder;
+class Batching;  // ir/batching.h: what a batching rule sees
 class Gradient;  // ir/gradient.h: what a gradient formula sees
 class IndexMap;  // ir/index_map.h: output index -> operand index of a movement op
 
@@ -66,7 +67,9 @@ struct Infer {  // what a result rule sees
 using ResultRule = TypeId (*)(Infer&);
 using GradientRule = void (*)(Gradient&);
 using IndexRule = void (*)(IndexMap&);
+using BatchingRule = NodeId (*)(Batching&);
 
+// Every column of an op. Tables name the columns they set, so a new one touches no row that does not need it.
 struct Row {
     std::string_view name;
     std::string_view doc;  // one line for the op reference
@@ -75,20 +78,19 @@ struct Row {
     int8_t min_operands = 0, max_operands = 0;  // max −1: any number
     DTypes dtypes = DTypes::all;                // of the operands that carry data
     ResultRule result = nullptr;
-    GradientRule gradient = nullptr;
-    std::string_view no_gradient;  // why there is none, where `gradient` is null
     Lowering lowering = Lowering::structure;
-    IndexRule index = nullptr;  // movement rows
-    std::string_view fold;      // reduce rows: the scalar op that folds ("add", "maximum", …)
-    double ulp = 0;             // error budget against the exact value; 0: exact
+    IndexRule index = nullptr;   // movement rows
+    std::string_view fold = {};  // reduce rows: the scalar op that folds ("add", "maximum", …)
     bool commutative = false;
     bool may_fail = false;  // at run time: a position out of range, an integer divided by zero
+    double ulp = 0;         // error budget against the exact value; 0: exact
+    int cost = 1;           // scalar rows: of one element, in additions (a division 4, exp 16)
+    GradientRule gradient = nullptr;
+    std::string_view no_gradient = {};  // why there is none, where `gradient` is null
+    BatchingRule batching = nullptr;
+    std::string_view no_batching = {};  // why there is none, where `batching` is null
+    bool own_per_example = false;  // each example of a batch has a value of its own, whatever the operands (random)
 };
-
-constexpr Row failing(Row r) {
-    r.may_fail = true;
-    return r;
-}
 
 std::span<const Row> all_rows();  // every family, in a fixed order
 const Row& row(Op);

@@ -278,6 +278,8 @@ private:
         CachedKernel& cached = *kernel.cached;
         const bool compiles = engine_ >= EngineKind::jit;
         const CompiledKernel* code = compiles ? cached.compiled.load(std::memory_order_acquire) : nullptr;
+        const KernelPlan& plan = plan_->kernels[step.index];
+        if (!code && plan.stages.empty()) return;  // nothing to write, and no sizes to translate it for
         if (code) {
             machine_.counters().llvm += !std::exchange(kernel.counted_compiled, true);
         } else {
@@ -286,7 +288,6 @@ private:
             code = cached.interpreted.get();
             if (engine_ != EngineKind::eager) machine_.counters().interp += !std::exchange(kernel.counted_interp, true);
         }
-        const KernelPlan& plan = plan_->kernels[step.index];
         uint32_t faults = 0;
         const KernelCall call{reinterpret_cast<void* const*>(pointers_.data() + step.pointers), plan.extents.data(),
                               kernel.scalars.data(), &faults};

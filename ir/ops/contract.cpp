@@ -1,4 +1,5 @@
 // Contractions: one function of jit/library serves every engine, so their bits agree.
+#include "ir/batching.h"
 #include "ir/gradient.h"
 #include "ir/ops/tables.h"
 
@@ -59,8 +60,8 @@ void matmul_gradient(Gradient& d) {  // d(ab): g bᵀ, aᵀ g
 
 // clang-format off
 const Row rows[] = {
-    {"matmul", "matrix product over the last two dimensions", Level::tensor, Effect::none, 2, 2, DTypes::numeric, matmul_rule,
-     matmul_gradient, {}, Lowering::library, nullptr, {}, 0, false},
+    {.name = "matmul", .doc = "matrix product over the last two dimensions", .min_operands = 2, .max_operands = 2, .dtypes = DTypes::numeric,
+     .result = matmul_rule, .lowering = Lowering::library, .gradient = matmul_gradient, .batching = batch_broadcasting},
 };
 // clang-format on
 

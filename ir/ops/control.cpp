@@ -21,24 +21,33 @@ TypeId region_results(Infer& i) {
     return i.region_results.size() == 1 ? i.region_results[0] : i.context.tuple(i.region_results);
 }
 
-constexpr Row structure(std::string_view name, std::string_view doc, int low, int high, ResultRule result,
-                        std::string_view why_none) {
-    return {name,        doc,    Level::any, Effect::none, int8_t(low),         int8_t(high),
-            DTypes::all, result, nullptr,    why_none,     Lowering::structure, nullptr,
-            {},          0,      false};
+constexpr Row structure(Row r) {
+    r.level = Level::any;
+    r.lowering = Lowering::structure;
+    return r;
+}
+constexpr Row variadic(Row r) {  // any number of operands
+    r.max_operands = -1;
+    return structure(r);
 }
 
 // clang-format off
 const Row rows[] = {
-    structure("param", "an input of a region", 0, 0, nullptr, "it is where differentiation ends"),
-    structure("constant", "a literal, outside the body", 0, 0, nullptr, "a number has no gradient"),
-    structure("tensor", "a captured tensor, outside the body", 0, 0, nullptr, "it does not change"),
-    structure("yield", "the results of a region", 0, -1, nullptr, "it is no value"),
-    structure("tuple", "several values as one", 0, -1, tuple_rule, "reverse goes through its elements"),
-    structure("get", "one value of a tuple", 1, 1, get_rule, "reverse goes through the tuple's maker"),
-    structure("call", "a function's body at its call: a composite, a layer or a checkpoint", 0, -1, region_results,
-              "calls are inlined before differentiation"),
-    structure("fusion", "tensor ops that become one kernel", 0, -1, region_results, "graphs are differentiated before they are fused"),
+    structure({.name = "param", .doc = "an input of a region", .no_gradient = "it is where differentiation ends",
+               .no_batching = "which inputs are batched is asked for"}),
+    structure({.name = "constant", .doc = "a literal, outside the body", .no_gradient = "a number has no gradient",
+               .no_batching = "it is one number for all examples"}),
+    structure({.name = "tensor", .doc = "a captured tensor, outside the body", .no_gradient = "it does not change",
+               .no_batching = "it is one value for all examples"}),
+    variadic({.name = "yield", .doc = "the results of a region", .no_gradient = "it is no value", .no_batching = "it is no value"}),
+    variadic({.name = "tuple", .doc = "several values as one", .result = tuple_rule, .no_gradient = "reverse goes through its elements",
+              .no_batching = "graphs are batched before values are put into tuples"}),
+    structure({.name = "get", .doc = "one value of a tuple", .min_operands = 1, .max_operands = 1, .result = get_rule,
+               .no_gradient = "reverse goes through the tuple's maker", .no_batching = "graphs are batched before values are put into tuples"}),
+    variadic({.name = "call", .doc = "a function's body at its call: a composite, a layer or a checkpoint", .result = region_results,
+              .no_gradient = "calls are inlined before differentiation", .no_batching = "calls are inlined before batching"}),
+    variadic({.name = "fusion", .doc = "tensor ops that become one kernel", .result = region_results,
+              .no_gradient = "graphs are differentiated before they are fused", .no_batching = "graphs are batched before they are fused"}),
 };
 // clang-format on
 

@@ -1,4 +1,5 @@
 // Effects keep their order among each other, whatever passes do.
+#include "ir/batching.h"
 #include "ir/ops/tables.h"
 
 namespace tenon {
@@ -19,12 +20,24 @@ TypeId commit_rule(Infer& i) {
     return i.context.none();
 }
 
+NodeId assert_batching(Batching& b) {  // it holds for every example
+    const AttrId first = b.attr({{"axes", AttrList{int64_t(0)}}, {"keepdim", false}});
+    return b.again({b.emit(op<"all">(), {b.operand(0)}, first)}, b.attr());
+}
+
+constexpr Row effect(Row r, int operands) {
+    r.effect = Effect::ordered;
+    r.min_operands = r.max_operands = int8_t(operands);
+    return r;
+}
+
 // clang-format off
 const Row rows[] = {
-    {"assert", "stops the graph where its condition is false", Level::tensor, Effect::ordered, 1, 1, DTypes::boolean, assert_rule, nullptr,
-     "it is an effect", Lowering::structure, nullptr, {}, 0, false},
-    {"commit", "writes a value into the memory of an input", Level::tensor, Effect::ordered, 2, 2, DTypes::all, commit_rule, nullptr,
-     "it is an effect; the value written is differentiated", Lowering::structure, nullptr, {}, 0, false},
+    effect({.name = "assert", .doc = "stops the graph where its condition is false", .dtypes = DTypes::boolean, .result = assert_rule,
+            .no_gradient = "it is an effect", .batching = assert_batching}, 1),
+    effect({.name = "commit", .doc = "writes a value into the memory of an input", .result = commit_rule,
+            .no_gradient = "it is an effect; the value written is differentiated",
+            .no_batching = "the memory of an input holds one value, and a batch would write many"}, 2),
 };
 // clang-format on
 

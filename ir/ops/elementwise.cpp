@@ -3,12 +3,15 @@
 #include <cmath>
 #include <numbers>
 
+#include "ir/batching.h"
 #include "ir/gradient.h"
 #include "ir/ops/tables.h"
 
 namespace tenon {
 
 namespace {
+
+using enum DTypes;
 
 enum class Result { same, boolean };
 
@@ -55,7 +58,7 @@ TypeId elementwise(Infer& i, size_t first, Result result) {
     return i.context.tensor(dtype, sizes, model.device);
 }
 TypeId same(Infer& i) { return elementwise(i, 0, Result::same); }
-TypeId boolean(Infer& i) { return elementwise(i, 0, Result::boolean); }
+TypeId boolean_rule(Infer& i) { return elementwise(i, 0, Result::boolean); }
 TypeId where_rule(Infer& i) {
     if (i.type(0).dtype != DType::boolean || i.type(0).kind == Type::Kind::index)
         i.fail("dtype", "where needs a bool condition, but it is " + i.show(i.operands[0]),
@@ -70,27 +73,36 @@ TypeId cast_rule(Infer& i) {
     return i.context.tensor(to, t.sizes, t.device);
 }
 
-constexpr Row unary(std::string_view name, std::string_view doc, DTypes dtypes, double ulp, GradientRule gradient) {
-    return {name,     doc, Level::any,       Effect::none, 1,  1,   dtypes, same,
-            gradient, {},  Lowering::scalar, nullptr,      {}, ulp, false};
+// What the family's rows have in common; each row says the rest.
+constexpr Row elementwise_row(Row r, int operands) {
+    r.level = Level::any;
+    r.min_operands = r.max_operands = int8_t(operands);
+    r.lowering = Lowering::scalar;
+    r.batching = batch_broadcasting;
+    return r;
 }
-constexpr Row predicate(std::string_view name, std::string_view doc, DTypes dtypes) {
-    return {name,    doc,     Level::any,           Effect::none,     1,       1,  dtypes,
-            boolean, nullptr, "its result is bool", Lowering::scalar, nullptr, {}, 0,
-            false};
+constexpr Row unary(Row r) {
+    r.result = same;
+    return elementwise_row(r, 1);
 }
-constexpr Row binary(std::string_view name, std::string_view doc, DTypes dtypes, double ulp, GradientRule gradient,
-                     bool commutes = false, std::string_view why_none = {}) {
-    return {name,     doc,      Level::any,       Effect::none, 2,  2,   dtypes,  same,
-            gradient, why_none, Lowering::scalar, nullptr,      {}, ulp, commutes};
+constexpr Row binary(Row r) {
+    r.result = same;
+    return elementwise_row(r, 2);
 }
-constexpr Row comparison(std::string_view name, std::string_view doc, bool commutes = false) {
-    return {name,    doc,     Level::any,           Effect::none,     2,       2,  DTypes::all,
-            boolean, nullptr, "its result is bool", Lowering::scalar, nullptr, {}, 0,
-            commutes};
+constexpr Row predicate(Row r) {
+    r.result = boolean_rule;
+    r.no_gradient = "its result is bool";
+    return elementwise_row(r, 1);
 }
-constexpr Row bitwise(std::string_view name, std::string_view doc, DTypes dtypes, bool commutes) {
-    return binary(name, doc, dtypes, 0, nullptr, commutes, "integers and bools have no gradient");
+constexpr Row comparison(Row r) {
+    r.result = boolean_rule;
+    r.no_gradient = "its result is bool";
+    return elementwise_row(r, 2);
+}
+constexpr Row bitwise(Row r, int operands) {
+    r.result = same;
+    r.no_gradient = "integers and bools have no gradient";
+    return elementwise_row(r, operands);
 }
 
 Term call(Op o, const Term& x) { return apply(o, {x}); }
@@ -109,115 +121,110 @@ void extremum_gradient(Gradient& d, Op loses) {
 
 // clang-format off
 const Row rows[] = {
-    unary("neg", "negation", DTypes::numeric, 0, [](Gradient& d) { d.x(0) += -d.g; }),
-    unary("abs", "absolute value", DTypes::numeric, 0, [](Gradient& d) { d.x(0) += d.g * call(op<"sign">(), d.a); }),
-    unary("sign", "-1, 0 or 1", DTypes::numeric, 0, zero_gradient),
-    unary("exp", "e to the power x", DTypes::floats, 2, [](Gradient& d) { d.x(0) += d.g * d.y; }),
-    unary("exp2", "2 to the power x", DTypes::floats, 2, [](Gradient& d) { d.x(0) += d.g * (d.y * std::numbers::ln2); }),
-    unary("expm1", "e to the power x, less 1", DTypes::floats, 2, [](Gradient& d) { d.x(0) += d.g * (d.y + 1); }),
-    unary("log", "natural logarithm", DTypes::floats, 2, [](Gradient& d) { d.x(0) += d.g / d.a; }),
-    unary("log2", "logarithm to base 2", DTypes::floats, 2, [](Gradient& d) { d.x(0) += d.g / (d.a * std::numbers::ln2); }),
-    unary("log1p", "natural logarithm of 1 + x", DTypes::floats, 2, [](Gradient& d) { d.x(0) += d.g / (d.a + 1); }),
-    unary("sqrt", "square root", DTypes::floats, 0, [](Gradient& d) { d.x(0) += d.g / (d.y * 2); }),
-    unary("rsqrt", "1 / sqrt(x)", DTypes::floats, 1.5, [](Gradient& d) { d.x(0) += d.g * (d.y * d.y * d.y * -0.5); }),    // d x^(-1/2) = -1/2 x^(-3/2)
-    unary("reciprocal", "1 / x", DTypes::floats, 0, [](Gradient& d) { d.x(0) += -(d.g * (d.y * d.y)); }),
-    unary("square", "x * x", DTypes::numeric, 0, [](Gradient& d) { d.x(0) += d.g * (d.a * 2); }),
-    unary("sin", "sine", DTypes::floats, 2, [](Gradient& d) { d.x(0) += d.g * call(op<"cos">(), d.a); }),
-    unary("cos", "cosine", DTypes::floats, 2, [](Gradient& d) { d.x(0) += d.g * -call(op<"sin">(), d.a); }),
-    unary("tan", "tangent", DTypes::floats, 3, [](Gradient& d) { d.x(0) += d.g * (1 + d.y * d.y); }),
-    unary("sinh", "hyperbolic sine", DTypes::floats, 3, [](Gradient& d) { d.x(0) += d.g * call(op<"cosh">(), d.a); }),
-    unary("cosh", "hyperbolic cosine", DTypes::floats, 3, [](Gradient& d) { d.x(0) += d.g * call(op<"sinh">(), d.a); }),
-    unary("tanh", "hyperbolic tangent", DTypes::floats, 2, [](Gradient& d) { d.x(0) += d.g * (1 - d.y * d.y); }),    // d tanh = 1 − tanh²
-    unary("asin", "inverse sine", DTypes::floats, 3, [](Gradient& d) { d.x(0) += d.g * call(op<"rsqrt">(), 1 - d.a * d.a); }),
-    unary("acos", "inverse cosine", DTypes::floats, 3, [](Gradient& d) { d.x(0) += d.g * -call(op<"rsqrt">(), 1 - d.a * d.a); }),
-    unary("atan", "inverse tangent", DTypes::floats, 3, [](Gradient& d) { d.x(0) += d.g / (1 + d.a * d.a); }),
-    unary("erf", "error function", DTypes::floats, 2, [](Gradient& d) {    // d erf = 2/√π · exp(−x²)
+    unary({.name = "neg", .doc = "negation", .dtypes = numeric, .gradient = [](Gradient& d) { d.x(0) += -d.g; }}),
+    unary({.name = "abs", .doc = "absolute value", .dtypes = numeric, .gradient = [](Gradient& d) { d.x(0) += d.g * call(op<"sign">(), d.a); }}),
+    unary({.name = "sign", .doc = "-1, 0 or 1", .dtypes = numeric, .gradient = zero_gradient}),
+    unary({.name = "exp", .doc = "e to the power x", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * d.y; }}),
+    unary({.name = "exp2", .doc = "2 to the power x", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * (d.y * std::numbers::ln2); }}),
+    unary({.name = "expm1", .doc = "e to the power x, less 1", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * (d.y + 1); }}),
+    unary({.name = "log", .doc = "natural logarithm", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g / d.a; }}),
+    unary({.name = "log2", .doc = "logarithm to base 2", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g / (d.a * std::numbers::ln2); }}),
+    unary({.name = "log1p", .doc = "natural logarithm of 1 + x", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g / (d.a + 1); }}),
+    unary({.name = "sqrt", .doc = "square root", .dtypes = floats, .cost = 4, .gradient = [](Gradient& d) { d.x(0) += d.g / (d.y * 2); }}),
+    unary({.name = "rsqrt", .doc = "1 / sqrt(x)", .dtypes = floats, .ulp = 1.5, .cost = 4, .gradient = [](Gradient& d) { d.x(0) += d.g * (d.y * d.y * d.y * -0.5); }}),    // d x^(-1/2) = -1/2 x^(-3/2)
+    unary({.name = "reciprocal", .doc = "1 / x", .dtypes = floats, .cost = 4, .gradient = [](Gradient& d) { d.x(0) += -(d.g * (d.y * d.y)); }}),
+    unary({.name = "square", .doc = "x * x", .dtypes = numeric, .gradient = [](Gradient& d) { d.x(0) += d.g * (d.a * 2); }}),
+    unary({.name = "sin", .doc = "sine", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * call(op<"cos">(), d.a); }}),
+    unary({.name = "cos", .doc = "cosine", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * -call(op<"sin">(), d.a); }}),
+    unary({.name = "tan", .doc = "tangent", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * (1 + d.y * d.y); }}),
+    unary({.name = "sinh", .doc = "hyperbolic sine", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * call(op<"cosh">(), d.a); }}),
+    unary({.name = "cosh", .doc = "hyperbolic cosine", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * call(op<"sinh">(), d.a); }}),
+    unary({.name = "tanh", .doc = "hyperbolic tangent", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * (1 - d.y * d.y); }}),    // d tanh = 1 − tanh²
+    unary({.name = "asin", .doc = "inverse sine", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * call(op<"rsqrt">(), 1 - d.a * d.a); }}),
+    unary({.name = "acos", .doc = "inverse cosine", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * -call(op<"rsqrt">(), 1 - d.a * d.a); }}),
+    unary({.name = "atan", .doc = "inverse tangent", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g / (1 + d.a * d.a); }}),
+    unary({.name = "erf", .doc = "error function", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) {    // d erf = 2/√π · exp(−x²)
         d.x(0) += d.g * (call(op<"exp">(), -(d.a * d.a)) * (2 * std::numbers::inv_sqrtpi));
-    }),
-    unary("erfc", "1 - erf(x)", DTypes::floats, 3, [](Gradient& d) {
+    }}),
+    unary({.name = "erfc", .doc = "1 - erf(x)", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) {
         d.x(0) += d.g * (call(op<"exp">(), -(d.a * d.a)) * (-2 * std::numbers::inv_sqrtpi));
-    }),
-    unary("sigmoid", "1 / (1 + exp(-x))", DTypes::floats, 2, [](Gradient& d) { d.x(0) += d.g * (d.y * (1 - d.y)); }),
-    unary("relu", "max(x, 0), NaN passes", DTypes::numeric, 0, [](Gradient& d) {
+    }}),
+    unary({.name = "sigmoid", .doc = "1 / (1 + exp(-x))", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * (d.y * (1 - d.y)); }}),
+    unary({.name = "relu", .doc = "max(x, 0), NaN passes", .dtypes = numeric, .gradient = [](Gradient& d) {
         d.x(0) += where(apply(op<"greater">(), {d.y, 0}), d.g, 0);
-    }),
-    unary("floor", "largest integer not above x", DTypes::numeric, 0, zero_gradient),
-    unary("ceil", "smallest integer not below x", DTypes::numeric, 0, zero_gradient),
-    unary("round", "nearest integer, ties to even", DTypes::numeric, 0, zero_gradient),
-    unary("trunc", "x without its fraction", DTypes::numeric, 0, zero_gradient),
-    predicate("isnan", "is it NaN", DTypes::floats),
-    predicate("isinf", "is it an infinity", DTypes::floats),
-    predicate("isfinite", "is it neither NaN nor an infinity", DTypes::floats),
-    predicate("logical_not", "not, of bools", DTypes::boolean),
-    {"bitwise_not", "complement of the bits", Level::any, Effect::none, 1, 1, DTypes::integral, same, nullptr,
-     "integers and bools have no gradient", Lowering::scalar, nullptr, {}, 0, false},
+    }}),
+    unary({.name = "floor", .doc = "largest integer not above x", .dtypes = numeric, .gradient = zero_gradient}),
+    unary({.name = "ceil", .doc = "smallest integer not below x", .dtypes = numeric, .gradient = zero_gradient}),
+    unary({.name = "round", .doc = "nearest integer, ties to even", .dtypes = numeric, .gradient = zero_gradient}),
+    unary({.name = "trunc", .doc = "x without its fraction", .dtypes = numeric, .gradient = zero_gradient}),
+    predicate({.name = "isnan", .doc = "is it NaN", .dtypes = floats}),
+    predicate({.name = "isinf", .doc = "is it an infinity", .dtypes = floats}),
+    predicate({.name = "isfinite", .doc = "is it neither NaN nor an infinity", .dtypes = floats}),
+    predicate({.name = "logical_not", .doc = "not, of bools", .dtypes = boolean}),
+    bitwise({.name = "bitwise_not", .doc = "complement of the bits", .dtypes = integral}, 1),
 
-    binary("add", "sum", DTypes::numeric, 0, [](Gradient& d) {
+    binary({.name = "add", .doc = "sum", .dtypes = numeric, .commutative = true, .gradient = [](Gradient& d) {
         d.x(0) += d.g;
         d.x(1) += d.g;
-    }, true),
-    binary("sub", "difference", DTypes::numeric, 0, [](Gradient& d) {
+    }}),
+    binary({.name = "sub", .doc = "difference", .dtypes = numeric, .gradient = [](Gradient& d) {
         d.x(0) += d.g;
         d.x(1) += -d.g;
-    }),
-    binary("mul", "product", DTypes::numeric, 0, [](Gradient& d) {
+    }}),
+    binary({.name = "mul", .doc = "product", .dtypes = numeric, .commutative = true, .gradient = [](Gradient& d) {
         d.x(0) += d.g * d.b;
         d.x(1) += d.g * d.a;
-    }, true),
-    binary("div", "quotient", DTypes::floats, 0, [](Gradient& d) {    // d(a/b) = 1/b, −(a/b)/b
+    }}),
+    binary({.name = "div", .doc = "quotient", .dtypes = floats, .cost = 4, .gradient = [](Gradient& d) {    // d(a/b) = 1/b, −(a/b)/b
         d.x(0) += d.g / d.b;
         d.x(1) += -d.g * (d.y / d.b);
-    }),
-    binary("pow", "a to the power b", DTypes::numeric, 2, [](Gradient& d) {
+    }}),
+    binary({.name = "pow", .doc = "a to the power b", .dtypes = numeric, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) {
         // d a^b = b·a^(b−1), 0 where b is 0; a^b·log a, 0 where a is 0 and b is not negative
         const Term slope = d.b * apply(op<"pow">(), {d.a, d.b - 1});
         d.x(0) += d.g * (d.literal(1) ? slope : where(apply(op<"equal">(), {d.b, 0}), 0, slope));
         const Term zero = apply(op<"logical_and">(), {apply(op<"equal">(), {d.a, 0}), apply(op<"greater_equal">(), {d.b, 0})});
         d.x(1) += d.g * where(zero, 0, d.y * call(op<"log">(), d.a));
-    }),
-    binary("maximum", "the larger, NaN passes", DTypes::all, 0, [](Gradient& d) { extremum_gradient(d, op<"less">()); }, true),
-    binary("minimum", "the smaller, NaN passes", DTypes::all, 0, [](Gradient& d) { extremum_gradient(d, op<"greater">()); }, true),
-    failing(binary("floor_divide", "quotient rounded down", DTypes::numeric, 1, [](Gradient& d) {
+    }}),
+    binary({.name = "maximum", .doc = "the larger, NaN passes", .dtypes = all, .commutative = true, .gradient = [](Gradient& d) { extremum_gradient(d, op<"less">()); }}),
+    binary({.name = "minimum", .doc = "the smaller, NaN passes", .dtypes = all, .commutative = true, .gradient = [](Gradient& d) { extremum_gradient(d, op<"greater">()); }}),
+    binary({.name = "floor_divide", .doc = "quotient rounded down", .dtypes = numeric, .may_fail = true, .ulp = 1, .cost = 4, .gradient = [](Gradient& d) {
         d.x(0) += d.zero_like(0);
         d.x(1) += d.zero_like(1);
-    })),
-    failing(binary("remainder", "a - b * floor(a / b): the sign of b", DTypes::numeric, 1, [](Gradient& d) {
+    }}),
+    binary({.name = "remainder", .doc = "a - b * floor(a / b): the sign of b", .dtypes = numeric, .may_fail = true, .ulp = 1, .cost = 4, .gradient = [](Gradient& d) {
         d.x(0) += d.g;
         d.x(1) += -d.g * apply(op<"floor_divide">(), {d.a, d.b});
-    })),
-    failing(binary("fmod", "a - b * trunc(a / b): the sign of a", DTypes::numeric, 0, [](Gradient& d) {
+    }}),
+    binary({.name = "fmod", .doc = "a - b * trunc(a / b): the sign of a", .dtypes = numeric, .may_fail = true, .cost = 4, .gradient = [](Gradient& d) {
         d.x(0) += d.g;
         d.x(1) += -d.g * call(op<"trunc">(), d.a / d.b);
-    })),
-    binary("atan2", "angle of the point (b, a)", DTypes::floats, 3, [](Gradient& d) {    // d = b/(a²+b²), −a/(a²+b²)
+    }}),
+    binary({.name = "atan2", .doc = "angle of the point (b, a)", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) {    // d = b/(a²+b²), −a/(a²+b²)
         d.x(0) += d.g * (d.b / (d.a * d.a + d.b * d.b));
         d.x(1) += d.g * -(d.a / (d.a * d.a + d.b * d.b));
-    }),
-    comparison("equal", "a == b", true),
-    comparison("not_equal", "a != b", true),
-    comparison("less", "a < b"),
-    comparison("less_equal", "a <= b"),
-    comparison("greater", "a > b"),
-    comparison("greater_equal", "a >= b"),
-    bitwise("logical_and", "and, of bools", DTypes::boolean, true),
-    bitwise("logical_or", "or, of bools", DTypes::boolean, true),
-    bitwise("logical_xor", "exclusive or, of bools", DTypes::boolean, true),
-    bitwise("bitwise_and", "and, bit by bit", DTypes::integral, true),
-    bitwise("bitwise_or", "or, bit by bit", DTypes::integral, true),
-    bitwise("bitwise_xor", "exclusive or, bit by bit", DTypes::integral, true),
-    bitwise("shift_left", "a * 2**b", DTypes::integers, false),
-    bitwise("shift_right", "a // 2**b", DTypes::integers, false),
-    {"where", "b where a is true, else c", Level::any, Effect::none, 3, 3, DTypes::all, where_rule,
-     [](Gradient& d) {
-         d.x(1) += where(d.a, d.g, 0);
-         d.x(2) += where(d.a, 0, d.g);
-     },
-     {}, Lowering::scalar, nullptr, {}, 0, false},
-    {"cast", "the same numbers in another dtype", Level::any, Effect::none, 1, 1, DTypes::all, cast_rule,
-     [](Gradient& d) {
-         if (is_float(d.type(0).dtype)) d.x(0) += d.cast(d.g, d.type(0).dtype);
-     },
-     {}, Lowering::scalar, nullptr, {}, 0, false},
+    }}),
+    comparison({.name = "equal", .doc = "a == b", .commutative = true}),
+    comparison({.name = "not_equal", .doc = "a != b", .commutative = true}),
+    comparison({.name = "less", .doc = "a < b"}),
+    comparison({.name = "less_equal", .doc = "a <= b"}),
+    comparison({.name = "greater", .doc = "a > b"}),
+    comparison({.name = "greater_equal", .doc = "a >= b"}),
+    bitwise({.name = "logical_and", .doc = "and, of bools", .dtypes = boolean, .commutative = true}, 2),
+    bitwise({.name = "logical_or", .doc = "or, of bools", .dtypes = boolean, .commutative = true}, 2),
+    bitwise({.name = "logical_xor", .doc = "exclusive or, of bools", .dtypes = boolean, .commutative = true}, 2),
+    bitwise({.name = "bitwise_and", .doc = "and, bit by bit", .dtypes = integral, .commutative = true}, 2),
+    bitwise({.name = "bitwise_or", .doc = "or, bit by bit", .dtypes = integral, .commutative = true}, 2),
+    bitwise({.name = "bitwise_xor", .doc = "exclusive or, bit by bit", .dtypes = integral, .commutative = true}, 2),
+    bitwise({.name = "shift_left", .doc = "a * 2**b", .dtypes = integers}, 2),
+    bitwise({.name = "shift_right", .doc = "a // 2**b", .dtypes = integers}, 2),
+    elementwise_row({.name = "where", .doc = "b where a is true, else c", .result = where_rule, .gradient = [](Gradient& d) {
+        d.x(1) += where(d.a, d.g, 0);
+        d.x(2) += where(d.a, 0, d.g);
+    }}, 3),
+    elementwise_row({.name = "cast", .doc = "the same numbers in another dtype", .result = cast_rule, .gradient = [](Gradient& d) {
+        if (is_float(d.type(0).dtype)) d.x(0) += d.cast(d.g, d.type(0).dtype);
+    }}, 1),
 };
 // clang-format on
 

@@ -1,4 +1,5 @@
 // Reading and writing at positions that are data. Each is a library row; a gather's gradient is a scatter and back.
+#include "ir/batching.h"
 #include "ir/gradient.h"
 #include "ir/ops/tables.h"
 
@@ -85,32 +86,86 @@ TypeId argsort_rule(Infer& i) {
     return i.context.tensor(DType::i64, t.sizes, t.device);
 }
 
-constexpr Row library(std::string_view name, std::string_view doc, int operands, ResultRule result,
-                      GradientRule gradient, std::string_view why_none = {}) {
-    return {name,        doc,    Level::tensor, Effect::none, int8_t(operands),  int8_t(operands),
-            DTypes::all, result, gradient,      why_none,     Lowering::library, nullptr,
-            {},          0,      false};
+// ---- batching -----------------------------------------------------------------------------------------------------
+// Positions of slices that differ between the examples become positions of elements: x as [batch, before, axis, after],
+// the positions as [batch, before, positions, after].
+struct Slices {
+    explicit Slices(Batching& batching) : b(batching), axis(size_t(b.axis_of_batch() - 1)) {
+        const std::vector<SizeId> x = b.type(0).sizes, index = b.type(1).sizes;
+        before = product(std::span(x).first(axis));
+        after = product(std::span(x).subspan(axis + 1));
+        count = product(index);
+        extent = x[axis];
+    }
+    SizeId product(std::span<const SizeId> sizes) const {
+        SizeId n(1);
+        for (SizeId s : sizes) n = b.context().mul(n, s);
+        return n;
+    }
+    NodeId elements(size_t operand, SizeId along) const {
+        return b.reshape(b.whole(operand), {b.size(), before, along, after});
+    }
+    NodeId positions() const {
+        const NodeId apart = b.reshape(b.operand(1), {b.size(), SizeId(1), count, SizeId(1)});
+        return b.expand(apart, {b.size(), before, count, after});
+    }
+    AttrId along() const { return b.attr({{"axis", int64_t(2)}}); }
+    NodeId result(NodeId elements) const { return b.reshape(elements, b.batch_of(b.result_type().sizes)); }
+
+    Batching& b;
+    size_t axis;
+    SizeId before, after, count, extent;
+};
+
+NodeId take_batching(Batching& b) {
+    if (!b.batched(1)) return b.again({b.operand(0), b.operand(1)}, b.with("axis", b.axis_of_batch()));
+    if (!b.batched(0)) {  // the batch stands where the positions do: it is moved to the front
+        const NodeId taken = b.again({b.operand(0), b.operand(1)}, b.attr());
+        const int64_t axis = b.axis_of_batch() - 1;
+        AttrList axes{axis};
+        for (size_t d = 0; d < b.type_of(taken).rank(); ++d)
+            if (int64_t(d) != axis) axes.push_back(int64_t(d));
+        return b.permute(taken, std::move(axes));
+    }
+    const Slices s(b);
+    return s.result(b.emit(op<"gather">(), {s.elements(0, s.extent), s.positions()}, s.along()));
+}
+
+NodeId take_add_batching(Batching& b) {
+    if (!b.batched(1)) return b.again({b.whole(0), b.operand(1), b.whole(2)}, b.with("axis", b.axis_of_batch()));
+    const Slices s(b);
+    return s.result(
+        b.emit(op<"scatter_add">(), {s.elements(0, s.extent), s.positions(), s.elements(2, s.count)}, s.along()));
+}
+
+constexpr Row library(Row r, int operands) {
+    r.min_operands = r.max_operands = int8_t(operands);
+    r.lowering = Lowering::library;
+    return r;
 }
 
 // clang-format off
 const Row rows[] = {
-    failing(library("take", "slices of x along an axis at the positions of index: x[:, index] for axis 1", 2, take_rule, [](Gradient& d) {
+    library({.name = "take", .doc = "slices of x along an axis at the positions of index: x[:, index] for axis 1", .result = take_rule, .may_fail = true,
+             .gradient = [](Gradient& d) {
         d.x(0) += apply(op<"take_add">(), {d.zero_like(0), d.b, d.g}, d.node_attr());
-    })),
-    failing(library("take_add", "base with slices of value added at the positions of index, in ascending order", 3, take_add_rule, [](Gradient& d) {
+    }, .batching = take_batching}, 2),
+    library({.name = "take_add", .doc = "base with slices of value added at the positions of index, in ascending order",
+             .result = take_add_rule, .may_fail = true, .gradient = [](Gradient& d) {
         d.x(0) += d.g;
         d.x(2) += apply(op<"take">(), {d.g, d.b}, d.node_attr());
-    })),
-    failing(library("gather", "for each element of index, the element of x that lies at it along an axis", 2, gather_rule, [](Gradient& d) {
+    }, .batching = take_add_batching}, 3),
+    library({.name = "gather", .doc = "for each element of index, the element of x that lies at it along an axis", .result = gather_rule, .may_fail = true,
+             .gradient = [](Gradient& d) {
         d.x(0) += apply(op<"scatter_add">(), {d.zero_like(0), d.b, d.g}, d.node_attr());
-    })),
-    failing(library("scatter_add", "base with each source element added at its position along an axis, in ascending order", 3, scatter_add_rule,
-            [](Gradient& d) {
-                d.x(0) += d.g;
-                d.x(2) += apply(op<"gather">(), {d.g, d.b}, d.node_attr());
-            })),
-    library("argsort", "positions that sort x along an axis, stable; NaN counts as largest", 1, argsort_rule, nullptr,
-            "its result is positions; gather with them to sort"),
+    }, .batching = batch_whole}, 2),
+    library({.name = "scatter_add", .doc = "base with each source element added at its position along an axis, in ascending order",
+             .result = scatter_add_rule, .may_fail = true, .gradient = [](Gradient& d) {
+        d.x(0) += d.g;
+        d.x(2) += apply(op<"gather">(), {d.g, d.b}, d.node_attr());
+    }, .batching = batch_whole}, 3),
+    library({.name = "argsort", .doc = "positions that sort x along an axis, stable; NaN counts as largest", .result = argsort_rule,
+             .no_gradient = "its result is positions; gather with them to sort", .batching = batch_along_axis}, 1),
 };
 // clang-format on
 

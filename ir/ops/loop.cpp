@@ -26,35 +26,25 @@ TypeId fold_rule(Infer& i) {  // a scalar, of a literal too
     return i.region_results.empty() ? i.context.none() : i.context.scalar(i.context[i.region_results[0]].dtype);
 }
 
-constexpr Row loop(std::string_view name, std::string_view doc, Effect effect, int low, int high, ResultRule result) {
-    return {name,
-            doc,
-            Level::loop,
-            effect,
-            int8_t(low),
-            int8_t(high),
-            DTypes::all,
-            result,
-            nullptr,
-            "graphs are differentiated before scheduling",
-            Lowering::structure,
-            nullptr,
-            {},
-            0,
-            false};
+constexpr Row loop(Row r, int operands) {
+    r.level = Level::loop;
+    r.min_operands = r.max_operands = int8_t(operands);
+    r.no_gradient = "graphs are differentiated before scheduling";
+    r.no_batching = "graphs are batched before scheduling";
+    return r;
 }
 
 // clang-format off
 const Row rows[] = {
-    {"kernel", "a list of loop nests: one launch", Level::tensor, Effect::none, 0, -1, DTypes::all, nullptr, nullptr,
-     "graphs are differentiated before scheduling", Lowering::structure, nullptr, {}, 0, false},
-    loop("for", "runs its region for lo, lo + step, … below hi", Effect::ordered, 2, 2, none_rule),
-    loop("fold", "folds its region's value over lo … hi - 1 in the contract's order", Effect::none, 2, 2, fold_rule),
-    loop("load", "one element of a buffer", Effect::none, 2, 2, load_rule),
-    loop("store", "writes one element of a buffer", Effect::ordered, 3, 3, store_rule),
-    loop("extent", "a size as an index", Effect::none, 0, 0, index_rule),
-    loop("position", "an i64 scalar as an index", Effect::none, 1, 1, index_rule),
-    loop("number", "an index as an i64 scalar", Effect::none, 1, 1, number_rule),
+    {.name = "kernel", .doc = "a list of loop nests: one launch", .max_operands = -1,
+     .no_gradient = "graphs are differentiated before scheduling", .no_batching = "graphs are batched before scheduling"},
+    loop({.name = "for", .doc = "runs its region for lo, lo + step, … below hi", .effect = Effect::ordered, .result = none_rule}, 2),
+    loop({.name = "fold", .doc = "folds its region's value over lo … hi - 1 in the contract's order", .result = fold_rule}, 2),
+    loop({.name = "load", .doc = "one element of a buffer", .result = load_rule}, 2),
+    loop({.name = "store", .doc = "writes one element of a buffer", .effect = Effect::ordered, .result = store_rule}, 3),
+    loop({.name = "extent", .doc = "a size as an index", .result = index_rule}, 0),
+    loop({.name = "position", .doc = "an i64 scalar as an index", .result = index_rule}, 1),
+    loop({.name = "number", .doc = "an index as an i64 scalar", .result = number_rule}, 1),
 };
 // clang-format on
 

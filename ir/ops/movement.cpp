@@ -2,6 +2,7 @@
 // so fused movement costs nothing; `update` is the one way to write through them.
 #include <algorithm>
 
+#include "ir/batching.h"
 #include "ir/gradient.h"
 #include "ir/index_map.h"
 #include "ir/ops/tables.h"
@@ -204,32 +205,71 @@ void update_gradient(Gradient& d) {
     d.x(2) += d.replay_view(1, 0, d.g);
 }
 
-constexpr Row movement(std::string_view name, std::string_view doc, ResultRule result, GradientRule gradient,
-                       IndexRule index, std::string_view why_none = {}) {
-    return {name,     doc,      Level::tensor,      Effect::none, 1,  1, DTypes::all, result,
-            gradient, why_none, Lowering::movement, index,        {}, 0, false};
+// ---- batching -----------------------------------------------------------------------------------------------------
+NodeId expand_batching(Batching& b) {
+    const std::vector<SizeId> sizes = b.attributes().sizes("sizes");
+    return b.expand(b.aligned(0, sizes.size()), b.batch_of(sizes));
+}
+NodeId permute_batching(Batching& b) {
+    AttrList axes{int64_t(0)};
+    for (int64_t axis : b.attributes().integers("axes")) axes.push_back(axis + 1);
+    return b.permute(b.operand(0), std::move(axes));
+}
+NodeId reshape_batching(Batching& b) { return b.reshape(b.operand(0), b.batch_of(b.attributes().sizes("sizes"))); }
+NodeId slice_batching(Batching& b) {  // every example of the batch, of each the slice
+    const Attributes a = b.attributes();
+    AttrList starts{SizeId(0)}, steps{int64_t(1)};
+    for (SizeId start : a.sizes("starts")) starts.push_back(start);
+    for (int64_t step : a.integers("steps")) steps.push_back(step);
+    return b.again({b.operand(0)},
+                   b.attr({{"starts", starts}, {"stops", b.batch_of(a.sizes("stops"))}, {"steps", steps}}));
+}
+NodeId same_batching(Batching& b) { return b.again({b.operand(0)}, b.attr()); }
+NodeId full_batching(Batching& b) {  // a number an example
+    const std::vector<SizeId> sizes = b.attributes().sizes("sizes");
+    return b.expand(b.aligned(0, sizes.size()), b.batch_of(sizes));
+}
+NodeId update_batching(Batching& b) {
+    const NodeId base = b.whole(0);
+    return b.again({base, b.replay_view(1, 0, base), b.whole(2)}, b.attr());
+}
+
+constexpr Row movement(Row r) {
+    r.min_operands = r.max_operands = 1;
+    r.lowering = Lowering::movement;
+    return r;
+}
+constexpr Row source(Row r) {  // elements out of nothing
+    r.lowering = Lowering::loops;
+    r.no_gradient = "it has no operands";
+    r.no_batching = "it has no operands: it is one value for all examples";
+    return r;
 }
 
 // clang-format off
 const Row rows[] = {
-    movement("expand", "repeats dimensions of size 1 and adds leading ones", expand_rule, [](Gradient& d) { d.x(0) += d.g; }, expand_index),
-    movement("permute", "dimensions in another order", permute_rule, permute_gradient, permute_index),
-    movement("reshape", "the same elements in row-major order under another shape", reshape_rule,
-             [](Gradient& d) { d.x(0) += d.reshape_to(d.g, d.type(0).sizes); }, reshape_index),
-    movement("slice", "elements start, start + step, … before stop of each dimension", slice_rule, slice_gradient, slice_index),
-    movement("flip", "dimensions backwards", flip_rule, [](Gradient& d) { d.x(0) += d.replay(d.g); }, flip_index),
-    movement("identity", "the same value under another name", same_as_first, [](Gradient& d) { d.x(0) += d.g; }, same_index),
-    movement("detach", "the same value, through which no gradient flows", same_as_first, nullptr, same_index, "it is there to stop gradients"),
-    {"full", "one number in every place", Level::tensor, Effect::none, 1, 1, DTypes::all, full_rule,
-     [](Gradient& d) { d.x(0) += d.g; }, {}, Lowering::loops, nullptr, {}, 0, false},
-    {"iota", "0, 1, 2, … along the last dimension", Level::tensor, Effect::none, 0, 0, DTypes::all, iota_rule, nullptr, "it has no operands",
-     Lowering::loops, nullptr, {}, 0, false},
-    {"size", "a size as a number", Level::tensor, Effect::none, 0, 0, DTypes::all, size_rule, nullptr, "it has no operands", Lowering::loops,
-     nullptr, {}, 0, false},
-    {"cat", "tensors one after the other along a dimension", Level::tensor, Effect::none, 1, -1, DTypes::all, cat_rule, cat_gradient, {},
-     Lowering::loops, nullptr, {}, 0, false},
-    {"update", "base with the elements that the view (movement ops from base) shows replaced by value", Level::tensor, Effect::none, 3, 3,
-     DTypes::all, update_rule, update_gradient, {}, Lowering::loops, nullptr, {}, 0, false},
+    movement({.name = "expand", .doc = "repeats dimensions of size 1 and adds leading ones", .result = expand_rule, .index = expand_index,
+              .gradient = [](Gradient& d) { d.x(0) += d.g; }, .batching = expand_batching}),
+    movement({.name = "permute", .doc = "dimensions in another order", .result = permute_rule, .index = permute_index, .gradient = permute_gradient,
+              .batching = permute_batching}),
+    movement({.name = "reshape", .doc = "the same elements in row-major order under another shape", .result = reshape_rule, .index = reshape_index,
+              .gradient = [](Gradient& d) { d.x(0) += d.reshape_to(d.g, d.type(0).sizes); }, .batching = reshape_batching}),
+    movement({.name = "slice", .doc = "elements start, start + step, … before stop of each dimension", .result = slice_rule, .index = slice_index,
+              .gradient = slice_gradient, .batching = slice_batching}),
+    movement({.name = "flip", .doc = "dimensions backwards", .result = flip_rule, .index = flip_index,
+              .gradient = [](Gradient& d) { d.x(0) += d.replay(d.g); }, .batching = batch_along_axes}),
+    movement({.name = "identity", .doc = "the same value under another name", .result = same_as_first, .index = same_index,
+              .gradient = [](Gradient& d) { d.x(0) += d.g; }, .batching = same_batching}),
+    movement({.name = "detach", .doc = "the same value, through which no gradient flows", .result = same_as_first, .index = same_index,
+              .no_gradient = "it is there to stop gradients", .batching = same_batching}),
+    {.name = "full", .doc = "one number in every place", .min_operands = 1, .max_operands = 1, .result = full_rule, .lowering = Lowering::loops,
+     .gradient = [](Gradient& d) { d.x(0) += d.g; }, .batching = full_batching},
+    source({.name = "iota", .doc = "0, 1, 2, … along the last dimension", .result = iota_rule}),
+    source({.name = "size", .doc = "a size as a number", .result = size_rule}),
+    {.name = "cat", .doc = "tensors one after the other along a dimension", .min_operands = 1, .max_operands = -1, .result = cat_rule,
+     .lowering = Lowering::loops, .gradient = cat_gradient, .batching = batch_whole},
+    {.name = "update", .doc = "base with the elements that the view (movement ops from base) shows replaced by value", .min_operands = 3,
+     .max_operands = 3, .result = update_rule, .lowering = Lowering::loops, .gradient = update_gradient, .batching = update_batching},
 };
 // clang-format on
 

@@ -1,5 +1,6 @@
 // Random numbers are pure: key and offset are inputs, an element's bits depend on its logical index alone
 // (Philox4x32-10).
+#include "ir/batching.h"
 #include "ir/ops/tables.h"
 
 namespace tenon {
@@ -22,10 +23,19 @@ TypeId random_rule(Infer& i) {
     return i.context.tensor(dtype, a.sizes("sizes"));
 }
 
+// The numbers that one draw for the whole batch gives: the element's index in it goes over all examples.
+NodeId random_batching(Batching& b) {
+    if (b.batched(0) || b.batched(1))
+        b.fail("the key and the offset are one for all examples",
+               "each example has numbers of its own from them; or draw them outside of the function");
+    return b.again({b.operand(0), b.operand(1)}, b.with("sizes", b.batch_of(b.attributes().sizes("sizes"))));
+}
+
 // clang-format off
 const Row rows[] = {
-    {"random", "uniform numbers in [0, 1), normal ones, or 63 random bits, from (key, offset, index)", Level::tensor, Effect::none, 2, 2,
-     DTypes::all, random_rule, nullptr, "random numbers depend on nothing differentiable", Lowering::library, nullptr, {}, 0, false},
+    {.name = "random", .doc = "uniform numbers in [0, 1), normal ones, or 63 random bits, from (key, offset, index)", .min_operands = 2,
+     .max_operands = 2, .result = random_rule, .lowering = Lowering::library,
+     .no_gradient = "random numbers depend on nothing differentiable", .batching = random_batching, .own_per_example = true},
 };
 // clang-format on
 

@@ -1,6 +1,7 @@
 // Reductions: fold elements along axes by a scalar op, in the order of the numeric contract.
 #include <algorithm>
 
+#include "ir/batching.h"
 #include "ir/gradient.h"
 #include "ir/ops/tables.h"
 
@@ -88,46 +89,38 @@ void extremum_gradient(Gradient& d) {  // shared evenly among the elements that 
     d.x(0) += attains * spread(d, d.g / d.reshape_to(count, d.result_type().sizes));
 }
 
-constexpr Row reduction(std::string_view name, std::string_view doc, DTypes dtypes, std::string_view fold, double ulp,
-                        GradientRule gradient, std::string_view why_none = {}) {
-    return {name,     doc,      Level::tensor,    Effect::none, 1,    1,   dtypes, reduced,
-            gradient, why_none, Lowering::reduce, nullptr,      fold, ulp, false};
+constexpr Row reduction(Row r) {
+    r.min_operands = r.max_operands = 1;
+    r.result = reduced;
+    r.lowering = Lowering::reduce;
+    r.batching = batch_along_axes;
+    return r;
 }
-constexpr Row extremum_index(std::string_view name, std::string_view doc) {
-    return {name,
-            doc,
-            Level::tensor,
-            Effect::none,
-            1,
-            1,
-            DTypes::all,
-            index_of_extremum,
-            nullptr,
-            "its result is a position",
-            Lowering::library,
-            nullptr,
-            {},
-            0,
-            false};
+constexpr Row extremum_index(Row r) {
+    r.min_operands = r.max_operands = 1;
+    r.result = index_of_extremum;
+    r.lowering = Lowering::library;
+    r.no_gradient = "its result is a position";
+    r.batching = batch_along_axis;
+    return r;
 }
 
 // clang-format off
 const Row rows[] = {
-    reduction("sum", "sum over axes", DTypes::numeric, "add", 0, sum_gradient),
-    reduction("prod", "product over axes", DTypes::numeric, "mul", 0, prod_gradient),
-    reduction("max", "largest over axes, NaN passes", DTypes::all, "maximum", 0, extremum_gradient),
-    reduction("min", "smallest over axes, NaN passes", DTypes::all, "minimum", 0, extremum_gradient),
-    reduction("any", "is one of them true", DTypes::boolean, "logical_or", 0, nullptr, "its result is bool"),
-    reduction("all", "are all of them true", DTypes::boolean, "logical_and", 0, nullptr, "its result is bool"),
-    extremum_index("argmax", "position of the first largest along an axis, NaN counts as largest"),
-    extremum_index("argmin", "position of the first smallest along an axis, NaN counts as smallest"),
-    {"cumsum", "running sum along an axis", Level::tensor, Effect::none, 1, 1, DTypes::numeric, scan,
-     [](Gradient& d) {    // the running sum from the other end
-         const AttrId axes = d.attr({{"axes", AttrList{d.attributes().integer("axis")}}});
-         const Term backwards = apply(op<"flip">(), {d.g}, axes);
-         d.x(0) += apply(op<"flip">(), {apply(op<"cumsum">(), {backwards}, d.node_attr())}, axes);
-     },
-     {}, Lowering::library, nullptr, {}, 0, false},
+    reduction({.name = "sum", .doc = "sum over axes", .dtypes = DTypes::numeric, .fold = "add", .gradient = sum_gradient}),
+    reduction({.name = "prod", .doc = "product over axes", .dtypes = DTypes::numeric, .fold = "mul", .gradient = prod_gradient}),
+    reduction({.name = "max", .doc = "largest over axes, NaN passes", .fold = "maximum", .gradient = extremum_gradient}),
+    reduction({.name = "min", .doc = "smallest over axes, NaN passes", .fold = "minimum", .gradient = extremum_gradient}),
+    reduction({.name = "any", .doc = "is one of them true", .dtypes = DTypes::boolean, .fold = "logical_or", .no_gradient = "its result is bool"}),
+    reduction({.name = "all", .doc = "are all of them true", .dtypes = DTypes::boolean, .fold = "logical_and", .no_gradient = "its result is bool"}),
+    extremum_index({.name = "argmax", .doc = "position of the first largest along an axis, NaN counts as largest"}),
+    extremum_index({.name = "argmin", .doc = "position of the first smallest along an axis, NaN counts as smallest"}),
+    {.name = "cumsum", .doc = "running sum along an axis", .min_operands = 1, .max_operands = 1, .dtypes = DTypes::numeric, .result = scan,
+     .lowering = Lowering::library, .gradient = [](Gradient& d) {    // the running sum from the other end
+        const AttrId axes = d.attr({{"axes", AttrList{d.attributes().integer("axis")}}});
+        const Term backwards = apply(op<"flip">(), {d.g}, axes);
+        d.x(0) += apply(op<"flip">(), {apply(op<"cumsum">(), {backwards}, d.node_attr())}, axes);
+    }, .batching = batch_along_axis},
 };
 // clang-format on
 

@@ -2,21 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
-#include <string_view>
 
 namespace tenon {
-
-int scalar_cost(Op o) {
-    static constexpr std::string_view dear[] = {"exp",  "exp2",  "expm1", "log",  "log2",    "log1p", "sin",
-                                                "cos",  "tan",   "sinh",  "cosh", "tanh",    "asin",  "acos",
-                                                "atan", "atan2", "erf",   "erfc", "sigmoid", "pow"};
-    static constexpr std::string_view middling[] = {"div",          "sqrt",      "rsqrt", "reciprocal",
-                                                    "floor_divide", "remainder", "fmod"};
-    const std::string_view name = row(o).name;
-    if (std::find(std::begin(dear), std::end(dear), name) != std::end(dear)) return 16;
-    if (std::find(std::begin(middling), std::end(middling), name) != std::end(middling)) return 4;
-    return 1;
-}
 
 Expressions::Expressions(const Graph& graph, Positions& positions)
     : graph_(graph), context_(*graph.context), positions_(positions) {}
@@ -53,7 +40,7 @@ ExpressionId Expressions::call(Op o, std::vector<ExpressionId> operands, AttrId 
     }
     Infer infer{context_, row(o).name, types, attr, {}, nullptr, {}};
     e.type = row(o).result(infer);
-    if (row(o).lowering == Lowering::scalar && context_[e.type].kind != Type::Kind::index) e.cost = scalar_cost(o);
+    if (row(o).lowering == Lowering::scalar && context_[e.type].kind != Type::Kind::index) e.cost = row(o).cost;
     e.operands = std::move(operands);
     return intern(std::move(e));
 }

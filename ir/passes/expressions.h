@@ -22,10 +22,8 @@ struct Expression {
     int depth = 0;                       // loops around it: 0 is the kernel's top
     uint32_t number = 0;                 // of a variable or buffer; of a fold: its variable
     NodeId source;                       // the tensor-level node it computes, for stamps; of a literal: the literal
-    int cost = 0;                        // of itself, in cheap scalar operations
+    int cost = 0;                        // of itself, in additions
 };
-
-int scalar_cost(Op);  // of one elementwise op: 1 for an addition, 4 for a division, 16 for exp
 
 class Expressions {
 public:

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "ir/passes/expressions.h"
 #include "ir/row.h"
 
 namespace tenon {
@@ -78,7 +77,7 @@ private:
     }
     void decide(NodeId id) {
         const Lowering lowering = row(graph_[id].op).lowering;
-        int cost = lowering == Lowering::scalar ? scalar_cost(graph_[id].op) : 0;
+        int cost = lowering == Lowering::scalar ? row(graph_[id].op).cost : 0;
         for (NodeId o : graph_.operands_of(id))
             if (!memory_.has[o.index]) cost = std::min(cost + memory_.cost[o.index], 1 << 20);
         memory_.cost[id.index] = cost;

@@ -5,7 +5,6 @@
 
 #include "ir/copier.h"
 #include "ir/passes.h"
-#include "ir/passes/expressions.h"
 
 namespace tenon {
 
@@ -14,7 +13,7 @@ namespace {
 // A few cycles an element: less than the memory traffic of saving and loading one.
 bool cheap(const Graph& g, NodeId id) {
     const Row& r = row(g[id].op);
-    if (r.lowering == Lowering::scalar) return scalar_cost(g[id].op) == 1;
+    if (r.lowering == Lowering::scalar) return r.cost == 1;
     return r.lowering == Lowering::movement || g[id].op == op<"full">() || g[id].op == op<"iota">();
 }
 

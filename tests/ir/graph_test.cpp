@@ -171,6 +171,9 @@ TEST(Rows, EveryRowIsComplete) {
     for (const Row& r : all_rows()) {
         EXPECT_FALSE(r.doc.empty()) << r.name;
         EXPECT_TRUE(r.gradient || !r.no_gradient.empty()) << r.name << " has neither a gradient nor a reason for none";
+        EXPECT_NE(r.batching == nullptr, r.no_batching.empty())
+            << r.name << " has a batching rule, or says why it has none";
+        EXPECT_GE(r.cost, 1) << r.name;
         EXPECT_EQ(r.lowering == Lowering::movement, r.index != nullptr) << r.name;
         EXPECT_EQ(r.lowering == Lowering::reduce, !r.fold.empty()) << r.name;
         EXPECT_EQ(row(find_op(r.name)).name, r.name);
