@@ -1,10 +1,12 @@
-// Walks the table of op rows: what a batch computes is, bit for bit, what its examples give one by one.
+// Walks the table of op rows, and random graphs: what a batch computes is, bit for bit, what its examples give one by
+// one.
 #include <gtest/gtest.h>
 
 #include <cstring>
 
 #include "ir/batching.h"
 #include "ir/text.h"
+#include "tests/ir/random_graph.h"
 #include "tests/jit/computer.h"
 #include "tests/jit/row_samples.h"
 
@@ -136,6 +138,56 @@ TEST(Batching, RandomNumbersAreOneDraw) {
                 ++tried;
             }
         EXPECT_GT(tried, 0u) << row(op).name;
+    }
+}
+
+// Whole graphs, fused: what is shared, batched or both meets in one kernel. Each is batched along other dimensions of
+// other parameters, and once more: a batch of batches.
+TEST(Batching, RandomGraphsGiveWhatTheirExamplesGive) {
+    Context context;
+    Computer computer(2);
+    for (uint32_t seed = 1; seed <= 1000; ++seed) {
+        std::vector<std::vector<int64_t>> shapes;
+        const GraphRef graph = RandomGraph(context, seed).make(shapes);
+        std::mt19937 random(seed);
+        std::vector<int> in_axes, outer_axes;
+        std::vector<std::vector<Tensor>> drawn(shapes.size());  // by parameter, by example (one if it is shared)
+        std::vector<Tensor> inputs, twice;
+        for (size_t k = 0; k < shapes.size(); ++k) {
+            const bool batched = k == seed % shapes.size() || random() % 2;
+            in_axes.push_back(batched ? int(random() % (shapes[k].size() + 1)) : -1);
+            outer_axes.push_back(batched ? 0 : -1);
+            for (int64_t i = 0; i < (batched ? 2 * examples : 1); ++i) {
+                Tensor t = Tensor::empty(computer.allocator(), DType::f32, Dims(shapes[k].begin(), shapes[k].end()));
+                for (int64_t e = 0; e < t.numel(); ++e) t.data<float>()[e] = float(random() % 2000) / 1000 - 1;
+                drawn[k].push_back(std::move(t));
+            }
+            std::vector<Tensor> halves;
+            for (int64_t half = 0; batched && half < 2; ++half) {
+                const auto from = drawn[k].begin() + half * examples;
+                halves.push_back(stack(computer.allocator(), {from, from + examples}, in_axes.back()));
+            }
+            inputs.push_back(batched ? halves[0] : drawn[k][0]);
+            twice.push_back(batched ? stack(computer.allocator(), halves, 0) : drawn[k][0]);
+        }
+        const std::vector<int> first(graph->results().size(), 0);
+        const GraphRef once = batch(*graph, {SizeId(examples), in_axes, first});
+        const GraphRef nested = batch(*once, {SizeId(2), outer_axes, first});
+        const std::vector<Tensor> batch_of = computer.run(once, inputs, EngineKind::interp),
+                                  batches_of = computer.run(nested, twice, EngineKind::interp);
+        for (int64_t i = 0; i < 2 * examples; ++i) {
+            std::vector<Tensor> one, found, found_nested;
+            for (const std::vector<Tensor>& all : drawn) one.push_back(all[all.size() > 1 ? size_t(i) : 0]);
+            for (size_t r = 0; r < first.size(); ++r) {
+                if (i < examples) found.push_back(batch_of[r].select(0, i).contiguous());
+                found_nested.push_back(batches_of[r].select(0, i / examples).select(0, i % examples).contiguous());
+            }
+            const std::vector<Tensor> expected = computer.run(graph, one, EngineKind::interp);
+            const std::string what = "seed " + std::to_string(seed) + ", example " + std::to_string(i);
+            if (i < examples) expect_same(found, expected, what);
+            expect_same(found_nested, expected, what + ", nested");
+            if (testing::Test::HasFailure()) FAIL() << print(*graph) << print(*once) << print(*nested);
+        }
     }
 }
 
