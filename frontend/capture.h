@@ -114,6 +114,8 @@ public:
     /// borrowed.
     GraphRef end_example(std::span<const TensorRef> results, std::vector<ExampleInput>& inputs);
     bool in_example() const { return example_; }
+    /// Makes x an input of this graph where it is none yet, which may end the graph before.
+    void use(TensorObject& x) { node(x); }
 
     /// Throws Error "graph": what is traced is one graph, or nothing.
     [[noreturn]] void refuse_break(std::string_view reason, Span at) const;

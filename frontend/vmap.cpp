@@ -157,7 +157,7 @@ public:
         const GraphRef whole = batch(*graph_, {size.id, in_axes, out_axes_});
         // Inputs that the capture outside has not seen may end its graph, and with it what its symbols mean.
         if (outside) {
-            for (const TensorRef& x : tensors) c_.d.sizes(*x);
+            for (const TensorRef& x : tensors) outside->use(*x);
         }
         const bool same_symbols = outside && outside->serial() == serial;
         std::vector<TensorRef> results =

@@ -141,6 +141,22 @@ TEST(Batching, RandomNumbersAreOneDraw) {
     }
 }
 
+TEST(Batching, AnAssertHoldsForEveryExample) {
+    Context context;
+    Computer computer(1);
+    Builder builder(context);
+    const NodeId condition = builder.parameter(context.tensor(DType::boolean, {}));
+    builder.emit(op<"assert">(), {condition});
+    const int in_axes[] = {0}, out_axes[] = {0};
+    const GraphRef whole = batch(*builder.finish({condition}), {SizeId(examples), in_axes, out_axes});
+    Tensor flags = Tensor::full(computer.allocator(), DType::boolean, Dims{examples}, 1.0);
+    EXPECT_EQ(computer.run(whole, {flags}, EngineKind::interp).size(), 1u);
+    flags.data<bool>()[examples - 1] = false;
+    EXPECT_THROW(computer.run(whole, {flags}, EngineKind::interp), Error);
+    for (const Row& r : all_rows())  // all other rows that have a rule compute something: the walk above tries them
+        if (r.batching && r.effect != Effect::none) EXPECT_EQ(r.name, "assert");
+}
+
 // Whole graphs, fused: what is shared, batched or both meets in one kernel. Each is batched along other dimensions of
 // other parameters, and once more: a batch of batches.
 TEST(Batching, RandomGraphsGiveWhatTheirExamplesGive) {
