@@ -11,7 +11,7 @@ namespace {
 
 [[noreturn]] void refuse(const Arguments& arguments, size_t k, std::string_view what, std::string_view expected) {
     throw_error_at(arguments.span_of(k), "type",
-                   fmt::format("{} is {}, found a {}", what, expected, name_of(arguments[k].kind())));
+                   fmt::format("{} is {}, found {}", what, expected, with_article(arguments[k].kind())));
 }
 
 }  // namespace

@@ -226,14 +226,15 @@ Value int_of(Evaluator& evaluator, Arguments& a) {
     if (x.is_bool()) return int64_t{x.as_bool()};
     if (x.is_real()) return int_of_real(x.as_real());
     if (!x.is(Kind::string)) expected(evaluator, "a number or a str", x);
+    const int64_t base = a.integer_or(1, 10, "a base");
+    if (base < 2 || base > 36) throw_error("value", fmt::format("a base is 2 to 36, not {}", base));
     std::string digits;
     for (char c : trimmed(x.as_text())) {
         if (c != '_') digits += c;
     }
     const char* begin = digits.data() + (digits.starts_with('+') ? 1 : 0);
     int64_t value = 0;
-    auto [end, code] =
-        std::from_chars(begin, digits.data() + digits.size(), value, static_cast<int>(a.integer_or(1, 10, "a base")));
+    auto [end, code] = std::from_chars(begin, digits.data() + digits.size(), value, static_cast<int>(base));
     if (code == std::errc::result_out_of_range)
         throw_error("overflow", fmt::format("{} does not fit in an int (64 bits)", x.as_text()));
     if (code != std::errc{} || end != digits.data() + digits.size()) {

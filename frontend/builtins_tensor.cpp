@@ -43,7 +43,7 @@ std::optional<DType> TensorCall::dtype(size_t k) const {
     if (!has(k)) return std::nullopt;
     if (arguments[k].is(Kind::dtype)) return arguments[k].as_dtype();
     throw Error(Diagnostic{"type",
-                           fmt::format("a dtype is expected here, but this is a {}", name_of(arguments[k].kind())),
+                           fmt::format("a dtype is expected here, but this is {}", with_article(arguments[k].kind())),
                            arguments.span_of(k),
                            {},
                            "for example `dtype: f64`"});
@@ -69,7 +69,7 @@ std::vector<TensorRef> TensorCall::tensor_list(size_t k) const {
     if (!items) {
         throw Error(Diagnostic{
             "type",
-            fmt::format("a list of tensors is expected here, but this is a {}", name_of(arguments[k].kind())),
+            fmt::format("a list of tensors is expected here, but this is {}", with_article(arguments[k].kind())),
             arguments.span_of(k),
             {},
             {}});

@@ -41,7 +41,7 @@ NamedTensors tensors_of(TensorCall& c, const Value& value) {
             if (!entry.key.is<StringObject>() || !entry.value.is_tensor()) {
                 throw_error(
                     "type", "a dict that is saved holds tensors under str keys",
-                    fmt::format("here a {} holds a {}", name_of(entry.key.kind()), name_of(entry.value.kind())));
+                    fmt::format("here {} holds {}", with_article(entry.key.kind()), with_article(entry.value.kind())));
             }
             add(entry.key.as_text(), entry.value);
         }

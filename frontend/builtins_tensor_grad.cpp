@@ -74,8 +74,8 @@ private:
             return made;
         }
         throw_error("type",
-                    fmt::format("a gradient is with respect to tensors, models, and lists and dicts of them, not a {}",
-                                name_of(value.kind())));
+                    fmt::format("a gradient is with respect to tensors, models, and lists and dicts of them, not {}",
+                                with_article(value.kind())));
     }
     Value shape(Dispatcher& d, const Value& value, std::span<const TensorRef> gradients, size_t& next) const {
         auto one = [&](TensorObject& of) -> Value {
@@ -245,8 +245,8 @@ void collect(const Value& value, std::vector<TensorRef>& tensors_out) {
     } else if (const Values* items = items_of(value)) {
         for (const Value& item : *items) collect(item, tensors_out);
     } else {
-        throw_error("type", fmt::format("a tensor, a model or a list of these is expected here, not a {}",
-                                        name_of(value.kind())));
+        throw_error("type", fmt::format("a tensor, a model or a list of these is expected here, not {}",
+                                        with_article(value.kind())));
     }
 }
 

@@ -76,7 +76,7 @@ Value arange(Evaluator& e, Arguments& a) {  // start, stop?, step?; FACTORY
     auto number = [&](size_t k) {
         const Value value = c.tracer.settle(c[k], a.span_of(k));
         if (!value.is_number())
-            throw_error("type", fmt::format("arange takes numbers, found a {}", name_of(value.kind())));
+            throw_error("type", fmt::format("arange takes numbers, found {}", with_article(value.kind())));
         return value.as_number();
     };
     const double start = one ? 0 : number(0), stop = number(one ? 0 : 1), step = c.has(2) ? number(2) : 1;

@@ -335,7 +335,11 @@ Value to(Evaluator& e, Arguments& a) {  // a dtype, a device, or a tensor whose 
         const Value& want = c[k];
         if (want.is(Kind::dtype)) x = ops::cast(c.d, x, want.as_dtype());
         else if (want.is_tensor()) x = ops::cast(c.d, x, want.as<TensorObject>().dtype());
-        else c.check_device(k);
+        else if (want.is(Kind::device)) c.check_device(k);
+        else
+            throw_error("type",
+                        fmt::format("to takes a dtype, a device or a tensor, not {}", with_article(want.kind())),
+                        "for example `x.to(f64)`");
     }
     return x;
 }

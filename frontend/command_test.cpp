@@ -155,7 +155,8 @@ int test_scripts(const CommandLine& line) {
             tests += result.tests;
             std::string differences = compare(golden, result.output) + result.failed_tests;
             if (result.exit_code != golden.exit_code) {
-                differences += fmt::format("  the exit code is {}, not {}\n", result.exit_code, golden.exit_code);
+                differences += fmt::format("  the exit code is {}, not {}; is it meant? `#! exit: {}` says so\n",
+                                           result.exit_code, golden.exit_code, result.exit_code);
             }
             if (differences.empty()) {
                 ++passed;
@@ -165,7 +166,8 @@ int test_scripts(const CommandLine& line) {
             }
         } catch (const Error& error) {
             ++failed;
-            fmt::print("{} failed\n  {}\n", path, error.diagnostic.message);
+            const std::string& help = error.diagnostic.help;
+            fmt::print("{} failed\n  {}{}{}\n", path, error.diagnostic.message, help.empty() ? "" : "; ", help);
         }
         std::fflush(stdout);
     }

@@ -27,7 +27,7 @@ SliceBounds bounds_of(const SliceObject& slice, size_t size) {
     auto part = [](const Value& value, int64_t otherwise) {
         if (value.is_none()) return otherwise;
         if (!value.is_int())
-            throw_error("type", fmt::format("the parts of a slice are ints, found a {}", name_of(value.kind())));
+            throw_error("type", fmt::format("the parts of a slice are ints, found {}", with_article(value.kind())));
         return value.as_int();
     };
     int64_t count = static_cast<int64_t>(size), step = part(slice.step, 1);

@@ -31,6 +31,15 @@ std::string_view trimmed(std::string_view text) {
     return text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
 }
 
+// The number that the whole text is.
+template <class T>
+std::optional<T> number_of(const std::string& text) {
+    T value{};
+    const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (code != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return value;
+}
+
 bool is_expectation(std::string_view line) { return trimmed(line).starts_with("#>"); }
 
 // "#> text" is `text`.
@@ -84,13 +93,19 @@ GoldenFile GoldenFile::parse(std::string_view text) {
                 throw_error("value", fmt::format("line {}: `#! {}` {}", number, setting, why),
                             "there are `#! engines: interp jit`, `#! tolerance: 1e-4`, `#! exit: 1`, `#! args: a b`");
             };
-            if (name == "engines") {
+            if (name == "engines" && !values.empty()) {
+                for (const std::string& engine : values) {
+                    if (engine != "eager" && engine != "interp" && engine != "jit" && engine != "auto")
+                        refuse("names an engine that is not there");
+                }
                 golden.engines = values;
             } else if (name == "tolerance" && values.size() == 1) {
-                golden.tolerance = std::strtod(values[0].c_str(), nullptr);
-                if (!(*golden.tolerance > 0)) refuse("is no positive number");
+                golden.tolerance = number_of<double>(values[0]);
+                if (!golden.tolerance || !(*golden.tolerance > 0)) refuse("is no positive number");
             } else if (name == "exit" && values.size() == 1) {
-                golden.exit_code = std::atoi(values[0].c_str());
+                const std::optional<int> code = number_of<int>(values[0]);
+                if (!code || *code < 0 || *code > 255) refuse("is no exit code");
+                golden.exit_code = *code;
             } else if (name == "args") {
                 golden.args = values;
             } else {

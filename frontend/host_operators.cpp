@@ -237,7 +237,7 @@ Value string_item(const std::string& text, const Value& key) {
     if (key.is_int()) return Value::text(character(static_cast<int64_t>(position_in(key.as_int(), size, "str"))));
     auto* slice = key.try_as<SliceObject>();
     if (!slice)
-        throw_error("type", fmt::format("an index of a str is an int or a slice, found a {}", name_of(key.kind())));
+        throw_error("type", fmt::format("an index of a str is an int or a slice, found {}", with_article(key.kind())));
     SliceBounds bounds = bounds_of(*slice, size);
     if (bounds.step == 1) {
         size_t begin = byte_of_character(text, bounds.start),

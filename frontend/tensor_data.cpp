@@ -51,7 +51,7 @@ void measure(const Value& value, size_t depth, Shape& shape, bool first) {
         case Kind::tensor: shape.any_tensor = true; return;
         default: break;
     }
-    throw_error("type", fmt::format("a tensor is made of numbers, but this list holds a {}", name_of(value.kind())));
+    throw_error("type", fmt::format("a tensor is made of numbers, but this list holds {}", with_article(value.kind())));
 }
 
 template <class T>

@@ -157,8 +157,8 @@ Plan plan_index(Dispatcher& d, const TensorRef& x, const Value& i) {
             default:
                 throw_error(
                     "type",
-                    fmt::format("a tensor is indexed by ints, slices, `...`, none, lists and tensors, not by a {}",
-                                name_of(item.kind())));
+                    fmt::format("a tensor is indexed by ints, slices, `...`, none, lists and tensors, not by {}",
+                                with_article(item.kind())));
         }
     }
     return plan;

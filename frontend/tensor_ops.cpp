@@ -45,7 +45,7 @@ Term term_of(Dispatcher& d, const Value& value, bool is_literal, std::string_vie
         }
         default: break;
     }
-    throw_error("type", fmt::format("{} must be a tensor or a number, but it is a {}", what, name_of(value.kind())));
+    throw_error("type", fmt::format("{} must be a tensor or a number, but it is {}", what, with_article(value.kind())));
 }
 
 // PyTorch's rule: tensors with dimensions decide, then 0-dim tensors, then numbers; one that counts less changes the
@@ -217,7 +217,7 @@ Size size_of(Dispatcher& d, const Value& value, std::string_view what) {
         tensor && tensor->tensor.numel() == 1 && is_integer(tensor->dtype())) {
         return Size(d.tracer().settle_int(value, d.span()));
     }
-    throw_error("type", fmt::format("{} must be an int, but it is a {}", what, name_of(value.kind())));
+    throw_error("type", fmt::format("{} must be an int, but it is {}", what, with_article(value.kind())));
 }
 
 int64_t int_of(Dispatcher& d, const Value& value, std::string_view what) { return size_of(d, value, what).value; }

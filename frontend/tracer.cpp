@@ -220,7 +220,7 @@ int64_t Tracer::settle_int(const Value& x, Span span) {
     const Value number = settle(x, span);
     if (number.is_int()) return number.as_int();
     return at(*dispatcher_, span, [&]() -> int64_t {
-        throw_error("type", fmt::format("an int is expected here, but this is a {}", name_of(number.kind())),
+        throw_error("type", fmt::format("an int is expected here, but this is {}", with_article(number.kind())),
                     "int(x) converts it");
     });
 }
@@ -281,7 +281,7 @@ bool Tracer::set_attribute(const Value& x, std::string_view name, const Value& e
             Ref<TensorObject> grad;
             if (!e.is_none()) {
                 if (!e.is_tensor())
-                    throw_error("type", fmt::format("`.grad` is a tensor or none, not a {}", name_of(e.kind())));
+                    throw_error("type", fmt::format("`.grad` is a tensor or none, not {}", with_article(e.kind())));
                 grad = e.ref<TensorObject>();
                 if (grad->dtype() != tensor.dtype() || grad->shape() != tensor.shape()) {
                     throw_error("shape", fmt::format("`.grad` of a {} must be of the same type, but it is {}",

@@ -26,8 +26,8 @@ AttrValue to_attribute(Context& context, const Value& value) {
         for (const Value& item : *items) list.push_back(to_attribute(context, item));
         return AttrValue(std::move(list));
     }
-    throw_error("type", fmt::format("metadata holds numbers, strs, bools, none and lists of these, not a {}",
-                                    name_of(value.kind())));
+    throw_error("type", fmt::format("metadata holds numbers, strs, bools, none and lists of these, not {}",
+                                    with_article(value.kind())));
 }
 
 class Tracer::GradScope final : public Scope {

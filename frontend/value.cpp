@@ -42,6 +42,13 @@ std::string_view name_of(Kind kind) {
     return "object";
 }
 
+std::string with_article(Kind kind) {
+    const std::string_view name = name_of(kind);
+    if (kind == Kind::none) return std::string(name);
+    const bool is_vowel = std::string_view("aeiou").find(name.front()) != std::string_view::npos;
+    return (is_vowel ? "an " : "a ") + std::string(name);
+}
+
 bool Object::get_attribute(Evaluator&, std::string_view, Value&) { return false; }
 bool Object::set_attribute(Evaluator&, std::string_view, const Value&) { return false; }
 bool Object::get_item(Evaluator&, const Value&, Value&) { return false; }

@@ -53,6 +53,8 @@ inline constexpr int kind_count = static_cast<int>(Kind::other) + 1;
 
 /// As messages and `type(x)` spell it: "int", "str", "tensor".
 std::string_view name_of(Kind kind);
+/// "a str", "an int", "none"
+std::string with_article(Kind kind);
 
 class Evaluator;
 class Value;

@@ -52,6 +52,15 @@ printf 'fn f(x) = sin(x)\nf(ones([10]))\nf(ones([12]))\nfn g(x) { y = sin(x); gr
 expect 0 '^$' 'told.model:3:1: compiled again in f: x.shape\[0\] was 10, now 12; symbolic.*told.model:4:23: graph break in g: graph_break: reading' \
     "$tenon" run --explain told.model
 
+# Settings of golden files that are wrong, and an exit code that may be meant.
+printf '#! engines: interpreter\nprint(1)\n#> 1\n' >setting.model
+expect 1 'names an engine that is not there; there are `#! engines: interp jit`' '^$' "$tenon" test setting.model
+printf '#! exit: one\nfail("x")\n' >setting.model
+expect 1 'line 1: `#! exit: one` is no exit code' '^$' "$tenon" test setting.model
+printf '#! tolerance: 1e-4x\nprint(1)\n#> 1\n' >setting.model
+expect 1 'line 1: `#! tolerance: 1e-4x` is no positive number' '^$' "$tenon" test setting.model
+expect 1 'the exit code is 1, not 0; is it meant\? `#! exit: 1` says so' '^$' "$tenon" test bad.model
+
 # A golden file that fails, and is blessed.
 printf 'print(1 + 1)\n#> 3\n' >golden.model
 expect 1 '- 3.*\+ 2' '^$' "$tenon" test golden.model
