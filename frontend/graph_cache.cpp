@@ -114,7 +114,7 @@ CompiledGraph::Half CompiledGraph::make_half(bool continues, const std::vector<b
             if (!present[k]) absent.push_back(saved_.size() + k);
         }
         std::vector<bool> still;
-        graph = drop_cotangents(*graph, absent, still);
+        graph = drop_cotangents(*graph, absent, saved_.size() + present.size(), still);
         for (size_t k = 0, next = 0; k < wrt_.size(); ++k) {
             if (reached_[k]) half.reached[k] = still[next++];
         }

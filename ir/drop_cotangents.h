@@ -10,7 +10,8 @@ namespace tenon {
 // Formulas are linear in cotangents: what is computed from an absent one is absent, and a sum at a fan-out is its other
 // part. (Zeros in its place would differ: −0.0 + 0.0 is 0.0, and 0 · ∞ is NaN.) Parameters stay; results are those that
 // something still leads to, `reached` says which of the half's own they are. A result that is a running sum left as it
-// was counts as not reached.
-GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_params, std::vector<bool>& reached);
+// was counts as not reached; running sums are the parameters from `first_running` on.
+GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_params, size_t first_running,
+                         std::vector<bool>& reached);
 
 }  // namespace tenon

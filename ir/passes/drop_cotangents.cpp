@@ -7,7 +7,8 @@
 
 namespace tenon {
 
-GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_params, std::vector<bool>& reached) {
+GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_params, size_t first_running,
+                         std::vector<bool>& reached) {
     Builder builder(*half.context);
     Copier copy(half, builder);
     copy.copy_params();
@@ -24,10 +25,12 @@ GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_param
             absent[id.index] = true;
         }
     }
-    std::vector<NodeId> results;
+    std::vector<NodeId> results, running;  // running sums, as they are
+    for (size_t k = first_running; k < half.params().size(); ++k) running.push_back(copy(half.params()[k]));
     reached.clear();
     for (NodeId result : half.results()) {
-        const bool is_reached = !absent[result.index] && builder.node(copy(result)).op != op<"param">();
+        const bool is_reached =
+            !absent[result.index] && std::find(running.begin(), running.end(), copy(result)) == running.end();
         reached.push_back(is_reached);
         if (is_reached) results.push_back(copy(result));
     }
