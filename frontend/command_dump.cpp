@@ -1,7 +1,9 @@
 // `tenon dump`: what a stage makes of a script's graphs. `tenon opt`: passes over graphs in textual form.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <unordered_set>
 
 #include "frontend/ast_printer.h"
@@ -9,6 +11,7 @@
 #include "frontend/command_line.h"
 #include "frontend/graph_cache.h"
 #include "frontend/report.h"
+#include "ir/listing.h"
 #include "ir/pipeline.h"
 #include "ir/row.h"
 #include "ir/text.h"
@@ -20,83 +23,83 @@ namespace tenon {
 
 namespace {
 
-/// Prints the stages of one captured graph.
+constexpr std::string_view stages[] = {"ast",   "graph", "joint", "forward", "backward", "simplified",
+                                       "fused", "loops", "llvm",  "asm",     "cuda",     "ptx"};
+
+bool is_graph_stage(std::string_view stage) {  // between the syntax tree and the text of kernels
+    const auto at = std::find(std::begin(stages), std::end(stages), stage) - std::begin(stages);
+    return at >= 1 && at <= 7;
+}
+
+/// Gathers a stage of each captured graph and prints all of them.
 class Dumper {
 public:
-    Dumper(Session& session, const std::string& stage) : session_(session), stage_(stage) {
+    Dumper(Session& session, std::string stage, std::string format)
+        : session_(session), stage_(std::move(stage)), format_(std::move(format)) {
         options_.locate = [&session](Span span) { return session.sources().place_in_listing(span); };
     }
 
-    static bool knows(std::string_view stage) {
-        for (std::string_view known :
-             {"ast", "graph", "joint", "forward", "backward", "simplified", "fused", "loops", "llvm", "asm", "cuda"}) {
-            if (stage == known) return true;
-        }
-        return false;
-    }
-
-    void dump(const CapturedGraph& captured) {
-        const auto& compiled = captured.compiled;
-        if (stage_ == "graph") return show(*captured.graph);
-        if (stage_ == "joint") {
-            if (compiled && compiled->joint()) show(*compiled->joint()->graph);
-            return;
-        }
-        if (!compiled) return;
-        const auto& split = compiled->split();
-        if (stage_ == "forward") return show(split ? *split->forward : *compiled->graph());
-        if (stage_ == "backward") {
-            if (split) show(*split->backward);
-            return;
-        }
-        if (stage_ == "simplified" || stage_ == "fused") {
-            pipeline(split ? split->forward : compiled->graph());
-            if (split) pipeline(split->backward);
-            return;
-        }
-        for (const Executable* executable : {compiled->forward_executable(), compiled->backward_executable()}) {
-            if (!executable) continue;
-            if (stage_ == "loops") {
-                show(*executable->graph());
-            } else {
-                machine_code(executable->graph());
-            }
+    void add(const CapturedGraph& captured) {
+        for (const GraphRef& graph : graphs_of(captured)) {
+            if (is_graph_stage(stage_)) graphs_.push_back(graph);
+            else add_kernels(graph);
         }
     }
-
-    bool shown() const { return shown_; }
+    bool is_empty() const { return graphs_.empty() && texts_.empty(); }
+    void print_all() {
+        if (format_ == "json") return fmt::print("{}", print_json(stage_, graphs_, place_));
+        if (format_ == "dot") return fmt::print("{}", print_dot(stage_, graphs_, options_.locate));
+        for (const GraphRef& graph : graphs_) texts_.push_back(print(*graph, options_));
+        for (size_t k = 0; k < texts_.size(); ++k)
+            fmt::print("{}{}{}", k ? "\n" : "", texts_[k], texts_[k].ends_with('\n') ? "" : "\n");
+    }
 
 private:
-    void show(const Graph& graph) { write(print(graph, options_)); }
-
-    void write(std::string_view text) {
-        if (shown_) fmt::print("\n");
-        fmt::print("{}", text);
-        if (!text.ends_with('\n')) fmt::print("\n");
-        shown_ = true;
+    // Of the stages after `loops`, the graphs whose kernels are shown.
+    std::vector<GraphRef> graphs_of(const CapturedGraph& captured) const {
+        if (stage_ == "graph") return {captured.graph};
+        const auto& compiled = captured.compiled;
+        if (!compiled) return {};
+        const auto& split = compiled->split();
+        if (stage_ == "joint") return split ? std::vector{compiled->joint()->graph} : std::vector<GraphRef>{};
+        if (stage_ == "forward") return {split ? split->forward : compiled->graph()};
+        if (stage_ == "backward") return split ? std::vector{split->backward} : std::vector<GraphRef>{};
+        std::vector<GraphRef> found;
+        if (stage_ == "simplified" || stage_ == "fused") {
+            found.push_back(after_passes(split ? split->forward : compiled->graph()));
+            if (split) found.push_back(after_passes(split->backward));
+            return found;
+        }
+        for (const Executable* executable : {compiled->forward_executable(), compiled->backward_executable()})
+            if (executable) found.push_back(executable->graph());
+        return found;
     }
-
-    void pipeline(const GraphRef& graph) {
+    GraphRef after_passes(const GraphRef& graph) const {
         Decisions decisions;
         PipelineOptions options;
         options.until = stage_;
-        show(*run_pipeline(graph, options, decisions));
+        return run_pipeline(graph, options, decisions);
     }
-
-    void machine_code(const GraphRef& graph) {
+    void add_kernels(const GraphRef& graph) {
         std::vector<KernelSource> kernels;
-        for (NodeId node : graph->body()) {
+        for (NodeId node : graph->body())
             if ((*graph)[node].op == op<"kernel">()) kernels.push_back({graph, node, {}});
-        }
         if (kernels.empty()) return;
-        if (stage_ == "cuda") return write(dump_cuda(kernels, options_.locate));
-        write(session_.machine().backend().dump(kernels, stage_, options_.locate));
+        if (stage_ == "cuda") texts_.push_back(dump_cuda(kernels, options_.locate));
+        else if (stage_ == "ptx") texts_.push_back(dump_ptx(kernels, options_.locate));
+        else texts_.push_back(session_.machine().backend().dump(kernels, stage_, options_.locate));
     }
 
     Session& session_;
-    std::string stage_;
+    const std::string stage_, format_;
     PrintOptions options_;
-    bool shown_ = false;
+    std::function<SourcePlace(Span)> place_ = [this](Span span) {
+        const SourceMap& sources = session_.sources();
+        const Position at = sources.position(span);
+        return SourcePlace{sources.name(span.source), at.line, at.column};
+    };
+    std::vector<GraphRef> graphs_;
+    std::vector<std::string> texts_;
 };
 
 /// What a script prints itself would be in the way.
@@ -105,14 +108,20 @@ public:
     void write(std::string_view, Span) override {}
 };
 
+// Why there is no such stage, or not in this form; empty where there is.
+std::string refuse_form(const std::string& stage, const std::string& format) {
+    if (std::find(std::begin(stages), std::end(stages), stage) == std::end(stages))
+        return fmt::format("there is no stage `{}`; there are {}", stage, fmt::join(stages, ", "));
+    if (format == "text" || is_graph_stage(stage) || (stage == "ast" && format == "json")) return {};
+    return fmt::format("the stage `{}` has no form `{}`; {}", stage, format,
+                       stage == "ast" ? "it has text and json" : "it is text");
+}
+
 }  // namespace
 
 int dump_script(const CommandLine& line) {
-    if (!Dumper::knows(line.stage)) {
-        fmt::print(stderr,
-                   "tenon: there is no stage `{}`; there are ast, graph, joint, forward, backward, simplified, fused, "
-                   "loops, llvm, asm and cuda\n",
-                   line.stage);
+    if (const std::string wrong = refuse_form(line.stage, line.format); !wrong.empty()) {
+        fmt::print(stderr, "tenon: {}\n", wrong);
         return exit_invalid;
     }
     NoOutput silence;
@@ -130,10 +139,6 @@ int dump_script(const CommandLine& line) {
                                                : print_tree(*module->script, session.symbols(), session.sources()));
         return exit_success;
     }
-    if (line.format == "json") {
-        fmt::print(stderr, "tenon: only the stage `ast` has a JSON form\n");
-        return exit_invalid;
-    }
     std::vector<CapturedGraph> log;
     session.tracer().capture().set_log(&log);
     InterruptGuard guard(session.evaluator());
@@ -142,15 +147,16 @@ int dump_script(const CommandLine& line) {
     std::fputs(outcome.message.c_str(), stderr);
     if (outcome.exit_code != exit_success) return outcome.exit_code;
 
-    Dumper dumper(session, line.stage);
+    Dumper dumper(session, line.stage, line.format);
     std::unordered_set<const CompiledGraph*> seen;
     outcome = guarded(session, wants_colour(), [&] {
         for (const CapturedGraph& captured : log) {
-            if (seen.insert(captured.compiled.get()).second) dumper.dump(captured);
+            if (seen.insert(captured.compiled.get()).second) dumper.add(captured);
         }
+        if (!dumper.is_empty() || line.format != "text") dumper.print_all();
     });
     std::fputs(outcome.message.c_str(), stderr);
-    if (outcome.exit_code == exit_success && !dumper.shown()) {
+    if (outcome.exit_code == exit_success && dumper.is_empty()) {
         fmt::print(stderr, "tenon: {}\n",
                    log.empty() ? "the script captured no graph; it captures calls of functions with a tensor or model "
                                  "among the arguments"

@@ -45,8 +45,9 @@ constexpr Option options[] = {
      "it computes, or breaks its structure or its text"},
     {"explain", "--explain", "", "tells every graph break and recompile as it happens"},
     {"bless", "--bless", "", "rewrites the expected output in the scripts"},
-    {"stage", "--stage", "STAGE", "ast, graph, joint, forward, backward, simplified, fused, loops, llvm, asm or cuda"},
-    {"format", "--format", "FORMAT", "text or json"},
+    {"stage", "--stage", "STAGE",
+     "ast, graph, joint, forward, backward, simplified, fused, loops, llvm, asm, cuda or ptx"},
+    {"format", "--format", "FORMAT", "text, dot (for Graphviz; graphs only) or json"},
     {"passes", "--pass", "PASS", "a pass by its name; may be given several times"},
 };
 
@@ -106,8 +107,8 @@ std::string set_option(CommandLine& line, const Option& option, std::string_view
     if (option.name == "passes") line.passes.emplace_back(value);
     if (option.name == "format") {
         line.format = value;
-        if (value != "text" && value != "json")
-            return fmt::format("there is no format `{}`; there are text and json", value);
+        if (value != "text" && value != "json" && value != "dot")
+            return fmt::format("there is no format `{}`; there are text, dot and json", value);
     }
     return {};
 }

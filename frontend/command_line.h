@@ -21,7 +21,7 @@ struct CommandLine {
     SessionOptions session;
     bool bless = false;               ///< test: accept the output as it is
     std::string stage = "graph";      ///< dump
-    std::string format = "text";      ///< dump: text or json
+    std::string format = "text";      ///< dump: text, dot or json; explain: text or json
     std::vector<std::string> passes;  ///< opt
 };
 

@@ -6,8 +6,8 @@
 #include "frontend/capture.h"
 #include "frontend/graph_cache.h"
 #include "frontend/tracer.h"
-#include "ir/at_sizes.h"
 #include "ir/row.h"
+#include "ir/substitution.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -28,11 +28,13 @@ public:
           needed_(graph.nodes.size()) {
         assert(inputs.size() == graph.params().size());
         for (size_t k = 0; k < inputs.size(); ++k) values_[graph.params()[k].index] = inputs[k];
+        std::vector<SizeId> sizes;
         for (const SizeSymbol& symbol : graph.symbols) {
             const TensorRef definer = symbol.definer ? values_[symbol.definer.index] : TensorRef();
-            symbols_.push_back(definer && symbol.dim >= 0 ? definer->shape()[static_cast<size_t>(symbol.dim)]
-                                                          : symbol.hint);
+            sizes.push_back(context_.constant(
+                definer && symbol.dim >= 0 ? definer->shape()[static_cast<size_t>(symbol.dim)] : symbol.hint));
         }
+        at_sizes_.emplace(context_, std::move(sizes));
     }
 
     /// A value that is known already: neither it nor what only it needs is computed.
@@ -140,9 +142,7 @@ private:
         }
     }
     // Sizes as constants, unless they are those of the graph under capture: symbols take the values that inputs show.
-    AttrId attr_of(NodeId id) {
-        return options_.symbols ? graph_[id].attr : at_sizes(context_, graph_[id].attr, symbols_);
-    }
+    AttrId attr_of(NodeId id) { return options_.symbols ? graph_[id].attr : (*at_sizes_)(graph_[id].attr); }
     void compute(NodeId id) {
         const bool grad = dispatcher_.grad_enabled() && !(graph_[id].flags & no_grad_flag);
         const Dispatcher::GradMode mode(dispatcher_, grad);
@@ -169,7 +169,7 @@ private:
     const Graph& graph_;
     std::vector<TensorRef> values_;
     std::vector<bool> needed_;
-    std::vector<int64_t> symbols_;
+    std::optional<Substitution> at_sizes_;
     ReplayOptions options_;
 };
 

@@ -35,7 +35,9 @@ Module& Modules::add(std::string name, std::string folder) {
 }
 
 ast::Script& Modules::compile(Module& module, std::string source_name, std::string text, bool interactive) {
-    SourceId source = session_.sources().add(std::move(source_name), std::move(text));
+    const auto used = numbers_.find(module.name);
+    const bool is_used = used != numbers_.end() && used->second == module.number;
+    SourceId source = session_.sources().add(std::move(source_name), std::move(text), is_used);
     ParseResult parsed = parse(source, session_.sources(), session_.symbols(), module.arena);
     if (!parsed.diagnostics.empty()) throw InvalidScript(std::move(parsed.diagnostics));
     ResolveOptions options;

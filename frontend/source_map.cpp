@@ -5,8 +5,8 @@
 
 namespace tenon {
 
-SourceId SourceMap::add(std::string name, std::string text) {
-    Source source{std::move(name), std::move(text), {0}};
+SourceId SourceMap::add(std::string name, std::string text, bool is_used) {
+    Source source{std::move(name), std::move(text), {0}, is_used};
     for (uint32_t i = 0; i < source.text.size(); i++) {
         if (source.text[i] == '\n') source.line_starts.push_back(i + 1);
     }
@@ -55,9 +55,12 @@ std::string SourceMap::place(Span span) const {
 }
 
 std::string SourceMap::place_in_listing(Span span) const {
-    if (name(span.source).starts_with("std/")) return place(span);
     const Position at = position(span);
-    return fmt::format("{}:{}", at.line, at.column);
+    const Source& source = sources_[span.source - 1];
+    if (!source.is_used) return fmt::format("{}:{}", at.line, at.column);
+    std::string file = source.name.starts_with("std/") ? source.name : source.name.substr(source.name.rfind('/') + 1);
+    std::replace(file.begin(), file.end(), ' ', '_');
+    return fmt::format("{}:{}:{}", file, at.line, at.column);
 }
 
 }  // namespace tenon

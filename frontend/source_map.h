@@ -22,8 +22,8 @@ struct Position {
 /// Source numbers begin at 1; 0 means "no place". Names and texts stay where they are.
 class SourceMap {
 public:
-    /// `name` is what messages show: a path, or `<input>`.
-    SourceId add(std::string name, std::string text);
+    /// `name` is what messages show: a path, or `<input>`. `is_used`: a script brought it in with `use`.
+    SourceId add(std::string name, std::string text, bool is_used = false);
 
     const std::string& name(SourceId source) const { return sources_[source - 1].name; }
     std::string_view text(SourceId source) const { return sources_[source - 1].text; }
@@ -37,13 +37,15 @@ public:
     Span line_span(SourceId source, uint32_t line) const;
     /// `name:line:column`.
     std::string place(Span span) const;
-    /// `line:column`, behind the name of its module if it is in the standard library: what listings of graphs show.
+    /// `line:column`, behind the name of the file if a script uses it ("std/ops.model:43:12", "net.model:3:5"; blanks
+    /// become `_`): what listings of graphs show.
     std::string place_in_listing(Span span) const;
 
 private:
     struct Source {
         std::string name, text;
         std::vector<uint32_t> line_starts;
+        bool is_used = false;
     };
 
     std::deque<Source> sources_;

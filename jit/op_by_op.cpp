@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cassert>
 
-#include "ir/at_sizes.h"
 #include "ir/copier.h"
 #include "ir/passes.h"
 #include "ir/row.h"
+#include "ir/substitution.h"
 #include "jit/executable.h"
 #include "jit/machine.h"
 
@@ -38,10 +38,12 @@ public:
         const auto params = graph_.params();
         for (size_t k = 0; k < params.size(); ++k)
             values_[params[k].index] = {k < inputs_.size() ? inputs_[k] : Tensor()};
+        std::vector<SizeId> sizes;
         for (const SizeSymbol& symbol : graph_.symbols) {
             const Tensor& definer = values_[symbol.definer.index][0];
-            symbols_.push_back(definer.defined() ? definer.shape[size_t(symbol.dim)] : symbol.hint);
+            sizes.push_back(context_.constant(definer.defined() ? definer.shape[size_t(symbol.dim)] : symbol.hint));
         }
+        at_sizes_.emplace(context_, std::move(sizes));
         count_uses();
         RunRecord record;
         try {
@@ -180,10 +182,10 @@ private:
     }
     void append_node(std::string& key, NodeId id) {
         append_key(key, graph_[id].op.row);
-        append_key(key, at_sizes(context_, graph_[id].attr, symbols_).index);
+        append_key(key, (*at_sizes_)(graph_[id].attr).index);
         append_key(key, type(id).index);
     }
-    TypeId type(NodeId id) { return at_sizes(context_, graph_[id].type, symbols_); }
+    TypeId type(NodeId id) { return (*at_sizes_)(graph_[id].type); }
     std::unique_ptr<Executable>& find(const std::string& key) {
         if (owner_.programs_.size() >= programs_kept) owner_.programs_.clear();
         return owner_.programs_[key];
@@ -210,7 +212,7 @@ private:
     }
     NodeId emit(Builder& builder, const Copier& copy, NodeId id, std::span<const NodeId> operands) {
         Builder::StampScope scope(builder, copy.stamp_of(id));
-        return builder.emit_typed(graph_[id].op, type(id), operands, at_sizes(context_, graph_[id].attr, symbols_));
+        return builder.emit_typed(graph_[id].op, type(id), operands, (*at_sizes_)(graph_[id].attr));
     }
 
     OpByOp& owner_;
@@ -218,7 +220,7 @@ private:
     Context& context_;
     const std::span<const Tensor> inputs_;
     const size_t wanted_;
-    std::vector<int64_t> symbols_;
+    std::optional<Substitution> at_sizes_;     // symbols are what the inputs show
     std::vector<std::vector<Tensor>> values_;  // a node; of a tuple several
     std::vector<NodeId> maker_;                // what a region's parameter, or a call's result, stands for
     std::vector<uint32_t> uses_;               // that are yet to come, in the main body

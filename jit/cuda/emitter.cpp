@@ -8,6 +8,7 @@
 
 #include "ir/row.h"
 #include "ir/text.h"
+#include "jit/cuda/nvrtc.h"
 #include "jit/cuda/scalar.h"
 #include "jit/cuda/text.h"
 #include "jit/literal.h"
@@ -313,7 +314,12 @@ CudaSource emit_cuda(const KernelSource& source, const KernelInfo& info, const s
     return KernelEmitter(source, info, name).emit();
 }
 
-std::string dump_cuda(std::span<const KernelSource> kernels, const std::function<std::string(Span)>& locate) {
+namespace {
+
+// Each kernel: its loops as a comment, then what `translate` makes of its CUDA C++.
+template <class F>
+std::string dump_kernels(std::span<const KernelSource> kernels, const std::function<std::string(Span)>& locate,
+                         F&& translate) {
     std::string out;
     for (const KernelSource& source : kernels) {
         const Attributes attributes = source.graph->attributes(source.kernel);
@@ -323,10 +329,26 @@ std::string dump_cuda(std::span<const KernelSource> kernels, const std::function
             out += "// " + loops.substr(begin, end - begin) + "\n";
             begin = end + 1;
         }
-        const std::string name(attributes.has("name") ? attributes.text("name") : "kernel");
-        out += emit_cuda(source, analyse_kernel(*source.graph, source.kernel), identifier(name)).text + "\n";
+        const std::string name = identifier(attributes.has("name") ? std::string(attributes.text("name")) : "kernel");
+        out += translate(emit_cuda(source, analyse_kernel(*source.graph, source.kernel), name).text, name) + "\n";
     }
     return out;
+}
+
+}  // namespace
+
+std::string dump_cuda(std::span<const KernelSource> kernels, const std::function<std::string(Span)>& locate) {
+    return dump_kernels(kernels, locate, [](const std::string& text, const std::string&) { return text; });
+}
+
+std::string dump_ptx(std::span<const KernelSource> kernels, const std::function<std::string(Span)>& locate) {
+    std::string reason;
+    const std::unique_ptr<Nvrtc> nvrtc = Nvrtc::open(reason);
+    if (!nvrtc)
+        throw_error("internal", "PTX needs NVRTC, NVIDIA's compiler: " + reason, "`--stage cuda` shows its source");
+    return dump_kernels(kernels, locate, [&](const std::string& text, const std::string& name) {
+        return nvrtc->ptx(text, name, "compute_80");
+    });
 }
 
 }  // namespace tenon

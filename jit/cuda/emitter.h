@@ -34,5 +34,7 @@ CudaSource emit_cuda(const KernelSource& source, const KernelInfo& info, const s
 
 /// The kernels as text, for people: each below its loops. `locate` says where in a script a node comes from ("3:40").
 std::string dump_cuda(std::span<const KernelSource> kernels, const std::function<std::string(Span)>& locate = {});
+/// The same as PTX for every GPU from compute capability 8.0 on. Throws Error "internal" where there is no NVRTC.
+std::string dump_ptx(std::span<const KernelSource> kernels, const std::function<std::string(Span)>& locate = {});
 
 }  // namespace tenon

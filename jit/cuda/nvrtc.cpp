@@ -24,6 +24,8 @@ struct Nvrtc::Library {
     int (*log)(Program, char*) = nullptr;
     int (*code_size)(Program, size_t*) = nullptr;
     int (*code)(Program, char*) = nullptr;
+    int (*ptx_size)(Program, size_t*) = nullptr;
+    int (*ptx)(Program, char*) = nullptr;
     int (*destroy)(Program*) = nullptr;
 
     bool load(const char* path) {
@@ -32,7 +34,7 @@ struct Nvrtc::Library {
         return handle && find(version, "nvrtcVersion") && find(create, "nvrtcCreateProgram") &&
                find(compile, "nvrtcCompileProgram") && find(log_size, "nvrtcGetProgramLogSize") &&
                find(log, "nvrtcGetProgramLog") && find(code_size, "nvrtcGetCUBINSize") && find(code, "nvrtcGetCUBIN") &&
-               find(destroy, "nvrtcDestroyProgram");
+               find(ptx_size, "nvrtcGetPTXSize") && find(ptx, "nvrtcGetPTX") && find(destroy, "nvrtcDestroyProgram");
     }
     template <class F>
     bool find(F& function, const char* name) {
@@ -54,7 +56,11 @@ std::unique_ptr<Nvrtc> Nvrtc::open(std::string& reason) {
         auto library = std::make_unique<Library>();
         if (library->load(path)) return std::unique_ptr<Nvrtc>(new Nvrtc(std::move(library)));
     }
-    reason = fmt::format("NVRTC was found neither as {} nor as {} nor in /usr/local/cuda", paths[0], paths[1]);
+    reason = fmt::format(
+        "NVRTC was found neither as {} nor as {} nor in /usr/local/cuda; it is part of the CUDA "
+        "toolkit (package cuda-nvrtc-13-0 of NVIDIA's repository, or nvidia-cuda-nvrtc of PyPI with its "
+        "folder in LD_LIBRARY_PATH)",
+        paths[0], paths[1]);
     return nullptr;
 }
 
@@ -65,6 +71,17 @@ std::string Nvrtc::version() const {
 }
 
 std::string Nvrtc::compile(const std::string& source, const std::string& name, const std::string& architecture) const {
+    return build(source, name, architecture, Form::machine_code);
+}
+
+std::string Nvrtc::ptx(const std::string& source, const std::string& name, const std::string& architecture) const {
+    std::string text = build(source, name, architecture, Form::ptx);
+    while (text.ends_with('\0')) text.pop_back();
+    return text;
+}
+
+std::string Nvrtc::build(const std::string& source, const std::string& name, const std::string& architecture,
+                         Form form) const {
     std::vector<std::string> names;
     std::vector<const char*> name_pointers, texts;
     for (const EmbeddedFile& file : cuda_files()) names.push_back(fmt::format("{}.cuh", file.name));
@@ -89,9 +106,9 @@ std::string Nvrtc::compile(const std::string& source, const std::string& name, c
     const bool compiled = library_->compile(program, int(options.size()), options.data()) == 0;
     size_t size = 0;
     if (compiled) {
-        library_->code_size(program, &size);
+        (form == Form::ptx ? library_->ptx_size : library_->code_size)(program, &size);
         out.resize(size);
-        library_->code(program, out.data());
+        (form == Form::ptx ? library_->ptx : library_->code)(program, out.data());
     } else {
         library_->log_size(program, &size);
         out.resize(size);

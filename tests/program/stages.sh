@@ -1,5 +1,5 @@
 #!/bin/bash
-# `tenon dump` at every stage of every example. What is a graph reads back, by graph_from and by `tenon opt`, and prints
+# `tenon dump` at every stage of every example, in every form that the stage has. What is a graph reads back, by graph_from and by `tenon opt`, and prints
 # as before, but for places in the script, which the text of a graph gives for people only.
 tenon=$1
 folder=$(mktemp -d)
@@ -10,7 +10,7 @@ fail() {
     failed=1
 }
 # Text without places, blanks squeezed.
-plain() { sed -E 's/ @[^ ]*[0-9]+:[0-9]+//; s/ +/ /g; s/ $//; /^$/d' "$@"; }
+plain() { sed -E 's/ @([^ ]+:)?[0-9]+:[0-9]+//; s/ +/ /g; s/ $//; /^$/d' "$@"; }
 
 graphs=0
 for script in examples/*.model; do
@@ -21,6 +21,13 @@ for script in examples/*.model; do
             [ $stage = joint ] || [ $stage = backward ] || fail "$script has nothing at stage $stage"
             continue
         fi
+        nodes=$(grep -c ' = .*(' "$folder/dump")
+        "$tenon" dump --stage $stage --format json "$script" >"$folder/json" || fail "$script at stage $stage as json"
+        [ "$(grep -c '"name": "[^"]*",$' "$folder/json")" -ge $nodes ] || fail "$script at stage $stage: json has fewer nodes than the text"
+        ! command -v python3 >/dev/null || python3 -m json.tool "$folder/json" >/dev/null || fail "$script at stage $stage is no json"
+        "$tenon" dump --stage $stage --format dot "$script" >"$folder/dot" || fail "$script at stage $stage as dot"
+        [ "$(head -n 1 "$folder/dot")" = "digraph \"$stage\" {" ] && [ "$(tail -n 1 "$folder/dot")" = "}" ] || fail "$script at stage $stage is no dot"
+        ! command -v dot >/dev/null || [ $nodes -gt 60 ] || dot -Tsvg "$folder/dot" -o "$folder/svg" 2>"$folder/error" || fail "$script at stage $stage is not drawn: $(<"$folder/error")"
         rm -f "$folder"/graph.*
         awk -v name="$folder/graph." '/^graph / { ++n } n { print > (name n) }' "$folder/dump"
         for graph in "$folder"/graph.*; do
@@ -40,9 +47,24 @@ for script in examples/*.model; do
         "$tenon" dump --stage llvm "$script" | grep -q '^define ' || fail "$script has no machine code at stage llvm"
         "$tenon" dump --stage asm "$script" | grep -q 'ret' || fail "$script has no machine code at stage asm"
     fi
+    if "$tenon" dump --stage ptx "$script" >"$folder/ptx" 2>"$folder/error"; then
+        grep -q '^\.visible \.entry' "$folder/ptx" || fail "$script has no entry at stage ptx"
+    else
+        grep -q 'PTX needs NVRTC.*cuda-nvrtc' "$folder/error" || fail "$script at stage ptx: $(<"$folder/error")"
+    fi
     "$tenon" explain "$script" >"$folder/explained" || fail "tenon explain $script"
     grep -qE '^graph 1  ' "$folder/explained" || fail "tenon explain $script shows no graph"
     ! grep -E '^  [a-z ]+ (fused|refused|saved|recomputed|reused)? *[^ ]+: *$' "$folder/explained" || fail "tenon explain $script leaves a reason empty"
 done
+refuse() { # MESSAGE OPTION...
+    local message=$1
+    shift
+    "$tenon" dump "$@" examples/polynomial.model >"$folder/out" 2>"$folder/error"
+    [ $? = 2 ] && grep -q "$message" "$folder/error" || fail "dump $*: $(<"$folder/error")"
+}
+refuse 'there is no stage `nothing`; there are ast, graph, .*, cuda, ptx' --stage nothing
+refuse 'the stage `ast` has no form `dot`; it has text and json' --stage ast --format dot
+refuse 'the stage `ptx` has no form `json`; it is text' --stage ptx --format json
+refuse 'there is no format `svg`' --stage graph --format svg
 [ $graphs -gt 30 ] || fail "only $graphs graphs were seen"
 exit $failed
