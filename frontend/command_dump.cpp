@@ -11,6 +11,7 @@
 #include "frontend/command_line.h"
 #include "frontend/graph_cache.h"
 #include "frontend/report.h"
+#include "frontend/silent_output.h"
 #include "ir/listing.h"
 #include "ir/pipeline.h"
 #include "ir/row.h"
@@ -102,12 +103,6 @@ private:
     std::vector<std::string> texts_;
 };
 
-/// What a script prints itself would be in the way.
-class NoOutput final : public Output {
-public:
-    void write(std::string_view, Span) override {}
-};
-
 // Why there is no such stage, or not in this form; empty where there is.
 std::string refuse_form(const std::string& stage, const std::string& format) {
     if (std::find(std::begin(stages), std::end(stages), stage) == std::end(stages))
@@ -124,7 +119,7 @@ int dump_script(const CommandLine& line) {
         fmt::print(stderr, "tenon: {}\n", wrong);
         return exit_invalid;
     }
-    NoOutput silence;
+    SilentOutput silence;
     SessionOptions options = line.session;
     options.output = &silence;
     Session session(options);

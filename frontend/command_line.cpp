@@ -28,7 +28,7 @@ constexpr Command commands[] = {
     {"dump", "--stage STAGE FILE [ARG…]", "shows what a stage makes of a script", dump_script, true,
      "engine threads stage format"},
     {"explain", "FILE [ARG…]", "runs a script and tells what was captured, compiled and fused, and why", explain_script,
-     true, "engine threads"},
+     true, "engine threads format"},
     {"opt", "--pass PASS… FILE", "runs passes over graphs in textual form", optimise_graphs, false, "passes"},
 };
 

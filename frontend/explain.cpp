@@ -4,16 +4,19 @@
 #include <unordered_set>
 
 #include <fmt/format.h>
+#include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "frontend/builtins_tensor.h"
 #include "frontend/capture.h"
 #include "frontend/command_line.h"
 #include "frontend/counters.h"
+#include "frontend/explain_graph.h"
 #include "frontend/function.h"
 #include "frontend/graph_values.h"
 #include "frontend/report.h"
 #include "frontend/session.h"
-#include "jit/executable.h"
+#include "frontend/silent_output.h"
 
 namespace tenon {
 
@@ -36,69 +39,44 @@ std::string subject_of(Evaluator& e, const Value& called) {
     return fmt::format("{} at {}", name, place_of(e, declared.name_span));
 }
 
-// One line an item, the first behind its heading, the others below it.
-void append_lines(std::string& text, std::string_view heading, const std::vector<std::string>& lines) {
-    bool first = true;
-    for (const std::string& line : lines) {
-        text += fmt::format("  {:<16}{}\n", first ? heading : std::string_view(), line);
-        first = false;
-    }
+using Json = nlohmann::ordered_json;
+
+std::string event_text(Evaluator& e, const Event& event) {
+    return fmt::format("{} at {}", event.reason, place_of(e, event.span));
 }
 
-std::string describe_inputs(const Graph& graph) {
-    std::string text;
-    for (NodeId p : graph.params()) {
-        if (!text.empty()) text += ", ";
-        text +=
-            fmt::format("{}: {}", graph.name_of(p), print_type(*graph.context, graph[p].type, graph.symbol_names()));
-    }
-    return text.empty() ? "nothing" : text;
+// What a whole script did. Times are for people at a terminal: they differ from run to run.
+std::string script_text(const Json& told) {
+    const auto count = [&](const char* what) { return told[what].size(); };
+    std::string text = fmt::format("{}   {}, {}, {}\n", told["file"].get<std::string>(),
+                                   plural(told["runs"].get<size_t>(), "run") + " of graphs",
+                                   plural(count("breaks"), "break"), plural(count("recompiles"), "recompile"));
+    append_lines(text, "broken by", told["breaks"].get<std::vector<std::string>>());
+    append_lines(text, "compiled again", told["recompiles"].get<std::vector<std::string>>());
+    for (const Json& graph : told["graphs"]) text += explanation_text(graph, isatty(STDOUT_FILENO) != 0);
+    return text;
 }
 
-void append_graph(Evaluator& e, std::string& text, size_t number, const CapturedGraph& captured) {
-    const Graph& graph = *captured.graph;
-    text += fmt::format("graph {}  {}, ended by {}{}\n", number, plural(graph.body().size(), "node"), captured.ended_by,
-                        captured.ended_at ? " at " + place_of(e, captured.ended_at) : std::string());
-    append_lines(text, "called with", {describe_inputs(graph)});
-    std::vector<std::string> guards;
-    for (const SizeSymbol& symbol : graph.symbols) {
-        guards.push_back(fmt::format("{}.shape[{}] was {}", graph.name_of(symbol.definer), symbol.dim, symbol.hint));
-    }
-    if (guards.empty()) guards.push_back("dtypes and ranks only");
-    append_lines(text, "guards", guards);
-    append_lines(text, "cache", {captured.from_cache ? "found: nothing was compiled" : "not found: compiled now"});
-    if (!captured.compiled) return;
-    std::vector<std::string> saved;
-    if (const auto& split = captured.compiled->split()) {
-        for (NodeId p : split->backward->params().first(split->saved.size())) {
-            saved.push_back(
-                fmt::format("{}: {}", split->backward->name_of(p),
-                            print_type(*graph.context, (*split->backward)[p].type, split->backward->symbol_names())));
-        }
-        if (saved.empty()) saved.push_back("nothing");
-        append_lines(text, "saved", saved);
-    }
-    auto decisions = [&](const Decisions& all) {
-        for (const Decision& decision : all) {
-            const Span span = (*graph.context)[decision.origin].span;
-            text += fmt::format("  {:<16}{}: {}{}\n", decision.what, decision.subject, decision.reason,
-                                span ? " (" + place_of(e, span) + ")" : std::string());
-        }
-    };
-    decisions(captured.compiled->decisions());
-    if (const Executable* executable = captured.compiled->forward_executable()) {
-        append_lines(text, "kernels", {fmt::format("forward {}", executable->kernel_count())});
-        append_lines(text, "memory", {fmt::format("{} bytes of intermediate values", executable->arena_bytes())});
-        decisions(executable->decisions());
-    }
+Json graphs_told(Evaluator& e, const std::vector<CapturedGraph>& log) {
+    Json graphs = Json::array();
+    for (const CapturedGraph& captured : log)
+        graphs.push_back(explain_graph(e.session().sources(), graphs.size() + 1, captured));
+    return graphs;
 }
 
 }  // namespace
 
 int explain_script(const CommandLine& line) {
-    Session session(line.session);
+    SilentOutput silence;
+    SessionOptions options = line.session;
+    if (line.format == "json") options.output = &silence;
+    Session session(options);
     if (session.tracer().options().engine == Engine::eager) {
         std::fputs("tenon: the engine eager captures no graphs to explain\n", stderr);
+        return exit_invalid;
+    }
+    if (line.format == "dot") {
+        std::fputs("tenon: `tenon explain` has the formats text and json\n", stderr);
         return exit_invalid;
     }
     Module* module = nullptr;
@@ -114,18 +92,16 @@ int explain_script(const CommandLine& line) {
 
     Evaluator& e = session.evaluator();
     const Counters& counters = session.tracer().counters();
-    std::string text =
-        fmt::format("{}   {}, {}, {}\n", line.files[0], plural(log.size(), "run") + " of graphs",
-                    plural(counters.breaks.size(), "break"), plural(counters.recompilations.size(), "recompile"));
-    for (const Event& event : counters.breaks)
-        append_lines(text, "broken by", {fmt::format("{} at {}", event.reason, place_of(e, event.span))});
+    Json told{{"file", line.files[0]}, {"runs", log.size()}, {"breaks", Json::array()}, {"recompiles", Json::array()}};
+    for (const Event& event : counters.breaks) told["breaks"].push_back(event_text(e, event));
     for (const Event& event : counters.recompilations)
-        append_lines(text, "compiled again", {fmt::format("{}: {}", event.function, event.reason)});
+        told["recompiles"].push_back(fmt::format("{}: {}", event.function, event.reason));
     std::unordered_set<const CompiledGraph*> seen;
-    for (const CapturedGraph& captured : log) {
-        if (seen.insert(captured.compiled.get()).second) append_graph(e, text, seen.size(), captured);
-    }
-    std::fputs(text.c_str(), stdout);
+    std::erase_if(log, [&](const CapturedGraph& captured) { return !seen.insert(captured.compiled.get()).second; });
+    told["graphs"] = graphs_told(e, log);
+    if (line.format == "json")
+        std::fputs((told.dump(2, ' ', false, Json::error_handler_t::replace) + "\n").c_str(), stdout);
+    else std::fputs(script_text(told).c_str(), stdout);
     std::fputs(outcome.message.c_str(), stderr);
     return outcome.exit_code;
 }
@@ -160,30 +136,32 @@ Value explain(Evaluator& e, Arguments& a) {
         result = e.call(a[0], given ? std::span<const Value>(*given) : std::span<const Value>(), keywords);
     }
     std::vector<std::string> broken, compiled_again;
-    for (size_t k = breaks; k < counters.breaks.size(); ++k) {
-        broken.push_back(fmt::format("{} at {}", counters.breaks[k].reason, place_of(e, counters.breaks[k].span)));
-    }
+    for (size_t k = breaks; k < counters.breaks.size(); ++k) broken.push_back(event_text(e, counters.breaks[k]));
     for (size_t k = recompilations; k < counters.recompilations.size(); ++k)
         compiled_again.push_back(counters.recompilations[k].reason);
+    const Json told{{"subject", subject_of(e, a[0])},
+                    {"breaks", broken},
+                    {"recompiles", compiled_again},
+                    {"graphs", graphs_told(e, log)}};
     std::string text =
         fmt::format("{}   {}, {}\n", subject_of(e, a[0]), plural(log.size(), "graph"), plural(broken.size(), "break"));
     append_lines(text, "broken by", broken);
     append_lines(text, "compiled again", compiled_again);
+    for (const Json& graph : told["graphs"]) text += explanation_text(graph, false);
     Values graphs;
-    for (size_t k = 0; k < log.size(); ++k) {
-        append_graph(e, text, k + 1, log[k]);
-        graphs.push_back(make_ref<GraphObject>(log[k].graph, true));
-    }
+    for (const CapturedGraph& captured : log) graphs.push_back(make_ref<GraphObject>(captured.graph, true));
     auto strings = [](const std::vector<std::string>& lines) {
         Values items;
         for (const std::string& line : lines) items.push_back(Value::text(line));
         return make_list(std::move(items));
     };
-    auto record =
-        make_ref<RecordObject>("explain", std::vector<RecordObject::Field>{{"graphs", make_list(std::move(graphs))},
-                                                                           {"breaks", strings(broken)},
-                                                                           {"recompiles", strings(compiled_again)},
-                                                                           {"result", result}});
+    auto record = make_ref<RecordObject>(
+        "explain", std::vector<RecordObject::Field>{
+                       {"graphs", make_list(std::move(graphs))},
+                       {"breaks", strings(broken)},
+                       {"recompiles", strings(compiled_again)},
+                       {"json", Value::text(told.dump(2, ' ', false, Json::error_handler_t::replace))},
+                       {"result", result}});
     while (text.ends_with('\n')) text.pop_back();
     record->text = std::move(text);
     return record;

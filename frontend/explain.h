@@ -5,7 +5,8 @@
 
 namespace tenon {
 
-/// The built-in: f, *arguments; **keywords. A record that prints as STAGES shows; `.graphs` are the graphs as captured.
+/// The built-in: f, *arguments; **keywords. A record that prints as STAGES shows; `.graphs` are the graphs as captured,
+/// `.json` is all of it as text for machines.
 Value explain(Evaluator& evaluator, Arguments& arguments);
 
 }  // namespace tenon

@@ -53,19 +53,23 @@ static EngineKind kind_of(Engine engine, CompiledGraph::Purpose purpose) {
     return engine == Engine::automatic ? EngineKind::automatic : EngineKind::interp;
 }
 
-std::unique_ptr<Executable> CompiledGraph::compile(const GraphRef& source, std::string_view maker,
-                                                   std::vector<MadeGraph>& made) {
+CompiledGraph::Compilation::~Compilation() = default;
+
+std::unique_ptr<CompiledGraph::Compilation> CompiledGraph::compile(const GraphRef& source, std::string_view maker) {
+    auto compiled = std::make_unique<Compilation>();
     PipelineOptions options;
     options.target.threads = tracer_.machine().pool().threads();
     options.verify = tracer_.options().verify;
     if (options.verify) {
-        made.push_back({std::string(maker), source});
-        options.observe = [&made](const Pass& pass, const GraphRef& graph) {
+        compiled->made.push_back({std::string(maker), source});
+        options.observe = [&made = compiled->made](const Pass& pass, const GraphRef& graph) {
             made.push_back({fmt::format("the pass {}", pass.name), graph});
         };
     }
-    const GraphRef graph = run_pipeline(source, options, decisions_);
-    return std::make_unique<Executable>(graph, tracer_.machine(), kind_of(tracer_.options().engine, purpose_));
+    const GraphRef graph = run_pipeline(source, options, compiled->decisions, &compiled->times);
+    compiled->executable =
+        std::make_unique<Executable>(graph, tracer_.machine(), kind_of(tracer_.options().engine, purpose_));
+    return compiled;
 }
 
 // Null where no run is to be checked.
@@ -79,17 +83,16 @@ GraphCheck* CompiledGraph::make_check() {
 }
 
 void CompiledGraph::run(std::span<const Tensor> inputs, std::vector<Tensor>& outputs) {
-    if (forward_) return forward_->run(inputs, outputs);
-    std::vector<MadeGraph> made;
-    forward_ = compile(lean_ ? lean_->forward : graph_, lean_ ? "rematerialise" : "capture", made);
-    if (GraphCheck* check = make_check()) check->forward(made, *forward_, inputs, outputs);
-    else forward_->run(inputs, outputs);
+    if (forward_) return forward_->executable->run(inputs, outputs);
+    forward_ = compile(lean_ ? lean_->forward : graph_, lean_ ? "rematerialise" : "capture");
+    if (GraphCheck* check = make_check()) check->forward(forward_->made, *forward_->executable, inputs, outputs);
+    else forward_->executable->run(inputs, outputs);
 }
 
-size_t CompiledGraph::effects_done() const { return forward_ ? forward_->effects_done() : 0; }
+size_t CompiledGraph::effects_done() const { return forward_ ? forward_->executable->effects_done() : 0; }
 
-const Executable* CompiledGraph::backward_executable() const {
-    return halves_.empty() ? nullptr : halves_.begin()->second.executable.get();
+const CompiledGraph::Compilation* CompiledGraph::backward_half() const {
+    return halves_.empty() ? nullptr : halves_.begin()->second.compiled.get();
 }
 
 CompiledGraph::Half CompiledGraph::make_half(bool continues, const std::vector<bool>& present) {
@@ -119,7 +122,7 @@ CompiledGraph::Half CompiledGraph::make_half(bool continues, const std::vector<b
             if (reached_[k]) half.reached[k] = still[next++];
         }
     }
-    half.executable = compile(graph, half.reached == reached_ ? "rematerialise" : "leaving out cotangents", half.made);
+    half.compiled = compile(graph, half.reached == reached_ ? "rematerialise" : "leaving out cotangents");
     return half;
 }
 
@@ -136,9 +139,10 @@ void CompiledGraph::backward(std::span<const Tensor> saved, std::span<const Tens
     arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
     arguments.insert(arguments.end(), running.begin(), running.end());
     std::vector<Tensor> found;
+    Executable& executable = *half.compiled->executable;
     if (check_ && !std::exchange(half.checked, true))
-        check_->backward({half.made, present, continues, half.reached}, *half.executable, arguments, found);
-    else half.executable->run(arguments, found);
+        check_->backward({half.compiled->made, present, continues, half.reached}, executable, arguments, found);
+    else executable.run(arguments, found);
     gradients.assign(wrt_.size(), Tensor{});
     for (size_t k = 0, next = 0; k < wrt_.size(); ++k) {
         if (half.reached[k]) gradients[k] = std::move(found[next++]);

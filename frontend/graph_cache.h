@@ -15,6 +15,7 @@
 #include "ir/builder.h"
 #include "ir/graph.h"
 #include "ir/passes.h"
+#include "ir/pipeline.h"
 #include "runtime/span.h"
 #include "runtime/tensor.h"
 
@@ -63,14 +64,27 @@ public:
     const std::optional<Split>& split() const { return split_; }
     /// The halves that run: after rematerialisation.
     const std::optional<Split>& lean() const { return lean_; }
-    const Decisions& decisions() const { return decisions_; }
     Purpose purpose() const { return purpose_; }
-    const Executable* forward_executable() const { return forward_.get(); }
-    const Executable* backward_executable() const;
+
+    /// What was saved and what is recomputed, and why.
+    const Decisions& decisions() const { return decisions_; }
+    struct Compilation {
+        std::unique_ptr<Executable> executable;
+        Decisions decisions;
+        std::vector<PassTime> times;
+        std::vector<MadeGraph> made;  // the graph, and what each pass made of it; only for `--verify`
+        ~Compilation();
+    };
+    /// Null before the first run.
+    const Compilation* forward_half() const { return forward_.get(); }
+    const Compilation* backward_half() const;
+    const Executable* forward_executable() const { return forward_ ? forward_->executable.get() : nullptr; }
+    const Executable* backward_executable() const {
+        return backward_half() ? backward_half()->executable.get() : nullptr;
+    }
 
 private:
-    /// `made` receives what `maker` made, the graph, and what each pass makes of it; only for `--verify`.
-    std::unique_ptr<Executable> compile(const GraphRef& graph, std::string_view maker, std::vector<MadeGraph>& made);
+    std::unique_ptr<Compilation> compile(const GraphRef& graph, std::string_view maker);
     GraphCheck* make_check();
     /// Throws for a graph that is not as it should be, what `--verify` asks for; the passes' own are checked when they
     /// run.
@@ -86,12 +100,11 @@ private:
     std::optional<Split> lean_;   // after it: what runs
     std::vector<Split::Saved> saved_;
     std::vector<bool> reached_;
-    std::unique_ptr<Executable> forward_;
+    std::unique_ptr<Compilation> forward_;
     std::unique_ptr<GraphCheck> check_;  // with `--verify`, from the first run on
     struct Half {
-        std::unique_ptr<Executable> executable;
+        std::unique_ptr<Compilation> compiled;
         std::vector<bool> reached;  // a wrt
-        std::vector<MadeGraph> made;
         bool checked = false;
     };
     Half make_half(bool continues, const std::vector<bool>& present);

@@ -102,6 +102,18 @@ public:
     Decisions decisions_;
     size_t arena_bytes() const { return plan_ ? plan_->arena_bytes : 0; }
     size_t kernel_count() const { return kernels_.size(); }
+    EngineKind engine() const { return engine_; }
+    MachineCode machine_code() const {
+        MachineCode code;
+        for (const std::shared_ptr<CachedKernel>& kernel : cached_) {
+            ++code.kernels;
+            if (!kernel->compiled.load(std::memory_order_acquire)) continue;
+            ++code.compiled;
+            code.milliseconds += kernel->compile_milliseconds;
+            code.in_background |= kernel->made_in_background;
+        }
+        return code;
+    }
 
 private:
     static constexpr int runs_before_compiling = 2;  // what runs once is not worth it
@@ -349,6 +361,8 @@ size_t Executable::effects_done() const { return implementation_->effects_done_;
 const GraphRef& Executable::graph() const { return implementation_->graph_; }
 const Decisions& Executable::decisions() const { return implementation_->decisions_; }
 size_t Executable::arena_bytes() const { return implementation_->arena_bytes(); }
+EngineKind Executable::engine() const { return implementation_->engine(); }
+Executable::MachineCode Executable::machine_code() const { return implementation_->machine_code(); }
 size_t Executable::kernel_count() const { return implementation_->kernel_count(); }
 
 }  // namespace tenon

@@ -46,6 +46,14 @@ public:
     /// Bytes of intermediate values, of the sizes planned last.
     size_t arena_bytes() const;
     size_t kernel_count() const;
+    EngineKind engine() const;
+    /// How far its kernels are machine code, and what making it took: each kernel's share, wherever it was made first.
+    struct MachineCode {
+        size_t kernels = 0, compiled = 0;
+        double milliseconds = 0;
+        bool in_background = false;  ///< any of it
+    };
+    MachineCode machine_code() const;
 
 private:
     class Implementation;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 
 #include "jit/block_interpreter.h"
 #include "jit/llvm_loader.h"
@@ -86,7 +87,7 @@ Backend& Machine::loaded_backend() {
     return *backend_;
 }
 
-void Machine::compile(std::span<const std::shared_ptr<CachedKernel>> kernels) {
+void Machine::compile(std::span<const std::shared_ptr<CachedKernel>> kernels, bool in_background) {
     const std::lock_guard lock(backend_mutex_);
     std::vector<KernelSource> sources;
     std::vector<CachedKernel*> missing;
@@ -97,14 +98,19 @@ void Machine::compile(std::span<const std::shared_ptr<CachedKernel>> kernels) {
         sources.push_back(kernel->source);
     }
     if (missing.empty()) return;
-    std::vector<std::shared_ptr<CompiledKernel>> compiled = loaded_backend().compile(sources);
+    Backend& backend = loaded_backend();
+    const auto start = std::chrono::steady_clock::now();
+    std::vector<std::shared_ptr<CompiledKernel>> compiled = backend.compile(sources);
+    const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
     for (size_t k = 0; k < missing.size(); ++k) {
+        missing[k]->compile_milliseconds = time.count() / double(missing.size());
+        missing[k]->made_in_background = in_background;
         missing[k]->owner = std::move(compiled[k]);
         missing[k]->compiled.store(missing[k]->owner.get(), std::memory_order_release);
     }
 }
 
-void Machine::compile_now(std::span<const std::shared_ptr<CachedKernel>> kernels) { compile(kernels); }
+void Machine::compile_now(std::span<const std::shared_ptr<CachedKernel>> kernels) { compile(kernels, false); }
 
 void Machine::compile_later(std::span<const std::shared_ptr<CachedKernel>> kernels) {
     std::vector<std::shared_ptr<CachedKernel>> job;
@@ -138,7 +144,7 @@ void Machine::work() {
         working_ = true;
         lock.unlock();
         try {
-            compile(job);
+            compile(job, true);
         } catch (const Error&) {
             // The interpreter goes on with these kernels, to the same results.
         }

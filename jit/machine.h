@@ -71,6 +71,8 @@ struct CachedKernel {
     std::atomic<const CompiledKernel*> compiled{nullptr};
     std::shared_ptr<CompiledKernel> owner;  ///< of `compiled`
     bool requested = false;                 ///< the compiler has it, or had it
+    double compile_milliseconds = 0;        ///< its share of the time that made `compiled`; written before it
+    bool made_in_background = false;        ///< the same
 };
 
 class Machine {
@@ -105,7 +107,7 @@ public:
     bool has_loaded_backend() const { return backend_loaded_.load(std::memory_order_relaxed); }
 
 private:
-    void compile(std::span<const std::shared_ptr<CachedKernel>> kernels);
+    void compile(std::span<const std::shared_ptr<CachedKernel>> kernels, bool in_background);
     Backend& loaded_backend();  // with backend_mutex_ held
     void work();
 
