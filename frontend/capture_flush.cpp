@@ -142,8 +142,9 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
             ++counters.cache_hits;
             return variant->graph;
         }
-    } else {
-        name_inputs();
+    }
+    name_inputs();
+    if (!entry) {
         GraphEntry made;
         made.skeleton = builder_.finish(plan.results, tracer_.context().name(site_.name), !builder_.calls().empty());
         made.differentiable = plan.differentiable;

@@ -54,6 +54,9 @@ for script in examples/*.model; do
     fi
     "$tenon" explain "$script" >"$folder/explained" || fail "tenon explain $script"
     grep -qE '^graph 1  ' "$folder/explained" || fail "tenon explain $script shows no graph"
+    "$tenon" explain --format json "$script" >"$folder/json" || fail "tenon explain --format json $script"
+    grep -q '"milliseconds": ' "$folder/json" || fail "tenon explain --format json $script has no times"
+    ! command -v python3 >/dev/null || python3 -m json.tool "$folder/json" >/dev/null || fail "tenon explain $script is no json"
     ! grep -E '^  [a-z ]+ (fused|refused|saved|recomputed|reused)? *[^ ]+: *$' "$folder/explained" || fail "tenon explain $script leaves a reason empty"
 done
 refuse() { # MESSAGE OPTION...
