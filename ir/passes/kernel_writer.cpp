@@ -114,7 +114,7 @@ void KernelWriter::emit_level(const PlannedNest& n, int depth) {
     for (ExpressionId id : needed(n)) {
         const Expression& e = expressions_[id];
         if (e.depth != depth || (e.kind != Expression::Kind::node && e.kind != Expression::Kind::fold)) continue;
-        if (e.kind == Expression::Kind::fold) store_scratch_of({e.operands[0]});
+        if (e.kind == Expression::Kind::fold && depth == int(n.loops.size())) store_scratch_of({e.operands[0]});
         emit(id);
     }
 }

@@ -201,7 +201,9 @@ private:
             if (s.store.kind == NestStore::Kind::full) last.push_back(s.value);
         if (!last.empty()) loops.push_back(last);
         for (ExpressionId id = 0; id < e.size(); ++id)
-            if (e[id].kind == Expression::Kind::fold && e[id].number == n.expressions.reduction)
+            // A fold that is the same for several rows runs before their loops: it has no row to keep a value of.
+            if (e[id].kind == Expression::Kind::fold && e[id].number == n.expressions.reduction &&
+                e[id].depth >= int(n.loops.size()))
                 loops.push_back({e[id].operands[0]});
         if (loops.size() < 2) return;
 

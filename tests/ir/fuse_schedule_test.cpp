@@ -156,6 +156,33 @@ TEST(Schedule, LayerNormAndItsGainAreOneKernel) {
     EXPECT_EQ(l.kernels(), 1u);
 }
 
+// A fold that no row changes runs before the loops over rows, where there is no row to keep an expensive value of.
+TEST(Schedule, AFoldThatIsTheSameForEveryRowKeepsNothing) {
+    Context c;
+    const Lowered one = lower(c, R"(graph f(x: f32[3]) -> f32[2, 3], f32[2] {
+    expand = expand(x, sizes: [2, 3])          : f32[2, 3]
+    exp = exp(expand)                          : f32[2, 3]
+    sum = sum(exp, axes: [1], keepdim: false)  : f32[2]
+    return exp, sum
+}
+)",
+                              {{3}});
+    EXPECT_EQ(one.kernels(), 1u);
+    const Lowered two = lower(c, R"(graph f(x: f32[3], y: f32[2, 3]) -> f32[2, 3] {
+    expand = expand(x, sizes: [2, 3])           : f32[2, 3]
+    exp = exp(expand)                           : f32[2, 3]
+    sum = sum(exp, axes: [1], keepdim: true)    : f32[2, 1]
+    mul = mul(exp, y)                           : f32[2, 3]
+    sum_1 = sum(mul, axes: [1], keepdim: true)  : f32[2, 1]
+    add = add(sum, sum_1)                       : f32[2, 1]
+    div = div(exp, add)                         : f32[2, 3]
+    return div
+}
+)",
+                              {{3}, {2, 3}});
+    EXPECT_EQ(two.kernels(), 1u);
+}
+
 TEST(Schedule, LongReductionsAreSplitIntoTheContractsChunks) {
     Context c;
     const Lowered l = lower(c, R"(graph f(x: f32[70000], y: f32[20000, 8]) -> f32[], f32[8] {
