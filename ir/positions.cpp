@@ -107,6 +107,13 @@ bool Positions::within(const Form& form, SizeId bound) const {
     return nonnegative(context_->sub(context_->sub(bound, SizeId(1)), largest));
 }
 
+// Whether an offset stays with what a division leaves: where it does not divide, and where there is something to take
+// from it (a dimension backwards), so that what is left is not negative.
+bool Positions::leaves_offset(const Form& rest, SizeId offset, SizeId divisor) const {
+    return context_->mod(offset, divisor) != SizeId(0) ||
+           std::any_of(rest.terms.begin(), rest.terms.end(), [&](const Term& t) { return !nonnegative(t.stride); });
+}
+
 // Along a dimension of size 0 there is no position. What stands for one still depends on a loop without a turn, so that
 // nothing is read before that loop: hence `p` for a division by 0, and an atom without a value is within no bound.
 Position Positions::floordiv(Position p, SizeId divisor) {
@@ -118,15 +125,18 @@ Position Positions::floordiv(Position p, SizeId divisor) {
         else rest.terms.push_back(t);
     }
     const SizeId offset = (*this)[p].offset;
-    if (context_->mod(offset, divisor) == SizeId(0)) whole.offset = context_->floordiv(offset, divisor);
-    else rest.offset = offset;
+    if (leaves_offset(rest, offset, divisor)) rest.offset = offset;
+    else whole.offset = context_->floordiv(offset, divisor);
     const Position quotient = intern(std::move(whole));
     if (within(rest, divisor)) return quotient;
-    const SizeId extent = [&] {  // of a quotient of nonnegative forms: largest / divisor + 1
-        SizeId largest = rest.offset;
-        for (const Term& t : rest.terms)
-            largest = context_->add(largest, context_->mul(t.stride, context_->sub(atoms_[t.atom].extent, SizeId(1))));
-        return context_->add(context_->floordiv(largest, divisor), SizeId(1));
+    const SizeId extent = [&] {  // of a quotient of a nonnegative form: largest / divisor + 1
+        SizeId smallest = rest.offset, largest = rest.offset;
+        for (const Term& t : rest.terms) {
+            if (atoms_[t.atom].extent == SizeId(0)) return SizeId(0);
+            SizeId& end = nonnegative(t.stride) ? largest : smallest;
+            end = context_->add(end, context_->mul(t.stride, context_->sub(atoms_[t.atom].extent, SizeId(1))));
+        }
+        return nonnegative(smallest) ? context_->add(context_->floordiv(largest, divisor), SizeId(1)) : SizeId(0);
     }();
     const Position inner = intern(std::move(rest));
     const uint32_t atom = intern(Atom{Atom::Kind::quotient, 0, inner.id, divisor, extent});
@@ -139,7 +149,7 @@ Position Positions::mod(Position p, SizeId divisor) {
     Form rest;
     for (const Term& t : (*this)[p].terms)
         if (context_->mod(t.stride, divisor) != SizeId(0)) rest.terms.push_back(t);
-    if (context_->mod((*this)[p].offset, divisor) != SizeId(0)) rest.offset = (*this)[p].offset;
+    if (leaves_offset(rest, (*this)[p].offset, divisor)) rest.offset = (*this)[p].offset;
     const bool small = within(rest, divisor);
     const Position inner = intern(std::move(rest));
     if (small) return inner;

@@ -67,6 +67,7 @@ private:
     void join_quotients(Form&);
     bool within(const Form&, SizeId bound) const;  // provably 0 ≤ form < bound
     bool nonnegative(SizeId) const;
+    bool leaves_offset(const Form& rest, SizeId offset, SizeId divisor) const;
     SizeId stride_of(const Form&, uint32_t variable) const;
 
     Context* context_;

@@ -156,6 +156,27 @@ TEST(Schedule, LayerNormAndItsGainAreOneKernel) {
     EXPECT_EQ(l.kernels(), 1u);
 }
 
+// A dimension backwards is a position that falls: what its quotients reach is counted from where it begins.
+TEST(Schedule, DimensionsBackwardsAreReadWhereTheyLie) {
+    Context c;
+    lower(c, R"(graph f(x: f32[7, 3, 3, 3], y: f32[10, 4]) -> f32[3], f32[6, 4] {
+    permute = permute(x, axes: [1, 0, 2, 3])          : f32[3, 7, 3, 3]
+    reshape = reshape(permute, sizes: [3, 7, 9])      : f32[3, 7, 9]
+    flip = flip(reshape, axes: [1, 2])                : f32[3, 7, 9]
+    mul = mul(flip, 0.5)                              : f32[3, 7, 9]
+    sum = sum(mul, axes: [1, 2], keepdim: false)      : f32[3]
+    reshape_1 = reshape(y, sizes: [2, 5, 4])          : f32[2, 5, 4]
+    permute_1 = permute(reshape_1, axes: [1, 0, 2])   : f32[5, 2, 4]
+    reshape_2 = reshape(permute_1, sizes: [10, 4])    : f32[10, 4]
+    flip_1 = flip(reshape_2, axes: [0])               : f32[10, 4]
+    slice = slice(flip_1, starts: [4, 0], stops: [10, 4], steps: [1, 1])  : f32[6, 4]
+    neg = neg(slice)                                  : f32[6, 4]
+    return sum, neg
+}
+)",
+          {{7, 3, 3, 3}, {10, 4}});
+}
+
 // A fold that no row changes runs before the loops over rows, where there is no row to keep an expensive value of.
 TEST(Schedule, AFoldThatIsTheSameForEveryRowKeepsNothing) {
     Context c;
