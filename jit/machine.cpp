@@ -113,12 +113,12 @@ void Machine::compile(std::span<const std::shared_ptr<CachedKernel>> kernels, bo
 void Machine::compile_now(std::span<const std::shared_ptr<CachedKernel>> kernels) { compile(kernels, false); }
 
 void Machine::compile_later(std::span<const std::shared_ptr<CachedKernel>> kernels) {
-    std::vector<std::shared_ptr<CachedKernel>> job;
+    std::vector<std::shared_ptr<CachedKernel>> fresh;
     for (const std::shared_ptr<CachedKernel>& kernel : kernels)
-        if (!std::exchange(kernel->requested, true)) job.push_back(kernel);
-    if (job.empty() || !has_llvm_backend()) return;
+        if (!std::exchange(kernel->requested, true)) fresh.push_back(kernel);
+    if (fresh.empty() || !has_llvm_backend()) return;
     const std::lock_guard lock(queue_mutex_);
-    queue_.push_back(std::move(job));
+    queue_.insert(queue_.end(), fresh.begin(), fresh.end());
     if (!worker_.joinable()) worker_ = std::thread([this] { work(); });
     queue_changed_.notify_all();
 }
@@ -139,14 +139,15 @@ void Machine::work() {
     for (;;) {
         queue_changed_.wait(lock, [this] { return stopping_ || (!held_ && !queue_.empty()); });
         if (stopping_) return;
-        const std::vector<std::shared_ptr<CachedKernel>> job = std::move(queue_.front());
+        // One at a time: what is at work when the machine goes is waited for.
+        const std::shared_ptr<CachedKernel> kernel = std::move(queue_.front());
         queue_.pop_front();
         working_ = true;
         lock.unlock();
         try {
-            compile(job, true);
+            compile({&kernel, 1}, true);
         } catch (const Error&) {
-            // The interpreter goes on with these kernels, to the same results.
+            // The interpreter goes on with this kernel, to the same results.
         }
         lock.lock();
         working_ = false;

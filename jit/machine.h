@@ -78,7 +78,7 @@ struct CachedKernel {
 class Machine {
 public:
     Machine(Allocator allocator, ThreadPool& pool);
-    ~Machine();
+    ~Machine();  ///< waits for the background thread to finish the kernel at hand, no more
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
 
@@ -125,7 +125,7 @@ private:
 
     std::mutex queue_mutex_;
     std::condition_variable queue_changed_;
-    std::deque<std::vector<std::shared_ptr<CachedKernel>>> queue_;
+    std::deque<std::shared_ptr<CachedKernel>> queue_;
     bool held_ = false, working_ = false, stopping_ = false;
     std::thread worker_;  // started by the first compile_later
 };
