@@ -179,7 +179,7 @@ Value extremum(Evaluator& e, Arguments& a) {  // amax, amin: values only
 
 TensorRef position_of_extremum(TensorCall& c, Op op, TensorRef x, std::optional<int64_t> dim, bool keepdim) {
     if (!dim) {
-        x = ops::reshape(c.d, x, {Size(-1)});
+        x = ops::reshape(c.d, x, {c.d.constant(-1)});
         dim = 0;
     } else if (x->rank() == 0) {
         normalise_dim(*dim, 1);

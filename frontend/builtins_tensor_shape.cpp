@@ -163,7 +163,7 @@ Value index_select(Evaluator& e, Arguments& a) {
 Value take(Evaluator& e, Arguments& a) {  // x, index, dim?: of all elements where there is no dim
     TensorCall c(e, a);
     TensorRef x = c.tensor(0);
-    if (!c.has(2)) x = ops::reshape(c.d, x, {Size(-1)});
+    if (!c.has(2)) x = ops::reshape(c.d, x, {c.d.constant(-1)});
     return ops::take(c.d, x, c.tensor(1), c.integer_or(2, 0, "a dimension"));
 }
 AttrId axis_attr(TensorCall& c, const TensorRef& x, int64_t dim) {
@@ -297,7 +297,7 @@ Value one_hot(Evaluator& e, Arguments& a) {  // index, classes? -> i64[…, clas
             [&] { return fmt::format("a class of one_hot is not one of 0 to {}", classes.value - 1); }, true, a.span);
     } else {  // as many as there are
         const TensorRef largest = ops::reduce(c.d, op<"max">(), index, ops::all_axes(index), false);
-        classes = Size(ops::to_number(c.d, *largest).as_int() + 1);
+        classes = c.d.constant(ops::to_number(c.d, *largest).as_int() + 1);
     }
     const TensorRef each = ops::iota(c.d, classes, DType::i64);
     return ops::cast(c.d, ops::elementwise(c.d, op<"equal">(), {ops::unsqueeze(c.d, index, -1), each}), DType::i64);

@@ -234,7 +234,7 @@ private:
     Value evaluate_key(const ast::Index& expr, Frame& frame);
     Value evaluate_scope_block(const ast::ScopeBlock& expr, Frame& frame);
 
-    // evaluator_calls.cpp
+    // evaluator_calls.cpp, evaluator_apply.cpp
     struct CallArguments {  // evaluated, where they cannot go straight to their places
         Values positional;
         std::vector<std::pair<Symbol, Value>> keywords;
@@ -244,31 +244,36 @@ private:
     Value call_value(const Value& callee, const Value* first, const ast::Arguments& arguments, Frame& frame, Span span);
     Value call_function(const FunctionObject& function, const Value& self, const Value* first,
                         const ast::Arguments& arguments, Frame& frame, Span span);
-    Value call_builtin(const BuiltinGroup& group, bool as_method, const Value* first, const ast::Arguments& arguments,
-                       Frame& frame, Span span);
-    Value call_evaluated(const Value& callee, CallArguments& arguments, Span span);
-    Value call_function(const FunctionObject& function, const Value& self, CallArguments& arguments, Span span);
-    Value call_builtin(const BuiltinGroup& group, bool as_method, CallArguments& arguments, Span span);
-    Value run_builtin(const BuiltinRow& row, Arguments& arguments);
-    Value call_scope(const BuiltinGroup& group, CallArguments& arguments, Span span);
     Value call_method(const Value& receiver, const Value& method, const ast::Arguments& arguments, Frame& frame,
                       Span span);
-    Value call_object(const Value& object, CallArguments& arguments, Span span);
-    [[noreturn]] static void too_many(std::string_view name, std::string_view parameters, size_t takes, size_t given,
-                                      Span span);
-    [[noreturn]] void no_row(const BuiltinGroup& group, const Value* first, Span span);
     CallArguments evaluate_arguments(const Value* first, const ast::Arguments& arguments, Frame& frame);
+    Value call_evaluated(const Value& callee, CallArguments& arguments, Span span);
+    Value call_function(const FunctionObject& function, const Value& self, CallArguments& arguments, Span span);
+    Value call_scope(const BuiltinGroup& group, CallArguments& arguments, Span span);
+    Value call_object(const Value& object, CallArguments& arguments, Span span);
     void bind(Frame& callee, CallArguments& arguments);
-    std::string argument_name(const Frame& called, const Tensor& tensor) const;
-    Value enter(Frame& callee);
-    Value run_body(Frame& callee);
-    void finish_binding(Frame& callee);
-    void drop_locals(Frame& called);
-    bool begins_capture(const Frame& callee) const;
     Span argument_span(const Frame& called, const ast::Parameter& parameter) const;
     std::string display_name(const ast::Function& function) const;
     std::string parameter_list(const ast::Function& function) const;
+    [[noreturn]] static void too_many(std::string_view name, std::string_view parameters, size_t takes, size_t given,
+                                      Span span);
     [[noreturn]] void not_callable(const Value& value, Span span);
+
+    // evaluator_builtins.cpp
+    Value call_builtin(const BuiltinGroup& group, bool as_method, const Value* first, const ast::Arguments& arguments,
+                       Frame& frame, Span span);
+    Value call_builtin(const BuiltinGroup& group, bool as_method, CallArguments& arguments, Span span);
+    Value run_builtin(const BuiltinRow& row, Arguments& arguments);
+    [[noreturn]] void no_row(const BuiltinGroup& group, const Value* first, Span span);
+
+    // evaluator_bodies.cpp
+    Value enter(Frame& callee);
+    bool begins_capture(const Frame& callee) const;
+    std::string argument_name(const Frame& called, const Tensor& tensor) const;
+    void finish_binding(Frame& callee);
+    Value run_body(Frame& callee);
+    void drop_locals(Frame& called);
+
     void check_stack(Span span);
     std::string repr_of(const Value& value);
 

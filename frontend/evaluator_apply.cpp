@@ -139,51 +139,6 @@ void Evaluator::bind(Frame& called, CallArguments& arguments) {
     }
 }
 
-Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, CallArguments& arguments, Span span) {
-    const Value* first = arguments.positional.empty() ? nullptr : &arguments.positional[0];
-    if (group.rows.empty()) not_callable(group.value, span);
-    const BuiltinRow* row = group.pick(first ? first->kind() : Kind::unset, as_method);
-    if (group.is_scope && (!row || !row->builtin->call)) return call_scope(group, arguments, span);
-    if (!row) no_row(group, first, span);
-
-    const Signature& signature = row->signature;
-    size_t count = signature.parameters.size();
-    Slots values(*this, count);
-    Values rest;
-    size_t position = 0;
-    for (Value& value : arguments.positional) {
-        if (position < signature.positional) {
-            values[position++] = std::move(value);
-        } else if (signature.rest >= 0) {
-            rest.push_back(std::move(value));
-        } else {
-            too_many(group.name, row->builtin->parameters, signature.positional, arguments.positional.size(), span);
-        }
-    }
-    for (auto& [name, value] : arguments.keywords) {
-        size_t at = 0;
-        while (at < count && (signature.parameters[at].name != name || static_cast<int>(at) == signature.rest ||
-                              static_cast<int>(at) == signature.keywords)) {
-            ++at;
-        }
-        if (at < count) {
-            if (!values[at].is_unset())
-                throw_error_at(span, "arity", fmt::format("`{}` is given twice", name_of(name)));
-            values[at] = std::move(value);
-        } else if (signature.keywords >= 0) {
-            Value& more = values[static_cast<size_t>(signature.keywords)];
-            if (more.is_unset()) more = make_ref<DictObject>();
-            more.as<DictObject>().set(name_of(name), std::move(value));
-        } else {
-            throw_error_at(span, "arity", fmt::format("`{}` has no parameter `{}`", group.name, name_of(name)),
-                           fmt::format("it takes ({})", row->builtin->parameters));
-        }
-    }
-    if (signature.rest >= 0) values[static_cast<size_t>(signature.rest)] = make_tuple(std::move(rest));
-    tenon::Arguments bound{values.all(), span, {}, 0};
-    return run_builtin(*row, bound);
-}
-
 Value Evaluator::call_scope(const BuiltinGroup& group, CallArguments& arguments, Span span) {
     // `no_grad(f, x)`: f(x) inside the scope; keywords are the scope's.
     if (arguments.positional.empty() || !is_callable(arguments.positional[0])) {

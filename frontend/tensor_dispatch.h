@@ -1,6 +1,7 @@
 // Applying op rows to tensors: at once on the block interpreter (eager), or as nodes of the graph under capture.
 #pragma once
 
+#include <cassert>
 #include <initializer_list>
 #include <memory>
 #include <span>
@@ -42,7 +43,7 @@ struct Size {
     int64_t value = 0;
     SizeId id;
     Size() = default;
-    Size(int64_t v) : value(v), id(v) {}
+    Size(int64_t v) : value(v), id(v) { assert(v >= 0); }  ///< where it may be negative: Dispatcher::constant
     Size(int64_t v, SizeId i) : value(v), id(i) {}
 };
 using Sizes = std::vector<Size>;
@@ -100,6 +101,7 @@ public:
     AttrId attr(std::initializer_list<Entry> entries);
     AttrValue list(std::span<const int64_t> values) const;
     AttrValue list(std::span<const Size> sizes) const;
+    AttrId sizes_attr(std::span<const Size> sizes) { return attr({{names_.sizes, list(sizes)}}); }
     struct Names {
         explicit Names(Context& context);
         NameId sizes, axes, axis, keepdim, dtype, starts, stops, steps, value, key, offset, kind, message, site,
@@ -108,6 +110,7 @@ public:
     const Names& names() const { return names_; }
 
     // -- sizes
+    Size constant(int64_t value) { return {value, context().constant(value)}; }
     Size size(TensorObject& x, size_t dimension);
     Sizes sizes(TensorObject& x);
 

@@ -39,9 +39,7 @@ size_t dimensions_taken(Dispatcher& d, const Value& item) {
 Size bound(Dispatcher& d, const Value& value, const Size& size, const Size& otherwise) {
     if (value.is_none() || value.is_unset()) return otherwise;
     Size at = size_of(d, value, "a bound of a slice");
-    if (at.value < 0)
-        at = ops::add(d, size,
-                      at.id.is_inline_constant() || at.value < 0 ? Size(at.value, d.context().constant(at.value)) : at);
+    if (at.value < 0) at = ops::add(d, size, at);
     if (at.value < 0) return Size(0);
     return at.value >= size.value ? size : at;
 }
@@ -206,7 +204,7 @@ Merged merge(Dispatcher& d, TensorRef x, std::vector<Advanced> advanced) {
         }
         x = merge_dims(d, x, a.dim, count);
         a.is_mask = true;
-        a.index = true_positions(d, count == 1 ? a.index : reshape(d, a.index, {Size(-1)}));
+        a.index = true_positions(d, count == 1 ? a.index : reshape(d, a.index, {d.constant(-1)}));
         for (size_t j = k + 1; j < advanced.size(); ++j) advanced[j].dim = advanced[j].dim + 1 - count;
     }
     if (advanced.size() == 1) return {x, advanced[0].index, static_cast<int64_t>(advanced[0].dim)};

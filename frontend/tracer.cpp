@@ -107,20 +107,16 @@ Value Tracer::symbolic_binary(Operator op, const Value& a, const Value& b) {
     auto is_size = [](const Value& v) { return v.is_int() || (v.is_symbolic() && v.as<SymbolicObject>().is_size()); };
     if (capturing_ && is_size(a) && is_size(b)) {
         const Size x = ops::size_of(d, a, "an operand"), y = ops::size_of(d, b, "an operand");
-        auto id = [&](const Size& s) {
-            return s.value < 0 && s.id == SizeId(s.value) ? context_.constant(s.value) : s.id;
-        };
         switch (op) {
-            case Operator::add: return ops::to_value(d, {x.value + y.value, context_.add(id(x), id(y))});
-            case Operator::sub: return ops::to_value(d, {x.value - y.value, context_.sub(id(x), id(y))});
-            case Operator::mul: return ops::to_value(d, ops::multiply(d, {x.value, id(x)}, {y.value, id(y)}));
+            case Operator::add: return ops::to_value(d, {x.value + y.value, context_.add(x.id, y.id)});
+            case Operator::sub: return ops::to_value(d, {x.value - y.value, context_.sub(x.id, y.id)});
+            case Operator::mul: return ops::to_value(d, ops::multiply(d, x, y));
             case Operator::floor_div:
                 if (y.value > 0 && x.value >= 0)
-                    return ops::to_value(d, {x.value / y.value, context_.floordiv(id(x), id(y))});
+                    return ops::to_value(d, {x.value / y.value, context_.floordiv(x.id, y.id)});
                 break;
             case Operator::remainder:
-                if (y.value > 0 && x.value >= 0)
-                    return ops::to_value(d, {x.value % y.value, context_.mod(id(x), id(y))});
+                if (y.value > 0 && x.value >= 0) return ops::to_value(d, {x.value % y.value, context_.mod(x.id, y.id)});
                 break;
             default: break;
         }
