@@ -88,7 +88,7 @@ private:
         if (kernels.empty()) return;
         if (stage_ == "cuda") texts_.push_back(dump_cuda(kernels, options_.locate));
         else if (stage_ == "ptx") texts_.push_back(dump_ptx(kernels, options_.locate));
-        else texts_.push_back(session_.machine().backend().dump(kernels, stage_, options_.locate));
+        else texts_.push_back(session_.machine().dump(kernels, stage_, options_.locate));
     }
 
     Session& session_;

@@ -74,9 +74,10 @@ std::shared_ptr<CachedKernel> Machine::kernel(const GraphRef& graph, NodeId node
     return entry;
 }
 
-Backend& Machine::backend() {
+std::string Machine::dump(std::span<const KernelSource> kernels, std::string_view stage,
+                          const std::function<std::string(Span)>& locate) {
     const std::lock_guard lock(backend_mutex_);
-    return loaded_backend();
+    return loaded_backend().dump(kernels, stage, locate);
 }
 
 Backend& Machine::loaded_backend() {

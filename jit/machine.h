@@ -102,8 +102,10 @@ public:
     /// Returns when nothing is queued.
     void wait_for_compiler();
 
-    /// Loaded from tenon_llvm.so beside the program when first used. Throws Error "internal" where that fails.
-    Backend& backend();
+    /// What the compiler makes of kernels at a stage, as text (Backend::dump). The compiler is loaded from tenon_llvm.so
+    /// beside the program when first used. Throws Error "internal" where that fails.
+    std::string dump(std::span<const KernelSource> kernels, std::string_view stage,
+                     const std::function<std::string(Span)>& locate);
     bool has_loaded_backend() const { return backend_loaded_.load(std::memory_order_relaxed); }
 
 private:
