@@ -57,8 +57,11 @@ Value arange(Evaluator& e, Arguments& a) {  // start, stop?, step?; FACTORY
     const bool one = !c.has(1);
     auto is_int = [&](size_t k) { return !c.has(k) || c[k].is_int() || c[k].is_symbolic(); };
     if (is_int(0) && is_int(1) && is_int(2)) {
-        const Size start = one ? Size(0) : ops::size_of(c.d, c[0], "a bound"),
-                   stop = ops::size_of(c.d, c[one ? 0 : 1], "a bound");
+        const bool moves = !one && ops::is_host_int(c[0]);  // then how far the other bound is away counts
+        const Size start = one     ? Size(0)
+                           : moves ? Size(c.integer(0, "a bound"))
+                                   : ops::size_of(c.d, c[0], "a bound"),
+                   stop = moves ? Size(c.integer(1, "a bound")) : ops::size_of(c.d, c[one ? 0 : 1], "a bound");
         const int64_t step = c.has(2) ? c.integer(2, "the step") : 1;
         if (step == 0) throw_error("value", "the step of arange cannot be 0");
         int64_t distance;
@@ -66,11 +69,13 @@ Value arange(Evaluator& e, Arguments& a) {  // start, stop?, step?; FACTORY
             throw_error("overflow",
                         fmt::format("the numbers from {} to {} are too many for 64 bits", start.value, stop.value));
         Size count = step == 1 && stop.value >= start.value ? ops::subtract(c.d, stop, start) : Size(0);
-        if (step != 1) count = Size(RangeObject(start.value, stop.value, step).size());
+        if (step != 1) count = ops::host_size(c.d, RangeObject(start.value, stop.value, step).size());
+        else if (moves) count = ops::host_size(c.d, count.value);
         const DType dtype = c.dtype_or(3, DType::i64);
         TensorRef made = ops::iota(c.d, count, DType::i64);
-        if (step != 1) made = ops::elementwise(c.d, op<"mul">(), {made, Term::literal(step)});
-        if (start.value != 0) made = ops::elementwise(c.d, op<"add">(), {made, Term::literal(start.value)});
+        if (step != 1) made = ops::elementwise(c.d, op<"mul">(), {made, Term(Scalar(step), a.is_literal(2))});
+        if (start.value != 0)
+            made = ops::elementwise(c.d, op<"add">(), {made, Term(Scalar(start.value), a.is_literal(0))});
         return finish(c, ops::cast(c.d, made, dtype), 4);
     }
     auto number = [&](size_t k) {
@@ -205,20 +210,20 @@ Value memory(Evaluator& e, Arguments& a) {
 }
 
 const Builtin rows[] = {
-    {"zeros", "*sizes; " FACTORY, any_kind, constant<0>},
-    {"ones", "*sizes; " FACTORY, any_kind, constant<1>},
-    {"empty", "*sizes; " FACTORY, any_kind, constant<0>},
+    {"zeros", "*sizes; " FACTORY, any_kind, constant<0>, takes_sizes},
+    {"ones", "*sizes; " FACTORY, any_kind, constant<1>, takes_sizes},
+    {"empty", "*sizes; " FACTORY, any_kind, constant<0>, takes_sizes},
     {"zeros_like", "x; " FACTORY, tensors, constant_like<0>},
     {"ones_like", "x; " FACTORY, tensors, constant_like<1>},
     {"empty_like", "x; " FACTORY, tensors, constant_like<0>},
-    {"full", "sizes, value; " FACTORY, any_kind, full},
+    {"full", "sizes, value; " FACTORY, any_kind, full, takes_sizes},
     {"full_like", "x, value; " FACTORY, tensors, full_like},
     {"tensor", "data; " FACTORY, any_kind, tensor},
-    {"arange", "start, stop?, step?; " FACTORY, any_kind, arange},
+    {"arange", "start, stop?, step?; " FACTORY, any_kind, arange, takes_sizes},
     {"linspace", "start, stop, count; " FACTORY, any_kind, linspace},
-    {"eye", "n, m?; " FACTORY, any_kind, eye},
-    {"rand", "*sizes; " FACTORY, any_kind, random_of<false>, reads_number},
-    {"randn", "*sizes; " FACTORY, any_kind, random_of<true>, reads_number},
+    {"eye", "n, m?; " FACTORY, any_kind, eye, takes_sizes},
+    {"rand", "*sizes; " FACTORY, any_kind, random_of<false>, reads_number | takes_sizes},
+    {"randn", "*sizes; " FACTORY, any_kind, random_of<true>, reads_number | takes_sizes},
     {"rand_like", "x; " FACTORY, tensors, random_like<false>, reads_number},
     {"randn_like", "x; " FACTORY, tensors, random_like<true>, reads_number},
     {"randint", "low, high?, sizes?; dtype?", any_kind, randint, reads_number},

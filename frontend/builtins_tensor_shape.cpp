@@ -60,19 +60,23 @@ Value flip(Evaluator& e, Arguments& a) {
 Value narrow(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
-    const int64_t dim = *c.dim(1), length = c.integer(3, "length");
-    const int64_t size = x->shape()[static_cast<size_t>(normalise_dim(dim, x->rank()))];
-    int64_t start = c.integer(2, "start");
-    if (start < 0 && start >= -size) start += size;
-    if (start < 0 || length < 0 || start > size || length > size - start) {
+    const int64_t dim = *c.dim(1);
+    const auto axis = static_cast<size_t>(normalise_dim(dim, x->rank()));
+    const int64_t size = x->shape()[axis], given = c.integer(2, "start"),
+                  start = given < 0 && given >= -size ? given + size : given;
+    const Size length = ops::size_of(c.d, c[3], "length");
+    if (start < 0 || length.value < 0 || start > size || length.value > size - start) {
         throw_error("index",
-                    fmt::format("narrow from {} by {} leaves dimension {} of size {}", start, length, dim, size));
+                    fmt::format("narrow from {} by {} leaves dimension {} of size {}", start, length.value, dim, size));
     }
-    return ops::narrow(c.d, x, dim, Size(start), Size(start + length));
+    const Size from = start == size ? c.d.size(*x, axis) : ops::position(c.d, x, axis, c[2]);
+    return ops::narrow(c.d, x, dim, from, ops::add(c.d, from, length));
 }
 Value select(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
-    return ops::select(c.d, c.tensor(0), *c.dim(1), c.integer(2, "an index"));
+    const TensorRef x = c.tensor(0);
+    const int64_t dim = normalise_dim(*c.dim(1), x->rank());
+    return ops::select(c.d, x, dim, ops::position(c.d, x, static_cast<size_t>(dim), c[2]));
 }
 Value contiguous(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
@@ -376,11 +380,11 @@ Value is_contiguous(Evaluator& e, Arguments& a) {
 }
 
 const Builtin rows[] = {
-    {"reshape", "x, *sizes", tensors, reshape},
-    {"view", "x, *sizes", tensors, reshape},
+    {"reshape", "x, *sizes", tensors, reshape, takes_sizes},
+    {"view", "x, *sizes", tensors, reshape, takes_sizes},
     {"reshape_as", "x, other", tensors, reshape_as},
-    {"expand", "x, *sizes", tensors, expand},
-    {"broadcast_to", "x, *sizes", tensors, expand},
+    {"expand", "x, *sizes", tensors, expand, takes_sizes},
+    {"broadcast_to", "x, *sizes", tensors, expand, takes_sizes},
     {"permute", "x, *axes", tensors, permute},
     {"transpose", "x, first, second", tensors, transpose},
     {"t", "x", tensors, t},
@@ -388,8 +392,8 @@ const Builtin rows[] = {
     {"unsqueeze", "x, dim", tensors, unsqueeze},
     {"flatten", "x, start_dim?, end_dim?", tensors, flatten},
     {"flip", "x, *dims", tensors, flip},
-    {"narrow", "x, dim, start, length", tensors, narrow},
-    {"select", "x, dim, index", tensors, select},
+    {"narrow", "x, dim, start, length", tensors, narrow, takes_sizes},
+    {"select", "x, dim, index", tensors, select, takes_sizes},
     {"contiguous", "x", tensors, contiguous},
     {"clone", "x", tensors, clone},
     {"detach", "x", tensors, detach},
@@ -411,7 +415,7 @@ const Builtin rows[] = {
     {"argsort", "x, dim?, descending?", tensors, argsort},
     {"sort", "x, dim?, descending?", tensors, sort},
     {"topk", "x, k, dim?, largest?", tensors, topk},
-    {"one_hot", "index, classes?", tensors, one_hot},
+    {"one_hot", "index, classes?", tensors, one_hot, takes_sizes},
     {"tril", "x, diagonal?", tensors, triangle<false>},
     {"triu", "x, diagonal?", tensors, triangle<true>},
     {"copy_", "x, value", tensors, copy_in_place},

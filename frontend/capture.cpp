@@ -472,6 +472,30 @@ Size Capture::size(TensorObject& x, size_t dimension) {
     return {x.tensor.shape[dimension], builder_.type(of).sizes[dimension]};
 }
 
+// Symbols are dimensions of inputs: an int is the dimension of an input that nothing reads.
+Size Capture::host_size(int64_t value, bool shared) {
+    Context& context = tracer_.context();
+    const Span span = tracer_.dispatcher().span();
+    const NumberKey key{static_cast<uint64_t>(value) * 31 + static_cast<uint64_t>(DType::u8),
+                        (uint64_t{span.source} << 48) ^ (uint64_t{span.begin} << 24) ^ span.end ^ (uint64_t{15} << 60)};
+    if (shared) {
+        if (const NodeId* known = numbers_.find(key)) return {value, builder_.type(*known).sizes[0]};
+    }
+    const SizeId symbol = context.symbol(static_cast<uint32_t>(builder_.symbols().size()));
+    Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
+    const NodeId node = builder_.parameter(context.tensor(DType::u8, {&symbol, 1}, Device{}));
+    builder_.symbol(node, 0, value);
+    symbols_.emplace_back(-1, symbol);  // no size of a tensor is this one
+    // Memory it has all the same, for whoever copies inputs without asking what they are.
+    if (!stand_in_.defined() || stand_in_.numel() < value)
+        stand_in_ = Tensor::empty(tracer_.allocator(), DType::u8, {2 * value + 1});
+    Tensor shaped = stand_in_;
+    shaped.shape = {value};
+    inputs_.push_back({.node = node, .tensor = std::move(shaped), .edge = {}, .name = {}});
+    if (shared) numbers_.add(key, node);
+    return {value, symbol};
+}
+
 void Capture::assert_true(TensorObject& condition, std::string_view message) {
     node(condition);
     Builder::StampScope scope(builder_, stamp());

@@ -62,11 +62,19 @@ public:
     TensorRef view(Op op, TensorObject& x, AttrId attr, Tensor geometry);
     void write(TensorObject& x, TensorObject& value);
     Size size(TensorObject& x, size_t dimension);
+    /// An int of the host, not negative, as a symbol of its own: static at first, symbolic from its first change on. With
+    /// `shared`, one line that gives one value several times gives one symbol.
+    Size host_size(int64_t value, bool shared);
     std::span<const int64_t> hints() const { return builder_.hints(); }
     /// True where x's elements are not those in its memory: not computed yet, or written by the graph under capture.
     bool is_pending(const TensorObject& x) const;
     void assert_true(TensorObject& condition, std::string_view message);
     void record(Undo undo) { journal_.push_back({uint32_t(builder_.body().size()), std::move(undo)}); }
+    /// How many host writes a failed run would take back now; those after the first `count` it does not from here on.
+    size_t recorded() const { return journal_.size(); }
+    void keep_after(size_t count) {
+        if (count < journal_.size()) journal_.erase(journal_.begin() + static_cast<ptrdiff_t>(count), journal_.end());
+    }
     void begin_call(std::string_view name, std::string_view kind, AttrId record = {});
     void end_call();
 
@@ -240,6 +248,7 @@ private:
 
     Plan plan_flush();
     std::shared_ptr<CompiledGraph> find_graph(const Plan& plan, bool& hit);
+    std::vector<uint32_t> equal_symbols() const;
     void name_inputs();
     void note_recompile(const GraphEntry& entry, const std::string& reason);
     void bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::span<const uint32_t> versions,
@@ -276,6 +285,7 @@ private:
         bool operator==(const NumberKey&) const = default;
     };
     EpochMap<NumberKey, NodeId> numbers_;
+    Tensor stand_in_;                                  // the memory of inputs that nothing reads
     std::vector<std::pair<int64_t, SizeId>> symbols_;  // hint -> symbol
     std::vector<size_t> dynamic_symbols_;
     TensorObject ring_;          // head of the symbolic tensors that are alive
@@ -289,7 +299,7 @@ private:
     struct Stale {  // a saved value that its own graph has overwritten
         DType dtype;
         Dims shape;
-        Span write;
+        Span write, by;  // by: the op that needs it
     };
     std::unordered_map<const CompiledGraph*, std::vector<Stale>> stale_;
     std::unordered_map<const void*, FunctionRecord> functions_;

@@ -30,6 +30,16 @@ GraphRef without_recomputation(const Graph& graph) {
     return builder.finish(results, graph.name);
 }
 
+// Where the script's op stands whose gradient reads the parameter of this name.
+Span reader_of(const Graph& backward, std::string_view name) {
+    for (NodeId id : backward.body()) {
+        for (NodeId operand : backward.operands_of(id)) {
+            if (backward.name_of(operand) == name) return backward.origin(id).span;
+        }
+    }
+    return {};
+}
+
 }  // namespace
 
 GraphRef without_symbols(const Graph& graph, std::span<const int64_t> values) {
@@ -127,6 +137,7 @@ void Capture::check_overwritten(size_t first_backward, std::span<const NodeId> r
 // The same for a backward half: which values that its formulas name the graph itself has overwritten. Whether the half
 // saves them or computes them again is no matter: op by op they would have been saved. Of inputs the version tells.
 void Capture::note_stale(const CompiledGraph& graph, const Plan& plan) {
+    stale_.erase(&graph);  // of one before it, which is gone
     if (!graph.split() || overwritten_.empty()) return;
     std::vector<NodeId> kept;
     const GraphRef flat = without_symbols(*builder_.finish(plan.results, {}, false, &kept), builder_.hints());
@@ -141,7 +152,7 @@ void Capture::note_stale(const CompiledGraph& graph, const Plan& plan) {
             Dims shape;
             for (SizeId size : builder_.type(id).sizes)
                 shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
-            stale_[&graph].push_back({builder_.type(id).dtype, shape, write->write});
+            stale_[&graph].push_back({builder_.type(id).dtype, shape, write->write, reader_of(*split.backward, name)});
         }
     }
 }

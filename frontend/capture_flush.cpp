@@ -1,6 +1,7 @@
 // Capture: ending a graph. Finds it in the cache or compiles it, runs it, and binds what is still alive to its results.
 #include <algorithm>
 #include <cassert>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -149,6 +150,7 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
         made.skeleton = builder_.finish(plan.results, tracer_.context().name(site_.name), !builder_.calls().empty());
         made.differentiable = plan.differentiable;
         made.wrt = plan.wrt;
+        made.same = equal_symbols();
         made.function = site_.name;
         made.declaration = site_.declaration;
         entry = &cache.add(hash, std::move(made));
@@ -160,6 +162,25 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
     const std::shared_ptr<CompiledGraph> graph = entry->find(builder_.hints())->graph;
     note_stale(*graph, plan);
     return graph;
+}
+
+// For each symbol the first one that it is always equal to here: the skeleton's hash holds what had to be equal.
+std::vector<uint32_t> Capture::equal_symbols() const {
+    Context& context = tracer_.context();
+    std::vector<uint32_t> same(builder_.symbols().size());
+    std::iota(same.begin(), same.end(), 0u);
+    auto symbol_of = [&](SizeId size) {
+        uint32_t k = 0;
+        while (k < same.size() && context.symbol(k) != size) ++k;
+        return k;
+    };
+    for (const SizeGuard& guard : builder_.guards()) {
+        const uint32_t a = symbol_of(guard.left), b = symbol_of(guard.right);
+        if (a == same.size() || b == same.size()) continue;
+        const uint32_t first = std::min(same[a], same[b]), other = std::max(same[a], same[b]);
+        std::replace(same.begin(), same.end(), other, first);
+    }
+    return same;
 }
 
 // Inputs are called what the captured call's arguments are called, or were when the function was captured first.
@@ -228,7 +249,7 @@ void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph
         for (const Stale& one : stale->second) {
             // In its place stands memory that has another version than the one saved: the graph itself has written it.
             const Tensor written = Tensor::empty(tracer_.allocator(), one.dtype, one.shape);
-            plan.owners[0]->autograd->entry->saved.push_back({written, written.storage->version - 1});
+            plan.owners[0]->autograd->entry->saved.push_back({written, written.storage->version - 1, one.by});
             tracer_.dispatcher().note_write(*written.storage, one.write);
         }
     }

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
+#include "frontend/capture.h"
 #include "frontend/journal.h"
 #include "frontend/modules.h"
 #include "frontend/session.h"
@@ -105,7 +106,9 @@ void Evaluator::run(Module& module, const ast::Script& script, Value* shown) {
     const ast::Function& main = *script.main;
     Frame frame(*this, main, module.environment);
     Entered entered(*this, frame);
-    bool is_captured = tracer_.capturing();  // a module first needed inside a captured call is part of its graph
+    // A module first needed inside a captured call is part of its graph. Once loaded it stays loaded.
+    bool is_captured = tracer_.capturing();
+    const size_t recorded = is_captured ? tracer_.capture().recorded() : 0;
     try {
         make_cells(frame);
         hoist(frame);
@@ -116,7 +119,8 @@ void Evaluator::run(Module& module, const ast::Script& script, Value* shown) {
         } else {
             execute(*main.body, frame);
         }
-        if (!is_captured && tracer_.capturing()) tracer_.flush();
+        if (is_captured) tracer_.capture().keep_after(recorded);
+        else if (tracer_.capturing()) tracer_.flush();
     } catch (Error& error) {
         if (!error.diagnostic.span) error.diagnostic.span = here_;
         throw;

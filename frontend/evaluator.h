@@ -231,7 +231,8 @@ private:
     void append_parts(std::span<ast::FStringPart> parts, std::string& out, Frame& frame);
     std::string format(const Value& value, std::string_view spec, Span span);
     [[noreturn]] void no_attribute(const Value& object, Symbol name, Span span);
-    Value evaluate_key(const ast::Index& expr, Frame& frame);
+    Value evaluate_key(const ast::Index& expr, const Value& object, Frame& frame);
+    void mark_host_ints(Value& value, const ast::Expr& expr) const;
     Value evaluate_scope_block(const ast::ScopeBlock& expr, Frame& frame);
 
     // evaluator_calls.cpp, evaluator_apply.cpp

@@ -48,6 +48,7 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
     }
     if (!row) no_row(group, lead, span);
 
+    const bool marks = (row->builtin->traits & takes_sizes) && tracer_.capturing();
     const Signature& signature = row->signature;
     size_t count = signature.parameters.size();
     Slots values(*this, count);
@@ -73,12 +74,15 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
     if (first) {
         place(*first, false, {});
     } else if (lead) {
+        if (marks) mark_host_ints(leading, *arguments.items[0].value);
         place(std::move(leading), arguments.items[0].value->is_literal, arguments.items[0].value->span);
     }
     for (; next < arguments.items.size(); ++next) {
         const ast::Argument& argument = arguments.items[next];
         if (argument.kind == ast::ArgumentKind::positional) {
-            place(evaluate(*argument.value, frame), argument.value->is_literal, argument.value->span);
+            Value value = evaluate(*argument.value, frame);
+            if (marks) mark_host_ints(value, *argument.value);
+            place(std::move(value), argument.value->is_literal, argument.value->span);
             continue;
         }
         const size_t at = parameter_named(signature, argument.name);

@@ -55,7 +55,7 @@ Value Evaluator::evaluate(const ast::Expr& expr, Frame& frame) {
         case index: {
             const auto& index = ast::as<ast::Index>(expr);
             Value object = evaluate(*index.object, frame);
-            return get_item(object, evaluate_key(index, frame), expr.span);
+            return get_item(object, evaluate_key(index, object, frame), expr.span);
         }
         case scope_block: return evaluate_scope_block(ast::as<ast::ScopeBlock>(expr), frame);
         case slice:

@@ -153,14 +153,32 @@ void Evaluator::set_attribute(const Value& object, Symbol name, const Value& val
 
 // ---- items --------------------------------------------------------------------------------------------------------
 
-Value Evaluator::evaluate_key(const ast::Index& expr, Frame& frame) {
+// An int that is no literal of the source may be another at the next call: a graph takes it as a symbol.
+void Evaluator::mark_host_ints(Value& value, const ast::Expr& expr) const {
+    if (expr.is_literal) return;
+    if (value.is_int()) {
+        value = make_ref<SymbolicObject>(value.as_int());
+    } else if (expr.kind == ast::ExprKind::list && !ast::as<ast::Sequence>(expr).has_spread) {
+        Values& items = value.as<ListObject>().items;  // just made, nobody else holds it
+        for (size_t k = 0; k < items.size(); ++k) mark_host_ints(items[k], *ast::as<ast::Sequence>(expr).items[k]);
+    }
+}
+
+Value Evaluator::evaluate_key(const ast::Index& expr, const Value& object, Frame& frame) {
+    const bool marks = object.is_tensor() && tracer_.capturing();
+    auto number = [&](const ast::Expr& item) {
+        Value value = evaluate(item, frame);
+        if (marks && value.is_int()) mark_host_ints(value, item);
+        return value;
+    };
     auto part = [&](const ast::Expr* item) -> Value {
         if (!item) return {};
-        if (item->kind != ast::ExprKind::slice) return evaluate(*item, frame);
+        if (item->kind != ast::ExprKind::slice) return number(*item);
         const auto& slice = ast::as<ast::Slice>(*item);
-        auto bound = [&](const ast::Expr* e) { return e ? evaluate(*e, frame) : Value(); };
+        auto bound = [&](const ast::Expr* e) { return e ? number(*e) : Value(); };
         Value low = bound(slice.low), high = bound(slice.high);
-        return make_ref<SliceObject>(std::move(low), std::move(high), bound(slice.step));
+        return make_ref<SliceObject>(std::move(low), std::move(high),
+                                     slice.step ? evaluate(*slice.step, frame) : Value());
     };
     if (!expr.is_tuple) return part(expr.items[0]);
     Values parts;

@@ -241,7 +241,7 @@ void Evaluator::assign(const ast::Expr& target, const Value& value, bool is_lite
         case ast::ExprKind::index: {
             const auto& index = ast::as<ast::Index>(target);
             Value object = evaluate(*index.object, frame);
-            set_item(object, evaluate_key(index, frame), {value, is_literal}, target.span);
+            set_item(object, evaluate_key(index, object, frame), {value, is_literal}, target.span);
             return;
         }
         default: unpack(ast::as<ast::Sequence>(target).items, value, target.span, frame);
@@ -345,7 +345,7 @@ void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
         default: {
             const auto& index = ast::as<ast::Index>(target);
             Value object = evaluate(*index.object, frame);
-            Value key = evaluate_key(index, frame);
+            Value key = evaluate_key(index, object, frame);
             Value current = get_item(object, key, target.span);
             Value value = evaluate(*statement.value, frame);
             Operand operand{value, statement.value->is_literal};

@@ -80,7 +80,8 @@ private:
         for (const SizeSymbol& symbol : graph_.symbols) {
             const auto params = graph_.params();
             const auto at = size_t(std::find(params.begin(), params.end(), symbol.definer) - params.begin());
-            const std::string subject = fmt::format("{}.shape[{}]", graph_.name_of(symbol.definer), symbol.dim);
+            const std::string subject =
+                describe_symbol(graph_, symbol, [&](Span span) { return sources_.place(span); });
             out.push_back(is_symbolic(at, symbol.dim)
                               ? fmt::format("{} may be any size, {} now", subject, symbol.hint)
                               : fmt::format("{} was {}; symbolic from its first change", subject, symbol.hint));
@@ -170,8 +171,10 @@ private:
                 const Attributes attributes = fused.attributes(id);
                 Json ops = Json::array();
                 for (NodeId inner : fused.body(fused.region_of(id))) ops.push_back(row(fused[inner].op).name);
-                out["kernels"].push_back(
-                    {{"name", attributes.has("name") ? attributes.text("name") : fused.name_of(id)}, {"ops", ops}});
+                Json kernel{{"name", attributes.has("name") ? attributes.text("name") : fused.name_of(id)},
+                            {"ops", ops}};
+                if (attributes.flag("interpreted")) kernel["interpreted"] = "`compile: false`";
+                out["kernels"].push_back(std::move(kernel));
             } else if (row(fused[id].op).lowering == Lowering::library) {
                 out["library"].push_back(row(fused[id].op).name);
             }
@@ -246,6 +249,9 @@ std::string kernels_text(const Json& half) {
             text += (k ? "; " : "") + ops_text(half["kernels"][k]["ops"]);
         text += ")";
     }
+    const auto interpreted = std::count_if(half["kernels"].begin(), half["kernels"].end(),
+                                           [](const Json& kernel) { return kernel.contains("interpreted"); });
+    if (interpreted > 0) text += fmt::format(", {} of them interpreted: `compile: false`", interpreted);
     if (!half["library"].empty()) text += fmt::format(", calls of the library: {}", ops_text(half["library"]));
     return text;
 }

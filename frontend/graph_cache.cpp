@@ -15,6 +15,7 @@
 #include "jit/executable.h"
 #include "jit/llvm_loader.h"
 #include "jit/machine.h"
+#include "runtime/diagnostic.h"
 
 namespace tenon {
 
@@ -32,7 +33,6 @@ CompiledGraph::CompiledGraph(Tracer& tracer, GraphRef graph, std::vector<size_t>
         if (purpose_ == Purpose::capture) ++tracer_.counters().autodiff_ok;
     }
     if (tracer_.options().verify) check();
-    if (purpose_ == Purpose::capture) ++tracer_.counters().graphs_forward;
 }
 
 CompiledGraph::~CompiledGraph() = default;
@@ -41,8 +41,8 @@ void CompiledGraph::check() const {
     check_graph(*graph_, "capture");
     if (!joint_) return;
     check_graph(*joint_->graph, "reverse");
-    check_graph(*split_->forward, "split");
-    check_graph(*split_->backward, "split");
+    check_graph(*renumber_symbols(split_->forward), "split");
+    check_graph(*renumber_symbols(split_->backward), "split");
     check_graph(*lean_->forward, "rematerialise");
     check_graph(*lean_->backward, "rematerialise");
 }
@@ -83,10 +83,17 @@ GraphCheck* CompiledGraph::make_check() {
 }
 
 void CompiledGraph::run(std::span<const Tensor> inputs, std::vector<Tensor>& outputs) {
-    if (forward_) return forward_->executable->run(inputs, outputs);
-    forward_ = compile(lean_ ? lean_->forward : graph_, lean_ ? "rematerialise" : "capture");
-    if (GraphCheck* check = make_check()) check->forward(forward_->made, *forward_->executable, inputs, outputs);
+    const bool is_first = !std::exchange(has_run_, true);
+    prepare();
+    GraphCheck* const check = is_first ? make_check() : nullptr;
+    if (check) check->forward(forward_->made, *forward_->executable, inputs, outputs);
     else forward_->executable->run(inputs, outputs);
+}
+
+void CompiledGraph::prepare() {
+    if (forward_) return;
+    forward_ = compile(lean_ ? lean_->forward : graph_, lean_ ? "rematerialise" : "capture");
+    if (purpose_ == Purpose::capture) ++tracer_.counters().graphs_forward;
 }
 
 size_t CompiledGraph::effects_done() const { return forward_ ? forward_->executable->effects_done() : 0; }
@@ -117,7 +124,7 @@ CompiledGraph::Half CompiledGraph::make_half(bool continues, const std::vector<b
             if (!present[k]) absent.push_back(saved_.size() + k);
         }
         std::vector<bool> still;
-        graph = drop_cotangents(*graph, absent, saved_.size() + present.size(), still);
+        graph = renumber_symbols(drop_cotangents(*graph, absent, saved_.size() + present.size(), still));
         for (size_t k = 0, next = 0; k < wrt_.size(); ++k) {
             if (reached_[k]) half.reached[k] = still[next++];
         }
@@ -189,36 +196,69 @@ GraphEntry& GraphCache::add(const Builder::Hash& hash, GraphEntry entry) {
     return *entries_.emplace(hash, std::make_unique<GraphEntry>(std::move(entry))).first->second;
 }
 
-// "x.shape[0]", or the number of the input where it has no name.
-static std::string describe_symbol(const Graph& graph, size_t symbol) {
-    const SizeSymbol& s = graph.symbols[symbol];
+std::string describe_symbol(const Graph& graph, const SizeSymbol& symbol,
+                            const std::function<std::string(Span)>& locate) {
+    // Only the inputs that stand for ints of the script come from a place in it.
+    if (const Span span = graph.origin(symbol.definer).span)
+        return fmt::format("the int at {}", locate ? locate(span) : std::string("this line"));
     const auto params = graph.params();
-    const auto at = static_cast<size_t>(std::find(params.begin(), params.end(), s.definer) - params.begin());
+    const auto at = static_cast<size_t>(std::find(params.begin(), params.end(), symbol.definer) - params.begin());
     const std::string_view name = at < params.size() ? graph.name_of(params[at]) : std::string_view();
-    return fmt::format("{}.shape[{}]", name.empty() ? fmt::format("input {}", at) : std::string(name), s.dim);
+    return fmt::format("{}.shape[{}]", name.empty() ? fmt::format("input {}", at) : std::string(name), symbol.dim);
+}
+
+std::string GraphCache::describe_change(const GraphEntry& entry, const GraphEntry::Variant& last,
+                                        std::span<const int64_t> hints) const {
+    std::string reason;
+    for (size_t k = 0; k < hints.size(); ++k) {
+        if (entry.same[k] != k || last.symbolic[k] || last.sizes[k] == hints[k]) continue;
+        reason += fmt::format("{}{} was {}, now {}", reason.empty() ? "" : "; ",
+                              describe_symbol(*entry.skeleton, entry.skeleton->symbols[k], tracer_.locate),
+                              last.sizes[k], hints[k]);
+    }
+    return reason;
 }
 
 std::string GraphCache::add_variant(GraphEntry& entry, std::span<const int64_t> hints,
                                     const std::vector<bool>& dynamic) {
+    constexpr size_t most = 64;  // where no size can be symbolic each is a variant: the oldest goes
     GraphEntry::Variant made;
     made.sizes.assign(hints.begin(), hints.end());
     made.symbolic = dynamic;
     std::string reason;
     if (!entry.variants.empty()) {
         const GraphEntry::Variant& last = entry.variants.back();
-        for (size_t k = 0; k < hints.size(); ++k) {
+        for (size_t k = 0; k < hints.size(); ++k)
             made.symbolic[k] = dynamic[k] || last.symbolic[k] || last.sizes[k] != hints[k];
-            if (last.symbolic[k] || last.sizes[k] == hints[k]) continue;
-            reason += fmt::format("{}{} was {}, now {}", reason.empty() ? "" : "; ",
-                                  describe_symbol(*entry.skeleton, k), last.sizes[k], hints[k]);
-        }
-        reason += "; symbolic from here on";
+        reason = describe_change(entry, last, hints);
     }
-    const std::unique_ptr<bool[]> keep(new bool[hints.size() + 1]);
-    std::copy(made.symbolic.begin(), made.symbolic.end(), keep.get());
-    GraphRef graph = specialise(*entry.skeleton, hints, std::span<const bool>(keep.get(), hints.size()));
-    made.graph = std::make_shared<CompiledGraph>(tracer_, std::move(graph), entry.differentiable, entry.wrt,
-                                                 CompiledGraph::Purpose::capture);
+    for (size_t k = 0; k < hints.size(); ++k) {
+        if (made.symbolic[k]) made.symbolic[entry.same[k]] = true;
+    }
+    for (size_t k = 0; k < hints.size(); ++k) made.symbolic[k] = made.symbolic[entry.same[k]];
+    auto compile = [&] {
+        const std::unique_ptr<bool[]> keep(new bool[hints.size() + 1]);
+        std::copy(made.symbolic.begin(), made.symbolic.end(), keep.get());
+        GraphRef graph =
+            specialise(*entry.skeleton, hints, std::span<const bool>(keep.get(), hints.size()), entry.same);
+        made.graph = std::make_shared<CompiledGraph>(tracer_, std::move(graph), entry.differentiable, entry.wrt,
+                                                     CompiledGraph::Purpose::capture);
+        made.graph->prepare();
+    };
+    if (made.is_static()) {
+        compile();
+    } else {
+        try {
+            compile();
+            if (!reason.empty()) reason += "; symbolic from here on";
+        } catch (const Error& error) {  // sizes that are equal, but not for a reason that sizes alone can tell
+            if (error.diagnostic.kind == "internal") throw;
+            made.symbolic.assign(hints.size(), false);
+            compile();
+            if (!reason.empty()) reason += "; compiled for these sizes alone, since others need not fit together";
+        }
+    }
+    if (entry.variants.size() == most) entry.variants.erase(entry.variants.begin());
     entry.variants.push_back(std::move(made));
     return reason;
 }

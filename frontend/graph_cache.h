@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -44,6 +45,9 @@ public:
 
     /// After a failed run: how many asserts and commits precede the failing node.
     size_t effects_done() const;
+
+    /// Compiles what run() needs, if it is not there yet.
+    void prepare();
 
     /// What backward needs, in order; inputs of the graph or results of `run` (own results first).
     std::span<const Split::Saved> saved() const { return saved_; }
@@ -101,6 +105,7 @@ private:
     std::vector<Split::Saved> saved_;
     std::vector<bool> reached_;
     std::unique_ptr<Compilation> forward_;
+    bool has_run_ = false;
     std::unique_ptr<GraphCheck> check_;  // with `--verify`, from the first run on
     struct Half {
         std::unique_ptr<Compilation> compiled;
@@ -126,12 +131,17 @@ public:
 
     GraphRef skeleton;
     std::vector<size_t> differentiable, wrt;
+    std::vector<uint32_t> same;  ///< for each symbol the first one that it is always equal to
     std::vector<Variant> variants;
     std::string function;  ///< the captured call that made it
     Span declaration;
     /// The variant for these sizes; null where there is none yet.
     const Variant* find(std::span<const int64_t> hints) const;
 };
+
+/// "x.shape[0]", or where an int of the script stands that is a size or a position.
+std::string describe_symbol(const Graph& graph, const SizeSymbol& symbol,
+                            const std::function<std::string(Span)>& locate);
 
 class GraphCache {
 public:
@@ -152,6 +162,8 @@ private:
     struct HashOfHash {
         size_t operator()(const Builder::Hash& h) const { return h.low ^ (h.high * 0x9E3779B97F4A7C15ull); }
     };
+    std::string describe_change(const GraphEntry& entry, const GraphEntry::Variant& last,
+                                std::span<const int64_t> hints) const;
     Tracer& tracer_;
     std::unique_ptr<PassCheck> checker_;
     std::unordered_map<Builder::Hash, std::unique_ptr<GraphEntry>, HashOfHash> entries_;

@@ -138,6 +138,21 @@ std::vector<bool> reached_from(const CompiledGraph& compiled, const std::vector<
     return reached;
 }
 
+// Of a captured graph: the op whose gradient names the saved value.
+Span saved_by(const TapeEntry& entry, size_t saved) {
+    if (entry.graph && entry.graph->purpose() == CompiledGraph::Purpose::capture && entry.graph->lean()) {
+        const Graph& backward = *entry.graph->lean()->backward;
+        const NodeId value = backward.params()[saved];
+        for (NodeId id : backward.body()) {
+            for (NodeId operand : backward.operands_of(id)) {
+                if (operand == value && !(backward[id].flags & recomputed_flag) && backward.origin(id).span)
+                    return backward.origin(id).span;
+            }
+        }
+    }
+    return entry.span;
+}
+
 void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry) {
     if (entry.freed) {
         Diagnostic diagnostic;
@@ -148,7 +163,8 @@ void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry) {
         if (entry.span) diagnostic.labels.push_back({entry.span, "computed here"});
         throw Error(std::move(diagnostic));
     }
-    for (const TapeEntry::Saved& saved : entry.saved) {
+    for (size_t k = 0; k < entry.saved.size(); ++k) {
+        const TapeEntry::Saved& saved = entry.saved[k];
         if (saved.tensor.storage->version == saved.version) continue;
         Diagnostic diagnostic;
         diagnostic.kind = "gradient";
@@ -156,7 +172,8 @@ void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry) {
             fmt::format("a {} that was saved for the gradient was changed in place before backward needed it",
                         describe_type(saved.tensor));
         diagnostic.help = "write `x = x + e` instead of changing x in place, or save a copy: `x.clone()`";
-        if (entry.span) diagnostic.labels.push_back({entry.span, "saved here"});
+        const Span by = saved.by ? saved.by : saved_by(entry, k);
+        if (by) diagnostic.labels.push_back({by, "saved here"});
         if (const Span write = dispatcher.last_write(*saved.tensor.storage))
             diagnostic.labels.push_back({write, "changed in place here"});
         throw Error(std::move(diagnostic));

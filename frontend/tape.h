@@ -33,6 +33,7 @@ public:
     struct Saved {
         Tensor tensor;
         uint32_t version = 0;
+        Span by = {};  // the op that needs it, where that is not the entry's own place
     };
     struct Input {  // for higher orders: the graph is differentiated again as recorded ops
         Tensor tensor;

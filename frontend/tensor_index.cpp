@@ -36,12 +36,17 @@ size_t dimensions_taken(Dispatcher& d, const Value& item) {
     return 1;
 }
 
+// A bound of a slice forwards, between 0 and the size. Which side of these it lies on is decided; where it lies between
+// them a symbolic one stays one.
 Size bound(Dispatcher& d, const Value& value, const Size& size, const Size& otherwise) {
     if (value.is_none() || value.is_unset()) return otherwise;
-    Size at = size_of(d, value, "a bound of a slice");
-    if (at.value < 0) at = ops::add(d, size, at);
-    if (at.value < 0) return Size(0);
-    return at.value >= size.value ? size : at;
+    const int64_t given = int_of(d, value, "a bound of a slice");
+    const int64_t at = given < 0 ? given + size.value : given;
+    if (at < 0) return Size(0);
+    if (at >= size.value) return size;
+    if (is_host_int(value)) return given < 0 ? subtract(d, size, host_position(d, -given)) : host_position(d, given);
+    const Size bound = size_of(d, value, "a bound of a slice");
+    return given < 0 ? add(d, size, bound) : bound;
 }
 
 Slice slice_of(Dispatcher& d, const SliceObject& s, const Size& size, bool& backwards) {
@@ -53,10 +58,19 @@ Slice slice_of(Dispatcher& d, const SliceObject& s, const Size& size, bool& back
     if (step == 0) throw_error("value", "the step of a slice cannot be 0");
     backwards = step < 0;
     if (!backwards) {
-        const Size start = bound(d, s.start, size, Size(0));
-        Size stop = bound(d, s.stop, size, size);
-        if (stop.value < start.value) stop = start;
-        return {start, stop, step};
+        Slice made{bound(d, s.start, size, Size(0)), size, step};
+        if (is_host_int(s.start) && is_host_int(s.stop)) {
+            // Both move; how far they are apart often does not.
+            const int64_t given = int_of(d, s.stop, "a bound of a slice"),
+                          stop = given < 0 ? given + size.value : given;
+            if (stop < size.value)
+                made.stop = add(d, made.start, host_size(d, std::max<int64_t>(0, stop - made.start.value)));
+        } else {
+            made.stop = bound(d, s.stop, size, size);
+        }
+        if (made.stop.value < made.start.value) made.stop = made.start;
+        settle_short(d, made);
+        return made;
     }
     // Backwards from `first` to above `last`: the same elements ascending, flipped afterwards.
     auto host_bound = [&](const Value& v, int64_t otherwise) {
@@ -125,14 +139,8 @@ Plan plan_index(Dispatcher& d, const TensorRef& x, const Value& i) {
             }
             case Kind::integer:
             case Kind::symbolic: {
-                int64_t at = int_of(d, item, "an index");
-                const int64_t size = x->shape()[dim];
-                if (at < -size || at >= size) {
-                    throw_error("index",
-                                fmt::format("index {} is out of range for dimension {} of size {}", at, dim, size));
-                }
-                if (at < 0) at += size;
-                plan.slices.push_back({Size(at), Size(at + 1)});
+                const Size at = position(d, x, dim, item);
+                plan.slices.push_back({at, add(d, at, Size(1))});
                 plan.reshapes = true;
                 ++dim;
                 break;

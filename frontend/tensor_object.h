@@ -85,7 +85,7 @@ private:
 
 /// A host number that is not decided yet: a symbolic size, which has its value now (as a hint) and a size in the
 /// present graph, or the element of a tensor that a graph is yet to compute. Deciding by it goes through
-/// Tracer::settle.
+/// Tracer::settle. Or, on its way into an op that takes sizes, an int of the host that may be another at the next call.
 class SymbolicObject final : public Object {
 public:
     static constexpr Kind class_kind = Kind::symbolic;
@@ -93,7 +93,9 @@ public:
         : Object(class_kind), value(value_), size(size_), serial(serial_) {}
     explicit SymbolicObject(Ref<TensorObject> element_)
         : Object(class_kind), value(0), serial(0), element(std::move(element_)) {}
+    explicit SymbolicObject(int64_t host_int) : Object(class_kind), value(host_int), serial(0) {}
     bool is_size() const { return !element; }
+    bool is_host_int() const { return !element && serial == 0; }  // graphs are numbered from 1
 
     const int64_t value;              ///< of a size
     const SizeId size;                ///< a polynomial over the symbols of the graph with this serial

@@ -35,6 +35,7 @@ Term term_of(Dispatcher& d, const Value& value, bool is_literal, std::string_vie
                 }
                 return term_of(d, d.tracer().settle(value, d.span()), false, what);
             }
+            if (is_host_int(value)) return Term(Scalar(value.as<SymbolicObject>().value), is_literal);
             const Size size = size_of(d, value, what);
             if (size.id.is_inline_constant() || !d.tracer().capturing()) return Term(Scalar(size.value), false);
             Term term(

@@ -65,8 +65,13 @@ struct Slice {  // normalised: 0 ≤ start ≤ stop ≤ size, step ≥ 1
     int64_t step = 1;
 };
 TensorRef slice(Dispatcher& d, const TensorRef& x, std::span<const Slice> slices);
+/// A dimension of one element or none decides, about broadcasting for one: such a slice has no symbolic bounds.
+void settle_short(Dispatcher& d, Slice& slice);
 TensorRef narrow(Dispatcher& d, const TensorRef& x, int64_t dim, Size start, Size stop);
-TensorRef select(Dispatcher& d, const TensorRef& x, int64_t dim, int64_t index);
+/// `at` counts from the start.
+TensorRef select(Dispatcher& d, const TensorRef& x, int64_t dim, const Size& at);
+/// Where an index lies along a dimension, counted from the start. Throws Error "index" where that is outside.
+Size position(Dispatcher& d, const TensorRef& x, size_t dim, const Value& index);
 TensorRef flip(Dispatcher& d, const TensorRef& x, const Dims& axes);
 TensorRef detach(Dispatcher& d, const TensorRef& x);
 TensorRef clone(Dispatcher& d, const TensorRef& x);
@@ -107,6 +112,11 @@ void set_index(Dispatcher& d, const TensorRef& x, const Value& i, const Term& va
 
 /// An int that may be symbolic, as a size.
 Size size_of(Dispatcher& d, const Value& value, std::string_view what);
+/// An int of the host that may be another at the next call. As a size it is a symbol of the graph under capture from 2
+/// on; with `shared`, one line that gives one value several times gives one symbol. As a position it always is.
+bool is_host_int(const Value& value);
+Size host_size(Dispatcher& d, int64_t value, bool shared = false);
+Size host_position(Dispatcher& d, int64_t value);
 /// An int; a symbolic one is decided.
 int64_t int_of(Dispatcher& d, const Value& value, std::string_view what);
 /// The value of a size as a script sees it.

@@ -14,6 +14,7 @@ namespace tenon::ops {
 Size size_of(Dispatcher& d, const Value& value, std::string_view what) {
     if (value.is_int()) return d.constant(value.as_int());
     if (const auto* symbolic = value.try_as<SymbolicObject>()) {
+        if (symbolic->is_host_int()) return host_size(d, symbolic->value, true);
         if (!symbolic->is_size()) return d.constant(d.tracer().settle_int(value, d.span()));
         const bool is_present = d.tracer().capturing() && d.tracer().capture().shares_sizes(symbolic->serial);
         return is_present ? Size(symbolic->value, symbolic->size) : d.constant(symbolic->value);
@@ -25,7 +26,24 @@ Size size_of(Dispatcher& d, const Value& value, std::string_view what) {
     throw_error("type", fmt::format("{} must be an int, but it is {}", what, with_article(value.kind())));
 }
 
-int64_t int_of(Dispatcher& d, const Value& value, std::string_view what) { return size_of(d, value, what).value; }
+int64_t int_of(Dispatcher& d, const Value& value, std::string_view what) {
+    return is_host_int(value) ? value.as<SymbolicObject>().value : size_of(d, value, what).value;
+}
+
+bool is_host_int(const Value& value) {
+    const auto* symbolic = value.try_as<SymbolicObject>();
+    return symbolic && symbolic->is_host_int();
+}
+
+Size host_size(Dispatcher& d, int64_t value, bool shared) {
+    if (value <= 1 || !d.tracer().capturing() || d.tracer().capture().tracing()) return d.constant(value);
+    return d.tracer().capture().host_size(value, shared);
+}
+
+Size host_position(Dispatcher& d, int64_t value) {
+    if (!d.tracer().capturing() || d.tracer().capture().tracing()) return Size(value);
+    return d.tracer().capture().host_size(value, false);
+}
 
 Value to_value(Dispatcher& d, const Size& size) {
     if (size.id.is_inline_constant() || !d.tracer().capturing()) return Value(size.value);
@@ -193,21 +211,39 @@ TensorRef slice(Dispatcher& d, const TensorRef& x, std::span<const Slice> slices
     return d.view(op<"slice">(), *x, attr, std::move(geometry));
 }
 
+void settle_short(Dispatcher& d, Slice& s) {
+    const int64_t count = (s.stop.value - s.start.value + s.step - 1) / s.step;
+    if (count > 1 || s.stop.id == s.start.id) return;
+    if (!d.tracer().capturing() || d.context().as_constant(subtract(d, s.stop, s.start).id)) return;
+    s.start = Size(s.start.value);
+    s.stop = Size(s.stop.value);
+}
+
 TensorRef narrow(Dispatcher& d, const TensorRef& x, int64_t dim, Size start, Size stop) {
     std::vector<Slice> slices;
     const auto axis = static_cast<size_t>(normalise_dim(dim, x->rank()));
     for (size_t k = 0; k < x->rank(); ++k)
         slices.push_back(k == axis ? Slice{start, stop} : Slice{Size(0), d.size(*x, k)});
+    settle_short(d, slices[axis]);
     return slice(d, x, slices);
 }
 
-TensorRef select(Dispatcher& d, const TensorRef& x, int64_t dim, int64_t index) {
-    const int64_t axis = normalise_dim(dim, x->rank()), size = x->shape()[static_cast<size_t>(axis)];
-    if (index < -size || index >= size) {
-        throw_error("index", fmt::format("index {} is out of range for dimension {} of size {}", index, axis, size));
+Size position(Dispatcher& d, const TensorRef& x, size_t dim, const Value& index) {
+    const int64_t given = int_of(d, index, "an index"), size = x->shape()[dim];
+    if (given < -size || given >= size) {
+        throw_error("index", fmt::format("index {} is out of range for dimension {} of size {}", given, dim, size));
     }
-    if (index < 0) index += size;
-    return squeeze(d, narrow(d, x, axis, Size(index), Size(index + 1)), axis);
+    const int64_t at = given < 0 ? given + size : given;
+    if (!d.tracer().capturing() || !index.is_symbolic()) return Size(at);
+    if (is_host_int(index))
+        return given < 0 ? subtract(d, d.size(*x, dim), host_position(d, -given)) : host_position(d, given);
+    const Size symbolic = size_of(d, index, "an index");
+    if (d.context().as_constant(symbolic.id)) return Size(at);
+    return given < 0 ? add(d, d.size(*x, dim), symbolic) : symbolic;
+}
+
+TensorRef select(Dispatcher& d, const TensorRef& x, int64_t dim, const Size& at) {
+    return squeeze(d, narrow(d, x, dim, at, add(d, at, Size(1))), dim);
 }
 
 TensorRef flip(Dispatcher& d, const TensorRef& x, const Dims& axes) {

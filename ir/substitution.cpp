@@ -26,4 +26,20 @@ void Substitution::replace(AttrValue& value) {
         for (AttrValue& element : *list) replace(element);
 }
 
+static void mark_symbols(const Context& context, const AttrValue& value, std::vector<bool>& marks) {
+    if (const SizeId* size = std::get_if<SizeId>(&value.value)) {
+        for (uint32_t k : context.symbols_of(*size)) marks[k] = true;
+    } else if (const AttrList* list = std::get_if<AttrList>(&value.value)) {
+        for (const AttrValue& item : *list) mark_symbols(context, item, marks);
+    }
+}
+
+void mark_symbols(const Graph& graph, NodeId id, std::vector<bool>& marks) {
+    const Context& context = *graph.context;
+    for (SizeId size : graph.type(id).sizes)
+        for (uint32_t k : context.symbols_of(size)) marks[k] = true;
+    if (!graph[id].attr) return;
+    for (const AttrEntry& entry : context[graph[id].attr]) mark_symbols(context, entry.value, marks);
+}
+
 }  // namespace tenon

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "ir/context.h"
+#include "ir/graph.h"
 
 namespace tenon {
 
@@ -23,5 +24,8 @@ private:
     std::unordered_map<TypeId, TypeId> types_;  // what was asked before
     std::unordered_map<AttrId, AttrId> attrs_;
 };
+
+/// Marks the symbols that the node's type and attributes name.
+void mark_symbols(const Graph&, NodeId, std::vector<bool>& marks);
 
 }  // namespace tenon

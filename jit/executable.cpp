@@ -55,7 +55,8 @@ public:
                 step.index = uint32_t(kernels_.size());
                 KernelStep& kernel = kernels_.emplace_back();
                 kernel.cached = machine_.kernel(graph_, layout.node, layout.in_place);
-                cached_.push_back(kernel.cached);
+                kernel.stays_interpreted = graph_->attributes(layout.node).flag("interpreted");
+                if (!kernel.stays_interpreted) cached_.push_back(kernel.cached);
                 kernel.scalars.resize(kernel.cached->info.scalars.size());
             } else if (layout.kind == StepKind::library) {
                 step.index = uint32_t(libraries_.size());
@@ -114,6 +115,7 @@ public:
         }
         return code;
     }
+    size_t interpreted_count() const { return kernels_.size() - cached_.size(); }
 
 private:
     static constexpr int runs_before_compiling = 2;  // what runs once is not worth it
@@ -129,7 +131,7 @@ private:
     struct KernelStep {
         std::shared_ptr<CachedKernel> cached;
         std::vector<uint64_t> scalars;
-        bool counted_interp = false, counted_compiled = false;
+        bool stays_interpreted = false, counted_interp = false, counted_compiled = false;
     };
     struct StageRun {
         uint32_t stage;
@@ -288,18 +290,19 @@ private:
     void run_kernel(const Step& step) {
         KernelStep& kernel = kernels_[step.index];
         CachedKernel& cached = *kernel.cached;
-        const bool compiles = engine_ >= EngineKind::jit;
+        const bool compiles = engine_ >= EngineKind::jit && !kernel.stays_interpreted;
         const CompiledKernel* code = compiles ? cached.compiled.load(std::memory_order_acquire) : nullptr;
         const KernelPlan& plan = plan_->kernels[step.index];
-        if (!code && plan.stages.empty()) return;  // nothing to write, and no sizes to translate it for
-        if (code) {
-            machine_.counters().llvm += !std::exchange(kernel.counted_compiled, true);
-        } else {
+        if (plan.stages.empty()) return;  // nothing to write, and no sizes to translate it for
+        if (!code) {
             if (!cached.interpreted)
                 cached.interpreted = interpret_kernel(cached.source, cached.info, machine_.workspaces());
             code = cached.interpreted.get();
-            if (engine_ != EngineKind::eager) machine_.counters().interp += !std::exchange(kernel.counted_interp, true);
         }
+        // The compiler's pace must not show: what it was asked for counts as its own, done or not.
+        if (compiles && cached.requested) machine_.counters().llvm += !std::exchange(kernel.counted_compiled, true);
+        else if (engine_ != EngineKind::eager)
+            machine_.counters().interp += !std::exchange(kernel.counted_interp, true);
         uint32_t faults = 0;
         const KernelCall call{reinterpret_cast<void* const*>(pointers_.data() + step.pointers), plan.extents.data(),
                               kernel.scalars.data(), &faults};
@@ -364,5 +367,6 @@ size_t Executable::arena_bytes() const { return implementation_->arena_bytes(); 
 EngineKind Executable::engine() const { return implementation_->engine(); }
 Executable::MachineCode Executable::machine_code() const { return implementation_->machine_code(); }
 size_t Executable::kernel_count() const { return implementation_->kernel_count(); }
+size_t Executable::interpreted_count() const { return implementation_->interpreted_count(); }
 
 }  // namespace tenon

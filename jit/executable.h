@@ -54,6 +54,8 @@ public:
         bool in_background = false;  ///< any of it
     };
     MachineCode machine_code() const;
+    /// Of these: the kernels that no engine compiles (`compile: false`).
+    size_t interpreted_count() const;
 
 private:
     class Implementation;

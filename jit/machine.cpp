@@ -111,13 +111,17 @@ void Machine::compile(std::span<const std::shared_ptr<CachedKernel>> kernels, bo
     }
 }
 
-void Machine::compile_now(std::span<const std::shared_ptr<CachedKernel>> kernels) { compile(kernels, false); }
+void Machine::compile_now(std::span<const std::shared_ptr<CachedKernel>> kernels) {
+    compile(kernels, false);
+    for (const std::shared_ptr<CachedKernel>& kernel : kernels) kernel->requested = true;
+}
 
 void Machine::compile_later(std::span<const std::shared_ptr<CachedKernel>> kernels) {
+    if (!has_llvm_backend()) return;
     std::vector<std::shared_ptr<CachedKernel>> fresh;
     for (const std::shared_ptr<CachedKernel>& kernel : kernels)
         if (!std::exchange(kernel->requested, true)) fresh.push_back(kernel);
-    if (fresh.empty() || !has_llvm_backend()) return;
+    if (fresh.empty()) return;
     const std::lock_guard lock(queue_mutex_);
     queue_.insert(queue_.end(), fresh.begin(), fresh.end());
     if (!worker_.joinable()) worker_ = std::thread([this] { work(); });

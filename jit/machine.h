@@ -22,8 +22,9 @@
 
 namespace tenon {
 
-/// How many kernels ran on what: a kernel counts once an engine, when an executable first runs it there. `eager` counts
-/// runs of single ops.
+/// How many kernels ran on what: a kernel counts once an engine, when an executable first runs it there; for the
+/// compiler, when it first runs after the compiler was asked for it, be the code there or not. `eager` counts runs of
+/// single ops.
 struct KernelCounters {
     int64_t llvm = 0, interp = 0, cuda = 0, eager = 0;
 };

@@ -40,7 +40,7 @@ public:
             values_[params[k].index] = {k < inputs_.size() ? inputs_[k] : Tensor()};
         std::vector<SizeId> sizes;
         for (const SizeSymbol& symbol : graph_.symbols) {
-            const Tensor& definer = values_[symbol.definer.index][0];
+            const Tensor definer = symbol.definer ? values_[symbol.definer.index][0] : Tensor();
             sizes.push_back(context_.constant(definer.defined() ? definer.shape[size_t(symbol.dim)] : symbol.hint));
         }
         at_sizes_.emplace(context_, std::move(sizes));

@@ -30,6 +30,7 @@ constexpr int64_t short_row = 16, many_elements = 32768;
 
 struct Group {
     enum class Kind : uint8_t { elements, rows, columns, alone } kind = Kind::elements;
+    bool interpreted = false;     // `compile: false`: joins nothing
     std::vector<NodeId> members;  // values with memory, ascending
     SizeId kept, reduced{1};      // how many elements it goes through: kept · reduced
     int cost = 0;
@@ -65,6 +66,7 @@ private:
         g.members = {id};
         g.kept = numel(id);
         g.cost = memory_.cost[id.index];
+        g.interpreted = stays_interpreted(graph_, id);
         if (graph_[id].op == op<"cat">() || graph_[id].op == op<"update">()) g.kind = Group::Kind::alone;
         else if (reduces(id)) {
             const Type& from = graph_.type(graph_.operand(id, 0));
@@ -149,6 +151,7 @@ private:
     std::string refuse(const Group& a, const Group& b, Group& joined) const {
         if (a.kind == Group::Kind::alone || b.kind == Group::Kind::alone)
             return "cat and update are kernels of their own";
+        if (a.interpreted || b.interpreted) return "`compile: false` keeps an op a kernel of its own";
         const bool reduce_a = a.kind != Group::Kind::elements, reduce_b = b.kind != Group::Kind::elements;
         joined = reduce_b ? b : a;
         if (reduce_a && reduce_b) {
@@ -293,7 +296,8 @@ private:
     void join_alike() {
         std::map<std::vector<uint64_t>, std::vector<int>> alike;
         for (size_t g = 0; g < groups_.size(); ++g)
-            if (!groups_[g].members.empty() && groups_[g].kind == Group::Kind::elements && !scalars(groups_[g]))
+            if (!groups_[g].members.empty() && groups_[g].kind == Group::Kind::elements && !scalars(groups_[g]) &&
+                !groups_[g].interpreted)
                 alike[likeness(groups_[g])].push_back(int(g));
         for (const auto& [key, list] : alike) {
             int last = list[0];
@@ -443,7 +447,9 @@ private:
 
         const std::string base = graph_.name ? std::string(context_.text(graph_.name)) : "kernel";
         const std::string kernel = base + "." + std::to_string(kernels_++);
-        const AttrId attr = context_.attr({{context_.name("name"), AttrValue(context_.name(kernel))}});
+        Record record{{context_.name("name"), AttrValue(context_.name(kernel))}};
+        if (g.interpreted) record.push_back({context_.name("interpreted"), AttrValue(true)});
+        const AttrId attr = context_.attr(std::move(record));
         const NodeId node = builder_.emit_typed(op<"fusion">(), types.size() == 1 ? types[0] : context_.tuple(types),
                                                 operands, attr, region, 1);
         if (c.outputs.size() == 1) copy_.map(c.outputs[0], node);
@@ -456,6 +462,8 @@ private:
                                               context_.attr({{context_.name("index"), AttrValue(int64_t(k))}})));
             }
         report(kernel, c);
+        if (g.interpreted)
+            decisions_.push_back({"interpreted", kernel, "`compile: false` keeps it on the interpreter", stamp.origin});
     }
     void report(const std::string& kernel, const Contents& c) {
         std::string ops;

@@ -17,6 +17,17 @@ bool is_fusable(const Graph& g, NodeId id) {
     }
 }
 
+bool stays_interpreted(const Graph& g, NodeId id) {
+    const MetaId meta = g.metas[id.index];
+    if (!meta || g.origin(id).differentiated || (g[id].flags & recomputed_flag)) return false;
+    for (const AttrEntry& entry : (*g.context)[meta]) {
+        if (g.context->text(entry.key) != "compile") continue;
+        const bool* compiles = std::get_if<bool>(&entry.value.value);
+        return compiles && !*compiles;
+    }
+    return false;
+}
+
 NodeId through_reshapes(const Graph& g, NodeId id) {
     while (g[id].op == op<"reshape">() && g[g.operand(id, 0)].op != op<"constant">()) id = g.operand(id, 0);
     return id;
@@ -39,6 +50,8 @@ public:
         for (NodeId id : graph_.body()) uses_of(id);
         for (NodeId r : graph_.results()) want(r);
         for (NodeId id : graph_.body())
+            if (stays_interpreted(graph_, id)) keep_apart(id);
+        for (NodeId id : graph_.body())
             if (is_fusable(graph_, id)) decide(id);
         for (NodeId id : graph_.body())
             if (memory_.has[id.index]) find_reads(id);
@@ -49,6 +62,16 @@ private:
     void want(NodeId id) {
         const NodeId value = through_reshapes(graph_, id);
         if (is_fusable(graph_, value)) memory_.has[value.index] = memory_.wanted[value.index] = true;
+    }
+
+    // Nothing is computed on the way into such a node's kernel, nor it on the way into another.
+    void keep_apart(NodeId id) {
+        if (!is_fusable(graph_, id) || row(graph_[id].op).lowering == Lowering::movement) return;
+        memory_.has[id.index] = true;
+        for (NodeId o : graph_.operands_of(id)) {
+            while (row(graph_[o].op).lowering == Lowering::movement) o = graph_.operand(o, 0);
+            if (row(graph_[o].op).lowering == Lowering::scalar) memory_.has[o.index] = true;
+        }
     }
 
     // Who uses a value, looking through movement; and whether a use repeats its elements.

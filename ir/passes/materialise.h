@@ -31,4 +31,8 @@ NodeId through_reshapes(const Graph&, NodeId);  // the value whose bytes it has:
 
 Memory assign_memory(const Graph&);
 
+/// Whether the node lies in a `no_compile { }` of the script: then it is a kernel of its own, which no engine compiles.
+/// What backward computes carries the metadata too, but is compiled.
+bool stays_interpreted(const Graph&, NodeId);
+
 }  // namespace tenon

@@ -42,7 +42,12 @@ public:
             const bool at_hand = std::all_of(operands.begin(), operands.end(), [&](NodeId o) {
                 return available_[o.index] || forward_[o].op == op<"constant">() || forward_[o].op == op<"tensor">();
             });
-            if (!at_hand) {
+            std::vector<bool> named(forward_.symbols.size());
+            mark_symbols(forward_, id, named);
+            bool is_shown = true;  // in backward: the sizes that it is made with
+            for (size_t symbol = 0; symbol < named.size(); ++symbol)
+                is_shown &= !named[symbol] || backward_.symbols[symbol].definer;
+            if (!at_hand || !is_shown) {
                 decide("saved", id, "what it is computed from is not kept");
                 continue;
             }
@@ -120,7 +125,7 @@ private:
     void symbols(Builder& builder, Copier& copy) {
         for (uint32_t k = 0; k < backward_.symbols.size(); ++k) {
             const SizeSymbol& s = backward_.symbols[k];
-            if (s.dim >= 0 && copy.has(s.definer)) {
+            if (s.definer && copy.has(s.definer)) {
                 builder.symbol(copy(s.definer), s.dim, s.hint, s.name);
                 continue;
             }
@@ -132,7 +137,7 @@ private:
                         definer = p;
                         dim = int(d);
                     }
-            builder.symbol(definer ? definer : builder.literal(int64_t(0), DType::i64), dim, s.hint, s.name);
+            builder.symbol(definer, dim, s.hint, s.name);
         }
     }
     GraphRef with_results(std::span<const NodeId> results) {
@@ -153,6 +158,11 @@ private:
 
 }  // namespace
 
-Split rematerialise(const Split& split, Decisions& decisions) { return Rematerialiser(split, decisions).run(); }
+Split rematerialise(const Split& split, Decisions& decisions) {
+    Split made = Rematerialiser(split, decisions).run();
+    made.forward = renumber_symbols(made.forward);
+    made.backward = renumber_symbols(made.backward);
+    return made;
+}
 
 }  // namespace tenon

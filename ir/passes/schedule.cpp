@@ -317,6 +317,8 @@ private:
         }
         Record record{{context_.name("name"), AttrValue(context_.name(name_))}};
         if (updated_ >= 0) record.push_back({context_.name("updates"), AttrValue(updated_)});
+        if (graph_.attributes(fusion_).flag("interpreted"))
+            record.push_back({context_.name("interpreted"), AttrValue(true)});
         const TypeId type = results.size() == 1 ? results[0] : context_.tuple(results);
         return builder_.emit_typed(op<"kernel">(), type, operands, context_.attr(std::move(record)), region, 1);
     }

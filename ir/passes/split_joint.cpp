@@ -61,7 +61,7 @@ private:
             mark(next);
         }
     }
-    // A symbol that backward's types use must be readable off one of its parameters: else its definer is saved too.
+    // A symbol that backward's types and attributes use must be readable off one of its parameters: else its definer is saved too.
     void name_definers(std::vector<bool>& named) const {
         std::vector<bool> shown(graph_.symbols.size(), false), used(graph_.symbols.size(), false);
         const auto show = [&](NodeId id) {
@@ -74,8 +74,7 @@ private:
         for (NodeId id : graph_.body()) {
             if (forward_[id.index] && named[id.index]) show(id);
             if (forward_[id.index]) continue;
-            for (SizeId size : graph_.type(id).sizes)
-                for (uint32_t symbol : graph_.context->symbols_of(size)) used[symbol] = true;
+            mark_symbols(graph_, id, used);
         }
         for (uint32_t k = 0; k < shown.size(); ++k)
             if (used[k] && !shown[k]) named[graph_.symbols[k].definer.index] = true;
@@ -123,9 +122,7 @@ private:
                     }
             }
             if (definer) builder.symbol(copy(definer), dim, s.hint, s.name);
-            else
-                builder.symbol(builder.literal(int64_t(0), DType::i64), -1, s.hint,
-                               s.name);  // keeps the numbering; nothing uses it
+            else builder.symbol(NodeId::none(), -1, s.hint, s.name);  // keeps the numbering; nothing uses it
         }
     }
 
