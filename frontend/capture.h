@@ -138,7 +138,7 @@ public:
     void set_dynamic(bool dynamic) { dynamic_ = dynamic; }
     void forget_functions() {
         functions_.clear();
-        stale_.clear();
+        lost_.clear();
         record_ = nullptr;
     }
 
@@ -243,7 +243,7 @@ private:
     void use_up(std::span<const Cotangent> roots);
     const Overwritten* overwritten(NodeId node) const;
     void check_overwritten(size_t first_backward, std::span<const NodeId> recomputed) const;
-    void note_stale(const CompiledGraph& graph, const Plan& plan);
+    void note_lost(const CompiledGraph& graph, const Plan& plan);
     [[noreturn]] void fail_overwritten(const Overwritten& write, NodeId value, Span saved) const;
 
     Plan plan_flush();
@@ -296,12 +296,7 @@ private:
     std::vector<Borrowed> borrowed_;          // of an example
     std::vector<ExampleInput> outer_inputs_;  // of an example, beside inputs_; no tensor for host numbers
     std::vector<CapturedGraph>* log_ = nullptr;
-    struct Stale {  // a saved value that its own graph has overwritten
-        DType dtype;
-        Dims shape;
-        Span write, by;  // by: the op that needs it
-    };
-    std::unordered_map<const CompiledGraph*, std::vector<Stale>> stale_;
+    std::unordered_map<const CompiledGraph*, std::vector<TapeEntry::Lost>> lost_;
     std::unordered_map<const void*, FunctionRecord> functions_;
     FunctionRecord* record_ = nullptr;  // of the function under capture
 };

@@ -6,6 +6,7 @@
 
 #include "frontend/capture_plan.h"
 #include "ir/copier.h"
+#include "ir/drop_cotangents.h"
 #include "ir/gradient.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
@@ -105,15 +106,7 @@ void Capture::fail_overwritten(const Overwritten& write, NodeId value, Span save
     const Type& type = builder_.type(value);
     Dims shape;
     for (SizeId size : type.sizes) shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
-    Diagnostic diagnostic;
-    diagnostic.kind = "gradient";
-    diagnostic.message =
-        fmt::format("a {}{} that was saved for the gradient was changed in place before backward needed it",
-                    name_of(type.dtype), shape_to_string(shape));
-    diagnostic.help = "write `x = x + e` instead of changing x in place, or save a copy: `x.clone()`";
-    if (saved) diagnostic.labels.push_back({saved, "saved here"});
-    if (write.write) diagnostic.labels.push_back({write.write, "changed in place here"});
-    throw Error(std::move(diagnostic));
+    throw_overwritten(std::string(name_of(type.dtype)) + shape_to_string(shape), saved, write.write);
 }
 
 // A gradient formula that names a value which was written since would read the old one here, but nothing at all when
@@ -136,8 +129,8 @@ void Capture::check_overwritten(size_t first_backward, std::span<const NodeId> r
 
 // The same for a backward half: which values that its formulas name the graph itself has overwritten. Whether the half
 // saves them or computes them again is no matter: op by op they would have been saved. Of inputs the version tells.
-void Capture::note_stale(const CompiledGraph& graph, const Plan& plan) {
-    stale_.erase(&graph);  // of one before it, which is gone
+void Capture::note_lost(const CompiledGraph& graph, const Plan& plan) {
+    lost_.erase(&graph);  // of one before it, which is gone
     if (!graph.split() || overwritten_.empty()) return;
     std::vector<NodeId> kept;
     const GraphRef flat = without_symbols(*builder_.finish(plan.results, {}, false, &kept), builder_.hints());
@@ -147,12 +140,21 @@ void Capture::note_stale(const CompiledGraph& graph, const Plan& plan) {
         const Overwritten* write = kept[id.index] ? overwritten(id) : nullptr;
         if (!write) continue;
         const std::string_view name = flat->name_of(kept[id.index]);
-        for (const Split::Saved& saved : split.saved) {
+        for (size_t k = 0; k < split.saved.size(); ++k) {
+            const Split::Saved& saved = split.saved[k];
             if (saved.is_input || split.forward->name_of(split.forward->results()[saved.index]) != name) continue;
             Dims shape;
             for (SizeId size : builder_.type(id).sizes)
                 shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
-            stale_[&graph].push_back({builder_.type(id).dtype, shape, write->write, reader_of(*split.backward, name)});
+            const size_t results = graph.differentiable().size();
+            std::vector<bool> needed_by(results);
+            for (size_t r = 0; r < results; ++r) {
+                std::vector<bool> alone(results);
+                alone[r] = true;
+                needed_by[r] = reads_saved(*split.backward, split.saved.size(), k, alone);
+            }
+            lost_[&graph].push_back(
+                {builder_.type(id).dtype, shape, reader_of(*split.backward, name), write->write, std::move(needed_by)});
         }
     }
 }

@@ -160,7 +160,7 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
     const std::string changed = cache.add_variant(*entry, builder_.hints(), dynamic);
     note_recompile(*entry, changed);
     const std::shared_ptr<CompiledGraph> graph = entry->find(builder_.hints())->graph;
-    note_stale(*graph, plan);
+    note_lost(*graph, plan);
     return graph;
 }
 
@@ -245,14 +245,8 @@ void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph
         for (size_t k = 0; k < inputs_.size(); ++k) inputs.push_back({inputs_[k].tensor, versions[k], inputs_[k].edge});
         tracer_.tape().record(graph, std::move(inputs), outputs, plan.owners, site_.span, MetaId::none());
     }
-    if (const auto stale = stale_.find(graph.get()); stale != stale_.end()) {
-        for (const Stale& one : stale->second) {
-            // In its place stands memory that has another version than the one saved: the graph itself has written it.
-            const Tensor written = Tensor::empty(tracer_.allocator(), one.dtype, one.shape);
-            plan.owners[0]->autograd->entry->saved.push_back({written, written.storage->version - 1, one.by});
-            tracer_.dispatcher().note_write(*written.storage, one.write);
-        }
-    }
+    if (const auto lost = lost_.find(graph.get()); lost != lost_.end())
+        plan.owners[0]->autograd->entry->lost = lost->second;
     for (const TensorRef& x : plan.consumed) {
         x->autograd->entry = tracer_.tape().used_up(site_.span);
         x->autograd->output = 0;

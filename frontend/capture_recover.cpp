@@ -84,7 +84,7 @@ std::shared_ptr<CompiledGraph> Capture::compile_once(const Plan& plan) {
     const GraphRef skeleton = builder_.finish(plan.results, tracer_.context().name(site_.name), true);
     auto compiled = std::make_shared<CompiledGraph>(tracer_, without_symbols(*skeleton, builder_.hints()),
                                                     plan.differentiable, plan.wrt, CompiledGraph::Purpose::capture);
-    note_stale(*compiled, plan);
+    note_lost(*compiled, plan);
     return compiled;
 }
 

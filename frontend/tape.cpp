@@ -11,10 +11,22 @@
 #include "frontend/graph_cache.h"
 #include "frontend/graph_replay.h"
 #include "frontend/tracer.h"
+#include "ir/drop_cotangents.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
+
+void throw_overwritten(std::string_view type, Span saved, Span write) {
+    Diagnostic diagnostic;
+    diagnostic.kind = "gradient";
+    diagnostic.message =
+        fmt::format("a {} that was saved for the gradient was changed in place before backward needed it", type);
+    diagnostic.help = "write `x = x + e` instead of changing x in place, or save a copy: `x.clone()`";
+    if (saved) diagnostic.labels.push_back({saved, "saved here"});
+    if (write) diagnostic.labels.push_back({write, "changed in place here"});
+    throw Error(std::move(diagnostic));
+}
 
 Edge Edge::of(const TensorObject& tensor) {
     if (!tensor.requires_grad()) return {};
@@ -153,7 +165,16 @@ Span saved_by(const TapeEntry& entry, size_t saved) {
     return entry.span;
 }
 
-void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry) {
+// Which results a cotangent comes from; empty: all of them. `cotangents`: null where there is none.
+std::vector<bool> present_of(std::span<const TensorRef> cotangents) {
+    if (std::find(cotangents.begin(), cotangents.end(), TensorRef()) == cotangents.end()) return {};
+    std::vector<bool> present;
+    for (const TensorRef& cotangent : cotangents) present.push_back(bool(cotangent));
+    return present;
+}
+
+// Throws Error "gradient" where what a backward needs is gone, with cotangents from the results `present` (empty: all).
+void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std::vector<bool>& present = {}) {
     if (entry.freed) {
         Diagnostic diagnostic;
         diagnostic.kind = "gradient";
@@ -166,17 +187,15 @@ void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry) {
     for (size_t k = 0; k < entry.saved.size(); ++k) {
         const TapeEntry::Saved& saved = entry.saved[k];
         if (saved.tensor.storage->version == saved.version) continue;
-        Diagnostic diagnostic;
-        diagnostic.kind = "gradient";
-        diagnostic.message =
-            fmt::format("a {} that was saved for the gradient was changed in place before backward needed it",
-                        describe_type(saved.tensor));
-        diagnostic.help = "write `x = x + e` instead of changing x in place, or save a copy: `x.clone()`";
-        const Span by = saved.by ? saved.by : saved_by(entry, k);
-        if (by) diagnostic.labels.push_back({by, "saved here"});
-        if (const Span write = dispatcher.last_write(*saved.tensor.storage))
-            diagnostic.labels.push_back({write, "changed in place here"});
-        throw Error(std::move(diagnostic));
+        if (!present.empty() && !reads_saved(*entry.graph->lean()->backward, entry.saved.size(), k, present)) continue;
+        throw_overwritten(describe_type(saved.tensor), saved_by(entry, k),
+                          dispatcher.last_write(*saved.tensor.storage));
+    }
+    for (const TapeEntry::Lost& lost : entry.lost) {
+        bool needed = present.empty();
+        for (size_t r = 0; r < present.size(); ++r) needed |= present[r] && lost.needed_by[r];
+        if (needed)
+            throw_overwritten(std::string(name_of(lost.dtype)) + shape_to_string(lost.shape), lost.by, lost.write);
     }
 }
 
@@ -355,13 +374,11 @@ private:
     void visit(const Ref<TapeEntry>& of) {
         TapeEntry& entry = *of;
         State& state = states_.at(&entry);
-        check_saved(d_, entry);
         std::vector<TensorRef> cotangents = std::move(state.cotangents);
-        std::vector<bool> reached, present;  // empty: what the graph says, all of them
-        if (std::find(cotangents.begin(), cotangents.end(), TensorRef()) != cotangents.end()) {
-            reached = reached_from(*entry.graph, cotangents);
-            for (const TensorRef& cotangent : cotangents) present.push_back(bool(cotangent));
-        }
+        const std::vector<bool> present = present_of(cotangents);
+        check_saved(d_, entry, present);
+        std::vector<bool> reached;  // empty: what the graph says
+        if (!present.empty()) reached = reached_from(*entry.graph, cotangents);
         for (size_t k = 0; k < cotangents.size(); ++k) {
             if (cotangents[k]) continue;
             const TapeEntry::Output& output = entry.outputs[k];

@@ -33,7 +33,12 @@ public:
     struct Saved {
         Tensor tensor;
         uint32_t version = 0;
-        Span by = {};  // the op that needs it, where that is not the entry's own place
+    };
+    struct Lost {  // a saved value that the graph itself has overwritten
+        DType dtype;
+        Dims shape;
+        Span by, write;               // the op that needs it, what has overwritten it
+        std::vector<bool> needed_by;  // which results' cotangents need it
     };
     struct Input {  // for higher orders: the graph is differentiated again as recorded ops
         Tensor tensor;
@@ -49,6 +54,7 @@ public:
     uint64_t position = 0;
     std::shared_ptr<CompiledGraph> graph;
     std::vector<Saved> saved;
+    std::vector<Lost> lost;
     std::vector<Edge> edges;      // one a wrt of the graph
     std::vector<Input> inputs;    // the graph's
     std::vector<Output> outputs;  // one a differentiable result
@@ -57,6 +63,9 @@ public:
     MetaId meta;
     bool freed = false;  // a backward has used it up
 };
+
+/// Error "gradient": a value of this type ("f32[2]") is gone, by the write, that the op at `saved` needs.
+[[noreturn]] void throw_overwritten(std::string_view type, Span saved, Span write);
 
 struct BackwardOptions {
     bool retain_graph = false;

@@ -1,7 +1,7 @@
 // Hyperbolic functions and the logistic one, from the exponential's parts.
 //
 //           tanh sinh cosh sigmoid      bounds in ulp, checked by tests/jit/scalar_accuracy_test.cpp
-//   f32      2    2    2    2
+//   f32      2    3    2    2
 //   f64      3    3    2    2
 #pragma once
 #include "ir/scalar/exponential.h"

@@ -109,10 +109,10 @@ TEST(ScalarAccuracy, AnglesBesideQuarterTurns) {
 }
 
 TEST(ScalarAccuracy, Hyperbolic) {
-    check<Sinh>("sinh", {2, 3}, [](Real x) { return std::sinh(x); }, -5, 5);
+    check<Sinh>("sinh", {3, 3}, [](Real x) { return std::sinh(x); }, -5, 5);
     check<Cosh>("cosh", {2, 2}, [](Real x) { return std::cosh(x); }, -5, 5);
     check<Tanh>("tanh", {2, 3}, [](Real x) { return std::tanh(x); }, -3, 3);
-    check<Sinh>("sinh", {2, 3}, [](Real x) { return std::sinh(x); }, 85, 90);
+    check<Sinh>("sinh", {3, 3}, [](Real x) { return std::sinh(x); }, 85, 90);
     check<Cosh>("cosh", {2, 2}, [](Real x) { return std::cosh(x); }, 705, 712);
 }
 
