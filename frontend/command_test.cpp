@@ -126,9 +126,7 @@ int test_scripts(const CommandLine& line) {
         try {
             std::string text = tenon::read_text(path);
             GoldenFile golden = GoldenFile::parse(text);
-            if (!golden.engines.empty() &&
-                std::find(golden.engines.begin(), golden.engines.end(), engine) == golden.engines.end() &&
-                engine != "auto") {
+            if (!golden.runs_on(engine)) {
                 ++skipped;
                 continue;
             }

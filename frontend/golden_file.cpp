@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -71,6 +72,13 @@ size_t number_length(std::string_view text, double& value) {
 }
 
 }  // namespace
+
+bool GoldenFile::runs_on(std::string_view engine) const {
+    const auto names = [&](std::string_view name) {
+        return std::find(engines.begin(), engines.end(), name) != engines.end();
+    };
+    return engines.empty() || names(engine) || (engine == "auto" && names("interp") && names("jit"));
+}
 
 GoldenFile GoldenFile::parse(std::string_view text) {
     GoldenFile golden;

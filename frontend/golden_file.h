@@ -15,6 +15,9 @@ struct GoldenFile {
     /// Throws Error "value" for a `#!` line it does not know.
     static GoldenFile parse(std::string_view text);
 
+    /// Whether the script is for this engine. `auto` goes from `interp` to `jit`: it runs what names both.
+    bool runs_on(std::string_view engine) const;
+
     std::vector<std::string> engines;  ///< empty: all
     std::optional<double> tolerance;   ///< of numbers, absolute and relative; none: exact text
     int exit_code = 0;
