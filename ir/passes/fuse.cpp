@@ -217,9 +217,21 @@ private:
                     outside.push_back(r.source);
         return outside.size() + g.members.size();
     }
+    // Would a value that is computed again for backward be there earlier than it is needed, and memory with it?
+    bool undoes_checkpoint(const Group& a, const Group& b, const Group& joined) const {
+        const auto comes_earlier = [&](const Group& g) {
+            return joined.members.front() < g.members.front() &&
+                   std::any_of(
+                       g.members.begin(), g.members.end(),
+                       [&](NodeId m) { return (graph_[m].flags & recomputed_flag) && needed_outside(joined, m); });
+        };
+        return comes_earlier(a) || comes_earlier(b);
+    }
     bool try_join(int a, int b, bool report) {
         Group joined;
         std::string reason = refuse(groups_[size_t(a)], groups_[size_t(b)], joined);
+        if (reason.empty() && undoes_checkpoint(groups_[size_t(a)], groups_[size_t(b)], joined))
+            reason = "a checkpoint's value is computed again where it is needed, no earlier";
         if (reason.empty() && (needs_indirectly(Item(a), Item(b)) || needs_indirectly(Item(b), Item(a))))
             reason = "something between them is no part of a kernel";
         if (reason.empty()) {
@@ -310,7 +322,8 @@ private:
                 std::sort(joined.members.begin(), joined.members.end());
                 const bool small = hint(joined.kept) <= many_elements && joined.cost <= most_operations &&
                                    buffers(joined) <= 2 * most_buffers;
-                if (small && !needs(Item(list[k]), Item(last)) && !needs(Item(last), Item(list[k])))
+                if (small && !undoes_checkpoint(groups_[size_t(list[k])], other, joined) &&
+                    !needs(Item(list[k]), Item(last)) && !needs(Item(last), Item(list[k])))
                     merge(last, list[k], std::move(joined));
                 last = list[k];
             }

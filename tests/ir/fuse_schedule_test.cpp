@@ -379,6 +379,36 @@ TEST(Fuse, DearValuesAreNotComputedTwice) {
     EXPECT_TRUE(l.decided("not fused", "needs other elements"));
 }
 
+// What a checkpoint computes again is computed where backward needs it: not beside what forward makes of the same
+// memory, nor beside the same for another tensor.
+TEST(Fuse, ValuesComputedAgainDoNotComeEarlier) {
+    Context c;
+    const Lowered l =
+        lower(c, R"(graph step(x: f32[8, 8], z: f32[8, 8], w: f32[8, 8]) -> f32[8, 8], f32[8, 8], f32[8, 8] {
+    exp = exp(x)               : f32[8, 8]  recompute
+    exp_1 = exp(z)             : f32[8, 8]  recompute
+    matmul = matmul(exp, w)    : f32[8, 8]
+    matmul_1 = matmul(exp_1, matmul)  : f32[8, 8]
+    exp_2 = exp(x)             : f32[8, 8]  recomputed
+    matmul_2 = matmul(exp_2, matmul_1)  : f32[8, 8]
+    exp_3 = exp(z)             : f32[8, 8]  recomputed
+    matmul_3 = matmul(exp_3, matmul_2)  : f32[8, 8]
+    return matmul_1, matmul_2, matmul_3
+}
+)",
+              {{8, 8}, {8, 8}, {8, 8}});
+    EXPECT_EQ(l.kernels(), 3u);  // the two of forward are alike: one kernel
+    std::vector<size_t> kernels, products;
+    for (size_t k = 0; NodeId id : l.loops->body()) {
+        if ((*l.loops)[id].op == op<"kernel">()) kernels.push_back(k);
+        if ((*l.loops)[id].op == op<"matmul">()) products.push_back(k);
+        ++k;
+    }
+    ASSERT_EQ(products.size(), 4u);
+    EXPECT_LT(products[1], kernels[1]);
+    EXPECT_LT(products[2], kernels[2]);
+}
+
 TEST(Fuse, AlikeUpdatesAreOneKernelWithANestEach) {
     Context c;
     const Lowered l = lower(
