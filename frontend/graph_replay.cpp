@@ -8,17 +8,12 @@
 #include "frontend/tracer.h"
 #include "ir/row.h"
 #include "ir/substitution.h"
+#include "jit/literal.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
 
 namespace {
-
-Scalar scalar_of(const AttrValue& value) {
-    if (const auto* flag = std::get_if<bool>(&value.value)) return *flag;
-    if (const auto* integer = std::get_if<int64_t>(&value.value)) return *integer;
-    return std::get<double>(value.value);
-}
 
 /// One run of a graph through dispatch: of all that what is wanted depends on, and no more.
 class Replay {
@@ -129,7 +124,7 @@ private:
             return Arg(values_[id.index]);
         }
         assert(graph_[id].op == op<"constant">());
-        return Arg::literal(scalar_of(*graph_.attributes(id).find("value")), graph_.type(id).dtype);
+        return Arg::literal(scalar_of(graph_, id), graph_.type(id).dtype);
     }
     void perform(NodeId id) {
         TensorRef& first = values_[graph_.operand(id, 0).index];

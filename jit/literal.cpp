@@ -15,6 +15,13 @@ Literal literal_of(const Graph& graph, NodeId constant) {
     return {std::get<double>(value), 0};
 }
 
+Scalar scalar_of(const Graph& graph, NodeId constant) {
+    const auto& value = graph.attributes(constant).find("value")->value;
+    if (const auto* truth = std::get_if<bool>(&value)) return *truth;
+    if (const auto* integer = std::get_if<int64_t>(&value)) return *integer;
+    return std::get<double>(value);
+}
+
 Literal fold_identity(std::string_view op, DType dtype) {
     if (op == "add") return {-0.0, 0};
     if (op == "mul" || op == "logical_and") return {1, 1};

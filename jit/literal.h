@@ -16,6 +16,8 @@ struct Literal {
 /// The value of a `constant` node.
 Literal literal_of(const Graph&, NodeId constant);
 
+Scalar scalar_of(const Graph&, NodeId constant);  ///< the same, as it is written
+
 /// What a fold begins with: −0 for a sum of floats, so that a sum of −0 stays −0. Throws Error "internal" for an op that
 /// does not fold.
 Literal fold_identity(std::string_view op, DType);

@@ -8,17 +8,12 @@
 #include "ir/row.h"
 #include "ir/substitution.h"
 #include "jit/executable.h"
+#include "jit/literal.h"
 #include "jit/machine.h"
 
 namespace tenon {
 
 namespace {
-
-Scalar scalar_of(const AttrValue& value) {
-    if (const bool* b = std::get_if<bool>(&value.value)) return *b;
-    if (const int64_t* i = std::get_if<int64_t>(&value.value)) return *i;
-    return std::get<double>(value.value);
-}
 
 void append_key(std::string& key, uint32_t number) {
     key.append(reinterpret_cast<const char*>(&number), sizeof number);
@@ -92,8 +87,7 @@ private:
             if (graph_[id].op == op<"tensor">()) known = {graph_.tensors[size_t(attributes.integer("index"))]};
             else {
                 assert(graph_[id].op == op<"constant">());
-                known = {Tensor::scalar(owner_.machine_.allocator(), graph_.type(id).dtype,
-                                        scalar_of(*attributes.find("value")))};
+                known = {Tensor::scalar(owner_.machine_.allocator(), graph_.type(id).dtype, scalar_of(graph_, id))};
             }
         }
         return known[0];

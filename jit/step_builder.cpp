@@ -9,17 +9,12 @@
 #include "ir/row.h"
 #include "jit/kernel.h"
 #include "jit/library.h"
+#include "jit/literal.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
 
 namespace {
-
-Scalar scalar_of(const AttrValue& value) {
-    if (const bool* b = std::get_if<bool>(&value.value)) return *b;
-    if (const int64_t* i = std::get_if<int64_t>(&value.value)) return *i;
-    return std::get<double>(value.value);
-}
 
 class StepBuilder {
 public:
@@ -58,8 +53,7 @@ private:
         const Node& n = graph_[id];
         Tensor constant;
         if (n.op == op<"constant">())
-            constant =
-                Tensor::scalar(allocator_, graph_.type(id).dtype, scalar_of(*graph_.attributes(id).find("value")));
+            constant = Tensor::scalar(allocator_, graph_.type(id).dtype, scalar_of(graph_, id));
         else if (n.op == op<"tensor">())
             constant = graph_.tensors[size_t(graph_.attributes(id).integer("index"))].contiguous();
         else throw_error("internal", fmt::format("`{}` is used before it is made", name(id)));
