@@ -13,11 +13,11 @@
 namespace tenon {
 namespace {
 
-// The graph with one op in the place of another, in every region.
+// The graph with one op in the place of another, in every region, but for positions: what is read stays within bounds.
 GraphRef replaced(const Graph& g, Op from, Op to) {
     auto made = std::make_shared<Graph>(g);
     for (Node& node : made->nodes)
-        if (node.op == from) node.op = to;
+        if (node.op == from && (*g.context)[node.type].kind != Type::Kind::index) node.op = to;
     return made;
 }
 
