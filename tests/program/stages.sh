@@ -22,12 +22,14 @@ for script in examples/*.model; do
             continue
         fi
         nodes=$(grep -c ' = .*(' "$folder/dump")
-        "$tenon" dump --stage $stage --format json "$script" >"$folder/json" || fail "$script at stage $stage as json"
-        [ "$(grep -c '"name": "[^"]*",$' "$folder/json")" -ge $nodes ] || fail "$script at stage $stage: json has fewer nodes than the text"
-        ! command -v python3 >/dev/null || python3 -m json.tool "$folder/json" >/dev/null || fail "$script at stage $stage is no json"
-        "$tenon" dump --stage $stage --format dot "$script" >"$folder/dot" || fail "$script at stage $stage as dot"
-        [ "$(head -n 1 "$folder/dot")" = "digraph \"$stage\" {" ] && [ "$(tail -n 1 "$folder/dot")" = "}" ] || fail "$script at stage $stage is no dot"
-        ! command -v dot >/dev/null || [ $nodes -gt 60 ] || dot -Tsvg "$folder/dot" -o "$folder/svg" 2>"$folder/error" || fail "$script at stage $stage is not drawn: $(<"$folder/error")"
+        if [ $script != examples/digits.model ] || [ $stage = fused ]; then    # each form trains it again
+            "$tenon" dump --stage $stage --format json "$script" >"$folder/json" || fail "$script at stage $stage as json"
+            [ "$(grep -c '"name": "[^"]*",$' "$folder/json")" -ge $nodes ] || fail "$script at stage $stage: json has fewer nodes than the text"
+            ! command -v python3 >/dev/null || python3 -m json.tool "$folder/json" >/dev/null || fail "$script at stage $stage is no json"
+            "$tenon" dump --stage $stage --format dot "$script" >"$folder/dot" || fail "$script at stage $stage as dot"
+            [ "$(head -n 1 "$folder/dot")" = "digraph \"$stage\" {" ] && [ "$(tail -n 1 "$folder/dot")" = "}" ] || fail "$script at stage $stage is no dot"
+            ! command -v dot >/dev/null || [ $nodes -gt 60 ] || dot -Tsvg "$folder/dot" -o "$folder/svg" 2>"$folder/error" || fail "$script at stage $stage is not drawn: $(<"$folder/error")"
+        fi
         rm -f "$folder"/graph.*
         awk -v name="$folder/graph." '/^graph / { ++n } n { print > (name n) }' "$folder/dump"
         for graph in "$folder"/graph.*; do
