@@ -1,8 +1,8 @@
 // The words and signs of the language. A newline is a token where a statement may end; a brace is one of three tokens,
-// told apart by what stands before it (frontend/lexer.cpp).
+// told apart by what stands before it (frontend/syntax/lexer.cpp).
 
-#include "frontend/lexer.h"
-#include "frontend/utf8.h"
+#include "frontend/syntax/lexer.h"
+#include "frontend/syntax/utf8.h"
 
 namespace tenon {
 

@@ -1,11 +1,11 @@
 // `--verify` of differentiated graphs: a wrong split, saved value or backward half is named.
-#include "frontend/graph_check.h"
+#include "frontend/compile/graph_check.h"
 
 #include <gtest/gtest.h>
 
-#include "frontend/capture.h"
-#include "frontend/graph_cache.h"
-#include "frontend/session.h"
+#include "frontend/record/capture.h"
+#include "frontend/compile/graph_cache.h"
+#include "frontend/evaluate/session.h"
 #include "ir/pipeline.h"
 #include "ir/row.h"
 

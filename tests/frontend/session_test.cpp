@@ -1,5 +1,5 @@
 // Sessions, and what a script cannot see of the values it holds.
-#include "frontend/session.h"
+#include "frontend/evaluate/session.h"
 
 #include <gtest/gtest.h>
 

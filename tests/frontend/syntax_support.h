@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "frontend/ast_printer.h"
-#include "frontend/diagnostics_renderer.h"
-#include "frontend/parser.h"
-#include "frontend/resolver.h"
+#include "frontend/syntax/ast_printer.h"
+#include "frontend/syntax/diagnostics_renderer.h"
+#include "frontend/syntax/parser.h"
+#include "frontend/resolve/resolver.h"
 
 namespace tenon::syntax_tests {
 

@@ -1,0 +1,82 @@
+#include "frontend/autograd/differentiation.h"
+
+#include <fmt/format.h>
+
+#include "frontend/record/capture.h"
+#include "frontend/ops/tensor_ops.h"
+#include "frontend/record/tracer.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+namespace {
+
+void check(const TensorRef& loss, const TensorRef& cotangent) {
+    if (!loss->requires_grad()) {
+        throw_error("gradient",
+                    fmt::format("this {} does not depend on anything that requires a gradient", describe_type(*loss)),
+                    "make a leaf with `requires_grad: true` or a `param`, and compute outside of `no_grad`");
+    }
+    if (!cotangent && loss->tensor.numel() != 1) {
+        throw_error("gradient", fmt::format("a gradient is of one number, but this is {}", describe_type(*loss)),
+                    "reduce it with sum() or mean(), or give `grad:`, the cotangent of each element");
+    }
+    if (cotangent && (cotangent->shape() != loss->shape() || cotangent->dtype() != loss->dtype())) {
+        throw_error("gradient", fmt::format("the cotangent must be of the value's type {}, but it is {}",
+                                            describe_type(*loss), describe_type(*cotangent)));
+    }
+}
+
+// Where the history of `loss` lies in the graph under capture, else null: then the graph has ended.
+Capture* capture_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent) {
+    if (!tracer.capturing()) return nullptr;
+    const Capture::Cotangent root{*loss, cotangent.get()};
+    if (tracer.capture().holds_history({&root, 1})) return &tracer.capture();
+    tracer.flush();
+    return nullptr;
+}
+
+// What the tape begins with.
+Tape::Root root_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent) {
+    Dispatcher& d = tracer.dispatcher();
+    TensorRef start = cotangent;
+    if (!start) start = make_ref<TensorObject>(Tensor::full(tracer.allocator(), loss->dtype(), loss->shape(), 1.0));
+    return {Edge::of(*loss), start, d.span()};
+}
+
+}  // namespace
+
+void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent, const BackwardOptions& options,
+              std::span<const TensorRef> only) {
+    if (tracer.capturing() && tracer.capture().in_example()) {
+        throw_error("vmap", "backward adds into `.grad`, which has no place for a gradient of each example",
+                    "vmap(grad(f)) returns them");
+    }
+    check(loss, cotangent);
+    if (Capture* capture = capture_of(tracer, loss, cotangent)) {
+        const Capture::Cotangent root{*loss, cotangent.get()};
+        const Dispatcher::GradMode mode(tracer.dispatcher(), options.create_graph);
+        capture->backward({&root, 1}, options, only);
+        return;
+    }
+    tracer.capture().note_backward();
+    const Tracer::Pause pause(tracer);  // the tape's engine runs op by op
+    const Tape::Root root = root_of(tracer, loss, cotangent);
+    tracer.tape().backward({&root, 1}, options, only);
+}
+
+std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
+                                 std::span<const TensorRef> wrt, const BackwardOptions& options) {
+    check(loss, cotangent);
+    if (Capture* capture = capture_of(tracer, loss, cotangent)) {
+        const Capture::Cotangent root{*loss, cotangent.get()};
+        const Dispatcher::GradMode mode(tracer.dispatcher(), options.create_graph);
+        return capture->gradients({&root, 1}, wrt, options);
+    }
+    tracer.capture().note_backward();
+    const Tracer::Pause pause(tracer);  // the tape's engine runs op by op
+    const Tape::Root root = root_of(tracer, loss, cotangent);
+    return tracer.tape().gradients({&root, 1}, wrt, options);
+}
+
+}  // namespace tenon

@@ -1,0 +1,22 @@
+// backward, grad and vjp as a script means them: within the graph under capture where all of the history lies there,
+// otherwise on the tape.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "frontend/record/tape.h"
+#include "frontend/record/tensor_dispatch.h"
+
+namespace tenon {
+
+/// Adds the gradient of `loss` into `.grad` of the leaves (of `only` alone where given). `cotangent` null: ones, for
+/// which loss must have one element. Throws Error "gradient".
+void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent, const BackwardOptions& options,
+              std::span<const TensorRef> only = {});
+
+/// The gradients of `loss` with respect to `wrt`; null where it does not depend on one.
+std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
+                                 std::span<const TensorRef> wrt, const BackwardOptions& options);
+
+}  // namespace tenon

@@ -1,0 +1,259 @@
+// Methods of list, tuple and dict.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "frontend/values/builtin.h"
+#include "frontend/builtins/containers.h"
+#include "frontend/evaluate/evaluator.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+size_t position_in(int64_t index, size_t size, std::string_view what) {
+    int64_t count = static_cast<int64_t>(size);
+    int64_t position = index < 0 ? index + count : index;
+    if (position < 0 || position >= count) {
+        throw_error("index",
+                    count == 0 ? fmt::format("index {} of an empty {}", index, what)
+                               : fmt::format("index {} is out of range for a {} of {} item{}", index, what, count,
+                                             count == 1 ? "" : "s"),
+                    count == 0 ? "" : fmt::format("valid indices are {} to {}", -count, count - 1));
+    }
+    return static_cast<size_t>(position);
+}
+
+SliceBounds bounds_of(const SliceObject& slice, size_t size) {
+    auto part = [](const Value& value, int64_t otherwise) {
+        if (value.is_none()) return otherwise;
+        if (!value.is_int())
+            throw_error("type", fmt::format("the parts of a slice are ints, found {}", with_article(value.kind())));
+        return value.as_int();
+    };
+    int64_t count = static_cast<int64_t>(size), step = part(slice.step, 1);
+    if (step == 0) throw_error("value", "the step of a slice is 0", "leave it out, or write 1");
+    auto clamp = [&](int64_t bound) {
+        if (bound < 0) bound += count;
+        return step > 0 ? std::clamp<int64_t>(bound, 0, count) : std::clamp<int64_t>(bound, -1, count - 1);
+    };
+    int64_t start = slice.start.is_none() ? (step > 0 ? 0 : count - 1) : clamp(part(slice.start, 0));
+    int64_t stop = slice.stop.is_none() ? (step > 0 ? count : -1) : clamp(part(slice.stop, 0));
+    return {start, step, RangeObject(start, stop, step).size()};
+}
+
+void sort_values(Evaluator& evaluator, Values& values, const Value& key, bool descending) {
+    struct Item {
+        Value key, value;
+    };
+    std::vector<Item> items;
+    items.reserve(values.size());
+    for (Value& value : values) {
+        items.push_back({key.is_none() || key.is_unset() ? value : evaluator.call(key, {value}), value});
+    }
+    // Equal items keep their order, descending too.
+    std::stable_sort(items.begin(), items.end(), [&](const Item& a, const Item& b) {
+        return descending ? evaluator.less(b.key, a.key) : evaluator.less(a.key, b.key);
+    });
+    for (size_t i = 0; i < items.size(); ++i) values[i] = std::move(items[i].value);
+}
+
+namespace {
+
+ListObject& list_of(Arguments& a) { return a[0].as<ListObject>(); }
+DictObject& dict_of(Arguments& a) { return a[0].as<DictObject>(); }
+
+// ---- list ---------------------------------------------------------------------------------------------------------
+
+Value append(Evaluator& evaluator, Arguments& a) {
+    evaluator.append(list_of(a), a[1]);
+    return {};
+}
+
+Value extend(Evaluator& evaluator, Arguments& a) {
+    Values more = evaluator.collect(a[1]);
+    evaluator.will_change(list_of(a));
+    for (Value& value : more) list_of(a).items.push_back(std::move(value));
+    return {};
+}
+
+Value insert(Evaluator& evaluator, Arguments& a) {
+    Values& items = list_of(a).items;
+    int64_t count = static_cast<int64_t>(items.size()), at = a.integer(1, "a position");
+    if (at < 0) at += count;
+    evaluator.will_change(list_of(a));
+    items.insert(items.begin() + std::clamp<int64_t>(at, 0, count), a[2]);
+    return {};
+}
+
+Value pop(Evaluator& evaluator, Arguments& a) {
+    Values& items = list_of(a).items;
+    size_t at = position_in(a.integer_or(1, -1, "a position"), items.size(), "list");
+    evaluator.will_change(list_of(a));
+    Value taken = std::move(items[at]);
+    items.erase(items.begin() + static_cast<ptrdiff_t>(at));
+    return taken;
+}
+
+size_t index_in(Evaluator& evaluator, const Values& items, const Value& wanted) {
+    for (size_t i = 0; i < items.size(); ++i) {
+        if (items[i].same_as(wanted) || evaluator.equal(items[i], wanted)) return i;
+    }
+    return items.size();
+}
+
+Value remove(Evaluator& evaluator, Arguments& a) {
+    Values& items = list_of(a).items;
+    size_t at = index_in(evaluator, items, a[1]);
+    if (at == items.size()) throw_error("value", fmt::format("{} is not in the list", evaluator.repr(a[1])));
+    evaluator.will_change(list_of(a));
+    Value dropped = std::move(items[at]);
+    items.erase(items.begin() + static_cast<ptrdiff_t>(at));
+    return {};
+}
+
+Value index(Evaluator& evaluator, Arguments& a) {
+    const Values& items = *items_of(a[0]);
+    size_t at = index_in(evaluator, items, a[1]);
+    if (at == items.size()) {
+        throw_error("value", fmt::format("{} is not in the {}", evaluator.repr(a[1]), name_of(a[0].kind())));
+    }
+    return at;
+}
+
+Value count(Evaluator& evaluator, Arguments& a) {
+    const Values& items = *items_of(a[0]);
+    return std::count_if(items.begin(), items.end(),
+                         [&](const Value& item) { return item.same_as(a[1]) || evaluator.equal(item, a[1]); });
+}
+
+Value reverse(Evaluator& evaluator, Arguments& a) {
+    evaluator.will_change(list_of(a));
+    std::reverse(list_of(a).items.begin(), list_of(a).items.end());
+    return {};
+}
+
+Value sort(Evaluator& evaluator, Arguments& a) {
+    Values sorted = list_of(a).items;
+    sort_values(evaluator, sorted, a[1], a.flag_or(2, false, "reverse"));
+    evaluator.will_change(list_of(a));
+    std::swap(list_of(a).items, sorted);
+    return {};
+}
+
+Value clear_list(Evaluator& evaluator, Arguments& a) {
+    evaluator.will_change(list_of(a));
+    Values dropped = std::move(list_of(a).items);
+    list_of(a).items.clear();
+    return {};
+}
+
+Value copy_list(Evaluator&, Arguments& a) { return make_list(list_of(a).items); }
+
+// ---- dict ---------------------------------------------------------------------------------------------------------
+
+[[noreturn]] void no_key(Evaluator& evaluator, const Value& key) {
+    throw_error("key", fmt::format("the dict has no key {}", evaluator.repr(key)),
+                "d.get(key, default) gives a default");
+}
+
+Value get(Evaluator&, Arguments& a) {
+    const Value* found = dict_of(a).find(a[1]);
+    return found ? *found : a.has(2) ? a[2] : Value();
+}
+
+template <class Pick> Value list_entries(const DictObject& dict, Pick pick) {
+    Values out;
+    out.reserve(dict.size());
+    for (const auto& entry : dict.entries()) out.push_back(pick(entry));
+    return make_list(std::move(out));
+}
+
+Value keys(Evaluator&, Arguments& a) {
+    return list_entries(dict_of(a), [](const DictObject::Entry& e) { return e.key; });
+}
+Value values(Evaluator&, Arguments& a) {
+    return list_entries(dict_of(a), [](const DictObject::Entry& e) { return e.value; });
+}
+Value items(Evaluator&, Arguments& a) {
+    return list_entries(dict_of(a), [](const DictObject::Entry& e) { return make_tuple({e.key, e.value}); });
+}
+
+Value pop_entry(Evaluator& evaluator, Arguments& a) {
+    Value* found = dict_of(a).find(a[1]);
+    if (!found) {
+        if (a.has(2)) return a[2];
+        no_key(evaluator, a[1]);
+    }
+    Value taken = *found;
+    evaluator.will_change(dict_of(a));
+    dict_of(a).remove(a[1]);
+    return taken;
+}
+
+Value set_default(Evaluator& evaluator, Arguments& a) {
+    if (const Value* found = dict_of(a).find(a[1])) return *found;
+    Value fresh = a.has(2) ? a[2] : Value();
+    evaluator.set_entry(dict_of(a), a[1], fresh);
+    return fresh;
+}
+
+Value update(Evaluator& evaluator, Arguments& a) {
+    auto take = [&](const DictObject& from) {
+        for (const auto& entry : from.entries()) dict_of(a).set(entry.key, entry.value);
+    };
+    evaluator.will_change(dict_of(a));
+    if (a.has(1)) {
+        auto* from = a[1].try_as<DictObject>();
+        if (!from) throw_error("type", "update takes a dict, found a " + evaluator.describe(a[1]));
+        if (from != &dict_of(a)) take(*from);
+    }
+    take(a[2].as<DictObject>());
+    return {};
+}
+
+Value clear_dict(Evaluator& evaluator, Arguments& a) {
+    evaluator.will_change(dict_of(a));
+    dict_of(a).clear();
+    return {};
+}
+
+Value copy_dict(Evaluator&, Arguments& a) {
+    auto copy = make_ref<DictObject>();
+    for (const auto& entry : dict_of(a).entries()) copy->set(entry.key, entry.value);
+    return copy;
+}
+
+constexpr KindSet lists = tenon::kinds(Kind::list);
+constexpr KindSet sequences = tenon::kinds(Kind::list, Kind::tuple);
+constexpr KindSet dicts = tenon::kinds(Kind::dict);
+
+constexpr Builtin table[] = {
+    {"append", "list, value", lists, append, method_only, "adds a value at the end"},
+    {"extend", "list, values", lists, extend, method_only, "adds each of the values at the end"},
+    {"insert", "list, position, value", lists, insert, method_only, "adds a value before a position"},
+    {"pop", "list, position?", lists, pop, method_only, "takes the item at a position out (the last by default)"},
+    {"remove", "list, value", lists, remove, method_only, "takes the first equal item out"},
+    {"reverse", "list", lists, reverse, method_only, "turns the list around"},
+    {"sort", "list; key?, reverse?", lists, sort, method_only, "sorts the list; equal items keep their order"},
+    {"clear", "list", lists, clear_list, method_only, "takes everything out"},
+    {"copy", "list", lists, copy_list, method_only, "another list of the same items"},
+    {"index", "sequence, value", sequences, index, method_only, "the position of the first equal item"},
+    {"count", "sequence, value", sequences, count, method_only, "how many items are equal to the value"},
+    {"get", "dict, key, default?", dicts, get, method_only,
+     "the value of a key, the default (none) where it is missing"},
+    {"keys", "dict", dicts, keys, method_only, "the keys, in order of insertion"},
+    {"values", "dict", dicts, values, method_only, "the values, in order of insertion"},
+    {"items", "dict", dicts, items, method_only, "the (key, value) pairs, in order of insertion"},
+    {"pop", "dict, key, default?", dicts, pop_entry, method_only, "takes an entry out and gives its value"},
+    {"setdefault", "dict, key, default?", dicts, set_default, method_only,
+     "the value of a key, set to the default first where it is missing"},
+    {"update", "dict, other?; **entries", dicts, update, method_only, "sets each entry of another dict"},
+    {"clear", "dict", dicts, clear_dict, method_only, "takes everything out"},
+    {"copy", "dict", dicts, copy_dict, method_only, "another dict with the same entries"},
+};
+
+}  // namespace
+
+std::span<const Builtin> container_builtins() { return table; }
+
+}  // namespace tenon

@@ -1,0 +1,12 @@
+// `explain(f, args…)`: what capture and the compiler did with one call, each with a why and a place.
+#pragma once
+
+#include "frontend/values/builtin.h"
+
+namespace tenon {
+
+/// The built-in: f, *arguments; **keywords. A record that prints as STAGES shows; `.graphs` are the graphs as captured,
+/// `.json` is all of it as text for machines.
+Value explain(Evaluator& evaluator, Arguments& arguments);
+
+}  // namespace tenon

@@ -1,0 +1,103 @@
+#include "frontend/builtins/tensor.h"
+
+#include <fmt/format.h>
+
+#include "frontend/ops/tensor_data.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+TensorRef TensorCall::tensor(size_t k) const {
+    const Value& value = arguments[k];
+    if (value.is_tensor()) return value.ref<TensorObject>();
+    const ops::Term number = term(k);
+    return number.tensor ? number.tensor : ops::full(d, number, number.dtype(), {});
+}
+
+ops::Term TensorCall::term(size_t k) const {
+    try {
+        return ops::term_of(d, arguments[k], arguments.is_literal(k), "this argument");
+    } catch (Error& error) {
+        if (!error.diagnostic.span) error.diagnostic.span = arguments.span_of(k);
+        throw;
+    }
+}
+
+static void append_dims(Dispatcher& d, const Value& value, Dims& dims) {
+    if (const Values* items = items_of(value)) {
+        for (const Value& item : *items) append_dims(d, item, dims);
+    } else {
+        dims.push_back(ops::int_of(d, value, "a dimension"));
+    }
+}
+
+Dims TensorCall::dims(size_t k, const TensorRef& x) const { return has(k) ? axes(k) : ops::all_axes(x); }
+
+Dims TensorCall::axes(size_t k) const {
+    Dims dims;
+    append_dims(d, arguments[k], dims);
+    return dims;
+}
+
+std::optional<DType> TensorCall::dtype(size_t k) const {
+    if (!has(k)) return std::nullopt;
+    if (arguments[k].is(Kind::dtype)) return arguments[k].as_dtype();
+    throw Error(Diagnostic{"type",
+                           fmt::format("a dtype is expected here, but this is {}", with_article(arguments[k].kind())),
+                           arguments.span_of(k),
+                           {},
+                           "for example `dtype: f64`"});
+}
+
+static void append_sizes(Dispatcher& d, const Value& value, Sizes& sizes) {
+    if (const Values* items = items_of(value)) {
+        for (const Value& item : *items) append_sizes(d, item, sizes);
+    } else {
+        sizes.push_back(ops::size_of(d, value, "a size"));
+    }
+}
+
+Sizes TensorCall::sizes(size_t k) const {
+    Sizes sizes;
+    if (arguments.has(k)) append_sizes(d, arguments[k], sizes);
+    return sizes;
+}
+
+std::vector<TensorRef> TensorCall::tensor_list(size_t k) const {
+    const Values* items = items_of(arguments[k]);
+    std::vector<TensorRef> list;
+    if (!items) {
+        throw Error(Diagnostic{
+            "type",
+            fmt::format("a list of tensors is expected here, but this is {}", with_article(arguments[k].kind())),
+            arguments.span_of(k),
+            {},
+            {}});
+    }
+    for (const Value& item : *items) {
+        if (item.is_tensor()) list.push_back(item.ref<TensorObject>());
+        else list.push_back(ops::make_tensor(d, item, std::nullopt));
+    }
+    return list;
+}
+
+void TensorCall::check_device(size_t k) const {
+    if (!has(k)) return;
+    if (arguments[k].is(Kind::device) && arguments[k].as_device() == Device{}) return;
+    throw Error(
+        Diagnostic{"value", "tensors live on the cpu only, so far", arguments.span_of(k), {}, "leave `device:` out"});
+}
+
+std::span<const Builtin> tensor_builtins() {
+    static const std::vector<Builtin> all = [] {
+        std::vector<Builtin> rows;
+        for (auto table : {tensor_math_builtins(), tensor_shape_builtins(), tensor_make_builtins(),
+                           tensor_grad_builtins(), tensor_file_builtins()}) {
+            rows.insert(rows.end(), table.begin(), table.end());
+        }
+        return rows;
+    }();
+    return all;
+}
+
+}  // namespace tenon

@@ -1,0 +1,63 @@
+// What the built-ins of the tensor world share: reading their arguments.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "frontend/values/builtin.h"
+#include "frontend/evaluate/evaluator.h"
+#include "frontend/ops/tensor_ops.h"
+
+namespace tenon {
+
+inline constexpr KindSet tensors = kinds(Kind::tensor);
+inline constexpr KindSet tensors_and_numbers =
+    kinds(Kind::tensor, Kind::integer, Kind::real, Kind::boolean, Kind::symbolic);
+
+/// One call of a tensor built-in. Arguments are numbered as its parameters are.
+class TensorCall {
+public:
+    TensorCall(Evaluator& evaluator_, Arguments& arguments_)
+        : evaluator(evaluator_), arguments(arguments_), tracer(evaluator_.tracer()), d(tracer.dispatcher()) {
+        d.set_span(arguments.span);
+    }
+    Evaluator& evaluator;
+    Arguments& arguments;
+    Tracer& tracer;
+    Dispatcher& d;
+
+    bool has(size_t k) const { return arguments.has(k) && !arguments[k].is_none(); }
+    const Value& operator[](size_t k) const { return arguments[k]; }
+    /// A tensor; a number becomes a 0-dim one.
+    TensorRef tensor(size_t k) const;
+    ops::Term term(size_t k) const;
+    int64_t integer(size_t k, std::string_view what) const { return ops::int_of(d, arguments[k], what); }
+    int64_t integer_or(size_t k, int64_t otherwise, std::string_view what) const {
+        return has(k) ? integer(k, what) : otherwise;
+    }
+    bool flag(size_t k, std::string_view what) const { return arguments.flag_or(k, false, what); }
+    std::optional<int64_t> dim(size_t k) const {
+        return has(k) ? std::optional(integer(k, "a dimension")) : std::nullopt;
+    }
+    /// An int or a list of ints; all dimensions of x where it was not given.
+    Dims dims(size_t k, const TensorRef& x) const;
+    std::optional<DType> dtype(size_t k) const;
+    DType dtype_or(size_t k, DType otherwise) const { return dtype(k).value_or(otherwise); }
+    /// `zeros(3, 4)` or `zeros([3, 4])`: k is a `*sizes` parameter, or one that holds a list or an int.
+    Sizes sizes(size_t k) const;
+    Dims axes(size_t k) const;
+    std::vector<TensorRef> tensor_list(size_t k) const;
+    /// Throws for devices that are not there.
+    void check_device(size_t k) const;
+};
+
+// The tables of this world; tensor_builtins() is all of them.
+std::span<const Builtin> tensor_math_builtins();   // builtins_tensor_math.cpp
+std::span<const Builtin> tensor_shape_builtins();  // builtins_tensor_shape.cpp
+std::span<const Builtin> tensor_make_builtins();   // builtins_tensor_make.cpp
+std::span<const Builtin> tensor_grad_builtins();   // builtins_tensor_grad.cpp
+std::span<const Builtin> tensor_file_builtins();   // builtins_tensor_file.cpp
+
+}  // namespace tenon

@@ -1,0 +1,148 @@
+// Tensors, weights and graphs in files.
+#include <fmt/format.h>
+
+#include "frontend/builtins/tensor.h"
+#include "frontend/graphs/graph_values.h"
+#include "frontend/evaluate/models.h"
+#include "runtime/diagnostic.h"
+#include "runtime/file.h"
+#include "runtime/npy.h"
+#include "runtime/npz.h"
+#include "runtime/safetensors.h"
+
+namespace tenon {
+
+namespace {
+
+constexpr std::string_view graph_header = "tenon graph 1\n";
+
+bool ends_with(const std::string& path, std::string_view suffix) {
+    return path.size() >= suffix.size() && path.ends_with(suffix);
+}
+
+[[noreturn]] void unknown_format(const std::string& path, std::string_view formats) {
+    throw_error("io", fmt::format("what kind of file is `{}`?", path), fmt::format("names end in {}", formats));
+}
+
+NamedTensors read_tensors(const Allocator& allocator, const std::string& path) {
+    if (ends_with(path, ".npz")) return read_npz(allocator, path);
+    if (ends_with(path, ".safetensors")) return read_safetensors(allocator, path);
+    unknown_format(path, ".npz or .safetensors");
+}
+
+// What a value holds, by name.
+NamedTensors tensors_of(TensorCall& c, const Value& value) {
+    NamedTensors named;
+    auto add = [&](std::string name, const Value& tensor) {
+        named.emplace_back(std::move(name), c.d.elements(tensor.as<TensorObject>(), "a file is written").contiguous());
+    };
+    if (const auto* dict = value.try_as<DictObject>()) {
+        for (const DictObject::Entry& entry : dict->entries()) {
+            if (!entry.key.is<StringObject>() || !entry.value.is_tensor()) {
+                throw_error(
+                    "type", "a dict that is saved holds tensors under str keys",
+                    fmt::format("here {} holds {}", with_article(entry.key.kind()), with_article(entry.value.kind())));
+            }
+            add(entry.key.as_text(), entry.value);
+        }
+        return named;
+    }
+    for (const NamedTensor& held : named_tensors(value)) add(held.name, held.tensor);
+    if (named.empty())
+        throw_error("type", fmt::format("a {} holds no tensors to save", name_of(value.kind())),
+                    "models, tensors, dicts of tensors and graphs can be saved");
+    return named;
+}
+
+Value save(Evaluator& e, Arguments& a) {  // value, path
+    TensorCall c(e, a);
+    const std::string& path = a.text(1, "path");
+    if (const auto* graph = a[0].is(Kind::graph) ? dynamic_cast<GraphObject*>(&a[0].object()) : nullptr) {
+        const std::string text = std::string(graph_header) + print(*graph->graph, {.origins = false, .locate = {}});
+        write_file(path, [&](FileWriter& file) { file.write(text); });
+        return {};
+    }
+    if (a[0].is_tensor() && ends_with(path, ".npy")) {
+        write_npy(path, c.d.elements(*c.tensor(0), "a file is written").contiguous());
+        return {};
+    }
+    const NamedTensors named =
+        a[0].is_tensor() ? NamedTensors{{"tensor", c.d.elements(*c.tensor(0), "a file is written").contiguous()}}
+                         : tensors_of(c, a[0]);
+    if (ends_with(path, ".npz")) write_npz(path, named);
+    else if (ends_with(path, ".safetensors")) write_safetensors(path, named);
+    else unknown_format(path, ".safetensors or .npz, .npy for one tensor, .graph for a graph");
+    return {};
+}
+
+Value load(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    const std::string& path = a.text(0, "path");
+    const Allocator& allocator = c.tracer.allocator();
+    if (ends_with(path, ".npy")) return make_ref<TensorObject>(read_npy(allocator, path));
+    if (ends_with(path, ".graph")) {
+        const std::string text = read_text(path);
+        if (!text.starts_with(graph_header))
+            throw_error("io", fmt::format("`{}` is no graph of this version", path),
+                        "graphs are saved with save(g, path)");
+        return make_ref<GraphObject>(
+            read_graph(e, "# " + text, a.span, path));  // the header is a comment to the reader
+    }
+    auto dict = make_ref<DictObject>();
+    for (auto& [name, tensor] : read_tensors(allocator, path))
+        dict->set(name, make_ref<TensorObject>(std::move(tensor)));
+    return dict;
+}
+
+// Copies tensors into a model's params and buffers of the same names, types and shapes.
+Value load_into(Evaluator& e, Arguments& a) {  // model, path or dict
+    TensorCall c(e, a);
+    auto given = make_ref<DictObject>();
+    if (const auto* dict = a[1].try_as<DictObject>()) {
+        for (const DictObject::Entry& entry : dict->entries()) given->set(entry.key, entry.value);
+    } else {
+        for (auto& [name, tensor] : read_tensors(c.tracer.allocator(), a.text(1, "path")))
+            given->set(name, make_ref<TensorObject>(std::move(tensor)));
+    }
+    const std::vector<NamedTensor> held = named_tensors(a[0]);
+    for (const NamedTensor& tensor : held) {
+        const Value* found = given->find(tensor.name);
+        if (!found)
+            throw_error("key", fmt::format("there is no `{}` among the loaded tensors", tensor.name),
+                        "was the file saved from another model?");
+        const auto& from = found->as<TensorObject>();
+        const auto& to = tensor.tensor.as<TensorObject>();
+        if (from.shape() != to.shape()) {
+            throw_error("shape", fmt::format("`{}` is {} in the model but {} in the file", tensor.name,
+                                             describe_type(to), describe_type(from)));
+        }
+    }
+    const Dispatcher::GradMode mode(c.d, false);
+    for (const NamedTensor& tensor : held)
+        ops::assign(c.d, tensor.tensor.ref<TensorObject>(), Value(*given->find(tensor.name)).ref<TensorObject>());
+    return a[0];
+}
+
+Value state(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    auto dict = make_ref<DictObject>();
+    for (const NamedTensor& held : named_tensors(a[0]))
+        dict->set(held.name, ops::detach(c.d, held.tensor.ref<TensorObject>()));
+    return dict;
+}
+
+constexpr KindSet holders = kinds(Kind::model, Kind::list, Kind::tuple);
+
+const Builtin rows[] = {
+    {"save", "value, path", any_kind, save, breaks_graph},
+    {"load", "model, from", holders, load_into, breaks_graph},
+    {"load", "path", any_kind, load, breaks_graph},
+    {"state_dict", "model", holders, state},
+    {"load_state_dict", "model, from", holders, load_into, breaks_graph},
+};
+
+}  // namespace
+
+std::span<const Builtin> tensor_file_builtins() { return rows; }
+
+}  // namespace tenon

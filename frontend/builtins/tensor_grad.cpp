@@ -1,0 +1,440 @@
+// Differentiation: backward, grad, value_and_grad, vjp, jvp.
+#include <fmt/format.h>
+
+#include "frontend/builtins/tensor.h"
+#include "frontend/record/capture.h"
+#include "frontend/autograd/differentiation.h"
+#include "frontend/values/function.h"
+#include "frontend/evaluate/models.h"
+#include "frontend/evaluate/session.h"
+#include "frontend/ops/tensor_data.h"
+#include "frontend/builtins/vmap.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+namespace {
+
+// ---- what is differentiated with respect to -----------------------------------------------------------------------
+// An argument as a function under differentiation sees it: each tensor stands for itself alone, so that other uses of
+// the same tensor do not count. A model's parameters stay what they are.
+class Target {
+public:
+    /// `replaced` receives the argument to call the function with.
+    Target(TensorCall& c, const Value& argument, Value& replaced) : shape_(argument) { replaced = visit(c, argument); }
+
+    const std::vector<TensorRef>& leaves() const { return leaves_; }
+    bool was_differentiable() const { return was_differentiable_; }
+    /// The gradients in the argument's own structure; a model's are a dict by name.
+    Value structured(Dispatcher& d, std::span<const TensorRef> gradients) const {
+        size_t next = 0;
+        return shape(d, shape_, gradients, next);
+    }
+
+private:
+    Value visit(TensorCall& c, const Value& value) {
+        if (value.is_tensor()) {
+            const TensorRef x = value.ref<TensorObject>();
+            if (!is_float(x->dtype())) {
+                throw_error("gradient",
+                            fmt::format("only float tensors have a gradient, but this is {}", describe_type(*x)),
+                            "cast it: `x.to(f32)`");
+            }
+            TensorRef own;
+            was_differentiable_ |= x->requires_grad();
+            if (x->requires_grad() ||
+                (c.tracer.capturing() && (c.tracer.capture().is_pending(*x) || c.tracer.capture().tracing()))) {
+                const Dispatcher::GradMode mode(c.d, true);
+                own = ops::clone(c.d, x);
+                if (!own->requires_grad()) {  // a value of the graph under capture becomes a leaf of its own
+                    Autograd& autograd = own->make_autograd();
+                    autograd.requires_grad = autograd.in_graph = true;
+                }
+            } else {
+                own = c.tracer.capture().distinct_leaf(*x);
+            }
+            leaves_.push_back(own);
+            return own;
+        }
+        if (value.is(Kind::model)) {
+            for (const NamedTensor& held : named_tensors(value)) {
+                if (held.is_parameter && held.tensor.as<TensorObject>().requires_grad())
+                    leaves_.push_back(held.tensor.ref<TensorObject>());
+            }
+            return value;
+        }
+        if (const Values* items = items_of(value)) {
+            Values made;
+            for (const Value& item : *items) made.push_back(visit(c, item));
+            return value.is<ListObject>() ? make_list(std::move(made)) : make_tuple(std::move(made));
+        }
+        if (const auto* dict = value.try_as<DictObject>()) {
+            auto made = make_ref<DictObject>();
+            for (const DictObject::Entry& entry : dict->entries()) made->set(entry.key, visit(c, entry.value));
+            return made;
+        }
+        throw_error("type",
+                    fmt::format("a gradient is with respect to tensors, models, and lists and dicts of them, not {}",
+                                with_article(value.kind())));
+    }
+    Value shape(Dispatcher& d, const Value& value, std::span<const TensorRef> gradients, size_t& next) const {
+        auto one = [&](TensorObject& of) -> Value {
+            const TensorRef& found = gradients[next++];
+            return found ? found : ops::full(d, ops::Term::literal(0.0), of.dtype(), d.sizes(of));
+        };
+        if (value.is_tensor()) return one(value.as<TensorObject>());
+        if (value.is(Kind::model)) {
+            auto made = make_ref<DictObject>();
+            for (const NamedTensor& held : named_tensors(value)) {
+                if (held.is_parameter && held.tensor.as<TensorObject>().requires_grad())
+                    made->set(held.name, one(held.tensor.as<TensorObject>()));
+            }
+            return made;
+        }
+        if (const Values* items = items_of(value)) {
+            Values made;
+            for (const Value& item : *items) made.push_back(shape(d, item, gradients, next));
+            return value.is<ListObject>() ? make_list(std::move(made)) : make_tuple(std::move(made));
+        }
+        auto made = make_ref<DictObject>();
+        for (const DictObject::Entry& entry : value.as<DictObject>().entries())
+            made->set(entry.key, shape(d, entry.value, gradients, next));
+        return made;
+    }
+
+    Value shape_;
+    std::vector<TensorRef> leaves_;
+    bool was_differentiable_ = false;
+};
+
+// Which arguments: by name, by position, or the first.
+struct Selection {
+    std::vector<size_t> positions;
+    bool single = true;
+};
+
+size_t position_of(Evaluator& e, const Value& function, const Value& which) {
+    if (which.is_int()) return static_cast<size_t>(which.as_int());
+    const auto* declared = function.try_as<FunctionObject>();
+    if (which.is<StringObject>() && declared) {
+        size_t position = 0;
+        for (const ast::Parameter& parameter : declared->function.parameters) {
+            if (e.session().symbols().text(parameter.name) == which.as_text()) return position;
+            ++position;
+        }
+        throw_error("name", fmt::format("the function has no parameter `{}`", which.as_text()));
+    }
+    throw_error("type", "`wrt:` names parameters of the function", "for example wrt: \"w\", or wrt: [\"w\", \"b\"]");
+}
+
+Selection select(Evaluator& e, const Value& function, const Value& wrt) {
+    if (wrt.is_none() || wrt.is_unset()) return {{0}, true};
+    if (const Values* items = items_of(wrt)) {
+        Selection selection{{}, false};
+        for (const Value& item : *items) selection.positions.push_back(position_of(e, function, item));
+        return selection;
+    }
+    return {{position_of(e, function, wrt)}, true};
+}
+
+TensorRef one_float(const Value& value, std::string_view what) {
+    if (value.is_tensor() && value.as<TensorObject>().tensor.numel() == 1 && is_float(value.as<TensorObject>().dtype()))
+        return value.ref<TensorObject>();
+    throw_error(
+        "gradient",
+        fmt::format("{} must return one float element, but it returned {}", what,
+                    value.is_tensor() ? describe_type(value.as<TensorObject>()) : std::string(name_of(value.kind()))),
+        "reduce it with sum() or mean()");
+}
+
+/// What `grad(f)` and `value_and_grad(f)` give.
+class GradientFunction final : public Object {
+public:
+    GradientFunction(Value function, Value wrt, bool with_value, bool has_aux)
+        : Object(Kind::other), function_(std::move(function)), wrt_(std::move(wrt)), with_value_(with_value),
+          has_aux_(has_aux) {}
+
+    void visit_children(FunctionRef<void(const Value&)> visit) const override { visit(function_); }
+    void drop_children() override { function_ = {}; }
+
+    bool call(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
+              Value& result) override {
+        Tracer& tracer = e.tracer();
+        const auto* declared = function_.try_as<FunctionObject>();
+        const void* identity = declared ? static_cast<const void*>(&declared->function) : this;
+        if (!tracer.wants_capture(identity)) {
+            result = run(e, positional, keywords);
+            return true;
+        }
+        const CallSite site{e.here(), with_value_ ? "value_and_grad" : "grad",
+                            declared ? declared->function.name_span : Span(), identity};
+        result = tracer.captured_call(site, [&] { return run(e, positional, keywords); });
+        return true;
+    }
+
+private:
+    Value run(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument> keywords) {
+        Values none;
+        Arguments arguments{none, e.here(), {}, 0};
+        TensorCall c(e, arguments);
+        const Selection selection = select(e, function_, wrt_);
+        Values given(positional.begin(), positional.end());
+        std::vector<Target> targets;
+        std::vector<TensorRef> leaves;
+        bool nested = c.tracer.differentiations() > 0;
+        for (size_t position : selection.positions) {
+            if (position >= given.size())
+                throw_error("arity", "the argument to differentiate with respect to was not given by position");
+            Value replaced;
+            targets.emplace_back(c, given[position], replaced);
+            given[position] = std::move(replaced);
+            leaves.insert(leaves.end(), targets.back().leaves().begin(), targets.back().leaves().end());
+            nested |= targets.back().was_differentiable();
+        }
+        Value returned;
+        {
+            const Dispatcher::GradMode mode(c.d, true);
+            const Tracer::Differentiation depth(c.tracer);
+            returned = e.call(function_, given, keywords);
+        }
+        c.d.set_span(arguments.span);
+        Value aux;
+        if (has_aux_) {
+            const Values* pair = items_of(returned);
+            if (!pair || pair->size() != 2)
+                throw_error("gradient", "with `aux: true` the function returns a pair (loss, other)");
+            aux = (*pair)[1];
+            returned = Value((*pair)[0]);
+        }
+        const TensorRef loss = one_float(returned, "the function that is differentiated");
+        std::vector<TensorRef> found(leaves.size());
+        if (loss->requires_grad()) {
+            found = gradients(c.tracer, loss, {}, leaves, {.retain_graph = true, .create_graph = nested});
+        }
+        std::span<const TensorRef> rest(found);
+        Values structured;
+        for (const Target& target : targets) {
+            structured.push_back(target.structured(c.d, rest.first(target.leaves().size())));
+            rest = rest.subspan(target.leaves().size());
+        }
+        Value gradient = selection.single ? structured[0] : make_tuple(std::move(structured));
+        if (!with_value_) return has_aux_ ? make_tuple({gradient, aux}) : gradient;
+        Value value = nested ? Value(loss) : Value(ops::detach(c.d, loss));
+        if (has_aux_) value = make_tuple({value, aux});
+        return make_tuple({value, gradient});
+    }
+
+    Value function_, wrt_;
+    bool with_value_, has_aux_;
+};
+
+template <bool with_value>
+Value gradient_function(Evaluator& e, Arguments& a) {  // f; wrt?, aux?
+    return make_ref<GradientFunction>(a[0], a.has(1) ? a[1] : Value(), with_value, a.flag_or(2, false, "aux"));
+    (void)e;
+}
+
+// ---- of computed values -------------------------------------------------------------------------------------------
+void collect(const Value& value, std::vector<TensorRef>& tensors_out) {
+    if (value.is_tensor()) {
+        tensors_out.push_back(value.ref<TensorObject>());
+    } else if (value.is(Kind::model)) {
+        for (const NamedTensor& held : named_tensors(value)) {
+            if (held.is_parameter) tensors_out.push_back(held.tensor.ref<TensorObject>());
+        }
+    } else if (const Values* items = items_of(value)) {
+        for (const Value& item : *items) collect(item, tensors_out);
+    } else {
+        throw_error("type", fmt::format("a tensor, a model or a list of these is expected here, not {}",
+                                        with_article(value.kind())));
+    }
+}
+
+Value gradient_of_value(Evaluator& e, Arguments& a) {  // y; wrt, retain_graph?, create_graph?, grad?
+    TensorCall c(e, a);
+    std::vector<TensorRef> wrt;
+    collect(a[1], wrt);
+    for (const TensorRef& x : wrt) {
+        if (!x->requires_grad())
+            throw_error("gradient", fmt::format("this {} does not require a gradient", describe_type(*x)),
+                        "x.requires_grad_() makes it a leaf");
+    }
+    const bool create = c.flag(3, "create_graph");
+    const std::vector<TensorRef> found = gradients(c.tracer, c.tensor(0), c.has(4) ? c.tensor(4) : TensorRef(), wrt,
+                                                   {.retain_graph = c.flag(2, "retain_graph"), .create_graph = create});
+    auto one = [&](size_t k) -> Value {
+        return found[k] ? found[k] : ops::full(c.d, ops::Term::literal(0.0), wrt[k]->dtype(), c.d.sizes(*wrt[k]));
+    };
+    if (a[1].is_tensor()) return one(0);
+    if (a[1].is(Kind::model)) {
+        auto dict = make_ref<DictObject>();
+        size_t k = 0;
+        for (const NamedTensor& held : named_tensors(a[1])) {
+            if (held.is_parameter) dict->set(held.name, one(k++));
+        }
+        return dict;
+    }
+    Values all;
+    for (size_t k = 0; k < found.size(); ++k) all.push_back(one(k));
+    return make_tuple(std::move(all));
+}
+
+Value backward_of(Evaluator& e, Arguments& a) {  // loss; retain_graph?, inputs?, create_graph?, grad?
+    TensorCall c(e, a);
+    std::vector<TensorRef> only;
+    if (c.has(2)) collect(a[2], only);
+    backward(c.tracer, c.tensor(0), c.has(4) ? c.tensor(4) : TensorRef(),
+             {.retain_graph = c.flag(1, "retain_graph"), .create_graph = c.flag(3, "create_graph")}, only);
+    return {};
+}
+
+// ---- vjp, jvp -----------------------------------------------------------------------------------------------------
+/// The second result of `vjp(f, x, …)`: cotangents of the result to those of the arguments.
+class Pull final : public Object {
+public:
+    Pull(TensorRef result, std::vector<Target> targets)
+        : Object(Kind::other), result_(std::move(result)), targets_(std::move(targets)) {}
+    bool call(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument>,
+              Value& result) override {
+        Values given(positional.begin(), positional.end());
+        Arguments arguments{given, e.here(), {}, 0};
+        TensorCall c(e, arguments);
+        if (given.size() != 1)
+            throw_error("arity", "the second result of vjp takes one cotangent, of the first result's shape");
+        std::vector<TensorRef> leaves;
+        for (const Target& target : targets_)
+            leaves.insert(leaves.end(), target.leaves().begin(), target.leaves().end());
+        const std::vector<TensorRef> found = gradients(c.tracer, result_, c.tensor(0), leaves, {.retain_graph = true});
+        std::span<const TensorRef> rest(found);
+        Values structured;
+        for (const Target& target : targets_) {
+            structured.push_back(target.structured(c.d, rest.first(target.leaves().size())));
+            rest = rest.subspan(target.leaves().size());
+        }
+        result = structured.size() == 1 ? structured[0] : make_tuple(std::move(structured));
+        return true;
+    }
+
+private:
+    TensorRef result_;
+    std::vector<Target> targets_;
+};
+
+Value vjp(Evaluator& e, Arguments& a) {  // f, *arguments
+    TensorCall c(e, a);
+    Values given = items_of(a[1]) ? *items_of(a[1]) : Values();
+    std::vector<Target> targets;
+    for (Value& argument : given) {
+        Value replaced;
+        targets.emplace_back(c, argument, replaced);
+        argument = std::move(replaced);
+    }
+    Value returned;
+    {
+        const Dispatcher::GradMode mode(c.d, true);
+        returned = e.call(a[0], given);
+    }
+    if (!returned.is_tensor()) throw_error("gradient", "vjp needs a function that returns a tensor");
+    c.d.set_span(a.span);
+    const TensorRef result = returned.ref<TensorObject>();
+    return make_tuple({ops::detach(c.d, result), make_ref<Pull>(result, std::move(targets))});
+}
+
+// vjp is linear in its cotangent u, so its derivative in u, applied to the tangents, is the jvp.
+Value jvp(Evaluator& e, Arguments& a) {  // f, arguments, tangents
+    TensorCall c(e, a);
+    const Values *arguments = items_of(a[1]), *tangents = items_of(a[2]);
+    if (!arguments || !tangents || arguments->size() != tangents->size()) {
+        throw_error("type", "jvp takes a function, a tuple of arguments and a tuple of as many tangents",
+                    "jvp(f, (x,), (t,))");
+    }
+    Values given = *arguments;
+    std::vector<Target> targets;
+    std::vector<TensorRef> leaves;
+    for (Value& argument : given) {
+        Value replaced;
+        targets.emplace_back(c, argument, replaced);
+        argument = std::move(replaced);
+        leaves.insert(leaves.end(), targets.back().leaves().begin(), targets.back().leaves().end());
+    }
+    std::vector<TensorRef> directions;
+    collect(a[2], directions);
+    if (directions.size() != leaves.size())
+        throw_error("type", "jvp needs a tangent for each tensor among the arguments");
+    const Dispatcher::GradMode mode(c.d, true);
+    const Value returned = e.call(a[0], given);
+    if (!returned.is_tensor()) throw_error("gradient", "jvp needs a function that returns a tensor");
+    c.d.set_span(a.span);
+    const TensorRef result = returned.ref<TensorObject>();
+    const TensorRef zeros = ops::full(c.d, ops::Term::literal(0.0), result->dtype(), c.d.sizes(*result));
+    Value replaced;
+    const Target cotangent(c, zeros, replaced);
+    const TensorRef u = cotangent.leaves()[0];
+    const std::vector<TensorRef> pulled =
+        gradients(c.tracer, result, u, leaves, {.retain_graph = true, .create_graph = true});
+    TensorRef total;
+    for (size_t k = 0; k < pulled.size(); ++k) {
+        if (!pulled[k]) continue;
+        const TensorRef product = ops::binary(c.d, Operator::mul, pulled[k], directions[k]);
+        const TensorRef sum = ops::sum(c.d, product, ops::all_axes(product), false);
+        total = total ? ops::binary(c.d, Operator::add, total, sum) : sum;
+    }
+    TensorRef tangent;
+    if (total && total->requires_grad())
+        tangent = gradients(c.tracer, total, {}, std::span(&u, 1), {.retain_graph = true})[0];
+    return make_tuple({ops::detach(c.d, result), tangent ? tangent : zeros});
+}
+
+// ---- leaves -------------------------------------------------------------------------------------------------------
+Value requires_grad_in_place(Evaluator& e, Arguments& a) {  // x, wanted?
+    TensorCall c(e, a);
+    c.tracer.require_gradient(*c.tensor(0), a.flag_or(1, true, "whether"));
+    return c[0];
+}
+Value zero_grad(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    const TensorRef x = c.tensor(0);
+    if (x->autograd) c.tracer.set_gradient(*x->autograd, {});
+    return {};
+}
+
+Value not_there_yet(Evaluator&, Arguments& a) {
+    throw Error(Diagnostic{"value",
+                           "hooks and nodes of the tape are not there yet",
+                           a.span,
+                           {},
+                           "change the gradient after backward, in `.grad`"});
+}
+constexpr KindSet callables =
+    kinds(Kind::function, Kind::bound_method, Kind::builtin, Kind::model_class, Kind::model, Kind::graph, Kind::other);
+
+const Builtin rows[] = {
+    {"backward", "loss; retain_graph?, inputs?, create_graph?, grad?", tensors, backward_of},
+    {"grad", "f; wrt?, aux?", callables, gradient_function<false>},
+    {"grad", "y; wrt, retain_graph?, create_graph?, grad?", tensors, gradient_of_value},
+    {"value_and_grad", "f; wrt?, aux?", callables, gradient_function<true>},
+    {"vjp", "f, *arguments", callables, vjp},
+    {"jvp", "f, arguments, tangents", callables, jvp},
+    {"vmap", "f; in_dims?, out_dims?", callables, vmap},
+    {"requires_grad_", "x, wanted?", tensors, requires_grad_in_place},
+    {"zero_grad", "x", tensors, zero_grad},
+    {"register_hook", "x, f", tensors, not_there_yet},
+    {"register_post_accumulate_hook", "x, f", tensors, not_there_yet},
+    {"grad_node", "x", tensors, not_there_yet},
+    {"accumulate_node", "x", tensors, not_there_yet},
+
+    {"annotate", "*arguments; **keys", any_kind, nullptr, scope_block},
+    {"checkpoint", "*arguments; policy?", any_kind, nullptr, scope_block},
+    {"no_grad", "", any_kind, nullptr, scope_block},
+    {"enable_grad", "", any_kind, nullptr, scope_block},
+    {"no_compile", "", any_kind, nullptr, scope_block},
+    {"compiled_backward", "; dynamic?", any_kind, nullptr, scope_block},
+    {"no_compiled_backward", "", any_kind, nullptr, scope_block},
+    {"device", "where", any_kind, nullptr, scope_block},
+};
+
+}  // namespace
+
+std::span<const Builtin> tensor_grad_builtins() { return rows; }
+
+}  // namespace tenon

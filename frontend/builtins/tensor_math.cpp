@@ -1,0 +1,420 @@
+// Elementwise functions, comparisons, reductions, matrix products.
+#include <cmath>
+#include <numbers>
+
+#include <fmt/format.h>
+
+#include "frontend/builtins/tensor.h"
+#include "frontend/ops/tensor_data.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+namespace {
+
+using ops::Term;
+
+// ---- elementwise --------------------------------------------------------------------------------------------------
+// `in_place` rows write into their first operand and return it.
+Value finish(TensorCall& c, const TensorRef& result, bool in_place) {
+    if (!in_place) return result;
+    const TensorRef x = c.tensor(0);
+    ops::assign_result(c.d, x, result, "an in-place op");
+    return c[0];
+}
+
+template <FixedString name, bool in_place = false>
+Value unary(Evaluator& e, Arguments& a) {  // of numbers of any dtype
+    TensorCall c(e, a);
+    if constexpr (in_place) c.d.check_write(*c.tensor(0));
+    const Term terms[] = {c.tensor(0)};
+    return finish(c, ops::elementwise(c.d, op<name>(), terms), in_place);
+}
+template <FixedString name, bool in_place = false>
+Value unary_float(Evaluator& e, Arguments& a) {  // integers and bools become f32
+    TensorCall c(e, a);
+    if constexpr (in_place) c.d.check_write(*c.tensor(0));
+    const Term terms[] = {c.tensor(0)};
+    return finish(c, ops::elementwise_float(c.d, op<name>(), terms), in_place);
+}
+template <Operator o, bool in_place = false>
+Value arithmetic(Evaluator& e, Arguments& a) {  // x, y; alpha?
+    TensorCall c(e, a);
+    if constexpr (in_place) c.d.check_write(*c.tensor(0));
+    Term other = c.term(1);
+    if (a.size() > 2 && c.has(2)) other = Term(ops::binary(c.d, Operator::mul, c.tensor(1), c.term(2)));
+    return finish(c, ops::binary(c.d, o, c.term(0), other), in_place);
+}
+template <FixedString name, bool in_place = false>
+Value binary(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    if constexpr (in_place) c.d.check_write(*c.tensor(0));
+    const Term terms[] = {c.term(0), c.term(1)};
+    if constexpr (!std::string_view(name.text).starts_with("bitwise")) ops::require_numbers_fit(terms);
+    return finish(c, ops::elementwise(c.d, op<name>(), terms), in_place);
+}
+template <FixedString name>
+Value binary_float(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    const Term terms[] = {c.term(0), c.term(1)};
+    return ops::elementwise_float(c.d, op<name>(), terms);
+}
+
+TensorRef as_bool(Dispatcher& d, const TensorRef& x) {
+    if (x->dtype() == DType::boolean) return x;
+    return ops::elementwise(d, op<"not_equal">(), {x, Term::literal(int64_t{0})});
+}
+template <FixedString name>
+Value logical(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    if (a.size() == 1) return ops::elementwise(c.d, op<name>(), {as_bool(c.d, c.tensor(0))});
+    return ops::elementwise(c.d, op<name>(), {as_bool(c.d, c.tensor(0)), as_bool(c.d, c.tensor(1))});
+}
+
+Value log10(Evaluator& e, Arguments& a) {  // log x / log 10
+    TensorCall c(e, a);
+    const Term terms[] = {c.tensor(0)};
+    return ops::elementwise(c.d, op<"mul">(),
+                            {ops::elementwise_float(c.d, op<"log">(), terms), Term::literal(std::numbers::log10e)});
+}
+
+template <bool in_place>
+Value clamp(Evaluator& e, Arguments& a) {  // x, min?, max?
+    TensorCall c(e, a);
+    TensorRef x = c.tensor(0);
+    if constexpr (in_place) c.d.check_write(*x);
+    if (!c.has(1) && !c.has(2))
+        throw_error("arity", "clamp needs a lower or an upper bound", "clamp(x, 0, 1), or clamp(x, min: 0)");
+    // A bound that lies beyond what the dtype holds keeps every element.
+    const auto [lowest, highest] = ops::integer_range(x->dtype());
+    const bool is_integer_dtype = is_integer(x->dtype());
+    const bool no_lower = !c.has(1) || (is_integer_dtype && c[1].is_int() && c[1].as_int() <= lowest);
+    const bool no_upper = !c.has(2) || (is_integer_dtype && c[2].is_int() && c[2].as_int() >= highest);
+    if (!no_lower) {
+        const Term terms[] = {x, c.term(1)};
+        ops::require_numbers_fit(terms);
+        x = ops::elementwise(c.d, op<"maximum">(), terms);
+    }
+    if (!no_upper) {
+        const Term terms[] = {x, c.term(2)};
+        ops::require_numbers_fit(terms);
+        x = ops::elementwise(c.d, op<"minimum">(), terms);
+    }
+    if (no_lower && no_upper) x = ops::clone(c.d, x);
+    return finish(c, x, in_place);
+}
+
+Value where(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    if (!c.has(1)) {  // where(mask): the positions, a tensor a dimension
+        const TensorRef positions = ops::nonzero(c.d, c.tensor(0));
+        Values columns;
+        for (int64_t k = 0; k < positions->shape()[1]; ++k) columns.push_back(ops::select(c.d, positions, 1, k));
+        return make_tuple(std::move(columns));
+    }
+    return ops::where(c.d, c.tensor(0), c.term(1), c.term(2));
+}
+
+template <bool in_place>
+Value masked_fill(Evaluator& e, Arguments& a) {  // x, mask, value
+    TensorCall c(e, a);
+    const TensorRef x = c.tensor(0);
+    if constexpr (in_place) c.d.check_write(*x);
+    std::vector<TensorRef> keep;
+    const Term filling = c.term(2);
+    if (!filling.tensor) ops::require_fits(filling.number, x->dtype());
+    const Arg value = ops::as_arg(c.d, filling, x->dtype(), keep);
+    return finish(c, c.d.apply(op<"where">(), {Arg(c.tensor(1)), value, Arg(x)}), in_place);
+}
+
+Value lerp(Evaluator& e, Arguments& a) {  // x + weight (y − x)
+    TensorCall c(e, a);
+    const TensorRef x = c.tensor(0);
+    if (!is_float(x->dtype()))
+        throw_error("dtype", fmt::format("lerp needs a float tensor, but it is {}", describe_type(*x)),
+                    "cast it first: `x.to(f32)`");
+    const TensorRef difference = ops::binary(c.d, Operator::sub, c.tensor(1), x);
+    return ops::binary(c.d, Operator::add, x, ops::binary(c.d, Operator::mul, c.term(2), difference));
+}
+
+// ---- reductions ---------------------------------------------------------------------------------------------------
+Value sum(Evaluator& e, Arguments& a) {  // x, dim?, keepdim?, dtype?
+    TensorCall c(e, a);
+    TensorRef x = c.tensor(0);
+    if (const auto dtype = c.dtype(3)) x = ops::cast(c.d, x, *dtype);
+    return ops::sum(c.d, x, c.dims(1, x), c.flag(2, "keepdim"));
+}
+Value mean(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    TensorRef x = c.tensor(0);
+    if (const auto dtype = c.dtype(3)) x = ops::cast(c.d, x, *dtype);
+    return ops::mean(c.d, x, c.dims(1, x), c.flag(2, "keepdim"));
+}
+Value prod(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    TensorRef x = c.tensor(0);
+    if (!is_float(x->dtype())) x = ops::cast(c.d, x, DType::i64);
+    return ops::reduce(c.d, op<"prod">(), x, c.dims(1, x), c.flag(2, "keepdim"));
+}
+template <bool root>
+Value variance(Evaluator& e, Arguments& a) {  // x, dim?, keepdim?; correction?, unbiased?
+    TensorCall c(e, a);
+    const TensorRef x = c.tensor(0);
+    const double correction = c.has(4) ? (a.flag_or(4, true, "unbiased") ? 1 : 0) : a.number_or(3, 1, "correction");
+    const TensorRef v = ops::variance(c.d, x, c.dims(1, x), c.flag(2, "keepdim"), correction);
+    return root ? ops::elementwise(c.d, op<"sqrt">(), {v}) : v;
+}
+template <FixedString name>
+Value truth_reduction(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    const TensorRef x = as_bool(c.d, c.tensor(0));
+    return ops::reduce(c.d, op<name>(), x, c.dims(1, x), c.flag(2, "keepdim"));
+}
+template <FixedString name>
+Value extremum(Evaluator& e, Arguments& a) {  // amax, amin: values only
+    TensorCall c(e, a);
+    const TensorRef x = c.tensor(0);
+    return ops::reduce(c.d, op<name>(), x, c.dims(1, x), c.flag(2, "keepdim"));
+}
+
+TensorRef position_of_extremum(TensorCall& c, Op op, TensorRef x, std::optional<int64_t> dim, bool keepdim) {
+    if (!dim) {
+        x = ops::reshape(c.d, x, {c.d.constant(-1)});
+        dim = 0;
+    } else if (x->rank() == 0) {
+        normalise_dim(*dim, 1);
+        x = ops::unsqueeze(c.d, x, 0);
+    }
+    const Dispatcher::Names& n = c.d.names();
+    return c.d.apply(op, {x},
+                     c.d.attr({{n.axis, AttrValue(normalise_dim(*dim, x->rank()))}, {n.keepdim, AttrValue(keepdim)}}));
+}
+template <FixedString name>
+Value arg_extremum(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    return position_of_extremum(c, op<name>(), c.tensor(0), c.dim(1), c.flag(2, "keepdim"));
+}
+// max(x) is a value; max(x, dim) is (values, positions); max(x, y) is elementwise.
+template <FixedString name, FixedString position, FixedString pairwise>
+Value largest(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    const TensorRef x = c.tensor(0);
+    if (!c.has(1)) return ops::reduce(c.d, op<name>(), x, ops::all_axes(x), false);
+    if (c[1].is_tensor()) return ops::elementwise(c.d, op<pairwise>(), {x, c.term(1)});
+    const bool keepdim = c.flag(2, "keepdim");
+    const int64_t axis = normalise_dim(*c.dim(1), x->rank());
+    const TensorRef index = position_of_extremum(c, op<position>(), x, axis, true);
+    TensorRef values = ops::gather(c.d, x, axis, index);
+    return make_tuple(
+        {keepdim ? values : ops::squeeze(c.d, values, axis), keepdim ? index : ops::squeeze(c.d, index, axis)});
+}
+
+Value cumsum(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    TensorRef x = c.tensor(0);
+    if (!is_float(x->dtype())) x = ops::cast(c.d, x, DType::i64);
+    return c.d.apply(op<"cumsum">(), {x},
+                     c.d.attr({{c.d.names().axis, AttrValue(normalise_dim(*c.dim(1), x->rank()))}}));
+}
+
+Value norm(Evaluator& e, Arguments& a) {  // x, p?, dim?, keepdim?: (Σ |x|ᵖ)^(1/p)
+    TensorCall c(e, a);
+    const TensorRef x = c.tensor(0);
+    const double p = a.number_or(1, 2, "p");
+    const Dims axes = c.dims(2, x);
+    const bool keepdim = c.flag(3, "keepdim");
+    if (p == 2) {
+        return ops::elementwise(c.d, op<"sqrt">(),
+                                {ops::sum(c.d, ops::elementwise(c.d, op<"square">(), {x}), axes, keepdim)});
+    }
+    const TensorRef size = ops::elementwise(c.d, op<"abs">(), {x});
+    if (std::isinf(p)) return ops::reduce(c.d, p > 0 ? op<"max">() : op<"min">(), size, axes, keepdim);
+    if (p == 1) return ops::sum(c.d, size, axes, keepdim);
+    const TensorRef total = ops::sum(c.d, ops::elementwise(c.d, op<"pow">(), {size, Term::literal(p)}), axes, keepdim);
+    return ops::elementwise(c.d, op<"pow">(), {total, Term::literal(1 / p)});
+}
+
+// ---- products -----------------------------------------------------------------------------------------------------
+Value matmul(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    return ops::matmul(c.d, c.tensor(0), c.tensor(1));
+}
+Value dot(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    const TensorRef x = c.tensor(0), y = c.tensor(1);
+    if (x->rank() != 1 || y->rank() != 1) {
+        throw_error("shape",
+                    fmt::format("dot takes two vectors, but got {} and {}", describe_type(*x), describe_type(*y)),
+                    "`@` multiplies matrices");
+    }
+    return ops::matmul(c.d, x, y);
+}
+Value outer(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    return ops::binary(c.d, Operator::mul, ops::unsqueeze(c.d, c.tensor(0), 1), ops::unsqueeze(c.d, c.tensor(1), 0));
+}
+
+// ---- comparisons as one answer ------------------------------------------------------------------------------------
+TensorRef close(TensorCall& c) {  // |x − y| ≤ atol + rtol |y|, or equal; NaN equals NaN where asked for
+    const Term pair[] = {c.term(0), c.term(1)};
+    DType dtype = ops::promoted(pair);
+    if (!is_float(dtype)) dtype = DType::f64;
+    const TensorRef x = ops::cast(c.d, c.tensor(0), dtype), y = ops::cast(c.d, c.tensor(1), dtype);
+    const double rtol = c.arguments.number_or(2, 1e-5, "rtol"), atol = c.arguments.number_or(3, 1e-8, "atol");
+    const TensorRef bound = ops::elementwise(
+        c.d, op<"add">(),
+        {ops::elementwise(c.d, op<"mul">(), {ops::elementwise(c.d, op<"abs">(), {y}), Term::literal(rtol)}),
+         Term::literal(atol)});
+    const TensorRef distance = ops::elementwise(c.d, op<"abs">(), {ops::elementwise(c.d, op<"sub">(), {x, y})});
+    const TensorRef finite = ops::elementwise(c.d, op<"isfinite">(), {y});
+    TensorRef near = ops::elementwise(c.d, op<"logical_and">(),
+                                      {ops::elementwise(c.d, op<"less_equal">(), {distance, bound}), finite});
+    near = ops::elementwise(c.d, op<"logical_or">(), {near, ops::elementwise(c.d, op<"equal">(), {x, y})});
+    if (c.flag(4, "equal_nan")) {
+        const TensorRef both =
+            ops::elementwise(c.d, op<"logical_and">(),
+                             {ops::elementwise(c.d, op<"isnan">(), {x}), ops::elementwise(c.d, op<"isnan">(), {y})});
+        near = ops::elementwise(c.d, op<"logical_or">(), {near, both});
+    }
+    return near;
+}
+Value isclose(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    return close(c);
+}
+Value allclose(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    const TensorRef near = close(c);
+    return ops::to_number(c.d, *ops::reduce(c.d, op<"all">(), near, ops::all_axes(near), false));
+}
+Value equal(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    const TensorRef x = c.tensor(0), y = c.tensor(1);
+    if (x->shape() != y->shape()) return Value(false);
+    const TensorRef same = ops::elementwise(c.d, op<"equal">(), {x, y});
+    return ops::to_number(c.d, *ops::reduce(c.d, op<"all">(), same, ops::all_axes(same), false));
+}
+
+constexpr KindSet either = tensors_and_numbers;
+
+const Builtin rows[] = {
+    {"neg", "x", tensors, unary<"neg">},
+    {"abs", "x", tensors, unary<"abs">},
+    {"sign", "x", tensors, unary<"sign">},
+    {"square", "x", tensors, unary<"square">},
+    {"relu", "x", tensors, unary<"relu">},
+    {"floor", "x", tensors, unary<"floor">},
+    {"ceil", "x", tensors, unary<"ceil">},
+    {"round", "x", tensors, unary<"round">},
+    {"trunc", "x", tensors, unary<"trunc">},
+    {"sqrt", "x", tensors, unary_float<"sqrt">},
+    {"rsqrt", "x", tensors, unary_float<"rsqrt">},
+    {"reciprocal", "x", tensors, unary_float<"reciprocal">},
+    {"exp", "x", tensors, unary_float<"exp">},
+    {"exp2", "x", tensors, unary_float<"exp2">},
+    {"expm1", "x", tensors, unary_float<"expm1">},
+    {"log", "x", tensors, unary_float<"log">},
+    {"log2", "x", tensors, unary_float<"log2">},
+    {"log10", "x", tensors, log10},
+    {"log1p", "x", tensors, unary_float<"log1p">},
+    {"sin", "x", tensors, unary_float<"sin">},
+    {"cos", "x", tensors, unary_float<"cos">},
+    {"tan", "x", tensors, unary_float<"tan">},
+    {"sinh", "x", tensors, unary_float<"sinh">},
+    {"cosh", "x", tensors, unary_float<"cosh">},
+    {"tanh", "x", tensors, unary_float<"tanh">},
+    {"asin", "x", tensors, unary_float<"asin">},
+    {"acos", "x", tensors, unary_float<"acos">},
+    {"atan", "x", tensors, unary_float<"atan">},
+    {"erf", "x", tensors, unary_float<"erf">},
+    {"erfc", "x", tensors, unary_float<"erfc">},
+    {"sigmoid", "x", tensors, unary_float<"sigmoid">},
+    {"isnan", "x", tensors, unary_float<"isnan">},
+    {"isinf", "x", tensors, unary_float<"isinf">},
+    {"isfinite", "x", tensors, unary_float<"isfinite">},
+    {"neg_", "x", tensors, unary<"neg", true>},
+    {"abs_", "x", tensors, unary<"abs", true>},
+    {"square_", "x", tensors, unary<"square", true>},
+    {"relu_", "x", tensors, unary<"relu", true>},
+    {"floor_", "x", tensors, unary<"floor", true>},
+    {"ceil_", "x", tensors, unary<"ceil", true>},
+    {"round_", "x", tensors, unary<"round", true>},
+    {"sqrt_", "x", tensors, unary_float<"sqrt", true>},
+    {"exp_", "x", tensors, unary_float<"exp", true>},
+    {"log_", "x", tensors, unary_float<"log", true>},
+    {"sin_", "x", tensors, unary_float<"sin", true>},
+    {"cos_", "x", tensors, unary_float<"cos", true>},
+    {"tanh_", "x", tensors, unary_float<"tanh", true>},
+    {"sigmoid_", "x", tensors, unary_float<"sigmoid", true>},
+    {"reciprocal_", "x", tensors, unary_float<"reciprocal", true>},
+
+    {"add", "x, y; alpha?", either, arithmetic<Operator::add>},
+    {"sub", "x, y; alpha?", either, arithmetic<Operator::sub>},
+    {"mul", "x, y", either, arithmetic<Operator::mul>},
+    {"div", "x, y", either, arithmetic<Operator::div>},
+    {"pow", "x, y", tensors, arithmetic<Operator::pow>},
+    {"pow", "x, y", either, arithmetic<Operator::pow>},
+    {"floor_divide", "x, y", either, arithmetic<Operator::floor_div>},
+    {"remainder", "x, y", either, arithmetic<Operator::remainder>},
+    {"add_", "x, y; alpha?", tensors, arithmetic<Operator::add, true>},
+    {"sub_", "x, y; alpha?", tensors, arithmetic<Operator::sub, true>},
+    {"mul_", "x, y", tensors, arithmetic<Operator::mul, true>},
+    {"div_", "x, y", tensors, arithmetic<Operator::div, true>},
+    {"pow_", "x, y", tensors, arithmetic<Operator::pow, true>},
+    {"remainder_", "x, y", tensors, arithmetic<Operator::remainder, true>},
+    {"maximum", "x, y", either, binary<"maximum">},
+    {"minimum", "x, y", either, binary<"minimum">},
+    {"fmod", "x, y", either, binary<"fmod">},
+    {"atan2", "y, x", either, binary_float<"atan2">},
+    {"not_equal", "x, y", either, binary<"not_equal">},
+    {"less", "x, y", either, binary<"less">},
+    {"less_equal", "x, y", either, binary<"less_equal">},
+    {"greater", "x, y", either, binary<"greater">},
+    {"greater_equal", "x, y", either, binary<"greater_equal">},
+    {"logical_and", "x, y", either, logical<"logical_and">},
+    {"logical_or", "x, y", either, logical<"logical_or">},
+    {"logical_xor", "x, y", either, logical<"logical_xor">},
+    {"logical_not", "x", either, logical<"logical_not">},
+    {"bitwise_and", "x, y", either, binary<"bitwise_and">},
+    {"bitwise_or", "x, y", either, binary<"bitwise_or">},
+    {"bitwise_xor", "x, y", either, binary<"bitwise_xor">},
+    {"bitwise_not", "x", tensors, unary<"bitwise_not">},
+    {"clamp", "x, min?, max?", tensors, clamp<false>},
+    {"clamp_", "x, min?, max?", tensors, clamp<true>},
+    {"where", "condition, x?, y?", tensors, where},
+    {"masked_fill", "x, mask, value", tensors, masked_fill<false>},
+    {"masked_fill_", "x, mask, value", tensors, masked_fill<true>},
+    {"lerp", "x, y, weight", tensors, lerp},
+
+    {"sum", "x, dim?, keepdim?, dtype?", tensors, sum},
+    {"mean", "x, dim?, keepdim?, dtype?", tensors, mean},
+    {"prod", "x, dim?, keepdim?", tensors, prod},
+    {"var", "x, dim?, keepdim?; correction?, unbiased?", tensors, variance<false>},
+    {"std", "x, dim?, keepdim?; correction?, unbiased?", tensors, variance<true>},
+    {"any", "x, dim?, keepdim?", tensors, truth_reduction<"any">},
+    {"all", "x, dim?, keepdim?", tensors, truth_reduction<"all">},
+    {"amax", "x, dim?, keepdim?", tensors, extremum<"max">},
+    {"amin", "x, dim?, keepdim?", tensors, extremum<"min">},
+    {"max", "x, dim?, keepdim?", tensors, largest<"max", "argmax", "maximum">},
+    {"min", "x, dim?, keepdim?", tensors, largest<"min", "argmin", "minimum">},
+    {"argmax", "x, dim?, keepdim?", tensors, arg_extremum<"argmax">},
+    {"argmin", "x, dim?, keepdim?", tensors, arg_extremum<"argmin">},
+    {"cumsum", "x, dim", tensors, cumsum},
+    {"norm", "x, p?, dim?, keepdim?", tensors, norm},
+
+    {"matmul", "x, y", tensors, matmul},
+    {"mm", "x, y", tensors, matmul},
+    {"bmm", "x, y", tensors, matmul},
+    {"dot", "x, y", tensors, dot},
+    {"outer", "x, y", tensors, outer},
+
+    {"isclose", "x, y; rtol?, atol?, equal_nan?", either, isclose},
+    {"allclose", "x, y; rtol?, atol?, equal_nan?", either, allclose},
+    {"equal", "x, y", tensors, equal},
+};
+
+}  // namespace
+
+std::span<const Builtin> tensor_math_builtins() { return rows; }
+
+}  // namespace tenon

@@ -1,0 +1,303 @@
+#include "frontend/builtins/vmap.h"
+
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "frontend/builtins/tensor.h"
+#include "frontend/record/capture.h"
+#include "frontend/values/function.h"
+#include "frontend/record/graph_replay.h"
+#include "frontend/evaluate/session.h"
+#include "ir/batching.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+namespace {
+
+constexpr std::string_view none_help = "`none` in `in_dims:` gives it to every example as it is";
+
+// Calls visit(tensor, axis) for each tensor among the arguments that is mapped, in order; what it returns stands in the
+// tensor's place.
+class InDims {
+public:
+    using Visit = FunctionRef<Value(const TensorRef& tensor, size_t axis)>;
+    InDims(Dispatcher& d, const Value& dims, Visit visit) : d_(d), dims_(dims), visit_(visit) {}
+
+    Values positional(std::span<const Value> arguments) {
+        const Values* each = items_of(dims_);
+        if (each && each->size() != arguments.size()) {
+            throw_error(
+                "vmap",
+                fmt::format("`in_dims:` names {} arguments, but the call has {}", each->size(), arguments.size()),
+                "one entry an argument: an int, none, or a list of these");
+        }
+        Values mapped;
+        for (size_t k = 0; k < arguments.size(); ++k) {
+            what_ = fmt::format("argument {}", k);
+            mapped.push_back(each ? named(arguments[k], (*each)[k]) : spread(arguments[k], dims_));
+        }
+        return mapped;
+    }
+    /// Tensors given by keyword are mapped along their first dimension.
+    Value keyword(std::string_view name, const Value& value) {
+        what_ = fmt::format("argument `{}`", name);
+        return spread(value, Value(0));
+    }
+
+private:
+    // One entry of in_dims, for one argument or item.
+    Value named(const Value& value, const Value& dims) {
+        if (dims.is_none()) return value;
+        if (const Values* each = items_of(dims)) {
+            const Values* items = items_of(value);
+            if (!items || items->size() != each->size()) {
+                throw_error("vmap", fmt::format("`in_dims:` has a list of {} for {}, which is {}", each->size(), what_,
+                                                items ? fmt::format("a list of {}", items->size()) : kind(value)));
+            }
+            Values made;
+            for (size_t k = 0; k < items->size(); ++k) made.push_back(named((*items)[k], (*each)[k]));
+            return like(value, std::move(made));
+        }
+        if (!value.is_tensor() && !items_of(value) && !value.is<DictObject>()) {
+            throw_error("vmap", fmt::format("{} is {}, which has no dimension to map over", what_, kind(value)),
+                        std::string(none_help));
+        }
+        return spread(value, dims);
+    }
+    // One int or none for all the tensors in a value; what is no tensor is the same for every example.
+    Value spread(const Value& value, const Value& dims) {
+        if (dims.is_none()) return value;
+        if (value.is_tensor()) {
+            const TensorRef x = value.ref<TensorObject>();
+            const int64_t axis = ops::int_of(d_, dims, "an entry of `in_dims:`"),
+                          rank = static_cast<int64_t>(x->rank());
+            if (axis < -rank || axis >= rank) {
+                throw_error(
+                    "vmap",
+                    fmt::format("vmap goes over dimension {} of {}, but it is {}", axis, what_, describe_type(*x)),
+                    rank == 0 ? std::string(none_help)
+                              : fmt::format("its dimensions go from {} to {}", -rank, rank - 1));
+            }
+            return visit_(x, static_cast<size_t>(axis < 0 ? axis + rank : axis));
+        }
+        if (const Values* items = items_of(value)) {
+            Values made;
+            for (const Value& item : *items) made.push_back(spread(item, dims));
+            return like(value, std::move(made));
+        }
+        if (const auto* dict = value.try_as<DictObject>()) {
+            auto made = make_ref<DictObject>();
+            for (const DictObject::Entry& entry : dict->entries()) made->set(entry.key, spread(entry.value, dims));
+            return made;
+        }
+        return value;
+    }
+    static Value like(const Value& value, Values items) {
+        return value.is<ListObject>() ? make_list(std::move(items)) : make_tuple(std::move(items));
+    }
+    static std::string kind(const Value& value) { return fmt::format("a {}", name_of(value.kind())); }
+
+    Dispatcher& d_;
+    const Value& dims_;
+    Visit visit_;
+    std::string what_;  // the argument at hand
+};
+
+// What the function returned, tensor by tensor.
+void collect_results(const Value& value, std::vector<TensorRef>& results) {
+    if (value.is_tensor()) {
+        results.push_back(value.ref<TensorObject>());
+    } else if (const Values* items = items_of(value)) {
+        for (const Value& item : *items) collect_results(item, results);
+    } else if (const auto* dict = value.try_as<DictObject>()) {
+        for (const DictObject::Entry& entry : dict->entries()) collect_results(entry.value, results);
+    } else {
+        throw_error("vmap",
+                    fmt::format("a function under vmap returns tensors, and lists, tuples and dicts of them, not a {}",
+                                name_of(value.kind())),
+                    "tensor(x) makes a tensor of a number");
+    }
+}
+Value with_results(const Value& value, std::span<const TensorRef>& results) {
+    if (value.is_tensor()) {
+        const TensorRef result = results.front();
+        results = results.subspan(1);
+        return result;
+    }
+    if (const Values* items = items_of(value)) {
+        Values made;
+        for (const Value& item : *items) made.push_back(with_results(item, results));
+        return value.is<ListObject>() ? make_list(std::move(made)) : make_tuple(std::move(made));
+    }
+    auto made = make_ref<DictObject>();
+    for (const DictObject::Entry& entry : value.as<DictObject>().entries())
+        made->set(entry.key, with_results(entry.value, results));
+    return made;
+}
+
+// One call of a mapped function.
+class BatchedCall {
+public:
+    BatchedCall(TensorCall& c, const Value& in_dims, int64_t out_dim) : c_(c), in_dims_(in_dims), out_dim_(out_dim) {}
+
+    Value run(const Value& function, std::span<const Value> positional, std::span<const KeywordArgument> keywords) {
+        const Size size = batch_size(positional, keywords);
+        Capture* outside = c_.tracer.capturing() ? &c_.tracer.capture() : nullptr;
+        const uint64_t serial = outside ? outside->serial() : 0;
+        const Value returned = trace(function, positional, keywords, outside);
+
+        std::vector<int> in_axes;
+        std::vector<TensorRef> tensors;
+        for (const Capture::ExampleInput& input : inputs_) {
+            in_axes.push_back(input.axis);
+            tensors.push_back(input.tensor);
+        }
+        const GraphRef whole = batch(*graph_, {size.id, in_axes, out_axes_});
+        // Inputs that the capture outside has not seen may end its graph, and with it what its symbols mean.
+        if (outside) {
+            for (const TensorRef& x : tensors) outside->use(*x);
+        }
+        const bool same_symbols = outside && outside->serial() == serial;
+        std::vector<TensorRef> results =
+            replay(c_.d, *whole, tensors, {.effects = true, .stamps = true, .symbols = same_symbols});
+        for (size_t k = 0; k < results.size(); ++k) {
+            if (!has_history_[k] && results[k]->requires_grad()) results[k] = ops::detach(c_.d, results[k]);
+        }
+        std::span<const TensorRef> rest(results);
+        return with_results(returned, rest);
+    }
+
+private:
+    Values map(std::span<const Value> positional, std::span<const KeywordArgument> keywords,
+               std::vector<KeywordArgument>& mapped_keywords, InDims::Visit visit) {
+        InDims dims(c_.d, in_dims_, visit);
+        Values mapped = dims.positional(positional);
+        for (const KeywordArgument& keyword : keywords)
+            mapped_keywords.push_back({keyword.name, dims.keyword(keyword.name, keyword.value)});
+        return mapped;
+    }
+
+    // How many examples there are. Under capture this makes the tensors inputs of the graph, which may end the one
+    // before: then it is asked again.
+    Size batch_size(std::span<const Value> positional, std::span<const KeywordArgument> keywords) {
+        for (;;) {
+            const uint64_t serial = c_.tracer.capture().serial();
+            std::optional<Size> size;
+            std::string first;
+            std::vector<KeywordArgument> ignored;
+            map(positional, keywords, ignored, [&](const TensorRef& x, size_t axis) -> Value {
+                const Size mine = c_.d.size(*x, axis);
+                const std::string here = fmt::format("dimension {} of {}", axis, describe_type(*x));
+                if (size && size->value != mine.value) {
+                    throw_error("vmap",
+                                fmt::format("vmap needs as many examples in each argument, but {} has {} and {} has {}",
+                                            first, size->value, here, mine.value),
+                                std::string(none_help));
+                }
+                if (!size) size = mine, first = here;
+                return x;
+            });
+            if (!size) {
+                throw_error("vmap", "vmap needs a tensor to map over, but `in_dims:` maps none of the arguments",
+                            "for example in_dims: (none, 0) for a function of weights and an example");
+            }
+            if (serial == c_.tracer.capture().serial()) return *size;
+        }
+    }
+
+    // Runs the function once, on one example without elements.
+    Value trace(const Value& function, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
+                Capture* outside) {
+        const Tracer::Tracing tracing(c_.tracer);
+        Capture& capture = c_.tracer.capture();
+        capture.begin_example(outside);
+        std::vector<KeywordArgument> keyword_examples;
+        const Values examples = map(positional, keywords, keyword_examples,
+                                    [&](const TensorRef& x, size_t axis) { return Value(capture.example(*x, axis)); });
+        const Span span = c_.d.span();
+        const Value returned = c_.evaluator.call(function, examples, keyword_examples);
+        c_.d.set_span(span);
+        std::vector<TensorRef> results;
+        collect_results(returned, results);
+        for (const TensorRef& result : results) {
+            const auto rank = static_cast<int64_t>(result->rank()) + 1;
+            if (out_dim_ < -rank || out_dim_ >= rank) {
+                throw_error("vmap",
+                            fmt::format("`out_dims:` puts the batch at dimension {}, but a result for the batch "
+                                        "has {} dimensions",
+                                        out_dim_, rank));
+            }
+            out_axes_.push_back(static_cast<int>(out_dim_ < 0 ? out_dim_ + rank : out_dim_));
+            has_history_.push_back(result->requires_grad());
+        }
+        graph_ = capture.end_example(results, inputs_);
+        return returned;
+    }
+
+    TensorCall& c_;
+    const Value& in_dims_;
+    const int64_t out_dim_;
+    GraphRef graph_;  // of one example
+    std::vector<Capture::ExampleInput> inputs_;
+    std::vector<int> out_axes_;
+    std::vector<bool> has_history_;  // per result
+};
+
+class MappedFunction final : public Object {
+public:
+    MappedFunction(Value function, Value in_dims, int64_t out_dim)
+        : Object(Kind::other), function_(std::move(function)), in_dims_(std::move(in_dims)), out_dim_(out_dim) {}
+
+    void visit_children(FunctionRef<void(const Value&)> visit) const override {
+        visit(function_);
+        visit(in_dims_);
+    }
+    void drop_children() override {
+        function_ = {};
+        in_dims_ = {};
+    }
+
+    bool call(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
+              Value& result) override {
+        auto run = [&] {
+            Values none;
+            Arguments arguments{none, e.here(), {}, 0};
+            TensorCall c(e, arguments);
+            return BatchedCall(c, in_dims_, out_dim_).run(function_, positional, keywords);
+        };
+        Tracer& tracer = e.tracer();
+        const auto* declared = function_.try_as<FunctionObject>();
+        const void* identity = declared ? static_cast<const void*>(&declared->function) : this;
+        if (!tracer.wants_capture(identity)) {
+            result = run();
+            return true;
+        }
+        const CallSite site{e.here(), "vmap", declared ? declared->function.name_span : Span(), identity};
+        result = tracer.captured_call(site, run);
+        return true;
+    }
+
+private:
+    Value function_, in_dims_;
+    const int64_t out_dim_;
+};
+
+}  // namespace
+
+Value vmap(Evaluator& e, Arguments& a) {  // f; in_dims?, out_dims?
+    TensorCall c(e, a);
+    const Value in_dims = a.has(1) ? a[1] : Value(0);
+    if (!in_dims.is_none() && !in_dims.is_int() && !in_dims.is_symbolic() && !items_of(in_dims)) {
+        throw Error(Diagnostic{"type",
+                               fmt::format("`in_dims:` is an int, none, or a list of one entry an argument, not a {}",
+                                           name_of(in_dims.kind())),
+                               a.span_of(1),
+                               {},
+                               "for example in_dims: (none, 0)"});
+    }
+    return make_ref<MappedFunction>(a[0], in_dims, c.integer_or(2, 0, "`out_dims:`"));
+}
+
+}  // namespace tenon

@@ -1,0 +1,266 @@
+#include "frontend/compile/graph_cache.h"
+
+#include <algorithm>
+#include <cassert>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "frontend/tensors/counters.h"
+#include "frontend/compile/graph_check.h"
+#include "frontend/record/tracer.h"
+#include "ir/drop_cotangents.h"
+#include "ir/pipeline.h"
+#include "ir/row.h"
+#include "jit/executable.h"
+#include "jit/llvm_loader.h"
+#include "jit/machine.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+// ---- one compiled graph -------------------------------------------------------------------------------------------
+CompiledGraph::CompiledGraph(Tracer& tracer, GraphRef graph, std::vector<size_t> differentiable,
+                             std::vector<size_t> wrt, Purpose purpose)
+    : tracer_(tracer), graph_(std::move(graph)), differentiable_(std::move(differentiable)), wrt_(std::move(wrt)),
+      purpose_(purpose), results_(graph_->results().size()) {
+    if (!differentiable_.empty() && !wrt_.empty()) {
+        joint_ = make_joint(*graph_, differentiable_, wrt_, false);
+        reached_ = joint_->reached;
+        split_ = split_joint(*joint_);
+        lean_ = purpose_ == Purpose::op ? *split_ : rematerialise(*split_, decisions_);
+        saved_ = lean_->saved;
+        if (purpose_ == Purpose::capture) ++tracer_.counters().autodiff_ok;
+    }
+    if (tracer_.options().verify) check();
+}
+
+CompiledGraph::~CompiledGraph() = default;
+
+void CompiledGraph::check() const {
+    check_graph(*graph_, "capture");
+    if (!joint_) return;
+    check_graph(*joint_->graph, "reverse");
+    check_graph(*renumber_symbols(split_->forward), "split");
+    check_graph(*renumber_symbols(split_->backward), "split");
+    check_graph(*lean_->forward, "rematerialise");
+    check_graph(*lean_->backward, "rematerialise");
+}
+
+static EngineKind kind_of(Engine engine, CompiledGraph::Purpose purpose) {
+    if (purpose == CompiledGraph::Purpose::op) return EngineKind::eager;
+    if (engine == Engine::jit) return EngineKind::jit;
+    return engine == Engine::automatic ? EngineKind::automatic : EngineKind::interp;
+}
+
+CompiledGraph::Compilation::~Compilation() = default;
+
+std::unique_ptr<CompiledGraph::Compilation> CompiledGraph::compile(const GraphRef& source, std::string_view maker) {
+    auto compiled = std::make_unique<Compilation>();
+    PipelineOptions options;
+    options.target.threads = tracer_.machine().pool().threads();
+    options.verify = tracer_.options().verify;
+    if (options.verify) {
+        compiled->made.push_back({std::string(maker), source});
+        options.observe = [&made = compiled->made](const Pass& pass, const GraphRef& graph) {
+            made.push_back({fmt::format("the pass {}", pass.name), graph});
+        };
+    }
+    const GraphRef graph = run_pipeline(source, options, compiled->decisions, &compiled->times);
+    compiled->executable =
+        std::make_unique<Executable>(graph, tracer_.machine(), kind_of(tracer_.options().engine, purpose_));
+    return compiled;
+}
+
+// Null where no run is to be checked.
+GraphCheck* CompiledGraph::make_check() {
+    if (!tracer_.options().verify || purpose_ != Purpose::capture) return nullptr;
+    const Engine engine = tracer_.options().engine;
+    check_ =
+        std::make_unique<GraphCheck>(*this, tracer_.graph_cache().checker(), engine == Engine::jit ? "jit" : "interp",
+                                     engine == Engine::automatic && has_llvm_backend());
+    return check_.get();
+}
+
+void CompiledGraph::run(std::span<const Tensor> inputs, std::vector<Tensor>& outputs) {
+    const bool is_first = !std::exchange(has_run_, true);
+    prepare();
+    GraphCheck* const check = is_first ? make_check() : nullptr;
+    if (check) check->forward(forward_->made, *forward_->executable, inputs, outputs);
+    else forward_->executable->run(inputs, outputs);
+}
+
+void CompiledGraph::prepare() {
+    if (forward_) return;
+    forward_ = compile(lean_ ? lean_->forward : graph_, lean_ ? "rematerialise" : "capture");
+    if (purpose_ == Purpose::capture) ++tracer_.counters().graphs_forward;
+}
+
+size_t CompiledGraph::effects_done() const { return forward_ ? forward_->executable->effects_done() : 0; }
+
+const CompiledGraph::Compilation* CompiledGraph::backward_half() const {
+    return halves_.empty() ? nullptr : halves_.begin()->second.compiled.get();
+}
+
+CompiledGraph::Half CompiledGraph::make_half(bool continues, const std::vector<bool>& present) {
+    if (purpose_ == Purpose::capture && halves_.empty()) ++tracer_.counters().graphs_backward;
+    GraphRef graph = lean_->backward;
+    if (continues) {
+        const Joint joint = make_joint(*graph_, differentiable_, wrt_, true);
+        Decisions again;
+        const Split split = rematerialise(split_joint(joint), again);
+        const auto same = [](const Split::Saved& a, const Split::Saved& b) {
+            return a.is_input == b.is_input && a.index == b.index;
+        };
+        assert(std::equal(split.saved.begin(), split.saved.end(), saved_.begin(), saved_.end(), same));
+        (void)same;
+        graph = split.backward;
+    }
+    Half half;
+    half.reached = reached_;
+    if (std::find(present.begin(), present.end(), false) != present.end()) {
+        std::vector<size_t> absent;
+        for (size_t k = 0; k < present.size(); ++k) {
+            if (!present[k]) absent.push_back(saved_.size() + k);
+        }
+        std::vector<bool> still;
+        graph = renumber_symbols(drop_cotangents(*graph, absent, saved_.size() + present.size(), still));
+        for (size_t k = 0, next = 0; k < wrt_.size(); ++k) {
+            if (reached_[k]) half.reached[k] = still[next++];
+        }
+    }
+    half.compiled = compile(graph, half.reached == reached_ ? "rematerialise" : "leaving out cotangents");
+    return half;
+}
+
+void CompiledGraph::backward(std::span<const Tensor> saved, std::span<const Tensor> cotangents,
+                             const std::vector<bool>& present, std::span<const Tensor> running,
+                             std::vector<Tensor>& gradients) {
+    assert(lean_);
+    const bool continues = !running.empty();
+    auto found_half = halves_.find({continues, present});
+    if (found_half == halves_.end())
+        found_half = halves_.emplace(std::pair(continues, present), make_half(continues, present)).first;
+    Half& half = found_half->second;
+    std::vector<Tensor> arguments(saved.begin(), saved.end());
+    arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
+    arguments.insert(arguments.end(), running.begin(), running.end());
+    std::vector<Tensor> found;
+    Executable& executable = *half.compiled->executable;
+    if (check_ && !std::exchange(half.checked, true))
+        check_->backward({half.compiled->made, present, continues, half.reached}, executable, arguments, found);
+    else executable.run(arguments, found);
+    gradients.assign(wrt_.size(), Tensor{});
+    for (size_t k = 0, next = 0; k < wrt_.size(); ++k) {
+        if (half.reached[k]) gradients[k] = std::move(found[next++]);
+    }
+}
+
+// ---- variants -----------------------------------------------------------------------------------------------------
+bool GraphEntry::Variant::accepts(std::span<const int64_t> hints) const {
+    for (size_t k = 0; k < sizes.size(); ++k) {
+        if (!symbolic[k] && sizes[k] != hints[k]) return false;
+    }
+    return true;
+}
+
+bool GraphEntry::Variant::is_static() const {
+    return std::none_of(symbolic.begin(), symbolic.end(), [](bool s) { return s; });
+}
+
+const GraphEntry::Variant* GraphEntry::find(std::span<const int64_t> hints) const {
+    const Variant* free = nullptr;
+    for (const Variant& variant : variants) {
+        if (!variant.accepts(hints)) continue;
+        if (variant.is_static()) return &variant;
+        if (!free) free = &variant;
+    }
+    return free;
+}
+
+GraphCache::GraphCache(Tracer& tracer) : tracer_(tracer) {}
+
+GraphCache::~GraphCache() = default;
+
+PassCheck& GraphCache::checker() {
+    if (!checker_) checker_ = std::make_unique<PassCheck>(tracer_.machine().pool());
+    return *checker_;
+}
+
+GraphEntry* GraphCache::find(const Builder::Hash& hash) {
+    const auto found = entries_.find(hash);
+    return found == entries_.end() ? nullptr : found->second.get();
+}
+
+GraphEntry& GraphCache::add(const Builder::Hash& hash, GraphEntry entry) {
+    return *entries_.emplace(hash, std::make_unique<GraphEntry>(std::move(entry))).first->second;
+}
+
+std::string describe_symbol(const Graph& graph, const SizeSymbol& symbol,
+                            const std::function<std::string(Span)>& locate) {
+    // Only the inputs that stand for ints of the script come from a place in it.
+    if (const Span span = graph.origin(symbol.definer).span)
+        return fmt::format("the int at {}", locate ? locate(span) : std::string("this line"));
+    const auto params = graph.params();
+    const auto at = static_cast<size_t>(std::find(params.begin(), params.end(), symbol.definer) - params.begin());
+    const std::string_view name = at < params.size() ? graph.name_of(params[at]) : std::string_view();
+    return fmt::format("{}.shape[{}]", name.empty() ? fmt::format("input {}", at) : std::string(name), symbol.dim);
+}
+
+std::string GraphCache::describe_change(const GraphEntry& entry, const GraphEntry::Variant& last,
+                                        std::span<const int64_t> hints) const {
+    std::string reason;
+    for (size_t k = 0; k < hints.size(); ++k) {
+        if (entry.same[k] != k || last.symbolic[k] || last.sizes[k] == hints[k]) continue;
+        reason += fmt::format("{}{} was {}, now {}", reason.empty() ? "" : "; ",
+                              describe_symbol(*entry.skeleton, entry.skeleton->symbols[k], tracer_.locate),
+                              last.sizes[k], hints[k]);
+    }
+    return reason;
+}
+
+std::string GraphCache::add_variant(GraphEntry& entry, std::span<const int64_t> hints,
+                                    const std::vector<bool>& dynamic) {
+    constexpr size_t most = 64;  // where no size can be symbolic each is a variant: the oldest goes
+    GraphEntry::Variant made;
+    made.sizes.assign(hints.begin(), hints.end());
+    made.symbolic = dynamic;
+    std::string reason;
+    if (!entry.variants.empty()) {
+        const GraphEntry::Variant& last = entry.variants.back();
+        for (size_t k = 0; k < hints.size(); ++k)
+            made.symbolic[k] = dynamic[k] || last.symbolic[k] || last.sizes[k] != hints[k];
+        reason = describe_change(entry, last, hints);
+    }
+    for (size_t k = 0; k < hints.size(); ++k) {
+        if (made.symbolic[k]) made.symbolic[entry.same[k]] = true;
+    }
+    for (size_t k = 0; k < hints.size(); ++k) made.symbolic[k] = made.symbolic[entry.same[k]];
+    auto compile = [&] {
+        const std::unique_ptr<bool[]> keep(new bool[hints.size() + 1]);
+        std::copy(made.symbolic.begin(), made.symbolic.end(), keep.get());
+        GraphRef graph =
+            specialise(*entry.skeleton, hints, std::span<const bool>(keep.get(), hints.size()), entry.same);
+        made.graph = std::make_shared<CompiledGraph>(tracer_, std::move(graph), entry.differentiable, entry.wrt,
+                                                     CompiledGraph::Purpose::capture);
+        made.graph->prepare();
+    };
+    if (made.is_static()) {
+        compile();
+    } else {
+        try {
+            compile();
+            if (!reason.empty()) reason += "; symbolic from here on";
+        } catch (const Error& error) {  // sizes that are equal, but not for a reason that sizes alone can tell
+            if (error.diagnostic.kind == "internal") throw;
+            made.symbolic.assign(hints.size(), false);
+            compile();
+            if (!reason.empty()) reason += "; compiled for these sizes alone, since others need not fit together";
+        }
+    }
+    if (entry.variants.size() == most) entry.variants.erase(entry.variants.begin());
+    entry.variants.push_back(std::move(made));
+    return reason;
+}
+
+}  // namespace tenon

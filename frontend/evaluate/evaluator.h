@@ -1,0 +1,303 @@
+// The evaluator: walks resolved syntax trees. Variables are slots found by the resolver; tensors are the tracer's.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "frontend/syntax/ast.h"
+#include "frontend/values/builtin.h"
+#include "frontend/values/builtin_table.h"
+#include "frontend/values/collector.h"
+#include "frontend/values/function.h"
+#include "frontend/evaluate/models.h"
+#include "frontend/record/tracer.h"
+#include "frontend/values/value.h"
+#include "runtime/diagnostic.h"
+#include "runtime/span.h"
+
+namespace tenon {
+
+class Module;
+class Session;
+
+/// A keyword argument of a call made from C++.
+struct KeywordArgument {
+    std::string_view name;
+    Value value;
+};
+
+/// One line of a call stack, innermost first.
+struct StackEntry {
+    std::string function;  ///< its name, "" for a script's own lines
+    Span call;             ///< where it was called
+};
+
+/// Ctrl-C, on its way out of the script. No `catch` of a script sees it.
+class Interrupted : public std::exception {
+public:
+    const char* what() const noexcept override { return "interrupted"; }
+};
+
+class Evaluator {
+public:
+    explicit Evaluator(Session& session);
+    ~Evaluator();
+    Evaluator(const Evaluator&) = delete;
+    Evaluator& operator=(const Evaluator&) = delete;
+
+    Session& session() { return session_; }
+    Tracer& tracer() { return tracer_; }
+    const std::string& name_of(Symbol symbol) const { return symbols_.text(symbol); }
+
+    /// Runs the top level of a script. `shown` receives the value of its last statement if that is an expression.
+    void run(Module& module, const ast::Script& script, Value* shown = nullptr);
+    /// The same for a module that a running script uses: tests in it are skipped.
+    void run_module(Module& module);
+    /// Called for every `test "name" { }` that is reached; without it tests are skipped. `body` runs the test.
+    using TestRunner = std::function<void(std::string_view name, Span span, FunctionRef<void()> body)>;
+    void set_test_runner(TestRunner runner) { test_runner_ = std::move(runner); }
+
+    /// The innermost call or operation under way: what nodes captured now originate from.
+    Span here() const { return here_; }
+    /// The innermost call under way that stands in this source; no place where there is none.
+    Span call_in(uint32_t source) const;
+    /// The calls that the last Error or Interrupted went through, innermost first; empty again after this.
+    std::vector<StackEntry> take_stack() { return std::exchange(unwound_, {}); }
+
+    // -- calls
+    /// Calls anything that can be called: functions, methods, built-ins, model classes, models.
+    Value call(const Value& callee, std::span<const Value> positional, std::span<const KeywordArgument> keywords = {});
+    Value call(const Value& callee, std::initializer_list<Value> positional) {
+        return call(callee, std::span(positional.begin(), positional.size()));
+    }
+    /// Whether `receiver.name` is a field or method; call_method calls it.
+    bool has_method(const Value& receiver, std::string_view name) const;
+    Value call_method(const Value& receiver, std::string_view name, std::span<const Value> positional);
+    bool is_callable(const Value& value) const;
+
+    // -- what values mean
+    Value binary(Operator op, const Value& a, const Value& b) { return binary(op, {a}, {b}, here_); }
+    Value binary(Operator op, Operand a, Operand b, Span span);
+    /// A condition: a bool or a one-element bool tensor; anything else is Error "type".
+    bool truth(const Value& value) { return truth(value, here_); }
+    bool truth(const Value& value, Span span);
+    /// `==` as one answer: lists and tuples by elements, tensors when all their elements are equal.
+    bool equal(const Value& a, const Value& b);
+    /// `<` of ints, floats, strs, lists and tuples.
+    bool less(const Value& a, const Value& b);
+    /// What print shows, and what containers show of their items (strs quoted).
+    std::string text(const Value& value);
+    std::string repr(const Value& value);
+    /// A type as messages name it: "int", "f32[3, 4]", "list", "Linear".
+    std::string describe(const Value& value) const;
+
+    // -- iteration: lists, tuples, dicts (keys), ranges, strs, tensors, iterators, models with next()
+    Ref<IteratorObject> iterate(const Value& value);
+    Values collect(const Value& value);
+
+    // -- fields and items
+    Value get_attribute(const Value& object, Symbol name, Span span);
+    void set_attribute(const Value& object, Symbol name, const Value& value, Span span);
+    Value get_item(const Value& object, const Value& key, Span span);
+    void set_item(const Value& object, const Value& key, Operand value, Span span);
+
+    // Writes to host objects go through these: while a graph is captured they leave a note of how to take them back.
+    void append(ListObject& list, Value value);
+    void set_item(ListObject& list, size_t position, Value value);
+    /// Any other change: call it before.
+    void will_change(ListObject& list);
+    void set_entry(DictObject& dict, const Value& key, Value value);
+    void will_change(DictObject& dict);
+    void set_field(ModelObject& model, size_t slot, Value value);
+
+    // -- the session's life
+    /// Asks the script to stop at its next call or back edge; safe in a signal handler.
+    void interrupt() { interrupted_.store(true, std::memory_order_relaxed); }
+    bool take_interrupt() { return interrupted_.exchange(false); }
+    Collector& collector() { return collector_; }
+
+private:
+    enum class Flow : uint8_t { normal, break_loop, continue_loop, return_value };
+
+    /// A row of slots on the stack, unset at first.
+    class Slots {
+    public:
+        Slots(Evaluator& evaluator, size_t count);
+        ~Slots();
+        Slots(const Slots&) = delete;
+        Slots& operator=(const Slots&) = delete;
+        Value& operator[](size_t k) const { return first_[k]; }
+        std::span<Value> all() const { return {first_, count_}; }
+
+    private:
+        Evaluator& evaluator_;
+        Value* first_;
+        size_t count_;
+    };
+
+    /// One call under way: its variables, and where it was called.
+    struct Frame {
+        Frame(Evaluator& evaluator, const FunctionObject& callee, Value self_value, Span call_span);
+        Frame(Evaluator& evaluator, const ast::Function& script, const Environment& script_environment);
+
+        const ast::Function& function;
+        const Environment& environment;
+        Ref<const Object> closure;  // null for a script's own lines
+        Value self;
+        Slots slots;
+        Frame* caller;
+        Span call;
+        const ast::Arguments* arguments = nullptr;  // as written, where they were bound one by one
+        bool has_first = false;                     // the first parameter was the receiver: `x.f(a)`
+        bool starts_capture = false;
+        uint32_t tries = 0;  // `try` blocks of this function that its line is in
+        Value result;        // what `return` gave
+
+        const FunctionObject& function_object() const { return static_cast<const FunctionObject&>(*closure); }
+        ModelObject& model() const { return self.as<ModelObject>(); }
+    };
+    /// Leaves a block that stands inside an expression: `y = no_grad { return 1 }`.
+    struct Escape {
+        Flow flow;
+    };
+    /// Makes a frame the current one.
+    class Entered {
+    public:
+        Entered(Evaluator& evaluator, Frame& frame) : evaluator_(evaluator), saved_(evaluator.current_) {
+            evaluator.current_ = &frame;
+        }
+        ~Entered() { evaluator_.current_ = saved_; }
+        Entered(const Entered&) = delete;
+        Entered& operator=(const Entered&) = delete;
+
+    private:
+        Evaluator& evaluator_;
+        Frame* saved_;
+    };
+
+    // evaluator.cpp: variables, statements
+    void make_cells(Frame& frame);
+    void hoist(Frame& frame);
+    CellObject& cell_of(const ast::NameUse& use, const Frame& frame) const;
+    Value load(const ast::NameUse& use, Symbol name, Frame& frame, Span span);
+    void store(const ast::NameUse& use, Value value, Frame& frame, Span span);
+    // A failed graph takes back the variables that were assigned after the failing node, where a `try` lets them live.
+    void will_change(Value& variable, const Frame& frame) {
+        if (frame.tries > 0 && tracer_.capturing()) tracer_.record(Undo::variable(variable));
+    }
+    void refresh(std::span<const ast::NameUse> fresh, Frame& frame);
+    Flow execute(const ast::Block& block, Frame& frame);
+    Flow execute(const ast::Statement& statement, Frame& frame);
+    Flow execute_if(const ast::If& statement, Frame& frame);
+    Flow execute_while(const ast::While& statement, Frame& frame);
+    Flow execute_for(const ast::For& statement, Frame& frame);
+    Flow execute_try(const ast::Try& statement, Frame& frame);
+    void execute_use(const ast::Use& statement, Frame& frame);
+    void execute_assert(const ast::Assert& statement, Frame& frame);
+    void execute_update(const ast::Update& statement, Frame& frame);
+    void execute_tensor_declaration(const ast::TensorDeclaration& statement, Frame& frame);
+    void execute_test(const ast::Test& statement, Frame& frame);
+    void assign(const ast::Expr& target, const Value& value, bool is_literal, Frame& frame);
+    void unpack(std::span<ast::Expr*> targets, const Value& value, Span span, Frame& frame);
+    Value make_closure(const ast::Function& function, Frame& frame);
+    Value make_class(const ast::Model& model, Frame& frame);
+    Value decorate(Value function, std::span<ast::Expr*> decorators, Frame& frame);
+    bool at_back_edge(Tracer::LoopMark& mark, Span span, Frame& frame);
+    void check_interrupt() {
+        if (interrupted_.load(std::memory_order_relaxed)) raise_interrupt();
+    }
+    [[noreturn]] void raise_interrupt();
+    Value hold_tensors(const Value& initial, bool is_buffer, const ast::TypeNode* type, Span span);
+    Environment capture(const ast::Function& function, const Frame& frame) const;
+    Flow run_scope(const ast::ScopeBlock& block, Frame& frame, Value* worth);
+
+    // evaluator_expressions.cpp
+    Value evaluate(const ast::Expr& expr, Frame& frame);
+    Value evaluate_unary(const ast::Unary& expr, Frame& frame);
+    Value evaluate_binary(const ast::Binary& expr, Frame& frame);
+    Value evaluate_comparison(const ast::Comparison& expr, Frame& frame);
+    Value compare(ast::ComparisonOperator op, Operand a, Operand b, Span span);
+    bool contains(const Value& container, const Value& item, Span span);
+    Value evaluate_sequence(const ast::Sequence& expr, Frame& frame);
+    Value evaluate_dict(const ast::Dict& expr, Frame& frame);
+    Value evaluate_comprehension(const ast::Comprehension& expr, Frame& frame);
+    void comprehend(const ast::Comprehension& expr, size_t clause, Value& result, Frame& frame);
+    Value evaluate_f_string(const ast::FString& expr, Frame& frame);
+    void append_parts(std::span<ast::FStringPart> parts, std::string& out, Frame& frame);
+    std::string format(const Value& value, std::string_view spec, Span span);
+    [[noreturn]] void no_attribute(const Value& object, Symbol name, Span span);
+    Value evaluate_key(const ast::Index& expr, const Value& object, Frame& frame);
+    void mark_host_ints(Value& value, const ast::Expr& expr) const;
+    Value evaluate_scope_block(const ast::ScopeBlock& expr, Frame& frame);
+
+    // evaluator_calls.cpp, evaluator_apply.cpp
+    struct CallArguments {  // evaluated, where they cannot go straight to their places
+        Values positional;
+        std::vector<std::pair<Symbol, Value>> keywords;
+    };
+    Value evaluate_call(const ast::Call& call, Frame& frame);
+    Value evaluate_method_call(const ast::MethodCall& call, Frame& frame);
+    Value call_value(const Value& callee, const Value* first, const ast::Arguments& arguments, Frame& frame, Span span);
+    Value call_function(const FunctionObject& function, const Value& self, const Value* first,
+                        const ast::Arguments& arguments, Frame& frame, Span span);
+    Value call_method(const Value& receiver, const Value& method, const ast::Arguments& arguments, Frame& frame,
+                      Span span);
+    CallArguments evaluate_arguments(const Value* first, const ast::Arguments& arguments, Frame& frame);
+    Value call_evaluated(const Value& callee, CallArguments& arguments, Span span);
+    Value call_function(const FunctionObject& function, const Value& self, CallArguments& arguments, Span span);
+    Value call_scope(const BuiltinGroup& group, CallArguments& arguments, Span span);
+    Value call_object(const Value& object, CallArguments& arguments, Span span);
+    void bind(Frame& callee, CallArguments& arguments);
+    Span argument_span(const Frame& called, const ast::Parameter& parameter) const;
+    std::string display_name(const ast::Function& function) const;
+    std::string parameter_list(const ast::Function& function) const;
+    [[noreturn]] static void too_many(std::string_view name, std::string_view parameters, size_t takes, size_t given,
+                                      Span span);
+    [[noreturn]] void not_callable(const Value& value, Span span);
+
+    // evaluator_builtins.cpp
+    Value call_builtin(const BuiltinGroup& group, bool as_method, const Value* first, const ast::Arguments& arguments,
+                       Frame& frame, Span span);
+    Value call_builtin(const BuiltinGroup& group, bool as_method, CallArguments& arguments, Span span);
+    Value run_builtin(const BuiltinRow& row, Arguments& arguments);
+    [[noreturn]] void no_row(const BuiltinGroup& group, const Value* first, Span span);
+
+    // evaluator_bodies.cpp
+    Value enter(Frame& callee);
+    bool begins_capture(const Frame& callee) const;
+    std::string argument_name(const Frame& called, const Tensor& tensor) const;
+    void finish_binding(Frame& callee);
+    Value run_body(Frame& callee);
+    void drop_locals(Frame& called);
+
+    void check_stack(Span span);
+    std::string repr_of(const Value& value);
+
+    // evaluator_types.cpp
+    void check_type(const ast::TypeNode& type, const Value& value, Frame& frame, std::string_view what, Span span);
+    bool matches(const ast::TypeNode& type, const Value& value, Frame& frame, std::string& why);
+    bool matches_shape(const ast::TypeNode& type, const TensorObject& tensor, Frame& frame, std::string& why);
+
+    Session& session_;
+    Tracer& tracer_;
+    SymbolTable& symbols_;
+    const BuiltinTable& builtins_;
+    Collector collector_;
+    Span here_;
+    Frame* current_ = nullptr;
+    std::unique_ptr<std::byte[]> stack_;  // the slots of all frames, one after another
+    Value* stack_top_;
+    Value* stack_end_;
+    uintptr_t native_limit_ = 0;  // the lowest address the machine stack may grow down to
+    std::vector<StackEntry> unwound_;
+    std::vector<const Object*> shown_;  // the containers whose text is being made, for those that hold themselves
+    std::atomic<bool> interrupted_{false};
+    TestRunner test_runner_;
+};
+
+}  // namespace tenon

@@ -1,0 +1,205 @@
+// Calls of built-ins: the row that the first argument chooses, its parameters, the call itself.
+#include <fmt/format.h>
+
+#include "frontend/record/capture.h"
+#include "frontend/values/errors.h"
+#include "frontend/evaluate/evaluator.h"
+#include "frontend/evaluate/session.h"
+
+namespace tenon {
+
+namespace {
+
+constexpr size_t most_parameters = 32;
+
+// The number of the parameter that a keyword is for, how many there are where it is for none.
+size_t parameter_named(const Signature& signature, Symbol name) {
+    size_t at = 0;
+    while (at < signature.parameters.size() &&
+           (signature.parameters[at].name != name || static_cast<int>(at) == signature.rest ||
+            static_cast<int>(at) == signature.keywords))
+        ++at;
+    return at;
+}
+
+}  // namespace
+
+Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const Value* first,
+                              const ast::Arguments& arguments, Frame& frame, Span span) {
+    if (arguments.has_spread || group.is_scope || group.rows.empty()) {
+        CallArguments evaluated = evaluate_arguments(first, arguments, frame);
+        return call_builtin(group, as_method, evaluated, span);
+    }
+    Value leading;  // the first argument decides which row it is
+    const Value* lead = first;
+    size_t next = 0;
+    if (!lead && arguments.positional > 0) {
+        leading = evaluate(*arguments.items[0].value, frame);
+        lead = &leading;
+        next = 1;
+    }
+    const BuiltinRow* row = group.pick(lead ? lead->kind() : Kind::unset, as_method);
+    if (!row && lead && lead->is(Kind::symbolic)) {  // host functions know numbers: the graph now depends on this one
+        Value number = tracer_.settle(*lead, span);
+        row = group.pick(number.kind(), as_method);
+        leading = std::move(number);
+        if (first) first = &leading;
+        lead = &leading;
+    }
+    if (!row) no_row(group, lead, span);
+
+    const bool marks = (row->builtin->traits & takes_sizes) && tracer_.capturing();
+    const Signature& signature = row->signature;
+    size_t count = signature.parameters.size();
+    Slots values(*this, count);
+    Span spans[most_parameters];
+    Values rest;
+    bool rest_is_literal = true;
+    tenon::Arguments bound{values.all(), span, std::span(spans, count), 0};
+    size_t position = 0;
+    auto place = [&](Value value, bool is_literal, Span at) {
+        if (position < signature.positional) {
+            spans[position] = at;
+            bound.literals |= uint64_t{is_literal} << position;
+            values[position++] = std::move(value);
+        } else if (signature.rest >= 0) {
+            if (rest.empty()) spans[signature.rest] = at;
+            rest_is_literal &= is_literal;
+            rest.push_back(std::move(value));
+        } else {
+            too_many(group.name, row->builtin->parameters, signature.positional, arguments.positional + (first ? 1 : 0),
+                     span);
+        }
+    };
+    if (first) {
+        place(*first, false, {});
+    } else if (lead) {
+        if (marks) mark_host_ints(leading, *arguments.items[0].value);
+        place(std::move(leading), arguments.items[0].value->is_literal, arguments.items[0].value->span);
+    }
+    for (; next < arguments.items.size(); ++next) {
+        const ast::Argument& argument = arguments.items[next];
+        if (argument.kind == ast::ArgumentKind::positional) {
+            Value value = evaluate(*argument.value, frame);
+            if (marks) mark_host_ints(value, *argument.value);
+            place(std::move(value), argument.value->is_literal, argument.value->span);
+            continue;
+        }
+        const size_t at = parameter_named(signature, argument.name);
+        if (at == count) {
+            if (signature.keywords >= 0) {
+                Value& more = values[static_cast<size_t>(signature.keywords)];
+                if (more.is_unset()) more = make_ref<DictObject>();
+                more.as<DictObject>().set(name_of(argument.name), evaluate(*argument.value, frame));
+                continue;
+            }
+            std::vector<Symbol> names;
+            for (const auto& parameter : signature.parameters) names.push_back(parameter.name);
+            auto near = nearest_name(argument.name, names, symbols_);
+            throw_error_at(argument.span, "arity",
+                           fmt::format("`{}` has no parameter `{}`", group.name, name_of(argument.name)),
+                           near ? fmt::format("did you mean `{}`?", name_of(*near))
+                                : fmt::format("it takes ({})", row->builtin->parameters));
+        }
+        if (!values[at].is_unset()) {
+            throw_error_at(argument.span, "arity", fmt::format("`{}` is given twice", name_of(argument.name)));
+        }
+        spans[at] = argument.value->span;
+        bound.literals |= uint64_t{argument.value->is_literal} << at;
+        values[at] = evaluate(*argument.value, frame);
+    }
+    if (signature.rest >= 0) {
+        auto at = static_cast<size_t>(signature.rest);
+        bound.literals |= uint64_t{rest_is_literal && !rest.empty()} << at;
+        values[at] = make_tuple(std::move(rest));
+    }
+    return run_builtin(*row, bound);
+}
+
+Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, CallArguments& arguments, Span span) {
+    const Value* first = arguments.positional.empty() ? nullptr : &arguments.positional[0];
+    if (group.rows.empty()) not_callable(group.value, span);
+    const BuiltinRow* row = group.pick(first ? first->kind() : Kind::unset, as_method);
+    if (group.is_scope && (!row || !row->builtin->call)) return call_scope(group, arguments, span);
+    if (!row) no_row(group, first, span);
+
+    const Signature& signature = row->signature;
+    size_t count = signature.parameters.size();
+    Slots values(*this, count);
+    Values rest;
+    size_t position = 0;
+    for (Value& value : arguments.positional) {
+        if (position < signature.positional) {
+            values[position++] = std::move(value);
+        } else if (signature.rest >= 0) {
+            rest.push_back(std::move(value));
+        } else {
+            too_many(group.name, row->builtin->parameters, signature.positional, arguments.positional.size(), span);
+        }
+    }
+    for (auto& [name, value] : arguments.keywords) {
+        const size_t at = parameter_named(signature, name);
+        if (at < count) {
+            if (!values[at].is_unset())
+                throw_error_at(span, "arity", fmt::format("`{}` is given twice", name_of(name)));
+            values[at] = std::move(value);
+        } else if (signature.keywords >= 0) {
+            Value& more = values[static_cast<size_t>(signature.keywords)];
+            if (more.is_unset()) more = make_ref<DictObject>();
+            more.as<DictObject>().set(name_of(name), std::move(value));
+        } else {
+            throw_error_at(span, "arity", fmt::format("`{}` has no parameter `{}`", group.name, name_of(name)),
+                           fmt::format("it takes ({})", row->builtin->parameters));
+        }
+    }
+    if (signature.rest >= 0) values[static_cast<size_t>(signature.rest)] = make_tuple(std::move(rest));
+    tenon::Arguments bound{values.all(), span, {}, 0};
+    return run_builtin(*row, bound);
+}
+
+Value Evaluator::run_builtin(const BuiltinRow& row, tenon::Arguments& arguments) {
+    const Signature& signature = row.signature;
+    for (size_t i = 0; i < signature.parameters.size(); ++i) {
+        if (signature.parameters[i].required && arguments[i].is_unset()) {
+            throw_error_at(arguments.span, "arity",
+                           fmt::format("`{}` needs `{}`", row.builtin->name, name_of(signature.parameters[i].name)),
+                           fmt::format("it takes ({})", row.builtin->parameters));
+        }
+    }
+    if (signature.keywords >= 0 && arguments[static_cast<size_t>(signature.keywords)].is_unset()) {
+        arguments[static_cast<size_t>(signature.keywords)] = make_ref<DictObject>();
+    }
+    if ((row.builtin->traits & breaks_graph) && tracer_.capturing())
+        tracer_.graph_break(row.builtin->name, arguments.span);
+    Span saved = std::exchange(here_, arguments.span);
+    try {
+        Value result = row.builtin->call(*this, arguments);
+        here_ = saved;
+        return result;
+    } catch (Error& error) {
+        here_ = saved;
+        if (!error.diagnostic.span) error.diagnostic.span = arguments.span;
+        throw;
+    }
+}
+
+void Evaluator::no_row(const BuiltinGroup& group, const Value* first, Span span) {
+    if (!first) throw_error_at(span, "arity", fmt::format("`{}` needs an argument", group.name));
+    std::string kinds;
+    int count = 0;
+    for (const BuiltinRow& row : group.rows) {
+        for (int k = static_cast<int>(Kind::none); k < kind_count; ++k) {
+            std::string_view kind = tenon::name_of(static_cast<Kind>(k));
+            if (!(row.builtin->first >> k & 1) || kinds.find(kind) != std::string::npos) continue;
+            kinds += kinds.empty() ? "" : ", ";
+            kinds += kind;
+            ++count;
+        }
+    }
+    constexpr int most_to_list = 6;
+    if (count > most_to_list) kinds.clear();
+    throw_error_at(span, "type", fmt::format("`{}` does not go with {}", group.name, describe(*first)),
+                   kinds.empty() ? "" : fmt::format("its first argument is one of: {}", kinds));
+}
+
+}  // namespace tenon

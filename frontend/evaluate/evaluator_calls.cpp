@@ -1,0 +1,251 @@
+// Calls as written: finding what is called, each argument straight into its place.
+#include <fmt/format.h>
+
+#include "frontend/record/capture.h"
+#include "frontend/values/errors.h"
+#include "frontend/evaluate/evaluator.h"
+#include "frontend/resolve/resolver.h"
+#include "frontend/evaluate/session.h"
+#include "frontend/resolve/suggestions.h"
+#include "frontend/record/tensor_dispatch.h"
+
+namespace tenon {
+
+// "`step` takes 2 arguments (net, x), but 3 were given"
+void Evaluator::too_many(std::string_view name, std::string_view parameters, size_t takes, size_t given, Span span) {
+    throw_error_at(
+        span, "arity",
+        fmt::format("`{}` takes {} argument{}{}, but {} {} given", name, takes == 0 ? "no" : std::to_string(takes),
+                    takes == 1 ? "" : "s", parameters.empty() ? "" : fmt::format(" ({})", parameters), given,
+                    given == 1 ? "was" : "were"));
+}
+
+// ---- from the tree ------------------------------------------------------------------------------------------------
+
+Value Evaluator::evaluate_call(const ast::Call& call, Frame& frame) {
+    if (call.callee->kind == ast::ExprKind::name) {
+        const auto& name = ast::as<ast::Name>(*call.callee);
+        if (name.use.kind == ast::NameKind::builtin) {
+            const BuiltinGroup& group = builtins_[name.use.index];
+            if (!group.rows.empty()) return call_builtin(group, false, nullptr, call.arguments, frame, call.span);
+        } else if (name.use.kind == ast::NameKind::method) {
+            return call_method(frame.self, frame.model().model_class->methods[name.use.index], call.arguments, frame,
+                               call.span);
+        }
+    }
+    Value callee = evaluate(*call.callee, frame);
+    return call_value(callee, nullptr, call.arguments, frame, call.span);
+}
+
+Value Evaluator::call_method(const Value& receiver, const Value& method, const ast::Arguments& arguments, Frame& frame,
+                             Span span) {
+    if (auto* function = method.try_as<FunctionObject>())
+        return call_function(*function, receiver, nullptr, arguments, frame, span);
+    return call_value(method, &receiver, arguments, frame, span);
+}
+
+Value Evaluator::evaluate_method_call(const ast::MethodCall& expr, Frame& frame) {
+    Value receiver = evaluate(*expr.receiver, frame);
+    if (auto* model = receiver.try_as<ModelObject>()) {
+        int slot = model->model_class->field_slot(expr.name);
+        if (slot >= 0 && !model->fields[static_cast<size_t>(slot)].is_unset()) {
+            Value field = model->fields[static_cast<size_t>(slot)];
+            return call_value(field, nullptr, expr.arguments, frame, expr.span);
+        }
+        int number = model->model_class->method_number(expr.name);
+        if (number >= 0) {
+            return call_method(receiver, model->model_class->methods[static_cast<size_t>(number)], expr.arguments,
+                               frame, expr.span);
+        }
+    } else if (auto* record = receiver.try_as<RecordObject>()) {
+        if (const Value* field = record->find(name_of(expr.name))) {
+            return call_value(Value(*field), nullptr, expr.arguments, frame, expr.span);
+        }
+    }
+
+    // Methods of a kind come before functions of that name, and a script's own functions before built-in ones.
+    const BuiltinGroup* group = builtins_.find_method(expr.name);
+    const BuiltinRow* row = group ? group->pick(receiver.kind(), true) : nullptr;
+    if (row && (row->builtin->traits & method_only))
+        return call_builtin(*group, true, &receiver, expr.arguments, frame, expr.span);
+    if (auto* dict = receiver.try_as<DictObject>()) {
+        if (const Value* entry = dict->find(std::string_view(name_of(expr.name)))) {
+            return call_value(Value(*entry), nullptr, expr.arguments, frame, expr.span);
+        }
+    }
+    if (expr.function && expr.function.kind != ast::NameKind::builtin) {
+        Value function = load(expr.function, expr.name, frame, expr.name_span);
+        return call_value(function, &receiver, expr.arguments, frame, expr.span);
+    }
+    if (row) return call_builtin(*group, true, &receiver, expr.arguments, frame, expr.span);
+    if (receiver.is_object()) {
+        Value attribute;
+        if (receiver.object().get_attribute(*this, name_of(expr.name), attribute)) {
+            return call_value(attribute, nullptr, expr.arguments, frame, expr.span);
+        }
+    }
+
+    std::vector<Symbol> candidates;
+    for (const BuiltinGroup& other : builtins_.groups()) {
+        if (!other.rows.empty() && other.pick(receiver.kind(), true)) candidates.push_back(other.symbol);
+    }
+    if (auto* model = receiver.try_as<ModelObject>()) {
+        candidates.clear();
+        for (const ast::FunctionDeclaration* method : model->model_class->model.methods)
+            candidates.push_back(method->function->name);
+    }
+    std::string help = advice_for_foreign_name(name_of(expr.name));
+    if (auto near = nearest_name(expr.name, candidates, symbols_); near && help.empty())
+        help = fmt::format("did you mean `{}`?", name_of(*near));
+    throw_error_at(expr.name_span, "name",
+                   fmt::format("{} has no method `{}`, and there is no function of that name for it",
+                               describe(receiver), name_of(expr.name)),
+                   std::move(help));
+}
+
+Value Evaluator::call_value(const Value& callee, const Value* first, const ast::Arguments& arguments, Frame& frame,
+                            Span span) {
+    switch (callee.kind()) {
+        case Kind::function: return call_function(callee.as<FunctionObject>(), {}, first, arguments, frame, span);
+        case Kind::model: {
+            const ModelClassObject& model_class = *callee.as<ModelObject>().model_class;
+            int forward = model_class.method_number(symbols::forward);
+            if (forward < 0) not_callable(callee, span);
+            const Value& method = model_class.methods[static_cast<size_t>(forward)];
+            if (first) break;
+            return call_method(callee, method, arguments, frame, span);
+        }
+        case Kind::builtin: return call_builtin(callee.as<BuiltinObject>().group, false, first, arguments, frame, span);
+        case Kind::bound_method: {
+            const auto& method = callee.as<BoundMethodObject>();
+            if (!first && method.function.is<FunctionObject>()) {
+                return call_function(method.function.as<FunctionObject>(), method.receiver, nullptr, arguments, frame,
+                                     span);
+            }
+            break;
+        }
+        case Kind::model_class: {
+            auto& model_class = callee.as<ModelClassObject>();
+            if (first || arguments.has_spread || model_class.constructor->takes_rest) break;
+            Value model = make_ref<ModelObject>(callee.ref<ModelClassObject>());
+            return call_function(*model_class.constructor, model, nullptr, arguments, frame, span);
+        }
+        default: break;
+    }
+    CallArguments evaluated = evaluate_arguments(first, arguments, frame);
+    return call_evaluated(callee, evaluated, span);
+}
+
+Evaluator::CallArguments Evaluator::evaluate_arguments(const Value* first, const ast::Arguments& arguments,
+                                                       Frame& frame) {
+    CallArguments out;
+    if (first) out.positional.push_back(*first);
+    for (const ast::Argument& argument : arguments.items) {
+        Value value = evaluate(*argument.value, frame);
+        switch (argument.kind) {
+            case ast::ArgumentKind::positional: out.positional.push_back(std::move(value)); break;
+            case ast::ArgumentKind::keyword: out.keywords.emplace_back(argument.name, std::move(value)); break;
+            case ast::ArgumentKind::spread:
+                for (Value& item : collect(value)) out.positional.push_back(std::move(item));
+                break;
+            case ast::ArgumentKind::keyword_spread: {
+                auto* dict = value.try_as<DictObject>();
+                if (!dict)
+                    throw_error_at(argument.span, "type", fmt::format("`**` takes a dict, found {}", describe(value)));
+                for (const auto& entry : dict->entries()) {
+                    if (!entry.key.is<StringObject>()) {
+                        throw_error_at(
+                            argument.span, "type",
+                            fmt::format("the names of arguments are strs, found the key {}", repr(entry.key)));
+                    }
+                    out.keywords.emplace_back(symbols_.intern(entry.key.as_text()), entry.value);
+                }
+                break;
+            }
+        }
+    }
+    return out;
+}
+
+std::string Evaluator::parameter_list(const ast::Function& function) const {
+    std::string out;
+    for (const ast::Parameter& parameter : function.parameters) {
+        if (!out.empty()) out += ", ";
+        out += parameter.kind == ast::ParameterKind::rest       ? "*"
+               : parameter.kind == ast::ParameterKind::keywords ? "**"
+                                                                : "";
+        out += name_of(parameter.name);
+    }
+    return out;
+}
+
+std::string Evaluator::display_name(const ast::Function& function) const {
+    if (function.kind == ast::FunctionKind::constructor && function.model) return name_of(function.model->name);
+    if (function.kind == ast::FunctionKind::method && function.model) {
+        return fmt::format("{}.{}", name_of(function.model->name), name_of(function.name));
+    }
+    return function.name == Symbol::none ? "fn" : name_of(function.name);
+}
+
+// Where the argument of a parameter is written, the call where that is not known.
+Span Evaluator::argument_span(const Frame& called, const ast::Parameter& parameter) const {
+    if (!called.arguments) return called.call;
+    auto items = called.arguments->items;
+    auto position = static_cast<size_t>(&parameter - called.function.parameters.data());
+    for (const ast::Argument& argument : items) {
+        if (argument.kind == ast::ArgumentKind::keyword && argument.name == parameter.name) return argument.value->span;
+    }
+    if (called.has_first && position-- == 0) return called.call;
+    bool is_given = position < items.size() && items[position].kind == ast::ArgumentKind::positional;
+    return is_given ? items[position].value->span : called.call;
+}
+
+Value Evaluator::call_function(const FunctionObject& callee, const Value& self, const Value* first,
+                               const ast::Arguments& arguments, Frame& frame, Span span) {
+    const ast::Function& function = callee.function;
+    if (arguments.has_spread || callee.takes_rest) {
+        CallArguments evaluated = evaluate_arguments(first, arguments, frame);
+        return call_function(callee, self, evaluated, span);
+    }
+    // The common case: each argument goes straight into its slot.
+    check_stack(span);
+    Frame called(*this, callee, self.is_none() ? callee.environment.self : self, span);
+    auto parameters = function.parameters;
+    called.arguments = &arguments;
+    called.has_first = first != nullptr;
+    size_t position = 0;
+    if (first) {
+        if (parameters.empty()) too_many(display_name(function), "", 0, 1 + arguments.items.size(), span);
+        called.slots[parameters[position++].slot] = *first;
+    }
+    for (const ast::Argument& argument : arguments.items) {
+        size_t at = position;
+        if (argument.kind == ast::ArgumentKind::keyword) {
+            at = 0;
+            while (at < parameters.size() && parameters[at].name != argument.name) ++at;
+            if (at == parameters.size()) {
+                std::vector<Symbol> names;
+                for (const ast::Parameter& parameter : parameters) names.push_back(parameter.name);
+                auto near = nearest_name(argument.name, names, symbols_);
+                throw_error_at(
+                    argument.span, "arity",
+                    fmt::format("`{}` has no parameter `{}`", display_name(function), name_of(argument.name)),
+                    near ? fmt::format("did you mean `{}`?", name_of(*near))
+                         : fmt::format("it takes ({})", parameter_list(function)));
+            }
+            if (!called.slots[parameters[at].slot].is_unset()) {
+                throw_error_at(argument.span, "arity", fmt::format("`{}` is given twice", name_of(argument.name)));
+            }
+        } else {
+            ++position;
+            if (at >= parameters.size() || parameters[at].keyword_only) {
+                too_many(display_name(function), parameter_list(function), parameters.size(),
+                         arguments.positional + (first ? 1 : 0), span);
+            }
+        }
+        called.slots[parameters[at].slot] = evaluate(*argument.value, frame);
+    }
+    return enter(called);
+}
+
+}  // namespace tenon

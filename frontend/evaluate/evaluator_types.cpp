@@ -1,0 +1,190 @@
+// Types of parameters and results: checked at each call, dimensions bound per call.
+#include <fmt/format.h>
+
+#include "frontend/evaluate/evaluator.h"
+#include "frontend/evaluate/session.h"
+
+namespace tenon {
+
+namespace {
+
+std::string expected_text(const ast::TypeNode& type, const SourceMap& sources) {
+    return std::string(sources.text(type.span));
+}
+
+}  // namespace
+
+void Evaluator::check_type(const ast::TypeNode& type, const Value& value, Frame& frame, std::string_view what,
+                           Span span) {
+    std::string why;
+    if (matches(type, value, frame, why)) return;
+    const ast::Function& function = frame.function;
+    std::string name = display_name(function);
+    std::string expected = expected_text(type, session_.sources());
+    bool is_tensor_type = type.kind == ast::TypeKind::tensor;
+    std::string kind = is_tensor_type && value.is_tensor()
+                           ? (type.has_dtype && type.dtype != value.as<TensorObject>().dtype() ? "dtype" : "shape")
+                           : "type";
+    std::string message =
+        what.empty() ? fmt::format("{} promises to return {}, but it returned {}", name, expected, describe(value))
+                     : fmt::format("{} takes `{}: {}`, but it was given {}", name, what, expected, describe(value));
+    throw Error(Diagnostic{std::move(kind),
+                           std::move(message),
+                           span,
+                           {{span, describe(value)}, {type.span, "expected here"}},
+                           std::move(why)});
+}
+
+bool Evaluator::matches(const ast::TypeNode& type, const Value& value, Frame& frame, std::string& why) {
+    using enum ast::TypeKind;
+    auto all_match = [&](const ast::TypeNode& element, const Values& items) {
+        for (const Value& item : items) {
+            if (!matches(element, item, frame, why)) {
+                if (why.empty()) why = fmt::format("one of the items is {}", describe(item));
+                return false;
+            }
+        }
+        return true;
+    };
+    switch (type.kind) {
+        case any: return true;
+        case none: return value.is_none();
+        case boolean: return value.is_bool();
+        case integer: return value.is_int() || value.is_symbolic();
+        case floating: return value.is_number() || value.is_symbolic();  // an int is a float where one is expected
+        case string: return value.is<StringObject>();
+        case list: {
+            auto* items = value.try_as<ListObject>();
+            return items && (type.arguments.empty() || all_match(*type.arguments[0], items->items));
+        }
+        case tuple: {
+            auto* items = value.try_as<TupleObject>();
+            if (!items) return false;
+            if (type.arguments.empty()) return true;
+            if (items->items.size() != type.arguments.size()) {
+                why = fmt::format("it has {} items, not {}", items->items.size(), type.arguments.size());
+                return false;
+            }
+            for (size_t i = 0; i < items->items.size(); ++i) {
+                if (!matches(*type.arguments[i], items->items[i], frame, why)) return false;
+            }
+            return true;
+        }
+        case dict: {
+            auto* entries = value.try_as<DictObject>();
+            if (!entries) return false;
+            if (type.arguments.size() < 2) return true;
+            for (const auto& entry : entries->entries()) {
+                if (!matches(*type.arguments[0], entry.key, frame, why) ||
+                    !matches(*type.arguments[1], entry.value, frame, why))
+                    return false;
+            }
+            return true;
+        }
+        case range: return value.is<RangeObject>();
+        case function: return is_callable(value);
+        case dtype: return value.is(Kind::dtype);
+        case device: return value.is(Kind::device);
+        case tensor: {
+            auto* tensor = value.try_as<TensorObject>();
+            if (!tensor) return false;
+            if (type.has_dtype && tensor->dtype() != type.dtype) {
+                why = fmt::format("x.to({}) converts it", tenon::name_of(type.dtype));
+                return false;
+            }
+            return !type.has_shape || matches_shape(type, *tensor, frame, why);
+        }
+        case model: {
+            auto* model = value.try_as<ModelObject>();
+            if (!model) return false;
+            if (!type.use) return true;
+            Value wanted = load(type.use, type.name, frame, type.span);
+            return wanted.is<ModelClassObject>() && model->model_class.get() == &wanted.as<ModelClassObject>();
+        }
+        case alternatives:
+            for (const ast::TypeNode* alternative : type.arguments) {
+                std::string ignored;
+                if (matches(*alternative, value, frame, ignored)) return true;
+            }
+            return false;
+    }
+    return true;
+}
+
+bool Evaluator::matches_shape(const ast::TypeNode& type, const TensorObject& tensor, Frame& frame, std::string& why) {
+    size_t rank = tensor.rank(), named = type.shape.size(), ellipsis = named;
+    for (size_t i = 0; i < named; ++i) {
+        if (type.shape[i].kind == ast::DimensionKind::ellipsis) ellipsis = i;
+    }
+    bool has_ellipsis = ellipsis < named;
+    if (has_ellipsis ? rank + 1 < named : rank != named) {
+        why = fmt::format("it has {} dimension{}, not {}{}", rank, rank == 1 ? "" : "s",
+                          has_ellipsis ? "at least " : "", named - has_ellipsis);
+        return false;
+    }
+    Value object(const_cast<TensorObject&>(tensor));
+    for (size_t i = 0; i < named; ++i) {
+        if (i == ellipsis) continue;
+        const ast::Dimension& dimension = type.shape[i];
+        size_t d = i < ellipsis ? i : i + rank - named;
+        int64_t size = tensor.shape()[d];
+        auto agree = [&](const Value& wanted, std::string_view wanted_text) {
+            int64_t expected = wanted.is_symbolic() ? wanted.as<SymbolicObject>().value
+                               : wanted.is_int()    ? wanted.as_int()
+                                                    : -1;
+            if (expected != size) {
+                why = fmt::format(
+                    "dimension {} is {}, not {}", d, size,
+                    wanted_text.empty() ? std::to_string(expected) : fmt::format("{} = {}", wanted_text, expected));
+                return false;
+            }
+            // Both were found equal: the graph depends on it, unless they are one and the same size.
+            if (tracer_.capturing()) {
+                Value actual = tracer_.size(tensor, d);
+                bool same = actual.is_symbolic() && wanted.is_symbolic() &&
+                            actual.as<SymbolicObject>().size == wanted.as<SymbolicObject>().size;
+                if (!same && actual.is_symbolic()) tracer_.settle(actual, type.span);
+                if (!same && wanted.is_symbolic()) tracer_.settle(wanted, type.span);
+            }
+            return true;
+        };
+        switch (dimension.kind) {
+            case ast::DimensionKind::size:
+                if (!agree(Value(dimension.size), "")) return false;
+                break;
+            case ast::DimensionKind::variable: {
+                const ast::NameUse& use = dimension.use;
+                bool is_variable = use.kind == ast::NameKind::local || use.kind == ast::NameKind::cell;
+                const Value& bound = use.kind == ast::NameKind::local  ? frame.slots[use.index]
+                                     : use.kind == ast::NameKind::cell ? cell_of(use, frame).value
+                                                                       : frame.self;
+                if (is_variable && bound.is_unset()) {
+                    store(use, tracer_.size(tensor, d), frame, dimension.span);
+                } else {
+                    Value wanted = load(use, dimension.name, frame, dimension.span);
+                    if (!wanted.is_int() && !wanted.is_symbolic()) {
+                        why = fmt::format("the dimension `{}` is {}, not an int", name_of(dimension.name),
+                                          describe(wanted));
+                        return false;
+                    }
+                    if (!agree(wanted, name_of(dimension.name))) return false;
+                }
+                break;
+            }
+            case ast::DimensionKind::expression: {
+                Value wanted = evaluate(*dimension.value, frame);
+                if (!wanted.is_int() && !wanted.is_symbolic()) {
+                    why = fmt::format("the dimension `{}` is {}, not an int", session_.sources().text(dimension.span),
+                                      describe(wanted));
+                    return false;
+                }
+                if (!agree(wanted, session_.sources().text(dimension.span))) return false;
+                break;
+            }
+            case ast::DimensionKind::ellipsis: break;
+        }
+    }
+    return true;
+}
+
+}  // namespace tenon

@@ -1,0 +1,108 @@
+// The iterators behind `for`, enumerate and zip.
+#pragma once
+
+#include <utility>
+#include <vector>
+
+#include "frontend/evaluate/evaluator.h"
+#include "frontend/values/value.h"
+
+namespace tenon {
+
+/// The items of a list or tuple; what is appended on the way is seen.
+class ItemIterator final : public IteratorObject {
+public:
+    explicit ItemIterator(Value sequence) : sequence_(std::move(sequence)) {}
+    bool next(Evaluator&, Value& value) override {
+        const Values& items = *items_of(sequence_);
+        if (at_ >= items.size()) return false;
+        value = items[at_++];
+        return true;
+    }
+
+private:
+    Value sequence_;
+    size_t at_ = 0;
+};
+
+/// Values made beforehand: the keys of a dict, the characters of a str.
+class ValuesIterator final : public IteratorObject {
+public:
+    explicit ValuesIterator(Values values) : values_(std::move(values)) {}
+    bool next(Evaluator&, Value& value) override {
+        if (at_ >= values_.size()) return false;
+        value = std::move(values_[at_++]);
+        return true;
+    }
+
+private:
+    Values values_;
+    size_t at_ = 0;
+};
+
+class RangeIterator final : public IteratorObject {
+public:
+    explicit RangeIterator(Ref<RangeObject> range) : range_(std::move(range)), size_(range_->size()) {}
+    bool next(Evaluator&, Value& value) override {
+        if (at_ >= size_) return false;
+        value = range_->at(at_++);
+        return true;
+    }
+
+private:
+    Ref<RangeObject> range_;
+    int64_t size_, at_ = 0;
+};
+
+class EnumerateIterator final : public IteratorObject {
+public:
+    EnumerateIterator(Ref<IteratorObject> source, int64_t first) : source_(std::move(source)), at_(first) {
+        stand_on(*source_);
+    }
+    bool next(Evaluator& evaluator, Value& value) override {
+        Value item;
+        if (!source_->next(evaluator, item)) return false;
+        value = make_tuple({Value(at_++), std::move(item)});
+        return true;
+    }
+
+private:
+    Ref<IteratorObject> source_;
+    int64_t at_;
+};
+
+class ZipIterator final : public IteratorObject {
+public:
+    explicit ZipIterator(std::vector<Ref<IteratorObject>> sources) : sources_(std::move(sources)) {
+        for (const auto& source : sources_) stand_on(*source);
+    }
+    bool next(Evaluator& evaluator, Value& value) override {
+        if (sources_.empty()) return false;
+        Values items(sources_.size());
+        for (size_t i = 0; i < sources_.size(); ++i) {
+            if (!sources_[i]->next(evaluator, items[i])) return false;
+        }
+        value = make_tuple(std::move(items));
+        return true;
+    }
+
+private:
+    std::vector<Ref<IteratorObject>> sources_;
+};
+
+/// A model with `fn next()`: what it returns, until none.
+class ModelIterator final : public IteratorObject {
+public:
+    explicit ModelIterator(Value model) : model_(std::move(model)) {}
+    bool next(Evaluator& evaluator, Value& value) override {
+        Value item = evaluator.call_method(model_, "next", {});
+        if (item.is_none()) return false;
+        value = std::move(item);
+        return true;
+    }
+
+private:
+    Value model_;
+};
+
+}  // namespace tenon

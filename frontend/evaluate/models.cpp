@@ -1,0 +1,287 @@
+#include "frontend/evaluate/models.h"
+
+#include <fmt/format.h>
+
+#include <unordered_map>
+#include <unordered_set>
+
+#include "frontend/values/builtin.h"
+#include "frontend/evaluate/evaluator.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+void ModelClassObject::visit_children(FunctionRef<void(const Value&)> visit) const {
+    for (const Ref<CellObject>& cell : environment.cells) {
+        if (cell) visit(Value(*cell));
+    }
+    visit(environment.self);
+    if (constructor) visit(Value(*constructor));
+    for (const Value& method : methods) visit(method);
+}
+
+void ModelClassObject::take_children(Values& into) {
+    for (Ref<CellObject>& cell : environment.cells) {
+        if (cell) into.push_back(std::move(cell));
+    }
+    environment.cells.clear();
+    into.push_back(std::exchange(environment.self, {}));
+    if (constructor) into.push_back(std::move(constructor));
+    for (Value& method : methods) into.push_back(std::move(method));
+    methods.clear();
+}
+
+ModelObject::ModelObject(Ref<ModelClassObject> made_by)
+    : Container(class_kind), model_class(std::move(made_by)), fields(model_class->model.fields.size(), Value::unset()),
+      roles(fields.size(), TensorRole::plain) {
+    fields[static_cast<size_t>(model_class->field_slot(symbols::training))] = true;
+}
+
+void ModelObject::visit_children(FunctionRef<void(const Value&)> visit) const {
+    if (model_class) visit(Value(*model_class));
+    for (const Value& field : fields) visit(field);
+}
+
+void ModelObject::take_children(Values& into) {
+    for (Value& field : fields) into.push_back(std::exchange(field, Value::unset()));
+}
+
+Value* ModelObject::find(std::string_view field) {
+    for (size_t i = 0; i < fields.size(); ++i) {
+        if (field_name(i) == field) return fields[i].is_unset() ? nullptr : &fields[i];
+    }
+    return nullptr;
+}
+
+namespace {
+
+constexpr int deepest_holder = 1000;  // containers inside containers
+
+/// Walks fields, lists, tuples and dicts in order, each object once.
+template <class Tensor, class Model> class Walk {
+public:
+    Walk(Tensor tensor, Model model) : tensor_(tensor), model_(model) {}
+
+    void operator()(const Value& value, const std::string& path, int depth = 0) {
+        if (depth > deepest_holder) throw_error("recursion", "models and containers are nested too deeply");
+        bool walked = value.is_tensor() || value.is<ModelObject>() || items_of(value) || value.is<DictObject>();
+        if (!walked || !seen_.insert(&value.object()).second) return;
+        auto at = [&](std::string_view step) {
+            return path.empty() ? std::string(step) : fmt::format("{}.{}", path, step);
+        };
+        if (auto* tensor = value.try_as<TensorObject>()) {
+            tensor_(*tensor, path);
+        } else if (auto* model = value.try_as<ModelObject>()) {
+            model_(*model, path);
+            // A param that bears the name of a constructor parameter (`bias`) is declared after the others.
+            size_t parameters = model->model_class->model.constructor->parameters.size();
+            auto is_declared_later = [&](size_t i) { return i < parameters && model->roles[i] != TensorRole::plain; };
+            for (bool later : {false, true}) {
+                for (size_t i = 0; i < model->fields.size(); ++i) {
+                    if (model->fields[i].is_object() && is_declared_later(i) == later)
+                        (*this)(model->fields[i], at(model->field_name(i)), depth + 1);
+                }
+            }
+        } else if (const Values* items = items_of(value)) {
+            for (size_t i = 0; i < items->size(); ++i) {
+                if ((*items)[i].is_object()) (*this)((*items)[i], at(std::to_string(i)), depth + 1);
+            }
+        } else {
+            for (const auto& entry : value.as<DictObject>().entries()) {
+                if (!entry.value.is_object()) continue;
+                (*this)(entry.value,
+                        at(entry.key.is<StringObject>() ? entry.key.as_text()
+                           : entry.key.is_int()         ? std::to_string(entry.key.as_int())
+                                                        : "?"),
+                        depth + 1);
+            }
+        }
+    }
+
+private:
+    Tensor tensor_;
+    Model model_;
+    std::unordered_set<const Object*> seen_;
+};
+
+constexpr int deepest_argument = 16;  // containers inside containers that are searched for tensors
+
+bool holds(const Value& value, int depth) {
+    if (value.is_tensor() || value.is<ModelObject>()) return true;
+    if (depth == 0) return false;
+    if (const Values* items = items_of(value)) {
+        return std::any_of(items->begin(), items->end(), [&](const Value& item) { return holds(item, depth - 1); });
+    }
+    if (auto* dict = value.try_as<DictObject>()) {
+        for (const auto& entry : dict->entries()) {
+            if (holds(entry.value, depth - 1)) return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace
+
+std::vector<NamedTensor> named_tensors(const Value& value) {
+    std::vector<NamedTensor> found;
+    Walk(
+        [&](TensorObject& tensor, const std::string& path) {
+            if (tensor.role != TensorRole::plain)
+                found.push_back({path, Value(tensor), tensor.role == TensorRole::parameter});
+        },
+        [](ModelObject&, const std::string&) {})(value, "");
+    return found;
+}
+
+std::vector<std::pair<std::string, Ref<ModelObject>>> named_models(const Value& value) {
+    std::vector<std::pair<std::string, Ref<ModelObject>>> found;
+    Walk([](TensorObject&, const std::string&) {},
+         [&](ModelObject& model, const std::string& path) { found.emplace_back(path, Ref<ModelObject>(&model)); })(
+        value, "");
+    return found;
+}
+
+bool holds_tensor_or_model(const Value& value) { return holds(value, deepest_argument); }
+
+namespace {
+
+class Cloner {
+public:
+    explicit Cloner(Evaluator& evaluator) : evaluator_(evaluator) {}
+
+    Value operator()(const Value& value) {
+        bool copied = value.is_tensor() || value.is<ModelObject>() || items_of(value) || value.is<DictObject>();
+        if (!copied) return value;
+        Deeper deeper(depth_);
+        if (auto made = copies_.find(&value.object()); made != copies_.end()) return made->second;
+        if (auto* tensor = value.try_as<TensorObject>()) {
+            if (tensor->role == TensorRole::plain) return keep(value, evaluator_.call_method(value, "clone", {}));
+            Value copy =
+                evaluator_.tracer().make_parameter(value, tensor->role == TensorRole::buffer, evaluator_.here());
+            copy.as<TensorObject>().role = tensor->role;
+            return keep(value, copy);
+        }
+        if (auto* model = value.try_as<ModelObject>()) {
+            auto copy = make_ref<ModelObject>(model->model_class);
+            keep(value, copy);
+            copy->roles = model->roles;
+            for (size_t i = 0; i < model->fields.size(); ++i) copy->fields[i] = (*this)(model->fields[i]);
+            return copy;
+        }
+        if (auto* dict = value.try_as<DictObject>()) {
+            auto copy = make_ref<DictObject>();
+            keep(value, copy);
+            for (const auto& entry : dict->entries()) copy->set(entry.key, (*this)(entry.value));
+            return copy;
+        }
+        if (auto* list = value.try_as<ListObject>()) {
+            auto copy = make_ref<ListObject>();
+            keep(value, copy);
+            for (const Value& item : list->items) copy->items.push_back((*this)(item));
+            return copy;
+        }
+        Values items;
+        for (const Value& item : value.as<TupleObject>().items) items.push_back((*this)(item));
+        return keep(value, make_tuple(std::move(items)));
+    }
+
+private:
+    struct Deeper {
+        explicit Deeper(int& depth_) : depth(depth_) {
+            if (++depth > deepest_holder) throw_error("recursion", "what is to be cloned is nested too deeply");
+        }
+        ~Deeper() { --depth; }
+        int& depth;
+    };
+    Value keep(const Value& original, Value copy) {
+        return copies_.emplace(&original.object(), std::move(copy)).first->second;
+    }
+
+    Evaluator& evaluator_;
+    std::unordered_map<const Object*, Value> copies_;
+    int depth_ = 0;
+};
+
+}  // namespace
+
+Value clone(Evaluator& evaluator, const Value& value) { return Cloner(evaluator)(value); }
+
+// ---- built-ins ----------------------------------------------------------------------------------------------------
+
+namespace {
+
+template <bool wanted, bool with_names> Value list_tensors(Evaluator&, Arguments& a) {
+    Values out;
+    for (NamedTensor& tensor : named_tensors(a[0])) {
+        if (tensor.is_parameter != wanted) continue;
+        out.push_back(with_names ? make_tuple({Value::text(tensor.name), tensor.tensor}) : tensor.tensor);
+    }
+    return make_list(std::move(out));
+}
+
+template <bool with_names> Value list_models(Evaluator&, Arguments& a) {
+    Values out;
+    for (auto& [name, model] : named_models(a[0])) {
+        out.push_back(with_names ? make_tuple({Value::text(name), Value(model)}) : Value(model));
+    }
+    return make_list(std::move(out));
+}
+
+Value set_training(Evaluator& evaluator, const Value& model, bool training) {
+    for (auto& [name, part] : named_models(model)) {
+        evaluator.set_field(*part, static_cast<size_t>(part->model_class->field_slot(symbols::training)), training);
+    }
+    return model;
+}
+
+Value train(Evaluator& evaluator, Arguments& a) { return set_training(evaluator, a[0], a.flag_or(1, true, "mode")); }
+Value eval(Evaluator& evaluator, Arguments& a) { return set_training(evaluator, a[0], false); }
+
+Value zero_grad(Evaluator& evaluator, Arguments& a) {
+    for (const NamedTensor& tensor : named_tensors(a[0])) {
+        if (tensor.is_parameter) evaluator.tracer().set_attribute(tensor.tensor, "grad", {}, a.span);
+    }
+    return {};
+}
+
+Value requires_grad(Evaluator& evaluator, Arguments& a) {
+    Value flag = a.flag_or(1, true, "whether gradients are required");
+    for (const NamedTensor& tensor : named_tensors(a[0])) {
+        if (tensor.is_parameter) evaluator.tracer().set_attribute(tensor.tensor, "requires_grad", flag, a.span);
+    }
+    return a[0];
+}
+
+Value name_of_part(Evaluator&, Arguments& a) {
+    for (auto& [name, model] : named_models(a[0])) {
+        if (Value(model).same_as(a[1])) return Value::text(name);
+    }
+    for (const NamedTensor& tensor : named_tensors(a[0])) {
+        if (tensor.tensor.same_as(a[1])) return Value::text(tensor.name);
+    }
+    return {};
+}
+
+constexpr KindSet models = kinds(Kind::model);
+constexpr KindSet holders = kinds(Kind::model, Kind::list, Kind::tuple);
+
+constexpr Builtin table[] = {
+    {"parameters", "model", holders, list_tensors<true, false>, 0, "the params of a model and its parts, each once"},
+    {"named_parameters", "model", holders, list_tensors<true, true>, 0, "pairs (\"layers.0.weight\", param)"},
+    {"buffers", "model", holders, list_tensors<false, false>, 0, "the buffers of a model and its parts, each once"},
+    {"named_buffers", "model", holders, list_tensors<false, true>, 0, "pairs (\"norm.mean\", buffer)"},
+    {"models", "model", holders, list_models<false>, 0, "the model and its parts, each once"},
+    {"named_models", "model", holders, list_models<true>, 0, "pairs (\"layers.0\", model); the model itself is \"\""},
+    {"train", "model, mode?", models, train, 0, "sets `training` of the model and its parts; returns the model"},
+    {"eval", "model", models, eval, 0, "the same as train(model, false)"},
+    {"zero_grad", "model", holders, zero_grad, 0, "sets .grad of all params to none"},
+    {"requires_grad_", "model, flag?", models, requires_grad, 0,
+     "whether the params require gradients; returns the model"},
+    {"name_of", "model, part", models, name_of_part, 0, "the path of a part or tensor inside a model"},
+};
+
+}  // namespace
+
+std::span<const Builtin> model_builtins() { return table; }
+
+}  // namespace tenon

@@ -1,0 +1,27 @@
+#include "frontend/evaluate/session.h"
+
+#include "frontend/evaluate/host_operators.h"
+#include "jit/machine.h"
+
+namespace tenon {
+
+Session::Session(SessionOptions options)
+    : options_(std::move(options)), output_(options_.output ? options_.output : &standard_output_),
+      threads_(options_.threads), machine_(std::make_unique<Machine>(allocator_, threads_)),
+      tracer_(context_, allocator_, *machine_, options_.tracer), builtins_(symbols_, options_.args), modules_(*this),
+      evaluator_(*this) {
+    tracer_.locate = [this](Span span) { return span ? sources_.place(span) : std::string(); };
+    tracer_.host_binary = [this](Operator op, const Value& a, const Value& b, Span span) {
+        return tenon::host_binary(evaluator_, op, a, b, span);
+    };
+}
+
+Session::~Session() {
+    // Closures that hold themselves would outlive the session otherwise.
+    modules_.drop_variables();
+    evaluator_.collector().collect();
+}
+
+void Session::reset() { tracer_.reset(); }
+
+}  // namespace tenon

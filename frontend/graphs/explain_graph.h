@@ -1,0 +1,30 @@
+// What is told about one captured graph: gathered as a JSON object, from which the text for people is written.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "frontend/record/capture.h"
+
+namespace tenon {
+
+class SourceMap;
+
+/// {"number", "function", "nodes", "ended_by", "ended_at", "called_with": [{"name", "type"}], "guards": [text], "cache",
+///  "saved", "recomputed": [{"name", "type", "why", "at"}], "halves": [half]}; a half is
+/// {"name": "forward" or "backward", "kernels": [{"name", "ops"}], "library": [ops], "memory": {"inputs", "results",
+///  "saved", "between"} in bytes, "passes": [{"pass", "milliseconds", "nodes"}], "machine_code": {"kernels", "compiled",
+///  "milliseconds", "in_background"}, "engine": text, "decisions": [{"what", "subject", "why", "at"}]}.
+/// What is not known (a backward half that nothing has asked for has no memory yet) is left out.
+nlohmann::ordered_json explain_graph(const SourceMap& sources, size_t number, const CapturedGraph& captured);
+
+/// As STAGES shows it. Times differ from run to run: `with_times` only for people at a terminal.
+std::string explanation_text(const nlohmann::ordered_json& graph, bool with_times);
+
+/// One line an item, the first behind its heading, the others below it.
+void append_lines(std::string& text, std::string_view heading, const std::vector<std::string>& lines);
+
+}  // namespace tenon

@@ -1,0 +1,526 @@
+// Capture: appending ops, views and writes to the graph at hand.
+#include "frontend/record/capture.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cctype>
+
+#include <fmt/format.h>
+
+#include "ir/row.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+namespace {
+
+// "layers.0.weight" as the text of a graph can name it; no word that begins a literal.
+std::string as_identifier(std::string name) {
+    for (char& c : name) {
+        if (!std::isalnum(static_cast<unsigned char>(c))) c = '_';
+    }
+    const bool is_literal = name == "const" || name == "inf" || name == "nan" || name == "true" || name == "false";
+    if (is_literal || (!name.empty() && std::isdigit(static_cast<unsigned char>(name[0])))) name.insert(0, "_");
+    return name;
+}
+
+}  // namespace
+
+Capture::Capture(Tracer& tracer) : tracer_(tracer), builder_(tracer.context()), serial_(tracer.next_serial()) {
+    builder_.assume_hints(true);
+    ring_.previous_ = ring_.next_ = &ring_;
+}
+
+Capture::~Capture() {
+    give_back();
+    while (ring_.next_ != &ring_) ring_.next_->unlink();
+}
+
+void Capture::begin(const CallSite& site) {
+    assert(is_empty());
+    site_ = site;
+    record_ = &functions_[site.function];
+    graph_number_ = 0;
+}
+
+void Capture::end() {
+    flush();
+    site_ = {};
+    record_ = nullptr;
+}
+
+void Capture::clear() {
+    while (ring_.next_ != &ring_) ring_.next_->unlink();
+    builder_.reset();
+    serial_ = tracer_.next_serial();
+    storages_.clear();
+    values_.clear();
+    inputs_.clear();
+    leaves_.clear();
+    journal_.clear();
+    overwritten_.clear();
+    is_view_.clear();
+    rewritten_.clear();
+    used_up_.clear();
+    used_up_log_.clear();
+    fallible_.clear();
+    memory_.clear();
+    numbers_.clear();
+    symbols_.clear();
+    dynamic_symbols_.clear();
+}
+
+// ---- stamps -------------------------------------------------------------------------------------------------------
+Stamp Capture::stamp() {
+    Dispatcher& d = tracer_.dispatcher();
+    Stamp stamp;
+    if (!(last_origin_.first == d.span()) || !last_origin_.second) {
+        last_origin_ = {
+            d.span(), tracer_.context().origin(Origin{.span = d.span(), .rule = {}, .differentiated = {}, .path = {}})};
+    }
+    stamp.origin = last_origin_.second;
+    stamp.meta = d.meta();
+    if (!d.grad_enabled()) stamp.flags |= no_grad_flag;
+    if (checkpoint_depth_ > 0) stamp.flags |= recompute_flag;
+    return stamp;
+}
+
+// An input gets the metadata of the first node of the outer region that takes it as operand; what a call's region takes
+// is taken by the call.
+void Capture::mark_used(uint32_t input) {
+    Input& in = inputs_[input];
+    if (in.used) return;
+    in.used = true;
+    builder_.set_meta(in.node, open_calls_.empty() ? tracer_.dispatcher().meta() : open_calls_.front().stamp.meta);
+}
+
+void Capture::begin_call(std::string_view name, std::string_view kind, AttrId record) {
+    open_calls_.push_back({tracer_.context().name(name), tracer_.context().name(kind), record, stamp()});
+    reopen(open_calls_.back());
+    if (kind == "checkpoint") ++checkpoint_depth_;
+}
+
+void Capture::end_call() {
+    assert(!open_calls_.empty());
+    if (open_calls_.back().kind == tracer_.context().name("checkpoint")) --checkpoint_depth_;
+    builder_.end_call();
+    open_calls_.pop_back();
+}
+
+void Capture::reopen(const OpenCall& call) {
+    Builder::StampScope scope(builder_, call.stamp);
+    builder_.begin_call(call.name, call.kind, call.record);
+}
+
+// ---- inputs -------------------------------------------------------------------------------------------------------
+// Every size but 0 and 1 is a symbol; sizes that are equal now share one.
+TypeId Capture::type_of_input(const Tensor& tensor, std::vector<std::pair<int, int64_t>>& fresh_symbols) {
+    Context& context = tracer_.context();
+    std::vector<SizeId> sizes;
+    sizes.reserve(tensor.shape.size());
+    auto next = static_cast<uint32_t>(builder_.symbols().size());
+    for (size_t d = 0; d < tensor.shape.size(); ++d) {
+        const int64_t extent = tensor.shape[d];
+        if (extent <= 1 || tracing_) {
+            sizes.push_back(SizeId(extent));
+            continue;
+        }
+        SizeId id;
+        bool known = false;
+        for (const auto& [hint, symbol] : symbols_) {
+            if (hint == extent) {
+                id = symbol;
+                known = true;
+                break;
+            }
+        }
+        if (!known) {
+            id = context.symbol(next++);
+            symbols_.emplace_back(extent, id);
+            fresh_symbols.emplace_back(static_cast<int>(d), extent);
+        }
+        sizes.push_back(id);
+    }
+    return context.tensor(tensor.dtype, sizes, tensor.storage ? tensor.storage->device : Device{});
+}
+
+uint32_t Capture::add_input(const Tensor& tensor, const Edge& edge, std::string_view name) {
+    std::vector<std::pair<int, int64_t>> fresh;
+    const TypeId type = type_of_input(tensor, fresh);
+    Builder::StampScope scope(builder_, Stamp{});
+    const NodeId node = builder_.parameter(type, name.empty() ? NameId::none() : tracer_.context().name(name));
+    for (const auto& [dimension, extent] : fresh) builder_.symbol(node, dimension, extent);
+    inputs_.push_back({.node = node, .tensor = tensor, .edge = edge, .name = std::string(name)});
+    return static_cast<uint32_t>(inputs_.size() - 1);
+}
+
+// Sizes that the script has marked are symbolic from the first graph on.
+void Capture::note_dynamic(const TensorObject& x) {
+    if (x.dynamic_dims == 0) return;
+    for (size_t d = 0; d < x.rank(); ++d) {
+        if (!(x.dynamic_dims >> d & 1)) continue;
+        for (size_t k = 0; k < symbols_.size(); ++k) {
+            if (symbols_[k].first == x.shape()[d]) dynamic_symbols_.push_back(k);
+        }
+    }
+}
+
+static bool same_edge(const Edge& a, const Edge& b) {
+    return a.entry == b.entry && a.leaf == b.leaf && (!a.entry || a.output == b.output);
+}
+
+void Capture::register_input(TensorObject& x) {
+    if (example_ && !(x.is_symbolic() && !outside_)) return borrow(x);
+    if (x.is_symbolic()) {
+        throw_error("graph", "this tensor has no elements: the graph that computes it was given up",
+                    "an error ended the run of that graph, or the tensor is `meta`");
+    }
+    const Edge edge = Edge::of(x);
+    const Storage* memory = x.tensor.storage.get();
+    if (uint32_t* first = memory_.find(memory)) {
+        bool dirty = false;
+        for (uint32_t i = *first; i != none; i = inputs_[i].next_alias) {
+            const Input& in = inputs_[i];
+            dirty |= storages_[in.storage].version > 0;
+            if (in.tensor.dtype == x.tensor.dtype && in.tensor.shape == x.tensor.shape &&
+                in.tensor.strides == x.tensor.strides && in.tensor.offset == x.tensor.offset &&
+                same_edge(in.edge, edge)) {
+                return adopt(x, in.value);
+            }
+        }
+        if (dirty) {  // another view of memory that this graph has written: the writes must have happened
+            flush("a second view of memory that was written");
+            return register_input(x);
+        }
+    }
+    if (constants_) {  // `trace`: outer tensors are constants
+        storages_.push_back({.current = builder_.tensor(x.tensor)});
+        values_.push_back({.storage = static_cast<uint32_t>(storages_.size() - 1)});
+        return adopt(x, static_cast<uint32_t>(values_.size() - 1));
+    }
+    // The first time a function is captured its graph's inputs are named, while its parameters still are what they
+    // were.
+    std::string name;
+    if (record_ && record_->graphs.size() <= graph_number_ && site_.name_argument)
+        name = (*site_.name_argument)(x.tensor);
+    name = as_identifier(std::move(name));
+    const uint32_t input = add_input(x.tensor, edge, name);
+    note_dynamic(x);
+    inputs_[input].storage = static_cast<uint32_t>(storages_.size());
+    storages_.push_back({.current = inputs_[input].node, .input = input, .leaf = edge.leaf});
+    inputs_[input].value = static_cast<uint32_t>(values_.size());
+    values_.push_back({.storage = inputs_[input].storage});
+    if (uint32_t* first = memory_.find(memory)) {
+        inputs_[input].next_alias = std::exchange(inputs_[*first].next_alias, input);
+    } else {
+        memory_.add(memory, input);
+    }
+    adopt(x, static_cast<uint32_t>(values_.size() - 1));
+}
+
+void Capture::adopt(TensorObject& x, uint32_t value) {
+    x.capture_serial_ = serial_;
+    x.capture_value_ = value;
+}
+
+void Capture::link(TensorObject& x) {
+    x.previous_ = ring_.previous_;
+    x.next_ = &ring_;
+    x.previous_->next_ = &x;
+    ring_.previous_ = &x;
+}
+
+bool Capture::is_pending(const TensorObject& x) const {
+    if (x.is_symbolic() || (outside_ && outside_->is_pending(x))) return true;
+    const uint32_t* first = memory_.find(x.tensor.storage.get());
+    for (uint32_t i = first ? *first : none; i != none; i = inputs_[i].next_alias) {
+        if (storages_[inputs_[i].storage].version > 0) return true;
+    }
+    return false;
+}
+
+bool Capture::memory_is_aliased(const StorageValue& storage) const {
+    if (storage.input == none) return false;
+    const uint32_t first = *memory_.find(inputs_[storage.input].tensor.storage.get());
+    return inputs_[first].next_alias != none;
+}
+
+// ---- values -------------------------------------------------------------------------------------------------------
+NodeId Capture::node(TensorObject& x) {
+    if (x.capture_serial_ != serial_) register_input(x);
+    return materialise(x.capture_value_);
+}
+
+NodeId Capture::materialise(uint32_t v) {
+    StorageValue& storage = storages_[values_[v].storage];
+    if (values_[v].parent == none) {
+        if (storage.leaf && storage.leaf_node != storage.current) {
+            leaves_.push_back({storage.leaf, storage.current});
+            storage.leaf_node = storage.current;
+        }
+        if (storage.input != none && storage.version == 0) mark_used(storage.input);
+        return storage.current;
+    }
+    if (values_[v].content_version == storage.version) return values_[v].content;
+    if (values_[v].chain_version == storage.version) return values_[v].chain;
+    const uint32_t base = values_[v].parent;
+    const NodeId from = materialise(base);
+    Builder::StampScope scope(builder_, values_[v].stamp);
+    const NodeId made = builder_.emit(values_[v].op, {from}, values_[v].attr);
+    if (is_view_.size() <= made.index) is_view_.resize(made.index + 1);
+    is_view_[made.index] = true;
+    values_[v].chain = made;
+    values_[v].chain_version = storages_[values_[v].storage].version;
+    return made;
+}
+
+// A literal is a constant of the graph. Any other number is a 0-dim input; one site that gives one value several times
+// (a loop over parameters) is one input.
+NodeId Capture::number(const Arg& arg, size_t operand) {
+    if (arg.is_literal) {
+        if (arg.dtype == DType::boolean) return builder_.literal(scalar_as<bool>(arg.number));
+        if (is_float(arg.dtype)) return builder_.literal(scalar_as<double>(arg.number), arg.dtype);
+        return builder_.literal(scalar_as<int64_t>(arg.number), arg.dtype);
+    }
+    const uint64_t bits = std::visit(
+        [](auto value) {
+            if constexpr (std::is_same_v<decltype(value), double>) return std::bit_cast<uint64_t>(value);
+            else return static_cast<uint64_t>(value);
+        },
+        arg.number);
+    const Span span = tracer_.dispatcher().span();
+    const NumberKey key{bits * 31 + static_cast<uint64_t>(arg.dtype), (uint64_t{span.source} << 48) ^
+                                                                          (uint64_t{span.begin} << 24) ^ span.end ^
+                                                                          (uint64_t{operand} << 60)};
+    if (const NodeId* known = numbers_.find(key)) return *known;
+    if (constants_) {
+        const Arg literal = Arg::literal(arg.number, arg.dtype);
+        return number(literal, operand);
+    }
+    const uint32_t input = add_input(Tensor::scalar(tracer_.allocator(), arg.dtype, arg.number), {}, {});
+    mark_used(input);
+    numbers_.add(key, inputs_[input].node);
+    return inputs_[input].node;
+}
+
+TensorRef Capture::make_result(NodeId node, bool requires_grad) {
+    const Type& type = builder_.type(node);
+    Tensor geometry;
+    geometry.dtype = type.dtype;
+    geometry.shape.resize(type.sizes.size());
+    for (size_t d = 0; d < type.sizes.size(); ++d) {
+        const SizeId id = type.sizes[d];
+        geometry.shape[d] = id.is_inline_constant() ? id.bits : tracer_.context().evaluate(id, builder_.hints());
+    }
+    geometry.strides = contiguous_strides(geometry.shape);
+    auto result = make_ref<TensorObject>(std::move(geometry));
+    storages_.push_back({.current = node});
+    values_.push_back({.storage = static_cast<uint32_t>(storages_.size() - 1),
+                       .made = static_cast<uint32_t>(builder_.body().size())});
+    adopt(*result, static_cast<uint32_t>(values_.size() - 1));
+    link(*result);
+    if (requires_grad) {
+        Autograd& autograd = result->make_autograd();
+        autograd.requires_grad = autograd.in_graph = true;
+    }
+    return result;
+}
+
+TensorRef Capture::append(Op op, std::span<const Arg> args, AttrId attr) {
+    std::vector<NodeId>& nodes = operands_;
+    nodes.assign(args.size(), NodeId());
+    bool requires_grad = false;
+    for (uint64_t before = 0; before != serial_;) {  // registering an input may flush: then all over again
+        before = serial_;
+        requires_grad = false;
+        for (size_t k = 0; k < args.size(); ++k) {
+            nodes[k] = args[k].tensor ? node(*args[k].tensor) : number(args[k], k);
+            requires_grad |= args[k].tensor && args[k].tensor->requires_grad();
+        }
+    }
+    Builder::StampScope scope(builder_, stamp());
+    const NodeId made = builder_.emit(op, nodes, attr);
+    if (row(op).may_fail) note_fallible(made);
+    requires_grad =
+        requires_grad && tracer_.dispatcher().grad_enabled() && is_float(builder_.type(made).dtype) && row(op).gradient;
+    return make_result(made, requires_grad);
+}
+
+TensorRef Capture::view(Op op, TensorObject& x, AttrId attr, Tensor geometry) {
+    node(x);  // registers it
+    const uint32_t parent = x.capture_value_;
+    geometry.storage = nullptr;
+    auto result = make_ref<TensorObject>(std::move(geometry));
+    values_.push_back({.storage = values_[parent].storage, .parent = parent, .op = op, .attr = attr, .stamp = stamp()});
+    const auto value = static_cast<uint32_t>(values_.size() - 1);
+    materialise(value);  // at once, so that nodes stand in the order of the script
+    values_[value].made = static_cast<uint32_t>(builder_.body().size());
+    adopt(*result, value);
+    link(*result);
+    if (x.requires_grad() && tracer_.dispatcher().grad_enabled() && row(op).gradient) {
+        Autograd& autograd = result->make_autograd();
+        autograd.requires_grad = autograd.in_graph = true;
+    }
+    return result;
+}
+
+// The value with exactly this type: sizes that are equal now may be other polynomials.
+NodeId Capture::as_type(NodeId value, TypeId type) {
+    if (builder_.node(value).type == type) return value;
+    const std::vector<SizeId> sizes = tracer_.context()[type].sizes;
+    AttrList list(sizes.begin(), sizes.end());
+    const AttrId attr = tracer_.context().attr({{tracer_.dispatcher().names().sizes, AttrValue(std::move(list))}});
+    return builder_.emit(op<"reshape">(), {value}, attr);
+}
+
+void Capture::write(TensorObject& x, TensorObject& value) {
+    NodeId to;
+    for (uint64_t before = 0; before != serial_;) {
+        before = serial_;
+        node(x);
+        if (example_) refuse_outer_write(x);
+        to = node(value);
+        if (serial_ == before && memory_is_aliased(storages_[values_[x.capture_value_].storage])) {
+            flush("a write to memory of which this graph holds several views");
+        }
+    }
+    Builder::StampScope scope(builder_, stamp());
+    const uint32_t v = x.capture_value_;
+    const uint32_t s = values_[v].storage;
+    overwritten_.push_back({.node = storages_[s].current, .write = tracer_.dispatcher().span(), .storage = s});
+    if (values_[v].parent == none) {
+        storages_[s].current = as_type(to, builder_.node(storages_[s].current).type);
+        ++storages_[s].version;
+    } else {
+        // The chain itself is needed, not what its links are known to hold.
+        for (uint32_t link = v; values_[link].parent != none; link = values_[link].parent) {
+            if (std::exchange(values_[link].content_version, none) != none) values_[link].chain_version = none;
+        }
+        const NodeId view = materialise(v);
+        to = as_type(to, builder_.node(view).type);
+        storages_[s].current = builder_.emit(op<"update">(), {storages_[s].current, view, to});
+        ++storages_[s].version;
+        values_[v].content = to;
+        values_[v].content_version = storages_[s].version;
+    }
+    overwritten_.back().position = static_cast<uint32_t>(builder_.body().size());
+    if (storages_[s].input != none) storages_[s].dirty = true;
+
+    // History: what was written makes x, and the tensor it is a view of, depend on what value depends on.
+    Dispatcher& d = tracer_.dispatcher();
+    if (!d.grad_enabled() || !(value.requires_grad() || x.requires_grad())) return;
+    for (TensorObject* changed : {&x, x.base.get()}) {
+        if (!changed) continue;
+        note_history(*changed);
+        Autograd& autograd = changed->make_autograd();
+        if (changed == &x && !value.requires_grad() && !x.base) {  // overwritten whole by what needs no gradient
+            changed->autograd = nullptr;
+            continue;
+        }
+        autograd.requires_grad = true;
+        if (!autograd.in_graph) {
+            autograd.in_graph = true;
+            if (!changed->is_symbolic()) rewritten_.push_back(TensorRef(changed));
+        }
+        autograd.entry = nullptr;
+    }
+    storages_[s].leaf = nullptr;
+}
+
+// An op that fails ends the script where it stands, whether its result is used or not. Division by a literal does not.
+void Capture::note_fallible(NodeId made) {
+    if (row(builder_.node(made).op).lowering == Lowering::scalar) {
+        if (!is_integer(builder_.type(made).dtype)) return;
+        const NodeId divisor = builder_.operands_of(made)[1];
+        if (builder_.is_literal(divisor) && builder_.attributes(divisor).integer("value") != 0) return;
+    }
+    fallible_.push_back(made);
+}
+
+// That x gets another history is taken back where the graph fails before.
+void Capture::note_history(TensorObject& x) {
+    struct History final : Object {
+        History() : Object(Kind::other) {}
+        Ref<Autograd> autograd;
+        bool requires_grad = false, in_graph = false;
+        Ref<TapeEntry> entry;
+        uint32_t output = 0;
+    };
+    auto before = make_ref<History>();
+    if (const Autograd* now = x.autograd.get()) {
+        before->autograd = x.autograd;
+        before->requires_grad = now->requires_grad;
+        before->in_graph = now->in_graph;
+        before->entry = now->entry;
+        before->output = now->output;
+    }
+    record({Ref<Object>(&x), {}, Value(before), [](Undo& undo) {
+                auto& tensor = static_cast<TensorObject&>(*undo.object);
+                auto& old = static_cast<History&>(undo.old.object());
+                tensor.autograd = old.autograd;
+                if (!old.autograd) return;
+                old.autograd->requires_grad = old.requires_grad;
+                old.autograd->in_graph = old.in_graph;
+                old.autograd->entry = old.entry;
+                old.autograd->output = old.output;
+            }});
+}
+
+Size Capture::size(TensorObject& x, size_t dimension) {
+    const NodeId of = node(x);
+    return {x.tensor.shape[dimension], builder_.type(of).sizes[dimension]};
+}
+
+// Symbols are dimensions of inputs: an int is the dimension of an input that nothing reads.
+Size Capture::host_size(int64_t value, bool shared) {
+    Context& context = tracer_.context();
+    const Span span = tracer_.dispatcher().span();
+    const NumberKey key{static_cast<uint64_t>(value) * 31 + static_cast<uint64_t>(DType::u8),
+                        (uint64_t{span.source} << 48) ^ (uint64_t{span.begin} << 24) ^ span.end ^ (uint64_t{15} << 60)};
+    if (shared) {
+        if (const NodeId* known = numbers_.find(key)) return {value, builder_.type(*known).sizes[0]};
+    }
+    const SizeId symbol = context.symbol(static_cast<uint32_t>(builder_.symbols().size()));
+    Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
+    const NodeId node = builder_.parameter(context.tensor(DType::u8, {&symbol, 1}, Device{}));
+    builder_.symbol(node, 0, value);
+    symbols_.emplace_back(-1, symbol);  // no size of a tensor is this one
+    // Memory it has all the same, for whoever copies inputs without asking what they are.
+    if (!stand_in_.defined() || stand_in_.numel() < value)
+        stand_in_ = Tensor::empty(tracer_.allocator(), DType::u8, {2 * value + 1});
+    Tensor shaped = stand_in_;
+    shaped.shape = {value};
+    inputs_.push_back({.node = node, .tensor = std::move(shaped), .edge = {}, .name = {}});
+    if (shared) numbers_.add(key, node);
+    return {value, symbol};
+}
+
+void Capture::assert_true(TensorObject& condition, std::string_view message) {
+    node(condition);
+    Builder::StampScope scope(builder_, stamp());
+    Context& context = tracer_.context();
+    const Dispatcher::Names& names = tracer_.dispatcher().names();
+    Record record;
+    if (!message.empty()) record.push_back({names.message, AttrValue(context.name(message))});
+    builder_.emit(op<"assert">(), {node(condition)}, context.attr(std::move(record)));
+}
+
+void Capture::commit_dirty() {
+    for (size_t s = 0; s < storages_.size(); ++s) {
+        StorageValue& storage = storages_[s];
+        if (!storage.dirty) continue;
+        storage.dirty = false;
+        Builder::StampScope scope(builder_, stamp());
+        const NodeId input = inputs_[storage.input].node;
+        builder_.emit(op<"commit">(), {input, storage.current});
+    }
+}
+
+TensorRef Capture::distinct_leaf(TensorObject& x) {
+    auto leaf = make_ref<TensorObject>(x.tensor);
+    leaf->make_autograd().requires_grad = true;
+    return leaf;
+}
+
+}  // namespace tenon

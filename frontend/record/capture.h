@@ -1,0 +1,304 @@
+// Level 0 of capture: the evaluator runs the function, tensor ops append to a graph and return symbolic tensors. A
+// flush (the end of the outermost call, a break, deciding on a value) finds the graph by the hash of its skeleton,
+// compiles it on a miss, runs it and gives the symbolic tensors that are still alive their elements.
+//
+// Mutation is keyed by storage: a storage has a current value, a write through a view is `update(base, view, value)`,
+// and what inputs have become is committed at the flush. Views are movement chains from their base's current value.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "frontend/tensors/epoch_map.h"
+#include "frontend/compile/graph_cache.h"
+#include "frontend/values/journal.h"
+#include "frontend/record/tape.h"
+#include "frontend/record/tensor_dispatch.h"
+#include "frontend/record/tracer.h"
+#include "ir/builder.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+/// What a flush did, for explain.
+struct CapturedGraph {
+    GraphRef graph;  ///< as captured, calls outlined
+    std::shared_ptr<CompiledGraph> compiled;
+    std::string ended_by;  ///< "end of call", "print", …
+    Span ended_at;
+    bool from_cache = false;
+};
+
+class Capture {
+public:
+    explicit Capture(Tracer& tracer);
+    ~Capture();
+
+    // -- the life of a graph
+    void begin(const CallSite& site);
+    /// Runs what was captured. Throws what the run throws, after taking back the host writes that come after the
+    /// failing node.
+    void flush(std::string_view reason = "the end of the call", Span at = {});
+    /// The outermost call is over.
+    void end();
+    const CallSite& site() const { return site_; }
+    uint64_t serial() const { return serial_; }
+    /// Whether the symbols of the graph with this serial are those of the present one.
+    bool shares_sizes(uint64_t serial) const {
+        return serial == serial_ || (outside_ && outside_->shares_sizes(serial));
+    }
+    size_t node_count() const { return builder_.body().size(); }
+    bool is_empty() const { return builder_.size() == 0; }
+
+    // -- ops
+    TensorRef append(Op op, std::span<const Arg> args, AttrId attr);
+    TensorRef view(Op op, TensorObject& x, AttrId attr, Tensor geometry);
+    void write(TensorObject& x, TensorObject& value);
+    Size size(TensorObject& x, size_t dimension);
+    /// An int of the host, not negative, as a symbol of its own: static at first, symbolic from its first change on. With
+    /// `shared`, one line that gives one value several times gives one symbol.
+    Size host_size(int64_t value, bool shared);
+    std::span<const int64_t> hints() const { return builder_.hints(); }
+    /// True where x's elements are not those in its memory: not computed yet, or written by the graph under capture.
+    bool is_pending(const TensorObject& x) const;
+    void assert_true(TensorObject& condition, std::string_view message);
+    void record(Undo undo) { journal_.push_back({uint32_t(builder_.body().size()), std::move(undo)}); }
+    /// How many host writes a failed run would take back now; those after the first `count` it does not from here on.
+    size_t recorded() const { return journal_.size(); }
+    void keep_after(size_t count) {
+        if (count < journal_.size()) journal_.erase(journal_.begin() + static_cast<ptrdiff_t>(count), journal_.end());
+    }
+    void begin_call(std::string_view name, std::string_view kind, AttrId record = {});
+    void end_call();
+
+    // -- differentiation of what is in this graph
+    /// A leaf of its own that shares x's memory: what grad(f) differentiates with respect to.
+    TensorRef distinct_leaf(TensorObject& x);
+    struct Cotangent {
+        TensorObject& of;
+        TensorObject* value;  ///< null: ones
+    };
+    /// Whether all that `roots` depend on and that requires a gradient was recorded in this graph.
+    bool holds_history(std::span<const Cotangent> roots);
+    /// Appends the backward of `roots` and adds into `.grad` of the leaves; with `only`, of these tensors alone.
+    void backward(std::span<const Cotangent> roots, const BackwardOptions& options,
+                  std::span<const TensorRef> only = {});
+    /// The cotangents of `wrt`; null where no path leads.
+    std::vector<TensorRef> gradients(std::span<const Cotangent> roots, std::span<const TensorRef> wrt,
+                                     const BackwardOptions& options);
+    /// A backward that ran on the tape.
+    void note_backward() { ++backwards_; }
+    uint32_t backward_count() const { return backwards_; }
+
+    // -- tracing: the graph is handed out instead of being run
+    struct TraceInput {
+        TensorObject* tensor;
+        std::string name;
+    };
+    void begin_trace(std::span<const TraceInput> inputs, bool outer_tensors_are_constants);
+    /// `results`: what the traced function returned. Leaves the capture empty.
+    GraphRef end_trace(std::span<const TensorRef> results, std::string_view name, bool outline,
+                       std::vector<size_t>* requires_grad = nullptr);
+    void abandon();
+    bool tracing() const { return tracing_; }
+
+    // -- tracing one example of a batch (vmap). Tensors that the function reads from around it are borrowed: they are
+    // inputs here and keep their place in the capture outside, whose sizes these graphs share.
+    void begin_example(Capture* outside);
+    /// Stands for one element of `whole` along `axis`.
+    TensorRef example(TensorObject& whole, size_t axis);
+    struct ExampleInput {
+        TensorRef tensor;
+        int axis = -1;  ///< of an example: which dimension of the tensor goes over the examples
+    };
+    /// `inputs` receives what the graph's parameters stand for. Leaves the capture empty, and gives back what it
+    /// borrowed.
+    GraphRef end_example(std::span<const TensorRef> results, std::vector<ExampleInput>& inputs);
+    bool in_example() const { return example_; }
+    /// Makes x an input of this graph where it is none yet, which may end the graph before.
+    void use(TensorObject& x) { node(x); }
+
+    /// Throws Error "graph": what is traced is one graph, or nothing.
+    [[noreturn]] void refuse_break(std::string_view reason, Span at) const;
+    /// Gives a node that was appended the place and the marks it had elsewhere.
+    void restamp(TensorObject& result, const Stamp& stamp);
+
+    /// Facts about x have changed: it is looked up anew.
+    void forget(TensorObject& x) { x.capture_serial_ = 0; }
+
+    /// Where explain collects what flushes did; null: nobody listens.
+    void set_log(std::vector<CapturedGraph>* log) { log_ = log; }
+    void set_dynamic(bool dynamic) { dynamic_ = dynamic; }
+    void forget_functions() {
+        functions_.clear();
+        lost_.clear();
+        record_ = nullptr;
+    }
+
+private:
+    static constexpr uint32_t none = UINT32_MAX;
+    struct StorageValue {  // memory: its current value, and what it was at the start
+        NodeId current;
+        uint32_t version = 0;
+        uint32_t input = none;   // into inputs_; none for memory made by this graph
+        uint32_t output = none;  // result number at a flush
+        bool dirty = false;      // an input whose current value is not committed
+        Ref<Autograd> leaf;      // the leaf that owns it
+        NodeId leaf_node;        // the last of its values that was noted in leaves_
+    };
+    struct ViewValue {  // a tensor: a storage, or a movement op of another tensor
+        uint32_t storage;
+        uint32_t parent = none;
+        uint32_t made = 0;  // nodes of the body when it was there
+        Op op;
+        AttrId attr;
+        Stamp stamp;
+        NodeId chain,
+            content;  // the movement of the base's value; what it holds where that is known to be another node
+        uint32_t chain_version = none, content_version = none;
+    };
+    struct Input {
+        NodeId node;
+        Tensor tensor;
+        Edge edge;                   // where its cotangent goes, if it requires one
+        uint32_t storage = none;     // none for host numbers
+        uint32_t value = none;       // into values_
+        uint32_t next_alias = none;  // another input with the same memory
+        bool used = false;
+        std::string name;  // empty where nothing names it
+    };
+    struct Overwritten {  // a value that a write has replaced: a gradient that needs it comes too late
+        NodeId node;
+        Span write;
+        uint32_t storage;   // whose value it was
+        uint32_t position;  // nodes of the body after the write
+    };
+    struct UsedUp {
+        uint32_t position;         // nodes of the body after the backward
+        std::vector<bool> before;  // used_up_ until then
+    };
+    struct Leaf {
+        Ref<Autograd> leaf;
+        NodeId node;
+    };
+    struct JournalEntry {
+        uint32_t position;  // nodes of the body before the write
+        Undo undo;
+    };
+    struct FunctionRecord {  // for telling a recompile from a first compile
+        struct Graph {
+            std::vector<std::string> inputs;
+            std::vector<Dims> shapes;
+        };
+        std::vector<Graph> graphs;
+    };
+
+    struct OpenCall {
+        NameId name, kind;
+        AttrId record;
+        Stamp stamp;  // its surroundings
+    };
+
+    struct Borrowed {  // a tensor from outside of the example's function, and its place there
+        TensorRef tensor;
+        uint64_t serial;
+        uint32_t value;
+    };
+
+    struct Plan;
+    Stamp stamp();
+    void borrow(TensorObject& x);
+    void give_back();
+    void share_symbols();
+    TypeId type_outside(TensorObject& x);
+    uint32_t add_outer_input(TensorObject& source, Tensor geometry, TypeId type, int axis);
+    const ExampleInput* outer_input(const TensorObject& x) const;
+    void refuse_outer_history(std::span<const Cotangent> roots, std::span<const TensorRef> wrt);
+    void refuse_outer_write(const TensorObject& x) const;
+    void reopen(const OpenCall& call);
+    NodeId node(TensorObject& x);
+    NodeId materialise(uint32_t value);
+    NodeId number(const Arg& arg, size_t operand);
+    void register_input(TensorObject& x);
+    uint32_t add_input(const Tensor& tensor, const Edge& edge, std::string_view name);
+    TypeId type_of_input(const Tensor& tensor, std::vector<std::pair<int, int64_t>>& fresh_symbols);
+    void note_dynamic(const TensorObject& x);
+    void adopt(TensorObject& x, uint32_t value);
+    void link(TensorObject& x);
+    TensorRef make_result(NodeId node, bool requires_grad);
+    void mark_used(uint32_t input);
+    void commit_dirty();
+    void note_fallible(NodeId made);
+    void note_history(TensorObject& x);
+    bool memory_is_aliased(const StorageValue& storage) const;
+    NodeId as_type(NodeId node, TypeId type);
+    std::vector<NodeId> reverse_from(std::span<const Cotangent> roots, std::span<const NodeId> wrt);
+    void use_up(std::span<const Cotangent> roots);
+    const Overwritten* overwritten(NodeId node) const;
+    void check_overwritten(size_t first_backward, std::span<const NodeId> recomputed) const;
+    void note_lost(const CompiledGraph& graph, const Plan& plan);
+    [[noreturn]] void fail_overwritten(const Overwritten& write, NodeId value, Span saved) const;
+
+    Plan plan_flush();
+    std::shared_ptr<CompiledGraph> find_graph(const Plan& plan, bool& hit);
+    std::vector<uint32_t> equal_symbols() const;
+    void name_inputs();
+    void note_recompile(const GraphEntry& entry, const std::string& reason);
+    void bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::span<const uint32_t> versions,
+              std::span<const Tensor> outputs);
+    void run(const Plan& plan, std::string_view reason, Span at, bool recovers = false);
+    std::shared_ptr<CompiledGraph> compile_once(const Plan& plan);
+    [[noreturn]] void fail_run(Error error);
+    std::optional<uint32_t> find_failure(Error& error);
+    void truncate(uint32_t failing);
+    void clear();
+
+    Tracer& tracer_;
+    Builder builder_;
+    uint64_t serial_;
+    std::pair<Span, OriginId> last_origin_;  // of the last stamp: several nodes of one expression share it
+    CallSite site_;
+    std::vector<StorageValue> storages_;
+    std::vector<ViewValue> values_;
+    std::vector<Input> inputs_;
+    std::vector<Leaf> leaves_;
+    std::vector<JournalEntry> journal_;
+    std::vector<Overwritten> overwritten_;
+    std::vector<bool> is_view_;         // by node: it shows the memory of its operand
+    std::vector<NodeId> operands_;      // of the op being appended
+    std::vector<TensorRef> rewritten_;  // concrete tensors that this graph gave a history
+    std::vector<bool> used_up_;         // by node: a captured backward has freed it
+    std::vector<UsedUp> used_up_log_;
+    std::vector<NodeId> fallible_;  // what the script asked for and may fail
+    std::vector<OpenCall> open_calls_;
+    int checkpoint_depth_ = 0;
+    EpochMap<const Storage*, uint32_t> memory_;  // -> the first input with this memory
+    struct NumberKey {
+        uint64_t bits, site;
+        bool operator==(const NumberKey&) const = default;
+    };
+    EpochMap<NumberKey, NodeId> numbers_;
+    Tensor stand_in_;                                  // the memory of inputs that nothing reads
+    std::vector<std::pair<int64_t, SizeId>> symbols_;  // hint -> symbol
+    std::vector<size_t> dynamic_symbols_;
+    TensorObject ring_;          // head of the symbolic tensors that are alive
+    uint32_t graph_number_ = 0;  // within the outermost call
+    uint32_t backwards_ = 0;
+    bool tracing_ = false, constants_ = false, dynamic_ = false, flushing_ = false, example_ = false;
+    Capture* outside_ = nullptr;              // of an example: the capture that its function was called in
+    std::vector<Borrowed> borrowed_;          // of an example
+    std::vector<ExampleInput> outer_inputs_;  // of an example, beside inputs_; no tensor for host numbers
+    std::vector<CapturedGraph>* log_ = nullptr;
+    std::unordered_map<const CompiledGraph*, std::vector<TapeEntry::Lost>> lost_;
+    std::unordered_map<const void*, FunctionRecord> functions_;
+    FunctionRecord* record_ = nullptr;  // of the function under capture
+};
+
+}  // namespace tenon

@@ -1,0 +1,155 @@
+// Capture: the graph of one example of a batch, for vmap.
+#include <algorithm>
+#include <cassert>
+
+#include <fmt/format.h>
+
+#include "frontend/record/capture.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+void Capture::begin_example(Capture* outside) {
+    assert(is_empty());
+    tracing_ = example_ = true;
+    outside_ = outside;
+    constants_ = outside && outside->constants_;
+    site_ = {};
+    share_symbols();
+}
+
+// The symbols that the capture outside has by now have the same numbers here.
+void Capture::share_symbols() {
+    if (!outside_) return;
+    const std::vector<SizeSymbol>& symbols = outside_->builder_.symbols();
+    for (size_t k = builder_.symbols().size(); k < symbols.size(); ++k)
+        builder_.symbol(NodeId::none(), -1, symbols[k].hint, symbols[k].name);
+}
+
+// The type that x has in the capture outside, so that sizes which are symbols there are the same symbols here. Where
+// asking could end the graph outside, sizes are what they are now.
+TypeId Capture::type_outside(TensorObject& x) {
+    const bool known = outside_ && (x.is_symbolic() || x.capture_serial_ == outside_->serial_ ||
+                                    !outside_->memory_.find(x.tensor.storage.get()));
+    if (!known) {
+        std::vector<SizeId> sizes;
+        for (int64_t extent : x.shape()) sizes.push_back(SizeId(extent));
+        return tracer_.context().tensor(x.dtype(), sizes, x.device());
+    }
+    const TypeId type = outside_->builder_.node(outside_->node(x)).type;
+    share_symbols();
+    return type;
+}
+
+uint32_t Capture::add_outer_input(TensorObject& source, Tensor geometry, TypeId type, int axis) {
+    Builder::StampScope scope(builder_, Stamp{});
+    const NodeId node = builder_.parameter(type);
+    const auto input = static_cast<uint32_t>(inputs_.size());
+    outer_inputs_.resize(input);
+    outer_inputs_.push_back({TensorRef(&source), axis});
+    inputs_.push_back({.node = node,
+                       .tensor = std::move(geometry),
+                       .edge = {},
+                       .storage = static_cast<uint32_t>(storages_.size()),
+                       .value = static_cast<uint32_t>(values_.size()),
+                       .name = {}});
+    storages_.push_back({.current = node, .input = input});
+    values_.push_back({.storage = inputs_[input].storage});
+    return inputs_[input].value;
+}
+
+TensorRef Capture::example(TensorObject& whole, size_t axis) {
+    Type type = tracer_.context()[type_outside(whole)];
+    type.sizes.erase(type.sizes.begin() + static_cast<ptrdiff_t>(axis));
+    Tensor geometry;
+    geometry.dtype = whole.dtype();
+    for (size_t d = 0; d < whole.rank(); ++d) {
+        if (d != axis) geometry.shape.push_back(whole.shape()[d]);
+    }
+    geometry.strides = contiguous_strides(geometry.shape);
+    auto made = make_ref<TensorObject>(geometry);
+    adopt(*made,
+          add_outer_input(whole, std::move(geometry), tracer_.context().type(std::move(type)), static_cast<int>(axis)));
+    if (whole.requires_grad()) {
+        Autograd& autograd = made->make_autograd();
+        autograd.requires_grad = autograd.in_graph = true;
+    }
+    return made;
+}
+
+void Capture::borrow(TensorObject& x) {
+    const TypeId type = type_outside(x);
+    borrowed_.push_back({TensorRef(&x), x.capture_serial_, x.capture_value_});
+    adopt(x, add_outer_input(x, x.tensor, type, -1));
+}
+
+void Capture::give_back() {
+    for (const Borrowed& b : borrowed_) {
+        b.tensor->capture_serial_ = b.serial;
+        b.tensor->capture_value_ = b.value;
+    }
+    borrowed_.clear();
+}
+
+void Capture::refuse_outer_write(const TensorObject& x) const {
+    if (!outer_input(x)) return;
+    throw_error("vmap",
+                fmt::format("a function under vmap changes this {} in place, which it has not made", describe_type(x)),
+                "write `x = x + e`, and return what is to be known outside: each example has a value of its own");
+}
+
+// The input that x is, or is a view of; null for what the function has made.
+const Capture::ExampleInput* Capture::outer_input(const TensorObject& x) const {
+    const uint32_t input = storages_[values_[x.capture_value_].storage].input;
+    return input == none ? nullptr : &outer_inputs_[input];
+}
+
+// A gradient with respect to a tensor from outside of the function cannot go through another one's history: that is not
+// in this graph.
+void Capture::refuse_outer_history(std::span<const Cotangent> roots, std::span<const TensorRef> wrt) {
+    const bool leaves_outside = std::any_of(wrt.begin(), wrt.end(), [&](const TensorRef& x) {
+        const ExampleInput* input = outer_input(*x);
+        return input && input->axis < 0;
+    });
+    if (!leaves_outside) return;
+    std::vector<bool> seen(builder_.size());
+    std::vector<NodeId> stack;
+    for (const TensorRef& x : wrt) seen[node(*x).index] = true;
+    for (const Cotangent& root : roots) stack.push_back(node(root.of));
+    while (!stack.empty()) {
+        const NodeId id = stack.back();
+        stack.pop_back();
+        if (seen[id.index]) continue;
+        seen[id.index] = true;
+        for (size_t k = 0; k < inputs_.size(); ++k) {
+            const TensorObject* x =
+                inputs_[k].node == id && k < outer_inputs_.size() ? outer_inputs_[k].tensor.get() : nullptr;
+            if (!x || outer_inputs_[k].axis >= 0 || !x->requires_grad() || x->is_leaf()) continue;
+            throw_error("vmap", "this gradient goes through what was computed outside of the function under vmap",
+                        "compute it within the function: what depends on no example is still computed once");
+        }
+        for (NodeId operand : builder_.operands_of(id)) stack.push_back(operand);
+    }
+}
+
+GraphRef Capture::end_example(std::span<const TensorRef> results, std::vector<ExampleInput>& inputs) {
+    std::vector<NodeId> nodes;
+    for (const TensorRef& result : results) nodes.push_back(node(*result));
+    inputs = std::exchange(outer_inputs_, {});
+    inputs.resize(inputs_.size());
+    for (size_t k = 0; k < inputs_.size(); ++k) {
+        if (!inputs[k].tensor) inputs[k].tensor = make_ref<TensorObject>(inputs_[k].tensor);  // a host number
+    }
+    GraphRef graph = builder_.finish(nodes, {}, true);  // with its checkpoints
+    give_back();
+    abandon();
+    return graph;
+}
+
+void Capture::restamp(TensorObject& result, const Stamp& stamp) {
+    const NodeId made = storages_[values_[result.capture_value_].storage].current;
+    builder_.set_origin(made, stamp.origin);
+    builder_.set_flags(made, uint8_t(builder_.node(made).flags | stamp.flags));
+}
+
+}  // namespace tenon

@@ -1,0 +1,258 @@
+// Capture: ending a graph. Finds it in the cache or compiles it, runs it, and binds what is still alive to its results.
+#include <algorithm>
+#include <cassert>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "frontend/record/capture_plan.h"
+#include "frontend/tensors/counters.h"
+#include "ir/row.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+Capture::Plan Capture::plan_flush() {
+    Plan plan;
+    // What a backward of this graph has gone through cannot be gone through again, nor can what depends on it.
+    std::vector<bool> tainted = used_up_;
+    if (!tainted.empty()) {
+        tainted.resize(builder_.size());
+        for (NodeId id : builder_.body()) {
+            for (NodeId operand : builder_.operands_of(id)) {
+                if (tainted[operand.index]) tainted[id.index] = true;
+            }
+        }
+    }
+    auto add_history = [&](TensorObject& owner, NodeId node, size_t result) {
+        if (!tainted.empty() && tainted[node.index]) {
+            plan.consumed.push_back(TensorRef(&owner));
+            return;
+        }
+        plan.differentiable.push_back(result);
+        plan.owners.push_back(&owner);
+    };
+    for (TensorObject* x = ring_.next_; x != &ring_; x = x->next_) {
+        const ViewValue& value = values_[x->capture_value_];
+        StorageValue& storage = storages_[value.storage];
+        if (storage.input == none && storage.output == none) {
+            storage.output = static_cast<uint32_t>(plan.results.size());
+            plan.results.push_back(storage.current);
+        }
+        if (!x->autograd || !x->autograd->in_graph) continue;
+        if (value.parent == none) add_history(*x, storage.current, storage.output);
+        else plan.views.push_back(x);
+    }
+    for (const TensorRef& x : rewritten_) {
+        const StorageValue& storage = storages_[values_[x->capture_value_].storage];
+        add_history(*x, storage.current, plan.results.size());
+        plan.results.push_back(storage.current);
+    }
+    commit_dirty();
+    if (!fallible_.empty()) {  // what fails does so whether it is used or not
+        const Liveness live = builder_.liveness(plan.results);
+        for (NodeId id : fallible_) {
+            if (!live[id]) plan.results.push_back(id);
+        }
+    }
+    if (plan.results.empty()) {
+        plan.empty = true;
+        for (NodeId id : builder_.body()) {
+            if (row(builder_.node(id).op).effect != Effect::none) plan.empty = false;
+        }
+    }
+    if (!plan.differentiable.empty()) {
+        for (size_t k = 0; k < inputs_.size(); ++k) {
+            if (inputs_[k].edge && is_float(inputs_[k].tensor.dtype)) plan.wrt.push_back(k);
+        }
+    }
+    for (NodeId id : plan.results) builder_.mix(id.index);
+    builder_.mix(plan.results.size());
+    for (size_t k : plan.differentiable) builder_.mix(k);
+    builder_.mix(plan.differentiable.size());
+    for (size_t k : plan.wrt) builder_.mix(k);
+    return plan;
+}
+
+void Capture::flush(std::string_view reason, Span at) {
+    if (is_empty()) {
+        journal_.clear();
+        return;
+    }
+    if (tracing_) refuse_break(reason, at);
+    assert(!flushing_);
+    const std::vector<OpenCall> open = open_calls_;
+    while (!open_calls_.empty()) {
+        builder_.end_call();
+        open_calls_.pop_back();
+    }
+    // Whatever happens, the next op finds an empty graph with the calls it is in open again.
+    struct Renew {
+        Capture& capture;
+        const std::vector<OpenCall>& open;
+        ~Renew() {
+            capture.flushing_ = false;
+            capture.clear();
+            capture.open_calls_ = open;
+            for (const OpenCall& call : open) capture.reopen(call);
+        }
+    } renew{*this, open};
+    flushing_ = true;
+
+    try {
+        run(plan_flush(), reason, at);
+    } catch (Error& error) { fail_run(std::move(error)); }
+}
+
+void Capture::run(const Plan& plan, std::string_view reason, Span at, bool recovers) {
+    if (plan.empty) {  // views of inputs need no run
+        bind(plan, nullptr, {}, {});
+        return;
+    }
+    bool hit = false;
+    const std::shared_ptr<CompiledGraph> graph = recovers ? compile_once(plan) : find_graph(plan, hit);
+    if (log_) {
+        if (hit) name_inputs();
+        log_->push_back({.graph = builder_.finish(plan.results, tracer_.context().name(site_.name), true),
+                         .compiled = graph,
+                         .ended_by = std::string(reason),
+                         .ended_at = at,
+                         .from_cache = hit});
+    }
+    std::vector<Tensor> arguments;
+    std::vector<uint32_t> versions;  // before the run: a saved input that the graph itself writes is stale afterwards
+    arguments.reserve(inputs_.size());
+    for (const Input& input : inputs_) {
+        arguments.push_back(input.tensor);
+        if (!plan.differentiable.empty()) versions.push_back(input.tensor.storage->version);
+    }
+    std::vector<Tensor> outputs;
+    graph->run(arguments, outputs);
+    ++graph_number_;
+    bind(plan, graph, versions, outputs);
+}
+
+std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) {
+    GraphCache& cache = tracer_.graph_cache();
+    Counters& counters = tracer_.counters();
+    const Builder::Hash hash = builder_.hash();
+    GraphEntry* entry = cache.find(hash);
+    if (entry) {
+        if (const GraphEntry::Variant* variant = entry->find(builder_.hints())) {
+            hit = true;
+            ++counters.cache_hits;
+            return variant->graph;
+        }
+    }
+    name_inputs();
+    if (!entry) {
+        GraphEntry made;
+        made.skeleton = builder_.finish(plan.results, tracer_.context().name(site_.name), !builder_.calls().empty());
+        made.differentiable = plan.differentiable;
+        made.wrt = plan.wrt;
+        made.same = equal_symbols();
+        made.function = site_.name;
+        made.declaration = site_.declaration;
+        entry = &cache.add(hash, std::move(made));
+    }
+    std::vector<bool> dynamic(builder_.hints().size(), dynamic_);
+    for (size_t k : dynamic_symbols_) dynamic[k] = true;
+    const std::string changed = cache.add_variant(*entry, builder_.hints(), dynamic);
+    note_recompile(*entry, changed);
+    const std::shared_ptr<CompiledGraph> graph = entry->find(builder_.hints())->graph;
+    note_lost(*graph, plan);
+    return graph;
+}
+
+// For each symbol the first one that it is always equal to here: the skeleton's hash holds what had to be equal.
+std::vector<uint32_t> Capture::equal_symbols() const {
+    Context& context = tracer_.context();
+    std::vector<uint32_t> same(builder_.symbols().size());
+    std::iota(same.begin(), same.end(), 0u);
+    auto symbol_of = [&](SizeId size) {
+        uint32_t k = 0;
+        while (k < same.size() && context.symbol(k) != size) ++k;
+        return k;
+    };
+    for (const SizeGuard& guard : builder_.guards()) {
+        const uint32_t a = symbol_of(guard.left), b = symbol_of(guard.right);
+        if (a == same.size() || b == same.size()) continue;
+        const uint32_t first = std::min(same[a], same[b]), other = std::max(same[a], same[b]);
+        std::replace(same.begin(), same.end(), other, first);
+    }
+    return same;
+}
+
+// Inputs are called what the captured call's arguments are called, or were when the function was captured first.
+void Capture::name_inputs() {
+    if (!record_ || graph_number_ >= record_->graphs.size()) return;
+    const std::vector<std::string>& before = record_->graphs[graph_number_].inputs;
+    size_t k = 0;
+    for (Input& input : inputs_) {
+        if (input.storage == none) continue;
+        if (input.name.empty() && k < before.size()) input.name = before[k];
+        ++k;
+        if (!input.name.empty()) builder_.set_name(input.node, tracer_.context().name(input.name));
+    }
+}
+
+// Whether this is a graph of a function that had one at this place already, and what differs.
+void Capture::note_recompile(const GraphEntry& entry, const std::string& changed) {
+    FunctionRecord& record = record_ ? *record_ : functions_[site_.function];
+    FunctionRecord::Graph now;
+    for (const Input& input : inputs_) {
+        if (input.storage == none) continue;
+        now.shapes.push_back(input.tensor.shape);
+        now.inputs.push_back(input.name);
+    }
+    const bool is_first = record.graphs.size() <= graph_number_;
+    if (is_first) {
+        record.graphs.resize(graph_number_ + 1);
+    } else {
+        std::string reason = changed;
+        const FunctionRecord::Graph& before = record.graphs[graph_number_];
+        if (reason.empty()) {
+            if (before.shapes.size() != now.shapes.size()) {
+                reason = fmt::format("it took {} tensors, now {}", before.shapes.size(), now.shapes.size());
+            }
+            for (size_t k = 0; reason.empty() && k < now.shapes.size(); ++k) {
+                if (before.shapes[k] == now.shapes[k]) continue;
+                const std::string name = now.inputs[k].empty() ? fmt::format("input {}", k) : now.inputs[k];
+                reason = fmt::format("{} had the shape {}, now {}", name, shape_to_string(before.shapes[k]),
+                                     shape_to_string(now.shapes[k]));
+            }
+            if (reason.empty()) reason = "its lines took another path, or another dtype or requires_grad";
+        }
+        ++tracer_.counters().recompiles;
+        tracer_.counters().recompilations.push_back({entry.function, std::move(reason), site_.span});
+        tracer_.tell(tracer_.counters().recompilations.back(), "compiled again");
+    }
+    record.graphs[graph_number_] = std::move(now);
+}
+
+void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::span<const uint32_t> versions,
+                   std::span<const Tensor> outputs) {
+    // The ring is emptied by the caller; what it holds gets its memory now.
+    for (TensorObject* x = ring_.next_; x != &ring_; x = x->next_) {
+        const StorageValue& storage = storages_[values_[x->capture_value_].storage];
+        const Tensor& memory = storage.input == none ? outputs[storage.output] : inputs_[storage.input].tensor;
+        x->tensor.storage = memory.storage;
+        if (storage.input == none) x->tensor.offset += memory.offset;
+    }
+    if (!plan.differentiable.empty()) {
+        std::vector<TapeEntry::Input> inputs;
+        inputs.reserve(inputs_.size());
+        for (size_t k = 0; k < inputs_.size(); ++k) inputs.push_back({inputs_[k].tensor, versions[k], inputs_[k].edge});
+        tracer_.tape().record(graph, std::move(inputs), outputs, plan.owners, site_.span, MetaId::none());
+    }
+    if (const auto lost = lost_.find(graph.get()); lost != lost_.end())
+        plan.owners[0]->autograd->entry->lost = lost->second;
+    for (const TensorRef& x : plan.consumed) {
+        x->autograd->entry = tracer_.tape().used_up(site_.span);
+        x->autograd->output = 0;
+        x->autograd->in_graph = false;
+    }
+    for (TensorObject* x : plan.views) tracer_.dispatcher().renew_view_history(*x);
+}
+
+}  // namespace tenon

@@ -1,0 +1,25 @@
+// What a flush is about to run, worked out once for all its steps.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "frontend/record/capture.h"
+
+namespace tenon {
+
+struct Capture::Plan {
+    std::vector<NodeId> results;
+    std::vector<size_t> differentiable;  // results through which cotangents may come
+    std::vector<TensorObject*> owners;   // beside them: whose history they are
+    std::vector<TensorRef> consumed;     // whose history a captured backward has used up
+    std::vector<size_t> wrt;             // inputs that require a gradient
+    std::vector<TensorObject*> views;    // views that need a history of their own
+    bool empty = false;                  // nothing to run
+};
+
+/// A captured graph with its sizes as they are now; nodes keep their names.
+GraphRef without_symbols(const Graph& graph, std::span<const int64_t> values);
+
+}  // namespace tenon

@@ -1,0 +1,91 @@
+// Capture: a run that failed. What precedes the failing node has happened, what follows it has not, as if the ops had
+// run one by one: no input is written before a graph is through, so the graph up to that node runs in its place.
+#include <algorithm>
+#include <cassert>
+
+#include "frontend/record/capture_plan.h"
+#include "frontend/record/graph_replay.h"
+#include "jit/machine.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+void Capture::fail_run(Error error) {
+    // Where nothing fails op by op (the memory did not suffice) nothing has happened.
+    const uint32_t failing = find_failure(error).value_or(0);
+    std::vector<JournalEntry> journal = std::move(journal_);
+    journal_.clear();
+    for (size_t k = journal.size(); k-- > 0 && journal[k].position > failing;) journal[k].undo.apply(journal[k].undo);
+    journal.clear();
+    truncate(failing);
+    try {
+        run(plan_flush(), "an error", error.diagnostic.span, true);
+    } catch (Error&) {  // what cannot be computed stays without elements, and says so when it is used
+    }
+    throw error;
+}
+
+// The first op of the script that fails, in the script's order, with its error: kernels run in another.
+std::optional<uint32_t> Capture::find_failure(Error& error) {
+    std::vector<NodeId> kept;
+    const GraphRef graph = builder_.finish(fallible_, {}, false, &kept);
+    std::vector<TensorRef> inputs;
+    for (const Input& input : inputs_) inputs.push_back(make_ref<TensorObject>(input.tensor));
+    const Tracer::Pause pause(tracer_);
+    int64_t& eager = tracer_.machine().counters().eager;
+    const int64_t counted = eager;
+    const NodeId failing = first_failure(tracer_.dispatcher(), *graph, inputs, error);
+    eager = counted;
+    if (!failing) return std::nullopt;
+    const std::span<const NodeId> body = builder_.body();
+    for (uint32_t at = 0; at < body.size(); ++at) {
+        if (kept[body[at].index] == failing) return at;
+    }
+    return std::nullopt;
+}
+
+// Forgets the failing node and all that was captured after it. Inputs stay, though nothing may use them now.
+void Capture::truncate(uint32_t failing) {
+    for (; !overwritten_.empty() && overwritten_.back().position > failing; overwritten_.pop_back())
+        storages_[overwritten_.back().storage].current = overwritten_.back().node;
+    for (; !used_up_log_.empty() && used_up_log_.back().position > failing; used_up_log_.pop_back())
+        used_up_ = std::move(used_up_log_.back().before);
+    for (TensorObject *x = ring_.next_, *next = nullptr; x != &ring_; x = next) {
+        next = x->next_;
+        if (values_[x->capture_value_].made > failing) x->unlink();
+    }
+    std::erase_if(rewritten_, [](const TensorRef& x) { return !x->autograd || !x->autograd->in_graph; });
+
+    const std::vector<NodeId> image = builder_.truncate(failing);
+    auto move = [&](NodeId& id) { id = id ? image[id.index] : id; };
+    auto move_marks = [&](std::vector<bool>& marks) {
+        std::vector<bool> moved(marks.empty() ? 0 : builder_.size());
+        for (size_t k = 0; k < marks.size(); ++k) {
+            if (marks[k] && image[k]) moved[image[k].index] = true;
+        }
+        marks = std::move(moved);
+    };
+    for (Input& input : inputs_) move(input.node);
+    for (Overwritten& write : overwritten_) move(write.node);
+    for (NodeId& id : fallible_) move(id);
+    std::erase_if(fallible_, [](NodeId id) { return !id; });
+    for (StorageValue& storage : storages_) {
+        move(storage.current);
+        storage.output = none;
+        storage.dirty = storage.input != none && storage.current != inputs_[storage.input].node;
+    }
+    move_marks(is_view_);
+    move_marks(used_up_);
+}
+
+// A graph that no call will come back to.
+std::shared_ptr<CompiledGraph> Capture::compile_once(const Plan& plan) {
+    name_inputs();
+    const GraphRef skeleton = builder_.finish(plan.results, tracer_.context().name(site_.name), true);
+    auto compiled = std::make_shared<CompiledGraph>(tracer_, without_symbols(*skeleton, builder_.hints()),
+                                                    plan.differentiable, plan.wrt, CompiledGraph::Purpose::capture);
+    note_lost(*compiled, plan);
+    return compiled;
+}
+
+}  // namespace tenon

@@ -1,0 +1,268 @@
+#include "frontend/record/graph_replay.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "frontend/record/capture.h"
+#include "frontend/compile/graph_cache.h"
+#include "frontend/record/tracer.h"
+#include "ir/row.h"
+#include "ir/substitution.h"
+#include "jit/literal.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+namespace {
+
+/// One run of a graph through dispatch: of all that what is wanted depends on, and no more.
+class Replay {
+public:
+    Replay(Dispatcher& dispatcher, const Graph& graph, std::span<const TensorRef> inputs)
+        : dispatcher_(dispatcher), context_(dispatcher.context()), graph_(graph), values_(graph.nodes.size()),
+          needed_(graph.nodes.size()) {
+        assert(inputs.size() == graph.params().size());
+        for (size_t k = 0; k < inputs.size(); ++k) values_[graph.params()[k].index] = inputs[k];
+        std::vector<SizeId> sizes;
+        for (const SizeSymbol& symbol : graph.symbols) {
+            const TensorRef definer = symbol.definer ? values_[symbol.definer.index] : TensorRef();
+            sizes.push_back(context_.constant(
+                definer && symbol.dim >= 0 ? definer->shape()[static_cast<size_t>(symbol.dim)] : symbol.hint));
+        }
+        at_sizes_.emplace(context_, std::move(sizes));
+    }
+
+    /// A value that is known already: neither it nor what only it needs is computed.
+    void give(NodeId id, TensorRef value) { values_[id.index] = std::move(value); }
+    void want(NodeId id) { needed_[id.index] = true; }
+    void set_options(const ReplayOptions& options) { options_ = options; }
+    /// To be called once all is given and wanted: finds what is needed for it.
+    void plan() {
+        const std::span<const NodeId> body = graph_.body();
+        for (size_t i = body.size(); i-- > 0;) {
+            const NodeId id = body[i];
+            if (options_.effects && row(graph_[id].op).effect != Effect::none) want(id);
+            if (!needed_[id.index] || values_[id.index]) continue;
+            for (NodeId operand : graph_.operands_of(id)) want(operand);
+        }
+    }
+    bool needs(NodeId id) const { return needed_[id.index]; }
+
+    void run() {
+        for (NodeId id : graph_.body()) {
+            if (!needed_[id.index] || values_[id.index]) continue;
+            const Stamped stamped(*this, id);
+            if (row(graph_[id].op).effect != Effect::none) {
+                if (options_.effects) perform(id);
+            } else {
+                compute(id);
+                if (options_.stamps && dispatcher_.tracer().capturing())
+                    dispatcher_.tracer().capture().restamp(*values_[id.index], {.origin = graph_.origins[id.index],
+                                                                                .meta = graph_.metas[id.index],
+                                                                                .flags = graph_[id].flags});
+            }
+        }
+    }
+    /// The same without commits, until a node fails; values go when nothing needs them any more.
+    NodeId run_until_failure(Error& error) {
+        std::vector<uint32_t> uses(graph_.nodes.size());
+        for (NodeId id : graph_.body()) {
+            for (NodeId operand : graph_.operands_of(id)) ++uses[operand.index];
+        }
+        for (NodeId id : graph_.body()) {
+            dispatcher_.set_span(graph_.origin(id).span);
+            try {
+                if (graph_[id].op == op<"assert">()) perform(id);
+                else if (row(graph_[id].op).effect == Effect::none) compute(id);
+            } catch (Error& found) {
+                error = std::move(found);
+                return id;
+            }
+            for (NodeId operand : graph_.operands_of(id)) {
+                if (--uses[operand.index] == 0) values_[operand.index] = nullptr;
+            }
+        }
+        return {};
+    }
+    TensorRef value(NodeId id) {
+        if (!values_[id.index]) {
+            const Arg number = argument(id);
+            if (!number.tensor)
+                values_[id.index] = make_ref<TensorObject>(
+                    Tensor::scalar(dispatcher_.tracer().allocator(), number.dtype, number.number));
+        }
+        return values_[id.index];
+    }
+
+private:
+    // The node's place and metadata, while it is replayed.
+    class Stamped {
+    public:
+        Stamped(Replay& replay, NodeId id)
+            : dispatcher_(replay.dispatcher_), span_(dispatcher_.span()), meta_(dispatcher_.meta()) {
+            if (!replay.options_.stamps) return;
+            if (const Span span = replay.graph_.origin(id).span) dispatcher_.set_span(span);
+            dispatcher_.set_meta(replay.graph_.metas[id.index]);
+        }
+        ~Stamped() {
+            dispatcher_.set_span(span_);
+            dispatcher_.set_meta(meta_);
+        }
+        Stamped(const Stamped&) = delete;
+
+    private:
+        Dispatcher& dispatcher_;
+        Span span_;
+        MetaId meta_;
+    };
+
+    Arg argument(NodeId id) {
+        if (values_[id.index]) return Arg(values_[id.index]);
+        if (graph_[id].op == op<"tensor">()) {
+            values_[id.index] =
+                make_ref<TensorObject>(graph_.tensors[static_cast<size_t>(graph_.attributes(id).integer("index"))]);
+            return Arg(values_[id.index]);
+        }
+        assert(graph_[id].op == op<"constant">());
+        return Arg::literal(scalar_of(graph_, id), graph_.type(id).dtype);
+    }
+    void perform(NodeId id) {
+        TensorRef& first = values_[graph_.operand(id, 0).index];
+        if (graph_[id].op == op<"assert">()) {
+            const Attributes attributes = graph_.attributes(id);
+            const std::string message(attributes.has("message") ? attributes.text("message") : std::string_view());
+            dispatcher_.tracer().assert_tensor(Value(first), [&] { return message; }, true, dispatcher_.span());
+        } else if (graph_[id].op == op<"commit">()) {
+            dispatcher_.write(*first, *values_[graph_.operand(id, 1).index]);
+        }
+    }
+    // Sizes as constants, unless they are those of the graph under capture: symbols take the values that inputs show.
+    AttrId attr_of(NodeId id) { return options_.symbols ? graph_[id].attr : (*at_sizes_)(graph_[id].attr); }
+    void compute(NodeId id) {
+        const bool grad = dispatcher_.grad_enabled() && !(graph_[id].flags & no_grad_flag);
+        const Dispatcher::GradMode mode(dispatcher_, grad);
+        if (graph_[id].op == op<"update">()) {
+            values_[id.index] = update(id);
+            return;
+        }
+        std::vector<Arg> arguments;
+        for (NodeId operand : graph_.operands_of(id)) arguments.push_back(argument(operand));
+        values_[id.index] = dispatcher_.apply(graph_[id].op, arguments, attr_of(id));
+    }
+    // The view that is written is given as the way to it from the base.
+    TensorRef update(NodeId id) {
+        const NodeId base = graph_.operand(id, 0);
+        std::vector<Dispatcher::Step> steps;
+        for (NodeId link = graph_.operand(id, 1); link != base; link = graph_.operand(link, 0))
+            steps.push_back({graph_[link].op, attr_of(link)});
+        std::reverse(steps.begin(), steps.end());
+        return dispatcher_.updated(*value(base), steps, *value(graph_.operand(id, 2)));
+    }
+
+    Dispatcher& dispatcher_;
+    Context& context_;
+    const Graph& graph_;
+    std::vector<TensorRef> values_;
+    std::vector<bool> needed_;
+    std::optional<Substitution> at_sizes_;
+    ReplayOptions options_;
+};
+
+std::vector<TensorRef> inputs_of(const TapeEntry& entry) {
+    std::vector<TensorRef> inputs;
+    for (const TapeEntry::Input& input : entry.inputs) {
+        auto tensor = make_ref<TensorObject>(input.tensor);
+        if (input.edge.leaf) {
+            tensor->autograd = input.edge.leaf;
+        } else if (input.edge.entry) {
+            Autograd& autograd = tensor->make_autograd();
+            autograd.requires_grad = true;
+            autograd.entry = input.edge.entry;
+            autograd.output = input.edge.output;
+        }
+        inputs.push_back(std::move(tensor));
+    }
+    return inputs;
+}
+
+void check_inputs(const TapeEntry& entry, const Graph& graph, const Replay& replay) {
+    for (size_t k = 0; k < entry.inputs.size(); ++k) {
+        const TapeEntry::Input& input = entry.inputs[k];
+        if (!replay.needs(graph.params()[k]) || !input.tensor.storage || input.tensor.storage->version == input.version)
+            continue;
+        throw_error("gradient", "a tensor that a higher derivative needs was changed in place",
+                    "write `x = x + e` instead of changing x in place");
+    }
+}
+
+}  // namespace
+
+std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& source, std::span<const TensorRef> inputs,
+                              const ReplayOptions& options) {
+    const GraphRef graph = inline_calls(source);
+    Replay replay(dispatcher, *graph, inputs);
+    replay.set_options(options);
+    for (NodeId id : graph->results()) replay.want(id);
+    replay.plan();
+    replay.run();
+    std::vector<TensorRef> results;
+    for (NodeId id : graph->results()) results.push_back(replay.value(id));
+    return results;
+}
+
+NodeId first_failure(Dispatcher& dispatcher, const Graph& graph, std::span<const TensorRef> inputs, Error& error) {
+    const Dispatcher::GradMode mode(dispatcher, false);
+    const Span span = dispatcher.span();
+    const NodeId failing = Replay(dispatcher, graph, inputs).run_until_failure(error);
+    dispatcher.set_span(span);
+    return failing;
+}
+
+std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& entry) {
+    const Joint& joint = *entry.graph->joint();
+    const Graph& graph = *joint.graph;
+    std::vector<TensorRef> inputs = inputs_of(entry);
+    inputs.resize(graph.params().size());  // no cotangents: nothing here depends on them
+    Replay replay(dispatcher, graph, inputs);
+    for (size_t result : joint.results) replay.want(graph.results()[result]);
+    replay.plan();
+    check_inputs(entry, graph, replay);
+    replay.run();
+    std::vector<TensorRef> outputs;
+    for (size_t result : joint.results) outputs.push_back(replay.value(graph.results()[result]));
+    return outputs;
+}
+
+std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEntry>& entry,
+                                        std::span<const TensorRef> cotangents) {
+    const Joint& joint = *entry->graph->joint();
+    const Graph& graph = *joint.graph;
+    std::vector<TensorRef> arguments = inputs_of(*entry);
+    arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
+    Replay replay(dispatcher, graph, arguments);
+    // The entry's own results stand for themselves: what goes through a gradient formula into one is one cotangent with
+    // what goes into it from elsewhere.
+    const std::span<const Split::Saved> saved = entry->graph->saved();
+    for (size_t k = 0; k < saved.size(); ++k) {
+        if (saved[k].is_input) continue;
+        const auto found = std::find(joint.results.begin(), joint.results.end(), saved[k].index);
+        if (found == joint.results.end()) continue;
+        auto result = make_ref<TensorObject>(entry->saved[k].tensor);
+        Autograd& autograd = result->make_autograd();
+        autograd.requires_grad = true;
+        autograd.entry = entry;
+        autograd.output = static_cast<uint32_t>(found - joint.results.begin());
+        replay.give(graph.results()[saved[k].index], std::move(result));
+    }
+    for (size_t r = joint.outputs; r < graph.results().size(); ++r) replay.want(graph.results()[r]);
+    replay.plan();
+    check_inputs(*entry, graph, replay);
+    replay.run();
+    std::vector<TensorRef> gradients(joint.wrt.size());
+    for (size_t k = 0, next = joint.outputs; k < joint.wrt.size(); ++k) {
+        if (joint.reached[k]) gradients[k] = replay.value(graph.results()[next++]);
+    }
+    return gradients;
+}
+
+}  // namespace tenon

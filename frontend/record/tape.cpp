@@ -1,0 +1,503 @@
+#include "frontend/record/tape.h"
+
+#include <algorithm>
+#include <cassert>
+#include <queue>
+#include <unordered_map>
+#include <unordered_set>
+
+#include <fmt/format.h>
+
+#include "frontend/compile/graph_cache.h"
+#include "frontend/record/graph_replay.h"
+#include "frontend/record/tracer.h"
+#include "ir/drop_cotangents.h"
+#include "ir/row.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+void throw_overwritten(std::string_view type, Span saved, Span write) {
+    Diagnostic diagnostic;
+    diagnostic.kind = "gradient";
+    diagnostic.message =
+        fmt::format("a {} that was saved for the gradient was changed in place before backward needed it", type);
+    diagnostic.help = "write `x = x + e` instead of changing x in place, or save a copy: `x.clone()`";
+    if (saved) diagnostic.labels.push_back({saved, "saved here"});
+    if (write) diagnostic.labels.push_back({write, "changed in place here"});
+    throw Error(std::move(diagnostic));
+}
+
+Edge Edge::of(const TensorObject& tensor) {
+    if (!tensor.requires_grad()) return {};
+    const Autograd& autograd = *tensor.autograd;
+    if (autograd.entry) return {autograd.entry, autograd.output, {}};
+    return autograd.in_graph ? Edge{} : Edge{{}, 0, tensor.autograd};
+}
+
+// Long chains (a recurrent net's steps) are taken apart one by one, not by recursion.
+TapeEntry::~TapeEntry() {
+    std::vector<Ref<TapeEntry>> chain;
+    auto take = [&chain](TapeEntry& entry) {
+        for (Edge& edge : entry.edges) {
+            if (edge.entry) chain.push_back(std::move(edge.entry));
+        }
+        for (Input& input : entry.inputs) {
+            if (input.edge.entry) chain.push_back(std::move(input.edge.entry));
+        }
+        for (Edge& edge : entry.unfolded) {
+            if (edge.entry) chain.push_back(std::move(edge.entry));
+        }
+    };
+    take(*this);
+    while (!chain.empty()) {
+        Ref<TapeEntry> entry = std::move(chain.back());
+        chain.pop_back();
+        if (entry.unique()) take(*entry);
+    }
+}
+
+void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs,
+                  std::span<const Tensor> outputs, std::span<TensorObject* const> results, Span span, MetaId meta) {
+    assert(results.size() == graph->differentiable().size());
+    auto entry = make_ref<TapeEntry>();
+    entry->position = take_position();
+    entry->graph = graph;
+    for (const Split::Saved& s : graph->saved()) {
+        if (s.is_input) entry->saved.push_back({inputs[s.index].tensor, inputs[s.index].version});
+        else entry->saved.push_back({outputs[s.index], outputs[s.index].storage->version});
+    }
+    for (size_t k : graph->wrt()) entry->edges.push_back(inputs[k].edge);
+    entry->inputs = std::move(inputs);
+    if (graph->purpose() == CompiledGraph::Purpose::op) {
+        // An op's formula names what is saved and no more, at any order: the other operands need not live on.
+        SmallVector<uint8_t, 8> kept(entry->inputs.size(), 0);
+        for (const Split::Saved& s : graph->saved()) {
+            if (s.is_input) kept[s.index] = 1;
+        }
+        for (size_t k = 0; k < entry->inputs.size(); ++k) {
+            if (!kept[k]) entry->inputs[k].tensor.storage = nullptr;
+        }
+    }
+    entry->span = span;
+    entry->meta = meta;
+    for (size_t k = 0; k < results.size(); ++k) {
+        TensorObject& result = *results[k];
+        entry->outputs.push_back({result.dtype(), result.shape()});
+        Autograd& autograd = result.make_autograd();
+        autograd.requires_grad = true;
+        autograd.entry = entry;
+        autograd.output = static_cast<uint32_t>(k);
+        autograd.in_graph = false;
+    }
+}
+
+Ref<TapeEntry> Tape::used_up(Span span) {
+    auto entry = make_ref<TapeEntry>();
+    entry->position = take_position();
+    entry->span = span;
+    entry->freed = true;
+    entry->outputs.resize(1);
+    return entry;
+}
+
+// ---- unfolding ----------------------------------------------------------------------------------------------------
+namespace {
+
+bool is_folded(const TapeEntry& entry) {
+    return entry.graph && entry.graph->purpose() == CompiledGraph::Purpose::capture && entry.unfolded.empty();
+}
+
+Edge resolved(Edge edge) {
+    while (edge.entry && !edge.entry->unfolded.empty()) edge = Edge(edge.entry->unfolded[edge.output]);
+    return edge;
+}
+
+// Whether one of the graph's results is computed from another, the `output`-th differentiable one.
+bool leads_to_another_result(const CompiledGraph& compiled, uint32_t output) {
+    const Joint& joint = *compiled.joint();
+    const Graph& graph = *joint.graph;
+    std::vector<bool> depends(graph.nodes.size());
+    depends[graph.results()[joint.results[output]].index] = true;
+    for (NodeId id : graph.body()) {
+        for (NodeId operand : graph.operands_of(id)) {
+            if (depends[operand.index]) depends[id.index] = true;
+        }
+    }
+    for (size_t k = 0; k < joint.results.size(); ++k) {
+        if (k != output && depends[graph.results()[joint.results[k]].index]) return true;
+    }
+    return false;
+}
+
+// Which of the graph's wrt a path leads to from the results that have a cotangent.
+std::vector<bool> reached_from(const CompiledGraph& compiled, const std::vector<TensorRef>& cotangents) {
+    const Joint& joint = *compiled.joint();
+    const Graph& graph = *joint.graph;
+    std::vector<bool> on_path(graph.nodes.size());
+    for (size_t k = 0; k < cotangents.size(); ++k) {
+        if (cotangents[k]) on_path[graph.results()[joint.results[k]].index] = true;
+    }
+    const std::span<const NodeId> body = graph.body();
+    for (size_t i = body.size(); i-- > 0;) {
+        const Node& node = graph[body[i]];
+        if (!on_path[body[i].index] || (node.flags & no_grad_flag) || node.op == op<"detach">()) continue;
+        if (!graph.type(body[i]).is_tensor() || !is_float(graph.type(body[i]).dtype)) continue;
+        for (NodeId operand : graph.operands_of(body[i])) on_path[operand.index] = true;
+    }
+    std::vector<bool> reached;
+    for (size_t parameter : joint.wrt) reached.push_back(on_path[graph.params()[parameter].index]);
+    return reached;
+}
+
+// Of a captured graph: the op whose gradient names the saved value.
+Span saved_by(const TapeEntry& entry, size_t saved) {
+    if (entry.graph && entry.graph->purpose() == CompiledGraph::Purpose::capture && entry.graph->lean()) {
+        const Graph& backward = *entry.graph->lean()->backward;
+        const NodeId value = backward.params()[saved];
+        for (NodeId id : backward.body()) {
+            for (NodeId operand : backward.operands_of(id)) {
+                if (operand == value && !(backward[id].flags & recomputed_flag) && backward.origin(id).span)
+                    return backward.origin(id).span;
+            }
+        }
+    }
+    return entry.span;
+}
+
+// Which results a cotangent comes from; empty: all of them. `cotangents`: null where there is none.
+std::vector<bool> present_of(std::span<const TensorRef> cotangents) {
+    if (std::find(cotangents.begin(), cotangents.end(), TensorRef()) == cotangents.end()) return {};
+    std::vector<bool> present;
+    for (const TensorRef& cotangent : cotangents) present.push_back(bool(cotangent));
+    return present;
+}
+
+// Throws Error "gradient" where what a backward needs is gone, with cotangents from the results `present` (empty: all).
+void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std::vector<bool>& present = {}) {
+    if (entry.freed) {
+        Diagnostic diagnostic;
+        diagnostic.kind = "gradient";
+        diagnostic.message =
+            "backward goes through this value a second time, but the first backward has used its history up";
+        diagnostic.help = "call the first backward with `retain_graph: true`";
+        if (entry.span) diagnostic.labels.push_back({entry.span, "computed here"});
+        throw Error(std::move(diagnostic));
+    }
+    for (size_t k = 0; k < entry.saved.size(); ++k) {
+        const TapeEntry::Saved& saved = entry.saved[k];
+        if (saved.tensor.storage->version == saved.version) continue;
+        if (!present.empty() && !reads_saved(*entry.graph->lean()->backward, entry.saved.size(), k, present)) continue;
+        throw_overwritten(describe_type(saved.tensor), saved_by(entry, k),
+                          dispatcher.last_write(*saved.tensor.storage));
+    }
+    for (const TapeEntry::Lost& lost : entry.lost) {
+        bool needed = present.empty();
+        for (size_t r = 0; r < present.size(); ++r) needed |= present[r] && lost.needed_by[r];
+        if (needed)
+            throw_overwritten(std::string(name_of(lost.dtype)) + shape_to_string(lost.shape), lost.by, lost.write);
+    }
+}
+
+}  // namespace
+
+void Tape::unfold(TapeEntry& entry) {
+    Dispatcher& dispatcher = tracer_.dispatcher();
+    check_saved(dispatcher, entry);
+    struct Place {  // the ops' entries stand where the graph's entry stood
+        Tape& tape;
+        Dispatcher& dispatcher;
+        const uint64_t next;
+        const Span span;
+        ~Place() {
+            tape.next_position_ = next;
+            tape.step_ = apart;
+            dispatcher.set_span(span);
+        }
+    } place{*this, dispatcher, next_position_, dispatcher.span()};
+    next_position_ = entry.position - apart + 1;
+    step_ = 1;
+    dispatcher.set_span(entry.span);
+    const Dispatcher::GradMode mode(dispatcher, true);
+    std::vector<Edge> edges;
+    for (const TensorRef& output : replay_outputs(dispatcher, entry)) edges.push_back(Edge::of(*output));
+    entry.unfolded = std::move(edges);
+    entry.saved.clear();
+    entry.inputs.clear();
+    entry.edges.clear();
+}
+
+// ---- the walk -----------------------------------------------------------------------------------------------------
+class Tape::Walk {
+public:
+    Walk(Tracer& tracer, const BackwardOptions& options)
+        : tracer_(tracer), d_(tracer.dispatcher()), options_(options) {}
+
+    struct LeafSum {
+        Ref<Autograd> leaf;
+        TensorRef sum;
+    };
+    std::vector<LeafSum> leaves;  // in the order in which they were first reached
+
+    /// What is asked for; with nothing asked for, every leaf. Gives the edge under which result() finds it.
+    Edge ask(Edge edge) {
+        if (edge.entry && is_folded(*edge.entry) &&
+            (options_.create_graph || leads_to_another_result(*edge.entry->graph, edge.output))) {
+            tracer_.tape().unfold(*edge.entry);
+        }
+        edge = resolved(std::move(edge));
+        asked_any_ = true;
+        if (edge.leaf) asked_leaves_.insert(edge.leaf.get());
+        if (edge.entry) asked_results_[edge.entry.get()].insert(edge.output);
+        return edge;
+    }
+    /// The cotangent of a result that was asked for.
+    TensorRef result(const Edge& edge) const {
+        const auto found = asked_sums_.find({edge.entry.get(), edge.output});
+        return found == asked_sums_.end() ? TensorRef() : found->second;
+    }
+
+    void run(std::span<const Root> roots) {
+        std::vector<Edge> edges;
+        for (const Root& root : roots) {
+            edges.push_back(root.edge);
+            settle(edges.back());
+            collect(edges.back());
+        }
+        if (asked_any_) find_needed();
+        for (size_t k = 0; k < roots.size(); ++k) add(edges[k], roots[k].cotangent);
+        while (!queue_.empty()) {
+            const Ref<TapeEntry> entry = queue_.top().entry;
+            queue_.pop();
+            visit(entry);
+        }
+    }
+
+private:
+    struct State {
+        Ref<TapeEntry> entry;
+        std::vector<TensorRef> cotangents;
+        bool queued = false, needed = true;
+    };
+    struct Later {
+        Ref<TapeEntry> entry;
+        bool operator<(const Later& other) const { return entry->position < other.entry->position; }
+    };
+    struct ResultHash {
+        size_t operator()(const std::pair<const TapeEntry*, uint32_t>& k) const {
+            return reinterpret_cast<uintptr_t>(k.first) * 0x9E3779B97F4A7C15ull + k.second;
+        }
+    };
+
+    // The edge past what is unfolded, or has to be.
+    void settle(Edge& edge) {
+        edge = resolved(std::move(edge));
+        while (options_.create_graph && edge.entry && is_folded(*edge.entry)) {
+            tracer_.tape().unfold(*edge.entry);
+            edge = resolved(std::move(edge));
+        }
+    }
+
+    void collect(const Edge& root) {
+        std::vector<Ref<TapeEntry>> stack;
+        if (root.entry) stack.push_back(root.entry);
+        while (!stack.empty()) {
+            const Ref<TapeEntry> entry = std::move(stack.back());
+            stack.pop_back();
+            State& state = states_[entry.get()];
+            if (state.entry) continue;
+            state.entry = entry;
+            state.cotangents.resize(entry->outputs.size());
+            for (Edge& edge : entry->edges) {
+                settle(edge);
+                if (edge.entry) stack.push_back(edge.entry);
+            }
+            for (TapeEntry::Input& input : entry->inputs) input.edge = resolved(std::move(input.edge));
+        }
+    }
+    // Entries that lead to what was asked for, found from the earliest on.
+    void find_needed() {
+        std::vector<State*> order;
+        for (auto& [entry, state] : states_) order.push_back(&state);
+        std::sort(order.begin(), order.end(),
+                  [](State* a, State* b) { return a->entry->position < b->entry->position; });
+        for (State* state : order) {
+            state->needed = std::any_of(state->entry->edges.begin(), state->entry->edges.end(),
+                                        [&](const Edge& e) { return wanted(e); });
+        }
+    }
+    bool wanted(const Edge& edge) const {
+        if (!asked_any_) return bool(edge);
+        if (edge.leaf) return asked_leaves_.contains(edge.leaf.get());
+        if (!edge.entry) return false;
+        const auto asked = asked_results_.find(edge.entry.get());
+        if (asked != asked_results_.end() && asked->second.contains(edge.output)) return true;
+        return states_.at(edge.entry.get()).needed;
+    }
+
+    TensorRef* slot(const Edge& edge) {
+        if (edge.leaf) {
+            for (LeafSum& leaf : leaves) {
+                if (leaf.leaf == edge.leaf) return &leaf.sum;
+            }
+            leaves.push_back({edge.leaf, {}});
+            return &leaves.back().sum;
+        }
+        State& state = states_.at(edge.entry.get());
+        if (!state.queued && state.needed) {
+            state.queued = true;
+            queue_.push({state.entry});
+        }
+        return &state.cotangents[edge.output];
+    }
+    TensorRef sum_of(const Edge& edge) {
+        if (edge.leaf) {
+            for (const LeafSum& leaf : leaves) {
+                if (leaf.leaf == edge.leaf) return leaf.sum;
+            }
+            return {};
+        }
+        return edge.entry ? states_.at(edge.entry.get()).cotangents[edge.output] : TensorRef();
+    }
+    void set(const Edge& edge, TensorRef sum) {
+        *slot(edge) = sum;
+        if (!edge.entry) return;
+        const auto asked = asked_results_.find(edge.entry.get());
+        if (asked != asked_results_.end() && asked->second.contains(edge.output))
+            asked_sums_[{edge.entry.get(), edge.output}] = sum;
+    }
+    void add(const Edge& edge, TensorRef cotangent) {
+        const TensorRef before = sum_of(edge);
+        set(edge, before ? d_.apply(op<"add">(), {before, cotangent}) : std::move(cotangent));
+    }
+
+    void visit(const Ref<TapeEntry>& of) {
+        TapeEntry& entry = *of;
+        State& state = states_.at(&entry);
+        std::vector<TensorRef> cotangents = std::move(state.cotangents);
+        const std::vector<bool> present = present_of(cotangents);
+        check_saved(d_, entry, present);
+        std::vector<bool> reached;  // empty: what the graph says
+        if (!present.empty()) reached = reached_from(*entry.graph, cotangents);
+        for (size_t k = 0; k < cotangents.size(); ++k) {
+            if (cotangents[k]) continue;
+            const TapeEntry::Output& output = entry.outputs[k];
+            cotangents[k] = make_ref<TensorObject>(Tensor::zeros(tracer_.allocator(), output.dtype, output.shape));
+        }
+        const CompiledGraph& graph = *entry.graph;
+        if (options_.create_graph) {
+            const std::vector<TensorRef> gradients = replay_gradients(d_, of, cotangents);
+            for (size_t k = 0; k < gradients.size(); ++k) {
+                if (gradients[k] && wanted(entry.edges[k]) && (reached.empty() || reached[k]))
+                    add(entry.edges[k], gradients[k]);
+            }
+            return;
+        }
+        std::vector<Tensor> saved, incoming, running, gradients;
+        for (const TapeEntry::Saved& s : entry.saved) saved.push_back(s.tensor);
+        for (size_t k = 0; k < cotangents.size(); ++k) incoming.push_back(d_.elements(*cotangents[k], "backward"));
+        const bool continues = graph.purpose() == CompiledGraph::Purpose::capture && sums_to_continue(entry);
+        if (continues) {
+            for (size_t k = 0; k < entry.edges.size(); ++k) {
+                const Tensor& input = entry.inputs[graph.wrt()[k]].tensor;
+                const TensorRef sum = is_first_use(entry, k) ? sum_of(entry.edges[k]) : TensorRef();
+                running.push_back(sum ? sum->tensor
+                                      : Tensor::full(tracer_.allocator(), input.dtype, input.shape, -0.0));
+            }
+        }
+        entry.graph->backward(saved, incoming, present, running, gradients);
+        if (!options_.retain_graph) free(entry);
+        for (size_t k = 0; k < gradients.size(); ++k) {
+            if (!gradients[k].defined() || !wanted(entry.edges[k]) || !(reached.empty() || reached[k])) continue;
+            auto gradient = make_ref<TensorObject>(std::move(gradients[k]));
+            if (continues && is_first_use(entry, k)) set(entry.edges[k], std::move(gradient));
+            else add(entry.edges[k], std::move(gradient));
+        }
+    }
+    bool sums_to_continue(const TapeEntry& entry) {
+        for (size_t k = 0; k < entry.edges.size(); ++k) {
+            if (entry.graph->reaches(k) && wanted(entry.edges[k]) && sum_of(entry.edges[k])) return true;
+        }
+        return false;
+    }
+    // Two inputs of a graph may be one tensor under two histories; only the first continues the sum.
+    static bool is_first_use(const TapeEntry& entry, size_t k) {
+        const Edge& edge = entry.edges[k];
+        for (size_t i = 0; i < k; ++i) {
+            const Edge& other = entry.edges[i];
+            if (other.leaf == edge.leaf && other.entry == edge.entry && other.output == edge.output) return false;
+        }
+        return true;
+    }
+    static void free(TapeEntry& entry) {
+        entry.freed = true;
+        entry.saved.clear();
+        for (TapeEntry::Input& input : entry.inputs) input.tensor = {};
+    }
+
+    Tracer& tracer_;
+    Dispatcher& d_;
+    const BackwardOptions options_;
+    std::unordered_map<const TapeEntry*, State> states_;
+    std::priority_queue<Later> queue_;
+    bool asked_any_ = false;
+    std::unordered_set<const Autograd*> asked_leaves_;
+    std::unordered_map<const TapeEntry*, std::unordered_set<uint32_t>> asked_results_;
+    std::unordered_map<std::pair<const TapeEntry*, uint32_t>, TensorRef, ResultHash> asked_sums_;
+};
+
+void Tape::backward(std::span<const Root> roots, const BackwardOptions& options, std::span<const TensorRef> only) {
+    Dispatcher& dispatcher = tracer_.dispatcher();
+    const Dispatcher::GradMode mode(dispatcher, options.create_graph);
+    Walk walk(tracer_, options);
+    for (const TensorRef& tensor : only) walk.ask(Edge::of(*tensor));
+    walk.run(roots);
+    for (const Walk::LeafSum& leaf : walk.leaves) {
+        if (!leaf.sum) continue;
+        accumulate_gradient(dispatcher, *leaf.leaf, leaf.sum, options.create_graph);
+    }
+}
+
+std::vector<TensorRef> Tape::gradients(std::span<const Root> roots, std::span<const TensorRef> wrt,
+                                       const BackwardOptions& options) {
+    const Dispatcher::GradMode mode(tracer_.dispatcher(), options.create_graph);
+    Walk walk(tracer_, options);
+    std::vector<Edge> edges;
+    for (const TensorRef& tensor : wrt) {
+        edges.push_back(Edge::of(*tensor));
+        if (edges.back()) edges.back() = walk.ask(edges.back());
+    }
+    walk.run(roots);
+    std::vector<TensorRef> found(wrt.size());
+    for (size_t k = 0; k < wrt.size(); ++k) {
+        if (edges[k].leaf) {
+            for (const Walk::LeafSum& leaf : walk.leaves) {
+                if (leaf.leaf == edges[k].leaf) found[k] = leaf.sum;
+            }
+        } else if (edges[k].entry) {
+            found[k] = walk.result(edges[k]);
+        }
+    }
+    return found;
+}
+
+void accumulate_gradient(Dispatcher& dispatcher, Autograd& leaf, TensorRef gradient, bool keep_history) {
+    if (!leaf.grad) {
+        // A cotangent that others may hold too becomes a copy: `.grad` is written in place later.
+        if (gradient->use_count() > 1 && !gradient->is_symbolic()) {
+            if (keep_history) gradient = dispatcher.apply(op<"identity">(), {gradient});
+            else gradient = make_ref<TensorObject>(gradient->tensor.clone());
+        }
+        dispatcher.tracer().set_gradient(leaf, std::move(gradient));
+        return;
+    }
+    if (keep_history) {
+        dispatcher.tracer().set_gradient(leaf, dispatcher.apply(op<"add">(), {gradient, leaf.grad}));
+        return;
+    }
+    const Dispatcher::GradMode mode(dispatcher, false);
+    const TensorRef sum = dispatcher.apply(op<"add">(), {gradient, leaf.grad});
+    dispatcher.write(*leaf.grad, *sum);
+}
+
+}  // namespace tenon

@@ -1,0 +1,116 @@
+// The autograd tape: what ran under grad mode and leads from tensors that require a gradient. An eager op is one entry,
+// a compiled graph is one entry. Backward walks entries by descending position; cotangents at a fan-out are one left
+// fold in that order, operands ascending; the old `.grad` is added last.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "frontend/record/tensor_dispatch.h"
+#include "frontend/tensors/tensor_object.h"
+#include "ir/ids.h"
+#include "runtime/span.h"
+
+namespace tenon {
+
+class CompiledGraph;
+class Tracer;
+
+/// Where a cotangent goes: to a result of an entry, or to a leaf, or nowhere.
+struct Edge {
+    Ref<TapeEntry> entry;
+    uint32_t output = 0;
+    Ref<Autograd> leaf;
+    explicit operator bool() const { return entry || leaf; }
+    static Edge of(const TensorObject& tensor);
+};
+
+class TapeEntry final : public RefCounted {
+public:
+    struct Saved {
+        Tensor tensor;
+        uint32_t version = 0;
+    };
+    struct Lost {  // a saved value that the graph itself has overwritten
+        DType dtype;
+        Dims shape;
+        Span by, write;               // the op that needs it, what has overwritten it
+        std::vector<bool> needed_by;  // which results' cotangents need it
+    };
+    struct Input {  // for higher orders: the graph is differentiated again as recorded ops
+        Tensor tensor;
+        uint32_t version = 0;
+        Edge edge;
+    };
+    struct Output {
+        DType dtype;
+        Dims shape;
+    };
+    ~TapeEntry() override;
+
+    uint64_t position = 0;
+    std::shared_ptr<CompiledGraph> graph;
+    std::vector<Saved> saved;
+    std::vector<Lost> lost;
+    std::vector<Edge> edges;      // one a wrt of the graph
+    std::vector<Input> inputs;    // the graph's
+    std::vector<Output> outputs;  // one a differentiable result
+    std::vector<Edge> unfolded;   // one a differentiable result, once the graph's ops have become entries in its place
+    Span span;
+    MetaId meta;
+    bool freed = false;  // a backward has used it up
+};
+
+/// Error "gradient": a value of this type ("f32[2]") is gone, by the write, that the op at `saved` needs.
+[[noreturn]] void throw_overwritten(std::string_view type, Span saved, Span write);
+
+struct BackwardOptions {
+    bool retain_graph = false;
+    bool create_graph = false;
+};
+
+class Tape {
+public:
+    explicit Tape(Tracer& tracer) : tracer_(tracer) {}
+
+    /// Records that `graph` made `results` (one a differentiable result) from `inputs`. `outputs` are what run() gave.
+    void record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs,
+                std::span<const Tensor> outputs, std::span<TensorObject* const> results, Span span, MetaId meta);
+    /// An entry that stands for a history a captured backward has used up already.
+    Ref<TapeEntry> used_up(Span span);
+
+    struct Root {
+        Edge edge;
+        TensorRef cotangent;
+        Span span;
+    };
+    /// Adds into `.grad` of the leaves that the roots depend on; with `only`, of these tensors alone.
+    void backward(std::span<const Root> roots, const BackwardOptions& options, std::span<const TensorRef> only = {});
+    /// The cotangents of `wrt`; null where no path leads. `.grad` is left alone.
+    std::vector<TensorRef> gradients(std::span<const Root> roots, std::span<const TensorRef> wrt,
+                                     const BackwardOptions& options);
+
+private:
+    class Walk;
+    // Puts an entry for each op of a captured graph in the place of the graph's own. A derivative with respect to a
+    // value that lies between two results needs them, and higher orders, which are differentiated op by op.
+    void unfold(TapeEntry& entry);
+    uint64_t take_position() { return std::exchange(next_position_, next_position_ + step_); }
+
+    static constexpr uint64_t apart = 1 << 24;  // positions between two entries: room for the ops of a graph
+    Tracer& tracer_;
+    uint64_t next_position_ = apart, step_ = apart;
+};
+
+/// `.grad` += gradient, in place where there is one already.
+void accumulate_gradient(Dispatcher& dispatcher, Autograd& leaf, TensorRef gradient, bool keep_history);
+
+inline Autograd& TensorObject::make_autograd() {
+    if (!autograd) autograd = make_ref<Autograd>();
+    return *autograd;
+}
+
+}  // namespace tenon

@@ -1,0 +1,448 @@
+#include "frontend/record/tensor_dispatch.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+
+#include <fmt/format.h>
+
+#include "frontend/record/capture.h"
+#include "frontend/compile/graph_cache.h"
+#include "frontend/record/tape.h"
+#include "frontend/record/tracer.h"
+#include "ir/builder.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+std::string describe_type(const Tensor& tensor) {
+    return fmt::format("{}{}", name_of(tensor.dtype), shape_to_string(tensor.shape));
+}
+
+void TensorObject::visit_children(FunctionRef<void(const Value&)> visit) const {
+    if (autograd && autograd->grad) visit(Value(autograd->grad));
+}
+void TensorObject::drop_children() {
+    if (autograd) autograd->grad = nullptr;
+    base = nullptr;
+}
+
+Dims values_of(std::span<const Size> sizes) {
+    Dims values;
+    for (const Size& size : sizes) values.push_back(size.value);
+    return values;
+}
+
+Dispatcher::Names::Names(Context& c)
+    : sizes(c.name("sizes")), axes(c.name("axes")), axis(c.name("axis")), keepdim(c.name("keepdim")),
+      dtype(c.name("dtype")), starts(c.name("starts")), stops(c.name("stops")), steps(c.name("steps")),
+      value(c.name("value")), key(c.name("key")), offset(c.name("offset")), kind(c.name("kind")),
+      message(c.name("message")), site(c.name("site")), descending(c.name("descending")), index(c.name("index")) {}
+
+// ---- compiled ops -------------------------------------------------------------------------------------------------
+Dispatcher::Dispatcher(Tracer& tracer) : tracer_(tracer), names_(tracer.context()), writes_(1024) {}
+Dispatcher::~Dispatcher() = default;
+
+// The place of a compiled op, null where it is not compiled yet. A script that meets new shapes or bounds again and
+// again must not fill the memory with them: from time to time all is forgotten.
+std::shared_ptr<CompiledGraph>& Dispatcher::compiled_op(const Key& key) {
+    constexpr size_t most = 8192;
+    if (ops_.size() >= most && !ops_.contains(key)) ops_.clear();
+    return ops_[key];
+}
+
+void Dispatcher::reset() {
+    ops_.clear();
+    std::fill(writes_.begin(), writes_.end(), std::pair<const Storage*, Span>{});
+}
+
+Context& Dispatcher::context() { return tracer_.context(); }
+
+AttrId Dispatcher::attr(std::initializer_list<Entry> entries) {
+    Record record;
+    record.reserve(entries.size());
+    for (const auto& [name, value] : entries) record.push_back({name, value});
+    return context().attr(std::move(record));
+}
+AttrValue Dispatcher::list(std::span<const int64_t> values) const {
+    AttrList made;
+    made.reserve(values.size());
+    for (int64_t value : values) made.push_back(AttrValue(value));
+    return AttrValue(std::move(made));
+}
+AttrValue Dispatcher::list(std::span<const Size> sizes) const {
+    AttrList made;
+    made.reserve(sizes.size());
+    for (const Size& size : sizes) made.push_back(AttrValue(size.id));
+    return AttrValue(std::move(made));
+}
+
+TensorRef Dispatcher::apply(Op op, std::span<const Arg> args, AttrId attr) {
+    return tracer_.capturing() ? tracer_.capture().append(op, args, attr) : run(op, args, attr);
+}
+
+TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
+    Context& c = context();
+    Key key{op, attr, 0, {}};
+    const bool records = grad_enabled_ && row(op).gradient;
+    bool any = false;
+    std::vector<SizeId> sizes;
+    for (size_t k = 0; k < args.size(); ++k) {
+        const Arg& arg = args[k];
+        if (!arg.tensor) {
+            const uint64_t bits = std::visit(
+                [](auto value) {
+                    if constexpr (std::is_same_v<decltype(value), double>) return std::bit_cast<uint64_t>(value);
+                    else return static_cast<uint64_t>(value);
+                },
+                arg.number);
+            key.operands.push_back(uint64_t{arg.is_literal} << 60 | uint64_t{1} << 56 |
+                                   static_cast<uint64_t>(arg.dtype));
+            if (arg.is_literal) key.operands.push_back(bits);
+            continue;
+        }
+        if (arg.tensor->is_symbolic()) {
+            throw_error("graph", "this tensor has no elements: the graph that computes it was given up",
+                        "an error ended the run of that graph, or the tensor is `meta`");
+        }
+        const Tensor& tensor = arg.tensor->tensor;
+        key.operands.push_back(static_cast<uint64_t>(tensor.dtype) | uint64_t{tensor.rank()} << 8);
+        for (int64_t size : tensor.shape) key.operands.push_back(static_cast<uint64_t>(size));
+        if (records && k < 64 && arg.tensor->requires_grad() && is_float(tensor.dtype)) {
+            key.wanted |= uint64_t{1} << k;
+            any = true;
+        }
+    }
+    std::shared_ptr<CompiledGraph>& compiled = compiled_op(key);
+    if (!compiled) {
+        Builder builder(c);
+        builder.set_stamp({.origin = c.origin(Origin{.span = span_, .rule = {}, .differentiated = {}, .path = {}}),
+                           .meta = {},
+                           .flags = 0});
+        std::vector<NodeId> nodes;
+        std::vector<size_t> wrt;
+        size_t parameters = 0;
+        for (size_t k = 0; k < args.size(); ++k) {
+            const Arg& arg = args[k];
+            if (!arg.tensor && arg.is_literal) {
+                if (arg.dtype == DType::boolean) nodes.push_back(builder.literal(scalar_as<bool>(arg.number)));
+                else if (is_float(arg.dtype))
+                    nodes.push_back(builder.literal(scalar_as<double>(arg.number), arg.dtype));
+                else nodes.push_back(builder.literal(scalar_as<int64_t>(arg.number), arg.dtype));
+                continue;
+            }
+            sizes.clear();
+            if (arg.tensor) {
+                for (int64_t size : arg.tensor->shape()) sizes.push_back(SizeId(size));
+            }
+            if (key.wanted >> k & 1) wrt.push_back(parameters);
+            nodes.push_back(builder.parameter(c.tensor(arg.tensor ? arg.tensor->dtype() : arg.dtype, sizes)));
+            ++parameters;
+        }
+        try {
+            const NodeId made = builder.emit(op, nodes, attr);
+            const bool differentiable = any && is_float(builder.type(made).dtype);
+            compiled = std::make_shared<CompiledGraph>(
+                tracer_, builder.finish({made}), differentiable ? std::vector<size_t>{0} : std::vector<size_t>{},
+                differentiable ? wrt : std::vector<size_t>{}, CompiledGraph::Purpose::op);
+        } catch (...) {
+            ops_.erase(key);
+            throw;
+        }
+    }
+    const std::shared_ptr<CompiledGraph> graph = compiled;
+    std::vector<Tensor> inputs, outputs;
+    inputs.reserve(args.size());
+    for (const Arg& arg : args) {
+        if (arg.tensor) inputs.push_back(arg.tensor->tensor);
+        else if (!arg.is_literal) inputs.push_back(Tensor::scalar(tracer_.allocator(), arg.dtype, arg.number));
+    }
+    try {
+        graph->run(inputs, outputs);
+    } catch (Error& error) {  // a compiled op is shared by many lines
+        if (span_) error.diagnostic.span = span_;
+        throw;
+    }
+    auto result = make_ref<TensorObject>(outputs[0]);
+    if (!graph->differentiable().empty()) {
+        std::vector<TapeEntry::Input> recorded;
+        recorded.reserve(inputs.size());
+        size_t next = 0;
+        for (const Arg& arg : args) {
+            if (!arg.tensor && arg.is_literal) continue;
+            const Tensor& tensor = inputs[next++];
+            recorded.push_back({tensor, tensor.storage->version, arg.tensor ? Edge::of(*arg.tensor) : Edge{}});
+        }
+        TensorObject* owner = result.get();
+        tracer_.tape().record(graph, std::move(recorded), outputs, {&owner, 1}, span_, meta_);
+    }
+    return result;
+}
+
+// ---- views --------------------------------------------------------------------------------------------------------
+TensorRef Dispatcher::view(Op op, TensorObject& x, AttrId attr, Tensor geometry) {
+    TensorRef result;
+    if (tracer_.capturing()) {
+        result = tracer_.capture().view(op, x, attr, std::move(geometry));
+    } else {
+        if (x.is_symbolic()) {
+            throw_error("graph", "this tensor has no elements: the graph that computes it was given up",
+                        "an error ended the run of that graph, or the tensor is `meta`");
+        }
+        geometry.storage = x.tensor.storage;
+        result = make_ref<TensorObject>(std::move(geometry));
+    }
+    if (op == tenon::op<"detach">()) return result;  // it shares memory, but no history in either direction
+    result->base = x.base ? x.base : TensorRef(&x);
+    result->path = make_ref<ViewStep>(x.path, op, tracer_.capturing() ? constant_sizes(attr) : attr);
+    if (!tracer_.capturing() && grad_enabled_ && x.requires_grad() && row(op).gradient)
+        record_movement(op, attr, x, *result);
+    if (x.tensor.storage) result->base_version = x.tensor.storage->version;
+    return result;
+}
+
+// A view outlives the graph whose symbols its sizes are: its path keeps their values.
+AttrId Dispatcher::constant_sizes(AttrId attr) {
+    Record record = context()[attr];
+    for (AttrEntry& entry : record) {
+        auto* list = std::get_if<AttrList>(&entry.value.value);
+        if (!list) continue;
+        for (AttrValue& item : *list) {
+            const auto* size = std::get_if<SizeId>(&item.value);
+            if (size && !size->is_inline_constant())
+                item = AttrValue(SizeId(context().evaluate(*size, tracer_.capture().hints())));
+        }
+    }
+    return context().attr(std::move(record));
+}
+
+// A tape entry for a movement op whose result is there already: nothing runs.
+void Dispatcher::record_movement(Op op, AttrId attr, const TensorObject& from, TensorObject& to) {
+    Context& c = context();
+    Key key{op, attr, uint64_t{1} << 63, {}};
+    key.operands.push_back(static_cast<uint64_t>(from.dtype()) | uint64_t{from.rank()} << 8);
+    for (int64_t size : from.shape()) key.operands.push_back(static_cast<uint64_t>(size));
+    std::shared_ptr<CompiledGraph>& compiled = compiled_op(key);
+    if (!compiled) {
+        Builder builder(c);
+        std::vector<SizeId> sizes;
+        for (int64_t size : from.shape()) sizes.push_back(SizeId(size));
+        const NodeId x = builder.parameter(c.tensor(from.dtype(), sizes));
+        // Sizes that were symbols of a captured graph are constants here.
+        const NodeId made = builder.emit(op, {x}, static_attr(op, attr, to));
+        compiled = std::make_shared<CompiledGraph>(tracer_, builder.finish({made}), std::vector<size_t>{0},
+                                                   std::vector<size_t>{0}, CompiledGraph::Purpose::op);
+    }
+    TensorObject* owner = &to;
+    tracer_.tape().record(compiled, {{from.tensor, from.tensor.storage->version, Edge::of(from)}},
+                          std::span(&to.tensor, 1), {&owner, 1}, span_, meta_);
+}
+
+AttrId Dispatcher::static_attr(Op o, AttrId attr, const TensorObject& result) {
+    if (o == op<"expand">() || o == op<"reshape">())
+        return this->attr({{names_.sizes, list(std::span<const int64_t>(result.shape()))}});
+    return attr;
+}
+
+void Dispatcher::renew_view_history(TensorObject& view) {
+    // The steps from the base, first to last.
+    std::vector<const ViewStep*> steps;
+    for (const ViewStep* step = view.path.get(); step; step = step->before.get()) steps.push_back(step);
+    TensorRef from = view.base;
+    for (size_t k = steps.size(); k-- > 0;) {
+        const TensorRef to =
+            k == 0 ? TensorRef(&view) : make_ref<TensorObject>(moved(steps[k]->op, steps[k]->attr, from->tensor));
+        if (!row(steps[k]->op).gradient) {
+            view.autograd = nullptr;
+            return;
+        }
+        record_movement(steps[k]->op, steps[k]->attr, *from, *to);
+        from = to;
+    }
+    view.base_version = view.tensor.storage->version;
+}
+
+// ---- writes -------------------------------------------------------------------------------------------------------
+void Dispatcher::check_write(TensorObject& x) {
+    if (!grad_enabled_) return;
+    const bool is_leaf = x.requires_grad() && x.is_leaf();
+    const bool views_leaf = x.requires_grad() && x.base && x.base->requires_grad() && x.base->is_leaf();
+    if (!is_leaf && !views_leaf) return;
+    throw_error("gradient",
+                is_leaf ? "a leaf that requires a gradient cannot be changed in place"
+                        : "a view of a leaf that requires a gradient cannot be changed in place",
+                "update it under `no_grad { … }`");
+}
+
+void Dispatcher::write(TensorObject& x, TensorObject& value) {
+    assert(x.dtype() == value.dtype() && x.shape() == value.shape());
+    check_write(x);
+    if (tracer_.capturing()) {
+        const bool makes_history = grad_enabled_ && (x.requires_grad() || value.requires_grad());
+        if (!(makes_history && x.base && !x.base->is_symbolic() && !x.is_symbolic())) {
+            tracer_.capture().write(x, value);
+            return;
+        }
+        // A view made outside of this graph gets a history: its base has to get it too, which is the tape's work.
+        tracer_.capture().flush("a write through a view that was made before");
+    }
+    write_eagerly(x, value);
+}
+
+void Dispatcher::write_eagerly(TensorObject& x, TensorObject& value) {
+    copy_strided(x.tensor, value.tensor);
+    ++x.tensor.storage->version;
+    note_write(*x.tensor.storage, span_);
+    if (!grad_enabled_ || !(x.requires_grad() || value.requires_grad())) return;
+    if (!x.base) {
+        x.autograd = value.requires_grad() ? make_ref<Autograd>() : nullptr;
+        if (x.autograd) {
+            x.autograd->requires_grad = true;
+            x.autograd->entry = value.autograd->entry;
+            x.autograd->output = value.autograd->output;
+            if (!x.autograd->entry) record_identity(value, x);
+        }
+        return;
+    }
+    record_update(*x.base, x, value);
+    renew_view_history(x);
+}
+
+// update(base, view, value) as a graph of base and value, compiled once for their types and the way to the view.
+std::shared_ptr<CompiledGraph> Dispatcher::compiled_update(const Tensor& base, std::span<const Step> steps,
+                                                           const Tensor& value, uint64_t wanted) {
+    Context& c = context();
+    Key key{op<"update">(), {}, wanted, {}};
+    for (const Tensor* tensor : {&base, &value}) {
+        key.operands.push_back(static_cast<uint64_t>(tensor->dtype) | uint64_t{tensor->rank()} << 8);
+        for (int64_t size : tensor->shape) key.operands.push_back(static_cast<uint64_t>(size));
+    }
+    for (const Step& step : steps) key.operands.push_back(uint64_t{step.op.row} << 32 | step.attr.index);
+    std::shared_ptr<CompiledGraph>& compiled = compiled_op(key);
+    if (compiled) return compiled;
+    Builder builder(c);
+    auto parameter = [&](const Tensor& of) {
+        std::vector<SizeId> sizes;
+        for (int64_t size : of.shape) sizes.push_back(SizeId(size));
+        return builder.parameter(c.tensor(of.dtype, sizes));
+    };
+    const NodeId from = parameter(base), to = parameter(value);
+    NodeId shown = from;
+    for (const Step& step : steps) shown = builder.emit(step.op, {shown}, step.attr);
+    const NodeId made = builder.emit(op<"update">(), {from, shown, to});
+    std::vector<size_t> differentiable, wrt;
+    if (wanted) differentiable.push_back(0);
+    for (size_t k = 0; k < 2; ++k) {
+        if (wanted >> k & 1) wrt.push_back(k);
+    }
+    compiled = std::make_shared<CompiledGraph>(tracer_, builder.finish({made}), differentiable, wrt,
+                                               CompiledGraph::Purpose::op);
+    return compiled;
+}
+
+TensorRef Dispatcher::updated(TensorObject& base, std::span<const Step> steps, TensorObject& value) {
+    if (tracer_.capturing()) {
+        TensorRef shown(&base);
+        for (const Step& step : steps) shown = apply(step.op, {shown}, step.attr);
+        return apply(op<"update">(), {base, shown, value});
+    }
+    const bool records = grad_enabled_ && is_float(base.dtype());
+    const uint64_t wanted = records ? (base.requires_grad() ? 1 : 0) | (value.requires_grad() ? 2 : 0) : 0;
+    const auto graph = compiled_update(base.tensor, steps, value.tensor, wanted);
+    std::vector<Tensor> outputs;
+    const Tensor inputs[] = {base.tensor, value.tensor};
+    graph->run(inputs, outputs);
+    auto result = make_ref<TensorObject>(outputs[0]);
+    if (wanted) record_update_of(graph, base, value, outputs, *result);
+    return result;
+}
+
+void Dispatcher::record_update_of(const std::shared_ptr<CompiledGraph>& graph, const TensorObject& base,
+                                  const TensorObject& value, std::span<const Tensor> outputs, TensorObject& result) {
+    TensorObject* owner = &result;
+    tracer_.tape().record(graph,
+                          {{base.tensor, base.tensor.storage->version, Edge::of(base)},
+                           {value.tensor, value.tensor.storage->version, Edge::of(value)}},
+                          outputs, {&owner, 1}, span_, meta_);
+}
+
+// The base's history after a write through a view.
+void Dispatcher::record_update(TensorObject& base, TensorObject& view, TensorObject& value) {
+    std::vector<Step> steps;
+    for (const ViewStep* step = view.path.get(); step; step = step->before.get())
+        steps.push_back({step->op, step->attr});
+    std::reverse(steps.begin(), steps.end());
+    record_update_of(compiled_update(base.tensor, steps, value.tensor, 3), base, value, std::span(&base.tensor, 1),
+                     base);
+}
+
+void Dispatcher::record_identity(TensorObject& from, TensorObject& to) {
+    record_movement(op<"identity">(), {}, from, to);
+}
+
+void Dispatcher::note_write(const Storage& storage, Span span) {
+    writes_[next_write_] = {&storage, span};
+    next_write_ = (next_write_ + 1) % writes_.size();
+}
+
+Span Dispatcher::last_write(const Storage& storage) const {
+    for (size_t k = 1; k <= writes_.size(); ++k) {
+        const auto& [written, span] = writes_[(next_write_ + writes_.size() - k) % writes_.size()];
+        if (written == &storage) return span;
+    }
+    return {};
+}
+
+// ---- sizes and elements -------------------------------------------------------------------------------------------
+Size Dispatcher::size(TensorObject& x, size_t dimension) {
+    const int64_t value = x.shape()[dimension];
+    if (!tracer_.capturing() || value <= 1) return Size(value);
+    return tracer_.capture().size(x, dimension);
+}
+
+Sizes Dispatcher::sizes(TensorObject& x) {
+    Sizes sizes;
+    for (size_t d = 0; d < x.rank(); ++d) sizes.push_back(size(x, d));
+    return sizes;
+}
+
+const Tensor& Dispatcher::elements(TensorObject& x, std::string_view reason) {
+    if (tracer_.capturing() && tracer_.capture().is_pending(x)) tracer_.graph_break(reason, span_);
+    if (x.is_symbolic()) {
+        throw_error("graph", "this tensor has no elements: the graph that computes it was given up",
+                    "an error ended the run of that graph, or the tensor is `meta`");
+    }
+    return x.tensor;
+}
+
+// A movement op on strides; `attr` may name sizes of a captured graph, for which the tensor's own count.
+Tensor Dispatcher::moved(Op o, AttrId attr, const Tensor& tensor) {
+    const Attributes attributes(context(), attr);
+    auto constants = [&](std::string_view key) {
+        Dims values;
+        for (SizeId size : attributes.sizes(key)) {
+            const std::optional<int64_t> constant = context().as_constant(size);
+            assert(constant && "steps of a view are kept with constant sizes");
+            values.push_back(*constant);
+        }
+        return values;
+    };
+    if (o == op<"expand">()) return tensor.expand(constants("sizes"));
+    if (o == op<"reshape">()) return tensor.view_as(constants("sizes"));
+    if (o == op<"permute">()) {
+        Dims axes;
+        for (int64_t axis : attributes.integers("axes")) axes.push_back(axis);
+        return tensor.permute(axes);
+    }
+    if (o == op<"slice">()) {
+        const Dims starts = constants("starts"), stops = constants("stops");
+        const std::vector<int64_t> steps = attributes.integers("steps");
+        Tensor result = tensor;
+        for (size_t d = 0; d < steps.size(); ++d)
+            result = result.slice(static_cast<int64_t>(d), starts[d], stops[d], steps[d]);
+        return result;
+    }
+    return tensor;  // identity, detach
+}
+
+}  // namespace tenon

@@ -1,0 +1,170 @@
+// Applying op rows to tensors: at once on the block interpreter (eager), or as nodes of the graph under capture.
+#pragma once
+
+#include <cassert>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "frontend/tensors/tensor_object.h"
+#include "frontend/values/value.h"
+#include "ir/context.h"
+#include "ir/row.h"
+#include "runtime/tensor.h"
+
+namespace tenon {
+
+class CompiledGraph;
+class Tracer;
+
+using TensorRef = Ref<TensorObject>;
+
+/// An operand of a row: a tensor, or a host number in the dtype that the op's other operands decided on.
+struct Arg {
+    TensorObject* tensor = nullptr;
+    Scalar number{};
+    DType dtype = DType::f32;  ///< of the number
+    bool is_literal = true;    ///< a constant of the graph; otherwise an input of it
+
+    Arg(TensorObject& t) : tensor(&t) {}
+    Arg(const TensorRef& t) : tensor(t.get()) {}
+    static Arg literal(Scalar value, DType dtype) { return Arg(value, dtype, true); }
+    static Arg host(Scalar value, DType dtype) { return Arg(value, dtype, false); }
+
+private:
+    Arg(Scalar value, DType d, bool literal_) : number(value), dtype(d), is_literal(literal_) {}
+};
+
+/// A size as a script gives it: its value, and under capture the polynomial it stands for.
+struct Size {
+    int64_t value = 0;
+    SizeId id;
+    Size() = default;
+    Size(int64_t v) : value(v), id(v) { assert(v >= 0); }  ///< where it may be negative: Dispatcher::constant
+    Size(int64_t v, SizeId i) : value(v), id(i) {}
+};
+using Sizes = std::vector<Size>;
+Dims values_of(std::span<const Size> sizes);
+
+class Dispatcher {
+public:
+    explicit Dispatcher(Tracer& tracer);
+    ~Dispatcher();
+
+    // -- what is under way: stamped on nodes and on tape entries
+    Span span() const { return span_; }
+    void set_span(Span span) { span_ = span; }
+    bool grad_enabled() const { return grad_enabled_; }
+    MetaId meta() const { return meta_; }
+
+    class [[nodiscard]] GradMode {
+    public:
+        GradMode(Dispatcher& d, bool enabled) : dispatcher_(d), saved_(std::exchange(d.grad_enabled_, enabled)) {}
+        ~GradMode() { dispatcher_.grad_enabled_ = saved_; }
+        GradMode(const GradMode&) = delete;
+        GradMode& operator=(const GradMode&) = delete;
+
+    private:
+        Dispatcher& dispatcher_;
+        bool saved_;
+    };
+    void set_meta(MetaId meta) { meta_ = meta; }
+    void set_grad_enabled(bool on) { grad_enabled_ = on; }
+
+    // -- rows. Operands of a row have the dtypes it demands; errors are the row's own.
+    TensorRef apply(Op op, std::span<const Arg> args, AttrId attr = {});
+    TensorRef apply(Op op, std::initializer_list<Arg> args, AttrId attr = {}) {
+        return apply(op, std::span(args.begin(), args.size()), attr);
+    }
+    /// A movement row whose result shares memory with x; `geometry` is x's tensor moved so.
+    TensorRef view(Op op, TensorObject& x, AttrId attr, Tensor geometry);
+    /// One movement op on the way from a base to a view of it.
+    struct Step {
+        Op op;
+        AttrId attr;
+    };
+    /// base with the elements that the view shows replaced by value.
+    TensorRef updated(TensorObject& base, std::span<const Step> steps, TensorObject& value);
+    /// x's elements become those of `value`, of x's shape and dtype. Throws Error "gradient" where differentiation
+    /// forbids it.
+    void write(TensorObject& x, TensorObject& value);
+    /// A view's history anew from its base's, after the base was written or computed.
+    void renew_view_history(TensorObject& view);
+    /// Throws what `write` would throw before anything is computed.
+    void check_write(TensorObject& x);
+
+    // -- attributes, names interned once
+    using Entry = std::pair<NameId, AttrValue>;
+    AttrId attr(std::initializer_list<Entry> entries);
+    AttrValue list(std::span<const int64_t> values) const;
+    AttrValue list(std::span<const Size> sizes) const;
+    AttrId sizes_attr(std::span<const Size> sizes) { return attr({{names_.sizes, list(sizes)}}); }
+    struct Names {
+        explicit Names(Context& context);
+        NameId sizes, axes, axis, keepdim, dtype, starts, stops, steps, value, key, offset, kind, message, site,
+            descending, index;
+    };
+    const Names& names() const { return names_; }
+
+    // -- sizes
+    Size constant(int64_t value) { return {value, context().constant(value)}; }
+    Size size(TensorObject& x, size_t dimension);
+    Sizes sizes(TensorObject& x);
+
+    /// Makes sure that the elements of x can be read on the host now; `reason` is why the graph ends if it has to.
+    const Tensor& elements(TensorObject& x, std::string_view reason);
+
+    Tracer& tracer() { return tracer_; }
+    Context& context();
+    /// Forgets compiled ops.
+    void reset();
+    void note_write(const Storage& storage, Span span);
+    /// Where a storage was last written in place; no place if that is long ago.
+    Span last_write(const Storage& storage) const;
+
+private:
+    // An op in eager mode is a graph of one node, compiled once for its operands' types and literals.
+    struct Key {
+        Op op;
+        AttrId attr;
+        uint64_t wanted = 0;                 // bit k: operand k requires a gradient
+        SmallVector<uint64_t, 12> operands;  // types, and literals' dtypes and bits
+        bool operator==(const Key& other) const {
+            return op == other.op && attr == other.attr && wanted == other.wanted && operands == other.operands;
+        }
+    };
+    struct KeyHash {
+        size_t operator()(const Key& key) const {
+            uint64_t hash = (uint64_t{key.op.row} << 32 | key.attr.index) * 0x9E3779B97F4A7C15ull + key.wanted;
+            for (uint64_t operand : key.operands) hash = (hash ^ (hash >> 29) ^ operand) * 0xBF58476D1CE4E5B9ull;
+            return hash ^ (hash >> 32);
+        }
+    };
+    std::shared_ptr<CompiledGraph>& compiled_op(const Key& key);
+    TensorRef run(Op op, std::span<const Arg> args, AttrId attr);
+    void write_eagerly(TensorObject& x, TensorObject& value);
+    void record_movement(Op op, AttrId attr, const TensorObject& from, TensorObject& to);
+    std::shared_ptr<CompiledGraph> compiled_update(const Tensor& base, std::span<const Step> steps, const Tensor& value,
+                                                   uint64_t wanted);
+    void record_update(TensorObject& base, TensorObject& view, TensorObject& value);
+    void record_update_of(const std::shared_ptr<CompiledGraph>& graph, const TensorObject& base,
+                          const TensorObject& value, std::span<const Tensor> outputs, TensorObject& result);
+    void record_identity(TensorObject& from, TensorObject& to);
+    AttrId static_attr(Op op, AttrId attr, const TensorObject& result);
+    AttrId constant_sizes(AttrId attr);
+    Tensor moved(Op op, AttrId attr, const Tensor& tensor);
+
+    Tracer& tracer_;
+    Names names_;
+    Span span_;
+    MetaId meta_;
+    bool grad_enabled_ = true;
+    std::unordered_map<Key, std::shared_ptr<CompiledGraph>, KeyHash> ops_;
+    std::vector<std::pair<const Storage*, Span>> writes_;  // a ring of the last ones
+    size_t next_write_ = 0;
+};
+
+}  // namespace tenon

@@ -1,0 +1,155 @@
+// Scope blocks: what they change for the ops inside, restored when they are left by any way.
+#include <fmt/format.h>
+
+#include "frontend/record/capture.h"
+#include "frontend/record/tensor_dispatch.h"
+#include "frontend/record/tracer.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+AttrValue to_attribute(Context& context, const Value& value) {
+    switch (value.kind()) {
+        case Kind::none: return {};
+        case Kind::boolean: return AttrValue(value.as_bool());
+        case Kind::integer: return AttrValue(value.as_int());
+        case Kind::real: return AttrValue(value.as_real());
+        case Kind::dtype: return AttrValue(value.as_dtype());
+        case Kind::string: return AttrValue(context.name(value.as_text()));
+        case Kind::symbolic:
+            if (value.as<SymbolicObject>().is_size()) return AttrValue(value.as<SymbolicObject>().value);
+            break;
+        default: break;
+    }
+    if (const Values* items = items_of(value)) {
+        AttrList list;
+        for (const Value& item : *items) list.push_back(to_attribute(context, item));
+        return AttrValue(std::move(list));
+    }
+    throw_error("type", fmt::format("metadata holds numbers, strs, bools, none and lists of these, not {}",
+                                    with_article(value.kind())));
+}
+
+class Tracer::GradScope final : public Scope {
+public:
+    GradScope(Dispatcher& dispatcher, bool on) : mode_(dispatcher, on) {}
+
+private:
+    Dispatcher::GradMode mode_;
+};
+
+class Tracer::MetaScope final : public Scope {
+public:
+    MetaScope(Tracer& tracer, MetaId meta, bool stops_compiling)
+        : tracer_(tracer), saved_(tracer.dispatcher().meta()), stops_compiling_(stops_compiling) {
+        tracer.dispatcher().set_meta(tracer.context().merge(saved_, meta));
+        tracer_.no_compile_depth_ += stops_compiling_;
+    }
+    ~MetaScope() override {
+        tracer_.dispatcher().set_meta(saved_);
+        tracer_.no_compile_depth_ -= stops_compiling_;
+    }
+
+private:
+    Tracer& tracer_;
+    MetaId saved_;
+    bool stops_compiling_;
+};
+
+class Tracer::CheckpointScope final : public Scope {
+public:
+    CheckpointScope(Tracer& tracer, Span span) : tracer_(tracer), opened_(tracer.capturing()) {
+        if (!opened_) return;
+        tracer_.dispatcher().set_span(span);  // the call's node comes from here
+        tracer_.capture().begin_call("checkpoint", "checkpoint");
+    }
+    ~CheckpointScope() override {
+        if (opened_) tracer_.capture().end_call();
+    }
+
+private:
+    Tracer& tracer_;
+    bool opened_;
+};
+
+class Tracer::PlainScope final : public Scope {};
+
+bool Tracer::is_scope(std::string_view name) {
+    for (std::string_view known : {"annotate", "checkpoint", "no_grad", "enable_grad", "no_compile",
+                                   "compiled_backward", "no_compiled_backward", "device"}) {
+        if (name == known) return true;
+    }
+    return false;
+}
+
+std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<const ScopeArgument> arguments, Span span) {
+    auto fail = [&](std::string message, std::string help) {
+        throw Error(Diagnostic{"arity", std::move(message), span, {}, std::move(help)});
+    };
+    auto takes_nothing = [&] {
+        if (!arguments.empty())
+            fail(fmt::format("`{}` takes no arguments", name), fmt::format("write `{} {{ … }}`", name));
+    };
+    if (name == "annotate") {
+        Record record;
+        bool stops_compiling = false;
+        auto add = [&](std::string_view key, const Value& value) {
+            record.push_back({context_.name(key), to_attribute(context_, value)});
+            stops_compiling |= key == "compile" && value.is_bool() && !value.as_bool();
+        };
+        for (const ScopeArgument& argument : arguments) {
+            if (!argument.name.empty()) {
+                add(argument.name, argument.value);
+            } else if (const auto* dict = argument.value.try_as<DictObject>()) {
+                for (const DictObject::Entry& entry : dict->entries()) {
+                    if (!entry.key.is<StringObject>())
+                        fail("the keys of metadata are strs", "annotate(**d) takes a dict with str keys");
+                    add(entry.key.as_text(), entry.value);
+                }
+            } else {
+                fail("`annotate` takes keys and their values", "write `annotate {pp_stage: 0} { … }`");
+            }
+        }
+        return std::make_unique<MetaScope>(*this, context_.meta(std::move(record)), stops_compiling);
+    }
+    if (name == "no_compile") {
+        takes_nothing();
+        return std::make_unique<MetaScope>(*this, context_.meta({{context_.name("compile"), AttrValue(false)}}), true);
+    }
+    if (name == "no_grad" || name == "enable_grad") {
+        takes_nothing();
+        return std::make_unique<GradScope>(*dispatcher_, name == "enable_grad");
+    }
+    if (name == "checkpoint") {
+        if (!arguments.empty()) {
+            throw Error(Diagnostic{"value",
+                                   "policies of checkpoints are not there yet",
+                                   span,
+                                   {},
+                                   "write `checkpoint { … }`: it recomputes all that is inside"});
+        }
+        return std::make_unique<CheckpointScope>(*this, span);
+    }
+    if (name == "no_compiled_backward") {
+        takes_nothing();
+        return std::make_unique<PlainScope>();
+    }
+    if (name == "device") {
+        if (arguments.size() == 1 && arguments[0].value.is(Kind::device) &&
+            arguments[0].value.as_device() == Device{}) {
+            return std::make_unique<PlainScope>();
+        }
+        throw Error(Diagnostic{"value",
+                               "tensors live on the cpu only, so far",
+                               span,
+                               {},
+                               "write `device(cpu) { … }`, or leave the block out"});
+    }
+    throw Error(Diagnostic{"value",
+                           fmt::format("`{}` is not there yet", name),
+                           span,
+                           {},
+                           "backward runs on the tape, or within the graph that holds it"});
+}
+
+}  // namespace tenon

@@ -1,0 +1,77 @@
+// Built-in functions and methods: tables of rows, one table a file, put together by the session.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "frontend/values/value.h"
+#include "runtime/small_vector.h"
+#include "runtime/span.h"
+
+namespace tenon {
+
+class Evaluator;
+struct Arguments;
+
+/// A set of kinds, for choosing a built-in by its first argument.
+using KindSet = uint32_t;
+static_assert(kind_count <= 32);
+constexpr KindSet kinds(std::same_as<Kind> auto... each) {
+    return (KindSet{0} | ... | (KindSet{1} << static_cast<int>(each)));
+}
+inline constexpr KindSet any_kind = ~KindSet{0};
+
+enum BuiltinTraits : uint8_t {
+    method_only = 1,   ///< found as `x.f(…)` only, not as `f(x, …)`
+    breaks_graph = 2,  ///< ends the graph under capture before it runs: print, files
+    scope_block = 4,   ///< `name { }` and `name(…) { }`: see Evaluator::run_scope; `call` is not used then
+    takes_sizes = 16,  ///< ints among its arguments are sizes or positions: a graph takes them as symbols
+    reads_number = 8,  ///< its result is another at each call though its arguments are equal: now(), random numbers
+};
+
+/// One built-in. Several rows may share a name: the first whose `first` holds the kind of the first argument is taken
+/// (a call without arguments takes the first row).
+struct Builtin {
+    std::string_view name;
+    /// "x, dim?, *rest; keepdim?, **options": required; `?` may be left out; `*` takes the other positional arguments
+    /// as a tuple, `**` the other keywords as a dict; after `;` only by keyword.
+    std::string_view parameters;
+    KindSet first = any_kind;
+    Value (*call)(Evaluator&, Arguments&) = nullptr;
+    uint8_t traits = 0;
+    std::string_view doc = {};
+};
+
+/// The bound arguments of one call of a built-in, one a parameter, Kind::unset where none was given.
+struct Arguments {
+    std::span<Value> values;
+    Span span;                         ///< of the whole call
+    std::span<const Span> spans = {};  ///< beside `values`; no place where there is none
+    uint64_t literals = 0;             ///< bit k: argument k is a literal of the source (a constant of the graph)
+
+    Value& operator[](size_t k) { return values[k]; }
+    const Value& operator[](size_t k) const { return values[k]; }
+    size_t size() const { return values.size(); }
+    bool has(size_t k) const { return !values[k].is_unset(); }
+    bool is_literal(size_t k) const { return k < 64 && (literals >> k & 1); }
+    Span span_of(size_t k) const { return k < spans.size() && spans[k] ? spans[k] : span; }
+
+    // Conversions with an error that names the parameter's place: "expected an int, found a str".
+    int64_t integer(size_t k, std::string_view what) const;
+    int64_t integer_or(size_t k, int64_t otherwise, std::string_view what) const;
+    double number(size_t k, std::string_view what) const;
+    double number_or(size_t k, double otherwise, std::string_view what) const;
+    bool flag_or(size_t k, bool otherwise, std::string_view what) const;
+    const std::string& text(size_t k, std::string_view what) const;
+};
+
+/// The tables; each file of built-ins defines one.
+std::span<const Builtin> host_builtins();       // builtins_host.cpp
+std::span<const Builtin> container_builtins();  // containers.cpp: methods of list, tuple, dict
+std::span<const Builtin> string_builtins();     // strings.cpp: methods of str
+std::span<const Builtin> model_builtins();      // models.cpp: parameters, train, eval, …
+std::span<const Builtin> tensor_builtins();     // builtins_tensor.cpp
+std::span<const Builtin> graph_builtins();      // graph_values.cpp
+
+}  // namespace tenon

@@ -1,0 +1,114 @@
+#include "frontend/values/builtin_table.h"
+
+#include <cassert>
+#include <limits>
+
+#include "frontend/values/function.h"
+#include "frontend/record/tracer.h"
+
+namespace tenon {
+
+const BuiltinRow* BuiltinGroup::pick(Kind first, bool as_method) const {
+    for (const BuiltinRow& row : rows) {
+        if ((row.builtin->traits & method_only) && !as_method) continue;
+        if (first == Kind::unset || (row.builtin->first >> static_cast<int>(first) & 1)) return &row;
+    }
+    return nullptr;
+}
+
+BuiltinTable::BuiltinTable(SymbolTable& symbols, std::span<const std::string> args) : symbols_(symbols) {
+    for (auto rows : {host_builtins(), container_builtins(), string_builtins(), model_builtins(), tensor_builtins(),
+                      graph_builtins()}) {
+        add_rows(rows);
+    }
+    // `bool` is a dtype where it is a value, and the conversion where it is called.
+    for (int d = 0; d < dtype_count; ++d) add_constant(name_of(static_cast<DType>(d)), static_cast<DType>(d));
+    add_constant("cpu", Device{});
+    add_constant("cuda", Device{Device::cuda, 0});
+    add_constant("pi", 3.14159265358979323846);
+    add_constant("inf", std::numeric_limits<double>::infinity());
+    add_constant("nan", std::numeric_limits<double>::quiet_NaN());
+    Values list;
+    for (const std::string& arg : args) list.push_back(Value::text(arg));
+    add_constant("args", make_list(std::move(list)));
+}
+
+BuiltinGroup& BuiltinTable::group(std::string_view name) {
+    Symbol symbol = symbols_.intern(name);
+    if (numbers_.size() <= index_of(symbol)) numbers_.resize(index_of(symbol) + 64, 0);
+    uint32_t& number = numbers_[index_of(symbol)];
+    if (number == 0) {
+        groups_.push_back({symbols_.text(symbol), symbol, {}, {}, false, false});
+        number = static_cast<uint32_t>(groups_.size());
+    }
+    return groups_[number - 1];
+}
+
+void BuiltinTable::add_rows(std::span<const Builtin> rows) {
+    for (const Builtin& row : rows) {
+        BuiltinGroup& group = this->group(row.name);
+        if (group.rows.empty()) {
+            group.value = make_ref<BuiltinObject>(group);
+            group.is_method_only = true;
+        }
+        group.rows.push_back({&row, parse(row.parameters)});
+        group.is_scope |= (row.traits & scope_block) != 0;
+        group.is_method_only &= (row.traits & method_only) != 0;
+    }
+}
+
+void BuiltinTable::add_constant(std::string_view name, Value value) {
+    BuiltinGroup& group = this->group(name);
+    group.value = std::move(value);
+    group.is_method_only = false;
+}
+
+Signature BuiltinTable::parse(std::string_view text) {
+    Signature signature;
+    bool keyword_only = false;
+    while (!text.empty()) {
+        size_t end = text.find_first_of(",;");
+        std::string_view word = text.substr(0, end);
+        while (word.starts_with(' ')) word.remove_prefix(1);
+        while (word.ends_with(' ')) word.remove_suffix(1);
+        if (!word.empty()) {
+            int number = static_cast<int>(signature.parameters.size());
+            bool required = true;
+            if (word.starts_with("**")) {
+                word.remove_prefix(2);
+                signature.keywords = number;
+                required = false;
+            } else if (word.starts_with('*')) {
+                word.remove_prefix(1);
+                signature.rest = number;
+                required = false;
+            } else {
+                if (word.ends_with('?')) {
+                    word.remove_suffix(1);
+                    required = false;
+                }
+                if (!keyword_only && signature.rest < 0) ++signature.positional;
+            }
+            signature.parameters.push_back({symbols_.intern(word), required});
+        }
+        if (end == std::string_view::npos) break;
+        keyword_only |= text[end] == ';';
+        text.remove_prefix(end + 1);
+    }
+    assert(signature.parameters.size() <= 32);
+    return signature;
+}
+
+std::optional<uint32_t> BuiltinTable::find(Symbol name) const {
+    if (index_of(name) >= numbers_.size() || numbers_[index_of(name)] == 0) return {};
+    uint32_t number = numbers_[index_of(name)] - 1;
+    if (groups_[number].is_method_only) return {};
+    return number;
+}
+
+const BuiltinGroup* BuiltinTable::find_method(Symbol name) const {
+    if (index_of(name) >= numbers_.size() || numbers_[index_of(name)] == 0) return nullptr;
+    return &groups_[numbers_[index_of(name)] - 1];
+}
+
+}  // namespace tenon

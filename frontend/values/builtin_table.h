@@ -1,0 +1,69 @@
+// All built-in names of a session, found by number, as the resolver wrote them into the tree.
+#pragma once
+
+#include <deque>
+#include <optional>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "frontend/values/builtin.h"
+#include "frontend/syntax/symbols.h"
+#include "frontend/values/value.h"
+
+namespace tenon {
+
+/// The parameters of a row, parsed.
+struct Signature {
+    struct Parameter {
+        Symbol name;
+        bool required;
+    };
+    std::vector<Parameter> parameters;
+    size_t positional = 0;  ///< how many may be given by position, `*rest` not counted
+    int rest = -1;          ///< which parameter takes the other positional arguments
+    int keywords = -1;      ///< which takes the other keywords
+};
+
+struct BuiltinRow {
+    const Builtin* builtin;
+    Signature signature;
+};
+
+/// The rows of one name, or a constant.
+struct BuiltinGroup {
+    std::string_view name;
+    Symbol symbol;
+    std::vector<BuiltinRow> rows;
+    Value value;  ///< what the name is worth: a BuiltinObject, or a constant
+    bool is_scope = false;
+    bool is_method_only = false;  ///< all its rows are
+
+    /// The row for a first argument of this kind (unset: a call without arguments); null where none fits.
+    const BuiltinRow* pick(Kind first, bool as_method) const;
+};
+
+class BuiltinTable {
+public:
+    /// `args` is what follows the script on the command line.
+    BuiltinTable(SymbolTable& symbols, std::span<const std::string> args);
+
+    const BuiltinGroup& operator[](uint32_t number) const { return groups_[number]; }
+    /// A name that stands for itself: `print`, `f32`, `pi`.
+    std::optional<uint32_t> find(Symbol name) const;
+    /// Also the names that are methods only.
+    const BuiltinGroup* find_method(Symbol name) const;
+    const std::deque<BuiltinGroup>& groups() const { return groups_; }
+
+private:
+    BuiltinGroup& group(std::string_view name);
+    void add_rows(std::span<const Builtin> rows);
+    void add_constant(std::string_view name, Value value);
+    Signature parse(std::string_view text);
+
+    SymbolTable& symbols_;
+    std::deque<BuiltinGroup> groups_;
+    std::vector<uint32_t> numbers_;  // by symbol, number + 1
+};
+
+}  // namespace tenon

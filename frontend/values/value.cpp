@@ -1,0 +1,302 @@
+#include "frontend/values/value.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+std::string_view name_of(Kind kind) {
+    switch (kind) {
+        case Kind::unset: return "nothing";
+        case Kind::none: return "none";
+        case Kind::boolean: return "bool";
+        case Kind::integer: return "int";
+        case Kind::real: return "float";
+        case Kind::dtype: return "dtype";
+        case Kind::device: return "device";
+        case Kind::ellipsis: return "ellipsis";
+        case Kind::string: return "str";
+        case Kind::list: return "list";
+        case Kind::tuple: return "tuple";
+        case Kind::dict: return "dict";
+        case Kind::range: return "range";
+        case Kind::function:
+        case Kind::bound_method:
+        case Kind::builtin: return "function";
+        case Kind::model_class: return "model class";
+        case Kind::model: return "model";
+        case Kind::tensor: return "tensor";
+        case Kind::symbolic: return "int";
+        case Kind::slice: return "slice";
+        case Kind::record: return "record";
+        case Kind::iterator: return "iterator";
+        case Kind::graph: return "graph";
+        case Kind::node: return "node";
+        case Kind::cell: return "variable";
+        case Kind::other: break;
+    }
+    return "object";
+}
+
+std::string with_article(Kind kind) {
+    const std::string_view name = name_of(kind);
+    if (kind == Kind::none) return std::string(name);
+    const bool is_vowel = std::string_view("aeiou").find(name.front()) != std::string_view::npos;
+    return (is_vowel ? "an " : "a ") + std::string(name);
+}
+
+bool Object::get_attribute(Evaluator&, std::string_view, Value&) { return false; }
+bool Object::set_attribute(Evaluator&, std::string_view, const Value&) { return false; }
+bool Object::get_item(Evaluator&, const Value&, Value&) { return false; }
+bool Object::set_item(Evaluator&, const Value&, const Value&) { return false; }
+bool Object::call(Evaluator&, std::span<const Value>, std::span<const KeywordArgument>, Value&) { return false; }
+std::string Object::to_text(Evaluator&) { return {}; }
+
+void Object::visit_children(FunctionRef<void(const Value&)>) const {}
+void Object::drop_children() {}
+void Object::take_children(Values&) {}
+
+namespace {
+
+void visit_all(const Values& values, FunctionRef<void(const Value&)> visit) {
+    for (const Value& value : values) visit(value);
+}
+
+void take_all(Values& values, Values& into) {
+    into.insert(into.end(), std::make_move_iterator(values.begin()), std::make_move_iterator(values.end()));
+    values.clear();
+}
+
+}  // namespace
+
+void Container::dismantle() {
+    // A list of lists of lists … dies from the outside in: whoever would be the last owner of a container takes its
+    // children over first.
+    Values orphans;
+    take_children(orphans);
+    while (!orphans.empty()) {
+        Value value = std::move(orphans.back());
+        orphans.pop_back();
+        if (value.is_object() && value.object().use_count() == 1) value.object().take_children(orphans);
+    }
+}
+
+void IteratorObject::stand_on(const IteratorObject& source) {
+    constexpr int highest = 1000;  // each level is a call deeper
+    height_ = std::max(height_, source.height_ + 1);
+    if (height_ > highest)
+        throw_error("recursion", "iterators stand on iterators too high", "list(…) collects the values");
+}
+
+void ListObject::visit_children(FunctionRef<void(const Value&)> visit) const { visit_all(items, visit); }
+void ListObject::take_children(Values& into) { take_all(items, into); }
+void TupleObject::visit_children(FunctionRef<void(const Value&)> visit) const { visit_all(items, visit); }
+void TupleObject::take_children(Values& into) { take_all(items, into); }
+
+void RecordObject::visit_children(FunctionRef<void(const Value&)> visit) const {
+    for (const auto& [name, value] : fields) visit(value);
+}
+void RecordObject::take_children(Values& into) {
+    for (auto& [name, value] : fields) into.push_back(std::move(value));
+    fields.clear();
+}
+
+const Value* RecordObject::find(std::string_view field) const {
+    for (const auto& [name, value] : fields) {
+        if (name == field) return &value;
+    }
+    return nullptr;
+}
+
+int64_t RangeObject::size() const {
+    // In unsigned arithmetic: the distance may exceed the largest int.
+    uint64_t first = static_cast<uint64_t>(start), last = static_cast<uint64_t>(stop);
+    if (step > 0) return start >= stop ? 0 : static_cast<int64_t>((last - first - 1) / static_cast<uint64_t>(step) + 1);
+    return start <= stop ? 0
+                         : static_cast<int64_t>((first - last - 1) / (uint64_t{0} - static_cast<uint64_t>(step)) + 1);
+}
+
+// ---- dict ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+constexpr size_t npos = SIZE_MAX;
+constexpr size_t linear_limit = 8;  // up to here comparing hashes in a row beats a table
+
+uint64_t mix(uint64_t x) {  // the finaliser of SplitMix64
+    x ^= x >> 30;
+    x *= 0xBF58476D1CE4E5B9ull;
+    x ^= x >> 27;
+    x *= 0x94D049BB133111EBull;
+    return x ^ (x >> 31);
+}
+
+uint64_t hash_text(std::string_view text) { return std::hash<std::string_view>{}(text); }
+
+constexpr int deepest_key = 1000;  // tuples in tuples
+
+uint64_t hash_nested(const Value& key, int depth) {
+    switch (key.kind()) {
+        case Kind::none: return mix(1);
+        case Kind::boolean: return mix(2 + key.as_bool());
+        case Kind::integer: return mix(static_cast<uint64_t>(key.as_int()) + 0x9E3779B97F4A7C15ull);
+        case Kind::dtype: return mix(16 + static_cast<uint64_t>(key.as_dtype()));
+        case Kind::device: return mix(64 + static_cast<uint64_t>(key.as_device().index) * 2 + key.as_device().kind);
+        case Kind::string: return hash_text(key.as_text());
+        case Kind::tuple: {
+            if (depth > deepest_key) throw_error("recursion", "a key of a dict is nested too deeply");
+            uint64_t hash = 0x51ED270B;
+            for (const Value& item : key.as<TupleObject>().items)
+                hash = mix(hash ^ hash_nested(item, depth + 1)) + 0x632BE5AB;
+            return hash;
+        }
+        case Kind::unset:
+        case Kind::real:
+        case Kind::ellipsis:
+        case Kind::list:
+        case Kind::dict:
+        case Kind::symbolic:
+        case Kind::slice: break;
+        default: return mix(reinterpret_cast<uintptr_t>(&key.object()));
+    }
+    throw_error("key", fmt::format("a {} cannot be a key of a dict", name_of(key.kind())),
+                "keys are str, int, bool, none, dtypes and tuples of these, or tensors, models and nodes by identity");
+}
+
+}  // namespace
+
+uint64_t hash_key(const Value& key) { return hash_nested(key, 0); }
+
+bool equal_keys(const Value& a, const Value& b) {
+    if (a.kind() != b.kind()) return false;
+    if (a.is(Kind::string)) return a.as_text() == b.as_text();
+    if (a.is(Kind::tuple)) {
+        const Values& x = a.as<TupleObject>().items;
+        const Values& y = b.as<TupleObject>().items;
+        return std::equal(x.begin(), x.end(), y.begin(), y.end(), equal_keys);
+    }
+    return a.same_as(b);
+}
+
+void DictObject::visit_children(FunctionRef<void(const Value&)> visit) const {
+    for (const Entry& entry : entries_) {
+        visit(entry.key);
+        visit(entry.value);
+    }
+}
+
+void DictObject::take_children(Values& into) {
+    for (Entry& entry : entries_) {
+        into.push_back(std::move(entry.key));
+        into.push_back(std::move(entry.value));
+    }
+    entries_.clear();
+    table_.clear();
+}
+
+void DictObject::clear() {
+    std::vector<Entry> dropped = std::move(entries_);
+    entries_.clear();
+    table_.clear();
+}
+
+size_t DictObject::lookup(const Value& key, uint64_t hash) const {
+    if (table_.empty()) {
+        for (size_t i = 0; i < entries_.size(); ++i) {
+            if (entries_[i].hash == hash && equal_keys(entries_[i].key, key)) return i;
+        }
+        return npos;
+    }
+    size_t mask = table_.size() - 1;
+    for (size_t at = hash & mask; table_[at] != 0; at = (at + 1) & mask) {
+        const Entry& entry = entries_[table_[at] - 1];
+        if (entry.hash == hash && equal_keys(entry.key, key)) return table_[at] - 1;
+    }
+    return npos;
+}
+
+void DictObject::rebuild() {
+    table_.clear();
+    if (entries_.size() <= linear_limit) return;
+    size_t capacity = 32;
+    while (capacity < entries_.size() * 2) capacity *= 2;
+    table_.resize(capacity, 0);
+    for (size_t i = 0; i < entries_.size(); ++i) {
+        size_t at = entries_[i].hash & (capacity - 1);
+        while (table_[at] != 0) at = (at + 1) & (capacity - 1);
+        table_[at] = static_cast<uint32_t>(i + 1);
+    }
+}
+
+Value* DictObject::find(const Value& key) {
+    size_t at = lookup(key, hash_key(key));
+    return at == npos ? nullptr : &entries_[at].value;
+}
+
+Value* DictObject::find(std::string_view key) {
+    uint64_t hash = hash_text(key);
+    auto matches = [&](const Entry& entry) {
+        return entry.hash == hash && entry.key.is(Kind::string) && entry.key.as_text() == key;
+    };
+    if (table_.empty()) {
+        for (Entry& entry : entries_) {
+            if (matches(entry)) return &entry.value;
+        }
+        return nullptr;
+    }
+    size_t mask = table_.size() - 1;
+    for (size_t at = hash & mask; table_[at] != 0; at = (at + 1) & mask) {
+        if (matches(entries_[table_[at] - 1])) return &entries_[table_[at] - 1].value;
+    }
+    return nullptr;
+}
+
+void DictObject::set(const Value& key, Value value) {
+    uint64_t hash = hash_key(key);
+    size_t at = lookup(key, hash);
+    if (at != npos) {
+        entries_[at].value = std::move(value);
+        return;
+    }
+    entries_.push_back({key, std::move(value), hash});
+    if (entries_.size() <= linear_limit) return;
+    if (table_.size() < entries_.size() * 2) {
+        rebuild();
+        return;
+    }
+    size_t slot = hash & (table_.size() - 1);
+    while (table_[slot] != 0) slot = (slot + 1) & (table_.size() - 1);
+    table_[slot] = static_cast<uint32_t>(entries_.size());
+}
+
+void DictObject::set(std::string_view key, Value value) {
+    if (Value* old = find(key)) {
+        *old = std::move(value);
+    } else {
+        set(Value::text(key), std::move(value));
+    }
+}
+
+bool DictObject::remove(const Value& key) {
+    size_t at = lookup(key, hash_key(key));
+    if (at == npos) return false;
+    Entry dropped = std::move(entries_[at]);
+    entries_.erase(entries_.begin() + static_cast<ptrdiff_t>(at));
+    rebuild();
+    return true;
+}
+
+void DictObject::insert_at(size_t position, Value key, Value value) {
+    uint64_t hash = hash_key(key);
+    assert(lookup(key, hash) == npos);
+    entries_.insert(entries_.begin() + static_cast<ptrdiff_t>(position), {std::move(key), std::move(value), hash});
+    rebuild();
+}
+
+size_t DictObject::position_of(const Value& key) const { return lookup(key, hash_key(key)); }
+
+}  // namespace tenon
