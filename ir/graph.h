@@ -42,7 +42,7 @@ struct Region {
 
 struct SizeSymbol {    // a size known at run time only
     NodeId definer;    // an input of the main region, or a data-dependent node; none in a half that does not use it
-                       // and in the graph of one example (ir/batching.h), whose symbols are those of the graph that it
+                       // and in the graph of one example (ir/differentiate/batching.h), whose symbols are those of the graph that it
                        // becomes a part of
     int dim = 0;       // the definer's dimension that it names
     int64_t hint = 1;  // its value when captured; not part of equality

@@ -6,7 +6,7 @@
 #include <unordered_map>
 
 #include "ir/ops/tables.h"
-#include "ir/text.h"
+#include "ir/text/text.h"
 
 namespace tenon {
 

@@ -13,8 +13,8 @@
 namespace tenon {
 
 class Builder;
-class Batching;  // ir/batching.h: what a batching rule sees
-class Gradient;  // ir/gradient.h: what a gradient formula sees
+class Batching;  // ir/differentiate/batching.h: what a batching rule sees
+class Gradient;  // ir/differentiate/gradient.h: what a gradient formula sees
 class IndexMap;  // ir/index_map.h: output index -> operand index of a movement op
 
 enum class Level : uint8_t { tensor, loop, any };

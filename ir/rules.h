@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "ir/builder.h"
+#include "ir/build/builder.h"
 
 namespace tenon {
 

@@ -1,7 +1,7 @@
 #include <string>
 
 #include "ir/row.h"
-#include "ir/text.h"
+#include "ir/text/text.h"
 
 namespace tenon {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "ir/graph.h"
-#include "ir/passes.h"
+#include "ir/passes/passes.h"
 #include "jit/machine.h"
 #include "runtime/tensor.h"
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <cassert>
 
-#include "ir/copier.h"
-#include "ir/passes.h"
+#include "ir/build/copier.h"
+#include "ir/passes/passes.h"
 #include "ir/row.h"
-#include "ir/substitution.h"
+#include "ir/build/substitution.h"
 #include "jit/executable.h"
 #include "jit/literal.h"
 #include "jit/machine.h"

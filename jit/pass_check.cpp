@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "ir/row.h"
-#include "ir/text.h"
+#include "ir/text/text.h"
 
 namespace tenon {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "ir/graph.h"
-#include "ir/passes.h"
+#include "ir/passes/passes.h"
 #include "jit/backend.h"
 #include "runtime/allocator.h"
 #include "runtime/tensor.h"

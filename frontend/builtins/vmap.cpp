@@ -9,7 +9,7 @@
 #include "frontend/values/function.h"
 #include "frontend/record/graph_replay.h"
 #include "frontend/evaluate/session.h"
-#include "ir/batching.h"
+#include "ir/differentiate/batching.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {

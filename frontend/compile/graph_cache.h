@@ -13,10 +13,10 @@
 #include <utility>
 #include <vector>
 
-#include "ir/builder.h"
+#include "ir/build/builder.h"
 #include "ir/graph.h"
-#include "ir/passes.h"
-#include "ir/pipeline.h"
+#include "ir/passes/passes.h"
+#include "ir/passes/pipeline.h"
 #include "runtime/span.h"
 #include "runtime/tensor.h"
 

@@ -6,10 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "frontend/syntax/source_map.h"
-#include "ir/pipeline.h"
+#include "ir/passes/pipeline.h"
 #include "ir/row.h"
-#include "ir/substitution.h"
-#include "ir/text.h"
+#include "ir/build/substitution.h"
+#include "ir/text/text.h"
 #include "jit/executable.h"
 #include "jit/llvm_loader.h"
 

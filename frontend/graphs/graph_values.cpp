@@ -10,7 +10,7 @@
 #include "frontend/record/graph_replay.h"
 #include "frontend/evaluate/models.h"
 #include "frontend/evaluate/session.h"
-#include "ir/passes.h"
+#include "ir/passes/passes.h"
 #include "ir/row.h"
 #include "jit/machine.h"
 #include "runtime/diagnostic.h"

@@ -6,7 +6,7 @@
 
 #include "frontend/values/value.h"
 #include "ir/graph.h"
-#include "ir/text.h"
+#include "ir/text/text.h"
 
 namespace tenon {
 

@@ -22,7 +22,7 @@
 #include "frontend/record/tape.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/record/tracer.h"
-#include "ir/builder.h"
+#include "ir/build/builder.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {

@@ -5,9 +5,9 @@
 #include <fmt/format.h>
 
 #include "frontend/record/capture_plan.h"
-#include "ir/copier.h"
-#include "ir/drop_cotangents.h"
-#include "ir/gradient.h"
+#include "ir/build/copier.h"
+#include "ir/differentiate/drop_cotangents.h"
+#include "ir/differentiate/gradient.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 

@@ -7,7 +7,7 @@
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/tracer.h"
 #include "ir/row.h"
-#include "ir/substitution.h"
+#include "ir/build/substitution.h"
 #include "jit/literal.h"
 #include "runtime/diagnostic.h"
 

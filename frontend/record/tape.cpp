@@ -11,7 +11,7 @@
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/graph_replay.h"
 #include "frontend/record/tracer.h"
-#include "ir/drop_cotangents.h"
+#include "ir/differentiate/drop_cotangents.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 

@@ -10,7 +10,7 @@
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tracer.h"
-#include "ir/builder.h"
+#include "ir/build/builder.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {

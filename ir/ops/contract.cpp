@@ -1,6 +1,6 @@
 // Contractions: one function of jit/library serves every engine, so their bits agree.
-#include "ir/batching.h"
-#include "ir/gradient.h"
+#include "ir/differentiate/batching.h"
+#include "ir/differentiate/gradient.h"
 #include "ir/ops/tables.h"
 
 namespace tenon {

@@ -1,5 +1,5 @@
 // Effects keep their order among each other, whatever passes do.
-#include "ir/batching.h"
+#include "ir/differentiate/batching.h"
 #include "ir/ops/tables.h"
 
 namespace tenon {

@@ -1,10 +1,10 @@
 // Elementwise ops: one element of the result from one element of each operand; shapes broadcast as in NumPy.
-// The scalar function is the one of the same name in ir/scalar/. The family un-broadcasts gradients (ir/gradient.cpp).
+// The scalar function is the one of the same name in ir/scalar/. The family un-broadcasts gradients (ir/differentiate/gradient.cpp).
 #include <cmath>
 #include <numbers>
 
-#include "ir/batching.h"
-#include "ir/gradient.h"
+#include "ir/differentiate/batching.h"
+#include "ir/differentiate/gradient.h"
 #include "ir/ops/tables.h"
 
 namespace tenon {

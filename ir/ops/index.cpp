@@ -1,6 +1,6 @@
 // Reading and writing at positions that are data. Each is a library row; a gather's gradient is a scatter and back.
-#include "ir/batching.h"
-#include "ir/gradient.h"
+#include "ir/differentiate/batching.h"
+#include "ir/differentiate/gradient.h"
 #include "ir/ops/tables.h"
 
 namespace tenon {

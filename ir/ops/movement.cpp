@@ -2,8 +2,8 @@
 // so fused movement costs nothing; `update` is the one way to write through them.
 #include <algorithm>
 
-#include "ir/batching.h"
-#include "ir/gradient.h"
+#include "ir/differentiate/batching.h"
+#include "ir/differentiate/gradient.h"
 #include "ir/index_map.h"
 #include "ir/ops/tables.h"
 

@@ -1,6 +1,6 @@
 // Random numbers are pure: key and offset are inputs, an element's bits depend on its logical index alone
 // (Philox4x32-10).
-#include "ir/batching.h"
+#include "ir/differentiate/batching.h"
 #include "ir/ops/tables.h"
 
 namespace tenon {

@@ -1,8 +1,8 @@
 // Reductions: fold elements along axes by a scalar op, in the order of the numeric contract.
 #include <algorithm>
 
-#include "ir/batching.h"
-#include "ir/gradient.h"
+#include "ir/differentiate/batching.h"
+#include "ir/differentiate/gradient.h"
 #include "ir/ops/tables.h"
 
 namespace tenon {

@@ -14,8 +14,8 @@
 #include <string>
 #include <unordered_map>
 
-#include "ir/copier.h"
-#include "ir/passes.h"
+#include "ir/build/copier.h"
+#include "ir/passes/passes.h"
 #include "ir/passes/expressions.h"
 #include "ir/passes/materialise.h"
 #include "ir/passes/prepare.h"

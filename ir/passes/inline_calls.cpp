@@ -1,7 +1,7 @@
 // inline: `call` nodes become their bodies. Needs nothing; afterwards no call is left. What lies in a checkpoint gets
 // the recompute mark, except its outputs; metadata stays, the call's name joins the origins' paths.
-#include "ir/copier.h"
-#include "ir/passes.h"
+#include "ir/build/copier.h"
+#include "ir/passes/passes.h"
 
 namespace tenon {
 

@@ -1,8 +1,8 @@
 // joint: forward and backward in one graph. Needs inlined calls (it inlines them itself); afterwards the results are
 // the graph's own, then one cotangent per reached parameter of `wrt`.
-#include "ir/copier.h"
-#include "ir/gradient.h"
-#include "ir/passes.h"
+#include "ir/build/copier.h"
+#include "ir/differentiate/gradient.h"
+#include "ir/passes/passes.h"
 
 namespace tenon {
 

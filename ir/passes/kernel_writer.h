@@ -3,7 +3,7 @@
 #pragma once
 #include <vector>
 
-#include "ir/copier.h"
+#include "ir/build/copier.h"
 #include "ir/passes/nest.h"
 
 namespace tenon {

@@ -2,7 +2,7 @@
 #pragma once
 #include <vector>
 
-#include "ir/passes.h"
+#include "ir/passes/passes.h"
 #include "ir/passes/expressions.h"
 
 namespace tenon {

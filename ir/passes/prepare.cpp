@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ir/copier.h"
+#include "ir/build/copier.h"
 
 namespace tenon {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
-#include "ir/copier.h"
+#include "ir/build/copier.h"
 #include "ir/passes/kernel_writer.h"
 #include "ir/passes/nest.h"
 

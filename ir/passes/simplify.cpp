@@ -9,9 +9,9 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "ir/copier.h"
+#include "ir/build/copier.h"
 #include "ir/intern_table.h"
-#include "ir/passes.h"
+#include "ir/passes/passes.h"
 #include "ir/rules.h"
 
 namespace tenon {

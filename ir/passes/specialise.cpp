@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
-#include "ir/copier.h"
-#include "ir/passes.h"
+#include "ir/build/copier.h"
+#include "ir/passes/passes.h"
 
 namespace tenon {
 

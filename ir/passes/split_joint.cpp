@@ -4,8 +4,8 @@
 // kept.
 #include <string>
 
-#include "ir/copier.h"
-#include "ir/passes.h"
+#include "ir/build/copier.h"
+#include "ir/passes/passes.h"
 
 namespace tenon {
 

@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "ir/row.h"
-#include "ir/text.h"
+#include "ir/text/text.h"
 #include "jit/cuda/nvrtc.h"
 #include "jit/cuda/scalar.h"
 #include "jit/cuda/text.h"

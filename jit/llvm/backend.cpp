@@ -5,7 +5,7 @@
 #include <llvm/IR/LLVMContext.h>
 #include <llvm/Support/raw_ostream.h>
 
-#include "ir/text.h"
+#include "ir/text/text.h"
 #include "jit/llvm/compiler.h"
 #include "jit/llvm/create.h"
 

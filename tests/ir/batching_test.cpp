@@ -1,8 +1,8 @@
 // What the graph of a batch looks like: shared values stay shared, metadata and names stay.
 #include <gtest/gtest.h>
 
-#include "ir/batching.h"
-#include "ir/text.h"
+#include "ir/differentiate/batching.h"
+#include "ir/text/text.h"
 
 namespace tenon {
 namespace {

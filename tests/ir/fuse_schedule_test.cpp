@@ -4,8 +4,8 @@
 #include <cmath>
 #include <random>
 
-#include "ir/passes.h"
-#include "ir/text.h"
+#include "ir/passes/passes.h"
+#include "ir/text/text.h"
 #include "tests/ir/naive_evaluation.h"
 #include "tests/ir/random_graph.h"
 

@@ -1,10 +1,10 @@
 // Reverse mode and the split, against the listings of ANN-01 to ANN-05.
 #include <gtest/gtest.h>
 
-#include "ir/copier.h"
-#include "ir/gradient.h"
-#include "ir/passes.h"
-#include "ir/text.h"
+#include "ir/build/copier.h"
+#include "ir/differentiate/gradient.h"
+#include "ir/passes/passes.h"
+#include "ir/text/text.h"
 
 namespace tenon {
 namespace {

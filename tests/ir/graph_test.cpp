@@ -1,8 +1,8 @@
 // The graph: sizes, text, equality, naming, outlining of calls, verification.
 #include <gtest/gtest.h>
 
-#include "ir/builder.h"
-#include "ir/text.h"
+#include "ir/build/builder.h"
+#include "ir/text/text.h"
 
 namespace tenon {
 namespace {

@@ -1,14 +1,14 @@
 // JSON and pictures of graphs hold all that the text does.
-#include "ir/listing.h"
+#include "ir/text/listing.h"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-#include "ir/builder.h"
-#include "ir/pipeline.h"
+#include "ir/build/builder.h"
+#include "ir/passes/pipeline.h"
 #include "ir/row.h"
-#include "ir/text.h"
+#include "ir/text/text.h"
 
 namespace tenon {
 namespace {

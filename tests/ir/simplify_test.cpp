@@ -1,10 +1,10 @@
 // Simplification and specialisation on textual graphs.
 #include <gtest/gtest.h>
 
-#include "ir/builder.h"
-#include "ir/passes.h"
+#include "ir/build/builder.h"
+#include "ir/passes/passes.h"
 #include "ir/rules.h"
-#include "ir/text.h"
+#include "ir/text/text.h"
 
 namespace tenon {
 namespace {

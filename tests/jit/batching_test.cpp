@@ -4,8 +4,8 @@
 
 #include <cstring>
 
-#include "ir/batching.h"
-#include "ir/text.h"
+#include "ir/differentiate/batching.h"
+#include "ir/text/text.h"
 #include "tests/ir/random_graph.h"
 #include "tests/jit/computer.h"
 #include "tests/jit/row_samples.h"

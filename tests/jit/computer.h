@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "ir/pipeline.h"
+#include "ir/passes/pipeline.h"
 #include "jit/executable.h"
 
 namespace tenon {

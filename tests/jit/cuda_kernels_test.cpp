@@ -1,7 +1,7 @@
 // Emitted CUDA C++ is what NVRTC compiles for sm_90. No GPU is needed for that, only the toolkit.
 #include <gtest/gtest.h>
 
-#include "ir/text.h"
+#include "ir/text/text.h"
 #include "jit/cuda/emitter.h"
 #include "jit/cuda/nvrtc.h"
 #include "jit/cuda/scalar.h"

@@ -8,8 +8,8 @@
 
 #include <fmt/format.h>
 
-#include "ir/pipeline.h"
-#include "ir/text.h"
+#include "ir/passes/pipeline.h"
+#include "ir/text/text.h"
 #include "jit/executable.h"
 #include "jit/llvm_loader.h"
 #include "runtime/diagnostic.h"

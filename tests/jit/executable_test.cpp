@@ -9,7 +9,7 @@
 #include <numeric>
 #include <random>
 
-#include "ir/text.h"
+#include "ir/text/text.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <random>
 
-#include "ir/text.h"
+#include "ir/text/text.h"
 #include "jit/executable.h"
 #include "runtime/diagnostic.h"
 

@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-#include "ir/text.h"
+#include "ir/text/text.h"
 #include "jit/block_interpreter.h"
 #include "jit/llvm_loader.h"
 #include "runtime/cpu.h"

@@ -6,8 +6,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "ir/passes.h"
-#include "ir/text.h"
+#include "ir/passes/passes.h"
+#include "ir/text/text.h"
 #include "tests/jit/computer.h"
 #include "tests/jit/row_samples.h"
 

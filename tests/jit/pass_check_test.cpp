@@ -4,10 +4,10 @@
 
 #include <cmath>
 
-#include "ir/copier.h"
-#include "ir/pipeline.h"
+#include "ir/build/copier.h"
+#include "ir/passes/pipeline.h"
 #include "ir/row.h"
-#include "ir/text.h"
+#include "ir/text/text.h"
 #include "jit/pass_check.h"
 
 namespace tenon {

@@ -6,9 +6,9 @@
 #include <tuple>
 #include <unordered_map>
 
-#include "ir/copier.h"
-#include "ir/pipeline.h"
-#include "ir/text.h"
+#include "ir/build/copier.h"
+#include "ir/passes/pipeline.h"
+#include "ir/text/text.h"
 #include "jit/executable.h"
 #include "jit/llvm_loader.h"
 #include "tests/ir/random_graph.h"

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "ir/builder.h"
+#include "ir/build/builder.h"
 #include "jit/backend.h"
 #include "jit/kernel.h"
 

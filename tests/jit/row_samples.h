@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "ir/builder.h"
+#include "ir/build/builder.h"
 #include "runtime/tensor.h"
 
 namespace tenon {

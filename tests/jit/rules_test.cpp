@@ -7,11 +7,11 @@
 #include <cstring>
 #include <map>
 
-#include "ir/builder.h"
-#include "ir/passes.h"
-#include "ir/pipeline.h"
+#include "ir/build/builder.h"
+#include "ir/passes/passes.h"
+#include "ir/passes/pipeline.h"
 #include "ir/rules.h"
-#include "ir/text.h"
+#include "ir/text/text.h"
 #include "jit/executable.h"
 #include "tests/jit/row_samples.h"
 

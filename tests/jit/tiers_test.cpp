@@ -4,8 +4,8 @@
 #include <cstring>
 #include <random>
 
-#include "ir/pipeline.h"
-#include "ir/text.h"
+#include "ir/passes/pipeline.h"
+#include "ir/text/text.h"
 #include "jit/executable.h"
 #include "jit/llvm_loader.h"
 #include "jit/plan.h"

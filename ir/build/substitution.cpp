@@ -1,4 +1,4 @@
-#include "ir/substitution.h"
+#include "ir/build/substitution.h"
 
 namespace tenon {
 

@@ -2,8 +2,8 @@
 #pragma once
 #include <vector>
 
-#include "ir/builder.h"
-#include "ir/substitution.h"
+#include "ir/build/builder.h"
+#include "ir/build/substitution.h"
 
 namespace tenon {
 

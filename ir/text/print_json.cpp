@@ -2,9 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
-#include "ir/listing.h"
+#include "ir/text/listing.h"
 #include "ir/row.h"
-#include "ir/text.h"
+#include "ir/text/text.h"
 
 namespace tenon {
 

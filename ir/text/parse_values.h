@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "ir/context.h"
-#include "ir/text_cursor.h"
+#include "ir/text/text_cursor.h"
 
 namespace tenon {
 

@@ -1,13 +1,13 @@
-#include "ir/builder.h"
+#include "ir/build/builder.h"
 
 #include <algorithm>
 #include <bit>
 #include <cassert>
 
-#include "ir/copier.h"
-#include "ir/freeze.h"
+#include "ir/build/copier.h"
+#include "ir/build/freeze.h"
 #include "ir/intern_table.h"
-#include "ir/outline.h"
+#include "ir/build/outline.h"
 
 namespace tenon {
 

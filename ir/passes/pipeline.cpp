@@ -1,10 +1,10 @@
-#include "ir/pipeline.h"
+#include "ir/passes/pipeline.h"
 
 #include <algorithm>
 #include <chrono>
 #include <string>
 
-#include "ir/text.h"
+#include "ir/text/text.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {

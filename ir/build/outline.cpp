@@ -1,5 +1,5 @@
-#include "ir/outline.h"
-#include "ir/copier.h"
+#include "ir/build/outline.h"
+#include "ir/build/copier.h"
 
 #include <algorithm>
 #include <unordered_set>

@@ -3,7 +3,7 @@
 #include <span>
 #include <vector>
 
-#include "ir/builder.h"
+#include "ir/build/builder.h"
 #include "ir/liveness.h"
 
 namespace tenon {

@@ -1,8 +1,8 @@
 #include <algorithm>
 
-#include "ir/listing.h"
+#include "ir/text/listing.h"
 #include "ir/row.h"
-#include "ir/text.h"
+#include "ir/text/text.h"
 
 namespace tenon {
 

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ir/passes.h"
+#include "ir/passes/passes.h"
 
 namespace tenon {
 

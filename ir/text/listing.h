@@ -1,4 +1,4 @@
-// Graphs for machines and as pictures; ir/text.h has the form for people.
+// Graphs for machines and as pictures; ir/text/text.h has the form for people.
 #pragma once
 #include <functional>
 #include <span>

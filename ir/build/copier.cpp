@@ -1,4 +1,4 @@
-#include "ir/copier.h"
+#include "ir/build/copier.h"
 
 #include <cassert>
 

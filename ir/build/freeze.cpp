@@ -1,4 +1,4 @@
-#include "ir/freeze.h"
+#include "ir/build/freeze.h"
 
 #include <unordered_map>
 #include <unordered_set>

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "ir/builder.h"
+#include "ir/build/builder.h"
 
 namespace tenon {
 

@@ -1,8 +1,8 @@
-#include "ir/drop_cotangents.h"
+#include "ir/differentiate/drop_cotangents.h"
 
 #include <algorithm>
 
-#include "ir/copier.h"
+#include "ir/build/copier.h"
 #include "ir/row.h"
 
 namespace tenon {

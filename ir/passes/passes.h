@@ -1,4 +1,4 @@
-// The passes, in the order of ir/pipeline.cpp. A pass is a free function in its own file under ir/passes/: it reads a
+// The passes, in the order of ir/passes/pipeline.cpp. A pass is a free function in its own file under ir/passes/: it reads a
 // frozen graph and builds another. Only the pipeline runner times, verifies and dumps.
 #pragma once
 #include <span>

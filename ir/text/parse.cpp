@@ -2,9 +2,9 @@
 #include <map>
 #include <optional>
 
-#include "ir/builder.h"
-#include "ir/parse_values.h"
-#include "ir/text.h"
+#include "ir/build/builder.h"
+#include "ir/text/parse_values.h"
+#include "ir/text/text.h"
 
 namespace tenon {
 

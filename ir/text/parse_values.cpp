@@ -1,4 +1,4 @@
-#include "ir/parse_values.h"
+#include "ir/text/parse_values.h"
 
 #include <cctype>
 

@@ -4,7 +4,7 @@
 #include <cstdio>
 
 #include "ir/row.h"
-#include "ir/text.h"
+#include "ir/text/text.h"
 
 namespace tenon {
 

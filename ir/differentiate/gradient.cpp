@@ -1,4 +1,4 @@
-#include "ir/gradient.h"
+#include "ir/differentiate/gradient.h"
 
 #include <algorithm>
 #include <array>

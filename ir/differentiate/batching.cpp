@@ -1,9 +1,9 @@
-#include "ir/batching.h"
+#include "ir/differentiate/batching.h"
 
 #include <cassert>
 
-#include "ir/copier.h"
-#include "ir/passes.h"
+#include "ir/build/copier.h"
+#include "ir/passes/passes.h"
 
 namespace tenon {
 
