@@ -12,10 +12,6 @@
 #include <type_traits>
 #include <utility>
 
-#ifdef __F16C__
-#include <immintrin.h>
-#endif
-
 namespace tenon {
 
 enum class DType : uint8_t { f64, f32, f16, bf16, i64, i32, i16, i8, u8, boolean };
@@ -103,7 +99,9 @@ private:
 constexpr uint16_t Half::round(float value) {
 #ifdef __F16C__
     if (!std::is_constant_evaluated()) {
-        return static_cast<uint16_t>(_cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+        using Four [[gnu::vector_size(16)]] = float;  // as _cvtss_sh, whose header would cost each file a second
+        constexpr int nearest = 0;
+        return static_cast<uint16_t>(__builtin_ia32_vcvtps2ph(Four{value}, nearest)[0]);
     }
 #endif
     uint32_t x = std::bit_cast<uint32_t>(value);
@@ -124,7 +122,10 @@ constexpr uint16_t Half::round(float value) {
 
 constexpr float Half::widen(uint16_t bits) {
 #ifdef __F16C__
-    if (!std::is_constant_evaluated()) return _cvtsh_ss(bits);
+    if (!std::is_constant_evaluated()) {
+        using Eight [[gnu::vector_size(16)]] = short;
+        return __builtin_ia32_vcvtph2ps(Eight{static_cast<short>(bits)})[0];
+    }
 #endif
     uint32_t sign = (bits & 0x8000u) << 16, exponent = (bits >> 10) & 0x1fu, mantissa = bits & 0x3ffu;
     if (exponent == 0) {  // ± mantissa · 2^-24, exact in f32
