@@ -9,15 +9,16 @@
 #include <filesystem>
 #include <iostream>
 
-#include "frontend/values/builtin.h"
 #include "frontend/builtins/containers.h"
-#include "frontend/values/errors.h"
+#include "frontend/builtins/tables.h"
 #include "frontend/evaluate/evaluator.h"
-#include "frontend/values/format_spec.h"
 #include "frontend/evaluate/host_iterators.h"
 #include "frontend/evaluate/models.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/record/tracer.h"
+#include "frontend/values/builtin.h"
+#include "frontend/values/errors.h"
+#include "frontend/values/format_spec.h"
 #include "runtime/diagnostic.h"
 #include "runtime/file.h"
 
@@ -76,7 +77,7 @@ Value len(Evaluator& evaluator, Arguments& a) {
         case Kind::tuple: return x.as<TupleObject>().items.size();
         case Kind::dict: return x.as<DictObject>().size();
         case Kind::range: return x.as<RangeObject>().size();
-        case Kind::tensor: return evaluator.tracer().length(x, a.span);
+        case Kind::tensor: return evaluator.border().length(x, a.span);
         case Kind::model:
             if (evaluator.has_method(x, "length")) return evaluator.call_method(x, "length", {});
             [[fallthrough]];
@@ -86,7 +87,7 @@ Value len(Evaluator& evaluator, Arguments& a) {
 
 Value range(Evaluator& evaluator, Arguments& a) {
     auto part = [&](size_t k) {
-        return a[k].is_symbolic() || a[k].is_tensor() ? evaluator.tracer().settle_int(a[k], a.span_of(k))
+        return a[k].is_symbolic() || a[k].is_tensor() ? evaluator.border().settle_int(a[k], a.span_of(k))
                                                       : a.integer(k, "a bound of a range");
     };
     int64_t first = part(0), step = a.has(2) ? part(2) : 1;
@@ -215,7 +216,7 @@ std::string_view trimmed(std::string_view text) {
 
 // The number a conversion is about: that of a tensor of one element, or of a symbolic one.
 Value number_in(Evaluator& evaluator, Arguments& a) {
-    return a[0].is_tensor() ? evaluator.tracer().settle(a[0], a.span_of(0)) : a[0];
+    return a[0].is_tensor() ? evaluator.border().settle(a[0], a.span_of(0)) : a[0];
 }
 
 Value int_of(Evaluator& evaluator, Arguments& a) {
@@ -246,7 +247,7 @@ Value int_of(Evaluator& evaluator, Arguments& a) {
 Value float_of(Evaluator& evaluator, Arguments& a) {
     Value x = number_in(evaluator, a);
     if (x.is_unset()) return 0.0;
-    if (x.is_symbolic()) x = evaluator.tracer().settle(x, a.span_of(0));
+    if (x.is_symbolic()) x = evaluator.border().settle(x, a.span_of(0));
     if (x.is_number()) return x.as_number();
     if (x.is_bool()) return x.as_bool() ? 1.0 : 0.0;
     if (!x.is(Kind::string)) expected(evaluator, "a number or a str", x);
@@ -262,7 +263,7 @@ Value float_of(Evaluator& evaluator, Arguments& a) {
 
 Value bool_of(Evaluator& evaluator, Arguments& a) {
     Value x = number_in(evaluator, a);
-    if (x.is_symbolic()) x = evaluator.tracer().settle(x, a.span_of(0));
+    if (x.is_symbolic()) x = evaluator.border().settle(x, a.span_of(0));
     if (x.is_bool()) return x;
     if (x.is_number()) return x.as_number() != 0;
     expected(evaluator, "a bool or a number", x, "write len(xs) > 0, or x is not none");

@@ -2,8 +2,9 @@
 #include <algorithm>
 #include <cctype>
 
-#include "frontend/values/builtin.h"
+#include "frontend/builtins/tables.h"
 #include "frontend/evaluate/evaluator.h"
+#include "frontend/values/builtin.h"
 #include "frontend/values/format_spec.h"
 
 namespace tenon {

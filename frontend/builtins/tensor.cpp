@@ -88,16 +88,4 @@ void TensorCall::check_device(size_t k) const {
         Diagnostic{"value", "tensors live on the cpu only, so far", arguments.span_of(k), {}, "leave `device:` out"});
 }
 
-std::span<const Builtin> tensor_builtins() {
-    static const std::vector<Builtin> all = [] {
-        std::vector<Builtin> rows;
-        for (auto table : {tensor_math_builtins(), tensor_shape_builtins(), tensor_make_builtins(),
-                           tensor_grad_builtins(), tensor_file_builtins()}) {
-            rows.insert(rows.end(), table.begin(), table.end());
-        }
-        return rows;
-    }();
-    return all;
-}
-
 }  // namespace tenon

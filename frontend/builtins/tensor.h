@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "frontend/values/builtin.h"
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/ops/tensor_ops.h"
+#include "frontend/values/builtin.h"
 
 namespace tenon {
 
@@ -20,12 +20,14 @@ inline constexpr KindSet tensors_and_numbers =
 class TensorCall {
 public:
     TensorCall(Evaluator& evaluator_, Arguments& arguments_)
-        : evaluator(evaluator_), arguments(arguments_), tracer(evaluator_.tracer()), d(tracer.dispatcher()) {
+        : evaluator(evaluator_), arguments(arguments_), tracer(evaluator_.tracer()), border(evaluator_.border()),
+          d(tracer.dispatcher()) {
         d.set_span(arguments.span);
     }
     Evaluator& evaluator;
     Arguments& arguments;
     Tracer& tracer;
+    Border& border;
     Dispatcher& d;
 
     bool has(size_t k) const { return arguments.has(k) && !arguments[k].is_none(); }
@@ -52,12 +54,5 @@ public:
     /// Throws for devices that are not there.
     void check_device(size_t k) const;
 };
-
-// The tables of this world; tensor_builtins() is all of them.
-std::span<const Builtin> tensor_math_builtins();   // builtins_tensor_math.cpp
-std::span<const Builtin> tensor_shape_builtins();  // builtins_tensor_shape.cpp
-std::span<const Builtin> tensor_make_builtins();   // builtins_tensor_make.cpp
-std::span<const Builtin> tensor_grad_builtins();   // builtins_tensor_grad.cpp
-std::span<const Builtin> tensor_file_builtins();   // builtins_tensor_file.cpp
 
 }  // namespace tenon

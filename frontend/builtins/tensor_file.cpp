@@ -1,9 +1,10 @@
 // Tensors, weights and graphs in files.
 #include <fmt/format.h>
 
+#include "frontend/builtins/tables.h"
 #include "frontend/builtins/tensor.h"
-#include "frontend/graphs/graph_values.h"
 #include "frontend/evaluate/models.h"
+#include "frontend/graphs/graph_values.h"
 #include "runtime/diagnostic.h"
 #include "runtime/file.h"
 #include "runtime/npy.h"

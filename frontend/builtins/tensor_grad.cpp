@@ -1,14 +1,15 @@
 // Differentiation: backward, grad, value_and_grad, vjp, jvp.
 #include <fmt/format.h>
 
-#include "frontend/builtins/tensor.h"
-#include "frontend/record/capture.h"
 #include "frontend/autograd/differentiation.h"
-#include "frontend/values/function.h"
+#include "frontend/builtins/tables.h"
+#include "frontend/builtins/tensor.h"
+#include "frontend/builtins/vmap.h"
 #include "frontend/evaluate/models.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/ops/tensor_data.h"
-#include "frontend/builtins/vmap.h"
+#include "frontend/record/capture.h"
+#include "frontend/values/function.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -168,7 +169,7 @@ public:
         }
         const CallSite site{e.here(), with_value_ ? "value_and_grad" : "grad",
                             declared ? declared->function.name_span : Span(), identity};
-        result = tracer.captured_call(site, [&] { return run(e, positional, keywords); });
+        result = e.border().captured_call(site, [&] { return run(e, positional, keywords); });
         return true;
     }
 

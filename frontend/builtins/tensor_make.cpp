@@ -4,10 +4,11 @@
 
 #include <fmt/format.h>
 
+#include "frontend/builtins/tables.h"
 #include "frontend/builtins/tensor.h"
-#include "frontend/record/capture.h"
-#include "frontend/tensors/generator.h"
 #include "frontend/ops/tensor_data.h"
+#include "frontend/record/capture.h"
+#include "frontend/record/generator.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -79,7 +80,7 @@ Value arange(Evaluator& e, Arguments& a) {  // start, stop?, step?; FACTORY
         return finish(c, ops::cast(c.d, made, dtype), 4);
     }
     auto number = [&](size_t k) {
-        const Value value = c.tracer.settle(c[k], a.span_of(k));
+        const Value value = c.border.settle(c[k], a.span_of(k));
         if (!value.is_number())
             throw_error("type", fmt::format("arange takes numbers, found {}", with_article(value.kind())));
         return value.as_number();

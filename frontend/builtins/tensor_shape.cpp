@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "frontend/builtins/tables.h"
 #include "frontend/builtins/tensor.h"
 #include "frontend/ops/tensor_data.h"
 #include "runtime/diagnostic.h"
@@ -296,7 +297,7 @@ Value one_hot(Evaluator& e, Arguments& a) {  // index, classes? -> i64[…, clas
             c.d, op<"logical_and">(),
             {ops::elementwise(c.d, op<"greater_equal">(), {index, Term::literal(int64_t{0})}),
              ops::elementwise(c.d, op<"less">(), {index, Term(Scalar(classes.value), a.is_literal(1))})});
-        c.tracer.assert_tensor(
+        c.border.assert_tensor(
             ops::reduce(c.d, op<"all">(), known, ops::all_axes(known), false),
             [&] { return fmt::format("a class of one_hot is not one of 0 to {}", classes.value - 1); }, true, a.span);
     } else {  // as many as there are
@@ -353,7 +354,7 @@ Value same_place(Evaluator& e, Arguments& a) {
 }
 Value item(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
-    return c.tracer.item(*c.tensor(0), a.span);
+    return c.border.item(*c.tensor(0), a.span);
 }
 Value to_list(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
@@ -369,9 +370,9 @@ Value numel(Evaluator& e, Arguments& a) {
 Value size(Evaluator& e, Arguments& a) {  // x, dim?
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
-    if (c.has(1)) return c.tracer.size(*x, static_cast<size_t>(normalise_dim(*c.dim(1), x->rank())));
+    if (c.has(1)) return c.border.size(*x, static_cast<size_t>(normalise_dim(*c.dim(1), x->rank())));
     Values sizes;
-    for (size_t k = 0; k < x->rank(); ++k) sizes.push_back(c.tracer.size(*x, k));
+    for (size_t k = 0; k < x->rank(); ++k) sizes.push_back(c.border.size(*x, k));
     return make_list(std::move(sizes));
 }
 Value is_contiguous(Evaluator& e, Arguments& a) {

@@ -5,10 +5,10 @@
 #include <fmt/format.h>
 
 #include "frontend/builtins/tensor.h"
-#include "frontend/record/capture.h"
-#include "frontend/values/function.h"
-#include "frontend/record/graph_replay.h"
 #include "frontend/evaluate/session.h"
+#include "frontend/record/capture.h"
+#include "frontend/record/graph_replay.h"
+#include "frontend/values/function.h"
 #include "ir/differentiate/batching.h"
 #include "runtime/diagnostic.h"
 
@@ -275,7 +275,7 @@ public:
             return true;
         }
         const CallSite site{e.here(), "vmap", declared ? declared->function.name_span : Span(), identity};
-        result = tracer.captured_call(site, run);
+        result = e.border().captured_call(site, run);
         return true;
     }
 

@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "frontend/tensors/counters.h"
+#include "frontend/compile/counters.h"
 #include "frontend/compile/graph_check.h"
 #include "frontend/record/tracer.h"
 #include "ir/differentiate/drop_cotangents.h"

@@ -6,10 +6,10 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
-#include "frontend/record/capture.h"
-#include "frontend/values/journal.h"
 #include "frontend/evaluate/modules.h"
 #include "frontend/evaluate/session.h"
+#include "frontend/record/capture.h"
+#include "frontend/values/journal.h"
 
 namespace tenon {
 
@@ -49,9 +49,10 @@ uintptr_t lowest_stack_address() {
 }  // namespace
 
 Evaluator::Evaluator(Session& session)
-    : session_(session), tracer_(session.tracer()), symbols_(session.symbols()), builtins_(session.builtins()),
-      stack_(new std::byte[stack_slots * sizeof(Value)]), stack_top_(reinterpret_cast<Value*>(stack_.get())),
-      stack_end_(stack_top_ + stack_slots), native_limit_(lowest_stack_address()) {}
+    : session_(session), tracer_(session.tracer()), border_(session.border()), symbols_(session.symbols()),
+      builtins_(session.builtins()), stack_(new std::byte[stack_slots * sizeof(Value)]),
+      stack_top_(reinterpret_cast<Value*>(stack_.get())), stack_end_(stack_top_ + stack_slots),
+      native_limit_(lowest_stack_address()) {}
 
 Evaluator::~Evaluator() = default;
 

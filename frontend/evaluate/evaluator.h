@@ -1,4 +1,5 @@
-// The evaluator: walks resolved syntax trees. Variables are slots found by the resolver; tensors are the tracer's.
+// The evaluator: walks resolved syntax trees. Variables are slots found by the resolver; what touches a
+// tensor goes over the border.
 #pragma once
 
 #include <atomic>
@@ -9,13 +10,14 @@
 #include <utility>
 #include <vector>
 
+#include "frontend/evaluate/models.h"
+#include "frontend/ops/border.h"
+#include "frontend/record/tracer.h"
 #include "frontend/syntax/ast.h"
 #include "frontend/values/builtin.h"
 #include "frontend/values/builtin_table.h"
 #include "frontend/values/collector.h"
 #include "frontend/values/function.h"
-#include "frontend/evaluate/models.h"
-#include "frontend/record/tracer.h"
 #include "frontend/values/value.h"
 #include "runtime/diagnostic.h"
 #include "runtime/span.h"
@@ -52,6 +54,7 @@ public:
 
     Session& session() { return session_; }
     Tracer& tracer() { return tracer_; }
+    Border& border() { return border_; }
     const std::string& name_of(Symbol symbol) const { return symbols_.text(symbol); }
 
     /// Runs the top level of a script. `shown` receives the value of its last statement if that is an expression.
@@ -285,6 +288,7 @@ private:
 
     Session& session_;
     Tracer& tracer_;
+    Border& border_;
     SymbolTable& symbols_;
     const BuiltinTable& builtins_;
     Collector collector_;

@@ -3,11 +3,11 @@
 
 #include <fmt/format.h>
 
-#include "frontend/record/capture.h"
-#include "frontend/values/errors.h"
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/session.h"
+#include "frontend/record/capture.h"
 #include "frontend/record/tensor_dispatch.h"
+#include "frontend/values/errors.h"
 
 namespace tenon {
 
@@ -74,7 +74,7 @@ Value Evaluator::enter(Frame& called) {
             auto name_argument = [&](const Tensor& tensor) { return argument_name(called, tensor); };
             CallSite site{called.call, name, function.name_span, &function,
                           FunctionRef<std::string(const Tensor&)>(name_argument)};
-            return tracer_.captured_call(site, [&] {
+            return border_.captured_call(site, [&] {
                 Value result = run_body(called);
                 drop_locals(called);
                 return result;

@@ -1,10 +1,10 @@
 // Calls of built-ins: the row that the first argument chooses, its parameters, the call itself.
 #include <fmt/format.h>
 
-#include "frontend/record/capture.h"
-#include "frontend/values/errors.h"
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/session.h"
+#include "frontend/record/capture.h"
+#include "frontend/values/errors.h"
 
 namespace tenon {
 
@@ -40,7 +40,7 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
     }
     const BuiltinRow* row = group.pick(lead ? lead->kind() : Kind::unset, as_method);
     if (!row && lead && lead->is(Kind::symbolic)) {  // host functions know numbers: the graph now depends on this one
-        Value number = tracer_.settle(*lead, span);
+        Value number = border_.settle(*lead, span);
         row = group.pick(number.kind(), as_method);
         leading = std::move(number);
         if (first) first = &leading;

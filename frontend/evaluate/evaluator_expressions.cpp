@@ -1,13 +1,12 @@
 // Expressions: operators, containers, f-strings, attributes and items.
 #include <fmt/format.h>
 
-#include "frontend/builtins/containers.h"
-#include "frontend/values/errors.h"
 #include "frontend/evaluate/evaluator.h"
-#include "frontend/values/format_spec.h"
 #include "frontend/evaluate/host_operators.h"
-#include "frontend/resolve/resolver.h"
 #include "frontend/evaluate/session.h"
+#include "frontend/resolve/resolver.h"
+#include "frontend/values/errors.h"
+#include "frontend/values/format_spec.h"
 
 namespace tenon {
 
@@ -81,7 +80,7 @@ Value Evaluator::evaluate_unary(const ast::Unary& expr, Frame& frame) {
             break;
     }
     if (x.is_tensor() || x.is_symbolic()) {
-        return tracer_.unary(expr.op == ast::UnaryOperator::negate ? UnaryOperator::negate : UnaryOperator::invert, x,
+        return border_.unary(expr.op == ast::UnaryOperator::negate ? UnaryOperator::negate : UnaryOperator::invert, x,
                              expr.span);
     }
     if (x.is_int())
@@ -140,8 +139,8 @@ Value Evaluator::binary(Operator op, Operand a, Operand b, Span span) {
     if (is_traced(a.value) || is_traced(b.value)) {
         bool repeats =
             op == Operator::mul && (a.value.is<StringObject>() || items_of(a.value)) && b.value.is_symbolic();
-        if (!repeats) return tracer_.binary(op, a, b, span);
-        Value times = tracer_.settle(b.value, span);
+        if (!repeats) return border_.binary(op, a, b, span);
+        Value times = border_.settle(b.value, span);
         return host_binary(*this, op, a.value, times, span);
     }
     return host_binary(*this, op, a.value, b.value, span);
@@ -158,7 +157,7 @@ Value Evaluator::evaluate_comparison(const ast::Comparison& expr, Frame& frame) 
         Value holds = compare(link.op, {left, left_expr->is_literal}, {right, link.operand->is_literal}, span);
         answer = i == 0 ? std::move(holds)
                  : answer.is_tensor() || holds.is_tensor()
-                     ? tracer_.binary(Operator::bit_and, {answer}, {holds}, expr.span)
+                     ? border_.binary(Operator::bit_and, {answer}, {holds}, expr.span)
                      : std::move(holds);
         if (answer.is_bool() && !answer.as_bool()) return false;
         left = std::move(right);
@@ -194,7 +193,7 @@ Value Evaluator::compare(ast::ComparisonOperator op, Operand a, Operand b, Span 
     if (traced && is_operand(a.value) && is_operand(b.value)) {
         static constexpr Operator operators[] = {Operator::equal,      Operator::not_equal, Operator::less,
                                                  Operator::less_equal, Operator::greater,   Operator::greater_equal};
-        return tracer_.binary(operators[static_cast<size_t>(op)], a, b, span);
+        return border_.binary(operators[static_cast<size_t>(op)], a, b, span);
     }
     try {
         switch (op) {
@@ -219,7 +218,7 @@ bool Evaluator::contains(const Value& container, const Value& item, Span span) {
     }
     if (auto* dict = container.try_as<DictObject>()) return dict->find(item) != nullptr;
     if (auto* range = container.try_as<RangeObject>()) {
-        Value number = item.is_symbolic() ? tracer_.settle(item, span) : item;
+        Value number = item.is_symbolic() ? border_.settle(item, span) : item;
         if (!number.is_int()) return false;
         const int64_t n = number.as_int();
         const bool between =
@@ -229,7 +228,7 @@ bool Evaluator::contains(const Value& container, const Value& item, Span span) {
     if (container.is<StringObject>() && item.is<StringObject>())
         return container.as_text().find(item.as_text()) != std::string::npos;
     if (container.is_tensor()) {
-        Value same = tracer_.binary(Operator::equal, {container}, {item}, span);
+        Value same = border_.binary(Operator::equal, {container}, {item}, span);
         Value any = call(builtins_[*builtins_.find(symbols_.intern("any"))].value, {same});
         return truth(any, span);
     }
@@ -259,7 +258,7 @@ Value Evaluator::evaluate_dict(const ast::Dict& expr, Frame& frame) {
     for (const ast::DictEntry& entry : expr.entries) {
         if (entry.key) {
             Value key = evaluate(*entry.key, frame);
-            if (key.is_symbolic()) key = tracer_.settle(key, entry.key->span);
+            if (key.is_symbolic()) key = border_.settle(key, entry.key->span);
             Value value = evaluate(*entry.value, frame);
             try {
                 dict->set(key, std::move(value));
@@ -356,7 +355,7 @@ std::string Evaluator::format(const Value& given, std::string_view text_of_spec,
     bool is_number_format = spec.type != 0 && spec.type != 's';
     if (value.is_symbolic() || (value.is_tensor() && (is_number_format || spec.precision >= 0 || spec.grouping) &&
                                 value.as<TensorObject>().tensor.numel() == 1)) {
-        value = tracer_.settle(value, span);
+        value = border_.settle(value, span);
     }
     if (value.is_int()) return format_integer(value.as_int(), spec);
     if (value.is_real()) return format_real(value.as_real(), spec);

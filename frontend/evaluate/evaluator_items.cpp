@@ -1,13 +1,13 @@
 // Fields and items: `x.name`, `x[key]`, and their assignment.
 #include <fmt/format.h>
 
-#include "frontend/builtins/containers.h"
-#include "frontend/values/errors.h"
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/host_operators.h"
-#include "frontend/resolve/resolver.h"
 #include "frontend/evaluate/session.h"
+#include "frontend/resolve/resolver.h"
 #include "frontend/resolve/suggestions.h"
+#include "frontend/values/errors.h"
+#include "frontend/values/positions.h"
 
 namespace tenon {
 
@@ -23,7 +23,7 @@ Value Evaluator::get_attribute(const Value& object, Symbol name, Span span) {
             break;
         }
         case Kind::tensor:
-            if (std::optional<Value> value = tracer_.attribute(object, name_of(name), span)) return std::move(*value);
+            if (std::optional<Value> value = border_.attribute(object, name_of(name), span)) return std::move(*value);
             break;
         case Kind::dict:
             if (const Value* value = object.as<DictObject>().find(std::string_view(name_of(name)))) return *value;
@@ -136,7 +136,7 @@ void Evaluator::set_attribute(const Value& object, Symbol name, const Value& val
         }
         case Kind::dict: return set_entry(object.as<DictObject>(), Value::text(name_of(name)), value);
         case Kind::tensor:
-            if (tracer_.set_attribute(object, name_of(name), value, span)) return;
+            if (border_.set_attribute(object, name_of(name), value, span)) return;
             break;
         default:
             if (object.is_object() && object.object().set_attribute(*this, name_of(name), value)) return;
@@ -196,11 +196,11 @@ Value Evaluator::evaluate_key(const ast::Index& expr, const Value& object, Frame
 namespace {
 
 // Slices of host sequences with symbolic bounds: the graph depends on them.
-Value settled(Tracer& tracer, const Value& key, Span span) {
-    if (key.is_symbolic() || key.is_tensor()) return tracer.settle(key, span);
+Value settled(Border& border, const Value& key, Span span) {
+    if (key.is_symbolic() || key.is_tensor()) return border.settle(key, span);
     if (auto* slice = key.try_as<SliceObject>()) {
-        return make_ref<SliceObject>(settled(tracer, slice->start, span), settled(tracer, slice->stop, span),
-                                     settled(tracer, slice->step, span));
+        return make_ref<SliceObject>(settled(border, slice->start, span), settled(border, slice->stop, span),
+                                     settled(border, slice->step, span));
     }
     return key;
 }
@@ -208,14 +208,14 @@ Value settled(Tracer& tracer, const Value& key, Span span) {
 }  // namespace
 
 Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
-    if (object.is_tensor()) return tracer_.index(object, given, span);
+    if (object.is_tensor()) return border_.index(object, given, span);
     try {
         if (auto* dict = object.try_as<DictObject>()) {
-            Value key = given.is_symbolic() ? tracer_.settle(given, span) : given;
+            Value key = given.is_symbolic() ? border_.settle(given, span) : given;
             if (const Value* value = dict->find(key)) return *value;
             throw_error("key", fmt::format("the dict has no key {}", repr(key)), "d.get(key, default) gives a default");
         }
-        const Value key = settled(tracer_, given, span);
+        const Value key = settled(border_, given, span);
         if (const Values* items = items_of(object)) {
             if (key.is_int()) return (*items)[position_in(key.as_int(), items->size(), tenon::name_of(object.kind()))];
             if (auto* slice = key.try_as<SliceObject>()) {
@@ -257,9 +257,9 @@ Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
 }
 
 void Evaluator::set_item(const Value& object, const Value& given, Operand value, Span span) {
-    if (object.is_tensor()) return tracer_.set_index(object, given, value, span);
+    if (object.is_tensor()) return border_.set_index(object, given, value, span);
     try {
-        Value key = settled(tracer_, given, span);
+        Value key = settled(border_, given, span);
         if (auto* dict = object.try_as<DictObject>()) return set_entry(*dict, key, value.value);
         if (auto* list = object.try_as<ListObject>()) {
             if (key.is_int())

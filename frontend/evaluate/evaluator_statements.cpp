@@ -1,11 +1,11 @@
 // Statements: control flow, assignment, scope blocks.
 #include <fmt/format.h>
 
-#include "frontend/values/errors.h"
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/host_operators.h"
 #include "frontend/evaluate/modules.h"
 #include "frontend/evaluate/session.h"
+#include "frontend/values/errors.h"
 
 namespace tenon {
 
@@ -219,7 +219,7 @@ void Evaluator::execute_assert(const ast::Assert& statement, Frame& frame) {
     }
     if (value.is_tensor()) {
         bool pure = !statement.message || statement.message->kind == ast::ExprKind::string;
-        tracer_.assert_tensor(value, message, pure, statement.span);
+        border_.assert_tensor(value, message, pure, statement.span);
         return;
     }
     if (truth(value, condition.span)) return;
@@ -297,7 +297,7 @@ void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
     // Tensors and lists change in place; true when that was done.
     auto in_place = [&](const Value& current, const Operand& operand) {
         if (current.is_tensor()) {
-            tracer_.update(op, current, operand, statement.span);
+            border_.update(op, current, operand, statement.span);
             return true;
         }
         auto* list = current.try_as<ListObject>();
@@ -397,7 +397,7 @@ Value Evaluator::hold_tensors(const Value& initial, bool is_buffer, const ast::T
             fmt::format("a {} holds tensors, but its value is {}", is_buffer ? "buffer" : "param", describe(value)),
             "give it a tensor, a number, or a list, tuple or dict of tensors");
     }
-    Value made = tracer_.make_parameter(value, is_buffer, span);
+    Value made = border_.make_parameter(value, is_buffer, span);
     made.as<TensorObject>().role = is_buffer ? TensorRole::buffer : TensorRole::parameter;
     return made;
 }

@@ -140,11 +140,11 @@ bool Evaluator::matches_shape(const ast::TypeNode& type, const TensorObject& ten
             }
             // Both were found equal: the graph depends on it, unless they are one and the same size.
             if (tracer_.capturing()) {
-                Value actual = tracer_.size(tensor, d);
+                Value actual = border_.size(tensor, d);
                 bool same = actual.is_symbolic() && wanted.is_symbolic() &&
                             actual.as<SymbolicObject>().size == wanted.as<SymbolicObject>().size;
-                if (!same && actual.is_symbolic()) tracer_.settle(actual, type.span);
-                if (!same && wanted.is_symbolic()) tracer_.settle(wanted, type.span);
+                if (!same && actual.is_symbolic()) border_.settle(actual, type.span);
+                if (!same && wanted.is_symbolic()) border_.settle(wanted, type.span);
             }
             return true;
         };
@@ -159,7 +159,7 @@ bool Evaluator::matches_shape(const ast::TypeNode& type, const TensorObject& ten
                                      : use.kind == ast::NameKind::cell ? cell_of(use, frame).value
                                                                        : frame.self;
                 if (is_variable && bound.is_unset()) {
-                    store(use, tracer_.size(tensor, d), frame, dimension.span);
+                    store(use, border_.size(tensor, d), frame, dimension.span);
                 } else {
                     Value wanted = load(use, dimension.name, frame, dimension.span);
                     if (!wanted.is_int() && !wanted.is_symbolic()) {

@@ -1,17 +1,17 @@
 // What values mean: truth, equality, order, text, iteration.
 #include <fmt/format.h>
 
-#include "frontend/values/errors.h"
 #include "frontend/evaluate/evaluator.h"
-#include "frontend/values/format_spec.h"
 #include "frontend/evaluate/host_iterators.h"
 #include "frontend/evaluate/session.h"
+#include "frontend/values/errors.h"
+#include "frontend/values/format_spec.h"
 
 namespace tenon {
 
 bool Evaluator::truth(const Value& value, Span span) {
     if (value.is_bool()) return value.as_bool();
-    if (value.is_tensor() || value.is_symbolic()) return tracer_.truth(value, span);
+    if (value.is_tensor() || value.is_symbolic()) return border_.truth(value, span);
     std::string help;
     if (value.is<StringObject>() || items_of(value) || value.is<DictObject>()) help = "write len(x) > 0";
     if (value.is_none() || value.is<ModelObject>()) help = "write x is not none";
@@ -32,7 +32,7 @@ bool Evaluator::equal(const Value& a, const Value& b) {
         if (!is_operand(a) || !is_operand(b)) return false;
         if (a.is_tensor() && b.is_tensor() && a.as<TensorObject>().shape() != b.as<TensorObject>().shape())
             return false;
-        Value same = tracer_.binary(Operator::equal, {a}, {b}, here_);
+        Value same = border_.binary(Operator::equal, {a}, {b}, here_);
         if (same.is_tensor() && same.as<TensorObject>().rank() > 0) {
             same = call(builtins_[*builtins_.find(symbols_.intern("all"))].value, {same});
         }
@@ -81,7 +81,7 @@ bool Evaluator::less(const Value& a, const Value& b) {
         return a.as_number() < b.as_number();
     }
     if (a.is_tensor() || a.is_symbolic() || b.is_tensor() || b.is_symbolic()) {
-        return truth(tracer_.binary(Operator::less, {a}, {b}, here_));
+        return truth(border_.binary(Operator::less, {a}, {b}, here_));
     }
     if (a.kind() == b.kind()) {
         if (a.is<StringObject>()) return a.as_text() < b.as_text();
@@ -180,7 +180,7 @@ std::string Evaluator::repr_of(const Value& value) {
             return part(slice.start) + ":" + part(slice.stop) + (slice.step.is_none() ? "" : ":" + repr(slice.step));
         }
         case Kind::tensor:
-        case Kind::symbolic: return tracer_.text(value, here_);
+        case Kind::symbolic: return border_.text(value, here_);
         case Kind::function: {
             const ast::Function& function = value.as<FunctionObject>().function;
             return function.name == Symbol::none ? "<fn>" : fmt::format("<fn {}>", name_of(function.name));
@@ -262,7 +262,7 @@ public:
     TensorIterator(Value tensor, int64_t size, Span span) : tensor_(std::move(tensor)), size_(size), span_(span) {}
     bool next(Evaluator& evaluator, Value& value) override {
         if (at_ >= size_) return false;
-        value = evaluator.tracer().index(tensor_, Value(at_++), span_);
+        value = evaluator.border().index(tensor_, Value(at_++), span_);
         return true;
     }
 
@@ -280,7 +280,7 @@ Ref<IteratorObject> Evaluator::iterate(const Value& value) {
         case Kind::tuple: return make_ref<ItemIterator>(value);
         case Kind::range: return make_ref<RangeIterator>(value.ref<RangeObject>());
         case Kind::iterator: return value.ref<IteratorObject>();
-        case Kind::tensor: return make_ref<TensorIterator>(value, tracer_.length(value, here_), here_);
+        case Kind::tensor: return make_ref<TensorIterator>(value, border_.length(value, here_), here_);
         case Kind::dict: {
             Values keys;
             for (const auto& entry : value.as<DictObject>().entries()) keys.push_back(entry.key);

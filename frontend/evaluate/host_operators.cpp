@@ -4,10 +4,10 @@
 
 #include <cmath>
 
-#include "frontend/builtins/containers.h"
-#include "frontend/values/errors.h"
 #include "frontend/evaluate/evaluator.h"
+#include "frontend/values/errors.h"
 #include "frontend/values/format_spec.h"
+#include "frontend/values/positions.h"
 
 namespace tenon {
 

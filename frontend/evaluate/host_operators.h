@@ -2,7 +2,7 @@
 #pragma once
 
 #include "frontend/syntax/ast.h"
-#include "frontend/record/tracer.h"
+#include "frontend/values/operators.h"
 #include "frontend/values/value.h"
 #include "runtime/span.h"
 

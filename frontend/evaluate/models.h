@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "frontend/values/function.h"
-#include "frontend/tensors/tensor_object.h"
+#include "frontend/values/tensor_object.h"
 #include "frontend/values/value.h"
 
 namespace tenon {

@@ -8,12 +8,11 @@ namespace tenon {
 Session::Session(SessionOptions options)
     : options_(std::move(options)), output_(options_.output ? options_.output : &standard_output_),
       threads_(options_.threads), machine_(std::make_unique<Machine>(allocator_, threads_)),
-      tracer_(context_, allocator_, *machine_, options_.tracer), builtins_(symbols_, options_.args), modules_(*this),
-      evaluator_(*this) {
+      tracer_(context_, allocator_, *machine_, options_.tracer),
+      border_(tracer_, [this](Operator op, const Value& a, const Value& b,
+                              Span span) { return host_binary(evaluator_, op, a, b, span); }),
+      builtins_(symbols_, options_.args), modules_(*this), evaluator_(*this) {
     tracer_.locate = [this](Span span) { return span ? sources_.place(span) : std::string(); };
-    tracer_.host_binary = [this](Operator op, const Value& a, const Value& b, Span span) {
-        return tenon::host_binary(evaluator_, op, a, b, span);
-    };
 }
 
 Session::~Session() {

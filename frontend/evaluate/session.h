@@ -5,13 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "frontend/values/builtin_table.h"
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/modules.h"
 #include "frontend/evaluate/output.h"
+#include "frontend/ops/border.h"
+#include "frontend/record/tracer.h"
 #include "frontend/syntax/source_map.h"
 #include "frontend/syntax/symbols.h"
-#include "frontend/record/tracer.h"
+#include "frontend/values/builtin_table.h"
 #include "ir/context.h"
 #include "runtime/allocator.h"
 #include "runtime/thread_pool.h"
@@ -42,6 +43,7 @@ public:
     ThreadPool& threads() { return threads_; }
     Machine& machine() { return *machine_; }
     Tracer& tracer() { return tracer_; }
+    Border& border() { return border_; }
     const BuiltinTable& builtins() const { return builtins_; }
     Modules& modules() { return modules_; }
     Evaluator& evaluator() { return evaluator_; }
@@ -62,6 +64,7 @@ private:
     ThreadPool threads_;
     std::unique_ptr<Machine> machine_;
     Tracer tracer_;
+    Border border_;
     BuiltinTable builtins_;
     Modules modules_;
     Evaluator evaluator_;

@@ -5,10 +5,11 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "frontend/compile/counters.h"
 #include "frontend/syntax/source_map.h"
+#include "ir/build/substitution.h"
 #include "ir/passes/pipeline.h"
 #include "ir/row.h"
-#include "ir/build/substitution.h"
 #include "ir/text/text.h"
 #include "jit/executable.h"
 #include "jit/llvm_loader.h"
@@ -319,6 +320,24 @@ std::string explanation_text(const Json& graph, bool with_times) {
                          {fmt::format("{}: {}{}", text_of(d["subject"]), text_of(d["why"]), place_text(d))});
     }
     return text;
+}
+
+Json explain_graphs(const SourceMap& sources, const std::vector<CapturedGraph>& log) {
+    Json graphs = Json::array();
+    for (const CapturedGraph& captured : log) graphs.push_back(explain_graph(sources, graphs.size() + 1, captured));
+    return graphs;
+}
+
+std::string counted(size_t count, std::string_view noun) {
+    return fmt::format("{} {}{}", count == 0 ? "no" : std::to_string(count), noun, count == 1 ? "" : "s");
+}
+
+std::string place_or_script(const SourceMap& sources, Span span) {
+    return span ? sources.place(span) : std::string("the script");
+}
+
+std::string event_text(const SourceMap& sources, const Event& event) {
+    return fmt::format("{} at {}", event.reason, place_or_script(sources, event.span));
 }
 
 }  // namespace tenon

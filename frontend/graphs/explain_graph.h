@@ -12,6 +12,7 @@
 namespace tenon {
 
 class SourceMap;
+struct Event;
 
 /// {"number", "function", "nodes", "ended_by", "ended_at", "called_with": [{"name", "type"}], "guards": [text], "cache",
 ///  "saved", "recomputed": [{"name", "type", "why", "at"}], "halves": [half]}; a half is
@@ -21,8 +22,18 @@ class SourceMap;
 /// What is not known (a backward half that nothing has asked for has no memory yet) is left out.
 nlohmann::ordered_json explain_graph(const SourceMap& sources, size_t number, const CapturedGraph& captured);
 
+/// One such object a graph, numbered from 1.
+nlohmann::ordered_json explain_graphs(const SourceMap& sources, const std::vector<CapturedGraph>& log);
+
 /// As STAGES shows it. Times differ from run to run: `with_times` only for people at a terminal.
 std::string explanation_text(const nlohmann::ordered_json& graph, bool with_times);
+
+/// "3 breaks", "no break"
+std::string counted(size_t count, std::string_view noun);
+/// "net.model:9:19"; "the script" for no place.
+std::string place_or_script(const SourceMap& sources, Span span);
+/// The reason of a break and where it is.
+std::string event_text(const SourceMap& sources, const Event& event);
 
 /// One line an item, the first behind its heading, the others below it.
 void append_lines(std::string& text, std::string_view heading, const std::vector<std::string>& lines);

@@ -139,6 +139,19 @@ Value to_number(Dispatcher& d, TensorObject& x) {
     return number_at(tensor, Dims(tensor.rank(), 0));
 }
 
+Value settled(Dispatcher& d, const Value& value) {
+    const auto* number = value.try_as<SymbolicObject>();
+    if (!number) return value;
+    return number->is_size() ? Value(number->value) : to_number(d, *number->element);
+}
+
+int64_t settled_int(Dispatcher& d, const Value& value) {
+    const Value number = settled(d, value);
+    if (number.is_int()) return number.as_int();
+    throw_error("type", fmt::format("an int is expected here, but this is {}", with_article(number.kind())),
+                "int(x) converts it");
+}
+
 TensorRef true_positions(Dispatcher& d, const TensorRef& mask) {
     const Tensor tensor = d.elements(*mask, "how many elements a mask takes depends on its values").contiguous();
     std::vector<int64_t> positions;

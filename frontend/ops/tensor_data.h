@@ -16,6 +16,10 @@ TensorRef make_tensor(Dispatcher& d, const Value& value, std::optional<DType> dt
 Value to_list(Dispatcher& d, TensorObject& x);
 /// The only element.
 Value to_number(Dispatcher& d, TensorObject& x);
+/// The host number that a symbolic value stands for; any other value as it is. The graph depends on it from now on: reading
+/// an element that is not computed yet ends the graph.
+Value settled(Dispatcher& d, const Value& value);
+int64_t settled_int(Dispatcher& d, const Value& value);
 
 /// The positions at which a 1-dim mask is true, i64.
 TensorRef true_positions(Dispatcher& d, const TensorRef& mask);

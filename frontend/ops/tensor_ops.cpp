@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "frontend/ops/tensor_data.h"
 #include "frontend/record/capture.h"
 #include "runtime/diagnostic.h"
 
@@ -33,7 +34,7 @@ Term term_of(Dispatcher& d, const Value& value, bool is_literal, std::string_vie
                     term.is_number = true;
                     return term;
                 }
-                return term_of(d, d.tracer().settle(value, d.span()), false, what);
+                return term_of(d, settled(d, value), false, what);
             }
             if (is_host_int(value)) return Term(Scalar(value.as<SymbolicObject>().value), is_literal);
             const Size size = size_of(d, value, what);

@@ -10,6 +10,7 @@
 
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/record/tracer.h"
+#include "frontend/values/operators.h"
 
 namespace tenon::ops {
 

@@ -4,8 +4,9 @@
 
 #include <fmt/format.h>
 
-#include "frontend/record/capture.h"
+#include "frontend/ops/tensor_data.h"
 #include "frontend/ops/tensor_ops.h"
+#include "frontend/record/capture.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon::ops {
@@ -15,13 +16,13 @@ Size size_of(Dispatcher& d, const Value& value, std::string_view what) {
     if (value.is_int()) return d.constant(value.as_int());
     if (const auto* symbolic = value.try_as<SymbolicObject>()) {
         if (symbolic->is_host_int()) return host_size(d, symbolic->value, true);
-        if (!symbolic->is_size()) return d.constant(d.tracer().settle_int(value, d.span()));
+        if (!symbolic->is_size()) return d.constant(settled_int(d, value));
         const bool is_present = d.tracer().capturing() && d.tracer().capture().shares_sizes(symbolic->serial);
         return is_present ? Size(symbolic->value, symbolic->size) : d.constant(symbolic->value);
     }
     if (const auto* tensor = value.try_as<TensorObject>();
         tensor && tensor->tensor.numel() == 1 && is_integer(tensor->dtype())) {
-        return d.constant(d.tracer().settle_int(value, d.span()));
+        return d.constant(settled_int(d, value));
     }
     throw_error("type", fmt::format("{} must be an int, but it is {}", what, with_article(value.kind())));
 }

@@ -16,12 +16,12 @@
 #include <utility>
 #include <vector>
 
-#include "frontend/tensors/epoch_map.h"
 #include "frontend/compile/graph_cache.h"
-#include "frontend/values/journal.h"
+#include "frontend/record/epoch_map.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/record/tracer.h"
+#include "frontend/values/journal.h"
 #include "ir/build/builder.h"
 #include "runtime/diagnostic.h"
 

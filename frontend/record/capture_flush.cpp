@@ -5,8 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "frontend/compile/counters.h"
 #include "frontend/record/capture_plan.h"
-#include "frontend/tensors/counters.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cassert>
 
-#include "frontend/record/capture.h"
 #include "frontend/compile/graph_cache.h"
+#include "frontend/record/capture.h"
 #include "frontend/record/tracer.h"
-#include "ir/row.h"
 #include "ir/build/substitution.h"
+#include "ir/row.h"
 #include "jit/literal.h"
 #include "runtime/diagnostic.h"
 
@@ -130,8 +130,9 @@ private:
         TensorRef& first = values_[graph_.operand(id, 0).index];
         if (graph_[id].op == op<"assert">()) {
             const Attributes attributes = graph_.attributes(id);
-            const std::string message(attributes.has("message") ? attributes.text("message") : std::string_view());
-            dispatcher_.tracer().assert_tensor(Value(first), [&] { return message; }, true, dispatcher_.span());
+            const std::string message(attributes.has("message") ? attributes.text("message")
+                                                                : "the assertion does not hold");
+            dispatcher_.tracer().assert_true(*first, message);
         } else if (graph_[id].op == op<"commit">()) {
             dispatcher_.write(*first, *values_[graph_.operand(id, 1).index]);
         }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "frontend/record/tensor_dispatch.h"
-#include "frontend/tensors/tensor_object.h"
+#include "frontend/values/tensor_object.h"
 #include "ir/ids.h"
 #include "runtime/span.h"
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "frontend/tensors/tensor_object.h"
+#include "frontend/values/tensor_object.h"
 #include "frontend/values/value.h"
 #include "ir/context.h"
 #include "ir/row.h"

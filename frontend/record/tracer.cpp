@@ -6,46 +6,20 @@
 
 #include <fmt/format.h>
 
-#include "frontend/record/capture.h"
-#include "frontend/tensors/counters.h"
-#include "frontend/values/format_spec.h"
-#include "frontend/tensors/generator.h"
+#include "frontend/compile/counters.h"
 #include "frontend/compile/graph_cache.h"
+#include "frontend/record/capture.h"
+#include "frontend/record/generator.h"
 #include "frontend/record/tape.h"
-#include "frontend/ops/tensor_data.h"
 #include "frontend/record/tensor_dispatch.h"
-#include "frontend/ops/tensor_ops.h"
 #include "jit/machine.h"
 #include "runtime/diagnostic.h"
-#include "runtime/format.h"
 
 namespace tenon {
 
 namespace {
 
 constexpr size_t longest_graph = 4000;  // nodes of a host loop's turns before the loop's function is opened
-
-// Runs `body` as what the script wrote at `span`.
-template <class Body>
-decltype(auto) at(Dispatcher& dispatcher, Span span, Body&& body) {
-    dispatcher.set_span(span);
-    try {
-        return body();
-    } catch (Error& error) {
-        if (!error.diagnostic.span) error.diagnostic.span = span;
-        throw;
-    }
-}
-
-// As messages call it.
-constexpr std::string_view operand_of(Operator op) {
-    constexpr std::string_view names[] = {
-        "an operand of `+`", "an operand of `-`",  "an operand of `*`",  "an operand of `/`",  "an operand of `//`",
-        "an operand of `%`", "an operand of `@`",  "an operand of `**`", "an operand of `|`",  "an operand of `^`",
-        "an operand of `&`", "an operand of `<<`", "an operand of `>>`", "an operand of `==`", "an operand of `!=`",
-        "an operand of `<`", "an operand of `<=`", "an operand of `>`",  "an operand of `>=`"};
-    return names[static_cast<size_t>(op)];
-}
 
 }  // namespace
 
@@ -66,234 +40,6 @@ void Tracer::reset() {
     dispatcher_->reset();
     open_functions_.clear();
     machine_.counters() = {};
-}
-
-// ---- expressions --------------------------------------------------------------------------------------------------
-Value Tracer::binary(Operator op, Operand a, Operand b, Span span) {
-    Dispatcher& d = *dispatcher_;
-    return at(d, span, [&]() -> Value {
-        if (!a.value.is_tensor() && !b.value.is_tensor()) return symbolic_binary(op, a.value, b.value);
-        if ((op == Operator::equal || op == Operator::not_equal) && (a.value.is_none() || b.value.is_none())) {
-            return Value(op == Operator::not_equal);
-        }
-        auto term = [&](const Operand& operand) {
-            return ops::term_of(d, operand.value, operand.is_literal, operand_of(op));
-        };
-        const ops::Term left = term(a), right = term(b);
-        return ops::binary(d, op, left, right);
-    });
-}
-
-// Arithmetic on sizes of the present graph stays symbolic where a polynomial can say it; what decides is settled.
-Value Tracer::symbolic_binary(Operator op, const Value& a, const Value& b) {
-    Dispatcher& d = *dispatcher_;
-    // Numbers that the graph is yet to compute stay in it, as the doubles they would be on the host.
-    const bool is_arithmetic = op == Operator::add || op == Operator::sub || op == Operator::mul || op == Operator::div;
-    if (capturing_ && is_arithmetic && (is_pending_number(a) || is_pending_number(b))) {
-        auto term = [&](const Value& v) -> std::optional<ops::Term> {
-            if (is_pending_number(v)) {
-                const TensorRef& element = v.as<SymbolicObject>().element;
-                if (!is_float(element->dtype())) return std::nullopt;
-                return ops::Term(ops::cast(d, element, DType::f64));
-            }
-            const Value number = v.is_symbolic() ? host_value(v) : v;
-            if (!number.is_number()) return std::nullopt;
-            return ops::Term(Scalar(number.as_number()), false);
-        };
-        const Dispatcher::GradMode mode(d, false);
-        const std::optional<ops::Term> x = term(a), y = x ? term(b) : std::nullopt;
-        if (x && y) return make_ref<SymbolicObject>(ops::binary(d, op, *x, *y));
-    }
-    auto is_size = [](const Value& v) { return v.is_int() || (v.is_symbolic() && v.as<SymbolicObject>().is_size()); };
-    if (capturing_ && is_size(a) && is_size(b)) {
-        const Size x = ops::size_of(d, a, "an operand"), y = ops::size_of(d, b, "an operand");
-        switch (op) {
-            case Operator::add: return ops::to_value(d, {x.value + y.value, context_.add(x.id, y.id)});
-            case Operator::sub: return ops::to_value(d, {x.value - y.value, context_.sub(x.id, y.id)});
-            case Operator::mul: return ops::to_value(d, ops::multiply(d, x, y));
-            case Operator::floor_div:
-                if (y.value > 0 && x.value >= 0)
-                    return ops::to_value(d, {x.value / y.value, context_.floordiv(x.id, y.id)});
-                break;
-            case Operator::remainder:
-                if (y.value > 0 && x.value >= 0) return ops::to_value(d, {x.value % y.value, context_.mod(x.id, y.id)});
-                break;
-            default: break;
-        }
-    }
-    assert(host_binary && "the session tells how host numbers are computed with");
-    const Value x = host_value(a), y = host_value(b);
-    return host_binary(op, x, y, d.span());
-}
-
-bool Tracer::is_pending_number(const Value& x) const {
-    const auto* number = x.try_as<SymbolicObject>();
-    return number && number->element && capture_->is_pending(*number->element);
-}
-
-// The number itself: reading an element that is not computed yet ends the graph.
-Value Tracer::host_value(const Value& x) {
-    const auto* number = x.try_as<SymbolicObject>();
-    if (!number) return x;
-    return number->is_size() ? Value(number->value) : ops::to_number(*dispatcher_, *number->element);
-}
-
-Value Tracer::item(TensorObject& x, Span span) {
-    Dispatcher& d = *dispatcher_;
-    return at(d, span, [&]() -> Value {
-        if (!capturing_ || capture_->tracing() || x.tensor.numel() != 1 || !capture_->is_pending(x))
-            return ops::to_number(d, x);
-        // A tensor of its own, without history: it alone is kept for the script.
-        const Dispatcher::GradMode mode(d, false);
-        return make_ref<SymbolicObject>(ops::clone(d, ops::reshape(d, TensorRef(&x), {})));
-    });
-}
-
-Value Tracer::unary(UnaryOperator op, const Value& x, Span span) {
-    Dispatcher& d = *dispatcher_;
-    return at(d, span, [&]() -> Value {
-        if (!x.is_tensor()) {
-            return op == UnaryOperator::negate ? symbolic_binary(Operator::sub, Value(0), x)
-                                               : symbolic_binary(Operator::sub, Value(-1), x);
-        }
-        const ops::Term operand(x.ref<TensorObject>());
-        if (op == UnaryOperator::negate) return ops::elementwise(d, tenon::op<"neg">(), {operand});
-        const bool is_bool = operand.tensor->dtype() == DType::boolean;
-        return ops::elementwise(d, is_bool ? tenon::op<"logical_not">() : tenon::op<"bitwise_not">(), {operand});
-    });
-}
-
-void Tracer::update(Operator op, const Value& x, Operand e, Span span) {
-    Dispatcher& d = *dispatcher_;
-    at(d, span, [&] {
-        const TensorRef target = x.ref<TensorObject>();
-        d.check_write(*target);
-        const ops::Term value = ops::term_of(d, e.value, e.is_literal, operand_of(op));
-        ops::assign_result(d, target, ops::binary(d, op, target, value), "an operator that assigns");
-    });
-}
-
-Value Tracer::index(const Value& x, const Value& i, Span span) {
-    return at(*dispatcher_, span, [&]() -> Value { return ops::index(*dispatcher_, x.ref<TensorObject>(), i); });
-}
-
-void Tracer::set_index(const Value& x, const Value& i, Operand e, Span span) {
-    Dispatcher& d = *dispatcher_;
-    at(d, span, [&] {
-        const TensorRef target = x.ref<TensorObject>();
-        d.check_write(*target);
-        ops::set_index(d, target, i,
-                       ops::term_of(d, e.value, e.is_literal, "what is assigned to elements of a tensor"));
-    });
-}
-
-bool Tracer::truth(const Value& x, Span span) {
-    return at(*dispatcher_, span, [&] {
-        if (x.is_symbolic()) {
-            const Value value = host_value(x);
-            if (value.is_bool()) return value.as_bool();
-            throw_error("type", "a condition must be a bool, but this is a number", "compare it: `n != 0`");
-        }
-        auto& tensor = x.as<TensorObject>();
-        if (tensor.dtype() != DType::boolean || tensor.tensor.numel() != 1) {
-            throw_error("type", fmt::format("a condition must be one bool, but this is {}", describe_type(tensor)),
-                        tensor.dtype() == DType::boolean ? "write `x.all()` or `x.any()`"
-                                                         : "compare it: `x != 0`, or write `x is not none`");
-        }
-        if (capturing_ && capture_->is_pending(tensor)) graph_break("a branch on a tensor's value", span);
-        return ops::to_number(*dispatcher_, tensor).as_bool();
-    });
-}
-
-Value Tracer::settle(const Value& x, Span span) {
-    return at(*dispatcher_, span, [&]() -> Value {
-        if (x.is_symbolic()) return host_value(x);
-        return x.is_tensor() ? ops::to_number(*dispatcher_, x.as<TensorObject>()) : x;
-    });
-}
-
-int64_t Tracer::settle_int(const Value& x, Span span) {
-    const Value number = settle(x, span);
-    if (number.is_int()) return number.as_int();
-    return at(*dispatcher_, span, [&]() -> int64_t {
-        throw_error("type", fmt::format("an int is expected here, but this is {}", with_article(number.kind())),
-                    "int(x) converts it");
-    });
-}
-
-std::string Tracer::text(const Value& x, Span span) {
-    return at(*dispatcher_, span, [&] {
-        if (x.is_symbolic()) {
-            const Value value = host_value(x);
-            if (value.is_bool()) return std::string(value.as_bool() ? "true" : "false");
-            return value.is_int() ? std::to_string(value.as_int()) : real_to_string(value.as_real());
-        }
-        return to_string(dispatcher_->elements(x.as<TensorObject>(), "the text of a tensor"));
-    });
-}
-
-int64_t Tracer::length(const Value& x, Span span) {
-    return at(*dispatcher_, span, [&] {
-        const auto& tensor = x.as<TensorObject>();
-        if (tensor.rank() == 0) throw_error("type", "a 0-dim tensor has no length", "x.item() is its number");
-        return tensor.shape()[0];
-    });
-}
-
-Value Tracer::size(const TensorObject& x, size_t dimension) {
-    return ops::to_value(*dispatcher_, dispatcher_->size(const_cast<TensorObject&>(x), dimension));
-}
-
-std::optional<Value> Tracer::attribute(const Value& x, std::string_view name, Span span) {
-    Dispatcher& d = *dispatcher_;
-    return at(d, span, [&]() -> std::optional<Value> {
-        const TensorRef tensor = x.ref<TensorObject>();
-        if (name == "shape") {
-            Values sizes;
-            sizes.reserve(tensor->rank());
-            for (size_t k = 0; k < tensor->rank(); ++k) sizes.push_back(size(*tensor, k));
-            return make_list(std::move(sizes));
-        }
-        if (name == "dtype") return Value(tensor->dtype());
-        if (name == "device") return Value(tensor->device());
-        if (name == "rank" || name == "ndim") return Value(tensor->rank());
-        if (name == "requires_grad") return Value(tensor->requires_grad());
-        if (name == "is_leaf") return Value(tensor->is_leaf());
-        if (name == "grad") return tensor->autograd && tensor->autograd->grad ? Value(tensor->autograd->grad) : Value();
-        if (name == "T") {
-            Dims axes(tensor->rank());
-            for (size_t k = 0; k < axes.size(); ++k) axes[k] = static_cast<int64_t>(axes.size() - 1 - k);
-            return Value(ops::permute(d, tensor, axes));
-        }
-        if (name == "mT") return Value(ops::transpose(d, tensor, -2, -1));
-        return std::nullopt;
-    });
-}
-
-bool Tracer::set_attribute(const Value& x, std::string_view name, const Value& e, Span span) {
-    return at(*dispatcher_, span, [&] {
-        auto& tensor = x.as<TensorObject>();
-        if (name == "grad") {
-            Ref<TensorObject> grad;
-            if (!e.is_none()) {
-                if (!e.is_tensor())
-                    throw_error("type", fmt::format("`.grad` is a tensor or none, not {}", with_article(e.kind())));
-                grad = e.ref<TensorObject>();
-                if (grad->dtype() != tensor.dtype() || grad->shape() != tensor.shape()) {
-                    throw_error("shape", fmt::format("`.grad` of a {} must be of the same type, but it is {}",
-                                                     describe_type(tensor), describe_type(*grad)));
-                }
-            }
-            set_gradient(tensor.make_autograd(), std::move(grad));
-            return true;
-        }
-        if (name == "requires_grad") {
-            if (!e.is_bool()) throw_error("type", "`requires_grad` is a bool");
-            require_gradient(tensor, e.as_bool());
-            return true;
-        }
-        return false;
-    });
 }
 
 Generator& Tracer::changing_generator() {
@@ -343,68 +89,16 @@ void Tracer::require_gradient(TensorObject& tensor, bool wanted) {
     if (capturing_) capture_->forget(tensor);
 }
 
-void Tracer::assert_tensor(const Value& condition, FunctionRef<std::string()> message, bool message_is_pure,
-                           Span span) {
-    Dispatcher& d = *dispatcher_;
-    at(d, span, [&] {
-        TensorRef tensor = condition.ref<TensorObject>();
-        if (tensor->dtype() != DType::boolean || tensor->tensor.numel() != 1) {
-            throw_error("type", fmt::format("assert needs one bool, but its condition is {}", describe_type(*tensor)),
-                        "write `assert x.all()`, or compare: `x != 0`");
-        }
-        auto said = [&] {
-            std::string text = message();
-            return text.empty() ? std::string("the assertion does not hold") : text;
-        };
-        if (capturing_ && message_is_pure) {
-            if (tensor->rank() > 0) tensor = ops::reshape(d, tensor, {});
-            capture_->assert_true(*tensor, said());
-            return;
-        }
-        if (capturing_) graph_break("an assert whose message is computed", span);
-        if (ops::to_number(d, *tensor).as_bool()) return;
-        throw Error(Diagnostic{"assertion", said(), span, {}, {}});
-    });
-}
-
-Value Tracer::make_parameter(const Value& initial, bool is_buffer, Span span) {
-    Dispatcher& d = *dispatcher_;
-    return at(d, span, [&]() -> Value {
-        const Dispatcher::GradMode mode(d, false);
-        TensorRef made;
-        if (initial.is_tensor()) {
-            const TensorRef tensor = initial.ref<TensorObject>();
-            if (capturing_ && capture_->is_pending(*tensor)) capture_->flush("a parameter's initial value");
-            const Tensor& from = d.elements(*tensor, "a parameter's initial value");
-            const bool nobody_else =
-                tensor->use_count() <= 2 && from.storage->use_count() == 1 && from.is_contiguous() && from.offset == 0;
-            made = make_ref<TensorObject>(nobody_else ? from : from.clone());
-        } else {
-            made = ops::make_tensor(d, initial, std::nullopt);
-            if (capturing_ && made->is_symbolic()) capture_->flush("a parameter's initial value");
-        }
-        if (!is_buffer && is_float(made->dtype())) made->make_autograd().requires_grad = true;
-        return made;
-    });
+void Tracer::assert_true(TensorObject& condition, std::string message) {
+    if (capturing_) return capture_->assert_true(condition, message);
+    if (dispatcher_->elements(condition, "an assertion").read_scalar() == Scalar(true)) return;
+    throw Error(Diagnostic{"assertion", std::move(message), dispatcher_->span(), {}, {}});
 }
 
 // ---- capture ------------------------------------------------------------------------------------------------------
 bool Tracer::wants_capture(const void* function) const {
     return options_.engine != Engine::eager && !capturing_ && no_compile_depth_ == 0 &&
            !open_functions_.contains(function);
-}
-
-// What a captured call returns and was deferred is a plain number again.
-void Tracer::settle_results(Value& result) {
-    if (result.is_symbolic() && !is_pending_number(result)) {
-        result = host_value(result);
-    } else if (const auto* tuple = result.try_as<TupleObject>()) {
-        if (std::none_of(tuple->items.begin(), tuple->items.end(), [](const Value& v) { return v.is_symbolic(); }))
-            return;
-        Values items = tuple->items;
-        for (Value& item : items) settle_results(item);
-        result = make_tuple(std::move(items));
-    }
 }
 
 Value Tracer::captured_call(const CallSite& site, FunctionRef<Value()> thunk) {
@@ -417,7 +111,6 @@ Value Tracer::captured_call(const CallSite& site, FunctionRef<Value()> thunk) {
     try {
         result = thunk();
         if (is_mine()) capture_->end();
-        settle_results(result);
     } catch (Error&) {
         if (is_mine()) {  // what came before the error has happened, as it would have op by op
             try {

@@ -1,5 +1,5 @@
-// The border between the evaluator and the world of tensors. The evaluator hands over whatever involves a tensor or a
-// symbolic number; behind the border an op runs at once (eager) or is appended to the graph under capture.
+// The world of tensors of one session: what is under way (a graph under capture, scopes), and the services that record
+// it. What a script's expressions mean in it is said by frontend/ops/border.h.
 //
 // Every function that can fail throws Error; where a span is passed, the error's place is that span.
 #pragma once
@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "frontend/values/journal.h"
-#include "frontend/tensors/tensor_object.h"
+#include "frontend/values/tensor_object.h"
 #include "frontend/values/value.h"
 #include "ir/context.h"
 #include "runtime/allocator.h"
@@ -39,35 +39,6 @@ enum class Engine : uint8_t {
     interp,     ///< captured, optimised, interpreted
     jit,        ///< every kernel compiled before it first runs
     automatic,  ///< interpreted until the compiler is done
-};
-
-enum class Operator : uint8_t {
-    add,
-    sub,
-    mul,
-    div,
-    floor_div,
-    remainder,
-    matmul,
-    pow,
-    bit_or,
-    bit_xor,
-    bit_and,
-    shift_left,
-    shift_right,
-    equal,
-    not_equal,
-    less,
-    less_equal,
-    greater,
-    greater_equal,
-};
-enum class UnaryOperator : uint8_t { negate, invert };
-
-/// A value as an operand. A literal of the source becomes a constant of the graph, any other host number an input.
-struct Operand {
-    const Value& value;
-    bool is_literal = false;
 };
 
 struct CallSite {
@@ -103,50 +74,13 @@ public:
     Tracer(const Tracer&) = delete;
     Tracer& operator=(const Tracer&) = delete;
 
-    // ---- expressions; at least one operand is a tensor or symbolic ------------------------------------------------
-    Value binary(Operator op, Operand a, Operand b, Span span);
-    Value unary(UnaryOperator op, const Value& x, Span span);
-    /// `x += e` on a tensor: writes into x.
-    void update(Operator op, const Value& x, Operand e, Span span);
-    /// `x[i]`: i is an int, a slice, `...`, none, a list, a tensor, or a tuple of these.
-    Value index(const Value& x, const Value& i, Span span);
-    void set_index(const Value& x, const Value& i, Operand e, Span span);
-    /// As a condition: a one-element bool tensor, or a symbolic bool. Ends the graph where the tensor is not known yet.
-    bool truth(const Value& x, Span span);
-    /// The host number that a symbolic value or a one-element tensor stands for. The graph now depends on it (a guard),
-    /// or ends if a tensor's value is asked for.
-    Value settle(const Value& x, Span span);
-    /// The same for a symbolic size, or an int, that must be an int.
-    int64_t settle_int(const Value& x, Span span);
-    /// The only element of x as a host number; while a graph is yet to compute it, as a symbolic one.
-    Value item(TensorObject& x, Span span);
-    /// What `print(x)` and `str(x)` show. Ends the graph.
-    std::string text(const Value& x, Span span);
-    /// The first dimension, for `len(x)` and `for`.
-    int64_t length(const Value& x, Span span);
-    /// `x.shape` and the other fields of a tensor (shape, dtype, device, rank, grad, requires_grad, T, …); nothing for
-    /// a name that is no field.
-    std::optional<Value> attribute(const Value& x, std::string_view name, Span span);
-    /// `x.grad = e`, `x.requires_grad = e`; false for a name that is no field.
-    bool set_attribute(const Value& x, std::string_view name, const Value& e, Span span);
-    /// The size of a dimension as the script sees it: an int, or a symbolic one under capture.
-    Value size(const TensorObject& x, size_t dimension);
-    /// `assert cond, message` where cond is a tensor. The message is asked for at once under capture when
-    /// `message_is_pure`, otherwise the graph ends here.
-    void assert_tensor(const Value& condition, FunctionRef<std::string()> message, bool message_is_pure, Span span);
-
-    // ---- models ---------------------------------------------------------------------------------------------------
-    /// The tensor a `param` or `buffer` holds: a copy of `initial` (a tensor or a number) of its own; a param
-    /// requires grad where its dtype is a float.
-    Value make_parameter(const Value& initial, bool is_buffer, Span span);
-
     // ---- capture --------------------------------------------------------------------------------------------------
     /// True while ops are appended to a graph instead of being run.
     bool capturing() const { return capturing_; }
     /// Whether a call of this function from the interpreter's own lines is captured. The evaluator has made sure that
     /// a tensor or a model is among the arguments.
     bool wants_capture(const void* function) const;
-    /// Runs `thunk` under capture: the outermost one ends the graph.
+    /// Runs `thunk` under capture: the outermost one ends the graph. Border::captured_call settles what it returns.
     Value captured_call(const CallSite& site, FunctionRef<Value()> thunk);
     /// Records how to undo a host write that comes now; only while capturing().
     void record(Undo undo);
@@ -198,11 +132,11 @@ public:
     void tell(const struct Event& event, std::string_view what);
     /// How spans are written, "net.model:9:19"; set by the session.
     std::function<std::string(Span)> locate;
-    /// Arithmetic of two host numbers, for symbolic sizes that no polynomial can say; set by the session.
-    std::function<Value(Operator, const Value&, const Value&, Span)> host_binary;
 
     /// The random state, about to change: a failed run of the present graph takes it back.
     Generator& changing_generator();
+    /// Asserts one 0-dim bool: at once, or as a node of the graph under capture.
+    void assert_true(TensorObject& condition, std::string message);
     /// Sets `.grad`, so that a failed run of the present graph takes it back.
     void set_gradient(Autograd& autograd, Ref<TensorObject> grad);
     /// `requires_grad_()`: makes a tensor a leaf, or one no longer.
@@ -281,10 +215,6 @@ private:
     class CheckpointScope;
     class PlainScope;
     bool ends_at_back_edge(LoopMark& mark, Span span);
-    Value symbolic_binary(Operator op, const Value& a, const Value& b);
-    Value host_value(const Value& x);
-    void settle_results(Value& result);
-    bool is_pending_number(const Value& x) const;
 
     Context& context_;
     Allocator allocator_;

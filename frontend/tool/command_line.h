@@ -34,7 +34,7 @@ int check_scripts(const CommandLine& line);    // command_run.cpp
 int test_scripts(const CommandLine& line);     // command_test.cpp
 int run_repl(const CommandLine& line);         // command_repl.cpp
 int dump_script(const CommandLine& line);      // command_dump.cpp
-int explain_script(const CommandLine& line);   // command_dump.cpp
-int optimise_graphs(const CommandLine& line);  // command_opt.cpp
+int explain_script(const CommandLine& line);   // command_explain.cpp
+int optimise_graphs(const CommandLine& line);  // command_dump.cpp
 
 }  // namespace tenon

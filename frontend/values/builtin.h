@@ -1,4 +1,4 @@
-// Built-in functions and methods: tables of rows, one table a file, put together by the session.
+// Built-in functions and methods: tables of rows, one table a file of frontend/builtins/.
 #pragma once
 
 #include <cstdint>
@@ -66,12 +66,8 @@ struct Arguments {
     const std::string& text(size_t k, std::string_view what) const;
 };
 
-/// The tables; each file of built-ins defines one.
-std::span<const Builtin> host_builtins();       // builtins_host.cpp
-std::span<const Builtin> container_builtins();  // containers.cpp: methods of list, tuple, dict
-std::span<const Builtin> string_builtins();     // strings.cpp: methods of str
-std::span<const Builtin> model_builtins();      // models.cpp: parameters, train, eval, …
-std::span<const Builtin> tensor_builtins();     // builtins_tensor.cpp
-std::span<const Builtin> graph_builtins();      // graph_values.cpp
+/// All tables of built-ins, in the order in which rows of one name are asked. What they do lies above this room:
+/// frontend/builtins/tables.cpp puts them together.
+std::span<const std::span<const Builtin>> builtin_tables();
 
 }  // namespace tenon

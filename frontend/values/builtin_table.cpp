@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "frontend/values/function.h"
-#include "frontend/record/tracer.h"
 
 namespace tenon {
 
@@ -17,10 +16,7 @@ const BuiltinRow* BuiltinGroup::pick(Kind first, bool as_method) const {
 }
 
 BuiltinTable::BuiltinTable(SymbolTable& symbols, std::span<const std::string> args) : symbols_(symbols) {
-    for (auto rows : {host_builtins(), container_builtins(), string_builtins(), model_builtins(), tensor_builtins(),
-                      graph_builtins()}) {
-        add_rows(rows);
-    }
+    for (const std::span<const Builtin> rows : builtin_tables()) add_rows(rows);
     // `bool` is a dtype where it is a value, and the conversion where it is called.
     for (int d = 0; d < dtype_count; ++d) add_constant(name_of(static_cast<DType>(d)), static_cast<DType>(d));
     add_constant("cpu", Device{});

@@ -1,12 +1,45 @@
-# Includes point one way, runtime ◀ ir ◀ jit ◀ frontend, and LLVM's and CUDA's headers stay behind their seams.
-# Run: cmake -P tests/includes/check.cmake
+# The rooms of the house and the one way between them. Run: cmake -P tests/includes/check.cmake
+#
+# A room is a folder, and its files may include its own and those of rooms that stand above it here. A new folder is a new
+# line. LLVM's and CUDA's headers stay behind their seams.
 cmake_minimum_required(VERSION 3.25)
 get_filename_component(root ${CMAKE_CURRENT_LIST_DIR}/../.. ABSOLUTE)
 
-set(forbidden_runtime "ir|jit|frontend|grammar")
-set(forbidden_ir "jit|frontend|grammar")
-set(forbidden_jit "frontend|grammar")
-set(forbidden_frontend "")
+set(rooms
+    runtime             # memory, tensors, files, threads
+    ir/scalar           # what each scalar op computes, for every engine
+    ir                  # graphs, types, sizes, rows
+    ir/build            # making graphs
+    ir/text             # graphs as text, checked
+    ir/differentiate    # gradients and batches of graphs
+    ir/ops              # the rows
+    ir/passes           # graphs to better graphs
+    jit/routines        # vector routines of the block interpreter
+    jit                 # kernels, the plan of a run
+    jit/llvm
+    jit/cuda
+    frontend/syntax     # text to tree (and grammar/)
+    frontend/resolve    # names to slots
+    frontend/values     # what a script's variables hold
+    frontend/compile    # graphs that run, and where they are found
+    frontend/record     # ops of tensors: run, captured, kept for backward
+    frontend/ops        # operations as a script means them
+    frontend/autograd   # backward and gradients as a script means them
+    frontend/evaluate   # the tree walk, modules, the session
+    frontend/graphs     # graphs as values
+    frontend/builtins   # built-in functions and methods
+    frontend/tool)      # the program
+# Folders whose files count as another room's.
+set(room_of_grammar frontend/syntax)
+
+# Includes that point the wrong way and are to go, "FILE INCLUDE".
+set(tolerated
+    "frontend/compile/graph_cache.cpp frontend/record/tracer.h"
+    "ir/differentiate/batching.cpp ir/passes/passes.h"
+    "ir/row.cpp ir/ops/tables.h"
+    "ir/row.cpp ir/text/text.h"
+    "ir/rules.h ir/build/builder.h"
+    "ir/verify.cpp ir/text/text.h")
 
 set(broken 0)
 macro(report file line reason)
@@ -15,30 +48,54 @@ macro(report file line reason)
     math(EXPR broken "${broken} + 1")
 endmacro()
 
-foreach(folder runtime ir jit frontend)
-    file(GLOB_RECURSE files RELATIVE ${root} ${root}/${folder}/*.h ${root}/${folder}/*.cpp ${root}/${folder}/*.def)
-    foreach(file IN LISTS files)
-        file(STRINGS ${root}/${file} includes REGEX "^[ \t]*#[ \t]*include")
-        foreach(line IN LISTS includes)
-            if(forbidden_${folder} AND line MATCHES "[<\"](${forbidden_${folder}})/")
-                report(${file} "${line}" "${folder}/ may not include ${CMAKE_MATCH_1}/: runtime ◀ ir ◀ jit ◀ frontend")
+# The place of a folder in the table, -1 for none.
+function(rank_of folder result)
+    string(REPLACE "/" "_" name "${folder}")
+    if(room_of_${name})
+        set(folder ${room_of_${name}})
+    endif()
+    list(FIND rooms "${folder}" rank)
+    set(${result} ${rank} PARENT_SCOPE)
+endfunction()
+
+file(GLOB_RECURSE files RELATIVE ${root} ${root}/runtime/* ${root}/ir/* ${root}/jit/* ${root}/frontend/* ${root}/grammar/*)
+list(FILTER files INCLUDE REGEX "\\.(h|cpp|inc|def|cuh|re|yy)$")
+foreach(file IN LISTS files)
+    cmake_path(GET file PARENT_PATH folder)
+    rank_of(${folder} own)
+    if(own LESS 0)
+        report(${file} "" "${folder}/ is no room of tests/includes/check.cmake: say there what it may include")
+    endif()
+    file(STRINGS ${root}/${file} includes REGEX "^[ \t]*#[ \t]*include")
+    foreach(line IN LISTS includes)
+        if(line MATCHES "[<\"]((runtime|ir|jit|frontend|grammar)/[^\">]*)[\">]")
+            set(included ${CMAKE_MATCH_1})
+            cmake_path(GET included PARENT_PATH folder)
+            rank_of(${folder} other)
+            list(FIND tolerated "${file} ${included}" is_tolerated)
+            if(other LESS 0)
+                report(${file} "${line}" "${folder}/ is no room of tests/includes/check.cmake")
+            elseif(other GREATER own AND is_tolerated LESS 0)
+                list(GET rooms ${own} own_name)
+                list(GET rooms ${other} other_name)
+                report(${file} "${line}" "${own_name}/ stands below ${other_name}/ and may not include it")
             endif()
-            if(line MATCHES "\"\\.\\.?/")
-                report(${file} "${line}" "includes are written from the root of the repository")
-            endif()
-            if(line MATCHES "[<\"]llvm(-c)?/" AND NOT file MATCHES "^jit/llvm/")
-                report(${file} "${line}" "LLVM's headers are for jit/llvm/ only")
-            endif()
-            if(line MATCHES "jit/llvm/" AND NOT file MATCHES "^jit/")
-                report(${file} "${line}" "jit/llvm/ is loaded by dlopen: include the engine's seam instead")
-            endif()
-            if(line MATCHES "[<\"](cuda|nvrtc|cublas|cudnn|nccl)[A-Za-z_]*\\.h" AND NOT file MATCHES "^(jit|runtime)/cuda")
-                report(${file} "${line}" "CUDA's headers are for jit/cuda/ and the CUDA device of runtime/ only")
-            endif()
-            if(line MATCHES "[<\"]frontend/tool/main")
-                report(${file} "${line}" "nothing includes the program")
-            endif()
-        endforeach()
+        endif()
+        if(line MATCHES "\"\\.\\.?/")
+            report(${file} "${line}" "includes are written from the root of the repository")
+        endif()
+        if(line MATCHES "[<\"]llvm(-c)?/" AND NOT file MATCHES "^jit/llvm/")
+            report(${file} "${line}" "LLVM's headers are for jit/llvm/ only")
+        endif()
+        if(line MATCHES "jit/llvm/" AND NOT file MATCHES "^jit/llvm/")
+            report(${file} "${line}" "jit/llvm/ is loaded by dlopen: include the engine's seam instead")
+        endif()
+        if(line MATCHES "[<\"](cuda|nvrtc|cublas|cudnn|nccl)[A-Za-z_]*\\.h" AND NOT file MATCHES "^(jit|runtime)/cuda")
+            report(${file} "${line}" "CUDA's headers are for jit/cuda/ and the CUDA device of runtime/ only")
+        endif()
+        if(line MATCHES "[<\"]frontend/tool/main")
+            report(${file} "${line}" "nothing includes the program")
+        endif()
     endforeach()
 endforeach()
 

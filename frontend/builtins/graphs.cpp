@@ -1,0 +1,316 @@
+// trace, joint, stats, compile, …: graphs and what the session did, as built-ins.
+#include <fmt/format.h>
+
+#include "frontend/builtins/explain.h"
+#include "frontend/builtins/tables.h"
+#include "frontend/builtins/tensor.h"
+#include "frontend/compile/counters.h"
+#include "frontend/evaluate/models.h"
+#include "frontend/evaluate/session.h"
+#include "frontend/graphs/graph_values.h"
+#include "frontend/record/capture.h"
+#include "frontend/values/function.h"
+#include "ir/passes/passes.h"
+#include "jit/machine.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+namespace {
+
+struct Traced {
+    GraphRef graph;
+    std::vector<size_t> wrt;  // inputs that require a gradient
+    size_t arguments = 0;     // how many of the inputs were given
+    bool returns_tuple = false;
+};
+
+void name_inputs(const Value& value, const std::string& name, std::vector<Capture::TraceInput>& inputs) {
+    if (auto* tensor = value.try_as<TensorObject>()) {
+        inputs.push_back({tensor, name});
+    } else if (const Values* items = items_of(value)) {
+        for (size_t k = 0; k < items->size(); ++k) name_inputs((*items)[k], fmt::format("{}_{}", name, k), inputs);
+    } else if (const auto* dict = value.try_as<DictObject>()) {
+        for (const DictObject::Entry& entry : dict->entries()) {
+            name_inputs(entry.value, entry.key.is<StringObject>() ? entry.key.as_text() : name, inputs);
+        }
+    }
+}
+
+const FunctionObject* declaration_of(const Value& f) {
+    if (const auto* function = f.try_as<FunctionObject>()) return function;
+    if (const auto* method = f.try_as<BoundMethodObject>()) return method->function.try_as<FunctionObject>();
+    if (const auto* model = f.try_as<ModelObject>()) {
+        const int64_t forward = model->model_class->method_number(symbols::forward);
+        if (forward >= 0) return model->model_class->methods[static_cast<size_t>(forward)].try_as<FunctionObject>();
+    }
+    return nullptr;
+}
+
+void collect_tensors(Dispatcher& d, const Value& value, std::vector<TensorRef>& out) {
+    if (value.is_tensor()) {
+        out.push_back(value.ref<TensorObject>());
+    } else if (const Values* items = items_of(value)) {
+        for (const Value& item : *items) collect_tensors(d, item, out);
+    } else if (const auto* dict = value.try_as<DictObject>()) {
+        for (const DictObject::Entry& entry : dict->entries()) collect_tensors(d, entry.value, out);
+    } else if (value.is_number() || value.is_bool() || value.is_symbolic()) {
+        const ops::Term term = ops::term_of(d, value, true, "a result");
+        out.push_back(term.tensor ? term.tensor : ops::full(d, term, term.dtype(), {}));
+    }
+}
+
+// Arguments: f, *arguments; fixed?, **keywords.
+Traced trace_function(Evaluator& e, Arguments& a, bool outline, bool constants) {
+    TensorCall c(e, a);
+    if (c.tracer.capturing()) c.tracer.graph_break("a graph is traced", a.span);
+    Traced traced;
+    const Values* given = items_of(a[1]);
+    std::vector<KeywordArgument> keywords;
+    std::vector<std::string> names;
+    if (a.has(2) && a[2].is<DictObject>()) {
+        for (const DictObject::Entry& entry : a[2].as<DictObject>().entries())
+            keywords.push_back({entry.key.as_text(), entry.value});
+    }
+    if (a.has(3)) {
+        for (const DictObject::Entry& entry : a[3].as<DictObject>().entries())
+            keywords.push_back({entry.key.as_text(), entry.value});
+    }
+    std::vector<Capture::TraceInput> inputs;
+    const FunctionObject* declared = declaration_of(a[0]);
+    for (size_t k = 0; given && k < given->size(); ++k) {
+        std::string name = fmt::format("arg_{}", k);
+        if (declared && k < declared->function.parameters.size())
+            name = e.session().symbols().text(declared->function.parameters[k].name);
+        name_inputs((*given)[k], name, inputs);
+    }
+    for (const KeywordArgument& keyword : keywords) name_inputs(keyword.value, std::string(keyword.name), inputs);
+    std::string name = "f";
+    if (declared) name = e.session().symbols().text(declared->function.name);
+    if (const auto* model = a[0].try_as<ModelObject>()) name = model->model_class->name();
+    if (name.empty()) name = "f";
+
+    Tracer::Tracing tracing(c.tracer);
+    Capture& capture = c.tracer.capture();
+    capture.begin_trace(inputs, constants);
+    const Value returned = e.call(a[0], given ? std::span<const Value>(*given) : std::span<const Value>(), keywords);
+    std::vector<TensorRef> results;
+    collect_tensors(c.d, returned, results);
+    traced.returns_tuple = items_of(returned) != nullptr;
+    traced.graph = capture.end_trace(results, name, outline, &traced.wrt);
+    traced.arguments = inputs.size();
+    return traced;
+}
+
+Value trace(Evaluator& e, Arguments& a) {
+    Traced traced = trace_function(e, a, true, true);
+    return make_ref<GraphObject>(std::move(traced.graph), traced.returns_tuple);
+}
+
+Value joint(Evaluator& e, Arguments& a) {
+    Traced traced = trace_function(e, a, true, false);
+    const Graph& graph = *traced.graph;
+    std::vector<size_t> results, wrt = traced.wrt;
+    for (size_t k = 0; k < graph.results().size(); ++k) {
+        if (is_float(graph.type(graph.results()[k]).dtype)) results.push_back(k);
+    }
+    if (wrt.empty()) {  // nothing requires a gradient: the float arguments do
+        for (size_t k = 0; k < traced.arguments && k < graph.params().size(); ++k) {
+            if (is_float(graph.type(graph.params()[k]).dtype)) wrt.push_back(k);
+        }
+    }
+    const Joint both = make_joint(graph, results, wrt, false);
+    const Split split = split_joint(both);
+    return make_ref<RecordObject>("joint", std::vector<RecordObject::Field>{
+                                               {"captured", make_ref<GraphObject>(traced.graph, traced.returns_tuple)},
+                                               {"graph", make_ref<GraphObject>(both.graph, true)},
+                                               {"forward", make_ref<GraphObject>(split.forward, true)},
+                                               {"backward", make_ref<GraphObject>(split.backward, true)}});
+}
+
+Value graph_from(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    return make_ref<GraphObject>(read_graph(e, a.text(0, "text"), a.span));
+}
+
+// A tensor with a type but no elements, for trace.
+Value meta(Evaluator& e, Arguments& a) {  // dtype, *sizes
+    TensorCall c(e, a);
+    Tensor geometry;
+    geometry.dtype = c.dtype_or(0, DType::f32);
+    geometry.shape = values_of(c.sizes(1));
+    geometry.strides = contiguous_strides(geometry.shape);
+    return make_ref<TensorObject>(std::move(geometry));
+}
+
+Value record(std::string name, std::vector<RecordObject::Field> fields) {
+    return make_ref<RecordObject>(std::move(name), std::move(fields));
+}
+
+Value events(Evaluator& e, const std::vector<Event>& all) {
+    Values list;
+    for (const Event& event : all) {
+        list.push_back(record(
+            "event",
+            {{"function", Value::text(event.function)},
+             {"reason", Value::text(event.reason)},
+             {"line", event.span ? Value(static_cast<int64_t>(e.session().sources().line(event.span))) : Value()}}));
+    }
+    return make_list(std::move(list));
+}
+
+Value stats(Evaluator& e, Arguments&) {
+    const Counters& n = e.tracer().counters();
+    const KernelCounters& kernels = e.tracer().machine().counters();
+    return record(
+        "stats",
+        {{"captures", Value(n.captures)},
+         {"compiles", Value(n.compiles)},
+         {"graphs", record("graphs", {{"forward", Value(n.graphs_forward)}, {"backward", Value(n.graphs_backward)}})},
+         {"graph_breaks", Value(n.graph_breaks)},
+         {"recompiles", Value(n.recompiles)},
+         {"cache_hits", Value(n.cache_hits)},
+         {"kernels", record("kernels", {{"llvm", Value(kernels.llvm)},
+                                        {"interp", Value(kernels.interp)},
+                                        {"cuda", Value(kernels.cuda)},
+                                        {"eager", Value(kernels.eager)}})},
+         {"autodiff", record("autodiff", {{"ok", Value(n.autodiff_ok)}, {"failed", Value(n.autodiff_failed)}})},
+         {"cudagraph", record("cudagraph", {{"captures", Value(0)}, {"replays", Value(0)}, {"skips", Value(0)}})},
+         {"breaks", events(e, n.breaks)},
+         {"recompilations", events(e, n.recompilations)}});
+}
+
+Value reset(Evaluator& e, Arguments&) {
+    e.session().reset();
+    return {};
+}
+
+/// What `compile(f, …)` gives.
+class CompiledFunction final : public Object {
+public:
+    CompiledFunction(Value function, bool fullgraph, bool dynamic, std::optional<Engine> engine)
+        : Object(Kind::other), function_(std::move(function)), fullgraph_(fullgraph), dynamic_(dynamic),
+          engine_(engine) {}
+    void visit_children(FunctionRef<void(const Value&)> visit) const override { visit(function_); }
+    void drop_children() override { function_ = {}; }
+
+    bool call(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
+              Value& result) override {
+        Tracer& tracer = e.tracer();
+        if (!fullgraph_) {
+            result = run(e, positional, keywords);
+            return true;
+        }
+        const Tracer::FullGraph fullgraph(tracer);
+        try {
+            result = run(e, positional, keywords);
+        } catch (const Error&) {  // of what came after a break
+            fullgraph.check();
+            throw;
+        }
+        fullgraph.check();
+        return true;
+    }
+
+private:
+    Value run(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument> keywords) const {
+        Tracer& tracer = e.tracer();
+        const Tracer::StayCaptured stay(tracer);
+        struct Restore {
+            Tracer& tracer;
+            TracerOptions options;
+            ~Restore() {
+                tracer.set_options(options);
+                tracer.capture().set_dynamic(false);
+            }
+        } restore{tracer, tracer.options()};
+        TracerOptions options = tracer.options();
+        // What has to be one graph is one graph on every engine: its breaks are found by capturing it.
+        if (fullgraph_ && options.engine == Engine::eager) options.engine = Engine::interp;
+        tracer.set_options(options);
+        if (!tracer.wants_capture(this)) return e.call(function_, positional, keywords);
+        if (engine_ && restore.options.engine != Engine::eager) options.engine = *engine_;
+        tracer.set_options(options);
+        tracer.capture().set_dynamic(dynamic_);
+        const FunctionObject* declared = declaration_of(function_);
+        const std::string name =
+            declared ? e.session().symbols().text(declared->function.name) : std::string("compile");
+        const CallSite site{e.here(), name, declared ? declared->function.name_span : Span(), this};
+        return e.border().captured_call(site, [&] { return e.call(function_, positional, keywords); });
+    }
+
+    Value function_;
+    bool fullgraph_, dynamic_;
+    std::optional<Engine> engine_;
+};
+
+Value compile(Evaluator&, Arguments& a) {  // f; fullgraph?, dynamic?, backward?, engine?, passes?
+    if (a.has(3) || a.has(5)) {
+        throw Error(Diagnostic{"value",
+                               "compiled backward and passes of one's own are not there yet",
+                               a.span,
+                               {},
+                               "compile(f), with fullgraph:, dynamic: or engine:"});
+    }
+    std::optional<Engine> engine;
+    if (a.has(4)) {
+        const std::string& name = a.text(4, "engine");
+        if (name == "jit") engine = Engine::jit;
+        else if (name == "graph" || name == "joint" || name == "interp") engine = Engine::interp;
+        else
+            throw Error(Diagnostic{"value",
+                                   fmt::format("there is no engine \"{}\"", name),
+                                   a.span_of(4),
+                                   {},
+                                   "engines are \"graph\", \"joint\" and \"jit\""});
+    }
+    const bool dynamic = a.has(2) && a[2].is_bool() && a[2].as_bool();
+    return make_ref<CompiledFunction>(a[0], a.flag_or(1, false, "fullgraph"), dynamic, engine);
+}
+
+Value mark_dynamic(Evaluator& e, Arguments& a) {  // x, dim
+    TensorCall c(e, a);
+    const TensorRef x = c.tensor(0);
+    x->dynamic_dims |= uint32_t{1} << normalise_dim(c.integer(1, "a dimension"), x->rank());
+    return {};
+}
+
+Value lint(Evaluator&, Arguments& a) {
+    verify(*a[0].as<GraphObject>().graph);
+    return {};
+}
+
+Value rewrite(Evaluator&, Arguments& a) {
+    throw Error(
+        Diagnostic{"value",
+                   "the rewriting of graphs is not there yet",
+                   a.span,
+                   {},
+                   "`tenon opt` runs the compiler's own passes over a graph's text; `trace` and `joint` show graphs"});
+}
+
+constexpr KindSet callables =
+    kinds(Kind::function, Kind::bound_method, Kind::builtin, Kind::model_class, Kind::model, Kind::graph, Kind::other);
+
+const Builtin rows[] = {
+    {"trace", "f, *arguments; fixed?, **keywords", callables, trace},
+    {"joint", "f, *arguments; fixed?, **keywords", callables, joint},
+    {"explain", "f, *arguments; **keywords", callables, explain, breaks_graph},
+    {"graph_from", "text", kinds(Kind::string), graph_from},
+    {"meta", "dtype, *sizes", any_kind, meta},
+    {"lint", "g", kinds(Kind::graph), lint},
+    {"split", "g, by?, keep_original_order?, keep_names?", kinds(Kind::graph), rewrite},
+    {"partition", "g, devices?, mode?", kinds(Kind::graph), rewrite},
+    {"fuse", "g", kinds(Kind::graph), rewrite},
+    {"fold_batch_norm", "g", kinds(Kind::graph), rewrite},
+    {"stats", "", any_kind, stats},
+    {"reset", "", any_kind, reset, breaks_graph},
+    {"compile", "f; fullgraph?, dynamic?, backward?, engine?, passes?", callables, compile},
+    {"mark_dynamic", "x, dim", tensors, mark_dynamic},
+};
+
+}  // namespace
+
+std::span<const Builtin> graph_builtins() { return rows; }
+
+}  // namespace tenon
