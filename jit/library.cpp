@@ -17,7 +17,7 @@ constexpr Entry entries[] = {
     {"matmul", library::matmul},   {"take", library::take},     {"take_add", library::take_add},
     {"gather", library::gather},   {"random", library::random}, {"scatter_add", library::scatter_add},
     {"argsort", library::argsort}, {"argmax", library::argmax}, {"argmin", library::argmin},
-    {"cumsum", library::cumsum},
+    {"cumsum", library::cumsum},   {"recurrence", library::recurrence},
 };
 
 }  // namespace
@@ -35,6 +35,8 @@ LibraryPlan plan_library_call(const Graph& graph, NodeId node) {
     plan.transpose_a = attributes.flag("transpose_a");
     plan.transpose_b = attributes.flag("transpose_b");
     plan.descending = attributes.flag("descending");
+    plan.reverse = attributes.flag("reverse");
+    if (attributes.has("start")) plan.start = attributes.real("start");
     if (attributes.has("kind")) {
         const std::string_view kind = attributes.text("kind");
         plan.random = kind == "uniform"  ? LibraryPlan::Random::uniform

@@ -36,7 +36,8 @@ struct LibraryPlan {
     enum class Random : uint8_t { uniform, normal, bits };
     LibraryFunction function = nullptr;
     int64_t axis = 0;  ///< not negative
-    bool transpose_a = false, transpose_b = false, descending = false;
+    bool transpose_a = false, transpose_b = false, descending = false, reverse = false;
+    double start = 0;  ///< of a recurrence
     Random random = Random::uniform;
     bool may_fail = false;  ///< throws Error "index" for positions out of range
 };

@@ -15,6 +15,7 @@ void argsort(const LibraryCall& call);
 void argmax(const LibraryCall& call);
 void argmin(const LibraryCall& call);
 void cumsum(const LibraryCall& call);
+void recurrence(const LibraryCall& call);
 
 /// A tensor seen along one axis: outer × size × inner elements.
 struct AxisView {

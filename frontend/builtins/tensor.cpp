@@ -31,7 +31,13 @@ static void append_dims(Dispatcher& d, const Value& value, Dims& dims) {
     }
 }
 
-Dims TensorCall::dims(size_t k, const TensorRef& x) const { return has(k) ? axes(k) : ops::all_axes(x); }
+Dims TensorCall::dims(size_t k, const TensorRef& x) const {
+    if (!has(k)) return ops::all_axes(x);
+    Dims named = axes(k);
+    if (x->rank() > 0) return named;
+    for (int64_t dim : named) ops::check_dim_of_scalar(dim);
+    return {};
+}
 
 Dims TensorCall::axes(size_t k) const {
     Dims dims;

@@ -55,4 +55,19 @@ public:
     void check_device(size_t k) const;
 };
 
+/// x along one dimension. A 0-dim tensor is seen as one of a single element, along 0 or −1, and what comes of it is 0-dim
+/// again.
+struct Lifted {
+    Lifted(TensorCall& call, const TensorRef& given, int64_t dim)
+        : c(call), is_scalar(given->rank() == 0), x(is_scalar ? ops::unsqueeze(c.d, given, 0) : given),
+          axis(is_scalar ? 0 : normalise_dim(dim, x->rank())) {
+        if (is_scalar) ops::check_dim_of_scalar(dim);
+    }
+    TensorRef back(const TensorRef& result) const { return is_scalar ? ops::squeeze(c.d, result, 0) : result; }
+
+    TensorCall& c;
+    const bool is_scalar;
+    const TensorRef x;
+    const int64_t axis;
+};
 }  // namespace tenon

@@ -79,6 +79,14 @@ Value log10(Evaluator& e, Arguments& a) {  // log x / log 10
                             {ops::elementwise_float(c.d, op<"log">(), terms), Term::literal(std::numbers::log10e)});
 }
 
+// A number is a bound, at which an element has no gradient any more; with a tensor equal elements share it, as PyTorch's.
+TensorRef bounded(TensorCall& c, Op op, const TensorRef& x, const Term& bound) {
+    const Term terms[] = {x, bound};
+    ops::require_numbers_fit(terms);
+    return ops::elementwise(c.d, op, terms,
+                            bound.is_number ? c.d.attr({{c.d.context().name("bound"), AttrValue(true)}}) : AttrId());
+}
+
 template <bool in_place>
 Value clamp(Evaluator& e, Arguments& a) {  // x, min?, max?
     TensorCall c(e, a);
@@ -91,16 +99,8 @@ Value clamp(Evaluator& e, Arguments& a) {  // x, min?, max?
     const bool is_integer_dtype = is_integer(x->dtype());
     const bool no_lower = !c.has(1) || (is_integer_dtype && c[1].is_int() && c[1].as_int() <= lowest);
     const bool no_upper = !c.has(2) || (is_integer_dtype && c[2].is_int() && c[2].as_int() >= highest);
-    if (!no_lower) {
-        const Term terms[] = {x, c.term(1)};
-        ops::require_numbers_fit(terms);
-        x = ops::elementwise(c.d, op<"maximum">(), terms);
-    }
-    if (!no_upper) {
-        const Term terms[] = {x, c.term(2)};
-        ops::require_numbers_fit(terms);
-        x = ops::elementwise(c.d, op<"minimum">(), terms);
-    }
+    if (!no_lower) x = bounded(c, op<"maximum">(), x, c.term(1));
+    if (!no_upper) x = bounded(c, op<"minimum">(), x, c.term(2));
     if (no_lower && no_upper) x = ops::clone(c.d, x);
     return finish(c, x, in_place);
 }
@@ -163,7 +163,7 @@ Value variance(Evaluator& e, Arguments& a) {  // x, dim?, keepdim?; correction?,
     const TensorRef x = c.tensor(0);
     const double correction = c.has(4) ? (a.flag_or(4, true, "unbiased") ? 1 : 0) : a.number_or(3, 1, "correction");
     const TensorRef v = ops::variance(c.d, x, c.dims(1, x), c.flag(2, "keepdim"), correction);
-    return root ? ops::elementwise(c.d, op<"sqrt">(), {v}) : v;
+    return root ? ops::root(c.d, v) : v;
 }
 template <FixedString name>
 Value truth_reduction(Evaluator& e, Arguments& a) {
@@ -178,17 +178,15 @@ Value extremum(Evaluator& e, Arguments& a) {  // amax, amin: values only
     return ops::reduce(c.d, op<name>(), x, c.dims(1, x), c.flag(2, "keepdim"));
 }
 
-TensorRef position_of_extremum(TensorCall& c, Op op, TensorRef x, std::optional<int64_t> dim, bool keepdim) {
-    if (!dim) {
-        x = ops::reshape(c.d, x, {c.d.constant(-1)});
-        dim = 0;
-    } else if (x->rank() == 0) {
-        normalise_dim(*dim, 1);
-        x = ops::unsqueeze(c.d, x, 0);
-    }
+TensorRef position_of_extremum(TensorCall& c, Op op, const TensorRef& x, std::optional<int64_t> dim, bool keepdim) {
     const Dispatcher::Names& n = c.d.names();
-    return c.d.apply(op, {x},
-                     c.d.attr({{n.axis, AttrValue(normalise_dim(*dim, x->rank()))}, {n.keepdim, AttrValue(keepdim)}}));
+    auto position = [&](const TensorRef& of, int64_t axis, bool keep) {
+        return c.d.apply(op, {of}, c.d.attr({{n.axis, AttrValue(axis)}, {n.keepdim, AttrValue(keep)}}));
+    };
+    if (dim && x->rank() > 0) return position(x, normalise_dim(*dim, x->rank()), keepdim);
+    if (dim) ops::check_dim_of_scalar(*dim);
+    const TensorRef found = position(ops::reshape(c.d, x, {c.d.constant(-1)}), 0, false);
+    return keepdim ? ops::reshape(c.d, found, Sizes(x->rank(), Size(1))) : found;
 }
 template <FixedString name>
 Value arg_extremum(Evaluator& e, Arguments& a) {
@@ -202,37 +200,45 @@ Value largest(Evaluator& e, Arguments& a) {
     const TensorRef x = c.tensor(0);
     if (!c.has(1)) return ops::reduce(c.d, op<name>(), x, ops::all_axes(x), false);
     if (c[1].is_tensor()) return ops::elementwise(c.d, op<pairwise>(), {x, c.term(1)});
-    const bool keepdim = c.flag(2, "keepdim");
-    const int64_t axis = normalise_dim(*c.dim(1), x->rank());
-    const TensorRef index = position_of_extremum(c, op<position>(), x, axis, true);
-    TensorRef values = ops::gather(c.d, x, axis, index);
-    return make_tuple(
-        {keepdim ? values : ops::squeeze(c.d, values, axis), keepdim ? index : ops::squeeze(c.d, index, axis)});
+    const Lifted lifted(c, x, *c.dim(1));
+    const TensorRef index = position_of_extremum(c, op<position>(), lifted.x, lifted.axis, true);
+    const TensorRef values = ops::gather(c.d, lifted.x, lifted.axis, index);
+    if (x->rank() == 0 || c.flag(2, "keepdim")) return make_tuple({lifted.back(values), lifted.back(index)});
+    return make_tuple({ops::squeeze(c.d, values, lifted.axis), ops::squeeze(c.d, index, lifted.axis)});
 }
 
 Value cumsum(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
     TensorRef x = c.tensor(0);
     if (!is_float(x->dtype())) x = ops::cast(c.d, x, DType::i64);
-    return c.d.apply(op<"cumsum">(), {x},
-                     c.d.attr({{c.d.names().axis, AttrValue(normalise_dim(*c.dim(1), x->rank()))}}));
+    const Lifted lifted(c, x, *c.dim(1));
+    return lifted.back(
+        c.d.apply(op<"cumsum">(), {lifted.x}, c.d.attr({{c.d.names().axis, AttrValue(lifted.axis)}})));
 }
 
-Value norm(Evaluator& e, Arguments& a) {  // x, p?, dim?, keepdim?: (Σ |x|ᵖ)^(1/p)
+// (Σ |x|ᵖ)^(1/p); with p = 0 how many are not 0. At 0 its gradient is 0.
+Value norm(Evaluator& e, Arguments& a) {  // x, p?, dim?, keepdim?
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     const double p = a.number_or(1, 2, "p");
     const Dims axes = c.dims(2, x);
     const bool keepdim = c.flag(3, "keepdim");
-    if (p == 2) {
-        return ops::elementwise(c.d, op<"sqrt">(),
-                                {ops::sum(c.d, ops::elementwise(c.d, op<"square">(), {x}), axes, keepdim)});
-    }
+    const Term zero = Term::literal(0.0), one = Term::literal(1.0);
+    if (p == 2) return ops::root(c.d, ops::sum(c.d, ops::elementwise(c.d, op<"square">(), {x}), axes, keepdim));
+    if (p == 0)
+        return ops::sum(c.d, ops::cast(c.d, ops::elementwise(c.d, op<"not_equal">(), {x, zero}), x->dtype()), axes,
+                        keepdim);
     const TensorRef size = ops::elementwise(c.d, op<"abs">(), {x});
     if (std::isinf(p)) return ops::reduce(c.d, p > 0 ? op<"max">() : op<"min">(), size, axes, keepdim);
     if (p == 1) return ops::sum(c.d, size, axes, keepdim);
-    const TensorRef total = ops::sum(c.d, ops::elementwise(c.d, op<"pow">(), {size, Term::literal(p)}), axes, keepdim);
-    return ops::elementwise(c.d, op<"pow">(), {total, Term::literal(1 / p)});
+    TensorRef powers = ops::elementwise(c.d, op<"pow">(), {size, Term::literal(p)});
+    if (p < 1 || p != std::floor(p)) {  // derivatives of the power that are infinite at 0
+        const TensorRef none = ops::elementwise(c.d, op<"equal">(), {size, zero});
+        powers = ops::elementwise(c.d, op<"pow">(), {ops::where(c.d, none, one, size), Term::literal(p)});
+        powers = ops::where(c.d, none, p < 0 ? Term::literal(INFINITY) : zero, powers);
+    }
+    const TensorRef total = ops::sum(c.d, powers, axes, keepdim);
+    return p < 0 ? ops::elementwise(c.d, op<"pow">(), {total, Term::literal(1 / p)}) : ops::root(c.d, total, p);
 }
 
 // ---- products -----------------------------------------------------------------------------------------------------

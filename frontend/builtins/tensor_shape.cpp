@@ -259,27 +259,24 @@ Value nonzero(Evaluator& e, Arguments& a) {
 
 Value argsort(Evaluator& e, Arguments& a) {  // x, dim?, descending?
     TensorCall c(e, a);
-    const TensorRef x = c.tensor(0);
-    return sorted_positions(c, x, normalise_dim(c.integer_or(1, -1, "a dimension"), x->rank()),
-                            c.flag(2, "descending"));
+    const Lifted lifted(c, c.tensor(0), c.integer_or(1, -1, "a dimension"));
+    return lifted.back(sorted_positions(c, lifted.x, lifted.axis, c.flag(2, "descending")));
 }
 Value sort(Evaluator& e, Arguments& a) {  // (values, positions)
     TensorCall c(e, a);
-    const TensorRef x = c.tensor(0);
-    const int64_t axis = normalise_dim(c.integer_or(1, -1, "a dimension"), x->rank());
-    const TensorRef index = sorted_positions(c, x, axis, c.flag(2, "descending"));
-    return make_tuple({ops::gather(c.d, x, axis, index), index});
+    const Lifted lifted(c, c.tensor(0), c.integer_or(1, -1, "a dimension"));
+    const TensorRef index = sorted_positions(c, lifted.x, lifted.axis, c.flag(2, "descending"));
+    return make_tuple({lifted.back(ops::gather(c.d, lifted.x, lifted.axis, index)), lifted.back(index)});
 }
 Value topk(Evaluator& e, Arguments& a) {  // x, k, dim?, largest?
     TensorCall c(e, a);
-    const TensorRef x = c.tensor(0);
-    const int64_t k = c.integer(1, "k"), axis = normalise_dim(c.integer_or(2, -1, "a dimension"), x->rank());
-    const int64_t size = x->shape()[static_cast<size_t>(axis)];
+    const Lifted lifted(c, c.tensor(0), c.integer_or(2, -1, "a dimension"));
+    const int64_t k = c.integer(1, "k"), axis = lifted.axis, size = lifted.x->shape()[static_cast<size_t>(axis)];
     if (k < 0 || k > size)
         throw_error("value", fmt::format("topk wants {} of the {} elements of dimension {}", k, size, axis));
-    const TensorRef order = sorted_positions(c, x, axis, a.flag_or(3, true, "largest"));
+    const TensorRef order = sorted_positions(c, lifted.x, axis, a.flag_or(3, true, "largest"));
     const TensorRef index = ops::clone(c.d, ops::narrow(c.d, order, axis, Size(0), Size(k)));
-    return make_tuple({ops::gather(c.d, x, axis, index), index});
+    return make_tuple({lifted.back(ops::gather(c.d, lifted.x, axis, index)), lifted.back(index)});
 }
 Value one_hot(Evaluator& e, Arguments& a) {  // index, classes? -> i64[…, classes]
     TensorCall c(e, a);

@@ -109,25 +109,25 @@ Arg as_arg(Dispatcher& d, const Term& term, DType dtype, std::vector<TensorRef>&
     return term.is_literal ? Arg::literal(term.number, dtype) : Arg::host(term.number, dtype);
 }
 
-static TensorRef elementwise_as(Dispatcher& d, Op op, std::span<const Term> terms, DType dtype) {
+static TensorRef elementwise_as(Dispatcher& d, Op op, std::span<const Term> terms, DType dtype, AttrId attr = {}) {
     std::vector<TensorRef> keep;
     keep.reserve(terms.size());
     SmallVector<uint32_t, 4> unused;
     std::vector<Arg> args;
     args.reserve(terms.size());
     for (const Term& term : terms) args.push_back(as_arg(d, term, dtype, keep));
-    return d.apply(op, args);
+    return d.apply(op, args, attr);
 }
 
-TensorRef elementwise(Dispatcher& d, Op op, std::span<const Term> terms) {
+TensorRef elementwise(Dispatcher& d, Op op, std::span<const Term> terms, AttrId attr) {
     const DType dtype = promoted(terms);
     const bool has_number = std::any_of(terms.begin(), terms.end(), [](const Term& t) { return t.is_number; });
     // A number beside f16 or bf16 is rounded to f32 only; the op's result is rounded once.
     if (has_number && (dtype == DType::f16 || dtype == DType::bf16)) {
-        const TensorRef wide = elementwise_as(d, op, terms, DType::f32);
+        const TensorRef wide = elementwise_as(d, op, terms, DType::f32, attr);
         return wide->dtype() == DType::f32 ? cast(d, wide, dtype) : wide;
     }
-    return elementwise_as(d, op, terms, dtype);
+    return elementwise_as(d, op, terms, dtype, attr);
 }
 
 TensorRef elementwise_float(Dispatcher& d, Op op, std::span<const Term> terms) {
@@ -246,6 +246,14 @@ TensorRef mean(Dispatcher& d, const TensorRef& x, const Dims& axes, bool keepdim
     }
     const Term terms[] = {sum(d, x, axes, keepdim), count(d, x, axes, x->dtype())};
     return elementwise(d, op<"div">(), terms);
+}
+
+TensorRef root(Dispatcher& d, const TensorRef& total, double p) {
+    const TensorRef zero = elementwise(d, op<"equal">(), {total, Term::literal(0.0)});
+    const TensorRef safe = where(d, zero, Term::literal(1.0), total);
+    const TensorRef taken = p == 2 ? elementwise(d, op<"sqrt">(), {safe})
+                                   : elementwise(d, op<"pow">(), {safe, Term::literal(1 / p)});
+    return where(d, zero, Term::literal(0.0), taken);
 }
 
 // Two passes: the mean, then the mean of squared differences.

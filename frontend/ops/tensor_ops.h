@@ -44,7 +44,7 @@ TensorRef cast(Dispatcher& d, const TensorRef& x, DType to);
 Arg as_arg(Dispatcher& d, const Term& term, DType dtype, std::vector<TensorRef>& keep);
 
 /// An elementwise row on promoted operands.
-TensorRef elementwise(Dispatcher& d, Op op, std::span<const Term> terms);
+TensorRef elementwise(Dispatcher& d, Op op, std::span<const Term> terms, AttrId attr = {});
 inline TensorRef elementwise(Dispatcher& d, Op op, std::initializer_list<Term> terms) {
     return elementwise(d, op, std::span(terms.begin(), terms.size()));
 }
@@ -52,6 +52,11 @@ inline TensorRef elementwise(Dispatcher& d, Op op, std::initializer_list<Term> t
 TensorRef elementwise_float(Dispatcher& d, Op op, std::span<const Term> terms);
 TensorRef binary(Dispatcher& d, Operator op, const Term& a, const Term& b);
 TensorRef matmul(Dispatcher& d, TensorRef a, TensorRef b);
+
+/// A 0-dim tensor has no dimensions, but 0 and −1 may be named all the same, as in PyTorch. Throws Error "index" for others.
+inline void check_dim_of_scalar(int64_t dim) {
+    if (dim != 0 && dim != -1) normalise_dim(dim, 0);
+}
 
 // Shapes. Dimensions count from the end when negative; results share memory with x where strides allow it.
 TensorRef reshape(Dispatcher& d, const TensorRef& x, Sizes sizes);  ///< one size may be −1
@@ -83,6 +88,8 @@ TensorRef broadcast_to(Dispatcher& d, const TensorRef& x, const Sizes& sizes);
 TensorRef reduce(Dispatcher& d, Op op, const TensorRef& x, Dims axes, bool keepdim);
 TensorRef sum(Dispatcher& d, const TensorRef& x, const Dims& axes, bool keepdim);
 TensorRef mean(Dispatcher& d, const TensorRef& x, const Dims& axes, bool keepdim);
+/// total^(1/p) of what is not negative. Where it is 0 the gradient is 0, not infinite: norms are differentiable there.
+TensorRef root(Dispatcher& d, const TensorRef& total, double p = 2);
 TensorRef variance(Dispatcher& d, const TensorRef& x, const Dims& axes, bool keepdim, double correction);
 Dims all_axes(const TensorRef& x);
 /// The product of the sizes of these axes as a 0-dim tensor or a number.

@@ -145,6 +145,11 @@ TensorRef permute(Dispatcher& d, const TensorRef& x, const Dims& axes) {
 }
 
 TensorRef transpose(Dispatcher& d, const TensorRef& x, int64_t first, int64_t second) {
+    if (x->rank() == 0) {
+        check_dim_of_scalar(first);
+        check_dim_of_scalar(second);
+        return permute(d, x, {});
+    }
     Dims axes(x->rank());
     std::iota(axes.begin(), axes.end(), 0);
     std::swap(axes[static_cast<size_t>(normalise_dim(first, x->rank()))],
@@ -159,6 +164,10 @@ TensorRef unsqueeze(Dispatcher& d, const TensorRef& x, int64_t dim) {
 }
 
 TensorRef squeeze(Dispatcher& d, const TensorRef& x, std::optional<int64_t> dim) {
+    if (dim && x->rank() == 0) {
+        check_dim_of_scalar(*dim);
+        return x;
+    }
     Sizes sizes;
     const int64_t only = dim ? normalise_dim(*dim, x->rank()) : -1;
     for (size_t k = 0; k < x->rank(); ++k) {
@@ -170,8 +179,8 @@ TensorRef squeeze(Dispatcher& d, const TensorRef& x, std::optional<int64_t> dim)
 
 TensorRef flatten(Dispatcher& d, const TensorRef& x, int64_t first, int64_t last) {
     if (x->rank() == 0) {
-        (void)normalise_dim(first, 1);
-        (void)normalise_dim(last, 1);
+        check_dim_of_scalar(first);
+        check_dim_of_scalar(last);
         return reshape(d, x, {Size(1)});
     }
     const auto from = static_cast<size_t>(normalise_dim(first, x->rank())),

@@ -298,7 +298,11 @@ void Gradient::Slot::operator+=(const Term& term) {
 bool Gradient::needs(size_t k) const { return reverse_.needs_[reverse_.builder_.operands_of(node_)[k].index]; }
 Term Gradient::operand(size_t k) const { return reverse_.forward(reverse_.builder_.operands_of(node_)[k]); }
 size_t Gradient::operand_count() const { return reverse_.builder_.operands_of(node_).size(); }
-bool Gradient::literal(size_t k) const { return reverse_.builder_.is_literal(reverse_.builder_.operands_of(node_)[k]); }
+std::optional<double> Gradient::literal(size_t k) const {
+    const NodeId id = reverse_.builder_.operands_of(node_)[k];
+    if (!reverse_.builder_.is_literal(id) || !is_float(reverse_.builder_.type(id).dtype)) return std::nullopt;
+    return reverse_.builder_.attributes(id).real("value");
+}
 const Type& Gradient::type(size_t k) const { return reverse_.builder_.type(reverse_.builder_.operands_of(node_)[k]); }
 const Type& Gradient::result_type() const { return reverse_.builder_.type(node_); }
 

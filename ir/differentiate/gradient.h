@@ -4,6 +4,7 @@
 // otherwise its nodes post-order, left to right.
 #pragma once
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -53,7 +54,7 @@ public:
     Term y;        // the result
     Term operand(size_t) const;
     size_t operand_count() const;
-    bool literal(size_t operand) const;
+    std::optional<double> literal(size_t operand) const;  // its value
     const Type& type(size_t operand) const;
     const Type& result_type() const;
 

@@ -110,8 +110,40 @@ Term where(const Term& c, const Term& x, const Term& y) { return apply(op<"where
 
 void zero_gradient(Gradient& d) { d.x(0) += d.zero_like(0); }  // piecewise constant
 
-// Of equal elements each takes half, as PyTorch does; NaN passes the cotangent to the first operand.
+// d a^b = b·a^(b−1) and a^b·log a. Where b is 0, and where a is 0 and b not negative, what would be infinite is never
+// computed: so the limits, 0, hold at every order.
+void pow_gradient(Gradient& d) {
+    if (d.literal(1) == 0.0) {
+        d.x(0) += d.zero_like(0);
+    } else {
+        const Term less = d.literal(1) ? d.b - 1 : where(apply(op<"equal">(), {d.b, 0}), 0, d.b - 1);
+        d.x(0) += d.g * (d.b * apply(op<"pow">(), {d.a, less}));
+    }
+    const Term zero =
+        apply(op<"logical_and">(), {apply(op<"equal">(), {d.a, 0}), apply(op<"greater_equal">(), {d.b, 0})});
+    d.x(1) += d.g * (d.y * call(op<"log">(), where(zero, 1, d.a)));
+}
+
+// d = b/(a²+b²), −a/(a²+b²), by the quotient of the smaller by the larger, so that no square leaves the range; 0 at (0, 0).
+void atan2_gradient(Gradient& d) {
+    const Term steep = apply(op<"greater">(), {call(op<"abs">(), d.a), call(op<"abs">(), d.b)});
+    const Term large = where(steep, d.a, d.b), small = where(steep, d.b, d.a);
+    const Term origin = apply(op<"equal">(), {large, 0});
+    const Term nonzero = where(origin, 1, large);
+    const Term r = small / nonzero;
+    const Term scale = d.g * where(origin, 0, 1 / (nonzero * (1 + r * r)));
+    d.x(0) += scale * where(steep, r, 1);
+    d.x(1) += -scale * where(steep, 1, r);
+}
+
+// Of equal elements each takes half, as PyTorch does; NaN passes the cotangent to the first operand. With `bound` the
+// second operand is a bound, and what has reached it has no gradient.
 void extremum_gradient(Gradient& d, Op loses) {
+    if (d.attributes().flag("bound")) {
+        d.x(0) += where(apply(loses, {d.b, d.a}), d.g, 0);
+        d.x(1) += where(apply(loses, {d.b, d.a}), 0, d.g);
+        return;
+    }
     const auto share = [&](const Term& mine, const Term& other) {
         return where(apply(op<"equal">(), {mine, other}), d.g / 2, where(apply(loses, {mine, other}), 0, d.g));
     };
@@ -179,13 +211,7 @@ const Row rows[] = {
         d.x(0) += d.g / d.b;
         d.x(1) += -d.g * (d.y / d.b);
     }}),
-    binary({.name = "pow", .doc = "a to the power b", .dtypes = numeric, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) {
-        // d a^b = b·a^(b−1), 0 where b is 0; a^b·log a, 0 where a is 0 and b is not negative
-        const Term slope = d.b * apply(op<"pow">(), {d.a, d.b - 1});
-        d.x(0) += d.g * (d.literal(1) ? slope : where(apply(op<"equal">(), {d.b, 0}), 0, slope));
-        const Term zero = apply(op<"logical_and">(), {apply(op<"equal">(), {d.a, 0}), apply(op<"greater_equal">(), {d.b, 0})});
-        d.x(1) += d.g * where(zero, 0, d.y * call(op<"log">(), d.a));
-    }}),
+    binary({.name = "pow", .doc = "a to the power b; where b is 0 its gradient is 0, at a = 0 too", .dtypes = numeric, .ulp = 2, .cost = 16, .gradient = pow_gradient}),
     binary({.name = "maximum", .doc = "the larger, NaN passes", .dtypes = all, .commutative = true, .gradient = [](Gradient& d) { extremum_gradient(d, op<"less">()); }}),
     binary({.name = "minimum", .doc = "the smaller, NaN passes", .dtypes = all, .commutative = true, .gradient = [](Gradient& d) { extremum_gradient(d, op<"greater">()); }}),
     binary({.name = "floor_divide", .doc = "quotient rounded down", .dtypes = numeric, .may_fail = true, .ulp = 1, .cost = 4, .gradient = [](Gradient& d) {
@@ -200,10 +226,7 @@ const Row rows[] = {
         d.x(0) += d.g;
         d.x(1) += -d.g * call(op<"trunc">(), d.a / d.b);
     }}),
-    binary({.name = "atan2", .doc = "angle of the point (b, a)", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) {    // d = b/(a²+b²), −a/(a²+b²)
-        d.x(0) += d.g * (d.b / (d.a * d.a + d.b * d.b));
-        d.x(1) += d.g * -(d.a / (d.a * d.a + d.b * d.b));
-    }}),
+    binary({.name = "atan2", .doc = "angle of the point (b, a); at (0, 0) its gradient is 0", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = atan2_gradient}),
     comparison({.name = "equal", .doc = "a == b", .commutative = true}),
     comparison({.name = "not_equal", .doc = "a != b", .commutative = true}),
     comparison({.name = "less", .doc = "a < b"}),

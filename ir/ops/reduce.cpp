@@ -54,6 +54,23 @@ TypeId index_of_extremum(Infer& i) {
     return i.context.tensor(DType::i64, sizes, t.device);
 }
 
+TypeId recurrence_rule(Infer& i) {
+    require_tensor(i, 0);
+    const Type& a = i.type(0);
+    normalised_axis(i, i.attributes().integer("axis"), a.rank());
+    if (!admits(DTypes::floats, a.dtype))
+        i.fail("dtype", std::string(i.op) + " needs a float, but got " + i.show(i.operands[0]));
+    if (i.operands.size() < 2) return i.operands[0];
+    require_tensor(i, 1);
+    const Type& b = i.type(1);
+    bool fits = a.rank() == b.rank() && a.dtype == b.dtype;
+    for (size_t d = 0; fits && d < a.rank(); ++d) fits = i.equal(a.sizes[d], b.sizes[d]);
+    if (!fits)
+        i.fail("shape", std::string(i.op) + " needs factors and terms of one type, but they are " +
+                            i.show(i.operands[0]) + " and " + i.show(i.operands[1]));
+    return i.operands[0];
+}
+
 TypeId scan(Infer& i) {
     require_tensor(i, 0);
     normalised_axis(i, i.attributes().integer("axis"), i.type(0).rank());
@@ -70,17 +87,43 @@ Term spread(Gradient& d, const Term& t) {
 
 void sum_gradient(Gradient& d) { d.x(0) += spread(d, d.g); }
 
+// The slope at an element is the product of the others: of those before it and of those after it. Nothing is divided, so
+// that zeros need no case of their own, at any order.
 void prod_gradient(Gradient& d) {
-    // y/a where nothing is 0; where exactly one element is, only it has a gradient: the product of the others.
-    const AttrId axes = d.reduction_attr();
-    const Term is_zero = apply(op<"equal">(), {d.a, 0});
-    const Term zeros = spread(d, apply(op<"sum">(), {apply(op<"where">(), {is_zero, d.number(1, 0), 0})}, axes));
-    const Term others = spread(d, apply(op<"prod">(), {apply(op<"where">(), {is_zero, 1, d.a})}, axes));
-    const Term alone = apply(op<"logical_and">(), {is_zero, apply(op<"equal">(), {zeros, 1})});
-    const Term slope =
-        apply(op<"where">(),
-              {alone, others, apply(op<"where">(), {apply(op<"equal">(), {zeros, 0}), spread(d, d.y) / d.a, 0})});
-    d.x(0) += spread(d, d.g) * slope;
+    const std::vector<SizeId>& sizes = d.type(0).sizes;
+    std::vector<bool> reduced(sizes.size());
+    for (int64_t a : d.attributes().integers("axes")) reduced[size_t(a < 0 ? a + int64_t(sizes.size()) : a)] = true;
+    // The axes that are reduced go last, as one; and back.
+    AttrList there, back(sizes.size());
+    std::vector<SizeId> moved, flat;
+    SizeId count(1);
+    for (bool last : {false, true})
+        for (size_t k = 0; k < sizes.size(); ++k) {
+            if (reduced[k] != last) continue;
+            back[k] = int64_t(there.size());
+            there.push_back(int64_t(k));
+            moved.push_back(sizes[k]);
+            if (last) count = d.context().mul(count, sizes[k]);
+            else flat.push_back(sizes[k]);
+        }
+    const auto axis = int64_t(flat.size());
+    flat.push_back(count);
+    const Term rows = d.reshape_to(apply(op<"permute">(), {d.a}, d.attr({{"axes", there}})), flat);
+    const auto product = [&](bool after) {
+        return apply(op<"recurrence">(), {rows}, d.attr({{"axis", axis}, {"reverse", after}, {"start", 1.0}}));
+    };
+    const Term others = d.reshape_to(product(false) * product(true), moved);
+    d.x(0) += spread(d, d.g) * apply(op<"permute">(), {others}, d.attr({{"axes", back}}));
+}
+
+// h₀ = start, hₖ₊₁ = aₖ hₖ + bₖ. The cotangents s of hₖ₊₁ obey the same from the other end: sₖ = gₖ₊₁ + aₖ₊₁ sₖ₊₁; then
+// da = s h and db = s.
+void recurrence_gradient(Gradient& d) {
+    const Attributes a = d.attributes();
+    const Term s = apply(op<"recurrence">(), {d.a, d.g},
+                         d.attr({{"axis", a.integer("axis")}, {"reverse", !a.flag("reverse")}, {"start", 0.0}}));
+    d.x(0) += s * d.y;
+    if (d.operand_count() > 1) d.x(1) += s;
 }
 
 void extremum_gradient(Gradient& d) {  // shared evenly among the elements that attain it
@@ -121,6 +164,9 @@ const Row rows[] = {
         const Term backwards = apply(op<"flip">(), {d.g}, axes);
         d.x(0) += apply(op<"flip">(), {apply(op<"cumsum">(), {backwards}, d.node_attr())}, axes);
     }, .batching = batch_along_axis},
+    {.name = "recurrence", .doc = "h with h[0] = start, h[k + 1] = a[k] h[k] + b[k] along an axis, from the other end where reverse; without b: products of the elements before",
+     .min_operands = 1, .max_operands = 2, .dtypes = DTypes::floats, .result = recurrence_rule, .lowering = Lowering::library,
+     .gradient = recurrence_gradient, .batching = batch_whole},
 };
 // clang-format on
 

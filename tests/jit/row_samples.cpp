@@ -157,6 +157,15 @@ bool special(Recipe& r, bool large) {
         if (is_float(r.dtype))
             for (std::string_view kind : {"uniform", "normal"})
                 r.add(key, r.attr({{"sizes", list({3, n})}, {"kind", r.context.name(kind)}, {"dtype", r.dtype}}));
+    } else if (name == "recurrence") {
+        for (bool reverse : {false, true}) {
+            const AttrId from_1 = r.attr({{"axis", int64_t(1)}, {"reverse", reverse}, {"start", 1.0}});
+            const AttrId from_0 = r.attr({{"axis", int64_t(0)}, {"reverse", reverse}, {"start", 0.0}});
+            r.add({r.data({3, n})}, from_1);
+            r.add({r.data({n, 2}), r.data({n, 2})}, from_0);
+            r.add({r.data({2, n}), r.data({2, n})}, from_1);
+            r.add({r.data({0}), r.data({0})}, from_0);
+        }
     } else {
         return false;
     }

@@ -71,7 +71,7 @@ CASES = [
     ("linear(x, m.T, v[:3])", lambda n: F.linear(n["x"], n["m"].T, n["v"][:3]), "x m v"),
     ("layer_norm(x, [4], v, b)", lambda n: F.layer_norm(n["x"], [4], n["v"], n["b"]), "x v b"),
     ("layer_norm(x, [3, 4])", lambda n: F.layer_norm(n["x"], [3, 4]), "x"),
-    ("rms_norm(x, [4], v)", lambda n: F.rms_norm(n["x"], [4], n["v"], eps=1e-5), "x v"),
+    ("rms_norm(x, [4], v)", lambda n: F.rms_norm(n["x"], [4], n["v"]), "x v"),
     ("normalize(x)", lambda n: F.normalize(n["x"]), "x"),
     ("cosine_similarity(x, y)", lambda n: F.cosine_similarity(n["x"], n["y"]), "x y"),
     ("scaled_dot_product_attention(x, y, q)", lambda n: F.scaled_dot_product_attention(n["x"], n["y"], n["q"]), "x y q"),
