@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <map>
 #include <string>
+#include <tuple>
 
 namespace tenon {
 
@@ -13,13 +15,15 @@ public:
     Reverse(Builder& builder, const ReverseRequest& request)
         : builder_(builder), end_(builder.size()), needs_(end_, false), cotangent_(end_), clone_(end_),
           recomputed_(request.recomputed) {
+        find_originals();
         mark_dependents(request.wrt);
         mark_checkpoint_outputs();
         Builder::StampScope scope(builder_, {});
         if (!request.running.empty())
-            for (size_t k = 0; k < request.wrt.size(); ++k) cotangent_[request.wrt[k].index] = request.running[k];
+            for (size_t k = 0; k < request.wrt.size(); ++k)
+                cotangent_[original(request.wrt[k]).index] = request.running[k];
         for (size_t k = 0; k < request.results.size(); ++k) {
-            const NodeId result = request.results[k];
+            const NodeId result = original(request.results[k]);
             if (needs_[result.index])
                 accumulate(result, request.cotangents.empty() ? ones(result) : request.cotangents[k]);
         }
@@ -28,7 +32,7 @@ public:
             if (needs_[body[i].index] && cotangent_[body[i].index] && through(body[i])) differentiate(body[i]);
     }
 
-    NodeId cotangent(NodeId id) const { return cotangent_[id.index]; }
+    NodeId cotangent(NodeId id) const { return cotangent_[original(id).index]; }
 
 private:
     friend class Gradient;
@@ -46,10 +50,38 @@ private:
         bool typed_number = false;
     };
 
+    // ---- what an earlier backward has computed again
+    // A copy of a checkpointed value is that value: what reaches the copy reaches the original. So neither derivatives
+    // nor the order of their sums depend on what a checkpoint recomputes, and a path ends at no copy of a wrt. A copy is
+    // known by its mark and by being, with its operands' originals, what the original is.
+    void find_originals() {
+        const std::span<const NodeId> body = builder_.body();
+        const auto is_copy = [&](NodeId id) { return builder_.node(id).flags & recomputed_flag; };
+        if (std::none_of(body.begin(), body.end(), is_copy)) return;
+        original_.resize(end_);
+        using Key = std::tuple<uint32_t, uint32_t, uint32_t, uint32_t, std::vector<uint32_t>>;
+        std::map<Key, NodeId> first;
+        for (NodeId id : body) {
+            const Node& node = builder_.node(id);
+            std::vector<uint32_t> operands;
+            for (NodeId operand : builder_.operands_of(id)) operands.push_back(original(operand).index);
+            const auto [found, is_new] = first.emplace(
+                Key{node.op.row, node.attr.index, node.type.index, builder_.stamp_of(id).origin.index, operands}, id);
+            if (is_copy(id) && !is_new) original_[id.index] = found->second;
+        }
+    }
+    NodeId original(NodeId id) const {
+        return id.index < original_.size() && original_[id.index] ? original_[id.index] : id;
+    }
+
     // ---- which nodes lie between wrt and the results
     void mark_dependents(std::span<const NodeId> wrt) {
-        for (NodeId w : wrt) needs_[w.index] = true;
+        for (NodeId w : wrt) needs_[original(w).index] = true;
         for (NodeId id : builder_.body()) {
+            if (const NodeId of = original(id); of != id) {
+                needs_[id.index] = needs_[of.index];
+                continue;
+            }
             if (needs_[id.index] || !through(id)) continue;
             const Type& type = builder_.type(id);
             if (!type.is_tensor() || !is_float(type.dtype)) continue;
@@ -252,6 +284,7 @@ private:
     const size_t end_;         // nodes below are the forward graph's
     std::vector<bool> needs_;  // depends on wrt
     std::vector<NodeId> cotangent_, clone_;
+    std::vector<NodeId> original_;  // of a copy that an earlier backward has made; empty: there are none
     std::vector<NodeId>* const recomputed_;
     std::vector<Entry> arena_;
 };
@@ -290,7 +323,7 @@ Gradient::Gradient(Reverse& reverse, NodeId node, NodeId cotangent) : reverse_(r
 void Gradient::Slot::operator+=(const Term& term) {
     if (!gradient.needs(operand)) return;
     Reverse& reverse = gradient.reverse_;
-    const NodeId target = reverse.builder_.operands_of(gradient.node_)[operand];
+    const NodeId target = reverse.original(reverse.builder_.operands_of(gradient.node_)[operand]);
     const NodeId value = reverse.emit(term, gradient.type(operand).dtype);
     reverse.accumulate(target, reverse.fit(value, reverse.builder_.node(target).type));
 }
