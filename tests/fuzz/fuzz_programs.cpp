@@ -42,14 +42,17 @@ std::string first_difference(const std::string& a, const std::string& b) {
     size_t begin = 0, k = 0;
     while (k < a.size() && k < b.size() && a[k] == b[k])
         if (a[k++] == '\n') begin = k;
-    auto rest = [&](const std::string& text) { return text.substr(begin, std::min(text.find('\n', begin) - begin, size_t{300})); };
+    auto rest = [&](const std::string& text) {
+        return text.substr(begin, std::min(text.find('\n', begin) - begin, size_t{300}));
+    };
     return fmt::format("    {}\n    {}\n", rest(a), rest(b));
 }
 
 std::optional<Failure> compare(const Outcome& eager, const Outcome& other, const std::string& how) {
     if (std::string fault = other.fault(); !fault.empty())
         return Failure{fmt::format("{} {}", how, fault), other.errors.substr(0, 2000)};
-    if (other.printed != eager.printed) return Failure{how + " prints something else than eager", first_difference(eager.printed, other.printed)};
+    if (other.printed != eager.printed)
+        return Failure{how + " prints something else than eager", first_difference(eager.printed, other.printed)};
     if (other.exit_code != eager.exit_code || other.errors != eager.errors)
         return Failure{how + " ends otherwise than eager", first_difference(eager.errors, other.errors)};
     return {};
@@ -59,8 +62,10 @@ std::optional<Failure> compare(const Outcome& eager, const Outcome& other, const
 std::optional<Failure> check(const Statements& program, uint64_t turn) {
     std::string script = text_of(program, Marks::kept);
     Outcome eager = run_trial(script, {Engine::eager, 1, false});
-    if (std::string fault = eager.fault(); !fault.empty()) return Failure{"eager " + fault, eager.errors.substr(0, 2000)};
-    if (size_t at = eager.printed.find("false\n"); eager.printed.find("CHECK") != std::string::npos && at != std::string::npos) {
+    if (std::string fault = eager.fault(); !fault.empty())
+        return Failure{"eager " + fault, eager.errors.substr(0, 2000)};
+    if (size_t at = eager.printed.find("false\n");
+        eager.printed.find("CHECK") != std::string::npos && at != std::string::npos) {
         size_t begin = eager.printed.rfind('\n', at);
         begin = begin == std::string::npos ? 0 : begin + 1;
         if (eager.printed.compare(begin, 5, "CHECK") == 0)
@@ -110,7 +115,8 @@ void report(const Options& options, uint64_t seed, Profile profile, const Statem
     std::string stem = fmt::format("{}/{}-{}", options.keep, seed, name_of(profile));
     std::ofstream(stem + ".model") << text_of(program, Marks::kept);
     std::ofstream(stem + ".txt") << failure.kind << '\n' << failure.detail << '\n';
-    if (failure.kind.starts_with("without marks")) std::ofstream(stem + ".plain.model") << text_of(program, Marks::removed);
+    if (failure.kind.starts_with("without marks"))
+        std::ofstream(stem + ".plain.model") << text_of(program, Marks::removed);
 }
 
 Profile profile_of(const Options& options, uint64_t seed) {
@@ -185,7 +191,9 @@ std::optional<Options> parse(int count, char** arguments) {
 int main_of(int count, char** arguments) {
     auto options = parse(count, arguments);
     if (!options) {
-        fmt::print(stderr, "usage: fuzz_programs [--seed N] [--count N] [--seconds N] [--profile NAME] [--jobs N] [--keep FOLDER] [--reduce] [--show]\n");
+        fmt::print(stderr,
+                   "usage: fuzz_programs [--seed N] [--count N] [--seconds N] [--profile NAME] [--jobs N] [--keep "
+                   "FOLDER] [--reduce] [--show]\n");
         return 2;
     }
     if (options->show) {

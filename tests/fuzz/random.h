@@ -22,7 +22,9 @@ public:
     /// In 0 … n − 1.
     size_t below(size_t n) { return next() % n; }
     /// In lowest … highest.
-    int between(int lowest, int highest) { return lowest + static_cast<int>(below(static_cast<size_t>(highest - lowest + 1))); }
+    int between(int lowest, int highest) {
+        return lowest + static_cast<int>(below(static_cast<size_t>(highest - lowest + 1)));
+    }
     bool chance(double probability) { return static_cast<double>(next() >> 11) * 0x1p-53 < probability; }
 
     template <class T> T pick(std::initializer_list<T> choices) { return choices.begin()[below(choices.size())]; }

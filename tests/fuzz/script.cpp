@@ -47,7 +47,8 @@ template <class Found> void shrink(const Statements& whole, Statements& part, co
         if (!kept.body.empty() && !kept.text.starts_with("fn ") && !kept.text.starts_with("model ")) {
             part.insert(part.begin() + static_cast<std::ptrdiff_t>(k), kept.body.begin(), kept.body.end());
             found(whole);
-            part.erase(part.begin() + static_cast<std::ptrdiff_t>(k), part.begin() + static_cast<std::ptrdiff_t>(k + kept.body.size()));
+            part.erase(part.begin() + static_cast<std::ptrdiff_t>(k),
+                       part.begin() + static_cast<std::ptrdiff_t>(k + kept.body.size()));
         }
         part.insert(part.begin() + static_cast<std::ptrdiff_t>(k), kept);
         shrink(whole, part[k].body, found);

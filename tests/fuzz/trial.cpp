@@ -19,7 +19,7 @@ namespace tenon::fuzz {
 
 namespace {
 
-constexpr rlim_t most_seconds = 60;               // of processor time; a program takes a fraction of one
+constexpr rlim_t most_seconds = 60;              // of processor time; a program takes a fraction of one
 constexpr rlim_t most_memory = rlim_t{8} << 30;  // of addresses
 
 class FileOutput final : public Output {
@@ -96,7 +96,8 @@ std::string Outcome::fault() const {
     if (signal) return fmt::format("is ended by a signal, {}", strsignal(signal));
     if (exit_code == 2) return "is not valid";
     if (exit_code > 2) return fmt::format("ends with exit code {}", exit_code);
-    for (std::string_view sign : {"a bug in Tenon", "this is a bug", "internal error", "Assertion", "Sanitizer", "runtime error:"}) {
+    for (std::string_view sign :
+         {"a bug in Tenon", "this is a bug", "internal error", "Assertion", "Sanitizer", "runtime error:"}) {
         if (errors.find(sign) != std::string::npos || printed.find(sign) != std::string::npos)
             return fmt::format("says \"{}\"", sign);
     }

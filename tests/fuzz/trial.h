@@ -16,7 +16,7 @@ std::string text_of(const Settings& settings);
 
 struct Outcome {
     int exit_code = 0;
-    int signal = 0;      ///< that ended it, 0 if none
+    int signal = 0;  ///< that ended it, 0 if none
     std::string printed;
     std::string errors;  ///< what the script ended with, and what else went to stderr
 

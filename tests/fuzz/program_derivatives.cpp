@@ -1,0 +1,120 @@
+#include "tests/fuzz/program_generator.h"
+
+#include <algorithm>
+#include <array>
+
+namespace tenon::fuzz {
+
+std::string ProgramGenerator::pure(std::string z, int most) {
+    int n = random_.between(1, most);
+    for (int k = 0; k < n; ++k) {
+        static const std::vector<const char*> forms = {"sin({})",
+                                                       "({} * 0.5)",
+                                                       "({0} * {0})",
+                                                       "tanh({})",
+                                                       "({} + 1)",
+                                                       "exp(-{}.abs())",
+                                                       "sigmoid({})",
+                                                       "({0} * {0}.sum())",
+                                                       "({0} / (1 + {0} * {0}))",
+                                                       "relu({})",
+                                                       "({0} * {0}.detach())",
+                                                       "({} ** 3)",
+                                                       "checkpoint(fn(q) = sin(q) * q, {})"};
+        z = fmt::format(fmt::runtime(random_.pick(forms)), z);
+    }
+    return z;
+}
+
+void ProgramGenerator::derivative(Statements& out, Scope& scope, int depth) {
+    const Variable* a =
+        some(scope, [](const Variable& v) { return v.is_float() && (v.dtype == "f32" || v.dtype == "f64"); });
+    if (!a) return;
+    Variable x = *a;
+    std::string v = fresh("v");
+    const Variable* captured = some(scope, [&](const Variable& w) { return w.shape == x.shape && w.dtype == x.dtype; });
+    std::string weight = captured && random_.chance(0.5) ? " * " + captured->name : "";
+    std::string body = random_.chance(0.7)
+                           ? fmt::format("fn(z) = ({}{}).sum()", pure("z"), weight)
+                           : fmt::format("fn(z) {{ q = {}; graph_break; return (q{}).sum() }}", pure("z"), weight);
+    switch (random_.below(10)) {
+        case 0:
+        case 1: out.push_back(line(fmt::format("{} = grad({})({})", v, body, x.name))); break;
+        case 2: out.push_back(line(fmt::format("{} = grad(fn(w) = grad({})(w).sum())({})", v, body, x.name))); break;
+        case 3: {
+            std::string y = fresh("y");
+            out.push_back(line(fmt::format("({}, {}) = value_and_grad({})({})", y, v, body, x.name)));
+            break;
+        }
+        case 4: {
+            std::string pull = fresh("p");
+            out.push_back(
+                line(fmt::format("({}, {}) = vjp(fn(z) = {}{}, {})", fresh("y"), pull, pure("z"), weight, x.name)));
+            out.push_back(line(fmt::format("{} = {}({} * 0.5)", v, pull, x.name)));
+            break;
+        }
+        case 5:
+            out.push_back(line(fmt::format("({}, {}) = jvp(fn(z) = {}{}, ({},), ({} * 0.5,))", fresh("y"), v, pure("z"),
+                                           weight, x.name, x.name)));
+            break;
+        case 6: {
+            std::string leaf = fresh("w");
+            out.push_back(line(fmt::format("{} = {}.detach().clone().requires_grad_()", leaf, x.name)));
+            Scope copy = scope;
+            copy.push_back({leaf, x.dtype, x.shape, true});
+            Statements body_of = inner(copy, depth + 1, 0, 2);
+            out.insert(out.end(), body_of.begin(), body_of.end());
+            out.push_back(line(fmt::format("backward(({}{}).sum())", pure(leaf), weight)));
+            out.push_back(line(fmt::format("{} = {}.grad.clone()", v, leaf)));
+            break;
+        }
+        case 7: {
+            std::string leaf = fresh("w");
+            out.push_back(line(fmt::format("{} = {}.detach().clone().requires_grad_()", leaf, x.name)));
+            std::string y = fresh("y");
+            out.push_back(line(fmt::format("{} = {}{}", y, pure(leaf), weight)));
+            if (random_.chance(0.5)) out.push_back(mark("graph_break"));
+            out.push_back(line(fmt::format("{} = grad({}.sum(), wrt: {}{})", v, y, leaf,
+                                           random_.chance(0.3) ? ", create_graph: true" : "")));
+            break;
+        }
+        case 8: {
+            std::string y = fresh("y");
+            out.push_back(line(fmt::format("{} = {} * 1", y, x.name)));
+            out.push_back(line(fmt::format("{}.{}", y, random_.pick<const char*>({"mul_(2)", "sin_()", "add_(1)"}))));
+            out.push_back(line(fmt::format("{} = grad({})({})", v, body, y)));
+            break;
+        }
+        default: out.push_back(line(fmt::format("{} = checkpoint(fn(w) = grad({})(w), {})", v, body, x.name))); break;
+    }
+    scope.push_back({v, x.dtype, x.shape, false});
+}
+
+void ProgramGenerator::map(Statements& out, Scope& scope) {
+    const Variable* a = some(scope, [](const Variable& v) { return v.is_float() && v.rank() > 0; });
+    if (!a) return;
+    Variable x = *a;
+    std::string v = fresh("v");
+    const Variable* w = some(scope, [](const Variable& u) { return u.is_float() && u.rank() == 0; });
+    std::string scaled = w && w->dtype == x.dtype ? fmt::format(" * {}", w->name) : "";
+    switch (random_.below(5)) {
+        case 0: out.push_back(line(fmt::format("{} = vmap(fn(z) = {}{})({})", v, pure("z"), scaled, x.name))); break;
+        case 1:
+            out.push_back(line(fmt::format("{} = vmap(grad(fn(z) = ({}{}).sum()))({})", v, pure("z"), scaled, x.name)));
+            break;
+        case 2:
+            if (x.rank() < 2) return;
+            out.push_back(line(fmt::format("{} = vmap(vmap(fn(z) = {}))({})", v, pure("z"), x.name)));
+            break;
+        case 3:
+            out.push_back(
+                line(fmt::format("{} = grad(fn(q) = vmap(fn(z) = {}{})(q).sum())({})", v, pure("z"), scaled, x.name)));
+            break;
+        default:
+            out.push_back(line(fmt::format("{} = vmap(fn(z, u) = ({}) * u)({}, {})", v, pure("z"), x.name, x.name)));
+            break;
+    }
+    scope.push_back({v, x.dtype, x.shape, false});
+}
+
+}  // namespace tenon::fuzz
