@@ -49,6 +49,7 @@ Value extend(Evaluator& evaluator, Arguments& a) {
 
 Value insert(Evaluator& evaluator, Arguments& a) {
     Values& items = list_of(a).items;
+    a[1] = evaluator.settled(a[1], a.span_of(1));
     int64_t count = static_cast<int64_t>(items.size()), at = a.integer(1, "a position");
     if (at < 0) at += count;
     evaluator.will_change(list_of(a));
@@ -67,7 +68,7 @@ Value pop(Evaluator& evaluator, Arguments& a) {
 
 size_t index_in(Evaluator& evaluator, const Values& items, const Value& wanted) {
     for (size_t i = 0; i < items.size(); ++i) {
-        if (items[i].same_as(wanted) || evaluator.equal(items[i], wanted)) return i;
+        if (evaluator.same_item(items[i], wanted)) return i;
     }
     return items.size();
 }
@@ -94,7 +95,7 @@ Value index(Evaluator& evaluator, Arguments& a) {
 Value count(Evaluator& evaluator, Arguments& a) {
     const Values& items = *items_of(a[0]);
     return std::count_if(items.begin(), items.end(),
-                         [&](const Value& item) { return item.same_as(a[1]) || evaluator.equal(item, a[1]); });
+                         [&](const Value& item) { return evaluator.same_item(item, a[1]); });
 }
 
 Value reverse(Evaluator& evaluator, Arguments& a) {
@@ -127,8 +128,8 @@ Value copy_list(Evaluator&, Arguments& a) { return make_list(list_of(a).items); 
                 "d.get(key, default) gives a default");
 }
 
-Value get(Evaluator&, Arguments& a) {
-    const Value* found = dict_of(a).find(a[1]);
+Value get(Evaluator& evaluator, Arguments& a) {
+    const Value* found = dict_of(a).find(evaluator.as_key(a[1], a.span_of(1)));
     return found ? *found : a.has(2) ? a[2] : Value();
 }
 
@@ -150,21 +151,23 @@ Value items(Evaluator&, Arguments& a) {
 }
 
 Value pop_entry(Evaluator& evaluator, Arguments& a) {
-    Value* found = dict_of(a).find(a[1]);
+    const Value key = evaluator.as_key(a[1], a.span_of(1));
+    Value* found = dict_of(a).find(key);
     if (!found) {
         if (a.has(2)) return a[2];
-        no_key(evaluator, a[1]);
+        no_key(evaluator, key);
     }
     Value taken = *found;
     evaluator.will_change(dict_of(a));
-    dict_of(a).remove(a[1]);
+    dict_of(a).remove(key);
     return taken;
 }
 
 Value set_default(Evaluator& evaluator, Arguments& a) {
-    if (const Value* found = dict_of(a).find(a[1])) return *found;
+    const Value key = evaluator.as_key(a[1], a.span_of(1));
+    if (const Value* found = dict_of(a).find(key)) return *found;
     Value fresh = a.has(2) ? a[2] : Value();
-    evaluator.set_entry(dict_of(a), a[1], fresh);
+    evaluator.set_entry(dict_of(a), key, fresh);
     return fresh;
 }
 
@@ -199,26 +202,26 @@ constexpr KindSet sequences = tenon::kinds(Kind::list, Kind::tuple);
 constexpr KindSet dicts = tenon::kinds(Kind::dict);
 
 constexpr Builtin table[] = {
-    {"append", "list, value", lists, append, method_only, "adds a value at the end"},
+    {"append", "list, value", lists, append, method_only | takes_symbolic, "adds a value at the end"},
     {"extend", "list, values", lists, extend, method_only, "adds each of the values at the end"},
-    {"insert", "list, position, value", lists, insert, method_only, "adds a value before a position"},
+    {"insert", "list, position, value", lists, insert, method_only | takes_symbolic, "adds a value before a position"},
     {"pop", "list, position?", lists, pop, method_only, "takes the item at a position out (the last by default)"},
-    {"remove", "list, value", lists, remove, method_only, "takes the first equal item out"},
+    {"remove", "list, value", lists, remove, method_only | takes_symbolic, "takes the first equal item out"},
     {"reverse", "list", lists, reverse, method_only, "turns the list around"},
     {"sort", "list; key?, reverse?", lists, sort, method_only, "sorts the list; equal items keep their order"},
     {"clear", "list", lists, clear_list, method_only, "takes everything out"},
     {"copy", "list", lists, copy_list, method_only, "another list of the same items"},
-    {"index", "sequence, value", sequences, index, method_only, "the position of the first equal item"},
-    {"count", "sequence, value", sequences, count, method_only, "how many items are equal to the value"},
-    {"get", "dict, key, default?", dicts, get, method_only,
+    {"index", "sequence, value", sequences, index, method_only | takes_symbolic, "the position of the first equal item"},
+    {"count", "sequence, value", sequences, count, method_only | takes_symbolic, "how many items are equal to the value"},
+    {"get", "dict, key, default?", dicts, get, method_only | takes_symbolic,
      "the value of a key, the default (none) where it is missing"},
     {"keys", "dict", dicts, keys, method_only, "the keys, in order of insertion"},
     {"values", "dict", dicts, values, method_only, "the values, in order of insertion"},
     {"items", "dict", dicts, items, method_only, "the (key, value) pairs, in order of insertion"},
-    {"pop", "dict, key, default?", dicts, pop_entry, method_only, "takes an entry out and gives its value"},
-    {"setdefault", "dict, key, default?", dicts, set_default, method_only,
+    {"pop", "dict, key, default?", dicts, pop_entry, method_only | takes_symbolic, "takes an entry out and gives its value"},
+    {"setdefault", "dict, key, default?", dicts, set_default, method_only | takes_symbolic,
      "the value of a key, set to the default first where it is missing"},
-    {"update", "dict, other?; **entries", dicts, update, method_only, "sets each entry of another dict"},
+    {"update", "dict, other?; **entries", dicts, update, method_only | takes_symbolic, "sets each entry of another dict"},
     {"clear", "dict", dicts, clear_dict, method_only, "takes everything out"},
     {"copy", "dict", dicts, copy_dict, method_only, "another dict with the same entries"},
 };

@@ -38,7 +38,7 @@ Value explain(Evaluator& e, Arguments& a) {
     }
     std::vector<CapturedGraph> log;
     const Counters& counters = c.tracer.counters();
-    const size_t breaks = counters.breaks.size(), recompilations = counters.recompilations.size();
+    const uint64_t breaks = counters.breaks.count(), recompilations = counters.recompilations.count();
     Value result;
     {
         struct Restore {
@@ -59,9 +59,8 @@ Value explain(Evaluator& e, Arguments& a) {
         result = e.call(a[0], given ? std::span<const Value>(*given) : std::span<const Value>(), keywords);
     }
     std::vector<std::string> broken, compiled_again;
-    for (size_t k = breaks; k < counters.breaks.size(); ++k) broken.push_back(event_text(sources, counters.breaks[k]));
-    for (size_t k = recompilations; k < counters.recompilations.size(); ++k)
-        compiled_again.push_back(counters.recompilations[k].reason);
+    for (const Event& event : counters.breaks.after(breaks)) broken.push_back(event_text(sources, event));
+    for (const Event& event : counters.recompilations.after(recompilations)) compiled_again.push_back(event.reason);
     const Json told{{"subject", subject_of(e, a[0])},
                     {"breaks", broken},
                     {"recompiles", compiled_again},

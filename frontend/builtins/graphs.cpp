@@ -147,9 +147,9 @@ Value record(std::string name, std::vector<RecordObject::Field> fields) {
     return make_ref<RecordObject>(std::move(name), std::move(fields));
 }
 
-Value events(Evaluator& e, const std::vector<Event>& all) {
+Value events(Evaluator& e, const Events& all) {
     Values list;
-    for (const Event& event : all) {
+    for (const Event& event : all.after(0)) {
         list.push_back(record(
             "event",
             {{"function", Value::text(event.function)},

@@ -27,8 +27,7 @@ namespace tenon {
 namespace {
 
 constexpr KindSet numbers = kinds(Kind::integer, Kind::real);
-constexpr KindSet tensors = kinds(Kind::tensor, Kind::symbolic);
-constexpr KindSet host = any_kind & ~(tensors | kinds(Kind::graph, Kind::node));
+constexpr KindSet host = any_kind & ~kinds(Kind::tensor, Kind::graph, Kind::node);
 constexpr KindSet sequences =
     kinds(Kind::list, Kind::tuple, Kind::dict, Kind::range, Kind::string, Kind::iterator, Kind::model);
 
@@ -87,8 +86,8 @@ Value len(Evaluator& evaluator, Arguments& a) {
 
 Value range(Evaluator& evaluator, Arguments& a) {
     auto part = [&](size_t k) {
-        return a[k].is_symbolic() || a[k].is_tensor() ? evaluator.border().settle_int(a[k], a.span_of(k))
-                                                      : a.integer(k, "a bound of a range");
+        return a[k].is_tensor() ? evaluator.border().settle_int(a[k], a.span_of(k))
+                                : a.integer(k, "a bound of a range");
     };
     int64_t first = part(0), step = a.has(2) ? part(2) : 1;
     if (step == 0) throw_error("value", "the step of a range is 0");
@@ -190,7 +189,7 @@ Value dict(Evaluator& evaluator, Arguments& a) {
             for (const Value& pair : evaluator.collect(a[0])) {
                 const Values* items = items_of(pair);
                 if (!items || items->size() != 2) expected(evaluator, "a (key, value) pair", pair);
-                out->set((*items)[0], (*items)[1]);
+                out->set(evaluator.as_key((*items)[0], a.span), (*items)[1]);
             }
         }
     }
@@ -214,19 +213,23 @@ std::string_view trimmed(std::string_view text) {
                                            : text.substr(begin, text.find_last_not_of(" \t\n\r") + 1 - begin);
 }
 
-// The number a conversion is about: that of a tensor of one element, or of a symbolic one.
-Value number_in(Evaluator& evaluator, Arguments& a) {
-    return a[0].is_tensor() ? evaluator.border().settle(a[0], a.span_of(0)) : a[0];
+// The number a conversion is about: that of a tensor of one element, symbolic where a graph is yet to compute it. As
+// such it stays in the graph where it is converted without a decision.
+Value number_in(Evaluator& evaluator, Arguments& a, DType to) {
+    Value x = a[0].is_tensor() ? evaluator.border().item(a[0].as<TensorObject>(), a.span_of(0)) : a[0];
+    if (!x.is_symbolic() || host_kind(x) == host_kind_of(to)) return x;
+    if (std::optional<Value> converted = evaluator.border().convert_pending(x, to, a.span_of(0))) return *converted;
+    return evaluator.settled(x, a.span_of(0));
 }
 
 Value int_of(Evaluator& evaluator, Arguments& a) {
-    const Value x = number_in(evaluator, a);
+    const Value x = number_in(evaluator, a, DType::i64);
     if (x.is_unset()) return 0;
-    if (x.is_symbolic()) return x;
-    if (x.is_int()) return x;
+    if (x.is_symbolic() || x.is_int()) return x;
     if (x.is_bool()) return int64_t{x.as_bool()};
     if (x.is_real()) return int_of_real(x.as_real());
     if (!x.is(Kind::string)) expected(evaluator, "a number or a str", x);
+    if (a.has(1)) a[1] = evaluator.settled(a[1], a.span_of(1));
     const int64_t base = a.integer_or(1, 10, "a base");
     if (base < 2 || base > 36) throw_error("value", fmt::format("a base is 2 to 36, not {}", base));
     std::string digits;
@@ -245,9 +248,9 @@ Value int_of(Evaluator& evaluator, Arguments& a) {
 }
 
 Value float_of(Evaluator& evaluator, Arguments& a) {
-    Value x = number_in(evaluator, a);
+    const Value x = number_in(evaluator, a, DType::f64);
     if (x.is_unset()) return 0.0;
-    if (x.is_symbolic()) x = evaluator.border().settle(x, a.span_of(0));
+    if (x.is_symbolic()) return x;
     if (x.is_number()) return x.as_number();
     if (x.is_bool()) return x.as_bool() ? 1.0 : 0.0;
     if (!x.is(Kind::string)) expected(evaluator, "a number or a str", x);
@@ -262,8 +265,7 @@ Value float_of(Evaluator& evaluator, Arguments& a) {
 }
 
 Value bool_of(Evaluator& evaluator, Arguments& a) {
-    Value x = number_in(evaluator, a);
-    if (x.is_symbolic()) x = evaluator.border().settle(x, a.span_of(0));
+    const Value x = a[0].is_tensor() ? evaluator.border().settle(a[0], a.span_of(0)) : a[0];
     if (x.is_bool()) return x;
     if (x.is_number()) return x.as_number() != 0;
     expected(evaluator, "a bool or a number", x, "write len(xs) > 0, or x is not none");
@@ -274,7 +276,7 @@ Value repr(Evaluator& evaluator, Arguments& a) { return Value::text(evaluator.re
 
 Value type(Evaluator&, Arguments& a) {
     if (auto* model = a[0].try_as<ModelObject>()) return model->model_class;
-    return Value::text(name_of(a[0].kind()));
+    return Value::text(name_of(host_kind(a[0])));
 }
 
 bool is_instance(const Value& value, const Value& type) {
@@ -285,9 +287,9 @@ bool is_instance(const Value& value, const Value& type) {
         auto* model = value.try_as<ModelObject>();
         return model && model->model_class.get() == wanted;
     }
-    if (auto* wanted = type.try_as<BuiltinObject>()) return wanted->group.name == name_of(value.kind());
-    if (type.is(Kind::dtype) && type.as_dtype() == DType::boolean) return value.is_bool();
-    if (type.is(Kind::string)) return type.as_text() == name_of(value.kind());
+    if (auto* wanted = type.try_as<BuiltinObject>()) return wanted->group.name == name_of(host_kind(value));
+    if (type.is(Kind::dtype) && type.as_dtype() == DType::boolean) return host_kind(value) == Kind::boolean;
+    if (type.is(Kind::string)) return type.as_text() == name_of(host_kind(value));
     if (type.is_none()) return value.is_none();
     throw_error("type",
                 "the second argument of isinstance is a model class, a type such as int or list, or a tuple of these");
@@ -387,23 +389,22 @@ constexpr Builtin table[] = {
     {"filter", "function, values", host, filter, 0, "the list of the values for which f(x) is true"},
     {"sorted", "values; key?, reverse?", any_kind, sorted, 0, "a sorted list; equal items keep their order"},
     {"reversed", "values", any_kind, reversed, 0, "the list of the values from the last to the first"},
-    {"min", "*values; key?, default?", host | kinds(Kind::symbolic), extreme<false>, 0,
-     "the smallest item, or argument"},
-    {"max", "*values; key?, default?", host | kinds(Kind::symbolic), extreme<true>, 0, "the largest item, or argument"},
-    {"sum", "values, start?", sequences, sum, 0, "the sum of the items"},
+    {"min", "*values; key?, default?", host, extreme<false>, takes_symbolic, "the smallest item, or argument"},
+    {"max", "*values; key?, default?", host, extreme<true>, takes_symbolic, "the largest item, or argument"},
+    {"sum", "values, start?", sequences, sum, takes_symbolic, "the sum of the items"},
     {"any", "values", sequences, any_or_all<true>, 0, "whether one of the items is true"},
     {"all", "values", sequences, any_or_all<false>, 0, "whether all items are true"},
-    {"list", "values?", any_kind, list, 0, "a list of the values"},
-    {"tuple", "values?", any_kind, tuple, 0, "a tuple of the values"},
-    {"dict", "entries?; **more", any_kind, dict, 0, "a dict of entries, pairs or keyword arguments"},
+    {"list", "values?", any_kind, list, takes_symbolic, "a list of the values"},
+    {"tuple", "values?", any_kind, tuple, takes_symbolic, "a tuple of the values"},
+    {"dict", "entries?; **more", any_kind, dict, takes_symbolic, "a dict of entries, pairs or keyword arguments"},
 
-    {"int", "x?, base?", any_kind, int_of, 0, "as an int: floats are cut towards zero, strs are read"},
-    {"float", "x?", any_kind, float_of, 0, "as a float"},
+    {"int", "x?, base?", any_kind, int_of, takes_symbolic, "as an int: floats are cut towards zero, strs are read"},
+    {"float", "x?", any_kind, float_of, takes_symbolic, "as a float"},
     {"bool", "x", any_kind, bool_of, 0, "as a bool: whether a number is not zero"},
-    {"str", "x?", any_kind, str, breaks_graph, "as a str: what print shows"},
-    {"repr", "x", any_kind, repr, breaks_graph, "as a str, strs quoted"},
-    {"type", "x", any_kind, type, 0, "the name of its type, or the class of a model"},
-    {"isinstance", "x, type", any_kind, isinstance, 0, "whether x is of a type or model class, or one of a tuple"},
+    {"str", "x?", any_kind, str, 0, "as a str: what print shows"},
+    {"repr", "x", any_kind, repr, 0, "as a str, strs quoted"},
+    {"type", "x", any_kind, type, takes_symbolic, "the name of its type, or the class of a model"},
+    {"isinstance", "x, type", any_kind, isinstance, takes_symbolic, "whether x is of a type or model class, or one of a tuple"},
     {"callable", "x", any_kind, callable, 0, "whether x can be called"},
     {"hasattr", "x, name", any_kind, hasattr, 0, "whether x has a field or method of that name"},
 
@@ -412,7 +413,7 @@ constexpr Builtin table[] = {
     {"floor", "x", numbers, rounding_function<std::floor>, 0, "the next int below"},
     {"ceil", "x", numbers, rounding_function<std::ceil>, 0, "the next int above"},
     {"trunc", "x", numbers, rounding_function<std::trunc>, 0, "the next int towards zero"},
-    {"pow", "x, y", host, pow, 0, "x ** y"},
+    {"pow", "x, y", host, pow, takes_symbolic, "x ** y"},
     {"sqrt", "x", numbers, real_function<std::sqrt>, 0, "square root"},
     {"rsqrt", "x", numbers, real_function<rsqrt>, 0, "1 / sqrt(x)"},
     {"square", "x", numbers, real_function<square>, 0, "x * x"},
@@ -444,8 +445,8 @@ constexpr Builtin table[] = {
     {"op", "function", any_kind, nullptr, scope_block,
      "as `@op fn`: an operation made of others, one call of the graph"},
 
-    {"now", "", any_kind, now, reads_number, "a monotonic clock, in seconds"},
-    {"env", "name, default?", any_kind, env, reads_number,
+    {"now", "", any_kind, now, breaks_graph | reads_number, "a monotonic clock, in seconds"},
+    {"env", "name, default?", any_kind, env, breaks_graph | reads_number,
      "a variable of the environment, the default (none) where it is missing"},
     {"read_text", "path", any_kind, read_text, breaks_graph, "the content of a text file"},
     {"write_text", "path, text", any_kind, write_text, breaks_graph, "writes a text file"},

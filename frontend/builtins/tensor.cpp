@@ -11,7 +11,7 @@ TensorRef TensorCall::tensor(size_t k) const {
     const Value& value = arguments[k];
     if (value.is_tensor()) return value.ref<TensorObject>();
     const ops::Term number = term(k);
-    return number.tensor ? number.tensor : ops::full(d, number, number.dtype(), {});
+    return number.tensor ? ops::cast(d, number.tensor, number.dtype()) : ops::full(d, number, number.dtype(), {});
 }
 
 ops::Term TensorCall::term(size_t k) const {

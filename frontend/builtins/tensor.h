@@ -14,7 +14,7 @@ namespace tenon {
 
 inline constexpr KindSet tensors = kinds(Kind::tensor);
 inline constexpr KindSet tensors_and_numbers =
-    kinds(Kind::tensor, Kind::integer, Kind::real, Kind::boolean, Kind::symbolic);
+    kinds(Kind::tensor, Kind::integer, Kind::real, Kind::boolean);
 
 /// One call of a tensor built-in. Arguments are numbered as its parameters are.
 class TensorCall {
@@ -39,7 +39,10 @@ public:
     int64_t integer_or(size_t k, int64_t otherwise, std::string_view what) const {
         return has(k) ? integer(k, what) : otherwise;
     }
-    bool flag(size_t k, std::string_view what) const { return arguments.flag_or(k, false, what); }
+    bool flag(size_t k, std::string_view what) const {
+        if (arguments[k].is_symbolic()) arguments[k] = border.settle(arguments[k], arguments.span_of(k));
+        return arguments.flag_or(k, false, what);
+    }
     std::optional<int64_t> dim(size_t k) const {
         return has(k) ? std::optional(integer(k, "a dimension")) : std::nullopt;
     }

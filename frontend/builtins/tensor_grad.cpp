@@ -114,7 +114,8 @@ struct Selection {
     bool single = true;
 };
 
-size_t position_of(Evaluator& e, const Value& function, const Value& which) {
+size_t position_of(Evaluator& e, const Value& function, const Value& given) {
+    const Value which = e.settled(given, e.here());
     if (which.is_int()) return static_cast<size_t>(which.as_int());
     const auto* declared = function.try_as<FunctionObject>();
     if (which.is<StringObject>() && declared) {

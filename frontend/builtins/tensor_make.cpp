@@ -56,7 +56,7 @@ Value tensor(Evaluator& e, Arguments& a) {  // data; FACTORY
 Value arange(Evaluator& e, Arguments& a) {  // start, stop?, step?; FACTORY
     TensorCall c(e, a);
     const bool one = !c.has(1);
-    auto is_int = [&](size_t k) { return !c.has(k) || c[k].is_int() || c[k].is_symbolic(); };
+    auto is_int = [&](size_t k) { return !c.has(k) || host_kind(c[k]) == Kind::integer; };
     if (is_int(0) && is_int(1) && is_int(2)) {
         const bool moves = !one && ops::is_host_int(c[0]);  // then how far the other bound is away counts
         const Size start = one     ? Size(0)
@@ -218,8 +218,8 @@ const Builtin rows[] = {
     {"ones_like", "x; " FACTORY, tensors, constant_like<1>},
     {"empty_like", "x; " FACTORY, tensors, constant_like<0>},
     {"full", "sizes, value; " FACTORY, any_kind, full, takes_sizes},
-    {"full_like", "x, value; " FACTORY, tensors, full_like},
-    {"tensor", "data; " FACTORY, any_kind, tensor},
+    {"full_like", "x, value; " FACTORY, tensors, full_like, takes_symbolic},
+    {"tensor", "data; " FACTORY, any_kind, tensor, takes_symbolic},
     {"arange", "start, stop?, step?; " FACTORY, any_kind, arange, takes_sizes},
     {"linspace", "start, stop, count; " FACTORY, any_kind, linspace},
     {"eye", "n, m?; " FACTORY, any_kind, eye, takes_sizes},
@@ -233,7 +233,7 @@ const Builtin rows[] = {
     {"uniform_", "x, low?, high?", tensors, fill_random<false>, reads_number},
     {"normal_", "x, mean?, std?", tensors, fill_random<true>, reads_number},
     {"seed", "key", any_kind, seed},
-    {"memory", "device?", any_kind, memory},
+    {"memory", "device?", any_kind, memory, breaks_graph},
 };
 
 }  // namespace

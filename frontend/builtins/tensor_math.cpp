@@ -50,8 +50,8 @@ template <FixedString name, bool in_place = false>
 Value binary(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
     if constexpr (in_place) c.d.check_write(*c.tensor(0));
-    const Term terms[] = {c.term(0), c.term(1)};
-    if constexpr (!std::string_view(name.text).starts_with("bitwise")) ops::require_numbers_fit(terms);
+    Term terms[] = {c.term(0), c.term(1)};
+    if constexpr (!std::string_view(name.text).starts_with("bitwise")) ops::require_numbers_fit(c.d, terms);
     return finish(c, ops::elementwise(c.d, op<name>(), terms), in_place);
 }
 template <FixedString name>
@@ -81,8 +81,8 @@ Value log10(Evaluator& e, Arguments& a) {  // log x / log 10
 
 // A number is a bound, at which an element has no gradient any more; with a tensor equal elements share it, as PyTorch's.
 TensorRef bounded(TensorCall& c, Op op, const TensorRef& x, const Term& bound) {
-    const Term terms[] = {x, bound};
-    ops::require_numbers_fit(terms);
+    Term terms[] = {x, bound};
+    ops::require_numbers_fit(c.d, terms);
     return ops::elementwise(c.d, op, terms,
                             bound.is_number ? c.d.attr({{c.d.context().name("bound"), AttrValue(true)}}) : AttrId());
 }
@@ -97,8 +97,13 @@ Value clamp(Evaluator& e, Arguments& a) {  // x, min?, max?
     // A bound that lies beyond what the dtype holds keeps every element.
     const auto [lowest, highest] = ops::integer_range(x->dtype());
     const bool is_integer_dtype = is_integer(x->dtype());
-    const bool no_lower = !c.has(1) || (is_integer_dtype && c[1].is_int() && c[1].as_int() <= lowest);
-    const bool no_upper = !c.has(2) || (is_integer_dtype && c[2].is_int() && c[2].as_int() >= highest);
+    auto bound = [&](size_t k) {  // of an integer tensor it is decided
+        const bool decides = is_integer_dtype && host_kind(c[k]) == Kind::integer;
+        return decides ? std::optional(c.integer(k, "a bound")) : std::nullopt;
+    };
+    const std::optional<int64_t> lower = c.has(1) ? bound(1) : lowest, upper = c.has(2) ? bound(2) : highest;
+    const bool no_lower = !c.has(1) || (lower && *lower <= lowest);
+    const bool no_upper = !c.has(2) || (upper && *upper >= highest);
     if (!no_lower) x = bounded(c, op<"maximum">(), x, c.term(1));
     if (!no_upper) x = bounded(c, op<"minimum">(), x, c.term(2));
     if (no_lower && no_upper) x = ops::clone(c.d, x);
@@ -122,8 +127,7 @@ Value masked_fill(Evaluator& e, Arguments& a) {  // x, mask, value
     const TensorRef x = c.tensor(0);
     if constexpr (in_place) c.d.check_write(*x);
     std::vector<TensorRef> keep;
-    const Term filling = c.term(2);
-    if (!filling.tensor) ops::require_fits(filling.number, x->dtype());
+    const Term filling = ops::fitting(c.d, c.term(2), x->dtype());
     const Arg value = ops::as_arg(c.d, filling, x->dtype(), keep);
     return finish(c, c.d.apply(op<"where">(), {Arg(c.tensor(1)), value, Arg(x)}), in_place);
 }
@@ -355,43 +359,43 @@ const Builtin rows[] = {
     {"sigmoid_", "x", tensors, unary_float<"sigmoid", true>},
     {"reciprocal_", "x", tensors, unary_float<"reciprocal", true>},
 
-    {"add", "x, y; alpha?", either, arithmetic<Operator::add>},
-    {"sub", "x, y; alpha?", either, arithmetic<Operator::sub>},
-    {"mul", "x, y", either, arithmetic<Operator::mul>},
-    {"div", "x, y", either, arithmetic<Operator::div>},
-    {"pow", "x, y", tensors, arithmetic<Operator::pow>},
-    {"pow", "x, y", either, arithmetic<Operator::pow>},
-    {"floor_divide", "x, y", either, arithmetic<Operator::floor_div>},
-    {"remainder", "x, y", either, arithmetic<Operator::remainder>},
-    {"add_", "x, y; alpha?", tensors, arithmetic<Operator::add, true>},
-    {"sub_", "x, y; alpha?", tensors, arithmetic<Operator::sub, true>},
-    {"mul_", "x, y", tensors, arithmetic<Operator::mul, true>},
-    {"div_", "x, y", tensors, arithmetic<Operator::div, true>},
-    {"pow_", "x, y", tensors, arithmetic<Operator::pow, true>},
-    {"remainder_", "x, y", tensors, arithmetic<Operator::remainder, true>},
-    {"maximum", "x, y", either, binary<"maximum">},
-    {"minimum", "x, y", either, binary<"minimum">},
-    {"fmod", "x, y", either, binary<"fmod">},
-    {"atan2", "y, x", either, binary_float<"atan2">},
-    {"not_equal", "x, y", either, binary<"not_equal">},
-    {"less", "x, y", either, binary<"less">},
-    {"less_equal", "x, y", either, binary<"less_equal">},
-    {"greater", "x, y", either, binary<"greater">},
-    {"greater_equal", "x, y", either, binary<"greater_equal">},
-    {"logical_and", "x, y", either, logical<"logical_and">},
-    {"logical_or", "x, y", either, logical<"logical_or">},
-    {"logical_xor", "x, y", either, logical<"logical_xor">},
-    {"logical_not", "x", either, logical<"logical_not">},
-    {"bitwise_and", "x, y", either, binary<"bitwise_and">},
-    {"bitwise_or", "x, y", either, binary<"bitwise_or">},
-    {"bitwise_xor", "x, y", either, binary<"bitwise_xor">},
+    {"add", "x, y; alpha?", either, arithmetic<Operator::add>, takes_symbolic},
+    {"sub", "x, y; alpha?", either, arithmetic<Operator::sub>, takes_symbolic},
+    {"mul", "x, y", either, arithmetic<Operator::mul>, takes_symbolic},
+    {"div", "x, y", either, arithmetic<Operator::div>, takes_symbolic},
+    {"pow", "x, y", tensors, arithmetic<Operator::pow>, takes_symbolic},
+    {"pow", "x, y", either, arithmetic<Operator::pow>, takes_symbolic},
+    {"floor_divide", "x, y", either, arithmetic<Operator::floor_div>, takes_symbolic},
+    {"remainder", "x, y", either, arithmetic<Operator::remainder>, takes_symbolic},
+    {"add_", "x, y; alpha?", tensors, arithmetic<Operator::add, true>, takes_symbolic},
+    {"sub_", "x, y; alpha?", tensors, arithmetic<Operator::sub, true>, takes_symbolic},
+    {"mul_", "x, y", tensors, arithmetic<Operator::mul, true>, takes_symbolic},
+    {"div_", "x, y", tensors, arithmetic<Operator::div, true>, takes_symbolic},
+    {"pow_", "x, y", tensors, arithmetic<Operator::pow, true>, takes_symbolic},
+    {"remainder_", "x, y", tensors, arithmetic<Operator::remainder, true>, takes_symbolic},
+    {"maximum", "x, y", either, binary<"maximum">, takes_symbolic},
+    {"minimum", "x, y", either, binary<"minimum">, takes_symbolic},
+    {"fmod", "x, y", either, binary<"fmod">, takes_symbolic},
+    {"atan2", "y, x", either, binary_float<"atan2">, takes_symbolic},
+    {"not_equal", "x, y", either, binary<"not_equal">, takes_symbolic},
+    {"less", "x, y", either, binary<"less">, takes_symbolic},
+    {"less_equal", "x, y", either, binary<"less_equal">, takes_symbolic},
+    {"greater", "x, y", either, binary<"greater">, takes_symbolic},
+    {"greater_equal", "x, y", either, binary<"greater_equal">, takes_symbolic},
+    {"logical_and", "x, y", either, logical<"logical_and">, takes_symbolic},
+    {"logical_or", "x, y", either, logical<"logical_or">, takes_symbolic},
+    {"logical_xor", "x, y", either, logical<"logical_xor">, takes_symbolic},
+    {"logical_not", "x", either, logical<"logical_not">, takes_symbolic},
+    {"bitwise_and", "x, y", either, binary<"bitwise_and">, takes_symbolic},
+    {"bitwise_or", "x, y", either, binary<"bitwise_or">, takes_symbolic},
+    {"bitwise_xor", "x, y", either, binary<"bitwise_xor">, takes_symbolic},
     {"bitwise_not", "x", tensors, unary<"bitwise_not">},
-    {"clamp", "x, min?, max?", tensors, clamp<false>},
-    {"clamp_", "x, min?, max?", tensors, clamp<true>},
-    {"where", "condition, x?, y?", tensors, where},
-    {"masked_fill", "x, mask, value", tensors, masked_fill<false>},
-    {"masked_fill_", "x, mask, value", tensors, masked_fill<true>},
-    {"lerp", "x, y, weight", tensors, lerp},
+    {"clamp", "x, min?, max?", tensors, clamp<false>, takes_symbolic},
+    {"clamp_", "x, min?, max?", tensors, clamp<true>, takes_symbolic},
+    {"where", "condition, x?, y?", tensors, where, takes_symbolic},
+    {"masked_fill", "x, mask, value", tensors, masked_fill<false>, takes_symbolic},
+    {"masked_fill_", "x, mask, value", tensors, masked_fill<true>, takes_symbolic},
+    {"lerp", "x, y, weight", tensors, lerp, takes_symbolic},
 
     {"sum", "x, dim?, keepdim?, dtype?", tensors, sum},
     {"mean", "x, dim?, keepdim?, dtype?", tensors, mean},

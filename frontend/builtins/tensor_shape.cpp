@@ -231,7 +231,7 @@ Value scatter(Evaluator& e, Arguments& a) {  // x, dim, index, source
     if constexpr (in_place) c.d.check_write(*x);
     const int64_t axis = normalise_dim(*c.dim(1), x->rank());
     const AttrId attr = axis_attr(c, x, axis);
-    const Term value = c.term(3);
+    const Term value = ops::fitting(c.d, c.term(3), x->dtype());
     const TensorRef zeros = ops::full(c.d, Term::literal(int64_t{0}), DType::i32, c.d.sizes(*x));
     const TensorRef ones = ops::full(c.d, Term::literal(int64_t{1}), DType::i32, c.d.sizes(*index));
     const TensorRef hit = ops::elementwise(
@@ -243,7 +243,6 @@ Value scatter(Evaluator& e, Arguments& a) {  // x, dim, index, source
         const TensorRef source = ops::cast(c.d, value.tensor, x->dtype());
         result = index->tensor.numel() == 0 ? ops::clone(c.d, x) : put_last(c, kept, index, source, axis, attr);
     } else {
-        if (!value.tensor) ops::require_fits(value.number, x->dtype());
         std::vector<TensorRef> keep;
         const Arg number = ops::as_arg(c.d, value, x->dtype(), keep);
         result = c.d.apply(op<"where">(), {Arg(hit), number, Arg(x)});
@@ -403,8 +402,8 @@ const Builtin rows[] = {
     {"gather", "x, dim, index", tensors, gather},
     {"index_select", "x, dim, index", tensors, index_select},
     {"take", "x, index, dim?", tensors, take},
-    {"scatter", "x, dim, index, source", tensors, scatter<false>},
-    {"scatter_", "x, dim, index, source", tensors, scatter<true>},
+    {"scatter", "x, dim, index, source", tensors, scatter<false>, takes_symbolic},
+    {"scatter_", "x, dim, index, source", tensors, scatter<true>, takes_symbolic},
     {"scatter_add", "x, dim, index, source", tensors, scatter_add<false>},
     {"scatter_add_", "x, dim, index, source", tensors, scatter_add<true>},
     {"index_add", "x, dim, index, source", tensors, index_add<false>},
@@ -416,8 +415,8 @@ const Builtin rows[] = {
     {"one_hot", "index, classes?", tensors, one_hot, takes_sizes},
     {"tril", "x, diagonal?", tensors, triangle<false>},
     {"triu", "x, diagonal?", tensors, triangle<true>},
-    {"copy_", "x, value", tensors, copy_in_place},
-    {"fill_", "x, value", tensors, copy_in_place},
+    {"copy_", "x, value", tensors, copy_in_place, takes_symbolic},
+    {"fill_", "x, value", tensors, copy_in_place, takes_symbolic},
     {"zero_", "x", tensors, zero_in_place},
     {"to", "x, *targets; dtype?, device?", tensors,
      [](Evaluator& e, Arguments& a) -> Value {

@@ -289,7 +289,7 @@ private:
 Value vmap(Evaluator& e, Arguments& a) {  // f; in_dims?, out_dims?
     TensorCall c(e, a);
     const Value in_dims = a.has(1) ? a[1] : Value(0);
-    if (!in_dims.is_none() && !in_dims.is_int() && !in_dims.is_symbolic() && !items_of(in_dims)) {
+    if (!in_dims.is_none() && !in_dims.is_int() && !items_of(in_dims)) {
         throw Error(Diagnostic{"type",
                                fmt::format("`in_dims:` is an int, none, or a list of one entry an argument, not a {}",
                                            name_of(in_dims.kind())),

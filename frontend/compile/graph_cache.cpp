@@ -189,10 +189,26 @@ PassCheck& GraphCache::checker() {
 
 GraphEntry* GraphCache::find(const Builder::Hash& hash) {
     const auto found = entries_.find(hash);
-    return found == entries_.end() ? nullptr : found->second.get();
+    if (found == entries_.end()) return nullptr;
+    found->second->last_use = ++uses_;
+    return found->second.get();
+}
+
+// A script may make new graphs for ever: `annotate {step: k}`, another path at each call.
+void GraphCache::make_room() {
+    constexpr size_t most = 4096;
+    if (entries_.size() < most) return;
+    std::vector<uint64_t> uses;
+    uses.reserve(entries_.size());
+    for (const auto& [hash, entry] : entries_) uses.push_back(entry->last_use);
+    const auto quarter = uses.begin() + static_cast<ptrdiff_t>(uses.size() / 4);
+    std::nth_element(uses.begin(), quarter, uses.end());
+    std::erase_if(entries_, [&](const auto& entry) { return entry.second->last_use < *quarter; });
 }
 
 GraphEntry& GraphCache::add(const Builder::Hash& hash, GraphEntry entry) {
+    make_room();
+    entry.last_use = ++uses_;
     return *entries_.emplace(hash, std::make_unique<GraphEntry>(std::move(entry))).first->second;
 }
 

@@ -135,6 +135,7 @@ public:
     std::vector<Variant> variants;
     std::string function;  ///< the captured call that made it
     Span declaration;
+    uint64_t last_use = 0;  ///< the cache's count of look-ups then
     /// The variant for these sizes; null where there is none yet.
     const Variant* find(std::span<const int64_t> hints) const;
 };
@@ -148,6 +149,8 @@ public:
     explicit GraphCache(Tracer& tracer);
     ~GraphCache();
 
+    /// Null where there is none. Entries stay where they are until the next is added: then, where there are many, those
+    /// go that were not asked for the longest.
     GraphEntry* find(const Builder::Hash& hash);
     GraphEntry& add(const Builder::Hash& hash, GraphEntry entry);
     /// Compiles the variant for these sizes. Symbolic are those asked for and, with other variants present, those that
@@ -162,11 +165,13 @@ private:
     struct HashOfHash {
         size_t operator()(const Builder::Hash& h) const { return h.low ^ (h.high * 0x9E3779B97F4A7C15ull); }
     };
+    void make_room();
     std::string describe_change(const GraphEntry& entry, const GraphEntry::Variant& last,
                                 std::span<const int64_t> hints) const;
     Tracer& tracer_;
     std::unique_ptr<PassCheck> checker_;
     std::unordered_map<Builder::Hash, std::unique_ptr<GraphEntry>, HashOfHash> entries_;
+    uint64_t uses_ = 0;
 };
 
 }  // namespace tenon

@@ -252,6 +252,16 @@ Value Evaluator::make_class(const ast::Model& model, Frame& frame) {
 }
 
 Value Evaluator::decorate(Value function, std::span<ast::Expr*> decorators, Frame& frame) {
+    std::vector<DecoratorScope> scopes;  // that are still to be put around the function, the innermost first
+    auto put_around = [&] {
+        if (scopes.empty()) return;
+        auto& inner = function.as<FunctionObject>();
+        auto wrapped = make_ref<FunctionObject>(inner.function, inner.environment);
+        wrapped->scopes.assign(std::make_move_iterator(scopes.rbegin()), std::make_move_iterator(scopes.rend()));
+        wrapped->scopes.insert(wrapped->scopes.end(), inner.scopes.begin(), inner.scopes.end());
+        function = wrapped;
+        scopes.clear();
+    };
     for (size_t i = decorators.size(); i-- > 0;) {
         const ast::Expr& decorator = *decorators[i];
         const ast::Expr& name =
@@ -263,14 +273,13 @@ Value Evaluator::decorate(Value function, std::span<ast::Expr*> decorators, Fram
                 CallArguments arguments = evaluate_arguments(nullptr, ast::as<ast::Call>(decorator).arguments, frame);
                 for (Value& value : arguments.positional) scope.arguments.emplace_back("", std::move(value));
                 for (auto& [key, value] : arguments.keywords)
-                    scope.arguments.emplace_back(name_of(key), std::move(value));
+                    scope.arguments.emplace_back(name_of(key), scope_argument(value, decorator.span));
             }
-            auto& inner = function.as<FunctionObject>();
-            auto wrapped = make_ref<FunctionObject>(inner.function, inner.environment);
-            wrapped->scopes = inner.scopes;
-            wrapped->scopes.insert(wrapped->scopes.begin(), std::move(scope));
-            function = wrapped;
-        } else if (decorator.kind == ast::ExprKind::call && name.kind == ast::ExprKind::name &&
+            scopes.push_back(std::move(scope));
+            continue;
+        }
+        put_around();
+        if (decorator.kind == ast::ExprKind::call && name.kind == ast::ExprKind::name &&
                    ast::as<ast::Name>(name).use.kind == ast::NameKind::builtin) {
             // `@compile(fullgraph: true)`: a built-in takes the function first and the options with it.
             CallArguments arguments = evaluate_arguments(&function, ast::as<ast::Call>(decorator).arguments, frame);
@@ -280,6 +289,7 @@ Value Evaluator::decorate(Value function, std::span<ast::Expr*> decorators, Fram
             function = call_evaluated(evaluate(decorator, frame), arguments, decorator.span);
         }
     }
+    put_around();
     return function;
 }
 

@@ -99,6 +99,14 @@ public:
     /// A type as messages name it: "int", "f32[3, 4]", "list", "Linear".
     std::string describe(const Value& value) const;
 
+    // -- symbolic numbers, where what they are decides: then they are what they are eagerly
+    /// Of a symbolic number the number that it stands for; any other value as it is.
+    Value settled(const Value& value, Span span) { return value.is_symbolic() ? border_.settle(value, span) : value; }
+    /// The same for all that is a key: also inside tuples and slices.
+    Value as_key(const Value& value, Span span, int depth = 0);
+    /// Whether containers take them for one item: identical or equal.
+    bool same_item(const Value& a, const Value& b);
+
     // -- iteration: lists, tuples, dicts (keys), ranges, strs, tensors, iterators, models with next()
     Ref<IteratorObject> iterate(const Value& value);
     Values collect(const Value& value);
@@ -217,6 +225,7 @@ private:
     [[noreturn]] void raise_interrupt();
     Value hold_tensors(const Value& initial, bool is_buffer, const ast::TypeNode* type, Span span);
     Environment capture(const ast::Function& function, const Frame& frame) const;
+    Value scope_argument(const Value& value, Span span);
     Flow run_scope(const ast::ScopeBlock& block, Frame& frame, Value* worth);
 
     // evaluator_expressions.cpp
@@ -234,6 +243,7 @@ private:
     void append_parts(std::span<ast::FStringPart> parts, std::string& out, Frame& frame);
     std::string format(const Value& value, std::string_view spec, Span span);
     [[noreturn]] void no_attribute(const Value& object, Symbol name, Span span);
+    Value as_index(const Value& key, Span span);
     Value evaluate_key(const ast::Index& expr, const Value& object, Frame& frame);
     void mark_host_ints(Value& value, const ast::Expr& expr) const;
     Value evaluate_scope_block(const ast::ScopeBlock& expr, Frame& frame);
@@ -267,6 +277,7 @@ private:
     Value call_builtin(const BuiltinGroup& group, bool as_method, const Value* first, const ast::Arguments& arguments,
                        Frame& frame, Span span);
     Value call_builtin(const BuiltinGroup& group, bool as_method, CallArguments& arguments, Span span);
+    void settle_arguments(const Signature& signature, Arguments& arguments);
     Value run_builtin(const BuiltinRow& row, Arguments& arguments);
     [[noreturn]] void no_row(const BuiltinGroup& group, const Value* first, Span span);
 

@@ -45,9 +45,9 @@ Value Evaluator::call_evaluated(const Value& callee, CallArguments& arguments, S
         case Kind::device: {
             // `cuda(1)`
             if (callee.as_device().kind == Device::cuda && arguments.positional.size() == 1 &&
-                arguments.positional[0].is_int() && arguments.positional[0].as_int() >= 0 &&
-                arguments.positional[0].as_int() < 1024) {
-                return Device{Device::cuda, static_cast<int16_t>(arguments.positional[0].as_int())};
+                host_kind(arguments.positional[0]) == Kind::integer) {
+                const int64_t index = settled(arguments.positional[0], span).as_int();
+                if (index >= 0 && index < 1024) return Device{Device::cuda, static_cast<int16_t>(index)};
             }
             break;
         }
@@ -146,7 +146,7 @@ Value Evaluator::call_scope(const BuiltinGroup& group, CallArguments& arguments,
                        fmt::format("write {} {{ … }}, or {}(f, x)", group.name, group.name));
     }
     std::vector<Tracer::ScopeArgument> options;
-    for (auto& [name, value] : arguments.keywords) options.push_back({name_of(name), std::move(value)});
+    for (auto& [name, value] : arguments.keywords) options.push_back({name_of(name), scope_argument(value, span)});
     arguments.keywords.clear();
     Value function = std::move(arguments.positional[0]);
     arguments.positional.erase(arguments.positional.begin());
@@ -177,7 +177,7 @@ bool Evaluator::has_method(const Value& receiver, std::string_view name) const {
     }
     if (auto* record = receiver.try_as<RecordObject>()) return record->find(name) != nullptr;
     const BuiltinGroup* group = builtins_.find_method(symbol);
-    const BuiltinRow* row = group ? group->pick(receiver.kind(), true) : nullptr;
+    const BuiltinRow* row = group ? group->pick(host_kind(receiver), true) : nullptr;
     return row && (row->builtin->traits & method_only);
 }
 

@@ -1,4 +1,6 @@
 // Calls of built-ins: the row that the first argument chooses, its parameters, the call itself.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "frontend/evaluate/evaluator.h"
@@ -38,14 +40,7 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
         lead = &leading;
         next = 1;
     }
-    const BuiltinRow* row = group.pick(lead ? lead->kind() : Kind::unset, as_method);
-    if (!row && lead && lead->is(Kind::symbolic)) {  // host functions know numbers: the graph now depends on this one
-        Value number = border_.settle(*lead, span);
-        row = group.pick(number.kind(), as_method);
-        leading = std::move(number);
-        if (first) first = &leading;
-        lead = &leading;
-    }
+    const BuiltinRow* row = group.pick(lead ? host_kind(*lead) : Kind::unset, as_method);
     if (!row) no_row(group, lead, span);
 
     const bool marks = (row->builtin->traits & takes_sizes) && tracer_.capturing();
@@ -119,7 +114,7 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
 Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, CallArguments& arguments, Span span) {
     const Value* first = arguments.positional.empty() ? nullptr : &arguments.positional[0];
     if (group.rows.empty()) not_callable(group.value, span);
-    const BuiltinRow* row = group.pick(first ? first->kind() : Kind::unset, as_method);
+    const BuiltinRow* row = group.pick(first ? host_kind(*first) : Kind::unset, as_method);
     if (group.is_scope && (!row || !row->builtin->call)) return call_scope(group, arguments, span);
     if (!row) no_row(group, first, span);
 
@@ -157,6 +152,26 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, CallArg
     return run_builtin(*row, bound);
 }
 
+// The border at which symbolic numbers become what they are eagerly: here and in as_key, for every row that does not
+// know them. Of `*rest` and `**keywords` each.
+void Evaluator::settle_arguments(const Signature& signature, tenon::Arguments& arguments) {
+    auto is_symbolic = [](const Value& value) { return value.is_symbolic(); };
+    for (size_t k = 0; k < arguments.size(); ++k) {
+        Value& value = arguments[k];
+        if (!value.is_object()) continue;
+        if (value.is_symbolic()) {
+            value = border_.settle(value, arguments.span_of(k));
+        } else if (static_cast<int>(k) == signature.rest) {  // its tuple was made for this call
+            Values& rest = value.as<TupleObject>().items;
+            if (std::none_of(rest.begin(), rest.end(), is_symbolic)) continue;
+            for (Value& item : rest) item = settled(item, arguments.span_of(k));
+        } else if (static_cast<int>(k) == signature.keywords) {
+            auto& more = value.as<DictObject>();
+            for (size_t i = 0; i < more.size(); ++i) more.value_at(i) = settled(more.value_at(i), arguments.span);
+        }
+    }
+}
+
 Value Evaluator::run_builtin(const BuiltinRow& row, tenon::Arguments& arguments) {
     const Signature& signature = row.signature;
     for (size_t i = 0; i < signature.parameters.size(); ++i) {
@@ -171,6 +186,7 @@ Value Evaluator::run_builtin(const BuiltinRow& row, tenon::Arguments& arguments)
     }
     if ((row.builtin->traits & breaks_graph) && tracer_.capturing())
         tracer_.graph_break(row.builtin->name, arguments.span);
+    if (!(row.builtin->traits & (takes_symbolic | takes_sizes))) settle_arguments(signature, arguments);
     Span saved = std::exchange(here_, arguments.span);
     try {
         Value result = row.builtin->call(*this, arguments);

@@ -65,7 +65,7 @@ Value Evaluator::evaluate_method_call(const ast::MethodCall& expr, Frame& frame)
 
     // Methods of a kind come before functions of that name, and a script's own functions before built-in ones.
     const BuiltinGroup* group = builtins_.find_method(expr.name);
-    const BuiltinRow* row = group ? group->pick(receiver.kind(), true) : nullptr;
+    const BuiltinRow* row = group ? group->pick(host_kind(receiver), true) : nullptr;
     if (row && (row->builtin->traits & method_only))
         return call_builtin(*group, true, &receiver, expr.arguments, frame, expr.span);
     if (auto* dict = receiver.try_as<DictObject>()) {
@@ -87,7 +87,7 @@ Value Evaluator::evaluate_method_call(const ast::MethodCall& expr, Frame& frame)
 
     std::vector<Symbol> candidates;
     for (const BuiltinGroup& other : builtins_.groups()) {
-        if (!other.rows.empty() && other.pick(receiver.kind(), true)) candidates.push_back(other.symbol);
+        if (!other.rows.empty() && other.pick(host_kind(receiver), true)) candidates.push_back(other.symbol);
     }
     if (auto* model = receiver.try_as<ModelObject>()) {
         candidates.clear();

@@ -69,6 +69,10 @@ Value Evaluator::evaluate(const ast::Expr& expr, Frame& frame) {
 
 Value Evaluator::evaluate_unary(const ast::Unary& expr, Frame& frame) {
     Value x = evaluate(*expr.operand, frame);
+    if (x.is_symbolic() && expr.op != ast::UnaryOperator::logical_not &&
+        !border_.defers(x, expr.op == ast::UnaryOperator::negate)) {
+        x = border_.settle(x, expr.operand->span);
+    }
     switch (expr.op) {
         case ast::UnaryOperator::logical_not: return !truth(x, expr.operand->span);
         case ast::UnaryOperator::negate:
@@ -169,8 +173,8 @@ Value Evaluator::evaluate_comparison(const ast::Comparison& expr, Frame& frame) 
 Value Evaluator::compare(ast::ComparisonOperator op, Operand a, Operand b, Span span) {
     using enum ast::ComparisonOperator;
     switch (op) {
-        case is: return a.value.same_as(b.value);
-        case is_not: return !a.value.same_as(b.value);
+        case is: return settled(a.value, span).same_as(settled(b.value, span));
+        case is_not: return !settled(a.value, span).same_as(settled(b.value, span));
         case in: return contains(b.value, a.value, span);
         case not_in: return !contains(b.value, a.value, span);
         default: break;
@@ -214,11 +218,11 @@ Value Evaluator::compare(ast::ComparisonOperator op, Operand a, Operand b, Span 
 bool Evaluator::contains(const Value& container, const Value& item, Span span) {
     if (const Values* items = items_of(container)) {
         return std::any_of(items->begin(), items->end(),
-                           [&](const Value& v) { return v.same_as(item) || equal(v, item); });
+                           [&](const Value& v) { return same_item(v, item); });
     }
-    if (auto* dict = container.try_as<DictObject>()) return dict->find(item) != nullptr;
+    if (auto* dict = container.try_as<DictObject>()) return dict->find(as_key(item, span)) != nullptr;
     if (auto* range = container.try_as<RangeObject>()) {
-        Value number = item.is_symbolic() ? border_.settle(item, span) : item;
+        const Value number = settled(item, span);
         if (!number.is_int()) return false;
         const int64_t n = number.as_int();
         const bool between =
@@ -257,8 +261,7 @@ Value Evaluator::evaluate_dict(const ast::Dict& expr, Frame& frame) {
     auto dict = make_ref<DictObject>();
     for (const ast::DictEntry& entry : expr.entries) {
         if (entry.key) {
-            Value key = evaluate(*entry.key, frame);
-            if (key.is_symbolic()) key = border_.settle(key, entry.key->span);
+            const Value key = as_key(evaluate(*entry.key, frame), entry.key->span);
             Value value = evaluate(*entry.value, frame);
             try {
                 dict->set(key, std::move(value));
@@ -286,7 +289,7 @@ Value Evaluator::evaluate_comprehension(const ast::Comprehension& expr, Frame& f
 void Evaluator::comprehend(const ast::Comprehension& expr, size_t number, Value& result, Frame& frame) {
     if (number == expr.clauses.size()) {
         if (auto* dict = result.try_as<DictObject>()) {
-            Value key = evaluate(*expr.key, frame);
+            const Value key = as_key(evaluate(*expr.key, frame), expr.key->span);
             dict->set(key, evaluate(*expr.value, frame));
         } else {
             result.as<ListObject>().items.push_back(evaluate(*expr.value, frame));

@@ -104,7 +104,7 @@ void Evaluator::no_attribute(const Value& object, Symbol name, Span span) {
         help = fmt::format("did you mean `{}`?", name_of(*near));
     if (help.empty() || object.is<DictObject>()) {
         const BuiltinGroup* group = builtins_.find_method(name);
-        if (group && group->pick(object.kind(), true)) help = fmt::format("it is a function: write `.{}()`", wanted);
+        if (group && group->pick(host_kind(object), true)) help = fmt::format("it is a function: write `.{}()`", wanted);
     }
     throw_error_at(span, object.is<DictObject>() ? "key" : "name",
                    object.is<DictObject>() ? fmt::format("the dict has no key \"{}\"", wanted)
@@ -193,29 +193,42 @@ Value Evaluator::evaluate_key(const ast::Index& expr, const Value& object, Frame
     return make_tuple(std::move(parts));
 }
 
-namespace {
-
-// Slices of host sequences with symbolic bounds: the graph depends on them.
-Value settled(Border& border, const Value& key, Span span) {
-    if (key.is_symbolic() || key.is_tensor()) return border.settle(key, span);
+Value Evaluator::as_key(const Value& key, Span span, int depth) {
+    constexpr int deepest = 1000;  // no key is nested more deeply: hash_key says so
+    if (key.is_symbolic()) return border_.settle(key, span);
     if (auto* slice = key.try_as<SliceObject>()) {
-        return make_ref<SliceObject>(settled(border, slice->start, span), settled(border, slice->stop, span),
-                                     settled(border, slice->step, span));
+        if (!slice->start.is_object() && !slice->stop.is_object() && !slice->step.is_object()) return key;
+        return make_ref<SliceObject>(as_index(slice->start, span), as_index(slice->stop, span),
+                                     as_index(slice->step, span));
+    }
+    if (auto* tuple = key.try_as<TupleObject>()) {
+        if (depth > deepest) return key;
+        for (size_t i = 0; i < tuple->items.size(); ++i) {
+            Value item = as_key(tuple->items[i], span, depth + 1);
+            if (item.same_as(tuple->items[i])) continue;
+            Values items = tuple->items;
+            items[i] = std::move(item);
+            for (++i; i < items.size(); ++i) items[i] = as_key(items[i], span, depth + 1);
+            return make_tuple(std::move(items));
+        }
     }
     return key;
 }
 
-}  // namespace
+// Sequences are indexed by numbers; a tensor stands for the one it holds.
+Value Evaluator::as_index(const Value& key, Span span) {
+    return key.is_tensor() ? border_.settle(key, span) : as_key(key, span);
+}
 
 Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
     if (object.is_tensor()) return border_.index(object, given, span);
     try {
         if (auto* dict = object.try_as<DictObject>()) {
-            Value key = given.is_symbolic() ? border_.settle(given, span) : given;
+            const Value key = as_key(given, span);
             if (const Value* value = dict->find(key)) return *value;
             throw_error("key", fmt::format("the dict has no key {}", repr(key)), "d.get(key, default) gives a default");
         }
-        const Value key = settled(border_, given, span);
+        const Value key = as_index(given, span);
         if (const Values* items = items_of(object)) {
             if (key.is_int()) return (*items)[position_in(key.as_int(), items->size(), tenon::name_of(object.kind()))];
             if (auto* slice = key.try_as<SliceObject>()) {
@@ -259,8 +272,8 @@ Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
 void Evaluator::set_item(const Value& object, const Value& given, Operand value, Span span) {
     if (object.is_tensor()) return border_.set_index(object, given, value, span);
     try {
-        Value key = settled(border_, given, span);
-        if (auto* dict = object.try_as<DictObject>()) return set_entry(*dict, key, value.value);
+        if (auto* dict = object.try_as<DictObject>()) return set_entry(*dict, as_key(given, span), value.value);
+        const Value key = as_index(given, span);
         if (auto* list = object.try_as<ListObject>()) {
             if (key.is_int())
                 return set_item(*list, position_in(key.as_int(), list->items.size(), "list"), value.value);

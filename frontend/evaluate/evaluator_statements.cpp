@@ -165,7 +165,9 @@ Evaluator::Flow Evaluator::execute_try(const ast::Try& statement, Frame& frame) 
         Flow flow = execute(*statement.body, frame);
         if (tracer_.capturing()) tracer_.flush();  // what fails when it runs, fails inside the try
         return flow;
-    } catch (Error& error) { caught = std::move(error.diagnostic); }
+    } catch (Error& error) { caught = std::move(error.diagnostic); } catch (const std::bad_alloc&) {
+        caught = {"memory", "there is not enough memory", here_, {}, {}};
+    }
     try {
         tracer_.flush();  // what was captured before the error has happened
     } catch (Error& earlier) { caught = std::move(earlier.diagnostic); }
@@ -211,7 +213,7 @@ void Evaluator::execute_assert(const ast::Assert& statement, Frame& frame) {
             compare(link.op, {left, comparison.first->is_literal}, {right, link.operand->is_literal}, condition.span);
         if (value.is_bool() && !value.as_bool()) {
             for (auto [expr, side] : {std::pair(comparison.first, &left), std::pair(link.operand, &right)}) {
-                if (!expr->is_literal && !side->is_symbolic()) labels.push_back({expr->span, repr(*side)});
+                if (!expr->is_literal) labels.push_back({expr->span, repr(*side)});
             }
         }
     } else {
@@ -404,11 +406,23 @@ Value Evaluator::hold_tensors(const Value& initial, bool is_buffer, const ast::T
 
 // ---- scope blocks -------------------------------------------------------------------------------------------------
 
+// Metadata holds numbers: symbolic ones are decided, also inside lists and tuples.
+Value Evaluator::scope_argument(const Value& value, Span span) {
+    if (value.is_symbolic()) return border_.settle(value, span);
+    const Values* given = items_of(value);
+    if (!given || given->empty()) return value;
+    check_stack(span);
+    Values items;
+    for (const Value& item : *given) items.push_back(scope_argument(item, span));
+    return make_list(std::move(items));
+}
+
 Evaluator::Flow Evaluator::run_scope(const ast::ScopeBlock& block, Frame& frame, Value* worth) {
     CallArguments given = evaluate_arguments(nullptr, block.arguments, frame);
     std::vector<Tracer::ScopeArgument> arguments;
     for (Value& value : given.positional) arguments.push_back({{}, std::move(value)});
-    for (auto& [name, value] : given.keywords) arguments.push_back({name_of(name), std::move(value)});
+    for (auto& [name, value] : given.keywords)
+        arguments.push_back({name_of(name), scope_argument(value, block.span)});
     Span head = block.name_span ? block.name_span : block.span;
     std::unique_ptr<Scope> scope = tracer_.enter_scope(name_of(block.name), arguments, head);
 

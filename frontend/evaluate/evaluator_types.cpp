@@ -49,9 +49,10 @@ bool Evaluator::matches(const ast::TypeNode& type, const Value& value, Frame& fr
     switch (type.kind) {
         case any: return true;
         case none: return value.is_none();
-        case boolean: return value.is_bool();
-        case integer: return value.is_int() || value.is_symbolic();
-        case floating: return value.is_number() || value.is_symbolic();  // an int is a float where one is expected
+        case boolean: return host_kind(value) == Kind::boolean;
+        case integer: return host_kind(value) == Kind::integer;
+        case floating:  // an int is a float where one is expected
+            return host_kind(value) == Kind::integer || host_kind(value) == Kind::real;
         case string: return value.is<StringObject>();
         case list: {
             auto* items = value.try_as<ListObject>();
@@ -128,10 +129,13 @@ bool Evaluator::matches_shape(const ast::TypeNode& type, const TensorObject& ten
         const ast::Dimension& dimension = type.shape[i];
         size_t d = i < ellipsis ? i : i + rank - named;
         int64_t size = tensor.shape()[d];
+        // A size may stay symbolic; a number that a graph is yet to compute is decided.
+        auto size_in = [&](Value value) {
+            const auto* number = value.try_as<SymbolicObject>();
+            return number && !number->is_size() ? border_.settle(value, dimension.span) : value;
+        };
         auto agree = [&](const Value& wanted, std::string_view wanted_text) {
-            int64_t expected = wanted.is_symbolic() ? wanted.as<SymbolicObject>().value
-                               : wanted.is_int()    ? wanted.as_int()
-                                                    : -1;
+            const int64_t expected = wanted.is_symbolic() ? wanted.as<SymbolicObject>().value : wanted.as_int();
             if (expected != size) {
                 why = fmt::format(
                     "dimension {} is {}, not {}", d, size,
@@ -161,7 +165,7 @@ bool Evaluator::matches_shape(const ast::TypeNode& type, const TensorObject& ten
                 if (is_variable && bound.is_unset()) {
                     store(use, border_.size(tensor, d), frame, dimension.span);
                 } else {
-                    Value wanted = load(use, dimension.name, frame, dimension.span);
+                    const Value wanted = size_in(load(use, dimension.name, frame, dimension.span));
                     if (!wanted.is_int() && !wanted.is_symbolic()) {
                         why = fmt::format("the dimension `{}` is {}, not an int", name_of(dimension.name),
                                           describe(wanted));
@@ -172,7 +176,7 @@ bool Evaluator::matches_shape(const ast::TypeNode& type, const TensorObject& ten
                 break;
             }
             case ast::DimensionKind::expression: {
-                Value wanted = evaluate(*dimension.value, frame);
+                const Value wanted = size_in(evaluate(*dimension.value, frame));
                 if (!wanted.is_int() && !wanted.is_symbolic()) {
                     why = fmt::format("the dimension `{}` is {}, not an int", session_.sources().text(dimension.span),
                                       describe(wanted));

@@ -9,9 +9,11 @@
 
 namespace tenon {
 
-bool Evaluator::truth(const Value& value, Span span) {
+bool Evaluator::truth(const Value& given, Span span) {
+    if (given.is_bool()) return given.as_bool();
+    if (given.is_tensor()) return border_.truth(given, span);
+    const Value value = settled(given, span);
     if (value.is_bool()) return value.as_bool();
-    if (value.is_tensor() || value.is_symbolic()) return border_.truth(value, span);
     std::string help;
     if (value.is<StringObject>() || items_of(value) || value.is<DictObject>()) help = "write len(x) > 0";
     if (value.is_none() || value.is<ModelObject>()) help = "write x is not none";
@@ -38,20 +40,19 @@ bool Evaluator::equal(const Value& a, const Value& b) {
         }
         return truth(same);
     }
+    // A list and a tuple are both what they hold: `x.shape == (3, 4)`.
+    if (const Values *x = items_of(a), *y = items_of(b); x && y) {
+        if (x == y) return true;
+        if (x->size() != y->size()) return false;
+        check_stack(here_);
+        for (size_t i = 0; i < x->size(); ++i) {
+            if (!same_item((*x)[i], (*y)[i])) return false;
+        }
+        return true;
+    }
     if (a.kind() != b.kind()) return false;
     switch (a.kind()) {
         case Kind::string: return a.as_text() == b.as_text();
-        case Kind::list:
-        case Kind::tuple: {
-            if (a.same_as(b)) return true;
-            const Values &x = *items_of(a), &y = *items_of(b);
-            if (x.size() != y.size()) return false;
-            check_stack(here_);
-            for (size_t i = 0; i < x.size(); ++i) {
-                if (!x[i].same_as(y[i]) && !equal(x[i], y[i])) return false;
-            }
-            return true;
-        }
         case Kind::dict: {
             const auto &x = a.as<DictObject>(), &y = b.as<DictObject>();
             if (x.size() != y.size()) return false;
@@ -75,6 +76,15 @@ bool Evaluator::equal(const Value& a, const Value& b) {
     }
 }
 
+bool Evaluator::same_item(const Value& a, const Value& b) {
+    if (a.is_symbolic() || b.is_symbolic()) {  // decided: nan is the same as itself, though not equal
+        if (a.is_tensor() || b.is_tensor()) return equal(a, b);
+        const Value x = settled(a, here_), y = settled(b, here_);
+        return x.same_as(y) || equal(x, y);
+    }
+    return a.same_as(b) || equal(a, b);
+}
+
 bool Evaluator::less(const Value& a, const Value& b) {
     if (a.is_number() && b.is_number()) {
         if (a.is_int() && b.is_int()) return a.as_int() < b.as_int();
@@ -83,16 +93,13 @@ bool Evaluator::less(const Value& a, const Value& b) {
     if (a.is_tensor() || a.is_symbolic() || b.is_tensor() || b.is_symbolic()) {
         return truth(border_.binary(Operator::less, {a}, {b}, here_));
     }
-    if (a.kind() == b.kind()) {
-        if (a.is<StringObject>()) return a.as_text() < b.as_text();
-        if (items_of(a)) {
-            const Values &x = *items_of(a), &y = *items_of(b);
-            check_stack(here_);
-            for (size_t i = 0; i < x.size() && i < y.size(); ++i) {
-                if (!equal(x[i], y[i])) return less(x[i], y[i]);
-            }
-            return x.size() < y.size();
+    if (a.is<StringObject>() && b.is<StringObject>()) return a.as_text() < b.as_text();
+    if (const Values *x = items_of(a), *y = items_of(b); x && y) {
+        check_stack(here_);
+        for (size_t i = 0; i < x->size() && i < y->size(); ++i) {
+            if (!equal((*x)[i], (*y)[i])) return less((*x)[i], (*y)[i]);
         }
+        return x->size() < y->size();
     }
     throw_error("type", fmt::format("{} and {} have no order", describe(a), describe(b)),
                 a.is_bool() || b.is_bool() ? "bool is no number; int(x) makes it one" : "");
@@ -242,8 +249,8 @@ std::string Evaluator::describe(const Value& value) const {
         }
         case Kind::builtin: return fmt::format("the built-in {}", value.as<BuiltinObject>().group.name);
         case Kind::dtype: return fmt::format("the dtype {}", tenon::name_of(value.as_dtype()));
-        case Kind::integer:
-        case Kind::symbolic: return "an int";
+        case Kind::integer: return "an int";
+        case Kind::symbolic: return with_article(host_kind(value));
         case Kind::iterator:
         case Kind::ellipsis: return fmt::format("an {}", tenon::name_of(value.kind()));
         case Kind::record: return fmt::format("a record {}", value.as<RecordObject>().name);
@@ -304,7 +311,7 @@ Ref<IteratorObject> Evaluator::iterate(const Value& value) {
         default: break;
     }
     throw_error("type", fmt::format("{} cannot be iterated over", describe(value)),
-                value.is_int()            ? "write range(n)"
+                host_kind(value) == Kind::integer ? "write range(n)"
                 : value.is<ModelObject>() ? "a model is iterated over through its `fn next()`"
                                           : "");
 }

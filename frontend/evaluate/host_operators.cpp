@@ -81,7 +81,10 @@ Value int_binary(Operator op, int64_t a, int64_t b, Span span) {
             return static_cast<double>(a) / static_cast<double>(b);
         case Operator::floor_div:
             if (b == 0) division_by_zero(op, span);
-            if (b == -1) return int_binary(Operator::sub, 0, a, span);
+            if (b == -1) {  // the one quotient that overflows
+                if (a == INT64_MIN) overflow(op, a, b, span);
+                return -a;
+            }
             return a / b - ((a % b != 0) && ((a < 0) != (b < 0)));
         case Operator::remainder:
             if (b == 0) division_by_zero(op, span);

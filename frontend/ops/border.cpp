@@ -59,46 +59,85 @@ Value Border::binary(Operator op, Operand a, Operand b, Span span) {
     });
 }
 
-// Arithmetic on sizes of the present graph stays symbolic where a polynomial can say it; what decides is settled.
+// Arithmetic on numbers that are not decided yet stays symbolic where it is then what it is eagerly, bit for bit; for
+// everything else they are decided.
 Value Border::symbolic_binary(Operator op, const Value& a, const Value& b) {
-    Dispatcher& d = dispatcher_;
-    // Numbers that the graph is yet to compute stay in it, as the doubles they would be on the host.
-    const bool is_arithmetic = op == Operator::add || op == Operator::sub || op == Operator::mul || op == Operator::div;
-    if (tracer_.capturing() && is_arithmetic && (is_pending_number(a) || is_pending_number(b))) {
-        auto term = [&](const Value& v) -> std::optional<ops::Term> {
-            if (is_pending_number(v)) {
-                const TensorRef& element = v.as<SymbolicObject>().element;
-                if (!is_float(element->dtype())) return std::nullopt;
-                return ops::Term(ops::cast(d, element, DType::f64));
-            }
-            const Value number = v.is_symbolic() ? ops::settled(dispatcher_, v) : v;
-            if (!number.is_number()) return std::nullopt;
-            return ops::Term(Scalar(number.as_number()), false);
-        };
-        const Dispatcher::GradMode mode(d, false);
-        const std::optional<ops::Term> x = term(a), y = x ? term(b) : std::nullopt;
-        if (x && y) return make_ref<SymbolicObject>(ops::binary(d, op, *x, *y));
-    }
-    auto is_size = [](const Value& v) { return v.is_int() || (v.is_symbolic() && v.as<SymbolicObject>().is_size()); };
-    if (tracer_.capturing() && is_size(a) && is_size(b)) {
-        const Size x = ops::size_of(d, a, "an operand"), y = ops::size_of(d, b, "an operand");
-        switch (op) {
-            case Operator::add: return ops::to_value(d, {x.value + y.value, d.context().add(x.id, y.id)});
-            case Operator::sub: return ops::to_value(d, {x.value - y.value, d.context().sub(x.id, y.id)});
-            case Operator::mul: return ops::to_value(d, ops::multiply(d, x, y));
-            case Operator::floor_div:
-                if (y.value > 0 && x.value >= 0)
-                    return ops::to_value(d, {x.value / y.value, d.context().floordiv(x.id, y.id)});
-                break;
-            case Operator::remainder:
-                if (y.value > 0 && x.value >= 0)
-                    return ops::to_value(d, {x.value % y.value, d.context().mod(x.id, y.id)});
-                break;
-            default: break;
+    if (tracer_.capturing()) {
+        if (is_pending_number(a) || is_pending_number(b)) {
+            if (std::optional<Value> later = deferred_binary(op, a, b)) return std::move(*later);
+        } else if (std::optional<Value> size = size_binary(op, a, b)) {
+            return std::move(*size);
         }
     }
     const Value x = ops::settled(dispatcher_, a), y = ops::settled(dispatcher_, b);
-    return host_binary_(op, x, y, d.span());
+    return host_binary_(op, x, y, dispatcher_.span());
+}
+
+// Floats that the graph is yet to compute stay in it, as the doubles they would be on the host. A quotient only by what
+// is known not to be 0, which is an error on the host.
+std::optional<Value> Border::deferred_binary(Operator op, const Value& a, const Value& b) {
+    const bool divides = op == Operator::div && !is_pending_number(b);
+    if (op != Operator::add && op != Operator::sub && op != Operator::mul && !divides) return std::nullopt;
+    Dispatcher& d = dispatcher_;
+    auto term = [&](const Value& v) -> std::optional<ops::Term> {
+        if (is_pending_number(v)) {
+            const TensorRef& element = v.as<SymbolicObject>().element;
+            if (!is_float(element->dtype())) return std::nullopt;
+            return ops::Term(ops::cast(d, element, DType::f64));
+        }
+        const Value number = ops::settled(d, v);
+        if (!number.is_number() || (divides && number.as_number() == 0)) return std::nullopt;
+        return ops::Term(Scalar(number.as_number()), false);
+    };
+    const Dispatcher::GradMode mode(d, false);
+    const std::optional<ops::Term> x = term(a), y = x ? term(b) : std::nullopt;
+    if (!x || !y) return std::nullopt;
+    return make_ref<SymbolicObject>(ops::binary(d, op, *x, *y));
+}
+
+// Sizes stay symbolic where a polynomial can say the result.
+std::optional<Value> Border::size_binary(Operator op, const Value& a, const Value& b) {
+    auto is_size = [](const Value& v) { return v.is_int() || (v.is_symbolic() && v.as<SymbolicObject>().is_size()); };
+    if (!is_size(a) || !is_size(b)) return std::nullopt;
+    Dispatcher& d = dispatcher_;
+    const Size x = ops::size_of(d, a, "an operand"), y = ops::size_of(d, b, "an operand");
+    const bool rounds_down = y.value > 0 && x.value >= 0;
+    int64_t value;
+    switch (op) {
+        case Operator::add:
+            if (__builtin_add_overflow(x.value, y.value, &value)) break;
+            return ops::to_value(d, {value, d.context().add(x.id, y.id)});
+        case Operator::sub:
+            if (__builtin_sub_overflow(x.value, y.value, &value)) break;
+            return ops::to_value(d, {value, d.context().sub(x.id, y.id)});
+        case Operator::mul:
+            if (__builtin_mul_overflow(x.value, y.value, &value)) break;
+            return ops::to_value(d, ops::multiply(d, x, y));
+        case Operator::floor_div:
+            if (rounds_down) return ops::to_value(d, {x.value / y.value, d.context().floordiv(x.id, y.id)});
+            break;
+        case Operator::remainder:
+            if (rounds_down) return ops::to_value(d, {x.value % y.value, d.context().mod(x.id, y.id)});
+            break;
+        default: break;
+    }
+    return std::nullopt;
+}
+
+bool Border::defers(const Value& x, bool negates) const {
+    const auto& number = x.as<SymbolicObject>();
+    if (number.is_size()) return tracer_.capturing() && number.value != INT64_MIN;
+    return negates && tracer_.capturing() && is_pending_number(x) && is_float(number.element->dtype());
+}
+
+std::optional<Value> Border::convert_pending(const Value& x, DType to, Span span) {
+    if (!tracer_.capturing() || !is_pending_number(x)) return std::nullopt;
+    const TensorRef& element = x.as<SymbolicObject>().element;
+    if (is_float(element->dtype()) && !is_float(to)) return std::nullopt;  // nan and large floats are errors
+    return at(dispatcher_, span, [&]() -> Value {
+        const Dispatcher::GradMode mode(dispatcher_, false);
+        return make_ref<SymbolicObject>(ops::cast(dispatcher_, element, to));
+    });
 }
 
 bool Border::is_pending_number(const Value& x) const {
@@ -121,9 +160,11 @@ Value Border::item(TensorObject& x, Span span) {
 Value Border::unary(UnaryOperator op, const Value& x, Span span) {
     Dispatcher& d = dispatcher_;
     return at(d, span, [&]() -> Value {
-        if (!x.is_tensor()) {
-            return op == UnaryOperator::negate ? symbolic_binary(Operator::sub, Value(0), x)
-                                               : symbolic_binary(Operator::sub, Value(-1), x);
+        if (const auto* number = x.try_as<SymbolicObject>()) {
+            if (number->is_size()) return symbolic_binary(Operator::sub, Value(op == UnaryOperator::negate ? 0 : -1), x);
+            const Dispatcher::GradMode mode(d, false);  // not 0 − x: −0.0 is the negative of 0.0
+            const ops::Term element(ops::cast(d, number->element, DType::f64));
+            return make_ref<SymbolicObject>(ops::elementwise(d, tenon::op<"neg">(), {element}));
         }
         const ops::Term operand(x.ref<TensorObject>());
         if (op == UnaryOperator::negate) return ops::elementwise(d, tenon::op<"neg">(), {operand});
@@ -158,11 +199,6 @@ void Border::set_index(const Value& x, const Value& i, Operand e, Span span) {
 
 bool Border::truth(const Value& x, Span span) {
     return at(dispatcher_, span, [&] {
-        if (x.is_symbolic()) {
-            const Value value = ops::settled(dispatcher_, x);
-            if (value.is_bool()) return value.as_bool();
-            throw_error("type", "a condition must be a bool, but this is a number", "compare it: `n != 0`");
-        }
         auto& tensor = x.as<TensorObject>();
         if (tensor.dtype() != DType::boolean || tensor.tensor.numel() != 1) {
             throw_error("type", fmt::format("a condition must be one bool, but this is {}", describe_type(tensor)),

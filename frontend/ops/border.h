@@ -34,13 +34,17 @@ public:
     /// `x[i]`: i is an int, a slice, `...`, none, a list, a tensor, or a tuple of these.
     Value index(const Value& x, const Value& i, Span span);
     void set_index(const Value& x, const Value& i, Operand e, Span span);
-    /// As a condition: a one-element bool tensor, or a symbolic bool. Ends the graph where the tensor is not known yet.
+    /// Of a tensor as a condition: its only bool. Ends the graph where that is not known yet.
     bool truth(const Value& x, Span span);
     /// The host number that a symbolic value or a one-element tensor stands for. The graph now depends on it (a guard),
     /// or ends if a tensor's value is asked for.
     Value settle(const Value& x, Span span);
-    /// The same for a symbolic size, or an int, that must be an int.
+    /// The same for what must be an int.
     int64_t settle_int(const Value& x, Span span);
+    /// Whether `-x` (or `~x`) of a symbolic number can stay symbolic.
+    bool defers(const Value& x, bool negates) const;
+    /// The symbolic float (or int) of an int or bool that a graph is yet to compute; nothing for other numbers.
+    std::optional<Value> convert_pending(const Value& x, DType to, Span span);
     /// The only element of x as a host number; while a graph is yet to compute it, as a symbolic one.
     Value item(TensorObject& x, Span span);
     /// What `print(x)` and `str(x)` show. Ends the graph.
@@ -69,6 +73,8 @@ public:
 
 private:
     Value symbolic_binary(Operator op, const Value& a, const Value& b);
+    std::optional<Value> deferred_binary(Operator op, const Value& a, const Value& b);
+    std::optional<Value> size_binary(Operator op, const Value& a, const Value& b);
     bool is_pending_number(const Value& x) const;
     void settle_results(Value& result);
 

@@ -90,6 +90,8 @@ Plan plan_index(Dispatcher& d, const TensorRef& x, const Value& i) {
     if (const auto* tuple = i.try_as<TupleObject>()) items = tuple->items;
     else items.push_back(i);
     for (Value& item : items) {  // a list of ints or bools is an index tensor
+        if (const auto* number = item.try_as<SymbolicObject>(); number && !number->is_size())
+            item = settled(d, item);
         if (!item.is<ListObject>()) continue;
         const bool is_empty = item.as<ListObject>().items.empty();
         item = make_tensor(d, item, is_empty ? std::optional(DType::i64) : std::nullopt);
@@ -252,7 +254,8 @@ TensorRef index(Dispatcher& d, const TensorRef& x, const Value& i) {
     return take(d, merged.x, merged.index, merged.dim);
 }
 
-void set_index(Dispatcher& d, const TensorRef& x, const Value& i, const Term& value) {
+void set_index(Dispatcher& d, const TensorRef& x, const Value& i, const Term& given) {
+    const Term value = fitting(d, given, x->dtype());
     const Plan plan = plan_index(d, x, i);
     if (!plan.flipped.empty() && plan.advanced.empty()) {  // written in ascending order, with the value flipped
         Plan ascending = plan;
@@ -273,7 +276,6 @@ void set_index(Dispatcher& d, const TensorRef& x, const Value& i, const Term& va
         for (size_t k = mask.dim + mask.index->rank(); k < y->rank(); ++k) sizes.push_back(Size(1));
         const TensorRef spread = reshape(d, mask.index, sizes);
         std::vector<TensorRef> keep;
-        if (!value.tensor) require_fits(value.number, x->dtype());
         const Arg to = as_arg(d, value, x->dtype(), keep);
         const TensorRef now = d.apply(op<"where">(), {Arg(spread), to, Arg(y)});
         return assign(d, y, Term(now));

@@ -30,7 +30,11 @@ Term term_of(Dispatcher& d, const Value& value, bool is_literal, std::string_vie
         case Kind::symbolic: {
             if (const TensorRef& element = value.as<SymbolicObject>().element) {
                 if (d.tracer().capturing() && d.tracer().capture().is_pending(*element)) {
-                    Term term(is_float(element->dtype()) ? cast(d, element, DType::f64) : element);
+                    // The host's number: a double, an int of 64 bits, a bool.
+                    const DType dtype = element->dtype();
+                    Term term(is_float(dtype)     ? cast(d, element, DType::f64)
+                              : is_integer(dtype) ? cast(d, element, DType::i64)
+                                                  : element);
                     term.is_number = true;
                     return term;
                 }
@@ -42,7 +46,8 @@ Term term_of(Dispatcher& d, const Value& value, bool is_literal, std::string_vie
             Term term(
                 d.apply(op<"size">(), std::span<const Arg>(),
                         d.attr({{d.names().value, AttrValue(size.id)}, {d.names().dtype, AttrValue(DType::i64)}})));
-            term.is_number = true;
+            term.number = Scalar(size.value);
+            term.is_number = term.is_size = true;
             return term;
         }
         default: break;
@@ -88,12 +93,27 @@ void require_fits(const Scalar& number, DType dtype) {
                 fmt::format("take a wider dtype; `x.to({})` of a tensor wraps", name_of(dtype)));
 }
 
-void require_numbers_fit(std::span<const Term> terms) {
+// The number that a deferred item stands for: the graph that computes it ends.
+static Term decided(Dispatcher& d, const Term& term) {
+    const Value number = to_number(d, *term.tensor);
+    if (number.is_bool()) return Term(Scalar(number.as_bool()), false);
+    if (number.is_int()) return Term(Scalar(number.as_int()), false);
+    return Term(Scalar(number.as_real()), false);
+}
+
+Term fitting(Dispatcher& d, const Term& term, DType dtype) {
+    if (!is_integer(dtype) || !term.is_number) return term;
+    const bool always_fits = term.is_pending() && (term.dtype() == DType::boolean || term.dtype() == dtype);
+    if (always_fits) return term;
+    const Term known = term.is_pending() ? decided(d, term) : term;
+    require_fits(known.number, dtype);
+    return known;
+}
+
+void require_numbers_fit(Dispatcher& d, std::span<Term> terms) {
     const DType dtype = promoted(terms);
-    if (!is_integer(dtype) || dtype == DType::i64) return;
-    for (const Term& term : terms) {
-        if (!term.tensor) require_fits(term.number, dtype);
-    }
+    if (dtype == DType::i64) return;
+    for (Term& term : terms) term = fitting(d, term, dtype);
 }
 
 TensorRef cast(Dispatcher& d, const TensorRef& x, DType to) {
@@ -136,8 +156,8 @@ TensorRef elementwise_float(Dispatcher& d, Op op, std::span<const Term> terms) {
 }
 
 TensorRef binary(Dispatcher& d, Operator o, const Term& a, const Term& b) {
-    const Term terms[] = {a, b};
-    if (o >= Operator::equal || o == Operator::floor_div || o == Operator::remainder) require_numbers_fit(terms);
+    Term terms[] = {a, b};
+    if (o >= Operator::equal || o == Operator::floor_div || o == Operator::remainder) require_numbers_fit(d, terms);
     switch (o) {
         case Operator::add:
             if (promoted(terms) == DType::boolean) return elementwise(d, op<"logical_or">(), terms);
@@ -150,7 +170,10 @@ TensorRef binary(Dispatcher& d, Operator o, const Term& a, const Term& b) {
         case Operator::floor_div: return elementwise(d, op<"floor_divide">(), terms);
         case Operator::remainder: return elementwise(d, op<"remainder">(), terms);
         case Operator::pow: {
-            const bool negative = !b.tensor && !is_float(b.dtype()) && scalar_as<int64_t>(b.number) < 0;
+            if (!is_float(promoted(terms)) && b.is_pending()) terms[1] = decided(d, b);
+            const Term& exponent = terms[1];
+            const bool negative =
+                exponent.is_number && !exponent.is_pending() && scalar_as<int64_t>(exponent.number) < 0;
             if (negative && !is_float(promoted(terms))) {
                 throw_error("value", "an integer tensor has no negative powers", "cast it first: `x.to(f32) ** n`");
             }
@@ -235,7 +258,8 @@ Term count(Dispatcher& d, const TensorRef& x, const Dims& axes, DType dtype) {
     const Dispatcher::Names& names = d.names();
     Term made(d.apply(op<"size">(), std::span<const Arg>(),
                       d.attr({{names.value, AttrValue(n.id)}, {names.dtype, AttrValue(dtype)}})));
-    made.is_number = true;
+    made.number = Scalar(n.value);
+    made.is_number = made.is_size = true;
     return made;
 }
 
@@ -277,11 +301,11 @@ TensorRef scalar(Dispatcher& d, Scalar value, DType dtype, bool is_literal) {
     return full(d, Term(value, is_literal), dtype, {});
 }
 
-TensorRef full(Dispatcher& d, const Term& value, DType dtype, const Sizes& sizes) {
+TensorRef full(Dispatcher& d, const Term& given, DType dtype, const Sizes& sizes) {
     for (const Size& size : sizes) {
         if (size.value < 0) throw_error("shape", fmt::format("a size cannot be negative, but one is {}", size.value));
     }
-    if (!value.tensor) require_fits(value.number, dtype);
+    const Term value = fitting(d, given, dtype);
     if (!d.tracer().capturing() && !value.tensor) {
         return make_ref<TensorObject>(Tensor::full(d.tracer().allocator(), dtype, values_of(sizes), value.number));
     }
@@ -326,12 +350,12 @@ TensorRef stack(Dispatcher& d, std::span<const TensorRef> parts, int64_t dim) {
 }
 
 TensorRef where(Dispatcher& d, const TensorRef& condition, const Term& a, const Term& b) {
-    const Term terms[] = {a, b};
+    Term terms[] = {a, b};
     const DType dtype = promoted(terms);
-    require_numbers_fit(terms);
+    require_numbers_fit(d, terms);
     std::vector<TensorRef> keep;
     keep.reserve(2);
-    const Arg yes = as_arg(d, a, dtype, keep), no = as_arg(d, b, dtype, keep);
+    const Arg yes = as_arg(d, terms[0], dtype, keep), no = as_arg(d, terms[1], dtype, keep);
     return d.apply(op<"where">(), {Arg(condition), yes, no});
 }
 
@@ -351,8 +375,9 @@ TensorRef gather(Dispatcher& d, const TensorRef& x, int64_t dim, const TensorRef
     return d.apply(op<"gather">(), {x, index}, d.attr({{d.names().axis, AttrValue(normalise_dim(dim, x->rank()))}}));
 }
 
-void assign(Dispatcher& d, const TensorRef& x, const Term& value) {
+void assign(Dispatcher& d, const TensorRef& x, const Term& given) {
     d.check_write(*x);
+    const Term value = fitting(d, given, x->dtype());
     TensorRef now;
     if (value.tensor) {
         now = cast(d, value.tensor, x->dtype());

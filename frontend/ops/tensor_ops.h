@@ -16,10 +16,13 @@ namespace tenon::ops {
 
 /// A tensor, or a number that counts less than a tensor when dtypes are promoted.
 struct Term {
-    TensorRef tensor;  ///< of a number: set where it is known to the graph only (a symbolic size)
-    Scalar number{};
+    TensorRef tensor;  ///< of a number: set where it is known to the graph only (a symbolic size, a deferred item)
+    Scalar number{};   ///< of a size its present value, of a deferred item nothing
     bool is_number = false;
     bool is_literal = false;
+    bool is_size = false;
+    /// A number whose value nobody knows yet.
+    bool is_pending() const { return is_number && tensor && !is_size; }
     Term(TensorRef t) : tensor(std::move(t)) {}
     Term(Scalar value, bool literal) : number(value), is_number(true), is_literal(literal) {}
     static Term literal(double value) { return Term(Scalar(value), true); }
@@ -34,8 +37,10 @@ DType promoted(std::span<const Term> terms);
 
 /// Throws Error "overflow" for a number that an integer dtype cannot hold; fractions are cut off.
 void require_fits(const Scalar& number, DType dtype);
+/// The term as what a tensor of this dtype is filled with: a number must fit, and is decided where that is not known.
+Term fitting(Dispatcher& d, const Term& term, DType dtype);
 /// The same for the numbers among operands of an op whose result modulo 2^bits would be another: orders and quotients.
-void require_numbers_fit(std::span<const Term> terms);
+void require_numbers_fit(Dispatcher& d, std::span<Term> terms);
 /// The lowest and the highest integer of a dtype.
 std::pair<int64_t, int64_t> integer_range(DType dtype);
 

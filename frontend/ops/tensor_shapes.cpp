@@ -16,7 +16,7 @@ Size size_of(Dispatcher& d, const Value& value, std::string_view what) {
     if (value.is_int()) return d.constant(value.as_int());
     if (const auto* symbolic = value.try_as<SymbolicObject>()) {
         if (symbolic->is_host_int()) return host_size(d, symbolic->value, true);
-        if (!symbolic->is_size()) return d.constant(settled_int(d, value));
+        if (!symbolic->is_size()) return size_of(d, settled(d, value), what);
         const bool is_present = d.tracer().capturing() && d.tracer().capture().shares_sizes(symbolic->serial);
         return is_present ? Size(symbolic->value, symbolic->size) : d.constant(symbolic->value);
     }

@@ -224,8 +224,8 @@ void Capture::note_recompile(const GraphEntry& entry, const std::string& changed
             if (reason.empty()) reason = "its lines took another path, or another dtype or requires_grad";
         }
         ++tracer_.counters().recompiles;
-        tracer_.counters().recompilations.push_back({entry.function, std::move(reason), site_.span});
-        tracer_.tell(tracer_.counters().recompilations.back(), "compiled again");
+        tracer_.tell(tracer_.counters().recompilations.add({entry.function, std::move(reason), site_.span}),
+                     "compiled again");
     }
     record.graphs[graph_number_] = std::move(now);
 }

@@ -142,8 +142,7 @@ void Tracer::graph_break(std::string_view reason, Span span) {
     if (capture_->tracing()) capture_->refuse_break(reason, span);
     if (fullgraph_) fullgraph_->note(reason, span);
     ++counters_->graph_breaks;
-    counters_->breaks.push_back({std::string(capture_->site().name), std::string(reason), span});
-    tell(counters_->breaks.back(), "graph break");
+    tell(counters_->breaks.add({std::string(capture_->site().name), std::string(reason), span}), "graph break");
     capture_->flush(reason, span);
 }
 

@@ -16,9 +16,6 @@ AttrValue to_attribute(Context& context, const Value& value) {
         case Kind::real: return AttrValue(value.as_real());
         case Kind::dtype: return AttrValue(value.as_dtype());
         case Kind::string: return AttrValue(context.name(value.as_text()));
-        case Kind::symbolic:
-            if (value.as<SymbolicObject>().is_size()) return AttrValue(value.as<SymbolicObject>().value);
-            break;
         default: break;
     }
     if (const Values* items = items_of(value)) {

@@ -62,8 +62,8 @@ int explain_script(const CommandLine& line) {
     const SourceMap& sources = session.sources();
     const Counters& counters = session.tracer().counters();
     Json told{{"file", line.files[0]}, {"runs", log.size()}, {"breaks", Json::array()}, {"recompiles", Json::array()}};
-    for (const Event& event : counters.breaks) told["breaks"].push_back(event_text(sources, event));
-    for (const Event& event : counters.recompilations)
+    for (const Event& event : counters.breaks.after(0)) told["breaks"].push_back(event_text(sources, event));
+    for (const Event& event : counters.recompilations.after(0))
         told["recompiles"].push_back(fmt::format("{}: {}", event.function, event.reason));
     std::unordered_set<const CompiledGraph*> seen;
     std::erase_if(log, [&](const CapturedGraph& captured) { return !seen.insert(captured.compiled.get()).second; });

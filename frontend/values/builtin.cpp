@@ -1,6 +1,8 @@
 #include "frontend/values/builtin.h"
 #include "frontend/values/errors.h"
 
+#include <cassert>
+
 #include <fmt/format.h>
 
 #include "runtime/diagnostic.h"
@@ -17,6 +19,7 @@ namespace {
 }  // namespace
 
 int64_t Arguments::integer(size_t k, std::string_view what) const {
+    assert(!values[k].is_symbolic() && "a row that takes symbolic numbers reads them itself");
     if (!values[k].is_int()) refuse(*this, k, what, "an int");
     return values[k].as_int();
 }
@@ -26,6 +29,7 @@ int64_t Arguments::integer_or(size_t k, int64_t otherwise, std::string_view what
 }
 
 double Arguments::number(size_t k, std::string_view what) const {
+    assert(!values[k].is_symbolic() && "a row that takes symbolic numbers reads them itself");
     if (!values[k].is_number()) refuse(*this, k, what, "a number");
     return values[k].as_number();
 }
@@ -36,6 +40,7 @@ double Arguments::number_or(size_t k, double otherwise, std::string_view what) c
 
 bool Arguments::flag_or(size_t k, bool otherwise, std::string_view what) const {
     if (!has(k)) return otherwise;
+    assert(!values[k].is_symbolic() && "a row that takes symbolic numbers reads them itself");
     if (!values[k].is_bool()) refuse(*this, k, what, "a bool");
     return values[k].as_bool();
 }

@@ -24,9 +24,10 @@ inline constexpr KindSet any_kind = ~KindSet{0};
 
 enum BuiltinTraits : uint8_t {
     method_only = 1,   ///< found as `x.f(…)` only, not as `f(x, …)`
-    breaks_graph = 2,  ///< ends the graph under capture before it runs: print, files
+    breaks_graph = 2,  ///< ends the graph under capture before it runs: print, files, the clock
     scope_block = 4,   ///< `name { }` and `name(…) { }`: see Evaluator::run_scope; `call` is not used then
     takes_sizes = 16,  ///< ints among its arguments are sizes or positions: a graph takes them as symbols
+    takes_symbolic = 32,  ///< knows symbolic numbers; every other row gets the numbers that they stand for
     reads_number = 8,  ///< its result is another at each call though its arguments are equal: now(), random numbers
 };
 

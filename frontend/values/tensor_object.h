@@ -103,6 +103,17 @@ public:
     const Ref<TensorObject> element;  ///< 0-dim; null for a size
 };
 
+/// What an element of a tensor is on the host: an int, a float or a bool.
+inline Kind host_kind_of(DType dtype) {
+    return dtype == DType::boolean ? Kind::boolean : is_float(dtype) ? Kind::real : Kind::integer;
+}
+/// The kind of the host value that this is: of a symbolic number it is known before the number.
+inline Kind host_kind(const Value& value) {
+    const auto* number = value.try_as<SymbolicObject>();
+    if (!number) return value.kind();
+    return number->element ? host_kind_of(number->element->dtype()) : Kind::integer;
+}
+
 /// Autograd facts as an object, for what undoes writes of `.grad`.
 class AutogradHolder final : public Object {
 public:

@@ -154,12 +154,12 @@ uint64_t hash_nested(const Value& key, int depth) {
                 hash = mix(hash ^ hash_nested(item, depth + 1)) + 0x632BE5AB;
             return hash;
         }
+        case Kind::symbolic: assert(false && "Evaluator::as_key decides numbers before they are keys"); break;
         case Kind::unset:
         case Kind::real:
         case Kind::ellipsis:
         case Kind::list:
         case Kind::dict:
-        case Kind::symbolic:
         case Kind::slice: break;
         default: return mix(reinterpret_cast<uintptr_t>(&key.object()));
     }
