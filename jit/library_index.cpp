@@ -151,24 +151,36 @@ void scatter_add(const LibraryCall& call) {
     });
 }
 
+// A stable order is the order by value, then by position: of the first few no more is sorted than they are.
 void argsort(const LibraryCall& call) {
     const TensorView& x = call.operands[0];
-    const AxisView view(x.shape, call.plan.axis);
+    const AxisView view(x.shape, call.plan.axis), result(call.result.shape, call.plan.axis);
+    if (result.size > view.size)
+        throw_error("index", fmt::format("the first {} positions are asked for, but dimension {} has {}", result.size,
+                                         call.plan.axis, view.size));
     std::vector<int64_t> order(size_t(view.size));
+    const auto end = order.begin() + result.size;
     visit_dtype(x.dtype, [&]<class T>() {
         std::vector<T> row(size_t(view.size));
         const auto less = [](T a, T b) { return a < b || (b != b && a == a); };  // NaN is largest
+        const auto before = [&](int64_t a, int64_t b) {
+            const T p = row[size_t(a)], q = row[size_t(b)];
+            return call.plan.descending ? less(q, p) : less(p, q);
+        };
+        const auto strictly_before = [&](int64_t a, int64_t b) { return before(a, b) || (a < b && !before(b, a)); };
         for (int64_t i = 0; i < view.outer; ++i)
             for (int64_t j = 0; j < view.inner; ++j) {
                 const T* const from = x.as<T>() + i * view.size * view.inner + j;
-                int64_t* const to = call.result.as<int64_t>() + i * view.size * view.inner + j;
+                int64_t* const to = call.result.as<int64_t>() + i * result.size * view.inner + j;
                 for (int64_t k = 0; k < view.size; ++k) row[size_t(k)] = from[k * view.inner];
                 std::iota(order.begin(), order.end(), int64_t{0});
-                std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-                    const T p = row[size_t(a)], q = row[size_t(b)];
-                    return call.plan.descending ? less(q, p) : less(p, q);
-                });
-                for (int64_t k = 0; k < view.size; ++k) to[k * view.inner] = order[size_t(k)];
+                if (end == order.end()) {
+                    std::stable_sort(order.begin(), order.end(), before);
+                } else {
+                    std::nth_element(order.begin(), end, order.end(), strictly_before);
+                    std::sort(order.begin(), end, strictly_before);
+                }
+                for (int64_t k = 0; k < result.size; ++k) to[k * view.inner] = order[size_t(k)];
             }
     });
 }

@@ -12,19 +12,37 @@
 
 namespace tenon {
 
+namespace {
+
+struct SortItem {
+    Value key, value;
+};
+
+// Equal items keep their order, descending too.
+template <class Less> void sort_items(std::vector<SortItem>& items, bool descending, Less less) {
+    std::stable_sort(items.begin(), items.end(), [&](const SortItem& a, const SortItem& b) {
+        return descending ? less(b.key, a.key) : less(a.key, b.key);
+    });
+}
+
+}  // namespace
+
 void sort_values(Evaluator& evaluator, Values& values, const Value& key, bool descending) {
-    struct Item {
-        Value key, value;
-    };
-    std::vector<Item> items;
+    std::vector<SortItem> items;
     items.reserve(values.size());
     for (Value& value : values) {
         items.push_back({key.is_none() || key.is_unset() ? value : evaluator.call(key, {value}), value});
     }
-    // Equal items keep their order, descending too.
-    std::stable_sort(items.begin(), items.end(), [&](const Item& a, const Item& b) {
-        return descending ? evaluator.less(b.key, a.key) : evaluator.less(a.key, b.key);
-    });
+    auto all = [&](auto test) {
+        return std::all_of(items.begin(), items.end(), [&](const SortItem& item) { return test(item.key); });
+    };
+    if (all([](const Value& v) { return v.is_int(); })) {
+        sort_items(items, descending, [](const Value& a, const Value& b) { return a.as_int() < b.as_int(); });
+    } else if (all([](const Value& v) { return v.is<StringObject>(); })) {
+        sort_items(items, descending, [](const Value& a, const Value& b) { return a.as_text() < b.as_text(); });
+    } else {
+        sort_items(items, descending, [&](const Value& a, const Value& b) { return evaluator.less(a, b); });
+    }
     for (size_t i = 0; i < items.size(); ++i) values[i] = std::move(items[i].value);
 }
 

@@ -71,7 +71,7 @@ Value input(Evaluator& evaluator, Arguments& a) {
 Value len(Evaluator& evaluator, Arguments& a) {
     const Value& x = a[0];
     switch (x.kind()) {
-        case Kind::string: return count_characters(x.as_text());
+        case Kind::string: return x.as<StringObject>().characters();
         case Kind::list: return x.as<ListObject>().items.size();
         case Kind::tuple: return x.as<TupleObject>().items.size();
         case Kind::dict: return x.as<DictObject>().size();

@@ -134,7 +134,9 @@ Value ends_with(Evaluator&, Arguments& a) {
 Value find(Evaluator&, Arguments& a) {
     const std::string& text = a.text(0, "a str");
     size_t at = text.find(a.text(1, "the text to find"));
-    return at == npos ? int64_t{-1} : count_characters(std::string_view(text).substr(0, at));
+    if (at == npos) return int64_t{-1};
+    return a[0].as<StringObject>().bytes_are_characters() ? static_cast<int64_t>(at)
+                                              : count_characters(std::string_view(text).substr(0, at));
 }
 
 Value count(Evaluator&, Arguments& a) {

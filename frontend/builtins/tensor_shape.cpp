@@ -201,6 +201,12 @@ TensorRef sorted_positions(TensorCall& c, const TensorRef& x, int64_t axis, bool
     return c.d.apply(op<"argsort">(), {x},
                      c.d.attr({{c.d.names().axis, AttrValue(axis)}, {c.d.names().descending, AttrValue(descending)}}));
 }
+TensorRef first_positions(TensorCall& c, const TensorRef& x, int64_t axis, bool descending, int64_t count) {
+    return c.d.apply(op<"argsort">(), {x},
+                     c.d.attr({{c.d.names().axis, AttrValue(axis)},
+                               {c.d.names().descending, AttrValue(descending)},
+                               {c.d.context().name("count"), AttrValue(count)}}));
+}
 
 // Of the elements of source that go to one position along the axis the last is written: in the order of a stable sort
 // of index it is the one whose successor differs. The others become −0, which adds nothing to any value.
@@ -273,8 +279,7 @@ Value topk(Evaluator& e, Arguments& a) {  // x, k, dim?, largest?
     const int64_t k = c.integer(1, "k"), axis = lifted.axis, size = lifted.x->shape()[static_cast<size_t>(axis)];
     if (k < 0 || k > size)
         throw_error("value", fmt::format("topk wants {} of the {} elements of dimension {}", k, size, axis));
-    const TensorRef order = sorted_positions(c, lifted.x, axis, a.flag_or(3, true, "largest"));
-    const TensorRef index = ops::clone(c.d, ops::narrow(c.d, order, axis, Size(0), Size(k)));
+    const TensorRef index = first_positions(c, lifted.x, axis, a.flag_or(3, true, "largest"), k);
     return make_tuple({lifted.back(ops::gather(c.d, lifted.x, axis, index)), lifted.back(index)});
 }
 Value one_hot(Evaluator& e, Arguments& a) {  // index, classes? -> i64[…, classes]

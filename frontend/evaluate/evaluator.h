@@ -2,7 +2,9 @@
 // tensor goes over the border.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <deque>
 #include <memory>
 #include <span>
 #include <string>
@@ -213,6 +215,10 @@ private:
     void execute_update(const ast::Update& statement, Frame& frame);
     void execute_tensor_declaration(const ast::TensorDeclaration& statement, Frame& frame);
     void execute_test(const ast::Test& statement, Frame& frame);
+    Value* quick_local(const ast::Expr& target, Frame& frame) const;
+    bool set_quick_item(const ast::Index& target, const Value& value, Frame& frame);
+    bool update_quick_item(const ast::Update& statement, const ast::Index& target, Frame& frame);
+    bool update_quickly(const ast::Update& statement, const Value& current, const Value& operand, Frame& frame);
     void assign(const ast::Expr& target, const Value& value, bool is_literal, Frame& frame);
     void unpack(std::span<ast::Expr*> targets, const Value& value, Span span, Frame& frame);
     Value make_closure(const ast::Function& function, Frame& frame);
@@ -230,6 +236,25 @@ private:
 
     // evaluator_expressions.cpp
     Value evaluate(const ast::Expr& expr, Frame& frame);
+    /// A name or a literal: evaluating it changes nothing.
+    static bool is_inert(const ast::Expr& expr);
+    /// The value without a copy where a variable holds it, otherwise in `keep`. Valid until something else is evaluated.
+    const Value& borrow(const ast::Expr& expr, Frame& frame, Value& keep);
+    /// The variable, where there is one; null for fields, methods, built-ins.
+    Value* variable(const ast::NameUse& use, Frame& frame) const;
+    bool condition(const ast::Expr& expr, Frame& frame);
+    const Value& literal(Symbol text);
+    /// The values of `left` and `right`, in this order.
+    struct Pair {
+        Value kept[2];
+        const Value *a, *b;
+        Pair(Evaluator& evaluator, const ast::Expr& left, const ast::Expr& right, Frame& frame);
+    };
+    Value binary_of(const ast::Binary& expr, Value a, Value b);
+    Value compare_of(const ast::Comparison& expr, Value a, Value b);
+    Value evaluate_index(const ast::Index& expr, Frame& frame);
+    Value* quick_item(const Value& object, const Value& key);
+    Value* quick_character(const StringObject& text, int64_t position);
     Value evaluate_unary(const ast::Unary& expr, Frame& frame);
     Value evaluate_binary(const ast::Binary& expr, Frame& frame);
     Value evaluate_comparison(const ast::Comparison& expr, Frame& frame);
@@ -286,7 +311,10 @@ private:
     bool begins_capture(const Frame& callee) const;
     std::string argument_name(const Frame& called, const Tensor& tensor) const;
     void finish_binding(Frame& callee);
+    Value capture_call(Frame& callee);
     Value run_body(Frame& callee);
+    static bool has_all_arguments(const Frame& callee);
+    Value run_lines(Frame& callee);
     void drop_locals(Frame& called);
 
     void check_stack(Span span);
@@ -310,6 +338,8 @@ private:
     Value* stack_end_;
     uintptr_t native_limit_ = 0;  // the lowest address the machine stack may grow down to
     std::vector<StackEntry> unwound_;
+    std::deque<Value> literals_;            // the strs of the source, by symbol
+    std::array<Value, 128> characters_;     // the strs of one ASCII character, made when first asked for
     std::vector<const Object*> shown_;  // the containers whose text is being made, for those that hold themselves
     std::atomic<bool> interrupted_{false};
     TestRunner test_runner_;

@@ -26,6 +26,7 @@ bool stops_compiling(const DecoratorScope& scope) {
 
 bool Evaluator::begins_capture(const Frame& called) const {
     const ast::Function& function = called.function;
+    if (!tracer_.may_capture()) return false;
     if (function.kind == ast::FunctionKind::constructor || function.kind == ast::FunctionKind::test) return false;
     if (called.closure) {
         const auto& scopes = called.function_object().scopes;
@@ -63,32 +64,33 @@ std::string Evaluator::argument_name(const Frame& called, const Tensor& tensor) 
 
 Value Evaluator::enter(Frame& called) {
     check_interrupt();
-    const ast::Function& function = called.function;
     try {
         Entered entered(*this, called);
-        if (!tracer_.capturing() && begins_capture(called)) {
-            called.starts_capture = true;
-            std::string name = display_name(function);
-            if (function.kind == ast::FunctionKind::method && function.name == symbols::forward)
-                name = called.model().model_class->name();
-            auto name_argument = [&](const Tensor& tensor) { return argument_name(called, tensor); };
-            CallSite site{called.call, name, function.name_span, &function,
-                          FunctionRef<std::string(const Tensor&)>(name_argument)};
-            return border_.captured_call(site, [&] {
-                Value result = run_body(called);
-                drop_locals(called);
-                return result;
-            });
-        }
-        return run_body(called);
+        return !tracer_.capturing() && begins_capture(called) ? capture_call(called) : run_body(called);
     } catch (Error& error) {
         if (!error.diagnostic.span) error.diagnostic.span = called.call;
-        unwound_.push_back({display_name(function), called.call});
+        unwound_.push_back({display_name(called.function), called.call});
         throw;
     } catch (const Interrupted&) {
-        unwound_.push_back({display_name(function), called.call});
+        unwound_.push_back({display_name(called.function), called.call});
         throw;
     }
+}
+
+Value Evaluator::capture_call(Frame& called) {
+    const ast::Function& function = called.function;
+    called.starts_capture = true;
+    std::string name = display_name(function);
+    if (function.kind == ast::FunctionKind::method && function.name == symbols::forward)
+        name = called.model().model_class->name();
+    auto name_argument = [&](const Tensor& tensor) { return argument_name(called, tensor); };
+    CallSite site{called.call, name, function.name_span, &function,
+                  FunctionRef<std::string(const Tensor&)>(name_argument)};
+    return border_.captured_call(site, [&] {
+        Value result = run_body(called);
+        drop_locals(called);
+        return result;
+    });
 }
 
 // What nobody but the frame holds is no result of the graph: it has to go before the graph runs. Arguments stay, for
@@ -144,14 +146,16 @@ private:
 }  // namespace
 
 Value Evaluator::run_body(Frame& called) {
-    const ast::Function& function = called.function;
+    if (called.closure && called.function_object().is_plain && called.function_object().scopes.empty() &&
+        has_all_arguments(called))
+        return run_lines(called);
     std::vector<std::unique_ptr<Scope>> scopes;
     if (called.closure) {
         for (const DecoratorScope& scope : called.function_object().scopes) {
             if (scope.name == "op") {
                 if (!tracer_.capturing()) continue;
                 tracer_.dispatcher().set_span(called.call);  // where the call comes from
-                scopes.push_back(std::make_unique<Composite>(tracer_.capture(), name_of(function.name)));
+                scopes.push_back(std::make_unique<Composite>(tracer_.capture(), name_of(called.function.name)));
                 continue;
             }
             std::vector<Tracer::ScopeArgument> arguments;
@@ -161,16 +165,23 @@ Value Evaluator::run_body(Frame& called) {
     }
     finish_binding(called);
     hoist(called);
-    Value result;
-    if (function.value) {
-        result = evaluate(*function.value, called);
-    } else {
-        execute(*function.body, called);
-        result = std::move(called.result);
-    }
+    Value result = run_lines(called);
+    const ast::Function& function = called.function;
     if (function.kind == ast::FunctionKind::constructor) return called.self;
     if (function.result) check_type(*function.result, result, called, "", called.call);
     return result;
+}
+
+bool Evaluator::has_all_arguments(const Frame& called) {
+    const auto parameters = called.function.parameters;
+    return std::none_of(parameters.begin(), parameters.end(),
+                        [&](const ast::Parameter& p) { return called.slots[p.slot].is_unset(); });
+}
+
+Value Evaluator::run_lines(Frame& called) {
+    if (called.function.value) return evaluate(*called.function.value, called);
+    execute(*called.function.body, called);
+    return std::move(called.result);
 }
 
 }  // namespace tenon

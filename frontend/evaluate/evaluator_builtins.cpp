@@ -47,7 +47,8 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
     const Signature& signature = row->signature;
     size_t count = signature.parameters.size();
     Slots values(*this, count);
-    Span spans[most_parameters];
+    alignas(Span) std::byte places[most_parameters * sizeof(Span)];  // set as far as there are parameters
+    Span* const spans = new (places) Span[count];
     Values rest;
     bool rest_is_literal = true;
     tenon::Arguments bound{values.all(), span, std::span(spans, count), 0};

@@ -3,6 +3,7 @@
 
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/host_operators.h"
+#include "frontend/evaluate/quick_operators.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/resolve/resolver.h"
 #include "frontend/values/errors.h"
@@ -18,7 +19,7 @@ Value Evaluator::evaluate(const ast::Expr& expr, Frame& frame) {
         case boolean: return ast::as<ast::BooleanLiteral>(expr).value;
         case integer: return ast::as<ast::IntegerLiteral>(expr).value;
         case floating: return ast::as<ast::FloatLiteral>(expr).value;
-        case string: return Value::text(name_of(ast::as<ast::StringLiteral>(expr).text));
+        case string: return literal(ast::as<ast::StringLiteral>(expr).text);
         case f_string: return evaluate_f_string(ast::as<ast::FString>(expr), frame);
         case name: {
             const auto& name = ast::as<ast::Name>(expr);
@@ -32,17 +33,11 @@ Value Evaluator::evaluate(const ast::Expr& expr, Frame& frame) {
         case comprehension: return evaluate_comprehension(ast::as<ast::Comprehension>(expr), frame);
         case unary: return evaluate_unary(ast::as<ast::Unary>(expr), frame);
         case binary: return evaluate_binary(ast::as<ast::Binary>(expr), frame);
-        case logical: {
-            const auto& logical = ast::as<ast::Logical>(expr);
-            bool left = truth(evaluate(*logical.left, frame), logical.left->span);
-            if (left == (logical.op == ast::LogicalOperator::logical_or)) return left;
-            return truth(evaluate(*logical.right, frame), logical.right->span);
-        }
+        case logical: return condition(expr, frame);
         case comparison: return evaluate_comparison(ast::as<ast::Comparison>(expr), frame);
         case conditional: {
             const auto& conditional = ast::as<ast::Conditional>(expr);
-            bool yes = truth(evaluate(*conditional.condition, frame), conditional.condition->span);
-            return evaluate(yes ? *conditional.yes : *conditional.no, frame);
+            return evaluate(condition(*conditional.condition, frame) ? *conditional.yes : *conditional.no, frame);
         }
         case function: return make_closure(*ast::as<ast::Lambda>(expr).function, frame);
         case call: return evaluate_call(ast::as<ast::Call>(expr), frame);
@@ -51,11 +46,7 @@ Value Evaluator::evaluate(const ast::Expr& expr, Frame& frame) {
             const auto& attribute = ast::as<ast::Attribute>(expr);
             return get_attribute(evaluate(*attribute.object, frame), attribute.name, expr.span);
         }
-        case index: {
-            const auto& index = ast::as<ast::Index>(expr);
-            Value object = evaluate(*index.object, frame);
-            return get_item(object, evaluate_key(index, object, frame), expr.span);
-        }
+        case index: return evaluate_index(ast::as<ast::Index>(expr), frame);
         case scope_block: return evaluate_scope_block(ast::as<ast::ScopeBlock>(expr), frame);
         case slice:
         case spread:
@@ -65,16 +56,119 @@ Value Evaluator::evaluate(const ast::Expr& expr, Frame& frame) {
     return {};
 }
 
+// ---- without copies -----------------------------------------------------------------------------------------------
+
+bool Evaluator::is_inert(const ast::Expr& expr) {
+    return expr.kind == ast::ExprKind::name || expr.kind == ast::ExprKind::integer ||
+           expr.kind == ast::ExprKind::floating || expr.kind == ast::ExprKind::string;
+}
+
+Value* Evaluator::variable(const ast::NameUse& use, Frame& frame) const {
+    if (use.kind == ast::NameKind::local) return &frame.slots[use.index];
+    if (use.kind == ast::NameKind::cell || use.kind == ast::NameKind::captured || use.kind == ast::NameKind::global)
+        return &cell_of(use, frame).value;
+    return nullptr;
+}
+
+const Value& Evaluator::borrow(const ast::Expr& expr, Frame& frame, Value& keep) {
+    if (expr.kind == ast::ExprKind::name) {
+        const Value* held = variable(ast::as<ast::Name>(expr).use, frame);
+        if (held && !held->is_unset()) return *held;
+    } else if (expr.kind == ast::ExprKind::string) {
+        return literal(ast::as<ast::StringLiteral>(expr).text);
+    }
+    keep = evaluate(expr, frame);
+    return keep;
+}
+
+inline Evaluator::Pair::Pair(Evaluator& evaluator, const ast::Expr& left, const ast::Expr& right, Frame& frame) {
+    if (is_inert(right)) {
+        a = &evaluator.borrow(left, frame, kept[0]);
+        b = &evaluator.borrow(right, frame, kept[1]);
+    } else {
+        kept[0] = evaluator.evaluate(left, frame);
+        kept[1] = evaluator.evaluate(right, frame);
+        a = &kept[0];
+        b = &kept[1];
+    }
+}
+
+const Value& Evaluator::literal(Symbol text) {
+    const uint32_t number = index_of(text);
+    if (number >= literals_.size()) literals_.resize(symbols_.size(), Value::unset());
+    Value& known = literals_[number];
+    if (known.is_unset()) known = Value::text(name_of(text));
+    return known;
+}
+
+bool Evaluator::condition(const ast::Expr& expr, Frame& frame) {
+    if (expr.kind == ast::ExprKind::comparison) {
+        const auto& comparison = ast::as<ast::Comparison>(expr);
+        if (comparison.links.size() == 1) {
+            const ast::ComparisonLink& link = comparison.links[0];
+            const Pair pair(*this, *comparison.first, *link.operand, frame);
+            if (const auto holds = quick_comparison(link.op, *pair.a, *pair.b)) return *holds;
+            return truth(compare_of(comparison, *pair.a, *pair.b), expr.span);
+        }
+    } else if (expr.kind == ast::ExprKind::logical) {
+        const auto& logical = ast::as<ast::Logical>(expr);
+        const bool left = condition(*logical.left, frame);
+        if (left == (logical.op == ast::LogicalOperator::logical_or)) return left;
+        return condition(*logical.right, frame);
+    }
+    Value keep;
+    return truth(borrow(expr, frame, keep), expr.span);
+}
+
+// The item of a list, tuple, dict or str that is there, for the keys that scripts use most; null for all else.
+Value* Evaluator::quick_item(const Value& object, const Value& key) {
+    if (auto* dict = object.try_as<DictObject>())
+        return key.is_int() || key.is<StringObject>() ? dict->find(key) : nullptr;
+    if (auto* text = object.try_as<StringObject>()) return key.is_int() ? quick_character(*text, key.as_int()) : nullptr;
+    Values* items = key.is_int() ? items_of(object) : nullptr;
+    if (!items) return nullptr;
+    const auto size = static_cast<int64_t>(items->size());
+    const int64_t at = key.as_int() < 0 ? key.as_int() + size : key.as_int();
+    return at >= 0 && at < size ? &(*items)[static_cast<size_t>(at)] : nullptr;
+}
+
+// The strs of one ASCII character are made once.
+Value* Evaluator::quick_character(const StringObject& text, int64_t position) {
+    if (!text.bytes_are_characters()) return nullptr;
+    const int64_t at = position < 0 ? position + text.characters() : position;
+    if (at < 0 || at >= text.characters()) return nullptr;
+    const char c = text.text()[static_cast<size_t>(at)];
+    if (static_cast<unsigned char>(c) >= characters_.size()) return nullptr;
+    Value& known = characters_[static_cast<size_t>(c)];
+    if (!known.is_object()) known = Value::text(std::string_view(&c, 1));
+    return &known;
+}
+
+Value Evaluator::evaluate_index(const ast::Index& expr, Frame& frame) {
+    if (!expr.is_tuple && is_inert(*expr.items[0])) {
+        Value kept[2];
+        const Value& object = borrow(*expr.object, frame, kept[0]);
+        if (!object.is_tensor()) {
+            const Value& key = borrow(*expr.items[0], frame, kept[1]);
+            if (const Value* item = quick_item(object, key)) return *item;
+        }
+        const Value held = object;
+        return get_item(held, evaluate_key(expr, held, frame), expr.span);
+    }
+    const Value object = evaluate(*expr.object, frame);
+    return get_item(object, evaluate_key(expr, object, frame), expr.span);
+}
+
 // ---- operators ----------------------------------------------------------------------------------------------------
 
 Value Evaluator::evaluate_unary(const ast::Unary& expr, Frame& frame) {
+    if (expr.op == ast::UnaryOperator::logical_not) return !condition(*expr.operand, frame);
     Value x = evaluate(*expr.operand, frame);
-    if (x.is_symbolic() && expr.op != ast::UnaryOperator::logical_not &&
-        !border_.defers(x, expr.op == ast::UnaryOperator::negate)) {
+    if (x.is_symbolic() && !border_.defers(x, expr.op == ast::UnaryOperator::negate)) {
         x = border_.settle(x, expr.operand->span);
     }
     switch (expr.op) {
-        case ast::UnaryOperator::logical_not: return !truth(x, expr.operand->span);
+        case ast::UnaryOperator::logical_not: break;
         case ast::UnaryOperator::negate:
             if (x.is_real()) return -x.as_real();
             if (x.is_int() && x.as_int() != INT64_MIN) return -x.as_int();
@@ -98,31 +192,13 @@ Value Evaluator::evaluate_unary(const ast::Unary& expr, Frame& frame) {
 }
 
 Value Evaluator::evaluate_binary(const ast::Binary& expr, Frame& frame) {
-    Value a = evaluate(*expr.left, frame);
-    Value b = evaluate(*expr.right, frame);
-    using enum ast::BinaryOperator;
-    if (a.is_real() && b.is_real()) {
-        switch (expr.op) {
-            case add: return a.as_real() + b.as_real();
-            case subtract: return a.as_real() - b.as_real();
-            case multiply: return a.as_real() * b.as_real();
-            default: break;
-        }
-    } else if (a.is_int() && b.is_int()) {
-        int64_t result;
-        switch (expr.op) {
-            case add:
-                if (!__builtin_add_overflow(a.as_int(), b.as_int(), &result)) return result;
-                break;
-            case subtract:
-                if (!__builtin_sub_overflow(a.as_int(), b.as_int(), &result)) return result;
-                break;
-            case multiply:
-                if (!__builtin_mul_overflow(a.as_int(), b.as_int(), &result)) return result;
-                break;
-            default: break;
-        }
-    }
+    const Pair pair(*this, *expr.left, *expr.right, frame);
+    Value result = quick_binary(expr.op, *pair.a, *pair.b);
+    return result.is_unset() ? binary_of(expr, *pair.a, *pair.b) : result;
+}
+
+// The operands are held: a graph that ends here may take variables back to what they were.
+Value Evaluator::binary_of(const ast::Binary& expr, Value a, Value b) {
     try {
         return binary(operator_of(expr.op), {a, expr.left->is_literal}, {b, expr.right->is_literal}, expr.span);
     } catch (Error& error) {
@@ -151,13 +227,19 @@ Value Evaluator::binary(Operator op, Operand a, Operand b, Span span) {
 }
 
 Value Evaluator::evaluate_comparison(const ast::Comparison& expr, Frame& frame) {
+    if (expr.links.size() == 1) {
+        const ast::ComparisonLink& link = expr.links[0];
+        const Pair pair(*this, *expr.first, *link.operand, frame);
+        if (const auto holds = quick_comparison(link.op, *pair.a, *pair.b)) return *holds;
+        return compare_of(expr, *pair.a, *pair.b);
+    }
     Value left = evaluate(*expr.first, frame);
     const ast::Expr* left_expr = expr.first;
     Value answer;
     for (size_t i = 0; i < expr.links.size(); ++i) {
         const ast::ComparisonLink& link = expr.links[i];
         Value right = evaluate(*link.operand, frame);
-        Span span = expr.links.size() == 1 ? expr.span : cover(left_expr->span, link.operand->span);
+        const Span span = cover(left_expr->span, link.operand->span);
         Value holds = compare(link.op, {left, left_expr->is_literal}, {right, link.operand->is_literal}, span);
         answer = i == 0 ? std::move(holds)
                  : answer.is_tensor() || holds.is_tensor()
@@ -170,6 +252,11 @@ Value Evaluator::evaluate_comparison(const ast::Comparison& expr, Frame& frame) 
     return answer;
 }
 
+Value Evaluator::compare_of(const ast::Comparison& expr, Value a, Value b) {
+    const ast::ComparisonLink& link = expr.links[0];
+    return compare(link.op, {a, expr.first->is_literal}, {b, link.operand->is_literal}, expr.span);
+}
+
 Value Evaluator::compare(ast::ComparisonOperator op, Operand a, Operand b, Span span) {
     using enum ast::ComparisonOperator;
     switch (op) {
@@ -179,17 +266,7 @@ Value Evaluator::compare(ast::ComparisonOperator op, Operand a, Operand b, Span 
         case not_in: return !contains(b.value, a.value, span);
         default: break;
     }
-    if (a.value.is_int() && b.value.is_int()) {
-        int64_t x = a.value.as_int(), y = b.value.as_int();
-        switch (op) {
-            case equal: return x == y;
-            case not_equal: return x != y;
-            case less: return x < y;
-            case less_equal: return x <= y;
-            case greater: return x > y;
-            default: return x >= y;
-        }
-    }
+    if (const auto holds = quick_comparison(op, a.value, b.value)) return *holds;
     // Beside a tensor or a symbolic number only numbers compare elementwise: `x == none`, `n == "a"` are plain answers.
     auto is_traced = [](const Value& v) { return v.is_tensor() || v.is_symbolic(); };
     auto is_operand = [&](const Value& v) { return is_traced(v) || v.is_number() || v.is_bool(); };

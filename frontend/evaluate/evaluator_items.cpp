@@ -241,7 +241,7 @@ Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
             throw_error("type", fmt::format("an index of a {} is an int or a slice, found {}",
                                             tenon::name_of(object.kind()), describe(key)));
         }
-        if (object.is<StringObject>()) return string_item(object.as_text(), key);
+        if (auto* text = object.try_as<StringObject>()) return string_item(*text, key);
         if (auto* range = object.try_as<RangeObject>()) {
             if (key.is_int())
                 return range->at(

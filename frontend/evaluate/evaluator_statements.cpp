@@ -4,6 +4,7 @@
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/host_operators.h"
 #include "frontend/evaluate/modules.h"
+#include "frontend/evaluate/quick_operators.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/values/errors.h"
 
@@ -31,6 +32,10 @@ Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame
             case assign: {
                 const auto& assignment = ast::as<ast::Assign>(statement);
                 Value value = evaluate(*assignment.value, frame);
+                if (Value* local = quick_local(*assignment.targets[0], frame); local && assignment.targets.size() == 1) {
+                    *local = std::move(value);
+                    return Flow::normal;
+                }
                 for (const ast::Expr* target : assignment.targets)
                     this->assign(*target, value, assignment.value->is_literal, frame);
                 return Flow::normal;
@@ -90,7 +95,7 @@ Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame
 
 Evaluator::Flow Evaluator::execute_if(const ast::If& statement, Frame& frame) {
     for (const ast::Branch& branch : statement.branches) {
-        if (truth(evaluate(*branch.condition, frame), branch.condition->span)) return execute(*branch.body, frame);
+        if (condition(*branch.condition, frame)) return execute(*branch.body, frame);
     }
     return statement.otherwise ? execute(*statement.otherwise, frame) : Flow::normal;
 }
@@ -109,7 +114,7 @@ bool Evaluator::at_back_edge(Tracer::LoopMark& mark, Span span, Frame& frame) {
 
 Evaluator::Flow Evaluator::execute_while(const ast::While& statement, Frame& frame) {
     auto mark = tracer_.enter_loop();
-    while (truth(evaluate(*statement.condition, frame), statement.condition->span)) {
+    while (condition(*statement.condition, frame)) {
         Flow flow = execute(*statement.body, frame);
         if (flow == Flow::break_loop) break;
         if (flow == Flow::return_value) return flow;
@@ -125,7 +130,8 @@ Evaluator::Flow Evaluator::execute_for(const ast::For& statement, Frame& frame) 
     Flow flow = Flow::normal;
     auto turn = [&](const Value& item) {
         refresh(statement.fresh, frame);
-        assign(*statement.target, item, false, frame);
+        if (Value* local = quick_local(*statement.target, frame)) *local = item;
+        else assign(*statement.target, item, false, frame);
         flow = execute(*statement.body, frame);
         if (flow == Flow::break_loop || flow == Flow::return_value) return false;
         at_back_edge(mark, statement.span, frame);
@@ -242,12 +248,77 @@ void Evaluator::assign(const ast::Expr& target, const Value& value, bool is_lite
         }
         case ast::ExprKind::index: {
             const auto& index = ast::as<ast::Index>(target);
+            if (set_quick_item(index, value, frame)) return;
             Value object = evaluate(*index.object, frame);
             set_item(object, evaluate_key(index, object, frame), {value, is_literal}, target.span);
             return;
         }
         default: unpack(ast::as<ast::Sequence>(target).items, value, target.span, frame);
     }
+}
+
+// The variable itself where an assignment is nothing more than to put the value there.
+Value* Evaluator::quick_local(const ast::Expr& target, Frame& frame) const {
+    if (target.kind != ast::ExprKind::name || frame.tries > 0) return nullptr;
+    const ast::NameUse& use = ast::as<ast::Name>(target).use;
+    return use.kind == ast::NameKind::local ? &frame.slots[use.index] : nullptr;
+}
+
+// `xs[i] = e`, `d[k] = e` by names and literals, outside of a graph; false where there is more to it.
+bool Evaluator::set_quick_item(const ast::Index& target, const Value& value, Frame& frame) {
+    if (target.is_tuple || tracer_.capturing() || !is_inert(*target.object) || !is_inert(*target.items[0])) return false;
+    Value kept[2];
+    const Value& object = borrow(*target.object, frame, kept[0]);
+    auto* list = object.try_as<ListObject>();
+    auto* dict = object.try_as<DictObject>();
+    if (!list && !dict) return false;
+    const Value& key = borrow(*target.items[0], frame, kept[1]);
+    const Ref<Object> held(&object.object());  // what is replaced may be the last to hold it
+    if (list) {
+        const Value* item = quick_item(object, key);
+        if (!item) return false;
+        set_item(*list, static_cast<size_t>(item - list->items.data()), value);
+    } else {
+        if (!key.is_int() && !key.is<StringObject>()) return false;
+        set_entry(*dict, key, value);
+    }
+    return true;
+}
+
+// `xs[i] += e`, `d[k] += e` by names and literals on numbers, outside of a graph; false where there is more to it.
+bool Evaluator::update_quick_item(const ast::Update& statement, const ast::Index& target, Frame& frame) {
+    if (target.is_tuple || tracer_.capturing() || !is_inert(*target.object) || !is_inert(*target.items[0]) ||
+        !is_inert(*statement.value))
+        return false;
+    Value kept[3];
+    const Value& object = borrow(*target.object, frame, kept[0]);
+    if (!object.is<ListObject>() && !object.is<DictObject>()) return false;
+    Value* item = quick_item(object, borrow(*target.items[0], frame, kept[1]));
+    if (!item) return false;
+    Value result = quick_binary(statement.op, *item, borrow(*statement.value, frame, kept[2]));
+    if (result.is_unset()) return false;
+    *item = std::move(result);
+    return true;
+}
+
+// `x += e` on a variable that held `current` when `operand` was evaluated, numbers or strs outside of a graph; false
+// where there is more to it.
+bool Evaluator::update_quickly(const ast::Update& statement, const Value& current, const Value& operand, Frame& frame) {
+    if (tracer_.capturing() || !statement.may_rebind) return false;
+    Value* held = variable(ast::as<ast::Name>(*statement.target).use, frame);
+    if (!held) return false;
+    if (auto* text = current.try_as<StringObject>()) {
+        // Nobody but the variable and this function can see the text: it grows where it is.
+        if (statement.op != ast::BinaryOperator::add || !operand.is<StringObject>() || operand.same_as(current) ||
+            !held->same_as(current) || text->use_count() != 2 || !fits_a_text(text->text(), operand.as_text()))
+            return false;
+        text->append(operand.as<StringObject>());
+        return true;
+    }
+    Value result = quick_binary(statement.op, current, operand);
+    if (result.is_unset()) return false;
+    *held = std::move(result);
+    return true;
 }
 
 void Evaluator::unpack(std::span<ast::Expr*> targets, const Value& value, Span span, Frame& frame) {
@@ -318,6 +389,7 @@ void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
             const auto& name = ast::as<ast::Name>(target);
             Value current = load(name.use, name.name, frame, target.span);
             Value value = evaluate(*statement.value, frame);
+            if (update_quickly(statement, current, value, frame)) return;
             Operand operand{value, statement.value->is_literal};
             if (in_place(current, operand)) return;
             if (!statement.may_rebind) {
@@ -346,6 +418,7 @@ void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
         }
         default: {
             const auto& index = ast::as<ast::Index>(target);
+            if (update_quick_item(statement, index, frame)) return;
             Value object = evaluate(*index.object, frame);
             Value key = evaluate_key(index, object, frame);
             Value current = get_item(object, key, target.span);

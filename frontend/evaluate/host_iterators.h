@@ -62,7 +62,11 @@ public:
     bool next(Evaluator& evaluator, Value& value) override {
         Value item;
         if (!source_->next(evaluator, item)) return false;
-        value = make_tuple({Value(at_++), std::move(item)});
+        Values pair;
+        pair.reserve(2);
+        pair.emplace_back(at_++);
+        pair.push_back(std::move(item));
+        value = make_tuple(std::move(pair));
         return true;
     }
 

@@ -231,25 +231,33 @@ Value host_binary(Evaluator& evaluator, Operator op, const Value& a, const Value
         help_for(op, a, b));
 }
 
-Value string_item(const std::string& text, const Value& key) {
-    auto size = static_cast<size_t>(count_characters(text));
+bool fits_a_text(std::string_view a, std::string_view b) { return a.size() + b.size() <= most_bytes; }
+
+Value string_item(const StringObject& object, const Value& key) {
+    const std::string_view text = object.text();
+    const auto size = static_cast<size_t>(object.characters());
+    const bool by_bytes = object.bytes_are_characters();
+    auto byte_of = [&](int64_t position) {
+        return by_bytes ? static_cast<size_t>(position) : byte_of_character(text, position);
+    };
     auto character = [&](int64_t position) {
-        size_t begin = byte_of_character(text, position);
-        return std::string_view(text).substr(begin, byte_of_character(text, position + 1) - begin);
+        const size_t begin = byte_of(position);
+        return text.substr(begin, by_bytes ? 1 : byte_of_character(text.substr(begin), 1));
     };
     if (key.is_int()) return Value::text(character(static_cast<int64_t>(position_in(key.as_int(), size, "str"))));
     auto* slice = key.try_as<SliceObject>();
     if (!slice)
         throw_error("type", fmt::format("an index of a str is an int or a slice, found {}", with_article(key.kind())));
-    SliceBounds bounds = bounds_of(*slice, size);
+    const SliceBounds bounds = bounds_of(*slice, size);
     if (bounds.step == 1) {
-        size_t begin = byte_of_character(text, bounds.start),
-               end = byte_of_character(text, bounds.start + bounds.count);
-        return Value::text(std::string_view(text).substr(begin, end - begin));
+        const size_t begin = byte_of(bounds.start);
+        const std::string_view rest = text.substr(begin);
+        return Value::text(rest.substr(0, by_bytes ? static_cast<size_t>(bounds.count)
+                                                   : byte_of_character(rest, bounds.count)));
     }
     std::string out;
     for (int64_t i = 0; i < bounds.count; ++i) out += character(bounds.start + i * bounds.step);
-    return Value::text(out);
+    return make_ref<StringObject>(std::move(out));
 }
 
 }  // namespace tenon

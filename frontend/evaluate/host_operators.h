@@ -18,7 +18,10 @@ std::string_view spelling(Operator op);
 /// bools know `& | ^` only.
 Value host_binary(Evaluator& evaluator, Operator op, const Value& a, const Value& b, Span span);
 
-/// `text[key]`: a character, or a slice, by code points.
-Value string_item(const std::string& text, const Value& key);
+/// Whether the two together are no longer than a str can be.
+bool fits_a_text(std::string_view a, std::string_view b);
+
+/// `text[key]`: a character, or a slice, by code points; in constant time (of a slice: its length) where all are ASCII.
+Value string_item(const StringObject& text, const Value& key);
 
 }  // namespace tenon

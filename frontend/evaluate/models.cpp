@@ -105,16 +105,19 @@ private:
 };
 
 constexpr int deepest_argument = 16;  // containers inside containers that are searched for tensors
+constexpr int most_searched = 256;     // items: every call asks, and what it asks about may be long
 
-bool holds(const Value& value, int depth) {
+bool holds(const Value& value, int depth, int& left) {
     if (value.is_tensor() || value.is<ModelObject>()) return true;
-    if (depth == 0) return false;
+    if (depth == 0 || --left <= 0) return false;
     if (const Values* items = items_of(value)) {
-        return std::any_of(items->begin(), items->end(), [&](const Value& item) { return holds(item, depth - 1); });
+        for (size_t i = 0; i < items->size() && left > 0; ++i) {
+            if (holds((*items)[i], depth - 1, left)) return true;
+        }
     }
     if (auto* dict = value.try_as<DictObject>()) {
-        for (const auto& entry : dict->entries()) {
-            if (holds(entry.value, depth - 1)) return true;
+        for (size_t i = 0; i < dict->size() && left > 0; ++i) {
+            if (holds(dict->entries()[i].value, depth - 1, left)) return true;
         }
     }
     return false;
@@ -141,7 +144,11 @@ std::vector<std::pair<std::string, Ref<ModelObject>>> named_models(const Value& 
     return found;
 }
 
-bool holds_tensor_or_model(const Value& value) { return holds(value, deepest_argument); }
+bool holds_tensor_or_model(const Value& value) {
+    if (!value.is_object()) return false;
+    int left = most_searched;
+    return holds(value, deepest_argument, left);
+}
 
 namespace {
 

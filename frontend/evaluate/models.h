@@ -77,7 +77,8 @@ struct NamedTensor {
 std::vector<NamedTensor> named_tensors(const Value& value);
 /// Every model inside `value`, itself included, each once, with its path ("" for `value` itself).
 std::vector<std::pair<std::string, Ref<ModelObject>>> named_models(const Value& value);
-/// Whether a call with this argument is one that capture begins with: a tensor or a model, also inside containers.
+/// Whether a call with this argument is one that capture begins with: a tensor or a model, also inside containers
+/// (among their first items, a few hundred).
 bool holds_tensor_or_model(const Value& value);
 /// A copy of a value and all it holds, what is shared stays shared.
 Value clone(Evaluator& evaluator, const Value& value);

@@ -97,8 +97,7 @@ void Tracer::assert_true(TensorObject& condition, std::string message) {
 
 // ---- capture ------------------------------------------------------------------------------------------------------
 bool Tracer::wants_capture(const void* function) const {
-    return options_.engine != Engine::eager && !capturing_ && no_compile_depth_ == 0 &&
-           !open_functions_.contains(function);
+    return may_capture() && !open_functions_.contains(function);
 }
 
 Value Tracer::captured_call(const CallSite& site, FunctionRef<Value()> thunk) {

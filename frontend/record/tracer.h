@@ -80,6 +80,8 @@ public:
     /// Whether a call of this function from the interpreter's own lines is captured. The evaluator has made sure that
     /// a tensor or a model is among the arguments.
     bool wants_capture(const void* function) const;
+    /// The part of that question which no function changes, and no argument.
+    bool may_capture() const { return options_.engine != Engine::eager && !capturing_ && no_compile_depth_ == 0; }
     /// Runs `thunk` under capture: the outermost one ends the graph. Border::captured_call settles what it returns.
     Value captured_call(const CallSite& site, FunctionRef<Value()> thunk);
     /// Records how to undo a host write that comes now; only while capturing().

@@ -18,7 +18,11 @@ void visit_environment(const Environment& environment, FunctionRef<void(const Va
 FunctionObject::FunctionObject(const ast::Function& function_, Environment environment_)
     : Container(class_kind), function(function_), environment(std::move(environment_)),
       takes_rest(std::any_of(function.parameters.begin(), function.parameters.end(),
-                             [](const ast::Parameter& p) { return p.kind != ast::ParameterKind::plain; })) {}
+                             [](const ast::Parameter& p) { return p.kind != ast::ParameterKind::plain; })),
+      is_plain(!takes_rest && function.kind != ast::FunctionKind::constructor && function.cell_slots.empty() &&
+               function.hoisted.empty() && function.hoisted_models.empty() && !function.result &&
+               std::none_of(function.parameters.begin(), function.parameters.end(),
+                            [](const ast::Parameter& p) { return p.type || p.is_cell; })) {}
 
 void FunctionObject::visit_children(FunctionRef<void(const Value&)> visit) const {
     visit_environment(environment, visit);

@@ -38,6 +38,7 @@ public:
     Environment environment;
     std::vector<DecoratorScope> scopes;  ///< outermost first
     const bool takes_rest;               ///< has `*xs` or `**kw`
+    const bool is_plain;                 ///< each argument given, nothing is left to do before its body
 };
 
 /// A method together with its receiver.

@@ -135,7 +135,7 @@ uint64_t mix(uint64_t x) {  // the finaliser of SplitMix64
     return x ^ (x >> 31);
 }
 
-uint64_t hash_text(std::string_view text) { return std::hash<std::string_view>{}(text); }
+uint64_t hash_text(std::string_view text) { return std::hash<std::string_view>{}(text) | 1; }
 
 constexpr int deepest_key = 1000;  // tuples in tuples
 
@@ -146,7 +146,7 @@ uint64_t hash_nested(const Value& key, int depth) {
         case Kind::integer: return mix(static_cast<uint64_t>(key.as_int()) + 0x9E3779B97F4A7C15ull);
         case Kind::dtype: return mix(16 + static_cast<uint64_t>(key.as_dtype()));
         case Kind::device: return mix(64 + static_cast<uint64_t>(key.as_device().index) * 2 + key.as_device().kind);
-        case Kind::string: return hash_text(key.as_text());
+        case Kind::string: return key.as<StringObject>().hash();
         case Kind::tuple: {
             if (depth > deepest_key) throw_error("recursion", "a key of a dict is nested too deeply");
             uint64_t hash = 0x51ED270B;
@@ -170,6 +170,24 @@ uint64_t hash_nested(const Value& key, int depth) {
 }  // namespace
 
 uint64_t hash_key(const Value& key) { return hash_nested(key, 0); }
+
+// ---- str ----------------------------------------------------------------------------------------------------------
+
+int64_t StringObject::count() const {
+    characters_ = std::count_if(text_.begin(), text_.end(), [](char c) { return (c & 0xC0) != 0x80; });
+    return characters_;
+}
+
+uint64_t StringObject::make_hash() const { return hash_ = hash_text(text_); }
+
+void StringObject::append(const StringObject& more) {
+    assert(use_count() <= 2 && "its holder, and who asks");
+    if (characters_ >= 0) characters_ += more.characters();
+    hash_ = 0;
+    text_ += more.text_;
+}
+
+// ---- dict, continued ----------------------------------------------------------------------------------------------
 
 bool equal_keys(const Value& a, const Value& b) {
     if (a.kind() != b.kind()) return false;

@@ -241,13 +241,30 @@ private:
     Container* next_ = nullptr;
 };
 
+/// A text never changes while anybody but its one holder can see it.
 class StringObject final : public Object {
 public:
     static constexpr Kind class_kind = Kind::string;
-    explicit StringObject(std::string_view value) : Object(class_kind), text(value) {}
-    explicit StringObject(std::string&& value) : Object(class_kind), text(std::move(value)) {}
+    explicit StringObject(std::string_view value) : Object(class_kind), text_(value) {}
+    explicit StringObject(std::string&& value) : Object(class_kind), text_(std::move(value)) {}
 
-    const std::string text;  ///< UTF-8
+    const std::string& text() const { return text_; }  ///< UTF-8
+    /// How many characters (code points): counted once.
+    int64_t characters() const { return characters_ < 0 ? count() : characters_; }
+    /// As in ASCII text: positions of characters are positions of bytes.
+    bool bytes_are_characters() const { return static_cast<size_t>(characters()) == text_.size(); }
+    /// What dicts use: made once.
+    uint64_t hash() const { return hash_ == 0 ? make_hash() : hash_; }
+    /// Adds at the end, in place: for the one holder.
+    void append(const StringObject& more);
+
+private:
+    int64_t count() const;
+    uint64_t make_hash() const;
+
+    std::string text_;
+    mutable int64_t characters_ = -1;
+    mutable uint64_t hash_ = 0;  // 0: not made yet
 };
 
 class ListObject final : public Container {
@@ -416,7 +433,7 @@ inline bool Container::can_nest(const Values& children) {
     return false;
 }
 
-inline const std::string& Value::as_text() const { return as<StringObject>().text; }
+inline const std::string& Value::as_text() const { return as<StringObject>().text(); }
 inline Value Value::text(std::string_view text) { return make_ref<StringObject>(text); }
 
 /// A list, a tuple of `values`.

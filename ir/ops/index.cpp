@@ -82,8 +82,17 @@ TypeId scatter_add_rule(Infer& i) {
 TypeId argsort_rule(Infer& i) {
     require_tensor(i, 0);
     const Type& t = i.type(0);
-    normalised_axis(i, i.attributes().integer("axis"), t.rank());
-    return i.context.tensor(DType::i64, t.sizes, t.device);
+    const size_t axis = size_t(normalised_axis(i, i.attributes().integer("axis"), t.rank()));
+    std::vector<SizeId> sizes = t.sizes;
+    if (i.attributes().has("count")) {  // only the first so many
+        const int64_t count = i.attributes().integer("count");
+        const auto size = i.context.as_constant(sizes[axis]);
+        if (count < 0 || (size && count > *size))
+            i.fail("value", "argsort cannot give the first " + std::to_string(count) + " positions of dimension " +
+                                std::to_string(axis) + " of " + i.show(i.operands[0]));
+        sizes[axis] = i.context.constant(count);
+    }
+    return i.context.tensor(DType::i64, sizes, t.device);
 }
 
 // ---- batching -----------------------------------------------------------------------------------------------------
@@ -164,7 +173,7 @@ const Row rows[] = {
         d.x(0) += d.g;
         d.x(2) += apply(op<"gather">(), {d.g, d.b}, d.node_attr());
     }, .batching = batch_whole}, 3),
-    library({.name = "argsort", .doc = "positions that sort x along an axis, stable; NaN counts as largest", .result = argsort_rule,
+    library({.name = "argsort", .doc = "positions that sort x along an axis, stable, the first `count` of them; NaN counts as largest", .result = argsort_rule,
              .no_gradient = "its result is positions; gather with them to sort", .batching = batch_along_axis}, 1),
 };
 // clang-format on

@@ -168,6 +168,10 @@ TEST_F(LibraryTest, PositionsAndScans) {
                                   "i64[2, 4]\n return t\n}",
                                   {x})[0]),
               (std::vector<int64_t>{0, 2, 3, 1, 1, 3, 2, 0}));
+    EXPECT_EQ(values<int64_t>(run("graph f(x: f32[2, 4]) -> i64[2, 3] {\n t = argsort(x, axis: 1, descending: true, "
+                                  "count: 3) : i64[2, 3]\n return t\n}",
+                                  {x})[0]),
+              (std::vector<int64_t>{0, 2, 3, 1, 3, 2}));
     EXPECT_EQ(values<int64_t>(run(
                   "graph f(x: f32[2, 4]) -> i64[2] {\n t = argmax(x, axis: 1, keepdim: false) : i64[2]\n return t\n}",
                   {x})[0]),

@@ -81,7 +81,8 @@ void along_axis(Recipe& r, bool large, bool keepdim) {
     for (const auto& [sizes, axis] : cases) {
         if (keepdim) r.add({r.data(sizes)}, r.attr({{"axis", axis}, {"keepdim", false}}));
         else if (row(r.op).name == "argsort")
-            r.add({r.data(sizes)}, r.attr({{"axis", axis}, {"descending", axis == 0}}));
+            for (int64_t count : {sizes[size_t(axis)], int64_t{2}})
+                r.add({r.data(sizes)}, r.attr({{"axis", axis}, {"descending", axis == 0}, {"count", count}}));
         else r.add({r.data(sizes)}, r.attr({{"axis", axis}}));
     }
 }
