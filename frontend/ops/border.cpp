@@ -46,6 +46,7 @@ Border::Border(Tracer& tracer, HostBinary host_binary)
 // ---- expressions --------------------------------------------------------------------------------------------------
 Value Border::binary(Operator op, Operand a, Operand b, Span span) {
     Dispatcher& d = dispatcher_;
+    const Dispatcher::Operation operation(d, a.value, b.value);
     return at(d, span, [&]() -> Value {
         if (!a.value.is_tensor() && !b.value.is_tensor()) return symbolic_binary(op, a.value, b.value);
         if ((op == Operator::equal || op == Operator::not_equal) && (a.value.is_none() || b.value.is_none())) {
@@ -147,6 +148,7 @@ bool Border::is_pending_number(const Value& x) const {
 
 Value Border::item(TensorObject& x, Span span) {
     Dispatcher& d = dispatcher_;
+    const Dispatcher::Operation operation(d, {});
     return at(d, span, [&]() -> Value {
         if (!tracer_.capturing() || tracer_.capture().tracing() || x.tensor.numel() != 1 ||
             !tracer_.capture().is_pending(x))
@@ -159,6 +161,7 @@ Value Border::item(TensorObject& x, Span span) {
 
 Value Border::unary(UnaryOperator op, const Value& x, Span span) {
     Dispatcher& d = dispatcher_;
+    const Dispatcher::Operation operation(d, {&x, 1});
     return at(d, span, [&]() -> Value {
         if (const auto* number = x.try_as<SymbolicObject>()) {
             if (number->is_size()) return symbolic_binary(Operator::sub, Value(op == UnaryOperator::negate ? 0 : -1), x);
@@ -175,6 +178,7 @@ Value Border::unary(UnaryOperator op, const Value& x, Span span) {
 
 void Border::update(Operator op, const Value& x, Operand e, Span span) {
     Dispatcher& d = dispatcher_;
+    const Dispatcher::Operation operation(d, x, e.value);
     at(d, span, [&] {
         const TensorRef target = x.ref<TensorObject>();
         d.check_write(*target);
@@ -184,11 +188,13 @@ void Border::update(Operator op, const Value& x, Operand e, Span span) {
 }
 
 Value Border::index(const Value& x, const Value& i, Span span) {
+    const Dispatcher::Operation operation(dispatcher_, x, i);
     return at(dispatcher_, span, [&]() -> Value { return ops::index(dispatcher_, x.ref<TensorObject>(), i); });
 }
 
 void Border::set_index(const Value& x, const Value& i, Operand e, Span span) {
     Dispatcher& d = dispatcher_;
+    const Dispatcher::Operation operation(d, x, i, e.value);
     at(d, span, [&] {
         const TensorRef target = x.ref<TensorObject>();
         d.check_write(*target);
@@ -249,6 +255,7 @@ Value Border::size(const TensorObject& x, size_t dimension) {
 
 std::optional<Value> Border::attribute(const Value& x, std::string_view name, Span span) {
     Dispatcher& d = dispatcher_;
+    const Dispatcher::Operation operation(d, {&x, 1});
     return at(d, span, [&]() -> std::optional<Value> {
         const TensorRef tensor = x.ref<TensorObject>();
         if (name == "shape") {
@@ -302,6 +309,7 @@ bool Border::set_attribute(const Value& x, std::string_view name, const Value& e
 void Border::assert_tensor(const Value& condition, FunctionRef<std::string()> message, bool message_is_pure,
                            Span span) {
     Dispatcher& d = dispatcher_;
+    const Dispatcher::Operation operation(d, {&condition, 1});
     at(d, span, [&] {
         TensorRef tensor = condition.ref<TensorObject>();
         if (tensor->dtype() != DType::boolean || tensor->tensor.numel() != 1) {
