@@ -82,7 +82,37 @@ std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const Te
     tracer.capture().note_backward();
     const Tracer::Pause pause(tracer);  // the tape's engine runs op by op
     const Tape::Root root = root_of(tracer, loss, cotangent);
-    return tracer.tape().gradients({&root, 1}, wrt, options);
+    std::vector<TensorRef> found = tracer.tape().gradients({&root, 1}, wrt, options);
+    for (TensorRef& gradient : found) {  // a cotangent that was given and is its own gradient
+        if (gradient && gradient->requires_grad() && !options.create_graph)
+            gradient = ops::detach(tracer.dispatcher(), gradient);
+    }
+    return found;
+}
+
+std::vector<bool> have_history_beside(Tracer& tracer, std::span<const TensorRef> values,
+                                      std::span<const TensorRef> own) {
+    HistoryBeside history(own);
+    std::vector<bool> has(values.size());
+    std::vector<TensorRef> captured;
+    std::vector<size_t> places;
+    for (size_t k = 0; k < values.size(); ++k) {
+        if (!values[k] || !values[k]->requires_grad()) continue;
+        const bool in_graph = values[k]->is_symbolic() || (values[k]->autograd && values[k]->autograd->in_graph);
+        if (tracer.capturing() && in_graph) {
+            captured.push_back(values[k]);
+            places.push_back(k);
+        } else {
+            has[k] = history.leads(Edge::of(*values[k]));
+        }
+    }
+    if (captured.empty()) return has;
+    std::vector<TensorObject*> all;
+    for (const TensorRef& value : captured) all.push_back(value.get());
+    tracer.capture().admit(all);
+    const std::vector<bool> found = tracer.capture().have_history(captured, history);
+    for (size_t k = 0; k < places.size(); ++k) has[places[k]] = found[k];
+    return has;
 }
 
 }  // namespace tenon

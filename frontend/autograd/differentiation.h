@@ -19,4 +19,9 @@ void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
 std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
                                  std::span<const TensorRef> wrt, const BackwardOptions& options);
 
+/// Which of `values` have a history beside what leads to `own`, leaves that a functional derivative has made for itself.
+/// Of null, false.
+std::vector<bool> have_history_beside(Tracer& tracer, std::span<const TensorRef> values,
+                                      std::span<const TensorRef> own);
+
 }  // namespace tenon

@@ -1,4 +1,6 @@
 // Differentiation: backward, grad, value_and_grad, vjp, jvp.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "frontend/autograd/differentiation.h"
@@ -25,7 +27,8 @@ public:
     Target(TensorCall& c, const Value& argument, Value& replaced) : shape_(argument) { replaced = visit(c, argument); }
 
     const std::vector<TensorRef>& leaves() const { return leaves_; }
-    bool was_differentiable() const { return was_differentiable_; }
+    /// Those that are known to the function alone: not a model's.
+    const std::vector<TensorRef>& own() const { return own_; }
     /// The gradients in the argument's own structure; a model's are a dict by name.
     Value structured(Dispatcher& d, std::span<const TensorRef> gradients) const {
         size_t next = 0;
@@ -42,7 +45,6 @@ private:
                             "cast it: `x.to(f32)`");
             }
             TensorRef own;
-            was_differentiable_ |= x->requires_grad();
             const bool is_of_graph =
                 c.tracer.capturing() && (c.tracer.capture().is_pending(*x) || c.tracer.capture().tracing());
             if (x->requires_grad() || is_of_graph) {
@@ -53,6 +55,7 @@ private:
                 own = c.tracer.capture().distinct_leaf(*x);
             }
             leaves_.push_back(own);
+            own_.push_back(own);
             return own;
         }
         if (value.is(Kind::model)) {
@@ -102,8 +105,58 @@ private:
     }
 
     Value shape_;
-    std::vector<TensorRef> leaves_;
-    bool was_differentiable_ = false;
+    std::vector<TensorRef> leaves_, own_;
+};
+
+// The arguments that a functional derivative is with respect to, and its results. A result has a history where more than
+// the targets' own leaves leads to it: what the function has captured, and what the arguments come from.
+class Targets {
+public:
+    /// Replaces the argument by what the function is called with.
+    void add(TensorCall& c, Value& argument) {
+        Value replaced;
+        targets_.emplace_back(c, argument, replaced);
+        argument = std::move(replaced);
+        const Target& made = targets_.back();
+        leaves_.insert(leaves_.end(), made.leaves().begin(), made.leaves().end());
+        own_.insert(own_.end(), made.own().begin(), made.own().end());
+    }
+    /// A leaf beside the arguments.
+    void add_own(const TensorRef& leaf) { own_.push_back(leaf); }
+
+    const std::vector<TensorRef>& leaves() const { return leaves_; }
+    const std::vector<TensorRef>& own() const { return own_; }
+    /// How gradients are asked for that depend on these. `keeps`: the call is not under no_grad.
+    BackwardOptions options(TensorCall& c, bool keeps, std::initializer_list<TensorRef> on) const {
+        const std::vector<bool> has = have_history_beside(c.tracer, std::span(on.begin(), on.size()), own_);
+        const bool any = std::find(has.begin(), has.end(), true) != has.end();
+        return {.retain_graph = true, .create_graph = any && keeps, .out_of_reach = !any};
+    }
+    /// Cuts the histories that lead to own leaves only, or that nobody wants.
+    void release(TensorCall& c, bool keeps, std::span<TensorRef> results) const {
+        const std::vector<bool> has = have_history_beside(c.tracer, results, own_);
+        for (size_t k = 0; k < results.size(); ++k) {
+            if (results[k] && results[k]->requires_grad() && !(has[k] && keeps))
+                results[k] = ops::detach(c.d, results[k]);
+        }
+    }
+    TensorRef released(TensorCall& c, bool keeps, TensorRef result) const {
+        release(c, keeps, {&result, 1});
+        return result;
+    }
+    /// The gradients, one a leaf, as the arguments are made.
+    Values structured(Dispatcher& d, std::span<const TensorRef> gradients) const {
+        Values all;
+        for (const Target& target : targets_) {
+            all.push_back(target.structured(d, gradients.first(target.leaves().size())));
+            gradients = gradients.subspan(target.leaves().size());
+        }
+        return all;
+    }
+
+private:
+    std::vector<Target> targets_;
+    std::vector<TensorRef> leaves_, own_;
 };
 
 // Which arguments: by name, by position, or the first.
@@ -179,22 +232,16 @@ private:
         TensorCall c(e, arguments);
         const Selection selection = select(e, function_, wrt_);
         Values given(positional.begin(), positional.end());
-        std::vector<Target> targets;
-        std::vector<TensorRef> leaves;
-        bool nested = c.tracer.differentiations() > 0;
+        const bool keeps = c.d.grad_enabled();
+        Targets targets;
         for (size_t position : selection.positions) {
             if (position >= given.size())
                 throw_error("arity", "the argument to differentiate with respect to was not given by position");
-            Value replaced;
-            targets.emplace_back(c, given[position], replaced);
-            given[position] = std::move(replaced);
-            leaves.insert(leaves.end(), targets.back().leaves().begin(), targets.back().leaves().end());
-            nested |= targets.back().was_differentiable();
+            targets.add(c, given[position]);
         }
         Value returned;
         {
             const Dispatcher::GradMode mode(c.d, true);
-            const Tracer::Differentiation depth(c.tracer);
             returned = e.call(function_, given, keywords);
         }
         c.d.set_span(arguments.span);
@@ -207,19 +254,15 @@ private:
             returned = Value((*pair)[0]);
         }
         const TensorRef loss = one_float(returned, "the function that is differentiated");
-        std::vector<TensorRef> found(leaves.size());
+        std::vector<TensorRef> found(targets.leaves().size());
         if (loss->requires_grad()) {
-            found = gradients(c.tracer, loss, {}, leaves, {.retain_graph = true, .create_graph = nested});
+            found = gradients(c.tracer, loss, {}, targets.leaves(), targets.options(c, keeps, {loss}));
+            targets.release(c, keeps, found);
         }
-        std::span<const TensorRef> rest(found);
-        Values structured;
-        for (const Target& target : targets) {
-            structured.push_back(target.structured(c.d, rest.first(target.leaves().size())));
-            rest = rest.subspan(target.leaves().size());
-        }
+        Values structured = targets.structured(c.d, found);
         Value gradient = selection.single ? structured[0] : make_tuple(std::move(structured));
         if (!with_value_) return has_aux_ ? make_tuple({gradient, aux}) : gradient;
-        Value value = nested ? Value(loss) : Value(ops::detach(c.d, loss));
+        Value value = targets.released(c, keeps, loss);
         if (has_aux_) value = make_tuple({value, aux});
         return make_tuple({value, gradient});
     }
@@ -292,7 +335,7 @@ Value backward_of(Evaluator& e, Arguments& a) {  // loss; retain_graph?, inputs?
 /// The second result of `vjp(f, x, …)`: cotangents of the result to those of the arguments.
 class Pull final : public Object {
 public:
-    Pull(TensorRef result, std::vector<Target> targets)
+    Pull(TensorRef result, Targets targets)
         : Object(Kind::other), result_(std::move(result)), targets_(std::move(targets)) {}
     bool call(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument>,
               Value& result) override {
@@ -301,34 +344,30 @@ public:
         TensorCall c(e, arguments);
         if (given.size() != 1)
             throw_error("arity", "the second result of vjp takes one cotangent, of the first result's shape");
-        std::vector<TensorRef> leaves;
-        for (const Target& target : targets_)
-            leaves.insert(leaves.end(), target.leaves().begin(), target.leaves().end());
-        const std::vector<TensorRef> found = gradients(c.tracer, result_, c.tensor(0), leaves, {.retain_graph = true});
-        std::span<const TensorRef> rest(found);
-        Values structured;
-        for (const Target& target : targets_) {
-            structured.push_back(target.structured(c.d, rest.first(target.leaves().size())));
-            rest = rest.subspan(target.leaves().size());
+        const bool keeps = c.d.grad_enabled();
+        const TensorRef cotangent = c.tensor(0);
+        std::vector<TensorRef> found(targets_.leaves().size());
+        if (result_->requires_grad()) {
+            found = gradients(c.tracer, result_, cotangent, targets_.leaves(),
+                              targets_.options(c, keeps, {result_, cotangent}));
+            targets_.release(c, keeps, found);
         }
+        Values structured = targets_.structured(c.d, found);
         result = structured.size() == 1 ? structured[0] : make_tuple(std::move(structured));
         return true;
     }
 
 private:
     TensorRef result_;
-    std::vector<Target> targets_;
+    Targets targets_;
 };
 
 Value vjp(Evaluator& e, Arguments& a) {  // f, *arguments
     TensorCall c(e, a);
     Values given = items_of(a[1]) ? *items_of(a[1]) : Values();
-    std::vector<Target> targets;
-    for (Value& argument : given) {
-        Value replaced;
-        targets.emplace_back(c, argument, replaced);
-        argument = std::move(replaced);
-    }
+    const bool keeps = c.d.grad_enabled();
+    Targets targets;
+    for (Value& argument : given) targets.add(c, argument);
     Value returned;
     {
         const Dispatcher::GradMode mode(c.d, true);
@@ -337,7 +376,8 @@ Value vjp(Evaluator& e, Arguments& a) {  // f, *arguments
     if (!returned.is_tensor()) throw_error("gradient", "vjp needs a function that returns a tensor");
     c.d.set_span(a.span);
     const TensorRef result = returned.ref<TensorObject>();
-    return make_tuple({ops::detach(c.d, result), make_ref<Pull>(result, std::move(targets))});
+    const TensorRef value = targets.released(c, keeps, result);
+    return make_tuple({value, make_ref<Pull>(result, std::move(targets))});
 }
 
 // vjp is linear in its cotangent u, so its derivative in u, applied to the tangents, is the jvp.
@@ -349,40 +389,41 @@ Value jvp(Evaluator& e, Arguments& a) {  // f, arguments, tangents
                     "jvp(f, (x,), (t,))");
     }
     Values given = *arguments;
-    std::vector<Target> targets;
-    std::vector<TensorRef> leaves;
-    for (Value& argument : given) {
-        Value replaced;
-        targets.emplace_back(c, argument, replaced);
-        argument = std::move(replaced);
-        leaves.insert(leaves.end(), targets.back().leaves().begin(), targets.back().leaves().end());
-    }
+    const bool keeps = c.d.grad_enabled();
+    Targets targets;
+    for (Value& argument : given) targets.add(c, argument);
     std::vector<TensorRef> directions;
     collect(a[2], directions);
-    if (directions.size() != leaves.size())
+    if (directions.size() != targets.leaves().size())
         throw_error("type", "jvp needs a tangent for each tensor among the arguments");
-    const Dispatcher::GradMode mode(c.d, true);
-    const Value returned = e.call(a[0], given);
-    if (!returned.is_tensor()) throw_error("gradient", "jvp needs a function that returns a tensor");
-    c.d.set_span(a.span);
-    const TensorRef result = returned.ref<TensorObject>();
-    const TensorRef zeros = ops::full(c.d, ops::Term::literal(0.0), result->dtype(), c.d.sizes(*result));
-    Value replaced;
-    const Target cotangent(c, zeros, replaced);
-    const TensorRef u = cotangent.leaves()[0];
-    const std::vector<TensorRef> pulled =
-        gradients(c.tracer, result, u, leaves, {.retain_graph = true, .create_graph = true});
-    TensorRef total;
-    for (size_t k = 0; k < pulled.size(); ++k) {
-        if (!pulled[k]) continue;
-        const TensorRef product = ops::binary(c.d, Operator::mul, pulled[k], directions[k]);
-        const TensorRef sum = ops::sum(c.d, product, ops::all_axes(product), false);
-        total = total ? ops::binary(c.d, Operator::add, total, sum) : sum;
+    TensorRef result, tangent, zeros;
+    {
+        const Dispatcher::GradMode mode(c.d, true);
+        const Value returned = e.call(a[0], given);
+        if (!returned.is_tensor()) throw_error("gradient", "jvp needs a function that returns a tensor");
+        c.d.set_span(a.span);
+        result = returned.ref<TensorObject>();
+        zeros = ops::full(c.d, ops::Term::literal(0.0), result->dtype(), c.d.sizes(*result));
+        if (result->requires_grad()) {
+            Value replaced;
+            const Target cotangent(c, zeros, replaced);
+            const TensorRef u = cotangent.leaves()[0];
+            targets.add_own(u);
+            const std::vector<TensorRef> pulled =
+                gradients(c.tracer, result, u, targets.leaves(), {.retain_graph = true, .create_graph = true});
+            TensorRef total;
+            for (size_t k = 0; k < pulled.size(); ++k) {
+                if (!pulled[k]) continue;
+                const TensorRef product = ops::binary(c.d, Operator::mul, pulled[k], directions[k]);
+                const TensorRef sum = ops::sum(c.d, product, ops::all_axes(product), false);
+                total = total ? ops::binary(c.d, Operator::add, total, sum) : sum;
+            }
+            if (total && total->requires_grad())
+                tangent = gradients(c.tracer, total, {}, std::span(&u, 1), targets.options(c, keeps, {total}))[0];
+        }
     }
-    TensorRef tangent;
-    if (total && total->requires_grad())
-        tangent = gradients(c.tracer, total, {}, std::span(&u, 1), {.retain_graph = true})[0];
-    return make_tuple({ops::detach(c.d, result), tangent ? tangent : zeros});
+    if (!tangent) tangent = zeros;
+    return make_tuple({targets.released(c, keeps, result), targets.released(c, keeps, tangent)});
 }
 
 // ---- leaves -------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/effects.h"
 #include "frontend/record/epoch_map.h"
+#include "frontend/record/history.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/record/tracer.h"
@@ -121,6 +122,8 @@ public:
     /// The cotangents of `wrt`; null where no path leads.
     std::vector<TensorRef> gradients(std::span<const Cotangent> roots, std::span<const TensorRef> wrt,
                                      const BackwardOptions& options);
+    /// Which of these values of this graph have a history beside what leads to `history`'s own leaves.
+    std::vector<bool> have_history(std::span<const TensorRef> values, HistoryBeside& history);
     /// A backward that ran on the tape.
     void note_backward() { ++backwards_; }
     uint32_t backward_count() const { return backwards_; }
@@ -269,6 +272,10 @@ private:
     NodeId as_type(NodeId node, TypeId type);
     std::vector<NodeId> reverse_from(std::span<const Cotangent> roots, std::span<const NodeId> wrt);
     void use_up(std::span<const Cotangent> roots);
+    static bool stops_gradients(const Node& node);
+    std::vector<bool> with_history(HistoryBeside& history) const;
+    std::vector<TensorRef> make_gradients(std::span<const NodeId> found, std::span<const size_t> owner, size_t count,
+                                          const BackwardOptions& options);
     NodeId sum_of(std::span<const NodeId> found, std::span<const size_t> owner, size_t k);
     const Overwritten* overwritten(NodeId node) const;
     void check_overwritten(size_t first_backward, std::span<const NodeId> recomputed) const;

@@ -15,10 +15,6 @@ namespace tenon {
 
 namespace {
 
-bool stops_gradients(const Node& node) {
-    return (node.flags & no_grad_flag) || node.op == op<"detach">() || node.op == op<"param">();
-}
-
 // The same graph, by the same names, with nothing marked to be computed again in backward.
 GraphRef without_recomputation(const Graph& graph) {
     Builder builder(*graph.context);
@@ -42,6 +38,10 @@ Span reader_of(const Graph& backward, std::string_view name) {
 }
 
 }  // namespace
+
+bool Capture::stops_gradients(const Node& node) {
+    return (node.flags & no_grad_flag) || node.op == op<"detach">() || node.op == op<"param">();
+}
 
 GraphRef without_symbols(const Graph& graph, std::span<const int64_t> values) {
     const std::unique_ptr<bool[]> symbolic(new bool[values.size() + 1]());
@@ -186,6 +186,27 @@ NodeId Capture::sum_of(std::span<const NodeId> found, std::span<const size_t> ow
     return sum;
 }
 
+// What is computed from a gradient is not differentiated through it, unless its graph was asked for. Null of none.
+std::vector<TensorRef> Capture::make_gradients(std::span<const NodeId> found, std::span<const size_t> owner,
+                                               size_t count, const BackwardOptions& options) {
+    std::vector<NodeId> sums;
+    for (size_t k = 0; k < count; ++k) {
+        NodeId sum = sum_of(found, owner, k);
+        if (sum && !options.create_graph && !options.out_of_reach) {
+            Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
+            sum = builder_.emit(op<"detach">(), {sum});
+        }
+        sums.push_back(sum);
+    }
+    HistoryBeside any({});
+    const std::vector<bool> history = options.create_graph ? with_history(any) : std::vector<bool>();
+    std::vector<TensorRef> gradients(count);
+    for (size_t k = 0; k < count; ++k) {
+        if (sums[k]) gradients[k] = make_result(sums[k], options.create_graph && history[sums[k].index]);
+    }
+    return gradients;
+}
+
 void Capture::backward(std::span<const Cotangent> roots, const BackwardOptions& options,
                        std::span<const TensorRef> only) {
     ++backwards_;
@@ -209,14 +230,7 @@ void Capture::backward(std::span<const Cotangent> roots, const BackwardOptions& 
         }
         const std::vector<NodeId> found = reverse_from(roots, wrt);
         if (!options.retain_graph && !options.create_graph) use_up(roots);
-        for (size_t k = 0; k < leaves.size(); ++k) {
-            NodeId sum = sum_of(found, owner, k);
-            if (sum && !options.create_graph) {  // what is computed from `.grad` is not differentiated through it
-                Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
-                sum = builder_.emit(op<"detach">(), {sum});
-            }
-            sums.push_back(sum ? make_result(sum, options.create_graph) : TensorRef());
-        }
+        sums = make_gradients(found, owner, leaves.size(), options);
     }
     for (size_t k = 0; k < leaves.size(); ++k) {
         if (sums[k])
@@ -246,12 +260,7 @@ std::vector<TensorRef> Capture::gradients(std::span<const Cotangent> roots, std:
     if (example_) refuse_outer_history(roots, wrt);
     const std::vector<NodeId> found = reverse_from(roots, nodes);
     if (!options.retain_graph && !options.create_graph) use_up(roots);
-    std::vector<TensorRef> gradients(wrt.size());
-    for (size_t k = 0; k < wrt.size(); ++k) {
-        if (const NodeId sum = sum_of(found, owner, k))
-            gradients[k] = make_result(sum, options.create_graph && tracer_.dispatcher().grad_enabled());
-    }
-    return gradients;
+    return make_gradients(found, owner, wrt.size(), options);
 }
 
 }  // namespace tenon

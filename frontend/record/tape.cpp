@@ -120,6 +120,25 @@ Ref<TapeEntry> Tape::used_up(Span span) {
     return entry;
 }
 
+std::vector<bool> reached_from(const CompiledGraph& compiled, const std::vector<bool>& present) {
+    const Joint& joint = *compiled.joint();
+    const Graph& graph = *joint.graph;
+    std::vector<bool> on_path(graph.nodes.size());
+    for (size_t k = 0; k < present.size(); ++k) {
+        if (present[k]) on_path[graph.results()[joint.results[k]].index] = true;
+    }
+    const std::span<const NodeId> body = graph.body();
+    for (size_t i = body.size(); i-- > 0;) {
+        const Node& node = graph[body[i]];
+        if (!on_path[body[i].index] || (node.flags & no_grad_flag) || node.op == op<"detach">()) continue;
+        if (!graph.type(body[i]).is_tensor() || !is_float(graph.type(body[i]).dtype)) continue;
+        for (NodeId operand : graph.operands_of(body[i])) on_path[operand.index] = true;
+    }
+    std::vector<bool> reached;
+    for (size_t k = 0; k < joint.wrt.size(); ++k) reached.push_back(on_path[joint.wrt_node(k).index]);
+    return reached;
+}
+
 // ---- unfolding ----------------------------------------------------------------------------------------------------
 namespace {
 
@@ -147,26 +166,6 @@ bool leads_to_another_result(const CompiledGraph& compiled, uint32_t output) {
         if (k != output && depends[graph.results()[joint.results[k]].index]) return true;
     }
     return false;
-}
-
-// Which of the graph's wrt a path leads to from the results that have a cotangent.
-std::vector<bool> reached_from(const CompiledGraph& compiled, const std::vector<TensorRef>& cotangents) {
-    const Joint& joint = *compiled.joint();
-    const Graph& graph = *joint.graph;
-    std::vector<bool> on_path(graph.nodes.size());
-    for (size_t k = 0; k < cotangents.size(); ++k) {
-        if (cotangents[k]) on_path[graph.results()[joint.results[k]].index] = true;
-    }
-    const std::span<const NodeId> body = graph.body();
-    for (size_t i = body.size(); i-- > 0;) {
-        const Node& node = graph[body[i]];
-        if (!on_path[body[i].index] || (node.flags & no_grad_flag) || node.op == op<"detach">()) continue;
-        if (!graph.type(body[i]).is_tensor() || !is_float(graph.type(body[i]).dtype)) continue;
-        for (NodeId operand : graph.operands_of(body[i])) on_path[operand.index] = true;
-    }
-    std::vector<bool> reached;
-    for (size_t k = 0; k < joint.wrt.size(); ++k) reached.push_back(on_path[joint.wrt_node(k).index]);
-    return reached;
 }
 
 // Of a captured graph: the op whose gradient names the saved value.
@@ -401,7 +400,7 @@ private:
             return;
         }
         std::vector<bool> reached;  // empty: what the graph says
-        if (!present.empty()) reached = reached_from(*entry.graph, cotangents);
+        if (!present.empty()) reached = reached_from(*entry.graph, present);
         for (size_t k = 0; k < cotangents.size(); ++k) {
             if (cotangents[k]) continue;
             const TapeEntry::Output& output = entry.outputs[k];

@@ -165,18 +165,6 @@ public:
     private:
         Tracer& tracer_;
     };
-    /// While it lives, a function is being differentiated; gradients taken inside keep their history.
-    class [[nodiscard]] Differentiation {
-    public:
-        explicit Differentiation(Tracer& tracer) : tracer_(tracer) { ++tracer_.differentiations_; }
-        ~Differentiation() { --tracer_.differentiations_; }
-        Differentiation(const Differentiation&) = delete;
-        Differentiation& operator=(const Differentiation&) = delete;
-
-    private:
-        Tracer& tracer_;
-    };
-    int differentiations() const { return differentiations_; }
     /// While it lives, ops run at once; the graph under capture, which has been flushed, goes on afterwards.
     class [[nodiscard]] Pause {
     public:
@@ -219,7 +207,7 @@ private:
     bool capturing_ = false;
     uint64_t capture_number_ = 0, last_serial_ = 0;
     FullGraph* fullgraph_ = nullptr;
-    int no_compile_depth_ = 0, stay_captured_depth_ = 0, differentiations_ = 0;
+    int no_compile_depth_ = 0, stay_captured_depth_ = 0;
     std::unordered_set<const void*> open_functions_;
     std::unique_ptr<Counters> counters_;
     std::unique_ptr<Generator> generator_;
