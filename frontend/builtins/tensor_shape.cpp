@@ -159,11 +159,15 @@ Value unbind(Evaluator& e, Arguments& a) {
 // ---- positions ----------------------------------------------------------------------------------------------------
 Value gather(Evaluator& e, Arguments& a) {  // x, dim, index
     TensorCall c(e, a);
-    return ops::gather(c.d, c.tensor(0), *c.dim(1), c.tensor(2));
+    const Lifted lifted(c, c.tensor(0), *c.dim(1));
+    const TensorRef index = c.tensor(2);
+    if (!lifted.is_scalar || index->rank() > 0) return ops::gather(c.d, lifted.x, lifted.axis, index);
+    return lifted.back(ops::gather(c.d, lifted.x, lifted.axis, ops::unsqueeze(c.d, index, 0)));
 }
 Value index_select(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
-    return ops::take(c.d, c.tensor(0), c.tensor(2), *c.dim(1));
+    const Lifted lifted(c, c.tensor(0), *c.dim(1));
+    return lifted.back(ops::take(c.d, lifted.x, c.tensor(2), lifted.axis));
 }
 Value take(Evaluator& e, Arguments& a) {  // x, index, dim?: of all elements where there is no dim
     TensorCall c(e, a);

@@ -349,6 +349,9 @@ Term Gradient::zero_like(size_t k) const {
     e.shape = reverse_.builder_.node(reverse_.builder_.operands_of(node_)[k]).type;
     return reverse_.make(e);
 }
+Term Gradient::zero() const {
+    return apply(op<"detach">(), {apply(op<"where">(), {reverse_.made(reverse_.builder_.literal(false)), g, 0})});
+}
 Term Gradient::cast(const Term& t, DType to) const { return apply(op<"cast">(), {t}, attr({{"dtype", to}})); }
 Term Gradient::reshape_to(const Term& t, std::span<const SizeId> sizes) const {
     return apply(op<"reshape">(), {t}, attr({{"sizes", AttrList(sizes.begin(), sizes.end())}}));

@@ -60,6 +60,7 @@ public:
 
     Term number(double value, size_t like) const;  // a literal of operand `like`'s dtype
     Term zero_like(size_t operand) const;          // zeros of the operand's shape
+    Term zero() const;  // a slope of 0: zeros that come of the cotangent, for where that is absent, and through which nothing flows
     Term cast(const Term&, DType) const;
     Term reshape_to(const Term&, std::span<const SizeId> sizes) const;
     Term expand_to(const Term&, size_t operand) const;  // broadcast to the operand's shape

@@ -108,13 +108,13 @@ constexpr Row bitwise(Row r, int operands) {
 Term call(Op o, const Term& x) { return apply(o, {x}); }
 Term where(const Term& c, const Term& x, const Term& y) { return apply(op<"where">(), {c, x, y}); }
 
-void zero_gradient(Gradient& d) { d.x(0) += d.zero_like(0); }  // piecewise constant
+void zero_gradient(Gradient& d) { d.x(0) += d.zero(); }  // piecewise constant
 
 // d a^b = b·a^(b−1) and a^b·log a. Where b is 0, and where a is 0 and b not negative, what would be infinite is never
 // computed: so the limits, 0, hold at every order.
 void pow_gradient(Gradient& d) {
     if (d.literal(1) == 0.0) {
-        d.x(0) += d.zero_like(0);
+        d.x(0) += d.zero();
     } else {
         const Term less = d.literal(1) ? d.b - 1 : where(apply(op<"equal">(), {d.b, 0}), 0, d.b - 1);
         d.x(0) += d.g * (d.b * apply(op<"pow">(), {d.a, less}));
@@ -215,8 +215,8 @@ const Row rows[] = {
     binary({.name = "maximum", .doc = "the larger, NaN passes", .dtypes = all, .commutative = true, .gradient = [](Gradient& d) { extremum_gradient(d, op<"less">()); }}),
     binary({.name = "minimum", .doc = "the smaller, NaN passes", .dtypes = all, .commutative = true, .gradient = [](Gradient& d) { extremum_gradient(d, op<"greater">()); }}),
     binary({.name = "floor_divide", .doc = "quotient rounded down", .dtypes = numeric, .may_fail = true, .ulp = 1, .cost = 4, .gradient = [](Gradient& d) {
-        d.x(0) += d.zero_like(0);
-        d.x(1) += d.zero_like(1);
+        d.x(0) += d.zero();
+        d.x(1) += d.zero();
     }}),
     binary({.name = "remainder", .doc = "a - b * floor(a / b): the sign of b", .dtypes = numeric, .may_fail = true, .ulp = 1, .cost = 4, .gradient = [](Gradient& d) {
         d.x(0) += d.g;
