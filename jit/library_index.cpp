@@ -188,27 +188,31 @@ void argsort(const LibraryCall& call) {
 void argmax(const LibraryCall& call) { arg_fold(call, "argmax"); }
 void argmin(const LibraryCall& call) { arg_fold(call, "argmin"); }
 
+// Running sums of f32 are f64 and rounded one by one; the others are those of `Sum`.
+template <class T> using RunningSum = std::conditional_t<std::is_same_v<T, float>, double, Sum<T>>;
+
 // Chunks of 1,024: running sums within each, to which the sum of the chunks before is added.
 void cumsum(const LibraryCall& call) {
     constexpr int64_t chunk = 1024;
     const TensorView& x = call.operands[0];
     const AxisView view(x.shape, call.plan.axis);
     visit_dtype(x.dtype, [&]<class T>() {
+        const auto add = [](RunningSum<T>& to, RunningSum<T> value) { add_to<RunningSum<T>>(to, value); };
         for (int64_t i = 0; i < view.outer; ++i)
             for (int64_t j = 0; j < view.inner; ++j) {
                 const int64_t start = i * view.size * view.inner + j;
-                Sum<T> before{};
+                RunningSum<T> before{};
                 for (int64_t first = 0; first < view.size; first += chunk) {
-                    Sum<T> sum{};
+                    RunningSum<T> sum{};
                     for (int64_t k = first; k < std::min(view.size, first + chunk); ++k) {
                         const T value = x.as<T>()[start + k * view.inner];
-                        if (k == first) sum = Sum<T>(value);
-                        else add_to<T>(sum, value);
-                        Sum<T> total = sum;
-                        if (first > 0) add_to<Sum<T>>(total, before);
+                        if (k == first) sum = RunningSum<T>(value);
+                        else add(sum, RunningSum<T>(value));
+                        RunningSum<T> total = sum;
+                        if (first > 0) add(total, before);
                         call.result.as<T>()[start + k * view.inner] = T(total);
                     }
-                    if (first > 0) add_to<Sum<T>>(before, sum);
+                    if (first > 0) add(before, sum);
                     else before = sum;
                 }
             }

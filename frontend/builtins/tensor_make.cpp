@@ -142,11 +142,10 @@ TensorRef random(TensorCall& c, std::string_view kind, DType dtype, const Sizes&
         op<"random">(),
         {Arg::host(Scalar(generator.key()), DType::i64), Arg::host(Scalar(generator.draw(count)), DType::i64)}, attr);
 }
-// Small floats are drawn as f32 and rounded.
 TensorRef random_float(TensorCall& c, std::string_view kind, DType dtype, const Sizes& sizes) {
     if (!is_float(dtype))
         throw_error("dtype", fmt::format("random floats cannot be {}", name_of(dtype)), "randint makes random ints");
-    return ops::cast(c.d, random(c, kind, dtype == DType::f64 ? DType::f64 : DType::f32, sizes), dtype);
+    return random(c, kind, dtype, sizes);
 }
 template <bool normal>
 Value random_of(Evaluator& e, Arguments& a) {  // *sizes; FACTORY
@@ -184,15 +183,38 @@ Value bernoulli(Evaluator& e, Arguments& a) {  // probabilities
     const TensorRef u = random_float(c, "uniform", DType::f32, c.d.sizes(*p));
     return ops::cast(c.d, ops::elementwise(c.d, op<"less">(), {u, p}), p->dtype());
 }
+// The largest number of a float dtype below a bound.
+double largest_below(double bound, DType dtype) {
+    return visit_dtype(dtype, [&]<class T>() -> double {
+        const T near = convert<T>(bound);
+        if (static_cast<double>(near) < bound) return static_cast<double>(near);
+        if constexpr (std::is_floating_point_v<T>) {
+            return std::nextafter(near, -std::numeric_limits<T>::infinity());
+        } else if constexpr (requires { near.bits; }) {  // f16, bf16: a sign and a magnitude
+            const bool zero = (near.bits & 0x7fff) == 0, negative = near.bits >> 15;
+            return T::from_bits(static_cast<uint16_t>(zero ? 0x8001 : near.bits + (negative ? 1 : -1)));
+        } else {
+            return bound;
+        }
+    });
+}
 template <bool normal>
 Value fill_random(Evaluator& e, Arguments& a) {  // uniform_(x, low?, high?), normal_(x, mean?, std?)
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     const double first = a.number_or(1, 0, "a number"), second = a.number_or(2, 1, "a number");
+    if (!normal && !(first <= second))
+        throw_error("value",
+                    fmt::format("uniform_ needs a lower bound up to the upper one, but they are {} and {}", first, second),
+                    "write the smaller one first");
     TensorRef made = random_float(c, normal ? "normal" : "uniform", x->dtype(), c.d.sizes(*x));
     made = ops::elementwise(c.d, op<"mul">(),
                             {made, Term(Scalar(normal ? second : second - first), a.is_literal(1) && a.is_literal(2))});
     made = ops::elementwise(c.d, op<"add">(), {made, Term(Scalar(first), a.is_literal(1))});
+    if (!normal && first < second) {  // rounding may have reached the upper bound
+        const Term last(Scalar(largest_below(second, x->dtype())), a.is_literal(2));
+        made = ops::elementwise(c.d, op<"minimum">(), {made, last});
+    }
     ops::assign(c.d, x, made);
     return c[0];
 }

@@ -72,6 +72,14 @@ Value logical(Evaluator& e, Arguments& a) {
     return ops::elementwise(c.d, op<name>(), {as_bool(c.d, c.tensor(0)), as_bool(c.d, c.tensor(1))});
 }
 
+Value result_type(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    std::vector<Term> terms;
+    for (const Value& value : *items_of(a[0]))
+        if (!value.is_none()) terms.push_back(ops::term_of(c.d, value, false, "what result_type takes"));
+    return ops::promoted(terms);
+}
+
 Value log10(Evaluator& e, Arguments& a) {  // log x / log 10
     TensorCall c(e, a);
     const Term terms[] = {c.tensor(0)};
@@ -167,7 +175,7 @@ Value variance(Evaluator& e, Arguments& a) {  // x, dim?, keepdim?; correction?,
     const TensorRef x = c.tensor(0);
     const double correction = c.has(4) ? (a.flag_or(4, true, "unbiased") ? 1 : 0) : a.number_or(3, 1, "correction");
     const TensorRef v = ops::variance(c.d, x, c.dims(1, x), c.flag(2, "keepdim"), correction);
-    return root ? ops::root(c.d, v) : v;
+    return ops::cast(c.d, root ? ops::root(c.d, v) : v, x->dtype());
 }
 template <FixedString name>
 Value truth_reduction(Evaluator& e, Arguments& a) {
@@ -221,12 +229,7 @@ Value cumsum(Evaluator& e, Arguments& a) {
 }
 
 // (Σ |x|ᵖ)^(1/p); with p = 0 how many are not 0. At 0 its gradient is 0.
-Value norm(Evaluator& e, Arguments& a) {  // x, p?, dim?, keepdim?
-    TensorCall c(e, a);
-    const TensorRef x = c.tensor(0);
-    const double p = a.number_or(1, 2, "p");
-    const Dims axes = c.dims(2, x);
-    const bool keepdim = c.flag(3, "keepdim");
+TensorRef norm_of(TensorCall& c, const TensorRef& x, double p, const Dims& axes, bool keepdim) {
     const Term zero = Term::literal(0.0), one = Term::literal(1.0);
     if (p == 2) return ops::root(c.d, ops::sum(c.d, ops::elementwise(c.d, op<"square">(), {x}), axes, keepdim));
     if (p == 0)
@@ -243,6 +246,13 @@ Value norm(Evaluator& e, Arguments& a) {  // x, p?, dim?, keepdim?
     }
     const TensorRef total = ops::sum(c.d, powers, axes, keepdim);
     return p < 0 ? ops::elementwise(c.d, op<"pow">(), {total, Term::literal(1 / p)}) : ops::root(c.d, total, p);
+}
+Value norm(Evaluator& e, Arguments& a) {  // x, p?, dim?, keepdim?
+    TensorCall c(e, a);
+    const TensorRef x = c.tensor(0);
+    const TensorRef size =
+        norm_of(c, ops::widened(c.d, x), a.number_or(1, 2, "p"), c.dims(2, x), c.flag(3, "keepdim"));
+    return is_float(x->dtype()) ? ops::cast(c.d, size, x->dtype()) : size;
 }
 
 // ---- products -----------------------------------------------------------------------------------------------------
@@ -419,6 +429,8 @@ const Builtin rows[] = {
     {"dot", "x, y", tensors, dot},
     {"outer", "x, y", tensors, outer},
 
+    {"result_type", "*xs", either, result_type, 0,
+     "the dtype of an operation on these tensors and numbers; none counts as no operand"},
     {"isclose", "x, y; rtol?, atol?, equal_nan?", either, isclose},
     {"allclose", "x, y; rtol?, atol?, equal_nan?", either, allclose},
     {"equal", "x, y", tensors, equal},

@@ -8,6 +8,8 @@
 #include "frontend/values/errors.h"
 #include "frontend/values/format_spec.h"
 #include "frontend/values/positions.h"
+#include "ir/scalar/arithmetic.h"
+#include "ir/scalar/number.h"
 
 namespace tenon {
 
@@ -117,7 +119,7 @@ Value real_binary(Operator op, double a, double b, Span span) {
             return a / b;
         case Operator::floor_div:
             if (b == 0) division_by_zero(op, span);
-            return std::floor(a / b);
+            return scalar::FloorDivide::of(scalar::Number<double>{a}, scalar::Number<double>{b}).value;
         case Operator::remainder: {
             if (b == 0) division_by_zero(op, span);
             double result = std::fmod(a, b);

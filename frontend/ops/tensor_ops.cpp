@@ -121,6 +121,10 @@ TensorRef cast(Dispatcher& d, const TensorRef& x, DType to) {
     return d.apply(op<"cast">(), {x}, d.attr({{d.names().dtype, AttrValue(to)}}));
 }
 
+TensorRef widened(Dispatcher& d, const TensorRef& x) {
+    return x->dtype() == DType::f16 || x->dtype() == DType::bf16 ? cast(d, x, DType::f32) : x;
+}
+
 Arg as_arg(Dispatcher& d, const Term& term, DType dtype, std::vector<TensorRef>& keep) {
     if (term.tensor) {
         keep.push_back(cast(d, term.tensor, dtype));
@@ -268,8 +272,9 @@ TensorRef mean(Dispatcher& d, const TensorRef& x, const Dims& axes, bool keepdim
         throw_error("dtype", fmt::format("mean needs a float tensor, but it is {}", describe_type(*x)),
                     "cast it first: `x.to(f32).mean()`");
     }
-    const Term terms[] = {sum(d, x, axes, keepdim), count(d, x, axes, x->dtype())};
-    return elementwise(d, op<"div">(), terms);
+    const TensorRef wide = widened(d, x);
+    const Term terms[] = {sum(d, wide, axes, keepdim), count(d, wide, axes, wide->dtype())};
+    return cast(d, elementwise(d, op<"div">(), terms), x->dtype());
 }
 
 TensorRef root(Dispatcher& d, const TensorRef& total, double p) {
@@ -281,7 +286,8 @@ TensorRef root(Dispatcher& d, const TensorRef& total, double p) {
 }
 
 // Two passes: the mean, then the mean of squared differences.
-TensorRef variance(Dispatcher& d, const TensorRef& x, const Dims& axes, bool keepdim, double correction) {
+TensorRef variance(Dispatcher& d, const TensorRef& given, const Dims& axes, bool keepdim, double correction) {
+    const TensorRef x = widened(d, given);
     const TensorRef centre = mean(d, x, axes, true);
     const TensorRef squares = elementwise(d, op<"square">(), {elementwise(d, op<"sub">(), {x, centre})});
     Term n = count(d, x, axes, x->dtype());

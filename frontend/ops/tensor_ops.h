@@ -45,6 +45,8 @@ void require_numbers_fit(Dispatcher& d, std::span<Term> terms);
 std::pair<int64_t, int64_t> integer_range(DType dtype);
 
 TensorRef cast(Dispatcher& d, const TensorRef& x, DType to);
+/// f16 and bf16 as f32, in which sums of them and what is made of sums are computed; other dtypes as they are.
+TensorRef widened(Dispatcher& d, const TensorRef& x);
 /// The term in this dtype as an operand; `keep` holds tensors made for it.
 Arg as_arg(Dispatcher& d, const Term& term, DType dtype, std::vector<TensorRef>& keep);
 
@@ -95,6 +97,7 @@ TensorRef sum(Dispatcher& d, const TensorRef& x, const Dims& axes, bool keepdim)
 TensorRef mean(Dispatcher& d, const TensorRef& x, const Dims& axes, bool keepdim);
 /// total^(1/p) of what is not negative. Where it is 0 the gradient is 0, not infinite: norms are differentiable there.
 TensorRef root(Dispatcher& d, const TensorRef& total, double p = 2);
+/// Of f16 and bf16 it is f32: rounding is the caller's, at the end.
 TensorRef variance(Dispatcher& d, const TensorRef& x, const Dims& axes, bool keepdim, double correction);
 Dims all_axes(const TensorRef& x);
 /// The product of the sizes of these axes as a 0-dim tensor or a number.

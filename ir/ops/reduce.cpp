@@ -126,10 +126,14 @@ void recurrence_gradient(Gradient& d) {
     if (d.operand_count() > 1) d.x(1) += s;
 }
 
-void extremum_gradient(Gradient& d) {  // shared evenly among the elements that attain it
-    const Term attains = d.cast(apply(op<"equal">(), {d.a, spread(d, d.y)}), d.type(0).dtype);
-    const Term count = apply(op<"sum">(), {attains}, d.reduction_attr());
-    d.x(0) += attains * spread(d, d.g / d.reshape_to(count, d.result_type().sizes));
+// Shared evenly among the elements that attain it. f16 and bf16 hold no large counts, f32 does.
+void extremum_gradient(Gradient& d) {
+    const DType dtype = d.type(0).dtype, wide = dtype == DType::f64 ? dtype : DType::f32;
+    const auto as = [&](const Term& t, DType from, DType to) { return from == to ? t : d.cast(t, to); };
+    const Term attains = apply(op<"equal">(), {d.a, spread(d, d.y)});
+    const Term count = apply(op<"sum">(), {d.cast(attains, wide)}, d.reduction_attr());
+    const Term share = as(d.g, dtype, wide) / d.reshape_to(count, d.result_type().sizes);
+    d.x(0) += d.cast(attains, dtype) * spread(d, as(share, wide, dtype));
 }
 
 constexpr Row reduction(Row r) {
