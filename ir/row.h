@@ -43,6 +43,9 @@ enum class Lowering : uint8_t {
     structure,  // params, yields, calls, tuples, loops: handled where structure is
 };
 
+// What a scalar row is on positions, which engines compute beside the elements: ir/index_arithmetic.h.
+enum class IndexOp : uint8_t { none, add, sub, mul, floor_divide, remainder, minimum, maximum };
+
 struct Infer {  // what a result rule sees
     Context& context;
     std::string_view op;
@@ -81,9 +84,11 @@ struct Row {
     Lowering lowering = Lowering::structure;
     IndexRule index = nullptr;   // movement rows
     std::string_view fold = {};  // reduce rows: the scalar op that folds ("add", "maximum", …)
+    bool accumulates = false;    // reduce rows: f16 and bf16 are folded in f32 and rounded once
+    IndexOp index_op = IndexOp::none;
     bool commutative = false;
     bool may_fail = false;  // at run time: a position out of range, an integer divided by zero
-    double ulp = 0;         // error budget against the exact value; 0: exact
+    double ulp = 0;         // scalar rows: bound of the error of f32; 0: correctly rounded
     int cost = 1;           // scalar rows: of one element, in additions (a division 4, exp 16)
     GradientRule gradient = nullptr;
     std::string_view no_gradient = {};  // why there is none, where `gradient` is null

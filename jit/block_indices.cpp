@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "ir/row.h"
-#include "runtime/integer.h"
+#include "ir/index_arithmetic.h"
 
 namespace tenon {
 
@@ -11,20 +10,15 @@ using Code = Instruction::Code;
 
 namespace {
 
+// The codes stand in the order of IndexOp.
+IndexOp index_op_of(Code code) { return IndexOp(int(code) - int(Code::index_add) + int(IndexOp::add)); }
+static_assert(int(Code::index_maximum) - int(Code::index_add) == int(IndexOp::maximum) - int(IndexOp::add));
+
 // Of known operands; nothing where it divides by 0, which is for the loops that never get there.
-std::optional<int64_t> evaluate(Code code, std::optional<int64_t> x, std::optional<int64_t> y) {
-    if (!x || !y) return std::nullopt;
-    const int64_t a = *x, b = *y;
-    if (b == 0 && (code == Code::index_floor_divide || code == Code::index_remainder)) return std::nullopt;
-    switch (code) {
-        case Code::index_add: return a + b;
-        case Code::index_sub: return a - b;
-        case Code::index_mul: return a * b;
-        case Code::index_minimum: return std::min(a, b);
-        case Code::index_maximum: return std::max(a, b);
-        case Code::index_floor_divide: return floor_divide(a, b);
-        default: return a - b * floor_divide(a, b);
-    }
+std::optional<int64_t> evaluate(Code code, std::optional<int64_t> a, std::optional<int64_t> b) {
+    const IndexOp op = index_op_of(code);
+    if (!a || !b || (*b == 0 && divides(op))) return std::nullopt;
+    return apply(op, *a, *b);
 }
 
 }  // namespace
@@ -40,14 +34,9 @@ BlockValue BlockValue::index(int level, int32_t base, int32_t coefficient) {
 }
 
 std::optional<Code> BlockIndices::code_of(Op o) {
-    if (o == op<"add">()) return Code::index_add;
-    if (o == op<"sub">()) return Code::index_sub;
-    if (o == op<"mul">()) return Code::index_mul;
-    if (o == op<"floor_divide">()) return Code::index_floor_divide;
-    if (o == op<"remainder">()) return Code::index_remainder;
-    if (o == op<"minimum">()) return Code::index_minimum;
-    if (o == op<"maximum">()) return Code::index_maximum;
-    return std::nullopt;
+    const IndexOp made = row(o).index_op;
+    if (made == IndexOp::none) return std::nullopt;
+    return Code(int(Code::index_add) + int(made) - int(IndexOp::add));
 }
 
 // An index register for `a code b`; folded where both are known, or one leaves the other as it is.

@@ -190,12 +190,13 @@ private:
         if (id == variable) return 1;
         const Node& n = graph_[id];
         if (n.operands.count == 0) return 0;
-        if (n.op == op<"add">() || n.op == op<"sub">())
+        const IndexOp made = row(n.op).index_op;
+        if (made == IndexOp::add || made == IndexOp::sub)
             return std::max(index_degree(graph_.operand(id, 0), variable),
                             index_degree(graph_.operand(id, 1), variable));
         int degree = 0;
         for (NodeId operand : graph_.operands_of(id)) degree += index_degree(operand, variable);
-        if (n.op == op<"mul">()) return std::min(degree, 2);
+        if (made == IndexOp::mul) return std::min(degree, 2);
         return degree == 0 ? 0 : 2;
     }
 

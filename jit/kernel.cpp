@@ -5,8 +5,7 @@
 #include <cstring>
 #include <unordered_map>
 
-#include "ir/row.h"
-#include "runtime/integer.h"
+#include "ir/index_arithmetic.h"
 
 namespace tenon {
 
@@ -139,14 +138,7 @@ int64_t evaluate_index(const Graph& g, NodeId id, const KernelInfo& info, std::s
     }
     const int64_t a = evaluate_index(g, g.operand(id, 0), info, extents),
                   b = evaluate_index(g, g.operand(id, 1), info, extents);
-    if (o == op<"add">()) return a + b;
-    if (o == op<"sub">()) return a - b;
-    if (o == op<"mul">()) return a * b;
-    if (o == op<"minimum">()) return std::min(a, b);
-    if (o == op<"maximum">()) return std::max(a, b);
-    if (o == op<"floor_divide">()) return floor_divide(a, b);
-    assert(o == op<"remainder">());
-    return a - b * floor_divide(a, b);
+    return apply(row(o).index_op, a, b);
 }
 
 int64_t stage_trips(const Graph& g, const KernelStage& stage, const KernelInfo& info,

@@ -1,9 +1,10 @@
 #include "jit/literal.h"
 
-#include <limits>
+#include <bit>
 
 #include <fmt/format.h>
 
+#include "ir/scalar/program.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -23,16 +24,16 @@ Scalar scalar_of(const Graph& graph, NodeId constant) {
 }
 
 Literal fold_identity(std::string_view op, DType dtype) {
-    if (op == "add") return {-0.0, 0};
-    if (op == "mul" || op == "logical_and") return {1, 1};
-    if (op == "logical_or") return {0, 0};
-    if (op != "maximum" && op != "minimum") throw_error("internal", fmt::format("no fold by {}", op));
-    constexpr double infinity = std::numeric_limits<double>::infinity();
-    const bool largest = op == "minimum";
-    if (is_float(dtype)) return {largest ? infinity : -infinity, 0};
-    if (dtype == DType::boolean) return {0, largest};
-    const int64_t top = is_signed(dtype) ? int64_t((uint64_t(1) << (8 * size_of(dtype) - 1)) - 1) : 255;
-    return {0, largest ? top : is_signed(dtype) ? -top - 1 : 0};
+    const std::optional<uint64_t> bits = scalar::identity_of(op, dtype);
+    if (!bits) throw_error("internal", fmt::format("no fold by {}", op));
+    switch (scalar::lane_of(dtype)) {
+        case scalar::Lane::f64: return {std::bit_cast<double>(*bits), 0};
+        case scalar::Lane::f32: return {double(std::bit_cast<float>(uint32_t(*bits))), 0};
+        default: break;
+    }
+    const int unused = 64 - 8 * int(size_of(dtype));
+    const auto value = int64_t(*bits << unused);
+    return {0, is_signed(dtype) ? value >> unused : int64_t(uint64_t(value) >> unused)};
 }
 
 }  // namespace tenon

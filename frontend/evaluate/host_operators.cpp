@@ -8,7 +8,7 @@
 #include "frontend/values/errors.h"
 #include "frontend/values/format_spec.h"
 #include "frontend/values/positions.h"
-#include "ir/scalar/arithmetic.h"
+#include "ir/scalar/division.h"
 #include "ir/scalar/number.h"
 
 namespace tenon {

@@ -7,6 +7,8 @@
 #include <string>
 #include <tuple>
 
+#include "ir/build/fold_literals.h"
+
 namespace tenon {
 
 // Reverse mode over one builder. Formulas write Terms into an arena; a Term becomes nodes when a slot takes it.
@@ -200,26 +202,16 @@ private:
             if (entry.operands[k].owner_) dtype = builder_.type(operands[k]).dtype;
         for (size_t k = 0; k < entry.count; ++k)
             if (!entry.operands[k].owner_) operands[k] = literal(entry.operands[k].number_, dtype);
-        if (entry.count == 2)
-            if (const NodeId folded = fold(entry.op, operands[0], operands[1])) return folded;
-        return builder_.emit(entry.op, std::span(operands.data(), entry.count), entry.attr);
+        const std::span<const NodeId> given(operands.data(), entry.count);
+        if (entry.count == 2)  // an exponent less 1
+            if (const NodeId folded = fold_literals(builder_, entry.op, builder_.node(operands[1]).type, given))
+                return folded;
+        return builder_.emit(entry.op, given, entry.attr);
     }
     NodeId literal(double value, DType dtype) {
         if (dtype == DType::boolean) return builder_.literal(value != 0);
         return is_float(dtype) ? builder_.literal(value, dtype) : builder_.literal(int64_t(value), dtype);
     }
-    // Arithmetic of two f32 or f64 literals (an exponent less 1): rounding a double result to f32 is exact rounding.
-    NodeId fold(Op o, NodeId a, NodeId b) {
-        if (!builder_.is_literal(a) || !builder_.is_literal(b)) return {};
-        const DType dtype = builder_.type(a).dtype;
-        if (dtype != DType::f32 && dtype != DType::f64) return {};
-        const double x = builder_.attributes(a).real("value"), y = builder_.attributes(b).real("value");
-        if (o == op<"add">()) return builder_.literal(x + y, dtype);
-        if (o == op<"sub">()) return builder_.literal(x - y, dtype);
-        if (o == op<"mul">()) return builder_.literal(x * y, dtype);
-        return {};
-    }
-
     // A forward value as a formula reads it: a marked one is computed again, its operands likewise down to unmarked
     // ones.
     NodeId resolve(NodeId id) {

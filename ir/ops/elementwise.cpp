@@ -6,6 +6,7 @@
 #include "ir/differentiate/batching.h"
 #include "ir/differentiate/gradient.h"
 #include "ir/ops/tables.h"
+#include "ir/scalar/functions.h"
 
 namespace tenon {
 
@@ -73,8 +74,11 @@ TypeId cast_rule(Infer& i) {
     return i.context.tensor(to, t.sizes, t.device);
 }
 
-// What the family's rows have in common; each row says the rest.
+// What the family's rows have in common; each row says the rest, and its scalar function its error.
 constexpr Row elementwise_row(Row r, int operands) {
+    scalar::for_each_function([&]<class F>() {
+        if (F::is.name == r.name) r.ulp = F::is.ulp;
+    });
     r.level = Level::any;
     r.min_operands = r.max_operands = int8_t(operands);
     r.lowering = Lowering::scalar;
@@ -156,32 +160,32 @@ const Row rows[] = {
     unary({.name = "neg", .doc = "negation", .dtypes = numeric, .gradient = [](Gradient& d) { d.x(0) += -d.g; }}),
     unary({.name = "abs", .doc = "absolute value", .dtypes = numeric, .gradient = [](Gradient& d) { d.x(0) += d.g * call(op<"sign">(), d.a); }}),
     unary({.name = "sign", .doc = "-1, 0 or 1", .dtypes = numeric, .gradient = zero_gradient}),
-    unary({.name = "exp", .doc = "e to the power x", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * d.y; }}),
-    unary({.name = "exp2", .doc = "2 to the power x", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * (d.y * std::numbers::ln2); }}),
-    unary({.name = "expm1", .doc = "e to the power x, less 1", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * (d.y + 1); }}),
-    unary({.name = "log", .doc = "natural logarithm", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g / d.a; }}),
-    unary({.name = "log2", .doc = "logarithm to base 2", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g / (d.a * std::numbers::ln2); }}),
-    unary({.name = "log1p", .doc = "natural logarithm of 1 + x", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g / (d.a + 1); }}),
+    unary({.name = "exp", .doc = "e to the power x", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * d.y; }}),
+    unary({.name = "exp2", .doc = "2 to the power x", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * (d.y * std::numbers::ln2); }}),
+    unary({.name = "expm1", .doc = "e to the power x, less 1", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * (d.y + 1); }}),
+    unary({.name = "log", .doc = "natural logarithm", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g / d.a; }}),
+    unary({.name = "log2", .doc = "logarithm to base 2", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g / (d.a * std::numbers::ln2); }}),
+    unary({.name = "log1p", .doc = "natural logarithm of 1 + x", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g / (d.a + 1); }}),
     unary({.name = "sqrt", .doc = "square root", .dtypes = floats, .cost = 4, .gradient = [](Gradient& d) { d.x(0) += d.g / (d.y * 2); }}),
-    unary({.name = "rsqrt", .doc = "1 / sqrt(x)", .dtypes = floats, .ulp = 1.5, .cost = 4, .gradient = [](Gradient& d) { d.x(0) += d.g * (d.y * d.y * d.y * -0.5); }}),    // d x^(-1/2) = -1/2 x^(-3/2)
+    unary({.name = "rsqrt", .doc = "1 / sqrt(x)", .dtypes = floats, .cost = 4, .gradient = [](Gradient& d) { d.x(0) += d.g * (d.y * d.y * d.y * -0.5); }}),    // d x^(-1/2) = -1/2 x^(-3/2)
     unary({.name = "reciprocal", .doc = "1 / x", .dtypes = floats, .cost = 4, .gradient = [](Gradient& d) { d.x(0) += -(d.g * (d.y * d.y)); }}),
     unary({.name = "square", .doc = "x * x", .dtypes = numeric, .gradient = [](Gradient& d) { d.x(0) += d.g * (d.a * 2); }}),
-    unary({.name = "sin", .doc = "sine", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * call(op<"cos">(), d.a); }}),
-    unary({.name = "cos", .doc = "cosine", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * -call(op<"sin">(), d.a); }}),
-    unary({.name = "tan", .doc = "tangent", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * (1 + d.y * d.y); }}),
-    unary({.name = "sinh", .doc = "hyperbolic sine", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * call(op<"cosh">(), d.a); }}),
-    unary({.name = "cosh", .doc = "hyperbolic cosine", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * call(op<"sinh">(), d.a); }}),
-    unary({.name = "tanh", .doc = "hyperbolic tangent", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * (1 - d.y * d.y); }}),    // d tanh = 1 − tanh²
-    unary({.name = "asin", .doc = "inverse sine", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * call(op<"rsqrt">(), 1 - d.a * d.a); }}),
-    unary({.name = "acos", .doc = "inverse cosine", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * -call(op<"rsqrt">(), 1 - d.a * d.a); }}),
-    unary({.name = "atan", .doc = "inverse tangent", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g / (1 + d.a * d.a); }}),
-    unary({.name = "erf", .doc = "error function", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) {    // d erf = 2/√π · exp(−x²)
+    unary({.name = "sin", .doc = "sine", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * call(op<"cos">(), d.a); }}),
+    unary({.name = "cos", .doc = "cosine", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * -call(op<"sin">(), d.a); }}),
+    unary({.name = "tan", .doc = "tangent", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * (1 + d.y * d.y); }}),
+    unary({.name = "sinh", .doc = "hyperbolic sine", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * call(op<"cosh">(), d.a); }}),
+    unary({.name = "cosh", .doc = "hyperbolic cosine", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * call(op<"sinh">(), d.a); }}),
+    unary({.name = "tanh", .doc = "hyperbolic tangent", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * (1 - d.y * d.y); }}),    // d tanh = 1 − tanh²
+    unary({.name = "asin", .doc = "inverse sine", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * call(op<"rsqrt">(), 1 - d.a * d.a); }}),
+    unary({.name = "acos", .doc = "inverse cosine", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * -call(op<"rsqrt">(), 1 - d.a * d.a); }}),
+    unary({.name = "atan", .doc = "inverse tangent", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g / (1 + d.a * d.a); }}),
+    unary({.name = "erf", .doc = "error function", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) {    // d erf = 2/√π · exp(−x²)
         d.x(0) += d.g * (call(op<"exp">(), -(d.a * d.a)) * (2 * std::numbers::inv_sqrtpi));
     }}),
-    unary({.name = "erfc", .doc = "1 - erf(x)", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = [](Gradient& d) {
+    unary({.name = "erfc", .doc = "1 - erf(x)", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) {
         d.x(0) += d.g * (call(op<"exp">(), -(d.a * d.a)) * (-2 * std::numbers::inv_sqrtpi));
     }}),
-    unary({.name = "sigmoid", .doc = "1 / (1 + exp(-x))", .dtypes = floats, .ulp = 2, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * (d.y * (1 - d.y)); }}),
+    unary({.name = "sigmoid", .doc = "1 / (1 + exp(-x))", .dtypes = floats, .cost = 16, .gradient = [](Gradient& d) { d.x(0) += d.g * (d.y * (1 - d.y)); }}),
     unary({.name = "relu", .doc = "max(x, 0), NaN passes", .dtypes = numeric, .gradient = [](Gradient& d) {
         d.x(0) += where(apply(op<"greater">(), {d.y, 0}), d.g, 0);
     }}),
@@ -195,15 +199,15 @@ const Row rows[] = {
     predicate({.name = "logical_not", .doc = "not, of bools", .dtypes = boolean}),
     bitwise({.name = "bitwise_not", .doc = "complement of the bits", .dtypes = integral}, 1),
 
-    binary({.name = "add", .doc = "sum", .dtypes = numeric, .commutative = true, .gradient = [](Gradient& d) {
+    binary({.name = "add", .doc = "sum", .dtypes = numeric, .index_op = IndexOp::add, .commutative = true, .gradient = [](Gradient& d) {
         d.x(0) += d.g;
         d.x(1) += d.g;
     }}),
-    binary({.name = "sub", .doc = "difference", .dtypes = numeric, .gradient = [](Gradient& d) {
+    binary({.name = "sub", .doc = "difference", .dtypes = numeric, .index_op = IndexOp::sub, .gradient = [](Gradient& d) {
         d.x(0) += d.g;
         d.x(1) += -d.g;
     }}),
-    binary({.name = "mul", .doc = "product", .dtypes = numeric, .commutative = true, .gradient = [](Gradient& d) {
+    binary({.name = "mul", .doc = "product", .dtypes = numeric, .index_op = IndexOp::mul, .commutative = true, .gradient = [](Gradient& d) {
         d.x(0) += d.g * d.b;
         d.x(1) += d.g * d.a;
     }}),
@@ -211,14 +215,14 @@ const Row rows[] = {
         d.x(0) += d.g / d.b;
         d.x(1) += -d.g * (d.y / d.b);
     }}),
-    binary({.name = "pow", .doc = "a to the power b; where b is 0 its gradient is 0, at a = 0 too", .dtypes = numeric, .ulp = 2, .cost = 16, .gradient = pow_gradient}),
-    binary({.name = "maximum", .doc = "the larger, NaN passes", .dtypes = all, .commutative = true, .gradient = [](Gradient& d) { extremum_gradient(d, op<"less">()); }}),
-    binary({.name = "minimum", .doc = "the smaller, NaN passes", .dtypes = all, .commutative = true, .gradient = [](Gradient& d) { extremum_gradient(d, op<"greater">()); }}),
-    binary({.name = "floor_divide", .doc = "quotient rounded down", .dtypes = numeric, .may_fail = true, .ulp = 1, .cost = 4, .gradient = [](Gradient& d) {
+    binary({.name = "pow", .doc = "a to the power b; where b is 0 its gradient is 0, at a = 0 too", .dtypes = numeric, .cost = 16, .gradient = pow_gradient}),
+    binary({.name = "maximum", .doc = "the larger, NaN passes", .dtypes = all, .index_op = IndexOp::maximum, .commutative = true, .gradient = [](Gradient& d) { extremum_gradient(d, op<"less">()); }}),
+    binary({.name = "minimum", .doc = "the smaller, NaN passes", .dtypes = all, .index_op = IndexOp::minimum, .commutative = true, .gradient = [](Gradient& d) { extremum_gradient(d, op<"greater">()); }}),
+    binary({.name = "floor_divide", .doc = "quotient rounded down", .dtypes = numeric, .index_op = IndexOp::floor_divide, .may_fail = true, .cost = 4, .gradient = [](Gradient& d) {
         d.x(0) += d.zero();
         d.x(1) += d.zero();
     }}),
-    binary({.name = "remainder", .doc = "a - b * floor(a / b): the sign of b", .dtypes = numeric, .may_fail = true, .ulp = 1, .cost = 4, .gradient = [](Gradient& d) {
+    binary({.name = "remainder", .doc = "a - b * floor(a / b): the sign of b", .dtypes = numeric, .index_op = IndexOp::remainder, .may_fail = true, .cost = 4, .gradient = [](Gradient& d) {
         d.x(0) += d.g;
         d.x(1) += -d.g * apply(op<"floor_divide">(), {d.a, d.b});
     }}),
@@ -226,7 +230,7 @@ const Row rows[] = {
         d.x(0) += d.g;
         d.x(1) += -d.g * call(op<"trunc">(), d.a / d.b);
     }}),
-    binary({.name = "atan2", .doc = "angle of the point (b, a); at (0, 0) its gradient is 0", .dtypes = floats, .ulp = 3, .cost = 16, .gradient = atan2_gradient}),
+    binary({.name = "atan2", .doc = "angle of the point (b, a); at (0, 0) its gradient is 0", .dtypes = floats, .cost = 16, .gradient = atan2_gradient}),
     comparison({.name = "equal", .doc = "a == b", .commutative = true}),
     comparison({.name = "not_equal", .doc = "a != b", .commutative = true}),
     comparison({.name = "less", .doc = "a < b"}),

@@ -154,8 +154,8 @@ constexpr Row extremum_index(Row r) {
 
 // clang-format off
 const Row rows[] = {
-    reduction({.name = "sum", .doc = "sum over axes", .dtypes = DTypes::numeric, .fold = "add", .gradient = sum_gradient}),
-    reduction({.name = "prod", .doc = "product over axes", .dtypes = DTypes::numeric, .fold = "mul", .gradient = prod_gradient}),
+    reduction({.name = "sum", .doc = "sum over axes", .dtypes = DTypes::numeric, .fold = "add", .accumulates = true, .gradient = sum_gradient}),
+    reduction({.name = "prod", .doc = "product over axes", .dtypes = DTypes::numeric, .fold = "mul", .accumulates = true, .gradient = prod_gradient}),
     reduction({.name = "max", .doc = "largest over axes, NaN passes", .fold = "maximum", .gradient = extremum_gradient}),
     reduction({.name = "min", .doc = "smallest over axes, NaN passes", .fold = "minimum", .gradient = extremum_gradient}),
     reduction({.name = "any", .doc = "is one of them true", .dtypes = DTypes::boolean, .fold = "logical_or", .no_gradient = "its result is bool"}),

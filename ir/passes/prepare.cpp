@@ -31,8 +31,7 @@ private:
         for (int64_t& a : axes) a += a < 0 ? int64_t(from.rank()) : 0;
         std::sort(axes.begin(), axes.end());
         const bool keep = graph_.attributes(id).flag("keepdim");
-        const std::string_view fold = row(node.op).fold;
-        const bool wide = (from.dtype == DType::f16 || from.dtype == DType::bf16) && (fold == "add" || fold == "mul");
+        const bool wide = (from.dtype == DType::f16 || from.dtype == DType::bf16) && row(node.op).accumulates;
 
         Builder::StampScope scope(builder_, copy_.stamp_of(id));
         NodeId value = copy_(graph_.operand(id, 0));

@@ -10,6 +10,7 @@
 #include <unordered_set>
 
 #include "ir/build/copier.h"
+#include "ir/build/fold_literals.h"
 #include "ir/intern_table.h"
 #include "ir/passes/passes.h"
 #include "ir/rules.h"
@@ -42,7 +43,7 @@ private:
         std::vector<NodeId> operands;
         for (NodeId operand : graph_.operands_of(id)) operands.push_back(copy_(operand));
         Builder::StampScope scope(builder_, copy_.stamp_of(id));
-        NodeId made = fold(n.op, n.type, operands);
+        NodeId made = fold_literals(builder_, n.op, n.type, operands);
         if (!made) made = move(id, operands);
         if (!made) {
             const Replacement replacement = apply_rules(builder_, n.op, n.type, operands);
@@ -96,27 +97,6 @@ private:
         if (made == NodeId(uint32_t(builder_.size() - 1)) && !builder_.is_literal(made))
             seen_[key(made)].push_back(made);
         return made;
-    }
-
-    // ---- literals: what IEEE arithmetic rounds correctly in f64 and then in f32 gives the bits of f32 arithmetic
-    NodeId fold(Op o, TypeId type, std::span<const NodeId> operands) {
-        if (operands.empty() || operands.size() > 2) return {};
-        for (NodeId operand : operands)
-            if (!builder_.is_literal(operand)) return {};
-        const DType dtype = builder_.type(operands[0]).dtype;
-        if ((dtype != DType::f32 && dtype != DType::f64) || builder_.node(operands[0]).type != type) return {};
-        const double a = builder_.attributes(operands[0]).real("value");
-        if (operands.size() == 1) {
-            if (o == op<"neg">()) return builder_.literal(-a, dtype);
-            if (o == op<"sqrt">()) return builder_.literal(std::sqrt(a), dtype);
-            return {};
-        }
-        const double b = builder_.attributes(operands[1]).real("value");
-        if (o == op<"add">()) return builder_.literal(a + b, dtype);
-        if (o == op<"sub">()) return builder_.literal(a - b, dtype);
-        if (o == op<"mul">()) return builder_.literal(a * b, dtype);
-        if (o == op<"div">()) return builder_.literal(a / b, dtype);
-        return {};
     }
 
     // ---- movement of movement

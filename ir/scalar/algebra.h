@@ -21,8 +21,9 @@
 //                       quotient(a, b): towards zero; b is neither 0 nor −1 in any lane      float_bits(x): the inverse
 //                       of bits
 //   masks               & | ^ !
-//   rarely(m, usual, slow)   select(m, slow(), usual), where hardly any lane is in m: an instantiation may skip slow()
-//                       when no lane is. slow() is a pure function returning a V.
+//   rarely<F>(m, usual, x…)   select(m, F::of(x…), usual), where hardly any lane is in m: F, a helper function, is called
+//                       where some lane is, and is no part of the code at hand
+//   apart<F>(x…)        F::of(x…), called always
 // convert<U>: float to float rounds to nearest; integer to float rounds to nearest; integer to integer wraps; float to
 // integer truncates, and gives some unspecified (not undefined) value for what does not fit: definitions discard it.
 // == is false and != true beside a NaN; < <= > >= are false.
@@ -95,6 +96,8 @@ inline Mask<V> sign_bit_set(V x) {
     auto x_bits = bits(x);
     return x_bits < like(x_bits, 0);
 }
+
+template <class V> inline Mask<V> truth(V x) { return x != like(x, 0); }  // NaN included
 
 // c[0] + x·(c[1] + x·(…)), Horner's rule with one fma a step.
 template <class V, int N>

@@ -1,8 +1,4 @@
 // erf and erfc.
-//
-//           erf  erfc      bounds in ulp, checked by tests/jit/scalar_accuracy_test.cpp
-//   f32      2    1
-//   f64      2    4
 #pragma once
 #include "ir/scalar/exponential.h"
 
@@ -67,6 +63,7 @@ inline V erfc_tail(V a) {
 }
 
 struct Erf {
+    static constexpr Function is = unary("erf", floats).within(2, 2);
     template <class V>
     static V of(V x) {
         using T = Element<V>;
@@ -80,6 +77,7 @@ struct Erf {
 };
 
 struct Erfc {
+    static constexpr Function is = unary("erfc", floats).within(1, 4).through_f64();
     template <class V>
     static V of(V x) {
         if constexpr (is_single<V>) {
@@ -95,5 +93,7 @@ struct Erfc {
         }
     }
 };
+
+inline constexpr Functions<Erf, Erfc> error_function;
 
 }  // namespace tenon::scalar

@@ -1,8 +1,4 @@
-// Hyperbolic functions and the logistic one, from the exponential's parts.
-//
-//           tanh sinh cosh sigmoid      bounds in ulp, checked by tests/jit/scalar_accuracy_test.cpp
-//   f32      2    3    2    2
-//   f64      3    3    2    2
+// Hyperbolic functions and the logistic one, from the exponential's parts; erf and erfc.
 #pragma once
 #include "ir/scalar/exponential.h"
 
@@ -10,6 +6,7 @@ namespace tenon::scalar {
 
 // tanh |x| = t / (t + 2), t = e^(2|x|) − 1. f32 takes x + x³·P(x²) below 5/8, where the quotient's roundings add up.
 struct Tanh {
+    static constexpr Function is = unary("tanh", floats).within(2, 3);
     template <class V>
     static V of(V x) {
         using T = Element<V>;
@@ -46,6 +43,7 @@ inline V half_exp(V magnitude) {
 
 // (t + t / (t + 1)) / 2, t = e^|x| − 1; far out e^|x| / 2
 struct Sinh {
+    static constexpr Function is = unary("sinh", floats).within(3, 3);
     template <class V>
     static V of(V x) {
         using T = Element<V>;
@@ -66,6 +64,7 @@ struct Sinh {
 
 // h + 1 / (4h), h = e^|x| / 2
 struct Cosh {
+    static constexpr Function is = unary("cosh", floats).within(2, 2);
     template <class V>
     static V of(V x) {
         using T = Element<V>;
@@ -79,6 +78,7 @@ struct Cosh {
 
 // 1 / (1 + e^−|x|), and e^−|x| times that for negative x: no overflow, denormals to the end.
 struct Sigmoid {
+    static constexpr Function is = unary("sigmoid", floats).within(2, 2);
     template <class V>
     static V of(V x) {
         V zero = like(x, 0);
@@ -98,5 +98,7 @@ struct Sigmoid {
         return fma(-change, inverse, ratio);
     }
 };
+
+inline constexpr Functions<Sinh, Cosh, Tanh, Sigmoid> hyperbolic;
 
 }  // namespace tenon::scalar

@@ -102,9 +102,13 @@ Number<U> convert(Number<T> a) {
     }
 }
 
-template <class T, class Slow>
-Number<T> rarely(bool m, Number<T> usual, Slow slow) {
-    return m ? slow() : usual;
+template <class F, class T, class... X>
+Number<T> rarely(bool m, Number<T> usual, X... x) {
+    return m ? F::of(x...) : usual;
+}
+template <class F, class T, class... X>
+Number<T> apart(Number<T> first, X... x) {
+    return F::of(first, x...);
 }
 
 }  // namespace tenon::scalar

@@ -1,8 +1,4 @@
 // Trigonometric functions and their inverses, for every finite argument.
-//
-//           sin  cos  tan  asin acos atan atan2      bounds in ulp, checked by tests/jit/scalar_accuracy_test.cpp
-//   f32      2    2    1    2    2    2    1
-//   f64      2    2    3    2    2    2    3
 #pragma once
 #include "ir/scalar/exponential.h"
 
@@ -259,38 +255,64 @@ inline V tangent_in(Quadrant<V> quadrant) {
     return numerator / denominator;
 }
 
-// f where reduction is easy, f again where it is not; NaN at ±∞.
-template <class V, class F>
-inline V with_reduction(V x, F f) {
+// Near where reduction is easy, Far where it is not; NaN at ±∞.
+template <class Near, class Far, class V>
+inline V with_reduction(V x) {
     V magnitude = abs(x);
-    V usual = f(reduce_near(x));
+    V usual = Near::of(reduce_near(x));
     Mask<V> far = magnitude > like(x, Circle<Element<V>>::near_end);
-    V result = rarely(far, usual, [&] { return f(reduce_far(x)); });
+    V result = rarely<Far>(far, usual, x);
     return select(magnitude == infinity(x), nan(x), result);
 }
 
+struct SineIn {
+    template <class V> static V of(Quadrant<V> quadrant) { return sine_in(quadrant, 0); }
+};
+struct CosineIn {
+    template <class V> static V of(Quadrant<V> quadrant) { return sine_in(quadrant, 1); }
+};
+struct TangentIn {
+    template <class V> static V of(Quadrant<V> quadrant) { return tangent_in(quadrant); }
+};
+
+struct FarSin {
+    static constexpr Function is = unary("far_sin", floats).through_f64().helper();
+    template <class V> static V of(V x) { return SineIn::of(reduce_far(x)); }
+};
+struct FarCos {
+    static constexpr Function is = unary("far_cos", floats).through_f64().helper();
+    template <class V> static V of(V x) { return CosineIn::of(reduce_far(x)); }
+};
+struct FarTan {
+    static constexpr Function is = unary("far_tan", floats).through_f64().helper();
+    template <class V> static V of(V x) { return TangentIn::of(reduce_far(x)); }
+};
+
 struct Sin {
+    static constexpr Function is = unary("sin", floats).within(2, 2);
     template <class V>
     static V of(V x) {
-        V result = with_reduction(x, [](Quadrant<V> q) { return sine_in(q, 0); });
+        V result = with_reduction<SineIn, FarSin>(x);
         return select(x == like(x, 0), x, result);  // −0 stays
     }
 };
 
 struct Cos {
+    static constexpr Function is = unary("cos", floats).within(2, 2);
     template <class V>
     static V of(V x) {
-        return with_reduction(x, [](Quadrant<V> q) { return sine_in(q, 1); });
+        return with_reduction<CosineIn, FarCos>(x);
     }
 };
 
 struct Tan {
+    static constexpr Function is = unary("tan", floats).within(1, 3).through_f64();
     template <class V>
     static V of(V x) {
         if constexpr (is_single<V>) {
             return convert<float>(of(convert<double>(x)));
         } else {
-            V result = with_reduction(x, [](Quadrant<V> q) { return tangent_in(q); });
+            V result = with_reduction<TangentIn, FarTan>(x);
             return select(x == like(x, 0), x, result);
         }
     }
@@ -328,6 +350,7 @@ struct ArcsineParts {
 };
 
 struct Asin {
+    static constexpr Function is = unary("asin", floats).within(2, 2);
     template <class V>
     static V of(V x) {
         using C = Circle<Element<V>>;
@@ -345,6 +368,7 @@ struct Asin {
 };
 
 struct Acos {
+    static constexpr Function is = unary("acos", floats).within(2, 2);
     template <class V>
     static V of(V x) {
         using C = Circle<Element<V>>;
@@ -398,6 +422,7 @@ inline V arctangent(V a) {
 }
 
 struct Atan {
+    static constexpr Function is = unary("atan", floats).within(2, 2);
     template <class V>
     static V of(V x) {
         V magnitude = abs(x);
@@ -408,6 +433,7 @@ struct Atan {
 
 // The angle of the point (x, y), first argument y; signed zeros and infinities as IEEE's atan2.
 struct Atan2 {
+    static constexpr Function is = binary("atan2", floats).within(1, 3).through_f64().large();
     template <class V>
     static V of(V y, V x) {
         if constexpr (is_single<V>) {
@@ -446,5 +472,7 @@ private:
         return select(y != y, y, result);
     }
 };
+
+inline constexpr Functions<Sin, Cos, Tan, FarSin, FarCos, FarTan, Asin, Acos, Atan, Atan2> trigonometric;
 
 }  // namespace tenon::scalar

@@ -128,6 +128,7 @@ private:
         return key;
     }
     std::string scalar_call(std::string_view op, DType dtype) {
+        for (const auto& [helper, of] : helpers_of(op, dtype)) scalar_call(helper, of);
         return need(scalar_function_name(op, dtype), scalar_function(op, dtype));
     }
 
@@ -214,12 +215,16 @@ private:
         const auto operands = graph_.operands_of(id);
         std::vector<std::string> p;
         for (NodeId operand : operands) p.push_back(value(operand));
-        if (name == "add") return fmt::format("({} + {})", p[0], p[1]);
-        if (name == "sub") return fmt::format("({} - {})", p[0], p[1]);
-        if (name == "mul") return fmt::format("({} * {})", p[0], p[1]);
-        if (name == "minimum") return fmt::format("smaller({}, {})", p[0], p[1]);
-        if (name == "maximum") return fmt::format("larger({}, {})", p[0], p[1]);
-        if (name == "floor_divide" || name == "remainder") return fmt::format("{}_position({}, {})", name, p[0], p[1]);
+        switch (row(graph_[id].op).index_op) {
+            case IndexOp::add: return fmt::format("({} + {})", p[0], p[1]);
+            case IndexOp::sub: return fmt::format("({} - {})", p[0], p[1]);
+            case IndexOp::mul: return fmt::format("({} * {})", p[0], p[1]);
+            case IndexOp::minimum: return fmt::format("smaller({}, {})", p[0], p[1]);
+            case IndexOp::maximum: return fmt::format("larger({}, {})", p[0], p[1]);
+            case IndexOp::floor_divide:
+            case IndexOp::remainder: return fmt::format("{}_position({}, {})", name, p[0], p[1]);
+            case IndexOp::none: break;
+        }
         std::string list = p[0];
         for (size_t k = 1; k < p.size(); ++k) list += ", " + p[k];
         return fmt::format("{}({})", scalar_call(name, DType::i64), list);

@@ -1,12 +1,11 @@
 #include "jit/cuda/scalar.h"
 
-#include <algorithm>
-#include <array>
+#include <bit>
 #include <cmath>
 
 #include <fmt/format.h>
 
-#include "ir/scalar/functions.h"
+#include "ir/scalar/program.h"
 #include "jit/cuda/text.h"
 
 namespace tenon::cuda_engine {
@@ -33,67 +32,110 @@ std::string literal(const std::string& type, int64_t value) {
 
 namespace {
 
-using Emit = std::string (*)(Writer&);
+using scalar::Code;
+using scalar::Lane;
+using scalar::Program;
+using scalar::Step;
 
-template <class F, class V>
-concept CanFault = std::is_integral_v<scalar::Element<V>> && requires(V v) { F::fault(v, v); };
+constexpr std::string_view lane_names[] = {"f64", "f32", "i64", "i32", "i16", "i8", "u64", "u32", "u16", "u8", "bool"};
 
-// The value computed from parameters a, b, c.
-template <class F, class T, int arity>
-std::string emit(Writer& writer) {
-    using V = Text<T>;
-    const V a{"a", &writer}, b{"b", &writer}, c{"c", &writer};
-    if constexpr (arity == 1) return F::of(a).name;
-    else if constexpr (arity == 2) return F::of(a, b).name;
-    else return F::of(TextMask{"a", &writer}, b, c).name;
-}
-template <class F, class T>
-std::string emit_fault(Writer& writer) {
-    return F::fault(Text<T>{"a", &writer}, Text<T>{"b", &writer}).name;
-}
+// A program as lines of code on parameters a, b, c.
+class Translation {
+public:
+    Translation(Writer& writer, const Program& program) : writer_(writer), program_(program) {}
 
-template <class... T> struct Elements {};
-using Computed = Elements<double, float, int64_t, int32_t, int16_t, int8_t, uint8_t>;
+    std::string run() {
+        for (const Step& s : program_.steps) names_.push_back(name(s));
+        return names_[program_.result];
+    }
 
-size_t element_of(DType d) {
-    constexpr uint8_t elements[dtype_count] = {0, 1, 1, 1, 2, 3, 4, 5, 6, 6};
-    return elements[size_t(d)];
-}
+private:
+    Lane lane_of(uint16_t at) const { return program_.steps[at].lane; }
+    bool is_single(const Step& s) const { return lane_of(s.a) == Lane::f32 || lane_of(s.a) == Lane::i32; }
 
-struct Definition {
-    std::string_view name;
-    int arity;
-    scalar::Result result;
-    std::array<Emit, 7> emit, fault;
+    std::string name(const Step& s) {
+        const std::string type(lane_names[int(s.lane)]);
+        if (s.code == Code::parameter) return std::string(1, char('a' + s.bits));
+        if (s.code == Code::constant) return constant(s, type);
+        if (s.code == Code::rarely) return rarely(s, type);
+        return writer_.define(type, expression(s, type));
+    }
+
+    std::string constant(const Step& s, const std::string& type) {
+        if (s.lane == Lane::f64) return literal(std::bit_cast<double>(s.bits));
+        if (s.lane == Lane::f32) return literal(std::bit_cast<float>(uint32_t(s.bits)));
+        const int unused = 64 - 8 * bytes_of(s.lane);
+        const auto value = int64_t(s.bits << unused);
+        return literal(type, holds_sign(s.lane) ? value >> unused : int64_t(uint64_t(value) >> unused));
+    }
+
+    std::string rarely(const Step& s, const std::string& type) {
+        const std::string result = writer_.fresh();
+        writer_.line(fmt::format("{} {} = {};", type, result, names_[s.b]));
+        writer_.line(fmt::format("if ({}) {} = {};", names_[s.a], result, call(s, s.c, s.d)));
+        return result;
+    }
+    std::string call(const Step& s, uint16_t first, uint16_t second) const {
+        const std::string helper = fmt::format("{}_{}", s.callee->name, lane_names[int(s.lane)]);
+        if (s.callee->arity == 1) return fmt::format("{}({})", helper, names_[first]);
+        return fmt::format("{}({}, {})", helper, names_[first], names_[second]);
+    }
+
+    // Integers wrap: computed without a sign, at full width, and cut.
+    std::string expression(const Step& s, const std::string& type) const {
+        const std::string &a = names_[s.a], &b = names_[s.b], &c = s.c ? names_[s.c] : a;
+        const bool real = holds_float(s.lane), single = is_single(s), mask = lane_of(s.a) == Lane::mask;
+        const auto infix = [&](const char* sign) { return fmt::format("{} {} {}", a, sign, b); };
+        const auto wrapping = [&](const char* sign) {
+            return real ? infix(sign) : fmt::format("{}(u64({}) {} u64({}))", type, a, sign, b);
+        };
+        const auto cut = [&](const char* sign) {
+            return mask ? infix(sign) : fmt::format("{}({} {} {})", type, a, sign, b);
+        };
+        const auto call_of = [&](const char* one, const char* other) {
+            return fmt::format("{}({})", single ? one : other, a);
+        };
+        switch (s.code) {
+            case Code::add: return wrapping("+");
+            case Code::sub: return wrapping("-");
+            case Code::mul: return wrapping("*");
+            case Code::div: return infix("/");
+            case Code::neg: return real ? "-" + a : fmt::format("{}(u64(0) - u64({}))", type, a);
+            case Code::quotient: return cut("/");
+            case Code::bit_and: return cut("&");
+            case Code::bit_or: return cut("|");
+            case Code::bit_xor: return cut("^");
+            case Code::bit_not: return mask ? "!" + a : fmt::format("{}(~{})", type, a);
+            case Code::shift_left: return fmt::format("{}(u64({}) << {})", type, a, b);
+            case Code::shift_right: return cut(">>");
+            case Code::less: return infix("<");
+            case Code::less_equal: return infix("<=");
+            case Code::greater: return infix(">");
+            case Code::greater_equal: return infix(">=");
+            case Code::equal: return infix("==");
+            case Code::not_equal: return infix("!=");
+            case Code::select: return fmt::format("{} ? {} : {}", a, b, c);
+            case Code::fma: return fmt::format("{}({}, {}, {})", single ? "__fmaf_rn" : "__fma_rn", a, b, c);
+            case Code::sqrt: return call_of("__fsqrt_rn", "__dsqrt_rn");
+            case Code::abs: return call_of("fabsf", "fabs");
+            case Code::floor: return call_of("floorf", "floor");
+            case Code::ceil: return call_of("ceilf", "ceil");
+            case Code::trunc: return call_of("truncf", "trunc");
+            case Code::round_even: return call_of("rintf", "rint");
+            case Code::bits: return call_of("__float_as_int", "__double_as_longlong");
+            case Code::float_bits: return call_of("__int_as_float", "__longlong_as_double");
+            case Code::convert: return fmt::format("{}({})", type, a);
+            case Code::apart: return call(s, s.a, s.b);
+            default: return {};
+        }
+    }
+
+    Writer& writer_;
+    const Program& program_;
+    std::vector<std::string> names_;
 };
 
-template <class F, scalar::Domain domain, int arity, class T>
-constexpr Emit entry() {
-    if constexpr (scalar::is_in<T>(domain)) return &emit<F, T, arity>;
-    else return nullptr;
-}
-template <class F, scalar::Domain domain, class T>
-constexpr Emit fault_entry() {
-    if constexpr (scalar::is_in<T>(domain) && CanFault<F, Text<T>>) return &emit_fault<F, T>;
-    else return nullptr;
-}
-template <class F, scalar::Domain domain, int arity, class... T>
-constexpr Definition define(std::string_view name, scalar::Result result, Elements<T...>) {
-    return {name, arity, result, {entry<F, domain, arity, T>()...}, {fault_entry<F, domain, T>()...}};
-}
-
-const Definition definitions[] = {
-#define TENON_DEFINITION(name, arity, Struct, domain, result) \
-    define<scalar::Struct, scalar::Domain::domain, arity>(name, scalar::Result::result, Computed{}),
-    TENON_SCALAR_FUNCTIONS(TENON_DEFINITION)
-#undef TENON_DEFINITION
-};
-
-const Definition* find_definition(std::string_view name) {
-    const auto found = std::find_if(std::begin(definitions), std::end(definitions),
-                                    [&](const Definition& d) { return d.name == name; });
-    return found == std::end(definitions) ? nullptr : found;
-}
+std::string translate(Writer& writer, const Program& program) { return Translation(writer, program).run(); }
 
 std::string rounded(DType dtype, const std::string& value) {
     return dtype == DType::f16 || dtype == DType::bf16 ? fmt::format("nearest_{}({})", name_of(dtype), value) : value;
@@ -110,21 +152,6 @@ std::string function(const std::string& result, const std::string& name, std::in
     body(writer);
     writer.close();
     return writer.text();
-}
-
-template <class From, class... To>
-std::string cast_from(Writer& writer, size_t to, Elements<To...>) {
-    std::string result;
-    size_t k = 0;
-    ((k++ == to ? void(result = scalar::Cast<To>::of(Text<From>{"a", &writer}).name) : void()), ...);
-    return result;
-}
-template <class... From>
-std::string cast_element(Writer& writer, size_t from, size_t to, Elements<From...> all) {
-    std::string result;
-    size_t k = 0;
-    ((k++ == from ? void(result = cast_from<From>(writer, to, all)) : void()), ...);
-    return result;
 }
 
 }  // namespace
@@ -160,28 +187,35 @@ std::string constant_of(DType dtype, double real, int64_t integer) {
 std::string scalar_function_name(std::string_view op, DType dtype) { return fmt::format("{}_{}", op, name_of(dtype)); }
 
 std::string scalar_function(std::string_view op, DType dtype) {
-    const Definition* d = find_definition(op);
-    if (!d || !d->emit[element_of(dtype)]) return {};
-    const bool truth = d->result == scalar::Result::boolean;
+    const std::optional<Program> program = scalar::program_of(op, dtype);
+    if (!program) return {};
+    const bool truth = program->lane() == Lane::mask;
     // A bool takes part as a byte that is 0 or 1.
     const std::string held = dtype == DType::boolean ? "u8" : register_type(dtype);
     const auto body = [&](Writer& writer) {
-        if (dtype == DType::boolean && op == "bitwise_not") return writer.line("return !a;");
-        const std::string value = d->emit[element_of(dtype)](writer);
+        const std::string value = translate(writer, *program);
         writer.line(fmt::format("return {};", truth || dtype == DType::boolean ? value : rounded(dtype, value)));
     };
     const std::string name = scalar_function_name(op, dtype), result = truth ? "bool" : register_type(dtype);
-    if (d->arity == 1) return function(result, name, {held}, body);
-    if (d->arity == 2) return function(result, name, {held, held}, body);
+    if (program->arity == 1) return function(result, name, {held}, body);
+    if (program->arity == 2) return function(result, name, {held, held}, body);
     return function(result, name, {"bool", held, held}, body);
 }
 
+std::vector<std::pair<std::string_view, DType>> helpers_of(std::string_view op, DType dtype) {
+    std::vector<std::pair<std::string_view, DType>> out;
+    if (const std::optional<Program> program = scalar::program_of(op, dtype))
+        for (const Step& s : program->steps)
+            if (s.callee) out.emplace_back(s.callee->name, *dtype_from_name(lane_names[int(s.lane)]));
+    return out;
+}
+
 std::string fault_function(std::string_view op, DType dtype) {
-    const Definition* d = find_definition(op);
-    if (!d || dtype == DType::boolean || !d->fault[element_of(dtype)]) return {};
+    const std::optional<Program> program = scalar::fault_of(op, dtype);
+    if (!program) return {};
     const std::string held = register_type(dtype);
     return function("bool", scalar_function_name(op, dtype) + "_fault", {held, held}, [&](Writer& writer) {
-        const std::string value = d->fault[element_of(dtype)](writer);
+        const std::string value = translate(writer, *program);
         writer.line(fmt::format("return {};", value));
     });
 }
@@ -191,9 +225,7 @@ std::string cast_function_name(DType from, DType to) { return fmt::format("cast_
 std::string cast_function(DType from, DType to) {
     const std::string held = from == DType::boolean ? "u8" : register_type(from);
     return function(register_type(to), cast_function_name(from, to), {held}, [&](Writer& writer) {
-        if (to == DType::boolean) return writer.line("return a != 0;");
-        const size_t source = element_of(from), target = element_of(to);
-        const std::string value = source == target ? "a" : cast_element(writer, source, target, Computed{});
+        const std::string value = translate(writer, scalar::cast_program(from, to));
         writer.line(fmt::format("return {};", rounded(to, value)));
     });
 }

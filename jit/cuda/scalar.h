@@ -2,6 +2,8 @@
 #pragma once
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "runtime/dtype.h"
 
@@ -17,6 +19,8 @@ std::string constant_of(DType, double real, int64_t integer);
 /// `where`). Empty where the op has no scalar definition for the dtype.
 std::string scalar_function(std::string_view op, DType dtype);
 std::string scalar_function_name(std::string_view op, DType dtype);
+/// The functions that it calls, which must stand before it.
+std::vector<std::pair<std::string_view, DType>> helpers_of(std::string_view op, DType dtype);
 /// Whether the op on `dtype` fails for some operands: `bool tanh_f32_fault(a, b)`; empty where it cannot.
 std::string fault_function(std::string_view op, DType dtype);
 /// `__device__ inline i64 cast_f32_i64(f32 a) { … }`

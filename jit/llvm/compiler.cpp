@@ -21,6 +21,7 @@
 #include <llvm/Transforms/Scalar/SROA.h>
 #include <llvm/Transforms/Scalar/SimplifyCFG.h>
 
+#include "jit/llvm/translation.h"
 #include "runtime/cpu.h"
 #include "runtime/diagnostic.h"
 
@@ -68,6 +69,12 @@ public:
         builder.getOptions().AllowFPOpFusion = llvm::FPOpFusion::Strict;
         target = take(builder.createTargetMachine());
         jit = take(llvm::orc::LLJITBuilder().setJITTargetMachineBuilder(builder).create());
+        llvm::orc::SymbolMap helpers;
+        for_each_helper([&](const std::string& symbol, void* address) {
+            helpers[jit->mangleAndIntern(symbol)] = {llvm::orc::ExecutorAddr::fromPtr(address),
+                                                     llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
+        });
+        take(jit->getMainJITDylib().define(llvm::orc::absoluteSymbols(std::move(helpers))));
     }
 
     std::unique_ptr<llvm::TargetMachine> target;

@@ -182,14 +182,13 @@ private:
     }
 
     Held index_op(NodeId id) {
-        const std::string_view name = row(graph_[id].op).name;
         const auto operands = graph_.operands_of(id);
         if (operands.size() == 2) {
             const Held a = index(operands[0]), b = index(operands[1]);
-            if (const std::optional<Held> made = index_arithmetic(code_, name, a, b)) return *made;
+            if (const std::optional<Held> made = index_arithmetic(code_, row(graph_[id].op).index_op, a, b)) return *made;
         }
         llvm::Value* result = scalar_op(id, DType::i64, nullptr);
-        if (!result) refuse(fmt::format("{} on positions", name));
+        if (!result) refuse(fmt::format("{} on positions", row(graph_[id].op).name));
         return {result};
     }
 

@@ -1,1 +1,4 @@
-#include "jit/routines/arithmetic.inc"
+#include "ir/scalar/arithmetic.h"
+#include "jit/routines/elementwise.h"
+
+TENON_ROUTINES(arithmetic)

@@ -1,1 +1,4 @@
-#include "jit/routines/comparison.inc"
+#include "ir/scalar/comparison.h"
+#include "jit/routines/elementwise.h"
+
+TENON_ROUTINES(comparison)

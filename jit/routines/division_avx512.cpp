@@ -1,1 +1,4 @@
-#include "jit/routines/division.inc"
+#include "ir/scalar/division.h"
+#include "jit/routines/elementwise.h"
+
+TENON_ROUTINES(division)

@@ -1,7 +1,10 @@
-// Loops over packs, and the entries of the routine tables made of them. Included by the *.inc files of this folder,
-// which are compiled once an instruction set.
+// Loops over packs, and the routine tables made of them: TENON_ROUTINES(family) defines a family's, in a file an
+// instruction set that includes its header of ir/scalar/ and no other.
 #pragma once
-#include "ir/scalar/functions.h"
+#include <array>
+
+#include "ir/scalar/cast.h"
+#include "ir/scalar/function.h"
 #include "jit/routines/pack.h"
 #include "jit/routines/tables.h"
 
@@ -120,9 +123,6 @@ struct Target {
     }
 };
 
-template <class F, class V>
-concept CanFault = std::is_integral_v<scalar::Element<V>> && requires(V v) { F::fault(v, v); };
-
 template <class F, class S, class To, int N>
 struct Unary {
     [[gnu::flatten]] static Faults run(void* out, const void* a, const void*, const void*, int64_t n) {
@@ -148,7 +148,7 @@ struct Binary {
         for (int64_t i = 0; i < n; i += N) {
             V x = load<N>(first.at(i, n - i));
             V y = load<N>(second.at(i, n - i));
-            if constexpr (CanFault<F, V>) faults = faults | F::fault(x, y);
+            if constexpr (scalar::CanFault<F, V>) faults = faults | F::fault(x, y);
             store(target.at(i, n - i), F::of(x, y));
             target.finish(i, n - i);
         }
@@ -190,74 +190,102 @@ struct Choice {
             auto mask = load_mask<S, N>(chosen.at(i, n - i));
             auto x = load<N>(first.at(i, n - i));
             auto y = load<N>(second.at(i, n - i));
-            store(target.at(i, n - i), scalar::Where::of(mask, x, y));
+            store(target.at(i, n - i), select(mask, x, y));
             target.finish(i, n - i);
         }
         return no_fault;
     }
 };
 
-// ---- entries ----
+// ---- tables ----
 
-template <class S> constexpr int lanes_of = vector_bytes / int(sizeof(Computed<S>));
-
-// Functions whose f32 definition computes in f64 take packs that fill a register there.
-template <class F> constexpr bool widens = false;
-template <> inline constexpr bool widens<scalar::Log1p> = true;
-template <> inline constexpr bool widens<scalar::Log2> = true;
-template <> inline constexpr bool widens<scalar::Pow> = true;
-template <> inline constexpr bool widens<scalar::Tan> = true;
-template <> inline constexpr bool widens<scalar::Atan2> = true;
-template <> inline constexpr bool widens<scalar::Erfc> = true;
+// Where f32 is computed in f64, packs fill a register there.
 template <class F, class S> constexpr int lanes_for =
-    std::is_same_v<Computed<S>, float> && widens<F> ? vector_bytes / 8 : lanes_of<S>;
+    vector_bytes / (std::is_same_v<Computed<S>, float> && F::is.computes_f64 ? 8 : int(sizeof(Computed<S>)));
 
-template <class F, class S, class To = S>
-constexpr Routine unary(std::string_view name) {
-    return {name, 1, dtype_of<S>, dtype_of<To>, {&Unary<F, S, To, lanes_for<F, S>>::run}};
+template <class F, class S, class To>
+constexpr Routine unary() {
+    return {F::is.name, 1, dtype_of<S>, dtype_of<To>, {&Unary<F, S, To, lanes_for<F, S>>::run}};
 }
 
-template <class F, class S, class To = S>
-constexpr Routine binary(std::string_view name) {
+template <class F, class S, class To>
+constexpr Routine binary() {
     constexpr int N = lanes_for<F, S>;
-    return {name,
-            2,
-            dtype_of<S>,
-            dtype_of<To>,
-            {&Binary<F, S, To, N, 0>::run, &Binary<F, S, To, N, 1>::run, &Binary<F, S, To, N, 2>::run,
-             &Binary<F, S, To, N, 3>::run}};
+    if constexpr (F::is.is_large) {
+        return {F::is.name,
+                2,
+                dtype_of<S>,
+                dtype_of<To>,
+                {&Binary<F, S, To, N, 0>::run, &LongBinary<F, S, To, N, 1>::run, &LongBinary<F, S, To, N, 2>::run,
+                 &LongBinary<F, S, To, N, 3>::run}};
+    } else {
+        return {F::is.name,
+                2,
+                dtype_of<S>,
+                dtype_of<To>,
+                {&Binary<F, S, To, N, 0>::run, &Binary<F, S, To, N, 1>::run, &Binary<F, S, To, N, 2>::run,
+                 &Binary<F, S, To, N, 3>::run}};
+    }
 }
 
-template <class F, class S, class To = S>
-constexpr Routine long_binary(std::string_view name) {
-    constexpr int N = lanes_for<F, S>;
-    return {name,
-            2,
-            dtype_of<S>,
-            dtype_of<To>,
-            {&Binary<F, S, To, N, 0>::run, &LongBinary<F, S, To, N, 1>::run, &LongBinary<F, S, To, N, 2>::run,
-             &LongBinary<F, S, To, N, 3>::run}};
-}
-
-template <class S>
-constexpr Routine choice(DType dtype) {
-    constexpr int N = lanes_of<S>;
-    return {"where",
+// Moves bits, so the element is the integer of its width.
+template <class F, class S>
+constexpr Routine choice() {
+    using I = std::conditional_t<sizeof(S) == 8, int64_t,
+                                 std::conditional_t<sizeof(S) == 4, int32_t,
+                                                    std::conditional_t<sizeof(S) == 2, int16_t, int8_t>>>;
+    constexpr int N = vector_bytes / int(sizeof(I));
+    return {F::is.name,
             3,
-            dtype,
-            dtype,
-            {&Choice<S, N, 0>::run, &Choice<S, N, 1>::run, &Choice<S, N, 2>::run, &Choice<S, N, 3>::run,
-             &Choice<S, N, 4>::run, &Choice<S, N, 5>::run, &Choice<S, N, 6>::run, &Choice<S, N, 7>::run}};
+            dtype_of<S>,
+            dtype_of<S>,
+            {&Choice<I, N, 0>::run, &Choice<I, N, 1>::run, &Choice<I, N, 2>::run, &Choice<I, N, 3>::run,
+             &Choice<I, N, 4>::run, &Choice<I, N, 5>::run, &Choice<I, N, 6>::run, &Choice<I, N, 7>::run}};
+}
+
+template <class F, class S>
+constexpr bool has_routine = std::is_same_v<S, Bool>
+                                 ? F::is.domain == scalar::Domain::all || F::is.domain == scalar::Domain::integral
+                                 : scalar::is_in<Computed<S>>(F::is.domain);
+
+// The routine of F on stored elements S; one of arity 0 where there is none.
+template <class F, class S>
+constexpr Routine routine() {
+    if constexpr (!has_routine<F, S>) {
+        return {};
+    } else if constexpr (std::is_same_v<S, Bool> && !std::is_same_v<typename scalar::BoolDefinition<F>::Type, F>) {
+        Routine made = routine<typename scalar::BoolDefinition<F>::Type, S>();
+        made.name = F::is.name;
+        return made;
+    } else {
+        using To = std::conditional_t<F::is.result == scalar::Result::boolean, Bool, S>;
+        if constexpr (F::is.arity == 3) return choice<F, S>();
+        else if constexpr (F::is.arity == 2) return binary<F, S, To>();
+        else return unary<F, S, To>();
+    }
+}
+
+template <class... F>
+constexpr auto routines_of(scalar::Functions<F...>) {
+    return std::array<std::array<Routine, dtype_count>, sizeof...(F)>{
+        {{routine<F, double>(), routine<F, float>(), routine<F, HalfBits>(), routine<F, BFloat16Bits>(),
+          routine<F, int64_t>(), routine<F, int32_t>(), routine<F, int16_t>(), routine<F, int8_t>(),
+          routine<F, uint8_t>(), routine<F, Bool>()}...}};
 }
 
 }  // namespace tenon::TENON_ISA
 
-// Entries for every stored float, and every stored integer.
+#define TENON_ROUTINES(family)                                                                  \
+    namespace tenon::TENON_ISA {                                                                \
+    static constexpr auto family##_routines = routines_of(scalar::family);                      \
+    extern const Entries family;                                                                \
+    const Entries family = {&family##_routines[0][0], int(sizeof family##_routines / sizeof(Routine))}; \
+    }
+
+// Every stored element.
 #define TENON_FLOATS(make, F, name) \
     make<F, double>(name), make<F, float>(name), make<F, HalfBits>(name), make<F, BFloat16Bits>(name)
 #define TENON_INTEGERS(make, F, name)                                                              \
     make<F, int64_t>(name), make<F, int32_t>(name), make<F, int16_t>(name), make<F, int8_t>(name), \
         make<F, uint8_t>(name)
-#define TENON_NUMBERS(make, F, name) TENON_FLOATS(make, F, name), TENON_INTEGERS(make, F, name)
-#define TENON_INTEGRAL(make, F, name) TENON_INTEGERS(make, F, name), make<F, Bool>(name)
-#define TENON_ALL(make, F, name) TENON_NUMBERS(make, F, name), make<F, Bool>(name)
+#define TENON_ALL(make, F, name) TENON_FLOATS(make, F, name), TENON_INTEGERS(make, F, name), make<F, Bool>(name)

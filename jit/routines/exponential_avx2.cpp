@@ -1,1 +1,4 @@
-#include "jit/routines/exponential.inc"
+#include "ir/scalar/exponential.h"
+#include "jit/routines/elementwise.h"
+
+TENON_ROUTINES(exponential)

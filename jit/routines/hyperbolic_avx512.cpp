@@ -1,1 +1,4 @@
-#include "jit/routines/hyperbolic.inc"
+#include "ir/scalar/hyperbolic.h"
+#include "jit/routines/elementwise.h"
+
+TENON_ROUTINES(hyperbolic)

@@ -191,10 +191,15 @@ TENON_INLINE Pack<U, N> like_as(Pack<T, N>, U c) {
     return Pack<U, N>::splat(c);
 }
 
-// The slow way only for packs that have a lane in need of it.
-template <class T, int N, class Slow>
-TENON_INLINE Pack<T, N> rarely(typename Pack<T, N>::Mask m, Pack<T, N> usual, Slow slow) {
-    if (__builtin_expect(m.any(), false)) return select(m, slow(), usual);
+// A helper function, compiled once a pack and not inlined.
+template <class F, class T, int N, class... X>
+[[gnu::noinline]] Pack<T, N> apart(Pack<T, N> first, X... x) {
+    return F::of(first, x...);
+}
+
+template <class F, class T, int N, class... X>
+TENON_INLINE Pack<T, N> rarely(PackMask<typename scalar::IntegerOf<T>::Type, N> m, Pack<T, N> usual, X... x) {
+    if (__builtin_expect(m.any(), false)) return select(m, apart<F>(x...), usual);
     return usual;
 }
 

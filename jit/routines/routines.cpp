@@ -18,7 +18,7 @@ public:
         for (const Entries* family : families) {
             for (int i = 0; i < family->count; ++i) {
                 const Routine& routine = family->first[i];
-                routines_[routine.name][size_t(routine.in)] = &routine;
+                if (routine.arity > 0) routines_[routine.name][size_t(routine.in)] = &routine;
             }
         }
     }
@@ -44,12 +44,12 @@ const Entry* find_entry(const Entry* first, int count, std::string_view op, DTyp
 }
 
 const Library& library(InstructionSet set) {
-    static const Library narrow({&avx2::arithmetic, &avx2::division, &avx2::comparison, &avx2::exponential,
-                                 &avx2::trigonometric, &avx2::hyperbolic},
-                                avx2::casts, avx2::folds);
-    static const Library wide({&avx512::arithmetic, &avx512::division, &avx512::comparison, &avx512::exponential,
-                               &avx512::trigonometric, &avx512::hyperbolic},
-                              avx512::casts, avx512::folds);
+#define TENON_NARROW(family) &avx2::family,
+#define TENON_WIDE(family) &avx512::family,
+    static const Library narrow({TENON_FAMILIES(TENON_NARROW)}, avx2::casts, avx2::folds);
+    static const Library wide({TENON_FAMILIES(TENON_WIDE)}, avx512::casts, avx512::folds);
+#undef TENON_NARROW
+#undef TENON_WIDE
     return set == InstructionSet::avx512 ? wide : narrow;
 }
 

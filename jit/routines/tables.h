@@ -1,5 +1,6 @@
-// The routine tables of each family and instruction set, defined by the *.inc files and searched by routines.cpp.
+// The routine tables of each family and instruction set, searched by routines.cpp.
 #pragma once
+#include "ir/scalar/families.h"
 #include "jit/routines/routines.h"
 
 namespace tenon {
@@ -26,13 +27,16 @@ struct FoldEntries {
     int arg_fold_count;
 };
 
-#define TENON_DECLARE_TABLES(isa)                                                                         \
-    namespace isa {                                                                                       \
-    extern const Entries arithmetic, division, comparison, exponential, trigonometric, hyperbolic, casts; \
-    extern const FoldEntries folds;                                                                       \
+#define TENON_DECLARE_FAMILY(family) extern const Entries family;
+#define TENON_DECLARE_TABLES(isa)        \
+    namespace isa {                      \
+    TENON_FAMILIES(TENON_DECLARE_FAMILY) \
+    extern const Entries casts;          \
+    extern const FoldEntries folds;      \
     }
 TENON_DECLARE_TABLES(avx2)
 TENON_DECLARE_TABLES(avx512)
 #undef TENON_DECLARE_TABLES
+#undef TENON_DECLARE_FAMILY
 
 }  // namespace tenon

@@ -1,1 +1,4 @@
-#include "jit/routines/trigonometric.inc"
+#include "ir/scalar/trigonometric.h"
+#include "jit/routines/elementwise.h"
+
+TENON_ROUTINES(trigonometric)

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "ir/build/builder.h"
+#include "ir/scalar/program.h"
 #include "ir/text/text.h"
 
 namespace tenon {
@@ -178,6 +179,30 @@ TEST(Rows, EveryRowIsComplete) {
         EXPECT_EQ(r.lowering == Lowering::reduce, !r.fold.empty()) << r.name;
         EXPECT_EQ(row(find_op(r.name)).name, r.name);
     }
+}
+
+TEST(Rows, EveryScalarRowHasItsFunction) {
+    for (const Row& r : all_rows()) {
+        if (r.lowering != Lowering::scalar || r.name == "cast") continue;
+        const scalar::Function* function = scalar::find_function(r.name);
+        ASSERT_TRUE(function) << "the row " << r.name
+                              << " has no scalar function: define one in a header of ir/scalar/, whose `is` names it, and "
+                                 "add it to the family's list at the end of the header";
+        EXPECT_FALSE(function->is_helper) << r.name;
+        EXPECT_EQ(function->arity, r.min_operands) << r.name;
+        for (int d = 0; d < dtype_count; ++d) {
+            if (!admits(r.dtypes, DType(d))) continue;
+            const auto program = scalar::program_of(r.name, DType(d));
+            EXPECT_TRUE(program) << "the row " << r.name << " admits " << name_of(DType(d))
+                                 << ", its function does not: widen the domain in its `is`";
+            EXPECT_EQ(r.may_fail, scalar::fault_of(r.name, DType(d)).has_value() || (r.may_fail && is_float(DType(d))))
+                << r.name << " may fail where its function has a `fault`";
+        }
+    }
+    for (const scalar::Function* function : scalar::all_functions())
+        EXPECT_TRUE(function->is_helper || find_op(function->name))
+            << "the scalar function " << function->name
+            << " has no row: add one in ir/ops/elementwise.cpp, or mark it `.helper()`";
 }
 
 }  // namespace

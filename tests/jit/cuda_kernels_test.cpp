@@ -1,6 +1,7 @@
 // Emitted CUDA C++ is what NVRTC compiles for sm_90. No GPU is needed for that, only the toolkit.
 #include <gtest/gtest.h>
 
+#include "ir/scalar/program.h"
 #include "ir/text/text.h"
 #include "jit/cuda/emitter.h"
 #include "jit/cuda/nvrtc.h"
@@ -103,13 +104,11 @@ TEST_F(CudaCompilation, OfRandomKernels) {
 TEST_F(CudaCompilation, OfEveryScalarFunction) {
     using namespace cuda_engine;
     CudaSource all{"#include \"kernels.cuh\"\nnamespace tenon {\n", {}};
-    for (const Row& r : all_rows())
-        for (int d = 0; d < dtype_count; ++d)
-            if (r.lowering == Lowering::scalar && r.name != "cast" && admits(r.dtypes, DType(d))) {
-                const std::string text = scalar_function(r.name, DType(d));
-                EXPECT_NE(text, "") << r.name << " of " << name_of(DType(d));
-                all.text += text + fault_function(r.name, DType(d));
-            }
+    for (bool helpers : {true, false})  // they stand before who calls them
+        for (const scalar::Function* function : scalar::all_functions())
+            for (int d = 0; d < dtype_count; ++d)
+                if (function->is_helper == helpers)
+                    all.text += scalar_function(function->name, DType(d)) + fault_function(function->name, DType(d));
     for (int from = 0; from < dtype_count; ++from)
         for (int to = 0; to < dtype_count; ++to) all.text += cast_function(DType(from), DType(to));
     all.text += "}\n";

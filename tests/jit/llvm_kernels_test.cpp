@@ -131,6 +131,49 @@ TEST_P(LlvmKernels, AreShownBelowTheirLoops) {
     EXPECT_EQ(text.find("reassoc"), std::string::npos);
 }
 
+// Of LLVM instructions in a kernel's function.
+size_t instructions(const std::string& text) {
+    size_t count = 0;
+    for (size_t at = text.find("\n  "); at != std::string::npos; at = text.find("\n  ", at + 1)) ++count;
+    return count;
+}
+
+// What is long in sin, cos, a power of integers and so on is a routine that the kernel calls, however often it is used.
+TEST_P(LlvmKernels, CallWhatIsLong) {
+    struct Use {
+        const char *op, *dtype;
+        int operands;
+        size_t most;
+    };
+    for (const Use& use : {Use{"sin", "f32", 1, 120}, Use{"cos", "f64", 1, 120}, Use{"tan", "f32", 1, 120},
+                           Use{"fmod", "f64", 2, 90}, Use{"floor_divide", "f32", 2, 120}, Use{"pow", "i64", 2, 30},
+                           Use{"pow", "f64", 2, 260}, Use{"erfc", "f64", 1, 260}}) {
+        const auto kernel_of = [&](Context& context, int repeats) {
+            const std::string type(use.dtype);
+            std::string text = "graph (x: " + type + "[4096]) -> " + type + "[4096] {\n" + "kernel = kernel(x, name: \"long\") : " +
+                               type + "[4096] (a: buffer " + type + ", b: buffer " + type +
+                               ") {\nzero = extent(value: 0) : index\ncount = extent(value: 4096) : index\n" +
+                               "for(zero, count, kind: \"vector\", step: 1) (j: index) {\nv0 = load(a, j) : " + type + "\n";
+            for (int k = 1; k <= repeats; ++k) {
+                const std::string before = "v" + std::to_string(k - 1);
+                text += "v" + std::to_string(k) + " = " + use.op + "(" + before + (use.operands == 2 ? ", v0" : "") +
+                        ") : " + type + "\n";
+            }
+            RandomKernel kernel;
+            kernel.source.graph = parse_graph(
+                context, text + "store(b, j, v" + std::to_string(repeats) + ")\nyield\n}\nyield\n}\nreturn kernel\n}\n");
+            kernel.source.kernel = kernel.source.graph->results()[0];
+            return kernel;
+        };
+        Context context;
+        const RandomKernel one = kernel_of(context, 1), many = kernel_of(context, 13);
+        const size_t few = instructions(backend->dump({&one.source, 1}, "llvm")),
+                     all = instructions(backend->dump({&many.source, 1}, "llvm"));
+        // Whole vectors and what is left of them are two loops.
+        EXPECT_LE((all - few) / 12, 2 * use.most) << use.op << " of " << use.dtype;
+    }
+}
+
 INSTANTIATE_TEST_SUITE_P(Processors, LlvmKernels, testing::Values("x86-64-v3", "x86-64-v4"),
                          [](const auto& info) { return std::string(info.param).substr(7); });
 
