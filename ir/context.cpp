@@ -6,8 +6,7 @@
 #include <mutex>
 #include <stdexcept>
 
-#include "ir/intern_table.h"
-#include "runtime/integer.h"
+#include "ir/context_tables.h"
 
 namespace tenon {
 
@@ -39,31 +38,6 @@ uint64_t hash_record(const Record& r) {
     return h;
 }
 
-// One summand of a polynomial: coefficient times atoms (symbols and floordiv, mod, min, max), atoms ascending by id.
-struct SizeTerm {
-    int64_t coefficient = 0;
-    std::vector<SizeId> atoms;
-    bool operator==(const SizeTerm&) const = default;
-};
-
-struct SizeEntry {
-    enum class Kind : uint8_t { polynomial, symbol, floordiv, mod, min, max } kind = Kind::polynomial;
-    uint32_t symbol = 0;
-    SizeId left, right;           // of floordiv, mod, min, max
-    std::vector<SizeTerm> terms;  // of a polynomial
-    bool operator==(const SizeEntry&) const = default;
-};
-
-uint64_t hash_size(const SizeEntry& e) {
-    uint64_t h = mix_hash(uint64_t(e.kind), e.symbol);
-    h = mix_hash(mix_hash(h, uint64_t(e.left.bits)), uint64_t(e.right.bits));
-    for (const SizeTerm& t : e.terms) {
-        h = mix_hash(h, uint64_t(t.coefficient));
-        for (SizeId a : t.atoms) h = mix_hash(h, uint64_t(a.bits));
-    }
-    return h;
-}
-
 }  // namespace
 
 bool AttrValue::operator==(const AttrValue& other) const {
@@ -72,73 +46,6 @@ bool AttrValue::operator==(const AttrValue& other) const {
         return std::bit_cast<uint64_t>(*x) == std::bit_cast<uint64_t>(std::get<double>(other.value));
     return value == other.value;
 }
-
-struct Context::Tables {
-    std::mutex mutex;
-    InternTable<std::string> names;
-    InternTable<SizeEntry> sizes;
-    InternTable<Type> types;
-    InternTable<Record> attrs, metas;
-    InternTable<Origin> origins;
-
-    SizeId intern(SizeEntry entry) {
-        std::lock_guard lock(mutex);
-        const uint32_t index =
-            sizes.intern(hash_size(entry), [&](const SizeEntry& e) { return e == entry; }, [&] { return entry; });
-        return SizeId(-int64_t(index) - 1);
-    }
-    const SizeEntry& entry(SizeId id) const { return sizes[uint32_t(-(id.bits + 1))]; }
-
-    std::vector<SizeTerm> terms(SizeId id) const {
-        if (id.is_inline_constant())
-            return id.bits == 0 ? std::vector<SizeTerm>{} : std::vector<SizeTerm>{{id.bits, {}}};
-        const SizeEntry& e = entry(id);
-        return e.kind == SizeEntry::Kind::polynomial ? e.terms : std::vector<SizeTerm>{{1, {id}}};
-    }
-    SizeId polynomial(std::vector<SizeTerm> terms) {
-        std::sort(terms.begin(), terms.end(), [](const SizeTerm& a, const SizeTerm& b) {
-            return a.atoms.size() != b.atoms.size() ? a.atoms.size() > b.atoms.size() : a.atoms > b.atoms;
-        });
-        std::vector<SizeTerm> merged;
-        for (SizeTerm& t : terms) {
-            if (!merged.empty() && merged.back().atoms == t.atoms) merged.back().coefficient += t.coefficient;
-            else merged.push_back(std::move(t));
-        }
-        std::erase_if(merged, [](const SizeTerm& t) { return t.coefficient == 0; });
-        if (merged.empty()) return SizeId(0);
-        if (merged.size() == 1) {
-            const SizeTerm& only = merged[0];
-            if (only.atoms.empty() && only.coefficient >= 0) return SizeId(only.coefficient);
-            if (only.atoms.size() == 1 && only.coefficient == 1) return only.atoms[0];
-        }
-        SizeEntry e;
-        e.terms = std::move(merged);
-        return intern(std::move(e));
-    }
-    SizeId combine(SizeEntry::Kind kind, SizeId a, SizeId b) {
-        SizeEntry e;
-        e.kind = kind;
-        e.left = a;
-        e.right = b;
-        return intern(std::move(e));
-    }
-    // a / b when b is one term that divides every term of a.
-    std::optional<SizeId> divide_exactly(SizeId a, SizeId b) {
-        const std::vector<SizeTerm> divisor = terms(b);
-        if (divisor.size() != 1) return std::nullopt;
-        std::vector<SizeTerm> quotient = terms(a);
-        for (SizeTerm& t : quotient) {
-            if (t.coefficient % divisor[0].coefficient != 0) return std::nullopt;
-            t.coefficient /= divisor[0].coefficient;
-            for (SizeId atom : divisor[0].atoms) {
-                auto it = std::find(t.atoms.begin(), t.atoms.end(), atom);
-                if (it == t.atoms.end()) return std::nullopt;
-                t.atoms.erase(it);
-            }
-        }
-        return polynomial(std::move(quotient));
-    }
-};
 
 Context::Context() : tables_(std::make_unique<Tables>()) {}
 Context::~Context() = default;
@@ -149,167 +56,6 @@ NameId Context::name(std::string_view text) {
         hash_text(text), [&](const std::string& s) { return s == text; }, [&] { return std::string(text); }));
 }
 std::string_view Context::text(NameId id) const { return id ? std::string_view(tables_->names[id.index]) : ""; }
-
-// ---- sizes --------------------------------------------------------------------------------------------------------
-SizeId Context::constant(int64_t value) { return value >= 0 ? SizeId(value) : tables_->polynomial({{value, {}}}); }
-SizeId Context::symbol(uint32_t number) {
-    SizeEntry e;
-    e.kind = SizeEntry::Kind::symbol;
-    e.symbol = number;
-    return tables_->intern(std::move(e));
-}
-// What does not fit in 64 bits stays the largest size there is: no machine has it, which the allocator says.
-SizeId Context::add(SizeId a, SizeId b) {
-    int64_t sum_of_constants;
-    if (a.is_inline_constant() && b.is_inline_constant())
-        return SizeId(__builtin_add_overflow(a.bits, b.bits, &sum_of_constants) ? INT64_MAX : sum_of_constants);
-    std::vector<SizeTerm> sum = tables_->terms(a);
-    for (SizeTerm& t : tables_->terms(b)) sum.push_back(std::move(t));
-    return tables_->polynomial(std::move(sum));
-}
-SizeId Context::sub(SizeId a, SizeId b) { return a == b ? SizeId(0) : add(a, mul(constant(-1), b)); }
-SizeId Context::mul(SizeId a, SizeId b) {
-    int64_t product_of_constants;
-    if (a.is_inline_constant() && b.is_inline_constant())
-        return SizeId(__builtin_mul_overflow(a.bits, b.bits, &product_of_constants) ? INT64_MAX : product_of_constants);
-    std::vector<SizeTerm> product;
-    for (const SizeTerm& s : tables_->terms(a))
-        for (const SizeTerm& t : tables_->terms(b)) {
-            SizeTerm p{s.coefficient * t.coefficient, s.atoms};
-            p.atoms.insert(p.atoms.end(), t.atoms.begin(), t.atoms.end());
-            std::sort(p.atoms.begin(), p.atoms.end());
-            product.push_back(std::move(p));
-        }
-    return tables_->polynomial(std::move(product));
-}
-SizeId Context::floordiv(SizeId a, SizeId b) {
-    const auto x = as_constant(a), y = as_constant(b);
-    if (x && y && *y != 0) return constant(floor_divide(*x, *y));
-    if (y == 1) return a;
-    if (x == 0) return a;
-    if (auto q = tables_->divide_exactly(a, b)) return *q;
-    return tables_->combine(SizeEntry::Kind::floordiv, a, b);
-}
-SizeId Context::mod(SizeId a, SizeId b) {
-    const auto x = as_constant(a), y = as_constant(b);
-    if (x && y && *y != 0) return constant(*x - floor_divide(*x, *y) * *y);
-    if (x == 0 || tables_->divide_exactly(a, b)) return SizeId(0);
-    return tables_->combine(SizeEntry::Kind::mod, a, b);
-}
-SizeId Context::min(SizeId a, SizeId b) {
-    const auto x = as_constant(a), y = as_constant(b);
-    if (a == b) return a;
-    if (x && y) return constant(std::min(*x, *y));
-    return tables_->combine(SizeEntry::Kind::min, std::min(a, b), std::max(a, b));
-}
-SizeId Context::max(SizeId a, SizeId b) {
-    const auto x = as_constant(a), y = as_constant(b);
-    if (a == b) return a;
-    if (x && y) return constant(std::max(*x, *y));
-    return tables_->combine(SizeEntry::Kind::max, std::min(a, b), std::max(a, b));
-}
-std::optional<int64_t> Context::as_constant(SizeId id) const {
-    if (id.is_inline_constant()) return id.bits;
-    const SizeEntry& e = tables_->entry(id);
-    if (e.kind == SizeEntry::Kind::polynomial && e.terms.size() == 1 && e.terms[0].atoms.empty())
-        return e.terms[0].coefficient;
-    return std::nullopt;
-}
-int64_t Context::evaluate(SizeId id, std::span<const int64_t> symbols) const {
-    if (id.is_inline_constant()) return id.bits;
-    const SizeEntry& e = tables_->entry(id);
-    const auto left = [&] { return evaluate(e.left, symbols); };
-    const auto right = [&] { return evaluate(e.right, symbols); };
-    switch (e.kind) {
-        case SizeEntry::Kind::symbol: assert(e.symbol < symbols.size()); return symbols[e.symbol];
-        case SizeEntry::Kind::floordiv: {
-            const int64_t d = right();
-            return d == 0 ? 0 : floor_divide(left(), d);
-        }
-        case SizeEntry::Kind::mod: {
-            const int64_t d = right(), n = left();
-            return d == 0 ? 0 : n - floor_divide(n, d) * d;
-        }
-        case SizeEntry::Kind::min: return std::min(left(), right());
-        case SizeEntry::Kind::max: return std::max(left(), right());
-        case SizeEntry::Kind::polynomial: break;
-    }
-    int64_t sum = 0;
-    for (const SizeTerm& t : e.terms) {
-        int64_t product = t.coefficient;
-        for (SizeId atom : t.atoms) product *= evaluate(atom, symbols);
-        sum += product;
-    }
-    return sum;
-}
-SizeId Context::substitute(SizeId id, std::span<const SizeId> symbols) {
-    if (id.is_inline_constant()) return id;
-    const SizeEntry& e = tables_->entry(id);
-    switch (e.kind) {
-        case SizeEntry::Kind::symbol: assert(e.symbol < symbols.size()); return symbols[e.symbol];
-        case SizeEntry::Kind::floordiv: return floordiv(substitute(e.left, symbols), substitute(e.right, symbols));
-        case SizeEntry::Kind::mod: return mod(substitute(e.left, symbols), substitute(e.right, symbols));
-        case SizeEntry::Kind::min: return min(substitute(e.left, symbols), substitute(e.right, symbols));
-        case SizeEntry::Kind::max: return max(substitute(e.left, symbols), substitute(e.right, symbols));
-        case SizeEntry::Kind::polynomial: break;
-    }
-    SizeId sum(0);
-    for (const SizeTerm& t : e.terms) {
-        SizeId product = constant(t.coefficient);
-        for (SizeId atom : t.atoms) product = mul(product, substitute(atom, symbols));
-        sum = add(sum, product);
-    }
-    return sum;
-}
-std::vector<uint32_t> Context::symbols_of(SizeId id) const {
-    std::vector<uint32_t> found;
-    const auto visit = [&](auto&& self, SizeId s) -> void {
-        if (s.is_inline_constant()) return;
-        const SizeEntry& e = tables_->entry(s);
-        if (e.kind == SizeEntry::Kind::symbol) found.push_back(e.symbol);
-        else if (e.kind == SizeEntry::Kind::polynomial) {
-            for (const SizeTerm& t : e.terms)
-                for (SizeId atom : t.atoms) self(self, atom);
-        } else {
-            self(self, e.left);
-            self(self, e.right);
-        }
-    };
-    visit(visit, id);
-    std::sort(found.begin(), found.end());
-    found.erase(std::unique(found.begin(), found.end()), found.end());
-    return found;
-}
-std::string Context::to_string(SizeId id, const std::vector<std::string>& names) const {
-    if (const auto c = as_constant(id)) return std::to_string(*c);
-    const SizeEntry& e = tables_->entry(id);
-    const auto call = [&](const char* f) {
-        return std::string(f) + "(" + to_string(e.left, names) + ", " + to_string(e.right, names) + ")";
-    };
-    switch (e.kind) {
-        case SizeEntry::Kind::symbol: return e.symbol < names.size() ? names[e.symbol] : "s" + std::to_string(e.symbol);
-        case SizeEntry::Kind::floordiv: return call("floordiv");
-        case SizeEntry::Kind::mod: return call("mod");
-        case SizeEntry::Kind::min: return call("min");
-        case SizeEntry::Kind::max: return call("max");
-        case SizeEntry::Kind::polynomial: break;
-    }
-    std::string out;
-    for (const SizeTerm& t : e.terms) {
-        int64_t c = t.coefficient;
-        if (!out.empty()) {
-            out += c < 0 ? " - " : " + ";
-            c = c < 0 ? -c : c;
-        }
-        const bool bare = !t.atoms.empty() && c == 1;
-        if (!bare) out += std::to_string(c);
-        for (size_t i = 0; i < t.atoms.size(); ++i) {
-            if (!bare || i > 0) out += "*";
-            out += to_string(t.atoms[i], names);
-        }
-    }
-    return out;
-}
 
 // ---- types --------------------------------------------------------------------------------------------------------
 namespace {

@@ -55,6 +55,23 @@ struct Origin {
     bool operator==(const Origin&) const = default;
 };
 
+// ---- sizes --------------------------------------------------------------------------------------------------------
+struct SizeTerm {  // one summand of a polynomial
+    int64_t coefficient = 0;
+    std::vector<SizeId> atoms;  // factors, ascending by id
+    bool operator==(const SizeTerm&) const = default;
+};
+struct SizeAtom {
+    enum class Kind : uint8_t { symbol, floordiv, mod, min, max } kind = Kind::symbol;
+    uint32_t symbol = 0;
+    SizeId left, right;  // of the others
+    bool operator==(const SizeAtom&) const = default;
+};
+struct SizeEquality {  // two sizes of one graph that are equal whenever it runs, since a guard says so
+    SizeId left, right;
+    bool operator==(const SizeEquality&) const = default;
+};
+
 class Context {
 public:
     Context();
@@ -66,7 +83,8 @@ public:
     std::string_view text(NameId) const;  // "" for none
 
     // Sizes: canonical polynomials with integer coefficients over symbols and over floordiv, mod, min and max of
-    // polynomials. Equal polynomials have equal ids. Symbols are numbered per graph.
+    // polynomials. Equal polynomials have equal ids. Symbols are numbered per graph. Constants saturate; a coefficient
+    // that 64 bits do not hold throws Error "overflow".
     SizeId constant(int64_t value);
     SizeId symbol(uint32_t number);
     SizeId add(SizeId, SizeId);
@@ -76,10 +94,15 @@ public:
     SizeId mod(SizeId, SizeId);
     SizeId min(SizeId, SizeId);
     SizeId max(SizeId, SizeId);
+    SizeId polynomial(std::vector<SizeTerm>);
+    std::vector<SizeTerm> terms(SizeId) const;            // those of the highest degree first; none of 0
+    std::optional<SizeAtom> atom(SizeId) const;           // where the size is just one
+    std::optional<uint32_t> symbol_number(SizeId) const;  // where the size is just a symbol
     std::optional<int64_t> as_constant(SizeId) const;
     int64_t evaluate(SizeId, std::span<const int64_t> symbols) const;
-    SizeId substitute(SizeId, std::span<const SizeId> symbols);  // symbol k becomes symbols[k]
-    std::vector<uint32_t> symbols_of(SizeId) const;              // ascending
+    SizeId substitute(SizeId, std::span<const SizeId> symbols);   // symbol k becomes symbols[k]
+    std::vector<uint32_t> symbols_of(SizeId) const;               // ascending
+    void list_symbols(SizeId, std::vector<uint32_t>& out) const;  // appended in the order of to_string, again and again
     // "2*n + 1"; symbol k is written name_of(k)
     std::string to_string(SizeId, const std::vector<std::string>& symbol_names) const;
 
@@ -102,6 +125,11 @@ public:
     const Origin& operator[](OriginId) const;  // an empty Origin for none
 
 private:
+    struct Division {
+        SizeId quotient, remainder;
+    };
+    std::optional<Division> divide(SizeId, SizeId);
+
     struct Tables;
     std::unique_ptr<Tables> tables_;
 };

@@ -67,7 +67,8 @@ private:
 }  // namespace
 
 bool equal(const Graph& a, const Graph& b) {
-    if (a.context != b.context || a.symbols.size() != b.symbols.size() || a.tensors.size() != b.tensors.size())
+    if (a.context != b.context || a.symbols.size() != b.symbols.size() || a.equalities != b.equalities ||
+        a.tensors.size() != b.tensors.size())
         return false;
     for (size_t k = 0; k < a.tensors.size(); ++k) {
         const Tensor &s = a.tensors[k], &t = b.tensors[k];

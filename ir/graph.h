@@ -40,10 +40,10 @@ struct Region {
     RegionId parent;     // none for the main region, which is region 0
 };
 
-struct SizeSymbol {    // a size known at run time only
-    NodeId definer;    // an input of the main region, or a data-dependent node; none in a half that does not use it
-                       // and in the graph of one example (ir/differentiate/batching.h), whose symbols are those of the graph that it
-                       // becomes a part of
+struct SizeSymbol {  // a size known at run time only, 0 or more
+    NodeId definer;  // an input of the main region, or a data-dependent node; none in a half that does not use it
+        // and in the graph of one example (ir/differentiate/batching.h), whose symbols are those of the graph that it
+        // becomes a part of
     int dim = 0;       // the definer's dimension that it names
     int64_t hint = 1;  // its value when captured; not part of equality
     NameId name;       // "n" where a signature names it, none otherwise (printed s0, s1, …)
@@ -57,7 +57,8 @@ public:
     std::vector<NodeId> operands, bodies;
     std::vector<Region> regions;
     std::vector<SizeSymbol> symbols;
-    std::vector<OriginId> origins;  // beside the nodes
+    std::vector<SizeEquality> equalities;  // what holds of the symbols beside that they are not negative
+    std::vector<OriginId> origins;         // beside the nodes
     std::vector<MetaId> metas;
     std::vector<NameId> names;    // canonical names, given at freeze: "sin", "sin_1"; none for constants
     std::vector<Tensor> tensors;  // captured tensors, printed `const #k`; attribute `index` of op `tensor`
@@ -84,7 +85,8 @@ public:
     std::vector<std::string> symbol_names() const;
     std::vector<std::vector<NodeId>> users() const;  // computed, not stored: users()[n.index], ascending
 
-    // Same structure, types, attributes, metadata, flags and captured tensors; names, origins and size hints aside.
+    // Same structure, types, equalities of sizes, attributes, metadata, flags and captured tensors; names, origins and
+    // size hints aside.
     friend bool equal(const Graph&, const Graph&);
 };
 

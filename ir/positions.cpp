@@ -7,12 +7,6 @@
 
 namespace tenon {
 
-SizeId product(Context& context, std::span<const SizeId> sizes) {
-    SizeId n(1);
-    for (SizeId s : sizes) n = context.mul(n, s);
-    return n;
-}
-
 Position Positions::intern(Form form) {
     const auto [it, fresh] = ids_.try_emplace(std::move(form), uint32_t(forms_.size()));
     if (fresh) forms_.push_back(&it->first);
@@ -41,13 +35,13 @@ std::optional<SizeId> Positions::as_constant(Position p) const {
 
 Position Positions::add(Position a, Position b) {
     const Form &x = (*this)[a], &y = (*this)[b];
-    Form sum{context_->add(x.offset, y.offset), {}};
+    Form sum{facts_->add(x.offset, y.offset), {}};
     auto i = x.terms.begin(), j = y.terms.begin();
     while (i != x.terms.end() || j != y.terms.end()) {
         if (j == y.terms.end() || (i != x.terms.end() && i->atom < j->atom)) sum.terms.push_back(*i++);
         else if (i == x.terms.end() || j->atom < i->atom) sum.terms.push_back(*j++);
         else {
-            const SizeId stride = context_->add(i->stride, j->stride);
+            const SizeId stride = facts_->add(i->stride, j->stride);
             if (stride != SizeId(0)) sum.terms.push_back({i->atom, stride});
             ++i, ++j;
         }
@@ -61,7 +55,7 @@ void Positions::join_quotients(Form& form) {
     for (size_t r = 0; r < form.terms.size(); ++r) {
         const Atom remainder = atoms_[form.terms[r].atom];
         if (remainder.kind != Atom::Kind::remainder) continue;
-        const SizeId stride = form.terms[r].stride, wanted = context_->mul(stride, remainder.divisor);
+        const SizeId stride = form.terms[r].stride, wanted = facts_->mul(stride, remainder.divisor);
         for (size_t q = 0; q < form.terms.size(); ++q) {
             const Atom& quotient = atoms_[form.terms[q].atom];
             if (quotient.kind != Atom::Kind::quotient || quotient.inner != remainder.inner ||
@@ -78,40 +72,30 @@ void Positions::join_quotients(Form& form) {
 
 Position Positions::scale(Position p, SizeId factor) {
     if (factor == SizeId(1)) return p;
-    Form scaled{context_->mul((*this)[p].offset, factor), {}};
-    if (factor != SizeId(0))
-        for (const Term& t : (*this)[p].terms) scaled.terms.push_back({t.atom, context_->mul(t.stride, factor)});
+    Form scaled{facts_->mul((*this)[p].offset, factor), {}};
+    for (const Term& t : (*this)[p].terms) {
+        const SizeId stride = facts_->mul(t.stride, factor);
+        if (stride != SizeId(0)) scaled.terms.push_back({t.atom, stride});
+    }
     return intern(std::move(scaled));
 }
 
-// Symbols are 2 or more (0 and 1 are specialised), so a polynomial is tried on a few such values: strides and extents
-// are products of sizes, and whatever else gets here and is negative somewhere small is taken for negative.
-bool Positions::nonnegative(SizeId size) const {
-    if (const auto c = context_->as_constant(size)) return *c >= 0;
-    const std::vector<uint32_t> symbols = context_->symbols_of(size);
-    std::vector<int64_t> values(symbols.back() + 1);
-    for (const int64_t base : {0, 2, 3, 7, 1000}) {
-        for (size_t k = 0; k < values.size(); ++k) values[k] = base == 0 ? 2 + int64_t(k % 3) : base;
-        if (context_->evaluate(size, values) < 0) return false;
-    }
-    return true;
-}
-
 bool Positions::within(const Form& form, SizeId bound) const {
-    if (!nonnegative(form.offset)) return false;
+    if (!facts_->nonnegative(form.offset)) return false;
     SizeId largest = form.offset;
     for (const Term& t : form.terms) {
-        if (atoms_[t.atom].extent == SizeId(0) || !nonnegative(t.stride)) return false;
-        largest = context_->add(largest, context_->mul(t.stride, context_->sub(atoms_[t.atom].extent, SizeId(1))));
+        if (atoms_[t.atom].extent == SizeId(0) || !facts_->nonnegative(t.stride)) return false;
+        largest = facts_->add(largest, facts_->mul(t.stride, facts_->sub(atoms_[t.atom].extent, SizeId(1))));
     }
-    return nonnegative(context_->sub(context_->sub(bound, SizeId(1)), largest));
+    return facts_->nonnegative(facts_->sub(facts_->sub(bound, SizeId(1)), largest));
 }
 
 // Whether an offset stays with what a division leaves: where it does not divide, and where there is something to take
 // from it (a dimension backwards), so that what is left is not negative.
 bool Positions::leaves_offset(const Form& rest, SizeId offset, SizeId divisor) const {
     return context_->mod(offset, divisor) != SizeId(0) ||
-           std::any_of(rest.terms.begin(), rest.terms.end(), [&](const Term& t) { return !nonnegative(t.stride); });
+           std::any_of(rest.terms.begin(), rest.terms.end(),
+                       [&](const Term& t) { return !facts_->nonnegative(t.stride); });
 }
 
 // Along a dimension of size 0 there is no position. What stands for one still depends on a loop without a turn, so that
@@ -133,10 +117,12 @@ Position Positions::floordiv(Position p, SizeId divisor) {
         SizeId smallest = rest.offset, largest = rest.offset;
         for (const Term& t : rest.terms) {
             if (atoms_[t.atom].extent == SizeId(0)) return SizeId(0);
-            SizeId& end = nonnegative(t.stride) ? largest : smallest;
-            end = context_->add(end, context_->mul(t.stride, context_->sub(atoms_[t.atom].extent, SizeId(1))));
+            const bool rises = facts_->nonnegative(t.stride);
+            if (!rises && !facts_->nonnegative(facts_->sub(SizeId(0), t.stride))) return SizeId(0);
+            SizeId& end = rises ? largest : smallest;
+            end = facts_->add(end, facts_->mul(t.stride, facts_->sub(atoms_[t.atom].extent, SizeId(1))));
         }
-        return nonnegative(smallest) ? context_->add(context_->floordiv(largest, divisor), SizeId(1)) : SizeId(0);
+        return facts_->nonnegative(smallest) ? facts_->add(context_->floordiv(largest, divisor), SizeId(1)) : SizeId(0);
     }();
     const Position inner = intern(std::move(rest));
     const uint32_t atom = intern(Atom{Atom::Kind::quotient, 0, inner.id, divisor, extent});
@@ -163,7 +149,7 @@ Position Positions::linear(std::span<const Position> at, std::span<const SizeId>
     SizeId stride(1);
     for (size_t d = sizes.size(); d-- > 0;) {
         sum = add(sum, scale(at[d], stride));
-        stride = context_->mul(stride, sizes[d]);
+        stride = facts_->mul(stride, sizes[d]);
     }
     return sum;
 }
@@ -187,7 +173,7 @@ SizeId Positions::stride_of(const Form& form, uint32_t variable) const {
 
 bool Positions::collapses(Position p, uint32_t outer, uint32_t inner, SizeId extent) const {
     const Form& form = (*this)[p];
-    if (stride_of(form, outer) != context_->mul(stride_of(form, inner), extent)) return false;
+    if (stride_of(form, outer) != facts_->mul(stride_of(form, inner), extent)) return false;
     return std::all_of(form.terms.begin(), form.terms.end(), [&](const Term& t) {
         const Atom& a = atoms_[t.atom];
         return a.kind == Atom::Kind::variable || collapses({a.inner}, outer, inner, extent);

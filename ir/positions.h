@@ -11,6 +11,7 @@
 
 #include "ir/graph.h"
 #include "ir/index_map.h"
+#include "ir/size_facts.h"
 
 namespace tenon {
 
@@ -38,9 +39,11 @@ public:
         auto operator<=>(const Form&) const = default;
     };
 
-    explicit Positions(Context& context) : context_(&context) { constant(SizeId(0)); }
+    // What is taken for granted about positions is proved by the facts, which outlive this.
+    explicit Positions(const SizeFacts& facts) : facts_(&facts), context_(&facts.context()) { constant(SizeId(0)); }
 
     Context& context() const { return *context_; }
+    const SizeFacts& facts() const { return *facts_; }
     Position constant(SizeId value) { return intern({value, {}}); }
     Position variable(uint32_t number, SizeId extent);  // 0 ≤ variable < extent; of extent 1: the constant 0
     Position nought(uint32_t number);                   // a variable that is always 0, yet named
@@ -66,10 +69,10 @@ private:
     uint32_t intern(Atom);
     void join_quotients(Form&);
     bool within(const Form&, SizeId bound) const;  // provably 0 ≤ form < bound
-    bool nonnegative(SizeId) const;
     bool leaves_offset(const Form& rest, SizeId offset, SizeId divisor) const;
     SizeId stride_of(const Form&, uint32_t variable) const;
 
+    const SizeFacts* facts_;
     Context* context_;
     std::map<Form, uint32_t> ids_;
     std::vector<const Form*> forms_;
@@ -79,7 +82,5 @@ private:
 
 // Where operand `k` of a movement or elementwise node is read for the element of the node's result at `at`.
 PositionList operand_positions(Positions&, const Graph&, NodeId node, size_t k, std::span<const Position> at);
-
-SizeId product(Context&, std::span<const SizeId>);
 
 }  // namespace tenon

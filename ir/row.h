@@ -52,8 +52,8 @@ struct Infer {  // what a result rule sees
     std::span<const TypeId> operands;
     AttrId attr;
     std::span<const TypeId> region_results;  // of op's regions, flattened; for structure rows
-    // Asked when two sizes that are not the same id must be equal: true if they are (a capture compares its hints and
-    // records a guard). Null: only equal ids are equal.
+    // Asked when two sizes that are not the same id must be equal: true if they are, by an equality of the graph (a
+    // capture compares its hints and makes one). Null: only equal ids are equal.
     const std::function<bool(SizeId, SizeId)>* same_size = nullptr;
     // Symbol values when captured, for messages and for decisions that were guarded; may be empty.
     std::span<const int64_t> hints;

@@ -1,6 +1,7 @@
 #include <string>
 
 #include "ir/row.h"
+#include "ir/size_facts.h"
 #include "ir/text/text.h"
 
 namespace tenon {
@@ -9,7 +10,7 @@ namespace {
 
 class Verifier {
 public:
-    explicit Verifier(const Graph& g) : graph_(g), defined_(g.nodes.size(), false) {}
+    explicit Verifier(const Graph& g) : graph_(g), facts_(*g.context, g.equalities), defined_(g.nodes.size(), false) {}
     void run() {
         for (const SizeSymbol& s : graph_.symbols)
             if (s.definer.index >= graph_.nodes.size()) fail(NodeId(0), "a symbol without a definer");
@@ -63,10 +64,7 @@ private:
     void result_type(NodeId id, const Row& r, std::span<const TypeId> region_results) {
         std::vector<TypeId> types;
         for (NodeId operand : graph_.operands_of(id)) types.push_back(graph_[operand].type);
-        // Sizes that a guard made equal are known to the capture only: symbolic ones are taken to be equal here.
-        const std::function<bool(SizeId, SizeId)> same = [this](SizeId a, SizeId b) {
-            return !graph_.context->as_constant(a) || !graph_.context->as_constant(b);
-        };
+        const std::function<bool(SizeId, SizeId)> same = [this](SizeId a, SizeId b) { return facts_.equal(a, b); };
         Infer infer{*graph_.context, r.name, types, graph_[id].attr, region_results, &same, {}};
         TypeId type;
         try {
@@ -85,6 +83,7 @@ private:
     }
 
     const Graph& graph_;
+    const SizeFacts facts_;
     std::vector<bool> defined_;
 };
 

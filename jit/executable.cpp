@@ -15,6 +15,7 @@
 #include "jit/routines/routines.h"
 #include "jit/step_builder.h"
 #include "runtime/diagnostic.h"
+#include "runtime/integer.h"
 
 namespace tenon {
 
@@ -22,9 +23,9 @@ namespace {
 
 size_t bytes_of(const Graph& g, TypeId type, std::span<const int64_t> symbols) {
     const Type& t = (*g.context)[type];
-    size_t count = size_of(t.dtype);
-    for (SizeId size : t.sizes) count *= size_t(g.context->evaluate(size, symbols));
-    return count;
+    int64_t count = int64_t(size_of(t.dtype));
+    for (SizeId size : t.sizes) count = multiply_saturated(count, g.context->evaluate(size, symbols));
+    return size_t(count);  // what is too much for 64 bits is too much for the allocator
 }
 
 Dims shape_of(const Graph& g, TypeId type, std::span<const int64_t> symbols) {
@@ -165,6 +166,7 @@ private:
     }
     void choose_plan(std::span<const Tensor> inputs) {
         read_symbols(inputs);
+        assert(sizes_are_as_promised());
         const auto known =
             std::find_if(plans_.begin(), plans_.end(), [&](const auto& p) { return p->symbols == symbols_; });
         if (known != plans_.end()) std::rotate(plans_.begin(), known, known + 1);
@@ -175,6 +177,14 @@ private:
         plan_ = plans_.front().get();
         decisions_ = layout_.decisions;
         decisions_.insert(decisions_.end(), plan_->decisions.begin(), plan_->decisions.end());
+    }
+    // What the kernels rely on: who runs a graph sees to it.
+    bool sizes_are_as_promised() const {
+        const Context& context = *graph_->context;
+        return std::all_of(symbols_.begin(), symbols_.end(), [](int64_t size) { return size >= 0; }) &&
+               std::all_of(graph_->equalities.begin(), graph_->equalities.end(), [&](const SizeEquality& e) {
+                   return context.evaluate(e.left, symbols_) == context.evaluate(e.right, symbols_);
+               });
     }
     std::unique_ptr<Plan> make_plan() const {
         auto plan = std::make_unique<Plan>();

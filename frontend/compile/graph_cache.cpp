@@ -212,6 +212,12 @@ GraphEntry& GraphCache::add(const Builder::Hash& hash, GraphEntry entry) {
     return *entries_.emplace(hash, std::make_unique<GraphEntry>(std::move(entry))).first->second;
 }
 
+std::vector<SizeId> solved_sizes(const Graph& graph) {
+    std::vector<SizeId> symbols;
+    for (uint32_t k = 0; k < graph.symbols.size(); ++k) symbols.push_back(graph.context->symbol(k));
+    return solve(*graph.context, std::move(symbols), graph.equalities).sizes;
+}
+
 std::string describe_symbol(const Graph& graph, const SizeSymbol& symbol,
                             const std::function<std::string(Span)>& locate) {
     // Only the inputs that stand for ints of the script come from a place in it.
@@ -228,7 +234,8 @@ std::string GraphCache::describe_change(const GraphEntry& entry, const GraphEntr
                                         const std::function<std::string(Span)>& locate) const {
     std::string reason;
     for (size_t k = 0; k < hints.size(); ++k) {
-        if (entry.same[k] != k || last.symbolic[k] || last.sizes[k] == hints[k]) continue;
+        if (last.symbolic[k] || last.sizes[k] == hints[k]) continue;
+        if (tracer_.context().symbol_number(entry.solved[k]) != k) continue;
         reason += fmt::format("{}{} was {}, now {}", reason.empty() ? "" : "; ",
                               describe_symbol(*entry.skeleton, entry.skeleton->symbols[k], locate),
                               last.sizes[k], hints[k]);
@@ -250,15 +257,19 @@ std::string GraphCache::add_variant(GraphEntry& entry, const CompileSettings& se
             made.symbolic[k] = dynamic[k] || last.symbolic[k] || last.sizes[k] != hints[k];
         reason = describe_change(entry, last, hints, locate);
     }
+    // What guards write by other sizes is free where one of these is, and they are where it is asked for.
+    const auto written_by = [&](size_t k) { return tracer_.context().symbols_of(entry.solved[k]); };
     for (size_t k = 0; k < hints.size(); ++k) {
-        if (made.symbolic[k]) made.symbolic[entry.same[k]] = true;
+        if (!made.symbolic[k]) continue;
+        for (uint32_t other : written_by(k)) made.symbolic[other] = true;
     }
-    for (size_t k = 0; k < hints.size(); ++k) made.symbolic[k] = made.symbolic[entry.same[k]];
+    for (size_t k = 0; k < hints.size(); ++k) {
+        const std::vector<uint32_t> others = written_by(k);
+        made.symbolic[k] =
+            std::any_of(others.begin(), others.end(), [&](uint32_t other) { return made.symbolic[other]; });
+    }
     auto compile = [&] {
-        const std::unique_ptr<bool[]> keep(new bool[hints.size() + 1]);
-        std::copy(made.symbolic.begin(), made.symbolic.end(), keep.get());
-        GraphRef graph =
-            specialise(*entry.skeleton, hints, std::span<const bool>(keep.get(), hints.size()), entry.same);
+        GraphRef graph = specialise(*entry.skeleton, hints, made.symbolic);
         made.graph = std::make_shared<CompiledGraph>(*this, settings, std::move(graph), entry.differentiable, entry.wrt,
                                                      CompiledGraph::Purpose::capture);
         made.graph->prepare();

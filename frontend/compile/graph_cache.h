@@ -138,7 +138,7 @@ public:
 
     GraphRef skeleton;
     std::vector<size_t> differentiable, wrt;
-    std::vector<uint32_t> same;  ///< for each symbol the first one that it is always equal to
+    std::vector<SizeId> solved;  ///< what the guards make of each symbol: itself, or a size written by others
     std::vector<Variant> variants;
     std::string function;  ///< the captured call that made it
     Span declaration;
@@ -146,6 +146,9 @@ public:
     /// The variant for these sizes; null where there is none yet.
     const Variant* find(std::span<const int64_t> hints) const;
 };
+
+/// For each symbol itself, or what the graph's equalities say it is.
+std::vector<SizeId> solved_sizes(const Graph& graph);
 
 /// "x.shape[0]", or where an int of the script stands that is a size or a position.
 std::string describe_symbol(const Graph& graph, const SizeSymbol& symbol,

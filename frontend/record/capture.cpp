@@ -30,6 +30,7 @@ std::string as_identifier(std::string name) {
 Capture::Capture(Tracer& tracer)
     : tracer_(tracer), builder_(tracer.context()), serial_(tracer.next_serial()), journal_(tracer.generator()) {
     builder_.assume_hints(true);
+    builder_.decide_small_sizes(true);
     ring_.previous_ = ring_.next_ = &ring_;
 }
 
@@ -69,7 +70,6 @@ void Capture::clear() {
     fallible_.clear();
     memory_.clear();
     numbers_.clear();
-    symbols_.clear();
     dynamic_symbols_.clear();
 }
 
@@ -116,35 +116,27 @@ void Capture::reopen(const OpenCall& call) {
 }
 
 // ---- inputs -------------------------------------------------------------------------------------------------------
-// Every size but 0 and 1 is a symbol; sizes that are equal now share one.
+SizeId Capture::symbol(size_t number) {
+    while (symbols_.size() <= number)
+        symbols_.push_back(tracer_.context().symbol(static_cast<uint32_t>(symbols_.size())));
+    return symbols_[number];
+}
+
+// Every size but 0 and 1 is a symbol of its own: that two are equal is what a guard says.
 TypeId Capture::type_of_input(const Tensor& tensor, std::vector<std::pair<int, int64_t>>& fresh_symbols) {
-    Context& context = tracer_.context();
     std::vector<SizeId> sizes;
     sizes.reserve(tensor.shape.size());
-    auto next = static_cast<uint32_t>(builder_.symbols().size());
+    size_t next = builder_.symbols().size();
     for (size_t d = 0; d < tensor.shape.size(); ++d) {
         const int64_t extent = tensor.shape[d];
         if (extent <= 1 || tracing_) {
             sizes.push_back(SizeId(extent));
             continue;
         }
-        SizeId id;
-        bool known = false;
-        for (const auto& [hint, symbol] : symbols_) {
-            if (hint == extent) {
-                id = symbol;
-                known = true;
-                break;
-            }
-        }
-        if (!known) {
-            id = context.symbol(next++);
-            symbols_.emplace_back(extent, id);
-            fresh_symbols.emplace_back(static_cast<int>(d), extent);
-        }
-        sizes.push_back(id);
+        sizes.push_back(symbol(next++));
+        fresh_symbols.emplace_back(static_cast<int>(d), extent);
     }
-    return context.tensor(tensor.dtype, sizes, tensor.storage ? tensor.storage->device : Device{});
+    return tracer_.context().tensor(tensor.dtype, sizes, tensor.storage ? tensor.storage->device : Device{});
 }
 
 uint32_t Capture::add_input(const Tensor& tensor, const Edge& edge, std::string_view name) {
@@ -158,13 +150,12 @@ uint32_t Capture::add_input(const Tensor& tensor, const Edge& edge, std::string_
 }
 
 // Sizes that the script has marked are symbolic from the first graph on.
-void Capture::note_dynamic(const TensorObject& x) {
+void Capture::note_dynamic(const TensorObject& x, NodeId input) {
     if (x.dynamic_dims == 0) return;
     for (size_t d = 0; d < x.rank(); ++d) {
         if (!(x.dynamic_dims >> d & 1)) continue;
-        for (size_t k = 0; k < symbols_.size(); ++k) {
-            if (symbols_[k].first == x.shape()[d]) dynamic_symbols_.push_back(k);
-        }
+        if (const auto k = tracer_.context().symbol_number(builder_.type(input).sizes[d]))
+            dynamic_symbols_.push_back(*k);
     }
 }
 
@@ -230,7 +221,7 @@ void Capture::register_input(TensorObject& x) {
         name = (*site_.name_argument)(x.tensor);
     name = as_identifier(std::move(name));
     const uint32_t input = add_input(x.tensor, edge, name);
-    note_dynamic(x);
+    note_dynamic(x, inputs_[input].node);
     inputs_[input].storage = static_cast<uint32_t>(storages_.size());
     storages_.push_back({.current = inputs_[input].node, .input = input, .leaf = edge.leaf});
     inputs_[input].value = static_cast<uint32_t>(values_.size());
@@ -417,10 +408,13 @@ TensorRef Capture::view(Op op, TensorObject& x, AttrId attr, Tensor geometry) {
     return result;
 }
 
-// The value with exactly this type: sizes that are equal now may be other polynomials.
+// The value with this type, or one that guards make the same: sizes that are equal now may be other polynomials.
 NodeId Capture::as_type(NodeId value, TypeId type) {
     if (builder_.node(value).type == type) return value;
-    const std::vector<SizeId> sizes = tracer_.context()[type].sizes;
+    const std::vector<SizeId>&sizes = tracer_.context()[type].sizes, &own = builder_.type(value).sizes;
+    if (std::equal(sizes.begin(), sizes.end(), own.begin(), own.end(),
+                   [&](SizeId a, SizeId b) { return builder_.equal_sizes(a, b); }))
+        return value;
     AttrList list(sizes.begin(), sizes.end());
     const AttrId attr = tracer_.context().attr({{tracer_.dispatcher().names().sizes, AttrValue(std::move(list))}});
     return builder_.emit(op<"reshape">(), {value}, attr);
@@ -530,11 +524,10 @@ Size Capture::host_size(int64_t value, bool shared) {
     if (shared) {
         if (const NodeId* known = numbers_.find(key)) return {value, builder_.type(*known).sizes[0], serial_};
     }
-    const SizeId symbol = context.symbol(static_cast<uint32_t>(builder_.symbols().size()));
+    const SizeId size = symbol(builder_.symbols().size());
     Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
-    const NodeId node = builder_.parameter(context.tensor(DType::u8, {&symbol, 1}, Device{}));
+    const NodeId node = builder_.parameter(context.tensor(DType::u8, {&size, 1}, Device{}));
     builder_.symbol(node, 0, value);
-    symbols_.emplace_back(-1, symbol);  // no size of a tensor is this one
     // Memory it has all the same, for whoever copies inputs without asking what they are.
     if (!stand_in_.defined() || stand_in_.numel() < value)
         stand_in_ = Tensor::empty(tracer_.allocator(), DType::u8, {2 * value + 1});
@@ -542,7 +535,7 @@ Size Capture::host_size(int64_t value, bool shared) {
     shaped.shape = {value};
     inputs_.push_back({.node = node, .tensor = std::move(shaped), .edge = {}, .name = {}});
     if (shared) numbers_.add(key, node);
-    return {value, symbol, serial_};
+    return {value, size, serial_};
 }
 
 void Capture::assert_true(TensorObject& condition, std::string_view message) {

@@ -257,7 +257,8 @@ private:
     void register_input(TensorObject& x);
     uint32_t add_input(const Tensor& tensor, const Edge& edge, std::string_view name);
     TypeId type_of_input(const Tensor& tensor, std::vector<std::pair<int, int64_t>>& fresh_symbols);
-    void note_dynamic(const TensorObject& x);
+    void note_dynamic(const TensorObject& x, NodeId input);
+    SizeId symbol(size_t number);
     void adopt(TensorObject& x, uint32_t value);
     void link(TensorObject& x);
     TensorRef make_result(NodeId node, bool requires_grad);
@@ -285,7 +286,6 @@ private:
     Plan plan_flush();
     void add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage);
     std::shared_ptr<CompiledGraph> find_graph(const Plan& plan, bool& hit);
-    std::vector<uint32_t> equal_symbols() const;
     void name_inputs();
     void note_recompile(const GraphEntry& entry, const std::string& reason);
     void bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::span<const uint32_t> versions,
@@ -322,8 +322,8 @@ private:
         bool operator==(const NumberKey&) const = default;
     };
     EpochMap<NumberKey, NodeId> numbers_;
-    Tensor stand_in_;                                  // the memory of inputs that nothing reads
-    std::vector<std::pair<int64_t, SizeId>> symbols_;  // hint -> symbol
+    Tensor stand_in_;              // the memory of inputs that nothing reads
+    std::vector<SizeId> symbols_;  // by number, of whatever graph
     std::vector<size_t> dynamic_symbols_;
     TensorObject ring_;          // head of the symbolic tensors that are alive
     uint32_t graph_number_ = 0;  // within the outermost call

@@ -44,8 +44,7 @@ bool Capture::stops_gradients(const Node& node) {
 }
 
 GraphRef without_symbols(const Graph& graph, std::span<const int64_t> values) {
-    const std::unique_ptr<bool[]> symbolic(new bool[values.size() + 1]());
-    return specialise(graph, values, std::span<const bool>(symbolic.get(), values.size()));
+    return specialise(graph, values, std::vector<bool>(values.size()));
 }
 
 bool Capture::holds_history(std::span<const Cotangent> roots) {

@@ -1,7 +1,6 @@
 // Capture: ending a graph. Finds it in the cache or compiles it, runs it, and binds what is still alive to its results.
 #include <algorithm>
 #include <cassert>
-#include <numeric>
 
 #include <fmt/format.h>
 
@@ -130,7 +129,9 @@ void Capture::run(const Plan& plan, std::string_view reason, Span at, bool recov
     const std::shared_ptr<CompiledGraph> graph = recovers ? compile_once(plan) : find_graph(plan, hit);
     if (log_) {
         if (hit) name_inputs();
-        log_->push_back({.graph = builder_.finish(plan.results, tracer_.context().name(site_.name), true),
+        const GraphRef captured = builder_.finish(plan.results, tracer_.context().name(site_.name), true);
+        const std::vector<bool> all(captured->symbols.size(), true);
+        log_->push_back({.graph = specialise(*captured, builder_.hints(), all),  // what guards make one size is one
                          .compiled = graph,
                          .ended_by = std::string(reason),
                          .ended_at = at,
@@ -168,7 +169,7 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
         made.skeleton = builder_.finish(plan.results, tracer_.context().name(site_.name), !builder_.calls().empty());
         made.differentiable = plan.differentiable;
         made.wrt = plan.wrt;
-        made.same = equal_symbols();
+        made.solved = solved_sizes(*made.skeleton);
         made.function = site_.name;
         made.declaration = site_.declaration;
         entry = &cache.add(hash, std::move(made));
@@ -181,25 +182,6 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
     const std::shared_ptr<CompiledGraph> graph = entry->find(builder_.hints())->graph;
     note_lost(*graph, plan);
     return graph;
-}
-
-// For each symbol the first one that it is always equal to here: the skeleton's hash holds what had to be equal.
-std::vector<uint32_t> Capture::equal_symbols() const {
-    Context& context = tracer_.context();
-    std::vector<uint32_t> same(builder_.symbols().size());
-    std::iota(same.begin(), same.end(), 0u);
-    auto symbol_of = [&](SizeId size) {
-        uint32_t k = 0;
-        while (k < same.size() && context.symbol(k) != size) ++k;
-        return k;
-    };
-    for (const SizeGuard& guard : builder_.guards()) {
-        const uint32_t a = symbol_of(guard.left), b = symbol_of(guard.right);
-        if (a == same.size() || b == same.size()) continue;
-        const uint32_t first = std::min(same[a], same[b]), other = std::max(same[a], same[b]);
-        std::replace(same.begin(), same.end(), other, first);
-    }
-    return same;
 }
 
 // Inputs are called what the captured call's arguments are called, or were when the function was captured first.

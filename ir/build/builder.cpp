@@ -6,8 +6,8 @@
 
 #include "ir/build/copier.h"
 #include "ir/build/freeze.h"
-#include "ir/intern_table.h"
 #include "ir/build/outline.h"
+#include "ir/intern_table.h"
 
 namespace tenon {
 
@@ -20,6 +20,7 @@ void Builder::reset() {
     graph_.operands.clear();
     graph_.bodies.clear();
     graph_.symbols.clear();
+    graph_.equalities.clear();
     graph_.origins.clear();
     graph_.metas.clear();
     graph_.names.clear();
@@ -32,7 +33,8 @@ void Builder::reset() {
     stamp_ = {};
     rule_ = {};
     hints_.clear();
-    guards_.clear();
+    equal_symbol_.clear();
+    facts_.reset();
     hash_ = {};
     literals_.clear();
     closed_.clear();
@@ -146,8 +148,66 @@ NodeId Builder::tensor(Tensor value) {
 uint32_t Builder::symbol(NodeId definer, int dim, int64_t hint, NameId name) {
     graph_.symbols.push_back({definer, dim, hint, name});
     hints_.push_back(hint);
+    equal_symbol_.push_back(uint32_t(equal_symbol_.size()));
     mix(uint64_t(definer.index) << 32 | uint32_t(dim));
     return uint32_t(graph_.symbols.size() - 1);
+}
+
+// ---- sizes --------------------------------------------------------------------------------------------------------
+void Builder::add_equalities(std::span<const SizeEquality> equalities) {
+    graph_.equalities.insert(graph_.equalities.end(), equalities.begin(), equalities.end());
+    facts_.reset();
+}
+
+void Builder::guard(SizeId a, SizeId b) {
+    graph_.equalities.push_back({a, b});
+    facts_.reset();
+    mix(uint64_t(a.bits));
+    mix(uint64_t(b.bits));
+}
+
+uint32_t Builder::first_equal(uint32_t symbol) const {
+    while (equal_symbol_[symbol] != symbol) symbol = equal_symbol_[symbol] = equal_symbol_[equal_symbol_[symbol]];
+    return symbol;
+}
+
+bool Builder::equal_sizes(SizeId a, SizeId b) const {
+    if (a == b) return true;
+    const auto x = context_->symbol_number(a), y = context_->symbol_number(b);
+    return x && y && first_equal(*x) == first_equal(*y);
+}
+
+bool Builder::must_be_equal(SizeId a, SizeId b) {
+    if (!assume_hints_) {
+        if (graph_.equalities.empty()) return false;
+        if (!facts_) facts_.emplace(*context_, graph_.equalities);
+        return facts_->equal(a, b);
+    }
+    if (equal_sizes(a, b)) return true;
+    if (context_->evaluate(a, hints_) != context_->evaluate(b, hints_)) return false;
+    guard(a, b);
+    const auto x = context_->symbol_number(a), y = context_->symbol_number(b);
+    if (x && y) {
+        const auto [first, second] = std::minmax({first_equal(*x), first_equal(*y)});
+        equal_symbol_[second] = first;
+    }
+    return true;
+}
+
+TypeId Builder::decided(TypeId id) {
+    const Type& type = (*context_)[id];
+    for (size_t d = 0; d < type.sizes.size(); ++d) {
+        if (type.sizes[d].is_inline_constant() || context_->evaluate(type.sizes[d], hints_) > 1) continue;
+        Type small = type;
+        for (SizeId& size : small.sizes) {
+            const int64_t value = size.is_inline_constant() ? 2 : context_->evaluate(size, hints_);
+            if (value < 0 || value > 1) continue;
+            guard(size, SizeId(value));
+            size = SizeId(value);
+        }
+        return context_->type(std::move(small));
+    }
+    return id;
 }
 
 // ---- nodes --------------------------------------------------------------------------------------------------------
@@ -161,20 +221,15 @@ NodeId Builder::emit(Op o, std::span<const NodeId> operands, AttrId attr) {
         types = many.data();
     }
     for (size_t k = 0; k < operands.size(); ++k) types[k] = node(operands[k]).type;
-    const std::function<bool(SizeId, SizeId)> same = [this](SizeId a, SizeId b) {
-        if (context_->evaluate(a, hints_) != context_->evaluate(b, hints_)) return false;
-        guards_.push_back({a, b, stamp_.origin});
-        mix(uint64_t(a.bits));
-        mix(uint64_t(b.bits));
-        return true;
-    };
-    Infer infer{*context_, r.name, {types, operands.size()}, attr, {}, assume_hints_ ? &same : nullptr, hints_};
+    const std::function<bool(SizeId, SizeId)> same = [this](SizeId a, SizeId b) { return must_be_equal(a, b); };
+    Infer infer{*context_, r.name, {types, operands.size()}, attr, {}, &same, hints_};
     TypeId type;
     try {
         if (int(operands.size()) < r.min_operands || (r.max_operands >= 0 && int(operands.size()) > r.max_operands))
             infer.fail("arity", std::string(r.name) + " takes " + std::to_string(int(r.min_operands)) +
                                     " operands, but got " + std::to_string(operands.size()));
         type = r.result(infer);
+        if (decide_small_sizes_) type = decided(type);
     } catch (Error& e) {
         e.diagnostic.span = (*context_)[stamp_.origin].span;
         for (size_t k = 0; k < operands.size(); ++k) {
@@ -284,6 +339,8 @@ std::vector<NodeId> Builder::truncate(size_t count) {
         copy.map(p, image[p.index] = parameter(old[p].type, old.names[p.index]));
     }
     for (const SizeSymbol& s : old.symbols) symbol(copy(s.definer), s.dim, s.hint, s.name);
+    for (const SizeEquality& e : old.equalities)
+        if (!equal_sizes(e.left, e.right)) must_be_equal(e.left, e.right);
     std::vector<uint32_t> ends;  // of the calls that are open
     size_t next = 0;
     for (uint32_t at = 0; at < count; ++at) {

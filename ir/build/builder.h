@@ -12,6 +12,7 @@
 #include "ir/graph.h"
 #include "ir/liveness.h"
 #include "ir/row.h"
+#include "ir/size_facts.h"
 
 namespace tenon {
 
@@ -28,11 +29,6 @@ struct CallRange {                // one call, inlined in the body
     Stamp stamp;                  // the surroundings when it was opened
     uint32_t begin = 0, end = 0;  // positions in the main body
     int32_t parent = -1;          // the enclosing range
-};
-
-struct SizeGuard {  // two sizes that had to be equal and were when captured
-    SizeId left, right;
-    OriginId origin;
 };
 
 class Builder {
@@ -107,9 +103,13 @@ public:
     std::span<const int64_t> hints() const { return hints_; }
     bool is_literal(NodeId) const;
 
-    // -- sizes that must be equal: with `assume_hints` (capture) equal hints make them equal and record a guard
+    // -- what holds of the sizes: an equality of the graph is what makes sizes equal that are not the same polynomial
+    void add_equalities(std::span<const SizeEquality>);
+    // Sizes whose hints are equal where they must be are so by a guard, which is an equality of the graph from then on.
     void assume_hints(bool on) { assume_hints_ = on; }
-    const std::vector<SizeGuard>& guards() const { return guards_; }
+    // A computed size whose hint is 0 or 1 is decided, as one of an input is: a guard says that it is the constant.
+    void decide_small_sizes(bool on) { decide_small_sizes_ = on; }
+    bool equal_sizes(SizeId a, SizeId b) const;  // the same, or by a guard between symbols
 
     // A 128-bit hash of all that was emitted (ops, types, attributes, operands, metadata, flags; no size hints, no
     // names, no origins): the skeleton by which a capture finds its graph. O(1).
@@ -142,6 +142,10 @@ private:
         std::vector<NodeId> params, body;
     };
     NodeId append(Op, TypeId, std::span<const NodeId>, AttrId, RegionId first, unsigned regions, bool in_body);
+    bool must_be_equal(SizeId a, SizeId b);
+    TypeId decided(TypeId);
+    void guard(SizeId a, SizeId b);
+    uint32_t first_equal(uint32_t symbol) const;
 
     Context* context_;
     Graph graph_;
@@ -152,8 +156,9 @@ private:
     Stamp stamp_;
     NameId rule_;
     std::vector<int64_t> hints_;
-    std::vector<SizeGuard> guards_;
-    bool assume_hints_ = false;
+    bool assume_hints_ = false, decide_small_sizes_ = false;
+    mutable std::vector<uint32_t> equal_symbol_;  // for each symbol one that it is equal to by a guard, or itself
+    std::optional<SizeFacts> facts_;              // of the equalities; made when asked for
     Hash hash_;
     struct LiteralKey {
         uint64_t bits;

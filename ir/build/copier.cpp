@@ -64,6 +64,7 @@ void Copier::copy_params() {
     for (NodeId p : from_.params()) copy_parameter(p);
     for (const SizeSymbol& s : from_.symbols)
         to_.symbol(s.definer ? (*this)(s.definer) : NodeId::none(), s.dim, s.hint, s.name);
+    to_.add_equalities(from_.equalities);
 }
 
 void Copier::copy_body() {

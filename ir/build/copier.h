@@ -19,7 +19,7 @@ public:
 
     NodeId copy(NodeId);  // same op, type, attr, stamp, name; regions copied deep; operands must be mapped
     NodeId copy_parameter(NodeId);
-    void copy_params();  // the main region's, and the graph's symbols
+    void copy_params();  // the main region's, and the graph's symbols and equalities
     void copy_body();    // every node of the main body, in order
     GraphRef finish();   // the builder's graph, with the images of the graph's results and with its name
 

@@ -1,5 +1,6 @@
 #include "ir/build/freeze.h"
 
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -39,6 +40,9 @@ public:
     std::shared_ptr<Graph> take() {
         for (const SizeSymbol& s : from_.symbols)
             to_->symbols.push_back({s.definer ? image_[s.definer.index] : NodeId::none(), s.dim, s.hint, s.name});
+        std::set<std::pair<SizeId, SizeId>> known;
+        for (const SizeEquality& e : from_.equalities)
+            if (known.emplace(e.left, e.right).second) to_->equalities.push_back(e);
         give_names();
         return std::move(to_);
     }

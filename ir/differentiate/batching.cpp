@@ -59,6 +59,7 @@ private:
             }
             builder_.symbol(definer, dim, s.hint, s.name);
         }
+        builder_.add_equalities(example_.equalities);
         for (size_t k = 0; k < params.size(); ++k) {
             if (request_.in_axes[k] < 0) continue;
             batched_[params[k].index] = true;

@@ -6,6 +6,7 @@
 #include "ir/differentiate/gradient.h"
 #include "ir/index_map.h"
 #include "ir/ops/tables.h"
+#include "ir/size_facts.h"
 
 namespace tenon {
 
@@ -44,12 +45,6 @@ TypeId permute_rule(Infer& i) {
         sizes.push_back(t.sizes[size_t(axis)]);
     }
     return i.context.tensor(t.dtype, sizes, t.device);
-}
-
-SizeId product(Context& context, std::span<const SizeId> sizes) {
-    SizeId n(1);
-    for (SizeId s : sizes) n = context.mul(n, s);
-    return n;
 }
 
 TypeId reshape_rule(Infer& i) {

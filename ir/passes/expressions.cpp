@@ -133,12 +133,12 @@ ExpressionId Expressions::fold_of_partials(NodeId id, const PositionList& at) {
     const Partial partial = partials_.at(id);
     const Type& type = graph_.type(id);
     const SizeId size(partial.chunk),
-        chunks = context_.floordiv(context_.add(reduction_.extent, SizeId(partial.chunk - 1)), size);
+        chunks = context_.floordiv(positions_.facts().add(reduction_.extent, SizeId(partial.chunk - 1)), size);
     const uint32_t variable = add_variable(reduction_.depth);
     const Position chunk = positions_.variable(variable, chunks), kept = positions_.linear(at, type.sizes);
     const Position place = context_.text(reduction_.order) == "lanes"
                                ? positions_.add(positions_.scale(kept, chunks), chunk)
-                               : positions_.add(positions_.scale(chunk, product(context_, type.sizes)), kept);
+                               : positions_.add(positions_.scale(chunk, positions_.facts().product(type.sizes)), kept);
     return fold(id, load(partial.buffer, type.dtype, place), variable, extent(SizeId(0)), extent(chunks),
                 reduction_.depth - 1);  // inside a nest: after those that fold the chunks
 }

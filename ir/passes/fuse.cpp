@@ -15,9 +15,9 @@
 #include <unordered_map>
 
 #include "ir/build/copier.h"
-#include "ir/passes/passes.h"
 #include "ir/passes/expressions.h"
 #include "ir/passes/materialise.h"
+#include "ir/passes/passes.h"
 #include "ir/passes/prepare.h"
 
 namespace tenon {
@@ -40,8 +40,9 @@ struct Group {
 class Fuser {
 public:
     Fuser(const Graph& g, Decisions& decisions)
-        : graph_(g), context_(*g.context), decisions_(decisions), memory_(assign_memory(g)),
-          group_of_(g.nodes.size(), -1), readers_(g.nodes.size()), builder_(context_), copy_(g, builder_) {}
+        : graph_(g), context_(*g.context), facts_(context_, g.equalities), decisions_(decisions),
+          memory_(assign_memory(g)), group_of_(g.nodes.size(), -1), readers_(g.nodes.size()), builder_(context_),
+          copy_(g, builder_) {}
 
     GraphRef run() {
         for (NodeId id : graph_.body())
@@ -59,7 +60,7 @@ private:
     };
 
     // ---- the groups to begin with
-    SizeId numel(NodeId id) const { return product(context_, graph_.type(id).sizes); }
+    SizeId numel(NodeId id) const { return facts_.product(graph_.type(id).sizes); }
     bool reduces(NodeId id) const { return row(graph_[id].op).lowering == Lowering::reduce; }
     void found(NodeId id) {
         Group g;
@@ -71,7 +72,7 @@ private:
         else if (reduces(id)) {
             const Type& from = graph_.type(graph_.operand(id, 0));
             const std::vector<int64_t> axes = graph_.attributes(id).integers("axes");
-            for (int64_t a : axes) g.reduced = context_.mul(g.reduced, from.sizes[size_t(a)]);
+            for (int64_t a : axes) g.reduced = facts_.mul(g.reduced, from.sizes[size_t(a)]);
             g.kind =
                 from.rank() == 0 || axes.back() + 1 == int64_t(from.rank()) ? Group::Kind::rows : Group::Kind::columns;
         }
@@ -158,7 +159,7 @@ private:
             if (a.kind != b.kind || a.kept != b.kept || a.reduced != b.reduced) return "they reduce different elements";
         } else if (reduce_a || reduce_b) {
             const Group &reduction = reduce_a ? a : b, &other = reduce_a ? b : a;
-            const SizeId all = context_.mul(reduction.kept, reduction.reduced);
+            const SizeId all = facts_.mul(reduction.kept, reduction.reduced);
             const bool along = other.kept == all && reduction.kind == Group::Kind::rows;
             if (!scalars(other) && other.kept != reduction.kept && !along) return "they go through different elements";
             if (along && other.kept != reduction.kept) {
@@ -316,7 +317,7 @@ private:
             for (size_t k = 1; k < list.size(); ++k) {
                 Group joined = groups_[size_t(list[k])];
                 const Group& other = groups_[size_t(last)];
-                joined.kept = context_.add(joined.kept, other.kept);
+                joined.kept = facts_.add(joined.kept, other.kept);
                 joined.cost += other.cost;
                 joined.members.insert(joined.members.end(), other.members.begin(), other.members.end());
                 std::sort(joined.members.begin(), joined.members.end());
@@ -507,6 +508,7 @@ private:
 
     const Graph& graph_;
     Context& context_;
+    const SizeFacts facts_;
     Decisions& decisions_;
     const Memory memory_;
     std::vector<int> group_of_;                 // of values with memory, −1 of others

@@ -40,7 +40,7 @@ constexpr int scalar_limit = 64;  // … for 0-dim values, which every kernel ma
 
 class MemoryAssignment {
 public:
-    explicit MemoryAssignment(const Graph& g) : graph_(g), context_(*g.context) {}
+    explicit MemoryAssignment(const Graph& g) : graph_(g), context_(*g.context), facts_(context_, g.equalities) {}
 
     Memory run() {
         const size_t n = graph_.nodes.size();
@@ -114,11 +114,11 @@ private:
         memory_.has[id.index] = shared && cost > (graph_.type(id).rank() == 0 ? scalar_limit : cheap);
     }
 
-    SizeId numel(NodeId id) const { return product(context_, graph_.type(id).sizes); }
+    SizeId numel(NodeId id) const { return facts_.product(graph_.type(id).sizes); }
 
     // ---- reads, by walking the computation of one element
     void find_reads(NodeId id) {
-        Positions positions(context_);
+        Positions positions(facts_);
         positions_ = &positions;
         seen_.clear();
         reader_ = id;
@@ -139,12 +139,12 @@ private:
             std::vector<SizeId> sizes;
             for (size_t d = 0; d < at.size(); ++d)
                 if (!gone[d]) kept.push_back(at[d]), sizes.push_back(domain.sizes[d]);
-            leading_.push_back({positions.linear(kept, sizes), product(context_, sizes)});
+            leading_.push_back({positions.linear(kept, sizes), facts_.product(sizes)});
             visit(graph_.operand(id, 0), at);
         } else {
             for (size_t d = 0; d <= at.size(); ++d) {
                 const std::span<const SizeId> sizes = std::span(domain.sizes).first(d);
-                leading_.push_back({positions.linear(std::span(at).first(d), sizes), product(context_, sizes)});
+                leading_.push_back({positions.linear(std::span(at).first(d), sizes), facts_.product(sizes)});
             }
             operands(id, at);
         }
@@ -191,6 +191,7 @@ private:
 
     const Graph& graph_;
     Context& context_;
+    const SizeFacts facts_;
     Memory memory_;
     std::vector<std::vector<NodeId>> users_;
     std::vector<bool> repeated_;

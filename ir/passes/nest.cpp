@@ -125,7 +125,7 @@ std::vector<NestLoop> NestBuilder::plan(const Nest& nest, Expressions& trial) co
                            });
         if (joins) {
             loops.back().count = single[k].first + 1 - loops.back().first;
-            loops.back().extent = context_.mul(loops.back().extent, single[k].extent);
+            loops.back().extent = trial.positions().facts().mul(loops.back().extent, single[k].extent);
         } else loops.push_back(single[k]);
     }
     // Folds by rows stand in a vector loop (not that over chunks, which bounds the fold), and what reads earlier nests

@@ -62,9 +62,8 @@ Split split_joint(const Joint&);
 Split rematerialise(const Split&, Decisions&);
 
 GraphRef simplify(const Graph&, Decisions* = nullptr);  // rules, value numbering, dead code, folding of literals
-// `same` (optional): for each symbol the first one that it is always equal to; both are kept or both are not.
-GraphRef specialise(const Graph&, std::span<const int64_t> symbol_values, std::span<const bool> keep_symbolic,
-                    std::span<const uint32_t> same = {});
+// Symbols become constants where they are not to be kept, and where the equalities say so one written by others.
+GraphRef specialise(const Graph&, std::span<const int64_t> symbol_values, const std::vector<bool>& keep_symbolic);
 
 // Symbols numbered as the parameters name them; those that no parameter shows are gone, for nothing uses them.
 GraphRef renumber_symbols(const GraphRef&);

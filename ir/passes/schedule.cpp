@@ -17,19 +17,20 @@ class FusionScheduler {
 public:
     FusionScheduler(const Graph& graph, NodeId fusion, Builder& builder, Copier& copier, const Target& target,
                     Decisions& decisions)
-        : graph_(graph), fusion_(fusion), region_(graph.region_of(fusion)), context_(*graph.context), builder_(builder),
-          copier_(copier), nests_(graph, target), decisions_(decisions), name_(kernel_name()) {}
+        : graph_(graph), fusion_(fusion), region_(graph.region_of(fusion)), context_(*graph.context),
+          facts_(context_, graph.equalities), builder_(builder), copier_(copier), nests_(graph, target),
+          decisions_(decisions), name_(kernel_name()) {}
 
     NodeId run() {
         find_operands();
         make_nests();
         split_reductions();
-        Positions positions(context_);
+        Positions positions(facts_);
         Expressions expressions(graph_, positions);
         bind(expressions);
         std::vector<KernelWriter::PlannedNest> planned(plan_.size());
         for (size_t k = 0; k < plan_.size(); ++k) {
-            Positions trial_positions(context_);
+            Positions trial_positions(facts_);
             Expressions trial(graph_, trial_positions);
             bind(trial);
             planned[k].nest = &plan_[k];
@@ -54,7 +55,7 @@ private:
         return a.has("name") ? std::string(a.text("name")) : std::string(graph_.name_of(fusion_));
     }
     bool is(NodeId id, Lowering lowering) const { return row(graph_[id].op).lowering == lowering; }
-    SizeId numel(NodeId id) const { return product(context_, graph_.type(id).sizes); }
+    SizeId numel(NodeId id) const { return facts_.product(graph_.type(id).sizes); }
     uint32_t result_buffer(size_t k) const { return uint32_t(operands_.size() + k); }
     uint32_t add_buffer(TypeId type) {
         extra_.push_back(type);
@@ -122,7 +123,7 @@ private:
     void add_value(NodeId v, uint32_t buffer) {
         const SizeId n = numel(v);
         for (Nest& nest : plan_) {
-            const SizeId kept = product(context_, nest.kept);
+            const SizeId kept = facts_.product(nest.kept);
             const bool alike = std::all_of(nest.stores.begin(), nest.stores.end(),
                                            [](const NestStore& s) { return s.kind <= NestStore::Kind::full; });
             if (!alike) continue;
@@ -132,7 +133,7 @@ private:
                     nest.kept = graph_.type(v).sizes;  // the finer dimensions
                 return;
             }
-            if (nest.order && context_.text(nest.order) == "lanes" && n == context_.mul(kept, nest.reduced)) {
+            if (nest.order && context_.text(nest.order) == "lanes" && n == facts_.mul(kept, nest.reduced)) {
                 nest.stores.push_back({NestStore::Kind::full, v, 0, buffer});
                 return;
             }
@@ -149,7 +150,7 @@ private:
             std::vector<SizeId> kept;
             SizeId reduced(1);
             for (size_t d = 0; d < from.rank(); ++d) {
-                if (gone[d]) reduced = context_.mul(reduced, from.sizes[d]);
+                if (gone[d]) reduced = facts_.mul(reduced, from.sizes[d]);
                 else kept.push_back(from.sizes[d]);
             }
             const NameId order = context_.name(from.rank() == 0 || gone.back() ? "lanes" : "rows");
@@ -167,7 +168,7 @@ private:
         if (reductions_.empty()) return;
         const Nest whole = plan_[0];
         const bool lanes = context_.text(whole.order) == "lanes";
-        const int64_t chunk = lanes ? lanes_chunk : rows_chunk, kept = nests_.hint(product(context_, whole.kept)),
+        const int64_t chunk = lanes ? lanes_chunk : rows_chunk, kept = nests_.hint(facts_.product(whole.kept)),
                       reduced = nests_.hint(whole.reduced);
         if (kept * reduced < 65536 || reduced < 8 * chunk || kept >= (lanes ? 16 : 4096)) return;
         std::vector<Nest> first;
@@ -177,7 +178,7 @@ private:
             part.reduced = whole.reduced;
             part.chunk = chunk;
             part.kept = graph_.type(id).sizes;
-            const SizeId chunks = context_.floordiv(context_.add(whole.reduced, SizeId(chunk - 1)), SizeId(chunk));
+            const SizeId chunks = context_.floordiv(facts_.add(whole.reduced, SizeId(chunk - 1)), SizeId(chunk));
             part.kept.insert(lanes ? part.kept.end() : part.kept.begin(), chunks);
             const uint32_t buffer =
                 add_buffer(context_.tensor(graph_.type(id).dtype, part.kept, graph_.type(id).device));
@@ -328,6 +329,7 @@ private:
     const NodeId fusion_;
     const Region& region_;
     Context& context_;
+    const SizeFacts facts_;
     Builder& builder_;
     Copier& copier_;
     NestBuilder nests_;

@@ -1,5 +1,6 @@
-// specialise: symbols become the constants they are for this variant of a skeleton. Needs nothing; afterwards the kept
-// symbols are numbered anew, in order, and every size, type and attribute is written with them.
+// specialise: symbols become the constants they are for this variant of a skeleton, and what the skeleton's equalities
+// say that they are. Needs nothing; afterwards the symbols that stay free are numbered anew, in order, every size, type
+// and attribute is written with them, and equalities are left only where no symbol could be taken out of them.
 #include <algorithm>
 #include <cassert>
 
@@ -8,24 +9,32 @@
 
 namespace tenon {
 
-GraphRef specialise(const Graph& g, std::span<const int64_t> values, std::span<const bool> keep,
-                    std::span<const uint32_t> same) {
+GraphRef specialise(const Graph& g, std::span<const int64_t> values, const std::vector<bool>& keep) {
     assert(values.size() == g.symbols.size() && keep.size() == g.symbols.size());
     Context& context = *g.context;
-    const auto is_first = [&](size_t k) { return same.empty() || same[k] == k; };
     std::vector<SizeId> sizes;
-    for (size_t k = 0, next = 0; k < keep.size(); ++k)
-        sizes.push_back(!keep[k]      ? context.constant(values[k])
-                        : is_first(k) ? context.symbol(uint32_t(next++))
-                                      : sizes[same[k]]);
+    for (uint32_t k = 0; k < keep.size(); ++k)
+        sizes.push_back(keep[k] ? context.symbol(k) : context.constant(values[k]));
+    SolvedSizes solved = solve(context, std::move(sizes), g.equalities);
 
-    Substitution substitution(context, std::move(sizes));
+    std::vector<SizeId> numbered(keep.size());  // free symbols by their new numbers
+    std::vector<uint32_t> free;
+    for (uint32_t k = 0; k < keep.size(); ++k) {
+        if (solved.sizes[k] != context.symbol(k)) continue;
+        numbered[k] = context.symbol(uint32_t(free.size()));
+        free.push_back(k);
+    }
+    for (SizeId& size : solved.sizes) size = context.substitute(size, numbered);
+    for (SizeEquality& e : solved.left)
+        e = {context.substitute(e.left, numbered), context.substitute(e.right, numbered)};
+
+    const SizeFacts facts(context, solved.left);
+    Substitution substitution(context, std::move(solved.sizes), &facts);
     Builder builder(context);
     Copier copy(g, builder, &substitution);
     for (NodeId p : g.params()) copy.copy_parameter(p);
-    for (size_t k = 0; k < keep.size(); ++k)
-        if (keep[k] && is_first(k))
-            builder.symbol(copy(g.symbols[k].definer), g.symbols[k].dim, values[k], g.symbols[k].name);
+    for (uint32_t k : free) builder.symbol(copy(g.symbols[k].definer), g.symbols[k].dim, values[k], g.symbols[k].name);
+    builder.add_equalities(solved.left);
     copy.copy_body();
     return copy.finish();
 }
@@ -38,14 +47,15 @@ GraphRef renumber_symbols(const GraphRef& g) {
         int dim;
     };
     std::vector<Place> order;
-    const auto is_met = [&](uint32_t k) {
-        return std::any_of(order.begin(), order.end(), [&](const Place& place) { return place.symbol == k; });
-    };
+    std::vector<bool> is_met(g->symbols.size());
     for (NodeId p : g->params()) {
         const std::vector<SizeId>& sizes = g->type(p).sizes;
-        for (size_t d = 0; d < sizes.size(); ++d)
-            for (uint32_t k = 0; k < g->symbols.size(); ++k)
-                if (sizes[d] == context.symbol(k) && !is_met(k)) order.push_back({k, p, int(d)});
+        for (size_t d = 0; d < sizes.size(); ++d) {
+            const auto k = context.symbol_number(sizes[d]);
+            if (!k || is_met[*k]) continue;
+            is_met[*k] = true;
+            order.push_back({*k, p, int(d)});
+        }
     }
     bool is_same = order.size() == g->symbols.size();
     for (uint32_t k = 0; k < order.size(); ++k) is_same &= order[k].symbol == k;
@@ -65,6 +75,15 @@ GraphRef renumber_symbols(const GraphRef& g) {
     for (const Place& place : order) {
         const SizeSymbol& symbol = g->symbols[place.symbol];
         builder.symbol(copy(place.definer), place.dim, symbol.hint, symbol.name);
+    }
+    for (const SizeEquality& e : g->equalities) {  // what is said of a symbol that is gone is not known any more
+        const auto is_known = [&](SizeId size) {
+            const std::vector<uint32_t> named = context.symbols_of(size);
+            return std::all_of(named.begin(), named.end(), [&](uint32_t k) { return is_met[k]; });
+        };
+        if (!is_known(e.left) || !is_known(e.right)) continue;
+        const SizeEquality renumbered{substitution(e.left), substitution(e.right)};
+        builder.add_equalities({&renumbered, 1});
     }
     copy.copy_body();
     return copy.finish();

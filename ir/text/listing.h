@@ -15,7 +15,8 @@ struct SourcePlace {  // counted from 1
 };
 
 // {"stage": …, "graphs": […]}; a graph is
-//   {"name", "symbols": [{"name", "definer", "dimension", "hint"}], "parameters": […], "nodes": […], "results": […]}
+//   {"name", "symbols": [{"name", "definer", "dimension", "hint"}], "equalities": [[size, size]], "parameters": […],
+//    "nodes": […], "results": […]}
 // a node, or parameter,
 //   {"name", "op", "operands", "type", "attributes", "metadata", "flags", "origin", "regions"}
 // where what is empty is left out. An operand is {"node": name}, {"literal": number, "dtype"} or {"tensor": number}; a

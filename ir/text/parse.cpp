@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <optional>
@@ -42,15 +43,38 @@ public:
 private:
     // ---- the head: parameters, types of results, symbols
     std::vector<TypeId> head() {
+        const size_t start = cursor_.place();
+        std::vector<TypeId> types = signature();
+        std::vector<Definer> definers;
+        if (cursor_.accept_word("where")) {
+            definers = explicit_symbols();
+            if (std::any_of(definers.begin(), definers.end(), [&](const Definer& d) {
+                    return values_.symbols()[size_t(&d - definers.data())] != d.symbol;
+                })) {  // numbered as they are listed here: read once more with these numbers
+                const size_t end = cursor_.place();
+                cursor_.go_back(start);
+                builder_.reset();
+                values_.forget_symbols();
+                for (const Definer& d : definers) values_.symbol(d.symbol);
+                types = signature();
+                for (Definer& d : definers) d.parameter = names_.find(d.parameter_name)->second;
+                cursor_.go_back(end);
+            }
+        } else {
+            definers = first_dimensions();
+        }
+        for (const Definer& d : definers) builder_.symbol(d.parameter, d.dimension, 1, context_.name(d.symbol));
+        if (cursor_.accept_word("given")) equalities();
+        return types;
+    }
+    std::vector<TypeId> signature() {  // of the results; of none of them, the type none
         values_.set_head(true);
         params();
         values_.set_head(false);
         cursor_.expect("->");
-        std::vector<TypeId> types;  // of the results; of none of them, the type none
+        std::vector<TypeId> types;
         do types.push_back(values_.type());
         while (cursor_.accept(","));
-        if (cursor_.accept_word("where")) explicit_symbols();
-        else define_symbols();
         return types;
     }
     void params() {
@@ -67,40 +91,62 @@ private:
         } while (cursor_.accept(","));
         cursor_.expect(")");
     }
-    void define_symbols() {  // each symbol by the first parameter dimension that is just it
+    struct Definer {
+        std::string symbol, parameter_name;
+        NodeId parameter;
+        int dimension = 0;
+    };
+    std::vector<Definer> first_dimensions() {  // each symbol by the first parameter dimension that is just it
         const std::vector<std::string>& symbols = values_.symbols();
-        for (uint32_t k = 0; k < symbols.size(); ++k) {
-            bool found = false;
-            for (NodeId p : builder_.params()) {
-                const Type& t = builder_.type(p);
-                for (size_t d = 0; d < t.sizes.size() && !found; ++d)
-                    if (t.sizes[d] == context_.symbol(k)) {
-                        builder_.symbol(p, int(d), 1, context_.name(symbols[k]));
-                        found = true;
-                    }
-                if (found) break;
+        std::vector<Definer> definers(symbols.size());
+        for (NodeId p : builder_.params()) {
+            const Type& t = builder_.type(p);
+            for (size_t d = 0; d < t.sizes.size(); ++d) {
+                const auto k = context_.symbol_number(t.sizes[d]);
+                if (k && definers[*k].symbol.empty()) definers[*k] = {symbols[*k], {}, p, int(d)};
             }
-            if (!found) cursor_.fail("a parameter with the dimension " + symbols[k]);
         }
+        for (size_t k = 0; k < symbols.size(); ++k)
+            if (definers[k].symbol.empty()) cursor_.fail("a parameter with the dimension " + symbols[k]);
+        return definers;
     }
-    void explicit_symbols() {  // `n = x.0`, in the order in which the parameters name them
-        uint32_t defined = 0;
+    std::vector<Definer> explicit_symbols() {  // `n = x.0`
+        std::vector<Definer> definers;
         do {
-            const std::string name(cursor_.word("a symbol"));
+            Definer d;
+            d.symbol = cursor_.word("a symbol");
+            const auto& known = values_.symbols();
+            const bool is_again = std::any_of(definers.begin(), definers.end(),
+                                              [&](const Definer& other) { return other.symbol == d.symbol; });
+            if (is_again || std::find(known.begin(), known.end(), d.symbol) == known.end())
+                cursor_.fail("a symbol that a parameter names, once");
             cursor_.expect("=");
             const std::string_view place = cursor_.word("parameter.dimension");
             const size_t dot = place.rfind('.');
-            int dim = 0;
             if (dot == std::string_view::npos ||
-                std::from_chars(place.data() + dot + 1, place.data() + place.size(), dim).ec != std::errc())
+                std::from_chars(place.data() + dot + 1, place.data() + place.size(), d.dimension).ec != std::errc())
                 cursor_.fail("parameter.dimension before this");
-            const auto parameter = names_.find(place.substr(0, dot));
+            d.parameter_name = place.substr(0, dot);
+            const auto parameter = names_.find(d.parameter_name);
             if (parameter == names_.end()) cursor_.fail("a parameter before this");
-            if (values_.symbol(name) != defined++)
-                cursor_.fail("symbols in the order in which the parameters name them");
-            builder_.symbol(parameter->second, dim, 1, context_.name(name));
+            d.parameter = parameter->second;
+            const std::vector<SizeId>& sizes = builder_.type(d.parameter).sizes;
+            const uint32_t number = values_.symbol(d.symbol);
+            if (size_t(d.dimension) >= sizes.size() || context_.symbol_number(sizes[size_t(d.dimension)]) != number)
+                cursor_.fail("a dimension that is just " + d.symbol + " before this");
+            definers.push_back(std::move(d));
         } while (cursor_.accept(","));
-        if (values_.symbols().size() != defined) cursor_.fail("every symbol defined");
+        if (values_.symbols().size() != definers.size()) cursor_.fail("every symbol defined");
+        return definers;
+    }
+    void equalities() {  // `n*m == 4*k`
+        do {
+            SizeEquality e;
+            e.left = values_.size();
+            cursor_.expect("==");
+            e.right = values_.size();
+            builder_.add_equalities({&e, 1});
+        } while (cursor_.accept(","));
     }
 
     // ---- operands

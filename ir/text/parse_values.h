@@ -23,6 +23,10 @@ public:
     void set_head(bool inside) { head_ = inside; }
     const std::vector<std::string>& symbols() const { return symbols_; }  // by number
     uint32_t symbol(const std::string& name);                             // its number; a new one where it is not known
+    void forget_symbols() {
+        symbols_.clear();
+        numbers_.clear();
+    }
 
 private:
     SizeId term();

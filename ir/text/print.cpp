@@ -116,24 +116,38 @@ private:
         }
         return out + ")";
     }
-    // Symbols are defined by the first parameter dimension that bears their name, in order; otherwise it is spelt out.
+    // Symbols are numbered as the parameters name them and defined by the first dimension that is just one; otherwise it
+    // is spelt out.
     std::string symbol_clause() const {
-        std::vector<uint32_t> met;
-        bool natural = true;
+        std::vector<uint32_t> named;
+        std::vector<NodeId> definer(graph_.symbols.size());
+        std::vector<int> dimension(graph_.symbols.size());
         for (NodeId p : graph_.params()) {
             const Type& t = graph_.type(p);
-            for (size_t d = 0; d < t.sizes.size(); ++d)
-                for (uint32_t k = 0; k < graph_.symbols.size(); ++k)
-                    if (t.sizes[d] == graph_.context->symbol(k) && std::find(met.begin(), met.end(), k) == met.end()) {
-                        natural &= k == met.size() && graph_.symbols[k].definer == p && graph_.symbols[k].dim == int(d);
-                        met.push_back(k);
-                    }
+            for (size_t d = 0; d < t.sizes.size(); ++d) {
+                context_.list_symbols(t.sizes[d], named);
+                const auto k = context_.symbol_number(t.sizes[d]);
+                if (!k || definer[*k]) continue;
+                definer[*k] = p;
+                dimension[*k] = int(d);
+            }
         }
-        if (natural && met.size() == graph_.symbols.size()) return "";
-        std::string out = " where ";
+        std::vector<bool> met(graph_.symbols.size());
+        std::erase_if(named, [&](uint32_t k) {
+            const bool again = met[k];
+            met[k] = true;
+            return again;
+        });
+        bool natural = std::is_sorted(named.begin(), named.end()) && named.size() == graph_.symbols.size();
         for (size_t k = 0; k < graph_.symbols.size(); ++k)
-            out += (k ? ", " : "") + symbols_[k] + " = " + std::string(graph_.name_of(graph_.symbols[k].definer)) +
-                   "." + std::to_string(graph_.symbols[k].dim);
+            natural &= graph_.symbols[k].definer == definer[k] && graph_.symbols[k].dim == dimension[k];
+        std::string out;
+        for (size_t k = 0; k < graph_.symbols.size() && !natural; ++k)
+            out += (k ? ", " : " where ") + symbols_[k] + " = " +
+                   std::string(graph_.name_of(graph_.symbols[k].definer)) + "." + std::to_string(graph_.symbols[k].dim);
+        for (size_t k = 0; k < graph_.equalities.size(); ++k)
+            out += (k ? ", " : " given ") + context_.to_string(graph_.equalities[k].left, symbols_) +
+                   " == " + context_.to_string(graph_.equalities[k].right, symbols_);
         return out;
     }
     std::string value(NodeId id, std::optional<DType> plain) const {

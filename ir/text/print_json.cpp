@@ -2,8 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "ir/text/listing.h"
 #include "ir/row.h"
+#include "ir/text/listing.h"
 #include "ir/text/text.h"
 
 namespace tenon {
@@ -26,6 +26,7 @@ public:
                                       {"dimension", s.dim},
                                       {"hint", s.hint}});
         }
+        for (const SizeEquality& e : graph_.equalities) out["equalities"].push_back({size(e.left), size(e.right)});
         add_region(out, graph_.main());
         return out;
     }

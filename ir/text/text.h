@@ -7,7 +7,9 @@
 //   }
 // Literals stand in place of operands (`mul(x, 2)`), with a dtype where it is not that of the node's first data operand
 // (`where(less, 1:f32, 0:f32)`). A node with regions prints them in braces after its type. `recompute` and `no_grad`
-// are flags after the metadata. Captured tensors print `const #k`.
+// are flags after the metadata. Captured tensors print `const #k`. After the types of the results the head says which
+// dimensions symbols are, where that is not the first that is just one (`where n = x.0`), and what is known of them
+// (`given n*m == 4*k`).
 #pragma once
 #include <functional>
 #include <optional>

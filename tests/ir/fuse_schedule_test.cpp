@@ -469,6 +469,38 @@ TEST(Schedule, RandomGraphsKeepTheirMeaning) {
     }
 }
 
+// Whatever sizes a graph with symbols is called with that its guards admit, it reads no element but its own.
+TEST(Schedule, RandomGraphsWithSymbolsKeepTheirMeaningForAllSizes) {
+    size_t symbolic = 0, resized = 0, guarded = 0;
+    for (uint32_t seed = 0; seed < 1500; ++seed) {
+        Context c;
+        const SymbolicGraph g = random_symbolic_graph(c, seed);
+        ASSERT_FALSE(g.sizes.empty()) << "seed " << seed;
+        symbolic += !g.graph->symbols.empty();
+        resized += g.sizes.size() - 1;
+        guarded += !g.graph->equalities.empty();
+        expect_well_formed(*g.graph);
+        std::mt19937 random(seed);
+        Decisions decisions;
+        const GraphRef simple = simplify(*g.graph, &decisions);
+        expect_well_formed(*simple);
+        const GraphRef loops = schedule(*fuse(*simple, decisions), Target{}, decisions);
+        expect_well_formed(*loops);
+        for (const SymbolicGraph::Sizes& sizes : g.sizes) {
+            std::vector<Array> inputs;
+            for (const auto& shape : sizes.inputs) inputs.push_back(random_array(random, shape));
+            const std::string text = print(*g.graph) + print(*loops) + print(*sizes.constant);
+            try {
+                expect_close(naive::evaluate(*sizes.constant, inputs), naive::run_loops(*loops, inputs), text);
+            } catch (const std::exception& e) { ADD_FAILURE() << e.what() << "\n" << text; }
+        }
+        if (::testing::Test::HasFailure()) FAIL() << "seed " << seed;
+    }
+    EXPECT_GT(symbolic, 900u);
+    EXPECT_GT(resized, 900u);
+    EXPECT_GT(guarded, 30u);
+}
+
 TEST(Simplify, RandomGraphsKeepTheirMeaning) {
     for (uint32_t seed = 5000; seed < 6000; ++seed) {
         Context c;

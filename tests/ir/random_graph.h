@@ -1,5 +1,6 @@
 // Random tensor-level graphs of f32 values: elementwise ops that broadcast, movement, reductions, cat and update, over
-// small shapes that hit what is special: sizes of 1, dimensions that merge, views of views.
+// small shapes that hit what is special: sizes of 1, dimensions that merge, views of views. With symbols, sizes of
+// parameters are symbolic here and there, other sizes are written by these, and what has to be equal is so by a guard.
 #pragma once
 #include <algorithm>
 #include <random>
@@ -7,12 +8,18 @@
 #include <vector>
 
 #include "ir/build/builder.h"
+#include "ir/passes/passes.h"
+#include "ir/text/text.h"
 
 namespace tenon {
 
 class RandomGraph {
 public:
-    RandomGraph(Context& context, uint32_t seed) : context_(context), builder_(context), random_(seed) {}
+    RandomGraph(Context& context, uint32_t seed, bool symbols = false)
+        : context_(context), builder_(context), random_(seed), symbols_(symbols), extra_(seed + 1) {
+        builder_.assume_hints(symbols);
+        builder_.decide_small_sizes(symbols);
+    }
 
     // Receives the shapes of the parameters.
     GraphRef make(std::vector<std::vector<int64_t>>& inputs) {
@@ -21,7 +28,7 @@ public:
             std::vector<int64_t> shape;
             for (size_t d = 0, rank = pick(4); d < rank; ++d) shape.push_back(extent());
             inputs.push_back(shape);
-            values_.push_back(builder_.parameter(context_.tensor(DType::f32, sizes(shape))));
+            values_.push_back(parameter(shape));
         }
         for (size_t k = 0, nodes = 3 + pick(14); k < nodes; ++k) add();
         std::vector<NodeId> results{values_.back()};
@@ -30,16 +37,34 @@ public:
     }
 
 private:
+    using Sizes = std::vector<SizeId>;
+
     size_t pick(size_t n) { return std::uniform_int_distribution<size_t>(0, n - 1)(random_); }
+    // Of what graphs without symbols do not choose: their seeds mean what they always meant.
+    bool choose() { return symbols_ && std::uniform_int_distribution<int>(0, 1)(extra_) == 1; }
     int64_t extent() {
         static constexpr int64_t some[] = {1, 2, 3, 4, 5, 7, 12};
         return some[pick(std::size(some))];
     }
+    NodeId parameter(const std::vector<int64_t>& shape) {
+        Sizes sizes;
+        std::vector<size_t> symbolic;
+        for (size_t d = 0; d < shape.size(); ++d) {
+            sizes.push_back(SizeId(shape[d]));
+            if (shape[d] < 2 || !choose()) continue;
+            sizes.back() = context_.symbol(uint32_t(builder_.symbols().size() + symbolic.size()));
+            symbolic.push_back(d);
+        }
+        const NodeId made = builder_.parameter(context_.tensor(DType::f32, sizes));
+        for (size_t d : symbolic) builder_.symbol(made, int(d), shape[d]);
+        return made;
+    }
     NodeId any() { return values_[values_.size() - 1 - std::min(pick(values_.size()), pick(values_.size()))]; }
-    std::vector<SizeId> sizes(const std::vector<int64_t>& shape) const { return {shape.begin(), shape.end()}; }
+    const Sizes& sizes(NodeId id) const { return builder_.type(id).sizes; }
+    int64_t value(SizeId size) const { return context_.evaluate(size, builder_.hints()); }
     std::vector<int64_t> shape(NodeId id) const {
         std::vector<int64_t> out;
-        for (SizeId s : builder_.type(id).sizes) out.push_back(*context_.as_constant(s));
+        for (SizeId s : sizes(id)) out.push_back(value(s));
         return out;
     }
     AttrId attr(std::initializer_list<std::pair<const char*, AttrValue>> entries) {
@@ -48,6 +73,7 @@ private:
         return context_.attr(std::move(record));
     }
     static AttrList list(const std::vector<int64_t>& v) { return AttrList(v.begin(), v.end()); }
+    static AttrList list(const Sizes& v) { return AttrList(v.begin(), v.end()); }
     NodeId emit(std::string_view o, std::initializer_list<NodeId> operands, AttrId a = {}) {
         return builder_.emit(find_op(o), operands, a);
     }
@@ -55,6 +81,13 @@ private:
         int64_t n = 1;
         for (int64_t s : shape(id)) n *= s;
         if (n <= 4096) values_.push_back(id);
+    }
+    // A size to repeat by: a number, or with symbols one that is written by others.
+    SizeId repeats() {
+        const SizeId number(extent());
+        if (!choose()) return number;
+        const Sizes& some = sizes(values_[size_t(value(number)) % values_.size()]);
+        return some.empty() || value(some.back()) > 12 ? number : some.back();
     }
 
     void add() {
@@ -77,12 +110,12 @@ private:
                 break;
             }
             case 8: push(slice(x)); break;
-            case 9: reshape(x, s); break;
+            case 9: reshape(x, sizes(x)); break;
             case 10: {
-                std::vector<int64_t> to = s;
-                for (int64_t& d : to)
-                    if (d == 1) d = extent();
-                if (pick(2)) to.insert(to.begin(), extent());
+                Sizes to = sizes(x);
+                for (SizeId& d : to)
+                    if (d == SizeId(1)) d = repeats();
+                if (pick(2)) to.insert(to.begin(), repeats());
                 push(emit("expand", {x}, attr({{"sizes", list(to)}})));
                 break;
             }
@@ -121,7 +154,7 @@ private:
                 push(emit("update", {x, view,
                                      pick(2) ? emit("tanh", {view})
                                              : emit("full", {builder_.literal(3.0, DType::f32)},
-                                                    attr({{"sizes", list(shape(view))}}))}));
+                                                    attr({{"sizes", list(sizes(view))}}))}));
                 break;
             }
         }
@@ -140,36 +173,93 @@ private:
         }
     }
     NodeId slice(NodeId x) {
-        std::vector<int64_t> starts, stops, steps;
-        for (int64_t n : shape(x)) {
+        Sizes starts, stops;
+        std::vector<int64_t> steps;
+        for (SizeId size : sizes(x)) {
+            const int64_t n = value(size);
             const int64_t a = int64_t(pick(size_t(n))), b = a + 1 + int64_t(pick(size_t(n - a)));
-            starts.push_back(pick(2) ? 0 : a);
-            stops.push_back(b);
+            starts.push_back(SizeId(pick(2) ? 0 : a));
+            stops.push_back(b == n || choose() ? context_.sub(size, SizeId(n - b)) : SizeId(b));
             steps.push_back(1 + int64_t(pick(2)));
         }
         return emit("slice", {x}, attr({{"starts", list(starts)}, {"stops", list(stops)}, {"steps", list(steps)}}));
     }
-    void reshape(NodeId x, std::vector<int64_t> s) {
+    void reshape(NodeId x, Sizes s) {
         if (s.size() >= 2 && pick(2)) {
             const size_t d = pick(s.size() - 1);
-            s[d] *= s[d + 1];
+            s[d] = context_.mul(s[d], s[d + 1]);
             s.erase(s.begin() + ptrdiff_t(d) + 1);
         } else {
             for (size_t d = 0; d < s.size(); ++d)
-                if (s[d] % 2 == 0) {
-                    s[d] /= 2;
-                    s.insert(s.begin() + ptrdiff_t(d) + ptrdiff_t(pick(2)), 2);
+                if (value(s[d]) % 2 == 0) {
+                    s[d] = context_.floordiv(s[d], SizeId(2));
+                    s.insert(s.begin() + ptrdiff_t(d) + ptrdiff_t(pick(2)), SizeId(2));
                     break;
                 }
-            if (pick(2)) s.insert(s.begin() + ptrdiff_t(pick(s.size() + 1)), 1);
+            if (pick(2)) s.insert(s.begin() + ptrdiff_t(pick(s.size() + 1)), SizeId(1));
         }
+        if (choose()) regroup(x, s);
         push(emit("reshape", {x}, attr({{"sizes", list(s)}})));
+    }
+    // The sizes of another value with as many elements, if there is one: equal for no reason that polynomials tell.
+    void regroup(NodeId x, Sizes& s) {
+        const auto numel = [&](NodeId id) {
+            int64_t n = 1;
+            for (int64_t d : shape(id)) n *= d;
+            return n;
+        };
+        for (NodeId other : values_)
+            if (other != x && numel(other) == numel(x) && sizes(other) != sizes(x)) s = sizes(other);
     }
 
     Context& context_;
     Builder builder_;
     std::mt19937 random_;
+    const bool symbols_;
+    std::mt19937 extra_;
     std::vector<NodeId> values_;
 };
+
+// A graph with symbols, some of them kept, and other sizes for which it holds as well.
+struct SymbolicGraph {
+    GraphRef graph;
+    struct Sizes {
+        std::vector<std::vector<int64_t>> inputs;  // shapes
+        GraphRef constant;                         // the same graph with these sizes as constants
+    };
+    std::vector<Sizes> sizes;  // the first are those it was made with
+};
+inline SymbolicGraph random_symbolic_graph(Context& context, uint32_t seed) {
+    std::vector<std::vector<int64_t>> shapes;
+    const GraphRef made = RandomGraph(context, seed, true).make(shapes);
+    std::mt19937 random(seed);
+    std::vector<int64_t> values;
+    std::vector<bool> keep;
+    for (const SizeSymbol& symbol : made->symbols) {
+        values.push_back(symbol.hint);
+        keep.push_back(random() % 4 != 0);
+    }
+    SymbolicGraph out{specialise(*made, values, keep), {}};
+    values.clear();
+    for (const SizeSymbol& symbol : out.graph->symbols) values.push_back(symbol.hint);
+    for (int tries = 0; tries < 12 && out.sizes.size() < 4; ++tries) {
+        const bool holds = std::all_of(out.graph->equalities.begin(), out.graph->equalities.end(), [&](const auto& e) {
+            return context.evaluate(e.left, values) == context.evaluate(e.right, values);
+        });
+        GraphRef constant = holds ? specialise(*out.graph, values, std::vector<bool>(values.size())) : nullptr;
+        if (constant && !find_fault(*constant)) {
+            SymbolicGraph::Sizes sizes{{}, std::move(constant)};
+            for (NodeId p : out.graph->params()) {
+                sizes.inputs.emplace_back();
+                for (SizeId size : out.graph->type(p).sizes)
+                    sizes.inputs.back().push_back(context.evaluate(size, values));
+            }
+            out.sizes.push_back(std::move(sizes));
+        }
+        static constexpr int64_t some[] = {1, 2, 3, 4, 5, 6, 8, 13};
+        for (int64_t& value : values) value = some[random() % std::size(some)];
+    }
+    return out;
+}
 
 }  // namespace tenon

@@ -116,7 +116,7 @@ TEST(Specialise, WritesConstantsAndRenumbersSymbols) {
     return reshape
 })");
     const int64_t values[] = {4, 7};
-    const bool keep_m[] = {false, true}, none[] = {false, false};
+    const std::vector<bool> keep_m{false, true}, none{false, false};
     EXPECT_EQ(print(*specialise(*g, values, keep_m)), R"(graph f(x: f32[4, m]) -> f32[4*m] {
     reshape = reshape(x, sizes: [4*m])  : f32[4*m]
     return reshape

@@ -56,6 +56,17 @@ protected:
         return results;
     }
 
+    std::vector<Tensor> normal_inputs(const std::vector<std::vector<int64_t>>& shapes, uint32_t seed) {
+        std::mt19937 random(seed);
+        std::normal_distribution<float> normal;
+        std::vector<Tensor> inputs;
+        for (const auto& shape : shapes) {
+            inputs.push_back(Tensor::empty(allocator, DType::f32, Dims(shape.begin(), shape.end())));
+            for (int64_t k = 0; k < inputs.back().numel(); ++k) inputs.back().data<float>()[k] = normal(random);
+        }
+        return inputs;
+    }
+
     void expect_same(const std::vector<Tensor>& want, const std::vector<Tensor>& have, const Graph& g,
                      const char* what) {
         ASSERT_EQ(want.size(), have.size());
@@ -79,17 +90,35 @@ TEST_F(RandomGraphs, HaveTheSameBitsOnEveryWay) {
     for (uint32_t seed = 0; seed < 300; ++seed) {
         std::vector<std::vector<int64_t>> shapes;
         const GraphRef g = RandomGraph(context, seed).make(shapes);
-        std::mt19937 random(seed);
-        std::normal_distribution<float> normal;
-        std::vector<Tensor> inputs;
-        for (const auto& shape : shapes) {
-            inputs.push_back(Tensor::empty(allocator, DType::f32, Dims(shape.begin(), shape.end())));
-            for (int64_t k = 0; k < inputs.back().numel(); ++k) inputs.back().data<float>()[k] = normal(random);
-        }
+        const std::vector<Tensor> inputs = normal_inputs(shapes, seed);
         const std::vector<Tensor> want = one_at_a_time(*g, inputs, machine);
         expect_same(want, run(g, inputs, machine, EngineKind::interp), *g, "fused");
         expect_same(want, run(g, inputs, threaded, EngineKind::interp), *g, "threaded");
         if (seed % 10 == 0 && TENON_LLVM) expect_same(want, run(g, inputs, machine, EngineKind::jit), *g, "compiled");
+        if (HasFailure()) FAIL() << "seed " << seed;
+    }
+}
+
+// One executable for all the sizes that the graph's guards admit.
+TEST_F(RandomGraphs, WithSymbolsHaveTheBitsOfConstantSizes) {
+    for (uint32_t seed = 2000; seed < 2300; ++seed) {
+        const SymbolicGraph g = random_symbolic_graph(context, seed);
+        Decisions decisions;
+        const GraphRef scheduled = run_pipeline(g.graph, PipelineOptions{.verify = true}, decisions);
+        Executable interpreted(scheduled, machine, EngineKind::interp), parallel(scheduled, threaded, EngineKind::interp);
+        std::unique_ptr<Executable> compiled;
+        if (seed % 10 == 0 && TENON_LLVM) compiled = std::make_unique<Executable>(scheduled, machine, EngineKind::jit);
+        for (const SymbolicGraph::Sizes& sizes : g.sizes) {
+            const std::vector<Tensor> inputs = normal_inputs(sizes.inputs, seed);
+            const std::vector<Tensor> want = one_at_a_time(*sizes.constant, inputs, machine);
+            std::vector<Tensor> have;
+            interpreted.run(inputs, have);
+            expect_same(want, have, *g.graph, "fused");
+            parallel.run(inputs, have);
+            expect_same(want, have, *g.graph, "threaded");
+            if (compiled) compiled->run(inputs, have);
+            expect_same(want, have, *g.graph, "compiled");
+        }
         if (HasFailure()) FAIL() << "seed " << seed;
     }
 }
