@@ -32,6 +32,14 @@ SizeId solved_for(Context& context, std::vector<SizeTerm> terms, size_t k) {
     return context.polynomial(std::move(terms));
 }
 
+// What is 0 where the two are equal: the same size for all pairs that are equal for the same reason.
+SizeId nought(Context& context, SizeId a, SizeId b) {
+    std::vector<SizeTerm> terms = difference(context, a, b);
+    if (!terms.empty() && terms[0].coefficient < 0)
+        for (SizeTerm& t : terms) t.coefficient = -t.coefficient;
+    return context.polynomial(std::move(terms));
+}
+
 bool is_unit(const SizeTerm& t) { return t.coefficient == 1 || t.coefficient == -1; }
 
 }  // namespace
@@ -40,11 +48,19 @@ bool is_unit(const SizeTerm& t) { return t.coefficient == 1 || t.coefficient == 
 // that order, so that rewriting comes to an end.
 SizeFacts::SizeFacts(Context& context, std::span<const SizeEquality> equalities) : context_(&context) {
     for (const SizeEquality& e : equalities) {
+        noughts_.push_back(nought(context, e.left, e.right));
         std::vector<SizeTerm> terms = difference(context, normal(e.left), normal(e.right));
         if (terms.empty() || terms[0].atoms.empty() || !is_unit(terms[0])) continue;
         std::vector<SizeId> lead = terms[0].atoms;
         rules_.push_back({std::move(lead), solved_for(context, std::move(terms), 0)});
     }
+}
+
+bool SizeFacts::equal(SizeId a, SizeId b) const {
+    if (a == b) return true;
+    if (noughts_.empty()) return false;
+    return normal(a) == normal(b) ||
+           std::find(noughts_.begin(), noughts_.end(), nought(*context_, a, b)) != noughts_.end();
 }
 
 SizeId SizeFacts::normal(SizeId size) const {
@@ -74,15 +90,16 @@ SizeId SizeFacts::normal(SizeId size) const {
 SizeId SizeFacts::product(std::span<const SizeId> sizes) const { return normal(tenon::product(*context_, sizes)); }
 
 // ---- what is not negative -----------------------------------------------------------------------------------------
+// What is inside an atom is taken as it is: its normal form may name the atom again.
 bool SizeFacts::is_nonnegative_atom(SizeId id) const {
     const SizeAtom atom = *context_->atom(id);
+    const auto holds = [&](SizeId part) { return nonnegative(part, 0); };
     switch (atom.kind) {
         case SizeAtom::Kind::symbol: return true;
-        case SizeAtom::Kind::floordiv:  // by 0 it is 0
-            return nonnegative(atom.left) && nonnegative(atom.right);
-        case SizeAtom::Kind::mod: return nonnegative(atom.right);
-        case SizeAtom::Kind::min: return nonnegative(atom.left) && nonnegative(atom.right);
-        case SizeAtom::Kind::max: return nonnegative(atom.left) || nonnegative(atom.right);
+        case SizeAtom::Kind::floordiv: return holds(atom.left) && holds(atom.right);  // by 0 it is 0
+        case SizeAtom::Kind::mod: return holds(atom.right);
+        case SizeAtom::Kind::min: return holds(atom.left) && holds(atom.right);
+        case SizeAtom::Kind::max: return holds(atom.left) || holds(atom.right);
     }
     return false;
 }

@@ -17,7 +17,7 @@ public:
     // The size, with the largest products that the equalities name written by the others: sizes that they make equal
     // are one id then, for all but contrived equalities.
     SizeId normal(SizeId) const;
-    bool equal(SizeId a, SizeId b) const { return a == b || (!rules_.empty() && normal(a) == normal(b)); }
+    bool equal(SizeId a, SizeId b) const;
     bool nonnegative(SizeId) const;
 
     SizeId add(SizeId a, SizeId b) const { return normal(context_->add(a, b)); }
@@ -36,6 +36,7 @@ private:
 
     Context* context_;
     std::vector<Rule> rules_;
+    std::vector<SizeId> noughts_;  // what the equalities say is 0, as it stands in them
 };
 
 // Equalities solved for symbols: symbol k of the graph is sizes[k], written by those symbols that stay free; what no

@@ -2,16 +2,11 @@
 
 namespace tenon {
 
-SizeId Substitution::operator()(SizeId size) {
-    size = context_.substitute(size, symbols_);
-    return facts_ ? facts_->normal(size) : size;
-}
-
 TypeId Substitution::operator()(TypeId id) {
     const auto known = types_.find(id);
     if (known != types_.end()) return known->second;
     Type type = context_[id];
-    for (SizeId& size : type.sizes) size = (*this)(size);
+    for (SizeId& size : type.sizes) size = context_.substitute(size, symbols_);
     for (TypeId& element : type.elements) element = (*this)(element);
     return types_[id] = context_.type(std::move(type));
 }
@@ -26,7 +21,7 @@ AttrId Substitution::operator()(AttrId id) {
 }
 
 void Substitution::replace(AttrValue& value) {
-    if (auto* size = std::get_if<SizeId>(&value.value)) *size = (*this)(*size);
+    if (auto* size = std::get_if<SizeId>(&value.value)) *size = context_.substitute(*size, symbols_);
     else if (auto* list = std::get_if<AttrList>(&value.value))
         for (AttrValue& element : *list) replace(element);
 }

@@ -5,18 +5,15 @@
 
 #include "ir/context.h"
 #include "ir/graph.h"
-#include "ir/size_facts.h"
 
 namespace tenon {
 
 class Substitution {
 public:
     /// Symbol k becomes symbols[k].
-    /// With facts, sizes are written in the normal form that these give; the facts outlive this.
-    Substitution(Context& context, std::vector<SizeId> symbols, const SizeFacts* facts = nullptr)
-        : context_(context), symbols_(std::move(symbols)), facts_(facts) {}
+    Substitution(Context& context, std::vector<SizeId> symbols) : context_(context), symbols_(std::move(symbols)) {}
 
-    SizeId operator()(SizeId);
+    SizeId operator()(SizeId size) const { return context_.substitute(size, symbols_); }
     TypeId operator()(TypeId);
     AttrId operator()(AttrId);
 
@@ -25,7 +22,6 @@ private:
 
     Context& context_;
     std::vector<SizeId> symbols_;
-    const SizeFacts* facts_;
     std::unordered_map<TypeId, TypeId> types_;  // what was asked before
     std::unordered_map<AttrId, AttrId> attrs_;
 };

@@ -1,4 +1,6 @@
 // Effects keep their order among each other, whatever passes do.
+#include <algorithm>
+
 #include "ir/differentiate/batching.h"
 #include "ir/ops/tables.h"
 
@@ -14,7 +16,11 @@ TypeId assert_rule(Infer& i) {
 }
 
 TypeId commit_rule(Infer& i) {
-    if (i.operands[0] != i.operands[1])
+    const Type &input = i.type(0), &value = i.type(1);
+    const bool fits = input.kind == value.kind && input.dtype == value.dtype && input.device == value.device &&
+                      std::equal(input.sizes.begin(), input.sizes.end(), value.sizes.begin(), value.sizes.end(),
+                                 [&](SizeId a, SizeId b) { return i.equal(a, b); });
+    if (!fits)
         i.fail("shape", "commit writes a value of the input's own type " + i.show(i.operands[0]) + ", but it is " +
                             i.show(i.operands[1]));
     return i.context.none();

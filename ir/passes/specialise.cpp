@@ -28,8 +28,7 @@ GraphRef specialise(const Graph& g, std::span<const int64_t> values, const std::
     for (SizeEquality& e : solved.left)
         e = {context.substitute(e.left, numbered), context.substitute(e.right, numbered)};
 
-    const SizeFacts facts(context, solved.left);
-    Substitution substitution(context, std::move(solved.sizes), &facts);
+    Substitution substitution(context, std::move(solved.sizes));
     Builder builder(context);
     Copier copy(g, builder, &substitution);
     for (NodeId p : g.params()) copy.copy_parameter(p);
