@@ -49,6 +49,12 @@ struct SizeSymbol {  // a size known at run time only, 0 or more
     NameId name;       // "n" where a signature names it, none otherwise (printed s0, s1, …)
 };
 
+// How often this thread has looked at the operands of a node, where assertions are compiled: tests hold passes to work
+// that grows as graphs do.
+struct GraphVisits {
+    static inline constinit thread_local uint64_t count = 0;
+};
+
 class Graph {
 public:
     Context* context = nullptr;
@@ -65,6 +71,9 @@ public:
 
     const Node& operator[](NodeId id) const { return nodes[id.index]; }
     std::span<const NodeId> operands_of(NodeId id) const {
+#ifndef NDEBUG
+        ++GraphVisits::count;
+#endif
         const Node& node = nodes[id.index];
         return {operands.data() + node.operands.begin, node.operands.count};
     }

@@ -76,7 +76,7 @@ private:
     }
     void add_at(int k, const void* value) {
         combine(k, value);
-        if (counts_[k] == BlockProgram::rows_chunk && k + 1 < BlockProgram::fold_levels) {
+        if (counts_[k] == fold_order::rows_chunk && k + 1 < BlockProgram::fold_levels) {
             counts_[k] = 0;
             add_at(k + 1, level(k));
         }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "ir/fold_order.h"
 #include "jit/routines/routines.h"
 
 namespace tenon {
@@ -62,8 +63,7 @@ struct FoldPlan {
 };
 
 struct BlockProgram {
-    static constexpr int64_t block_size = 1024;  // also the chunk of a fold over lanes
-    static constexpr int64_t rows_chunk = 64;
+    static constexpr int64_t block_size = fold_order::lanes_chunk;  // so that a block of a fold over lanes is a chunk
     static constexpr int fold_levels = 6;  // 64^6 rows, 1024^6 lanes
 
     struct Register {

@@ -61,7 +61,7 @@ public:
                 kernel.scalars.resize(kernel.cached->info.scalars.size());
             } else if (layout.kind == StepKind::library) {
                 step.index = uint32_t(libraries_.size());
-                libraries_.push_back(plan_library_call(*graph_, layout.node));
+                libraries_.push_back(layout.library);
             }
             steps_.push_back(step);
         }
@@ -69,23 +69,23 @@ public:
         for (size_t m = 0; m < memory_.size(); ++m)
             if (layout_.memories[m].constant.defined()) memory_[m] = layout_.memories[m].constant.bytes();
         symbols_.resize(graph_->symbols.size());
-        for (const SizeSymbol& symbol : graph_->symbols) {
-            const auto params = graph_->params();
-            const auto at = std::find(params.begin(), params.end(), symbol.definer);
-            assert(at != params.end());
-            definers_.emplace_back(uint32_t(at - params.begin()), uint32_t(symbol.dim));
-        }
+        std::unordered_map<NodeId, uint32_t> input_of;
+        if (!symbols_.empty())
+            for (NodeId p : graph_->params()) input_of.emplace(p, uint32_t(input_of.size()));
+        for (const SizeSymbol& symbol : graph_->symbols)
+            definers_.emplace_back(input_of.at(symbol.definer), uint32_t(symbol.dim));
         if (engine_ == EngineKind::jit && !cached_.empty()) machine_.compile_now(cached_);
     }
 
     void run(std::span<const Tensor> inputs, std::vector<Tensor>& outputs) {
         assert(inputs.size() == graph_->params().size());
+        const Running running(is_running_);
         effects_done_ = 0;
         if (!plan_ || read_symbols(inputs)) choose_plan(inputs);
         bind_inputs(inputs);
         make_outputs(outputs);
-        std::byte* const arena = plan_->arena_bytes ? machine_.arena(plan_->arena_bytes) : nullptr;
-        for (const auto& [memory, offset] : plan_->arena) memory_[memory] = arena + offset;
+        const ArenaScope arena(machine_, plan_->arena_bytes);
+        for (const auto& [memory, offset] : plan_->arena) memory_[memory] = arena.data() + offset;
         for (size_t k = 0; k < pointers_.size(); ++k) pointers_[k] = memory_[pointer_memory_[k]];
         try {
             for (const Step& step : steps_) execute(step, inputs);
@@ -122,6 +122,18 @@ private:
     static constexpr int runs_before_compiling = 2;  // what runs once is not worth it
     static constexpr size_t plans_kept = 8;
 
+    class Running {  // one run at a time
+    public:
+        explicit Running(bool& flag) : flag_(flag) {
+            assert(!flag_);
+            flag_ = true;
+        }
+        ~Running() { flag_ = false; }
+        Running(const Running&) = delete;
+
+    private:
+        bool& flag_;
+    };
     struct Step {
         StepKind kind;
         uint32_t pointers;  // the first of its reads and writes
@@ -358,6 +370,7 @@ private:
     Plan* plan_ = nullptr;
     int runs_ = 0;
     // of the run at hand
+    bool is_running_ = false;
     std::vector<std::byte*> memory_;    // a memory of layout_; inputs are the first ones
     std::vector<std::byte*> pointers_;  // what steps read and write
     std::vector<uint32_t> pointer_memory_;

@@ -31,7 +31,8 @@ public:
 
     /// `inputs` in the order of parameters, of the parameters' dtypes and shapes; strided ones are copied first.
     /// `outputs` is replaced by the graph's results, each with storage of its own. `commit` writes into the storage of
-    /// its input and raises its version. Not reentrant: one run of one executable of a machine at a time.
+    /// its input and raises its version. An executable does not run within a run of its own; another one of the machine
+    /// may.
     ///
     /// Throws Error: "assertion" from an assert, "index" from a position out of range, "value" from an integer division
     /// by zero, "memory"; then the commits before the failing node have happened, the others have not.

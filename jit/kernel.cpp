@@ -139,8 +139,7 @@ int64_t evaluate_index(const Graph& g, NodeId id, const KernelInfo& info, std::s
     const int64_t a = evaluate_index(g, g.operand(id, 0), info, extents),
                   b = evaluate_index(g, g.operand(id, 1), info, extents);
     const IndexOp index_op = row(o).index_op;
-    const bool divides = index_op == IndexOp::floor_divide || index_op == IndexOp::remainder;
-    if (divides && b == 0) return 0;  // along a dimension without positions
+    if (divides(index_op) && b == 0) return 0;  // along a dimension without positions
     return apply(index_op, a, b);
 }
 

@@ -1,6 +1,7 @@
 #include "jit/library.h"
 
 #include <string_view>
+#include <vector>
 
 #include "ir/row.h"
 #include "jit/library_rows.h"
@@ -23,9 +24,13 @@ constexpr Entry entries[] = {
 }  // namespace
 
 LibraryPlan plan_library_call(const Graph& graph, NodeId node) {
+    static const std::vector<LibraryFunction> functions = [] {  // by row
+        std::vector<LibraryFunction> by_row(all_rows().size());
+        for (const Entry& entry : entries) by_row[require_op(entry.row).row] = entry.function;
+        return by_row;
+    }();
     LibraryPlan plan;
-    for (const Entry& entry : entries)
-        if (entry.row == row(graph[node].op).name) plan.function = entry.function;
+    plan.function = functions[graph[node].op.row];
     plan.may_fail = row(graph[node].op).may_fail;
     const Attributes attributes = graph.attributes(node);
     if (attributes.has("axis")) {

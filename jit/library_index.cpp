@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "ir/fold_order.h"
 #include "jit/library_rows.h"
 #include "jit/routines/routines.h"
 #include "runtime/diagnostic.h"
@@ -193,7 +194,7 @@ template <class T> using RunningSum = std::conditional_t<std::is_same_v<T, float
 
 // Chunks of 1,024: running sums within each, to which the sum of the chunks before is added.
 void cumsum(const LibraryCall& call) {
-    constexpr int64_t chunk = 1024;
+    constexpr int64_t chunk = fold_order::lanes_chunk;
     const TensorView& x = call.operands[0];
     const AxisView view(x.shape, call.plan.axis);
     visit_dtype(x.dtype, [&]<class T>() {

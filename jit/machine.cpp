@@ -54,24 +54,33 @@ Machine::~Machine() {
     kernels_.clear();
 }
 
-std::byte* Machine::arena(size_t bytes) {
-    if (!arena_ || arena_->bytes < bytes) {
-        arena_.reset();
-        arena_ = allocator_.allocate(bytes);
+ArenaScope::ArenaScope(Machine& machine, size_t bytes) : machine_(machine) {
+    std::vector<Ref<Storage>>& arenas = machine.arenas_;
+    if (arenas.size() == machine.arenas_in_use_) arenas.emplace_back();
+    Ref<Storage>& mine = arenas[machine.arenas_in_use_];
+    if (bytes > 0 && (!mine || mine->bytes < bytes)) {
+        mine.reset();
+        mine = machine.allocator().allocate(bytes);
     }
-    return arena_->data;
+    if (bytes > 0) data_ = mine->data;
+    ++machine.arenas_in_use_;
 }
+
+ArenaScope::~ArenaScope() { --machine_.arenas_in_use_; }
 
 std::shared_ptr<CachedKernel> Machine::kernel(const GraphRef& graph, NodeId node, std::vector<InPlace> in_place) {
     assert(!context_ || context_ == graph->context);  // signatures hold its ids
     context_ = graph->context;
-    std::shared_ptr<CachedKernel>& entry = kernels_[kernel_signature(*graph, node, in_place)];
-    if (!entry) {
-        entry = std::make_shared<CachedKernel>();
-        entry->info = analyse_kernel(*graph, node);
-        entry->source = {graph, node, std::move(in_place)};
+    std::string signature = kernel_signature(*graph, node, in_place);
+    if (const auto known = kernels_.find(signature); known != kernels_.end()) return known->second;
+    if (kernels_.size() >= kernels_kept_) {  // of as many as are in use as many may wait to be used again
+        std::erase_if(kernels_, [](const auto& entry) { return entry.second.use_count() == 1; });
+        kernels_kept_ = std::max<size_t>(512, 2 * kernels_.size());
     }
-    return entry;
+    auto kernel = std::make_shared<CachedKernel>();
+    kernel->info = analyse_kernel(*graph, node);
+    kernel->source = {graph, node, std::move(in_place)};
+    return kernels_.emplace(std::move(signature), std::move(kernel)).first->second;
 }
 
 std::string Machine::dump(std::span<const KernelSource> kernels, std::string_view stage,

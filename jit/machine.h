@@ -76,6 +76,23 @@ struct CachedKernel {
     bool made_in_background = false;        ///< the same
 };
 
+class Machine;
+
+/// Memory for the intermediate values of one run. Runs may nest: each takes the block after that of the run around it,
+/// so that none moves or frees what another works in. Blocks are kept for the runs to come.
+class ArenaScope {
+public:
+    ArenaScope(Machine& machine, size_t bytes);  ///< throws Error "memory"
+    ~ArenaScope();
+    ArenaScope(const ArenaScope&) = delete;
+    ArenaScope& operator=(const ArenaScope&) = delete;
+    std::byte* data() const { return data_; }
+
+private:
+    Machine& machine_;
+    std::byte* data_ = nullptr;
+};
+
 class Machine {
 public:
     Machine(Allocator allocator, ThreadPool& pool);
@@ -88,8 +105,7 @@ public:
     WorkspacePool& workspaces() { return workspaces_; }
     KernelCounters& counters() { return counters_; }
 
-    /// Memory for intermediate values, kept between calls and shared by all executables: one runs at a time.
-    std::byte* arena(size_t bytes);
+    size_t kernel_count() const { return kernels_.size(); }
 
     /// All graphs of a machine are of one Context.
     std::shared_ptr<CachedKernel> kernel(const GraphRef&, NodeId kernel, std::vector<InPlace> in_place);
@@ -118,9 +134,12 @@ private:
     ThreadPool& pool_;
     WorkspacePool workspaces_;
     KernelCounters counters_;
-    Ref<Storage> arena_;
+    friend class ArenaScope;
+    std::vector<Ref<Storage>> arenas_;
+    size_t arenas_in_use_ = 0;  // the first ones
     const Context* context_ = nullptr;
     std::unordered_map<std::string, std::shared_ptr<CachedKernel>> kernels_;
+    size_t kernels_kept_ = 512;  // beyond it those that no executable has go
 
     std::mutex backend_mutex_;  // held while the backend works
     std::unique_ptr<Backend> backend_;

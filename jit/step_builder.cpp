@@ -21,27 +21,41 @@ public:
     StepBuilder(const Graph& graph, const Allocator& allocator) : graph_(graph), allocator_(allocator) {}
 
     StepPlan build() {
-        for (NodeId p : graph_.params()) values_of_[p.index] = {new_value(MemoryKind::input, graph_[p].type, p)};
+        for (NodeId p : graph_.params()) {
+            const uint32_t input = new_value(MemoryKind::input, graph_[p].type, p);
+            values_of_[p.index] = {input};
+            input_of_[p.index] = int32_t(input);
+        }
         for (NodeId id : graph_.body()) node(id);
         for (NodeId id : graph_.results()) results_.push_back(value(id));
         save_before_commits();
+        find_uses();
+        count_commits();
         for (uint32_t s = 0; s < steps().size(); ++s)
             if (steps()[s].kind == StepKind::commit) decide_commit(s);
         give_outputs_memory();
+        find_uses();
         begin_updates();
+        for (uint32_t& memory : plan_.memory_of) memory = standing(memory);
         note_lifetimes();
         return std::move(plan_);
     }
 
 private:
     std::vector<StepLayout>& steps() { return plan_.steps; }
-    StepMemory& memory(uint32_t value) { return plan_.memories[plan_.memory_of[value]]; }
+    // Memories that became one have a common number.
+    uint32_t standing(uint32_t memory) {
+        while (part_of_[memory] != memory) memory = part_of_[memory] = part_of_[part_of_[memory]];
+        return memory;
+    }
+    uint32_t memory_number(uint32_t value) { return standing(plan_.memory_of[value]); }
+    StepMemory& memory(uint32_t value) { return plan_.memories[memory_number(value)]; }
     std::string name(NodeId id) const { return std::string(graph_.name_of(id)); }
 
     uint32_t new_value(MemoryKind kind, TypeId type, NodeId maker) {
         plan_.memories.push_back({kind, type, maker, 0, 0, {}});
         plan_.memory_of.push_back(uint32_t(plan_.memories.size() - 1));
-        maker_step_.push_back(-1);
+        part_of_.push_back(uint32_t(plan_.memories.size() - 1));
         return uint32_t(plan_.memory_of.size() - 1);
     }
     uint32_t value(NodeId id) {
@@ -96,20 +110,20 @@ private:
             step.kind = StepKind::assertion;
         } else if (n.op == op<"commit">()) {
             step.kind = StepKind::commit;
-            const auto params = graph_.params();
-            const auto target = std::find(params.begin(), params.end(), graph_.operand(id, 0));
-            if (target == params.end())
+            const auto target = input_of_.find(graph_.operand(id, 0).index);
+            if (target == input_of_.end())
                 throw_error("internal",
                             fmt::format("commit writes {}, which is no input", name(graph_.operand(id, 0))));
-            step.target = int32_t(target - params.begin());
+            step.target = target->second;
             step.reads.erase(step.reads.begin());
-        } else if (r.lowering == Lowering::library && plan_library_call(graph_, id).function) {
+        } else if (LibraryPlan call; r.lowering == Lowering::library &&
+                                     (call = plan_library_call(graph_, id)).function) {
             step.kind = StepKind::library;
+            step.library = call;
             step.writes.push_back(new_value(MemoryKind::arena, n.type, id));
             values_of_[id.index] = step.writes;
         } else
             throw_error("internal", fmt::format("`{}` is not scheduled: engines run kernels and library rows", r.name));
-        for (uint32_t v : step.writes) maker_step_[v] = int32_t(steps().size());
         steps().push_back(std::move(step));
     }
 
@@ -117,37 +131,50 @@ private:
     static bool reads(const StepLayout& step, uint32_t v) {
         return std::find(step.reads.begin(), step.reads.end(), v) != step.reads.end();
     }
-    bool is_read_from(uint32_t v, size_t first) const {
-        return std::any_of(plan_.steps.begin() + ptrdiff_t(first), plan_.steps.end(),
-                           [&](const StepLayout& s) { return reads(s, v); }) ||
-               std::find(results_.begin(), results_.end(), v) != results_.end();
+    struct Uses {  // of a value, by steps
+        int32_t made = -1, last_read = -1;
+        bool is_result = false;
+    };
+    void find_uses() {
+        uses_.assign(plan_.memory_of.size(), {});
+        for (uint32_t s = 0; s < steps().size(); ++s) {
+            for (uint32_t v : steps()[s].reads) uses_[v].last_read = int32_t(s);
+            for (uint32_t v : steps()[s].writes) uses_[v].made = int32_t(s);
+        }
+        for (uint32_t v : results_) uses_[v].is_result = true;
     }
+    bool is_read_from(uint32_t v, int32_t first) const { return uses_[v].is_result || uses_[v].last_read >= first; }
     // Uses of an input after its commit mean the value from before: it is copied away first.
     void save_before_commits() {
-        for (size_t s = 0; s < steps().size(); ++s) {
-            if (steps()[s].kind != StepKind::commit) continue;
-            const uint32_t input = uint32_t(steps()[s].target);
-            if (!is_read_from(input, s + 1)) continue;
-            const NodeId p = graph_.params()[input];
-            const uint32_t saved = new_value(MemoryKind::arena, graph_[p].type, p);
-            for (size_t later = s + 1; later < steps().size(); ++later)
-                std::replace(steps()[later].reads.begin(), steps()[later].reads.end(), input, saved);
-            std::replace(results_.begin(), results_.end(), input, saved);
-            StepLayout copy;
-            copy.kind = StepKind::copy;
-            copy.node = p;
-            copy.reads = {input};
-            copy.writes = {saved};
-            steps().insert(steps().begin() + ptrdiff_t(s), std::move(copy));
-            for (int32_t& maker : maker_step_) maker += maker >= int32_t(s);
-            maker_step_[saved] = int32_t(s);
-            note("copied", p, "its old value is used after it is written");
-            ++s;
+        find_uses();
+        std::vector<StepLayout> before = std::move(steps());
+        steps().clear();
+        std::unordered_map<uint32_t, uint32_t> saved;  // input -> its old value
+        const auto rename = [&](uint32_t& v) {
+            if (const auto old = saved.find(v); old != saved.end()) v = old->second;
+        };
+        for (uint32_t s = 0; s < before.size(); ++s) {
+            StepLayout& step = before[s];
+            for (uint32_t& v : step.reads) rename(v);
+            const uint32_t input = uint32_t(step.target);
+            if (step.kind == StepKind::commit && !saved.contains(input) && is_read_from(input, int32_t(s) + 1)) {
+                const NodeId p = graph_.params()[input];
+                StepLayout copy;
+                copy.kind = StepKind::copy;
+                copy.node = p;
+                copy.reads = {input};
+                copy.writes = {new_value(MemoryKind::arena, graph_[p].type, p)};
+                saved.emplace(input, copy.writes[0]);
+                steps().push_back(std::move(copy));
+                note("copied", p, "its old value is used after it is written");
+            }
+            steps().push_back(std::move(step));
         }
+        for (uint32_t& v : results_) rename(v);
     }
     bool can_fail(const StepLayout& step) {
         if (step.kind == StepKind::assertion) return true;
-        if (step.kind == StepKind::library) return plan_library_call(graph_, step.node).may_fail;
+        if (step.kind == StepKind::library) return step.library.may_fail;
         return step.kind == StepKind::kernel && info(step.node).may_fault;
     }
     const KernelInfo& info(NodeId kernel) {
@@ -155,26 +182,34 @@ private:
         if (fresh) it->second = analyse_kernel(graph_, kernel);
         return it->second;
     }
+    void count_commits() {
+        commits_of_.assign(plan_.memory_of.size(), 0);
+        commits_to_.assign(graph_.params().size(), 0);
+        may_stop_.assign(1, 0);
+        const bool any = std::any_of(steps().begin(), steps().end(),
+                                     [](const StepLayout& step) { return step.kind == StepKind::commit; });
+        for (uint32_t s = 0; any && s < steps().size(); ++s) {
+            may_stop_.push_back(may_stop_.back() + can_fail(steps()[s]));
+            if (steps()[s].kind != StepKind::commit) continue;
+            ++commits_of_[steps()[s].reads[0]];
+            ++commits_to_[size_t(steps()[s].target)];
+        }
+    }
     // Why a commit has to copy; empty where its value can be made in the input's own memory.
     std::string why_copied(uint32_t s) {
         const uint32_t input = uint32_t(steps()[s].target), v = steps()[s].reads[0];
-        const int32_t maker = maker_step_[v];
+        const int32_t maker = uses_[v].made;
         if (maker < 0 || memory(v).kind != MemoryKind::arena) return "its new value is no result of a kernel";
         const StepLayout& made = steps()[size_t(maker)];
         if (made.kind == StepKind::copy) return "its new value is the old one of another input";
-        if (std::find(results_.begin(), results_.end(), v) != results_.end())
-            return "its new value is a result of the graph too";
-        for (uint32_t other = 0; other < steps().size(); ++other) {
-            if (other == s || steps()[other].kind != StepKind::commit) continue;
-            if (steps()[other].reads[0] == v) return "its new value is written to two inputs";
-            if (steps()[other].target == int32_t(input)) return "it is written more than once";
-        }
-        if (is_read_from(input, size_t(maker) + 1)) return "its old value is read after the new one is made";
-        for (size_t between = size_t(maker); between < s; ++between)
-            if (can_fail(steps()[between])) return "the graph may stop before it is written";
+        if (uses_[v].is_result) return "its new value is a result of the graph too";
+        if (commits_of_[v] > 1) return "its new value is written to two inputs";
+        if (commits_to_[input] > 1) return "it is written more than once";
+        if (is_read_from(input, maker + 1)) return "its old value is read after the new one is made";
+        if (may_stop_[s] > may_stop_[size_t(maker)]) return "the graph may stop before it is written";
         if (reads(made, input) && made.kind == StepKind::library)
             return fmt::format("{} cannot work in place", name(made.node));
-        const int32_t updates = made.kind == StepKind::kernel ? info(made.node).updates : -1;
+        const int64_t updates = updated_operand(made);
         if (updates >= 0 && made.reads[size_t(updates)] != input && reads(made, input))
             return "the kernel begins with a copy of another value";
         const uint32_t result = result_number(made, v);
@@ -183,6 +218,10 @@ private:
                 return "the kernel reads it elsewhere than it writes it";
         return {};
     }
+    // The operand that the kernel changes parts of; −1 for none.
+    int64_t updated_operand(const StepLayout& step) const {
+        return step.kind == StepKind::kernel ? graph_.attributes(step.node).integer_or("updates", -1) : -1;
+    }
     static uint32_t result_number(const StepLayout& made, uint32_t v) {
         return uint32_t(std::find(made.writes.begin(), made.writes.end(), v) - made.writes.begin());
     }
@@ -190,7 +229,7 @@ private:
         const uint32_t input = uint32_t(steps()[s].target), v = steps()[s].reads[0];
         const NodeId p = graph_.params()[input];
         if (const std::string why = why_copied(s); !why.empty()) return note("copied", p, why);
-        StepLayout& made = steps()[size_t(maker_step_[v])];
+        StepLayout& made = steps()[size_t(uses_[v].made)];
         for (uint32_t k = 0; k < made.reads.size(); ++k)
             if (made.reads[k] == input) made.in_place.push_back({k, result_number(made, v)});
         plan_.memory_of[v] = plan_.memory_of[input];
@@ -220,28 +259,32 @@ private:
     }
     // A kernel that changes parts of an operand needs no copy of it where nobody else reads it any more.
     void begin_updates() {
-        for (uint32_t s = 0; s < steps().size(); ++s) {
-            if (steps()[s].kind != StepKind::kernel || info(steps()[s].node).updates < 0) continue;
-            StepLayout& step = steps()[s];
-            const uint32_t from = step.reads[size_t(info(step.node).updates)], to = step.writes[0];
-            if (plan_.memory_of[from] == plan_.memory_of[to]) continue;  // a commit
-            const bool dies = std::count(step.reads.begin(), step.reads.end(), from) == 1 && !is_read_from(from, s + 1);
-            if (dies && memory(from).kind == MemoryKind::arena && memory(to).kind != MemoryKind::input) {
-                note("in place", step.node, fmt::format("{} is not read any more", name(memory(from).maker)));
-                const uint32_t old = plan_.memory_of[from], shared = plan_.memory_of[to];
-                std::replace(plan_.memory_of.begin(), plan_.memory_of.end(), old, shared);
-                continue;
-            }
-            StepLayout copy;
-            copy.kind = StepKind::copy;
-            copy.node = step.node;
-            copy.reads = {from};
-            copy.writes = {to};
-            note("copied", step.node,
-                 dies ? "it may not write to the memory that it changes a part of"
-                      : "what it changes a part of is read later");
-            steps().insert(steps().begin() + ptrdiff_t(s++), std::move(copy));
+        std::vector<StepLayout> before = std::move(steps());
+        steps().clear();
+        for (uint32_t s = 0; s < before.size(); ++s) {
+            if (const int64_t updated = updated_operand(before[s]); updated >= 0)
+                begin_update(before[s], s, before[s].reads[size_t(updated)]);
+            steps().push_back(std::move(before[s]));
         }
+    }
+    void begin_update(const StepLayout& step, uint32_t s, uint32_t from) {
+        const uint32_t to = step.writes[0];
+        if (memory_number(from) == memory_number(to)) return;  // a commit
+        const bool dies =
+            std::count(step.reads.begin(), step.reads.end(), from) == 1 && !is_read_from(from, int32_t(s) + 1);
+        if (dies && memory(from).kind == MemoryKind::arena && memory(to).kind != MemoryKind::input) {
+            note("in place", step.node, fmt::format("{} is not read any more", name(memory(from).maker)));
+            part_of_[memory_number(from)] = memory_number(to);
+            return;
+        }
+        StepLayout copy;
+        copy.kind = StepKind::copy;
+        copy.node = step.node;
+        copy.reads = {from};
+        copy.writes = {to};
+        steps().push_back(std::move(copy));
+        note("copied", step.node,
+             dies ? "it may not write to the memory that it changes a part of" : "what it changes a part of is read later");
     }
 
     void note_lifetimes() {
@@ -267,7 +310,11 @@ private:
     const Allocator& allocator_;
     StepPlan plan_;
     std::unordered_map<uint32_t, std::vector<uint32_t>> values_of_;  // node -> its values
-    std::vector<int32_t> maker_step_;                                // a value
+    std::unordered_map<uint32_t, int32_t> input_of_;                 // parameter -> its number
+    std::vector<uint32_t> part_of_;                                  // a memory
+    std::vector<Uses> uses_;                                         // a value
+    std::vector<uint32_t> commits_of_, commits_to_;                  // a value, an input
+    std::vector<uint32_t> may_stop_;                                 // how many of the steps before may fail
     std::vector<uint32_t> results_;
     std::unordered_map<uint32_t, KernelInfo> infos_;
 };

@@ -7,6 +7,7 @@
 #include "ir/graph.h"
 #include "ir/passes/passes.h"
 #include "jit/backend.h"
+#include "jit/library.h"
 #include "runtime/allocator.h"
 #include "runtime/tensor.h"
 
@@ -35,6 +36,7 @@ struct StepLayout {
     NodeId node;
     std::vector<uint32_t> reads, writes;  ///< values
     std::vector<InPlace> in_place;        ///< of a kernel
+    LibraryPlan library;
     int32_t target = -1;
 };
 

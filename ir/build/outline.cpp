@@ -1,8 +1,8 @@
 #include "ir/build/outline.h"
 #include "ir/build/copier.h"
+#include "ir/marks.h"
 
 #include <algorithm>
-#include <unordered_set>
 
 namespace tenon {
 
@@ -39,13 +39,12 @@ private:
     }
     void range(uint32_t begin, uint32_t end, int32_t parent) {
         for (uint32_t i = begin; i < end;) {
-            const auto call = std::find_if(calls_.begin(), calls_.end(), [&](const CallRange& c) {
-                return c.begin == i && c.end > i && c.parent == parent && !done_.contains(&c);
-            });
-            if (call != calls_.end()) {
-                done_.insert(&*call);
-                outline(*call, int32_t(call - calls_.begin()));
-                i = call->end;
+            // Calls are listed as they were opened: one that begins here is the next that has not been written.
+            while (next_ < calls_.size() && (calls_[next_].begin < i || calls_[next_].end <= calls_[next_].begin)) ++next_;
+            if (next_ < calls_.size() && calls_[next_].begin == i && calls_[next_].parent == parent) {
+                const CallRange& call = calls_[next_];
+                outline(call, int32_t(next_++));
+                i = call.end;
             } else {
                 if (live_[body_[i]]) copy_.copy(body_[i]);
                 ++i;
@@ -56,6 +55,7 @@ private:
         Context& context = builder_.context();
         std::vector<NodeId> inputs, outputs;
         bool any = false;
+        met_.begin(graph_.nodes.size());
         for (uint32_t i = call.begin; i < call.end; ++i) {
             if (!live_[body_[i]]) continue;
             any = true;
@@ -64,8 +64,7 @@ private:
                 if (o == op<"constant">() || o == op<"tensor">()) continue;
                 const uint32_t at = position_[operand.index];
                 const bool outside = at == UINT32_MAX || at < call.begin;
-                if (outside && std::find(inputs.begin(), inputs.end(), operand) == inputs.end())
-                    inputs.push_back(operand);
+                if (outside && met_.add(operand.index)) inputs.push_back(operand);
             }
             if (last_use_[body_[i].index] >= call.end) outputs.push_back(body_[i]);
         }
@@ -107,7 +106,8 @@ private:
     Builder builder_;
     Copier copy_;
     std::vector<uint32_t> position_, last_use_;
-    std::unordered_set<const CallRange*> done_;
+    size_t next_ = 0;  // among calls_
+    Marks met_;
 };
 
 }  // namespace

@@ -215,15 +215,31 @@ private:
     // A forward value as a formula reads it: a marked one is computed again, its operands likewise down to unmarked
     // ones.
     NodeId resolve(NodeId id) {
-        if (id.index >= end_ || !(builder_.node(id).flags & recompute_flag)) return id;
-        if (clone_[id.index]) return clone_[id.index];
-        const Node node = builder_.node(id);
-        std::vector<NodeId> operands(builder_.operands_of(id).begin(), builder_.operands_of(id).end());
-        for (NodeId& operand : operands) operand = resolve(operand);
-        Stamp stamp = builder_.stamp_of(id);
-        stamp.flags = uint8_t((stamp.flags & ~recompute_flag) | recomputed_flag);
-        Builder::StampScope scope(builder_, stamp);
-        return clone_[id.index] = builder_.emit_typed(node.op, node.type, operands, node.attr);
+        const auto resolved = [&](NodeId at) {
+            return at.index >= end_ || !(builder_.node(at).flags & recompute_flag) ? at : clone_[at.index];
+        };
+        std::vector<NodeId> stack{id};  // a checkpoint may be as long as the graph
+        while (!stack.empty()) {
+            const NodeId at = stack.back();
+            if (resolved(at)) {
+                stack.pop_back();
+                continue;
+            }
+            const Node node = builder_.node(at);
+            std::vector<NodeId> operands(builder_.operands_of(at).begin(), builder_.operands_of(at).end());
+            const auto missing =
+                std::find_if(operands.begin(), operands.end(), [&](NodeId& o) { return !resolved(o); });
+            if (missing != operands.end()) {
+                stack.push_back(*missing);
+                continue;
+            }
+            for (NodeId& operand : operands) operand = resolved(operand);
+            Stamp stamp = builder_.stamp_of(at);
+            stamp.flags = uint8_t((stamp.flags & ~recompute_flag) | recomputed_flag);
+            Builder::StampScope scope(builder_, stamp);
+            clone_[at.index] = builder_.emit_typed(node.op, node.type, operands, node.attr);
+        }
+        return resolved(id);
     }
 
     // ---- shapes

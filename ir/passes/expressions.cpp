@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace tenon {
 
@@ -111,9 +112,9 @@ ExpressionId Expressions::fold(NodeId reduce, ExpressionId body, uint32_t variab
     return intern(std::move(e));
 }
 
-ExpressionId Expressions::fold_between(NodeId id, const PositionList& at, ExpressionId low, ExpressionId high) {
-    const NodeId operand = graph_.operand(id, 0);
-    const Type& from = graph_.type(operand);
+// Where the reduction's operand is read: at the kept position, and at the fold's variable along what is reduced.
+PositionList Expressions::folded_position(NodeId id, const PositionList& at) {
+    const Type& from = graph_.type(graph_.operand(id, 0));
     std::vector<bool> gone(from.rank());
     for (int64_t a : graph_.attributes(id).integers("axes")) gone[size_t(a < 0 ? a + int64_t(from.rank()) : a)] = true;
     const bool keep = graph_.attributes(id).flag("keepdim");
@@ -126,7 +127,11 @@ ExpressionId Expressions::fold_between(NodeId id, const PositionList& at, Expres
         inside[d] = gone[d] ? within[r++] : at[keep ? d : kept];
         if (!gone[d]) ++kept;
     }
-    return fold(id, value(operand, inside), reduction_.variable, low, high);
+    return inside;
+}
+
+ExpressionId Expressions::fold_between(NodeId id, const PositionList& at, ExpressionId low, ExpressionId high) {
+    return fold(id, value(graph_.operand(id, 0), folded_position(id, at)), reduction_.variable, low, high);
 }
 
 ExpressionId Expressions::fold_of_partials(NodeId id, const PositionList& at) {
@@ -143,56 +148,87 @@ ExpressionId Expressions::fold_of_partials(NodeId id, const PositionList& at) {
                 reduction_.depth - 1);  // inside a nest: after those that fold the chunks
 }
 
-ExpressionId Expressions::reduce(NodeId id, const PositionList& at) {
-    if (partials_.contains(id)) return fold_of_partials(id, at);
-    return fold_between(id, at, extent(SizeId(0)), extent(reduction_.extent));
-}
-
-ExpressionId Expressions::value(NodeId id, const PositionList& at) {
+// ---- the value of a node --------------------------------------------------------------------------------------------
+std::optional<ExpressionId> Expressions::known(NodeId id, const PositionList& at) const {
     std::vector<uint32_t> key;
     for (Position p : at) key.push_back(p.id);
-    const auto found = values_.find({id.index, key});
-    if (found != values_.end()) return found->second;
+    const auto found = values_.find({id.index, std::move(key)});
+    return found == values_.end() ? std::nullopt : std::optional(found->second);
+}
 
+// What needs no other value.
+std::optional<ExpressionId> Expressions::leaf(NodeId id, const PositionList& at) {
     const Node& node = graph_[id];
     const Type& type = graph_.type(id);
-    ExpressionId result;
-    if (const auto buffer = buffer_of_.find(id); buffer != buffer_of_.end()) {
-        result = load(buffer->second, type.dtype, positions_.linear(at, type.sizes));
-    } else if (node.op == op<"constant">()) {
+    if (const auto buffer = buffer_of_.find(id); buffer != buffer_of_.end())
+        return load(buffer->second, type.dtype, positions_.linear(at, type.sizes));
+    if (node.op == op<"constant">()) {
         Expression e;
         e.kind = Expression::Kind::literal;
         e.type = node.type;
         e.source = id;
-        result = intern(std::move(e));
-    } else if (row(node.op).lowering == Lowering::movement) {
-        result = value(graph_.operand(id, 0), operand_positions(positions_, graph_, id, 0, at));
-    } else if (row(node.op).lowering == Lowering::reduce) {
-        result = reduce(id, at);
-    } else if (node.op == op<"full">()) {
-        result = value(graph_.operand(id, 0), {});
-    } else if (node.op == op<"iota">() || node.op == op<"size">()) {
-        ExpressionId number;
-        if (node.op == op<"size">())
-            number = call(op<"number">(), {extent(graph_.attributes(id).size("value"))}, {}, id);
-        else {
-            const Position p = at.empty() ? positions_.constant(SizeId(0)) : at.back();
-            note_position(p);
-            number = call(op<"number">(), {index(p)}, {}, id);
-        }
-        const DType dtype = type.dtype;
-        result = dtype == DType::i64
-                     ? number
-                     : call(op<"cast">(), {number}, context_.attr({{context_.name("dtype"), AttrValue(dtype)}}), id);
-    } else {
-        assert(row(node.op).lowering == Lowering::scalar);
-        std::vector<ExpressionId> operands;
-        for (size_t k = 0; k < node.operands.count; ++k)
-            operands.push_back(value(graph_.operand(id, k), operand_positions(positions_, graph_, id, k, at)));
-        result = call(node.op, std::move(operands), node.attr, id);
+        return intern(std::move(e));
     }
-    values_.emplace(std::pair(id.index, std::move(key)), result);
-    return result;
+    if (partials_.contains(id)) return fold_of_partials(id, at);
+    if (node.op != op<"iota">() && node.op != op<"size">()) return std::nullopt;
+    ExpressionId number;
+    if (node.op == op<"size">()) {
+        number = call(op<"number">(), {extent(graph_.attributes(id).size("value"))}, {}, id);
+    } else {
+        const Position p = at.empty() ? positions_.constant(SizeId(0)) : at.back();
+        note_position(p);
+        number = call(op<"number">(), {index(p)}, {}, id);
+    }
+    if (type.dtype == DType::i64) return number;
+    return call(op<"cast">(), {number}, context_.attr({{context_.name("dtype"), AttrValue(type.dtype)}}), id);
+}
+
+size_t Expressions::operand_count(NodeId id) const {
+    return row(graph_[id].op).lowering == Lowering::scalar ? graph_[id].operands.count : 1;
+}
+
+Expressions::Wanted Expressions::operand(const Wanted& of, size_t k) {
+    const NodeId id = graph_.operand(of.id, k);
+    if (row(graph_[of.id].op).lowering == Lowering::reduce) {
+        extent(reduction_.extent);  // the bounds stand before the fold
+        extent(SizeId(0));
+        return {id, folded_position(of.id, of.at), {}};
+    }
+    if (graph_[of.id].op == op<"full">()) return {id, {}, {}};
+    return {id, operand_positions(positions_, graph_, of.id, k, of.at), {}};
+}
+
+ExpressionId Expressions::combine(const Wanted& w) {
+    const Node& node = graph_[w.id];
+    const Lowering lowering = row(node.op).lowering;
+    if (lowering == Lowering::reduce)
+        return fold(w.id, w.operands[0], reduction_.variable, extent(SizeId(0)), extent(reduction_.extent));
+    if (lowering != Lowering::scalar) return w.operands[0];  // movement, full
+    return call(node.op, w.operands, node.attr, w.id);
+}
+
+// What the value depends on comes first, operand by operand; a worklist, since that is as long as the kernel is deep.
+ExpressionId Expressions::value(NodeId id, const PositionList& at) {
+    std::vector<Wanted> stack{{id, at, {}}};
+    for (std::optional<ExpressionId> result;;) {
+        Wanted& top = stack.back();
+        if (result) top.operands.push_back(*std::exchange(result, std::nullopt));
+        const bool fresh = top.operands.empty();
+        if (fresh) result = known(top.id, top.at);
+        if (!result) {
+            if (fresh) result = leaf(top.id, top.at);
+            if (!result && top.operands.size() < operand_count(top.id)) {
+                stack.push_back(operand(top, top.operands.size()));
+                continue;
+            }
+            if (!result) result = combine(top);
+            std::vector<uint32_t> key;
+            for (Position p : top.at) key.push_back(p.id);
+            values_.emplace(std::pair(top.id.index, std::move(key)), *result);
+        }
+        stack.pop_back();
+        if (stack.empty()) return *result;
+    }
 }
 
 }  // namespace tenon

@@ -3,6 +3,7 @@
 // the tensor-level nodes of a fusion, then writes each entry into the loop it belongs to.
 #pragma once
 #include <map>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -66,8 +67,18 @@ private:
     ExpressionId intern(Expression);
     ExpressionId fold(NodeId reduce, ExpressionId body, uint32_t variable, ExpressionId low, ExpressionId high,
                       int depth = 0);
-    ExpressionId reduce(NodeId, const PositionList& at);
     ExpressionId fold_of_partials(NodeId reduce, const PositionList& at);
+    struct Wanted {  // a value at a position, while it is worked out
+        NodeId id;
+        PositionList at;
+        std::vector<ExpressionId> operands;  // what is known of it
+    };
+    std::optional<ExpressionId> known(NodeId, const PositionList& at) const;
+    std::optional<ExpressionId> leaf(NodeId, const PositionList& at);
+    size_t operand_count(NodeId) const;
+    Wanted operand(const Wanted&, size_t k);
+    ExpressionId combine(const Wanted&);
+    PositionList folded_position(NodeId reduce, const PositionList& at);
     ExpressionId extent(SizeId);
 
     const Graph& graph_;

@@ -43,41 +43,67 @@ void KernelWriter::close_loop(RegionId region, NodeId low, NodeId high, std::str
 }
 
 // ---- expressions --------------------------------------------------------------------------------------------------
-NodeId KernelWriter::emit(ExpressionId id) {
+// The node of what is there already, or takes none; none where it is to be made.
+NodeId KernelWriter::there(ExpressionId id) {
     if (emitted_[id]) return emitted_[id];
     const Expression& e = expressions_[id];
-    NodeId node;
     switch (e.kind) {
-        case Expression::Kind::variable: assert(!"a variable outside its loop"); break;
+        case Expression::Kind::variable: assert(!"a variable outside its loop"); return {};
         case Expression::Kind::buffer: return params_[e.number];
         case Expression::Kind::literal: return copier_(e.source);
-        case Expression::Kind::fold: node = emit_fold(e); break;
-        case Expression::Kind::node: {
-            if (e.op == op<"extent">()) return extent(e.attr);
-            if (nest_)  // kept by an earlier inner loop?
-                for (size_t k = 0; k < nest_->scratch.size(); ++k) {
-                    const Scratch& s = nest_->scratch[k];
-                    if (s.value != id || !stored_scratch_[k]) continue;
-                    const NodeId position = emit(s.position);
-                    node = builder_.emit_typed(op<"load">(), e.type, {params_[s.buffer], position});
-                    set_emitted(id, node);
-                    return node;
-                }
-            std::vector<NodeId> operands;
-            for (ExpressionId o : e.operands) operands.push_back(emit(o));
-            Stamp stamp;  // loops keep the origin; metadata stays with the kernel
-            if (e.source) stamp.origin = copier_.stamp_of(e.source).origin;
-            Builder::StampScope scope(builder_, stamp);
-            node = builder_.emit_typed(e.op, e.type, operands, e.attr);
-            break;
-        }
+        case Expression::Kind::node: return e.op == op<"extent">() ? extent(e.attr) : NodeId();
+        case Expression::Kind::fold: return {};
     }
-    set_emitted(id, node);
-    return node;
+    return {};
 }
 
-NodeId KernelWriter::emit_fold(const Expression& e) {
-    const NodeId low = emit(e.operands[1]), high = emit(e.operands[2]);
+// Is it kept by an inner loop before?
+const KernelWriter::Scratch* KernelWriter::scratch_of(ExpressionId id) const {
+    if (!nest_ || expressions_[id].kind != Expression::Kind::node) return nullptr;
+    for (size_t k = 0; k < nest_->scratch.size(); ++k)
+        if (nest_->scratch[k].value == id && stored_scratch_[k]) return &nest_->scratch[k];
+    return nullptr;
+}
+
+// Operands first; a worklist, since expressions are as deep as the kernel is long.
+NodeId KernelWriter::emit(ExpressionId root) {
+    std::vector<ExpressionId> stack{root};
+    for (;;) {
+        const ExpressionId id = stack.back();
+        NodeId node = there(id);
+        if (!node) {
+            const Expression& e = expressions_[id];
+            const Scratch* kept = scratch_of(id);
+            std::span<const ExpressionId> wanted = e.operands;
+            if (kept) wanted = {&kept->position, 1};
+            else if (e.kind == Expression::Kind::fold) wanted = wanted.subspan(1);  // its body stands inside
+            std::vector<NodeId> operands;
+            const auto missing = std::find_if(wanted.begin(), wanted.end(), [&](ExpressionId o) {
+                operands.push_back(there(o));
+                return !operands.back();
+            });
+            if (missing != wanted.end()) {
+                stack.push_back(*missing);
+                continue;
+            }
+            node = kept ? builder_.emit_typed(op<"load">(), e.type, {params_[kept->buffer], operands[0]})
+                   : e.kind == Expression::Kind::fold ? emit_fold(e, operands[0], operands[1])
+                                                      : emit_node(e, operands);
+            set_emitted(id, node);
+        }
+        stack.pop_back();
+        if (stack.empty()) return node;
+    }
+}
+
+NodeId KernelWriter::emit_node(const Expression& e, std::span<const NodeId> operands) {
+    Stamp stamp;  // loops keep the origin; metadata stays with the kernel
+    if (e.source) stamp.origin = copier_.stamp_of(e.source).origin;
+    Builder::StampScope scope(builder_, stamp);
+    return builder_.emit_typed(e.op, e.type, operands, e.attr);
+}
+
+NodeId KernelWriter::emit_fold(const Expression& e, NodeId low, NodeId high) {
     const size_t here = mark();
     const RegionId region = open_loop(e.number);
     const NodeId body = emit(e.operands[0]);
@@ -92,29 +118,32 @@ void KernelWriter::store(uint32_t buffer, ExpressionId position, ExpressionId va
     builder_.emit_typed(op<"store">(), context_.none(), {params_[buffer], at, scalar});
 }
 
-// Everything that the nest's stores depend on, in order of creation, which puts operands first.
-std::vector<ExpressionId> KernelWriter::needed(const PlannedNest& n) const {
-    std::vector<bool> seen(expressions_.size());
-    std::vector<ExpressionId> stack, out;
+// What the nest's stores depend on and is to be made at each depth of loops, in order of creation, which puts operands
+// first.
+std::vector<std::vector<ExpressionId>> KernelWriter::needed(const PlannedNest& n) {
+    std::vector<ExpressionId> stack, found;
     for (const StoreExpression& s : n.expressions.stores) stack.insert(stack.end(), {s.value, s.position});
     for (const Scratch& s : n.scratch) stack.insert(stack.end(), {s.value, s.position});
+    met_.begin(expressions_.size());
     while (!stack.empty()) {
         const ExpressionId id = stack.back();
         stack.pop_back();
-        if (seen[id]) continue;
-        seen[id] = true;
-        for (ExpressionId o : expressions_[id].operands) stack.push_back(o);
+        if (!met_.add(id)) continue;
+        const Expression& e = expressions_[id];
+        if (e.kind == Expression::Kind::node || e.kind == Expression::Kind::fold) found.push_back(id);
+        stack.insert(stack.end(), e.operands.begin(), e.operands.end());
     }
-    for (ExpressionId id = 0; id < seen.size(); ++id)
-        if (seen[id]) out.push_back(id);
-    return out;
+    std::sort(found.begin(), found.end());
+    std::vector<std::vector<ExpressionId>> levels(n.loops.size() + 1);
+    for (ExpressionId id : found)
+        if (size_t(expressions_[id].depth) < levels.size()) levels[size_t(expressions_[id].depth)].push_back(id);
+    return levels;
 }
 
-void KernelWriter::emit_level(const PlannedNest& n, int depth) {
-    for (ExpressionId id : needed(n)) {
+void KernelWriter::emit_level(const PlannedNest& n, size_t depth) {
+    for (ExpressionId id : levels_[depth]) {
         const Expression& e = expressions_[id];
-        if (e.depth != depth || (e.kind != Expression::Kind::node && e.kind != Expression::Kind::fold)) continue;
-        if (e.kind == Expression::Kind::fold && depth == int(n.loops.size())) store_scratch_of({e.operands[0]});
+        if (e.kind == Expression::Kind::fold && depth == n.loops.size()) store_scratch_of({e.operands[0]});
         emit(id);
     }
 }
@@ -190,7 +219,7 @@ void KernelWriter::write_loops(const PlannedNest& n, size_t level, NodeId block)
     }
     const size_t here = mark();
     const RegionId region = open_loop(n.expressions.variables[level]);
-    emit_level(n, int(level) + 1);
+    emit_level(n, level + 1);
     write_loops(n, level + 1, block);
     leave(here);
     static constexpr std::string_view kinds[] = {"serial", "parallel", "vector"};
@@ -201,6 +230,7 @@ void KernelWriter::write(const std::vector<PlannedNest>& nests) {
     for (const PlannedNest& n : nests) {  // what runs once, before the nests
         nest_ = &n;
         stored_scratch_.assign(n.scratch.size(), false);
+        levels_ = needed(n);
         emit_level(n, 0);
         if (!n.loops.empty()) continue;
         for (const StoreExpression& s : n.expressions.stores)
@@ -209,6 +239,7 @@ void KernelWriter::write(const std::vector<PlannedNest>& nests) {
     for (const PlannedNest& n : nests) {
         nest_ = &n;
         stored_scratch_.assign(n.scratch.size(), false);
+        levels_ = needed(n);
         const size_t here = mark();
         if (n.loops.empty()) {
             std::vector<const StoreExpression*> full;

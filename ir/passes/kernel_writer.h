@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "ir/build/copier.h"
+#include "ir/marks.h"
 #include "ir/passes/nest.h"
 
 namespace tenon {
@@ -31,15 +32,18 @@ public:
 
 private:
     NodeId emit(ExpressionId);
-    NodeId emit_fold(const Expression&);
-    void emit_level(const PlannedNest&, int depth);  // what depends on the loop at `depth`, folds among it
+    NodeId there(ExpressionId);
+    const Scratch* scratch_of(ExpressionId) const;
+    NodeId emit_node(const Expression&, std::span<const NodeId> operands);
+    NodeId emit_fold(const Expression&, NodeId low, NodeId high);
+    void emit_level(const PlannedNest&, size_t depth);  // what depends on the loop at `depth`, folds among it
     void write_top(const PlannedNest&);
     void write_loops(const PlannedNest&, size_t level, NodeId block);
     void write_body(const PlannedNest&);  // inside the innermost kept loop
     void write_inner(const PlannedNest&, const std::vector<const StoreExpression*>&,
                      const std::vector<const Scratch*>&);
     void store(uint32_t buffer, ExpressionId position, ExpressionId value);
-    std::vector<ExpressionId> needed(const PlannedNest&) const;
+    std::vector<std::vector<ExpressionId>> needed(const PlannedNest&);
     std::vector<bool> reached_inside(const std::vector<ExpressionId>& roots) const;
     void store_scratch_of(const std::vector<ExpressionId>& roots);
 
@@ -63,6 +67,8 @@ private:
     std::map<AttrId, std::pair<NodeId, size_t>> extents_;  // with the mark at which each was emitted
     const PlannedNest* nest_ = nullptr;
     std::vector<bool> stored_scratch_;
+    std::vector<std::vector<ExpressionId>> levels_;  // of the nest at hand
+    Marks met_;
     NodeId last_param_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "ir/marks.h"
 #include "ir/row.h"
 
 namespace tenon {
@@ -37,16 +38,23 @@ namespace {
 
 constexpr int cheap = 2;          // scalar ops that are sooner done twice than stored and loaded
 constexpr int scalar_limit = 64;  // … for 0-dim values, which every kernel may compute for itself
+// What an element is computed by from memory: more makes kernels that take long to compile, and expressions of
+// positions that grow with every movement in them.
+constexpr uint32_t most_steps = 500, most_moves = 64;
 
 class MemoryAssignment {
 public:
-    explicit MemoryAssignment(const Graph& g) : graph_(g), context_(*g.context), facts_(context_, g.equalities) {}
+    MemoryAssignment(const Graph& g, Decisions& decisions)
+        : graph_(g), context_(*g.context), facts_(context_, g.equalities), decisions_(decisions) {}
 
     Memory run() {
         const size_t n = graph_.nodes.size();
         memory_ = {std::vector<bool>(n), std::vector<bool>(n), std::vector<std::vector<Read>>(n), std::vector<int>(n)};
         users_.assign(n, {});
         repeated_.assign(n, false);
+        moved_.resize(n);
+        size_.resize(n);
+        in_view_.assign(n, false);
         for (NodeId id : graph_.body()) uses_of(id);
         for (NodeId r : graph_.results()) want(r);
         for (NodeId id : graph_.body())
@@ -69,10 +77,16 @@ private:
         if (!is_fusable(graph_, id) || row(graph_[id].op).lowering == Lowering::movement) return;
         memory_.has[id.index] = true;
         for (NodeId o : graph_.operands_of(id)) {
-            while (row(graph_[o].op).lowering == Lowering::movement) o = graph_.operand(o, 0);
-            if (row(graph_[o].op).lowering == Lowering::scalar) memory_.has[o.index] = true;
+            const NodeId source = moved(o).source;
+            if (row(graph_[source].op).lowering == Lowering::scalar) memory_.has[source.index] = true;
         }
     }
+
+    struct Moved {  // what a value is by movement alone, and whether that repeats elements
+        NodeId source;
+        bool repeats = false;
+    };
+    Moved moved(NodeId id) const { return moved_[id.index].source ? moved_[id.index] : Moved{id, false}; }
 
     // Who uses a value, looking through movement; and whether a use repeats its elements.
     void uses_of(NodeId id) {
@@ -80,37 +94,62 @@ private:
             for (NodeId o : graph_.operands_of(id)) want(o);
             return;
         }
-        if (row(graph_[id].op).lowering == Lowering::movement) return;
+        if (row(graph_[id].op).lowering == Lowering::movement) {
+            moved_[id.index] = moved(graph_.operand(id, 0));
+            moved_[id.index].repeats |= graph_[id].op == op<"expand">();
+            return;
+        }
         const auto operands = graph_.operands_of(id);
         for (size_t k = 0; k < operands.size(); ++k) {
-            if (graph_[id].op == op<"update">() && k == 1) continue;  // the view is an address
+            if (graph_[id].op == op<"update">() && k == 1) {  // the view is an address
+                for (NodeId view = operands[1]; view != operands[0]; view = graph_.operand(view, 0))
+                    in_view_[view.index] = true;
+                continue;
+            }
             if (graph_[id].op == op<"update">() && k == 0) {          // it begins with its base, a value in memory
                 want(operands[k]);
                 continue;
             }
-            NodeId o = operands[k];
-            bool repeats =
+            const NodeId o = operands[k];
+            const bool repeats =
                 row(graph_[id].op).lowering == Lowering::scalar && graph_.type(o).rank() > 0 && numel(o) != numel(id);
-            for (; row(graph_[o].op).lowering == Lowering::movement; o = graph_.operand(o, 0))
-                repeats |= graph_[o].op == op<"expand">();
-            std::vector<NodeId>& users = users_[o.index];
-            if (std::find(users.begin(), users.end(), id) == users.end()) users.push_back(id);
-            if (repeats) repeated_[o.index] = true;
+            const Moved from = moved(o);
+            Users& users = users_[from.source.index];
+            users.count += users.last != id;
+            users.last = id;
+            if (repeats || from.repeats) repeated_[from.source.index] = true;
         }
     }
     void decide(NodeId id) {
         const Lowering lowering = row(graph_[id].op).lowering;
         int cost = lowering == Lowering::scalar ? row(graph_[id].op).cost : 0;
-        for (NodeId o : graph_.operands_of(id))
-            if (!memory_.has[o.index]) cost = std::min(cost + memory_.cost[o.index], 1 << 20);
+        Size size{1, lowering == Lowering::movement};
+        const auto operands = graph_.operands_of(id);
+        for (size_t k = 0; k < operands.size(); ++k) {
+            const NodeId o = operands[k];
+            if (memory_.has[o.index] || std::find(operands.begin(), operands.begin() + ptrdiff_t(k), o) !=
+                                            operands.begin() + ptrdiff_t(k))
+                continue;
+            cost = std::min(cost + memory_.cost[o.index], 1 << 20);
+            size.steps = std::min(size.steps + size_[o.index].steps, most_steps + 1);
+            size.moves = std::max(size.moves, (lowering == Lowering::movement) + size_[o.index].moves);
+        }
         memory_.cost[id.index] = cost;
+        size_[id.index] = size;
+        if (memory_.has[id.index]) return;
+        if ((size.steps > most_steps || size.moves > most_moves) && !in_view_[id.index]) {
+            memory_.has[id.index] = true;
+            decisions_.push_back({"kept", std::string(graph_.name_of(id)),
+                                  "it is kept in memory, since what computes it is as large as a kernel should be",
+                                  graph_.origins[id.index]});
+        }
         if (memory_.has[id.index] || lowering == Lowering::movement) return;
         if (lowering == Lowering::reduce || graph_[id].op == op<"cat">() || graph_[id].op == op<"update">()) {
             memory_.has[id.index] = true;
             return;
         }
         if (lowering != Lowering::scalar) return;  // full, iota, size
-        const bool shared = users_[id.index].size() > 1 || repeated_[id.index];
+        const bool shared = users_[id.index].count > 1 || repeated_[id.index];
         memory_.has[id.index] = shared && cost > (graph_.type(id).rank() == 0 ? scalar_limit : cheap);
     }
 
@@ -121,9 +160,10 @@ private:
         Positions positions(facts_);
         positions_ = &positions;
         seen_.clear();
+        read_.begin(4 * graph_.nodes.size());
         reader_ = id;
         if (graph_[id].op == op<"cat">() || graph_[id].op == op<"update">()) {
-            for (NodeId o : graph_.operands_of(id)) collect_unaligned(o);
+            collect_unaligned(id);
             return;
         }
         const bool reduces = row(graph_[id].op).lowering == Lowering::reduce;
@@ -140,13 +180,18 @@ private:
             for (size_t d = 0; d < at.size(); ++d)
                 if (!gone[d]) kept.push_back(at[d]), sizes.push_back(domain.sizes[d]);
             leading_.push_back({positions.linear(kept, sizes), facts_.product(sizes)});
-            visit(graph_.operand(id, 0), at);
+            visits_.push_back({graph_.operand(id, 0), at});
         } else {
             for (size_t d = 0; d <= at.size(); ++d) {
                 const std::span<const SizeId> sizes = std::span(domain.sizes).first(d);
                 leading_.push_back({positions.linear(std::span(at).first(d), sizes), facts_.product(sizes)});
             }
             operands(id, at);
+        }
+        while (!visits_.empty()) {
+            const Visit next = std::move(visits_.back());
+            visits_.pop_back();
+            visit(next.id, next.at);
         }
     }
     void visit(NodeId id, const PositionList& at) {
@@ -167,43 +212,65 @@ private:
         if (seen_.insert(std::move(key)).second) operands(id, at);
     }
     void operands(NodeId id, const PositionList& at) {
-        if (row(graph_[id].op).lowering == Lowering::loops) {  // full
-            for (NodeId o : graph_.operands_of(id)) visit(o, {});
-            return;
-        }
-        for (size_t k = 0; k < graph_.operands_of(id).size(); ++k)
-            visit(graph_.operand(id, k), operand_positions(*positions_, graph_, id, k, at));
+        const bool everywhere = row(graph_[id].op).lowering == Lowering::loops;  // full
+        for (size_t k = graph_.operands_of(id).size(); k-- > 0;)
+            visits_.push_back({graph_.operand(id, k),
+                               everywhere ? PositionList() : operand_positions(*positions_, graph_, id, k, at)});
     }
     SizeId domain_numel() const {
         return numel(row(graph_[reader_].op).lowering == Lowering::reduce ? graph_.operand(reader_, 0) : reader_);
     }
-    void collect_unaligned(NodeId id) {
-        if (graph_[id].op == op<"constant">()) return;
-        if (memory_.has[id.index] || !is_fusable(graph_, id)) return read(id, Alignment::other);
-        if (seen_.insert({id.index}).second)
-            for (NodeId o : graph_.operands_of(id)) collect_unaligned(o);
+    void collect_unaligned(NodeId root) {
+        collected_.begin(graph_.nodes.size());
+        std::vector<NodeId> stack;
+        const auto push_operands = [&](NodeId id) {
+            const auto operands = graph_.operands_of(id);
+            stack.insert(stack.end(), operands.rbegin(), operands.rend());
+        };
+        for (push_operands(root); !stack.empty();) {
+            const NodeId id = stack.back();
+            stack.pop_back();
+            if (graph_[id].op == op<"constant">()) continue;
+            if (memory_.has[id.index] || !is_fusable(graph_, id)) read(id, Alignment::other);
+            else if (collected_.add(id.index)) push_operands(id);
+        }
     }
     void read(NodeId source, Alignment alignment) {
-        for (const Read& r : memory_.reads[reader_.index])
-            if (r.source == source && r.alignment == alignment) return;
-        memory_.reads[reader_.index].push_back({source, alignment});
+        if (read_.add(4 * source.index + uint32_t(alignment)))
+            memory_.reads[reader_.index].push_back({source, alignment});
     }
 
     const Graph& graph_;
     Context& context_;
     const SizeFacts facts_;
     Memory memory_;
-    std::vector<std::vector<NodeId>> users_;
-    std::vector<bool> repeated_;
+    Decisions& decisions_;
+    struct Users {
+        uint32_t count = 0;
+        NodeId last;
+    };
+    std::vector<Users> users_;
+    std::vector<bool> repeated_, in_view_;  // in_view_: on the way from an update's base to its view
+    std::vector<Moved> moved_;
+    struct Size {  // of what computes an element from memory: ops, and movement one after the other
+        uint32_t steps = 0, moves = 0;
+    };
+    std::vector<Size> size_;
     Positions* positions_ = nullptr;
     NodeId reader_;
     Position full_;
     std::vector<std::pair<Position, SizeId>> leading_;  // with the number of elements of those dimensions
     std::set<std::vector<uint32_t>> seen_;
+    struct Visit {
+        NodeId id;
+        PositionList at;
+    };
+    std::vector<Visit> visits_;  // to be made, the next one last
+    Marks read_, collected_;
 };
 
 }  // namespace
 
-Memory assign_memory(const Graph& g) { return MemoryAssignment(g).run(); }
+Memory assign_memory(const Graph& g, Decisions& decisions) { return MemoryAssignment(g, decisions).run(); }
 
 }  // namespace tenon

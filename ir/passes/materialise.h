@@ -2,6 +2,7 @@
 #pragma once
 #include <vector>
 
+#include "ir/passes/passes.h"
 #include "ir/positions.h"
 
 namespace tenon {
@@ -29,7 +30,8 @@ struct Memory {
 bool is_fusable(const Graph&, NodeId);          // computed by kernels: elementwise, movement, reductions, …
 NodeId through_reshapes(const Graph&, NodeId);  // the value whose bytes it has: reshapes of memory are names for it
 
-Memory assign_memory(const Graph&);
+// Decisions: what is kept in memory only so that no kernel grows too large.
+Memory assign_memory(const Graph&, Decisions&);
 
 /// Whether the node lies in a `no_compile { }` of the script: then it is a kernel of its own, which no engine compiles.
 /// What backward computes carries the metadata too, but is compiled.

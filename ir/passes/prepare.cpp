@@ -18,6 +18,7 @@ public:
         for (NodeId id : graph_.body()) {
             if (row(graph_[id].op).lowering == Lowering::reduce) reduction(id);
             else if (graph_[id].op == op<"matmul">()) matmul(id);
+            else if (graph_[id].op == op<"cat">() && graph_[id].operands.count > most_parts) cat(id);
             else copy_.copy(id);
         }
         return copy_.finish();
@@ -52,6 +53,23 @@ private:
         }
         copy_.map(id, value);
         if (groups > 0) builder_.set_name(value, graph_.names[id.index]);
+    }
+    // Each part is a loop nest of the kernel: of many there are several cats, and a cat of these.
+    static constexpr size_t most_parts = 64;
+    void cat(NodeId id) {
+        Builder::StampScope scope(builder_, copy_.stamp_of(id));
+        std::vector<NodeId> parts;
+        for (NodeId o : graph_.operands_of(id)) parts.push_back(copy_(o));
+        while (parts.size() > 1) {
+            std::vector<NodeId> longer;
+            for (size_t k = 0; k < parts.size(); k += most_parts) {
+                const auto some = std::span(parts).subspan(k, std::min(most_parts, parts.size() - k));
+                longer.push_back(some.size() == 1 ? some[0] : builder_.emit(op<"cat">(), some, graph_[id].attr));
+            }
+            parts = std::move(longer);
+        }
+        copy_.map(id, parts[0]);
+        builder_.set_name(parts[0], graph_.names[id.index]);
     }
     NodeId cast(NodeId x, DType dtype) {
         return builder_.emit(op<"cast">(), {x}, context_.attr({{context_.name("dtype"), AttrValue(dtype)}}));

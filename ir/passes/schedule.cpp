@@ -2,16 +2,16 @@
 // region is left. Metadata stays on the kernel node, loops keep origins only.
 #include <algorithm>
 #include <cassert>
+#include <unordered_set>
 
 #include "ir/build/copier.h"
 #include "ir/passes/kernel_writer.h"
+#include "ir/passes/long_reduction.h"
 #include "ir/passes/nest.h"
 
 namespace tenon {
 
 namespace {
-
-constexpr int64_t lanes_chunk = 1024, rows_chunk = 64;  // of the numeric contract
 
 class FusionScheduler {
 public:
@@ -78,14 +78,13 @@ private:
         }
     }
     bool depends(NodeId from, NodeId on) const {
-        std::vector<bool> seen(graph_.nodes.size());
+        std::unordered_set<NodeId> seen;
         std::vector<NodeId> stack{from};
         while (!stack.empty()) {
             const NodeId at = stack.back();
             stack.pop_back();
             if (at == on) return true;
-            if (seen[at.index]) continue;
-            seen[at.index] = true;
+            if (!seen.insert(at).second) continue;
             for (NodeId o : graph_.operands_of(at)) stack.push_back(o);
         }
         return false;
@@ -168,9 +167,9 @@ private:
         if (reductions_.empty()) return;
         const Nest whole = plan_[0];
         const bool lanes = context_.text(whole.order) == "lanes";
-        const int64_t chunk = lanes ? lanes_chunk : rows_chunk, kept = nests_.hint(facts_.product(whole.kept)),
+        const int64_t chunk = lanes ? fold_order::lanes_chunk : fold_order::rows_chunk, kept = nests_.hint(facts_.product(whole.kept)),
                       reduced = nests_.hint(whole.reduced);
-        if (kept * reduced < 65536 || reduced < 8 * chunk || kept >= (lanes ? 16 : 4096)) return;
+        if (!is_long_reduction(lanes, kept, reduced)) return;
         std::vector<Nest> first;
         for (NodeId id : reductions_) {
             Nest part;

@@ -3,6 +3,7 @@
 // inputs. Backward's parameters are the saved values in forward order, then cotangents, then running sums. Names are
 // kept.
 #include <string>
+#include <unordered_map>
 
 #include "ir/build/copier.h"
 #include "ir/passes/passes.h"
@@ -38,6 +39,7 @@ public:
                 split.saved.push_back({true, k});
             }
         std::vector<NodeId> results(graph_.results().begin(), graph_.results().begin() + ptrdiff_t(joint_.outputs));
+        for (size_t k = 0; k < results.size(); ++k) position_.try_emplace(results[k], k);
         for (NodeId id : graph_.body())
             if (forward_[id.index] && named[id.index]) {
                 saved.push_back(id);
@@ -53,13 +55,13 @@ public:
 
 private:
     void mark(NodeId id) {
-        if (forward_[id.index]) return;
-        forward_[id.index] = true;
-        for (NodeId operand : graph_.operands_of(id)) mark_soon_.push_back(operand);
-        while (!mark_soon_.empty()) {
-            const NodeId next = mark_soon_.back();
-            mark_soon_.pop_back();
-            mark(next);
+        std::vector<NodeId> stack{id};
+        while (!stack.empty()) {
+            const NodeId next = stack.back();
+            stack.pop_back();
+            if (forward_[next.index]) continue;
+            forward_[next.index] = true;
+            for (NodeId operand : graph_.operands_of(next)) stack.push_back(operand);
         }
     }
     // A symbol that backward's types and attributes use must be readable off one of its parameters: else its definer is
@@ -68,8 +70,7 @@ private:
         std::vector<bool> shown(graph_.symbols.size(), false), used(graph_.symbols.size(), false);
         const auto show = [&](NodeId id) {
             for (SizeId size : graph_.type(id).sizes)
-                for (uint32_t k = 0; k < shown.size(); ++k)
-                    if (size == graph_.context->symbol(k)) shown[k] = true;
+                if (const auto k = graph_.context->symbol_number(size)) shown[*k] = true;
         };
         for (size_t k = 0; k < joint_.inputs + joint_.results.size(); ++k)
             if (k >= joint_.inputs || named[graph_.params()[k].index]) show(graph_.params()[k]);
@@ -81,11 +82,10 @@ private:
         for (uint32_t k = 0; k < shown.size(); ++k)
             if (used[k] && !shown[k]) named[graph_.symbols[k].definer.index] = true;
     }
-    static size_t position(std::vector<NodeId>& results, NodeId id) {  // a result of forward already, or a new one
-        for (size_t k = 0; k < results.size(); ++k)
-            if (results[k] == id) return k;
-        results.push_back(id);
-        return results.size() - 1;
+    size_t position(std::vector<NodeId>& results, NodeId id) {  // a result of forward already, or a new one
+        const auto [known, fresh] = position_.try_emplace(id, results.size());
+        if (fresh) results.push_back(id);
+        return known->second;
     }
     GraphRef half(std::span<const NodeId> params, bool forward, std::span<const NodeId> results, const char* suffix) {
         Context& context = *graph_.context;
@@ -112,19 +112,16 @@ private:
     }
     // The half's own parameters define the joint graph's symbols, under the same numbers.
     void define_symbols(Builder& builder, Copier& copy, std::span<const NodeId> params) {
+        std::vector<std::pair<NodeId, int>> shown(graph_.symbols.size());
+        for (NodeId p : params)
+            for (size_t d = 0; d < graph_.type(p).sizes.size(); ++d) {
+                const auto k = graph_.context->symbol_number(graph_.type(p).sizes[d]);
+                if (k && !shown[*k].first) shown[*k] = {p, int(d)};
+            }
         for (uint32_t k = 0; k < graph_.symbols.size(); ++k) {
             const SizeSymbol& s = graph_.symbols[k];
-            NodeId definer = copy.has(s.definer) ? s.definer : NodeId::none();
-            int dim = s.dim;
-            for (size_t p = 0; p < params.size() && !definer; ++p) {
-                const auto& sizes = graph_.type(params[p]).sizes;
-                for (size_t d = 0; d < sizes.size() && !definer; ++d)
-                    if (sizes[d] == graph_.context->symbol(k)) {
-                        definer = params[p];
-                        dim = int(d);
-                    }
-            }
-            if (definer) builder.symbol(copy(definer), dim, s.hint, s.name);
+            if (copy.has(s.definer)) builder.symbol(copy(s.definer), s.dim, s.hint, s.name);
+            else if (shown[k].first) builder.symbol(copy(shown[k].first), shown[k].second, s.hint, s.name);
             else builder.symbol(NodeId::none(), -1, s.hint, s.name);  // keeps the numbering; nothing uses it
         }
     }
@@ -132,7 +129,7 @@ private:
     const Joint& joint_;
     const Graph& graph_;
     std::vector<bool> forward_;
-    std::vector<NodeId> mark_soon_;
+    std::unordered_map<NodeId, size_t> position_;  // among the results of forward
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "jit/llvm/emitter.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -22,13 +23,12 @@ namespace {
 class StageEmitter {
 public:
     StageEmitter(llvm::Module& module, const KernelSource& source, const KernelInfo& info, const VectorFacts& facts)
-        : graph_(*source.graph), facts_(facts), code_(module, facts), here_(code_.here()), memory_(code_, source, info),
-          held_(graph_.nodes.size()) {}
+        : graph_(*source.graph), facts_(facts), code_(module, facts), here_(code_.here()), memory_(code_, source, info) {}
 
     void stage(const KernelStage& stage, const std::string& name) {
         code_.open(name);
         memory_.forget();
-        std::fill(held_.begin(), held_.end(), Held());
+        held_.clear();
         if (stage.loop) loop_stage(stage);
         else
             for (NodeId id : stage.nodes) {
@@ -197,7 +197,7 @@ private:
     CodeBuilder code_;
     IRBuilder& here_;
     Memory memory_;
-    std::vector<Held> held_;  // by node, in the function at hand
+    std::unordered_map<uint32_t, Held> held_;  // by node, in the function at hand
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "ir/fold_order.h"
 #include "jit/literal.h"
 #include "jit/llvm/scalar.h"
 
@@ -10,7 +11,8 @@ namespace tenon::llvm_engine {
 
 namespace {
 
-constexpr int64_t fold_lanes = 32, lane_chunk = 1024, row_chunk = 64;
+constexpr int64_t fold_lanes = fold_order::lanes, lane_chunk = fold_order::lanes_chunk,
+                  row_chunk = fold_order::rows_chunk;
 
 using Values = CodeBuilder::Values;
 using Carried = CodeBuilder::Carried;
