@@ -4,9 +4,18 @@
 
 namespace tenon {
 
+// Itself, or by what lies in its regions: a call whose values nobody uses has its asserts.
+bool Liveness::is_ordered(NodeId id) const {
+    if (row(graph_[id].op).effect == Effect::ordered) return true;
+    for (unsigned k = 0; k < graph_[id].regions; ++k)
+        for (NodeId inner : graph_.body(graph_.region_of(id, k)))
+            if (is_ordered(inner)) return true;
+    return false;
+}
+
 void Liveness::mark_ordered(std::span<const NodeId> body) {
     for (NodeId id : body)
-        if (row(graph_[id].op).effect == Effect::ordered) mark(id);
+        if (is_ordered(id)) mark(id);
 }
 
 void Liveness::mark(NodeId root) {
@@ -21,7 +30,7 @@ void Liveness::mark(NodeId root) {
             const Region& region = graph_.region_of(id, k);
             stack_.push_back(region.yield);
             for (NodeId inner : graph_.body(region))
-                if (row(graph_[inner].op).effect == Effect::ordered) stack_.push_back(inner);
+                if (is_ordered(inner)) stack_.push_back(inner);
         }
     }
 }

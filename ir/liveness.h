@@ -15,6 +15,8 @@ public:
     void mark(NodeId root);
 
 private:
+    bool is_ordered(NodeId id) const;
+
     const Graph& graph_;
     std::vector<bool> live_;
     std::vector<NodeId> stack_;

@@ -27,9 +27,15 @@ void check(const TensorRef& loss, const TensorRef& cotangent) {
     }
 }
 
-// Where the history of `loss` lies in the graph under capture, else null: then the graph has ended.
-Capture* capture_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent) {
+// Where the history of `loss` lies in the graph under capture, else null: then the graph has ended. Of that graph are
+// then the cotangent and what is differentiated with respect to, too.
+Capture* capture_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
+                    std::span<const TensorRef> wrt) {
     if (!tracer.capturing()) return nullptr;
+    std::vector<TensorObject*> all{loss.get()};
+    if (cotangent) all.push_back(cotangent.get());
+    for (const TensorRef& x : wrt) all.push_back(x.get());
+    tracer.capture().admit(all);
     const Capture::Cotangent root{*loss, cotangent.get()};
     if (tracer.capture().holds_history({&root, 1})) return &tracer.capture();
     tracer.flush();
@@ -53,7 +59,7 @@ void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
                     "vmap(grad(f)) returns them");
     }
     check(loss, cotangent);
-    if (Capture* capture = capture_of(tracer, loss, cotangent)) {
+    if (Capture* capture = capture_of(tracer, loss, cotangent, {})) {
         const Capture::Cotangent root{*loss, cotangent.get()};
         const Dispatcher::GradMode mode(tracer.dispatcher(), options.create_graph);
         capture->backward({&root, 1}, options, only);
@@ -68,7 +74,7 @@ void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
 std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
                                  std::span<const TensorRef> wrt, const BackwardOptions& options) {
     check(loss, cotangent);
-    if (Capture* capture = capture_of(tracer, loss, cotangent)) {
+    if (Capture* capture = capture_of(tracer, loss, cotangent, wrt)) {
         const Capture::Cotangent root{*loss, cotangent.get()};
         const Dispatcher::GradMode mode(tracer.dispatcher(), options.create_graph);
         return capture->gradients({&root, 1}, wrt, options);

@@ -41,28 +41,20 @@ Value append(Evaluator& evaluator, Arguments& a) {
 }
 
 Value extend(Evaluator& evaluator, Arguments& a) {
-    Values more = evaluator.collect(a[1]);
-    evaluator.will_change(list_of(a));
-    for (Value& value : more) list_of(a).items.push_back(std::move(value));
+    evaluator.extend(list_of(a), evaluator.collect(a[1]));
     return {};
 }
 
 Value insert(Evaluator& evaluator, Arguments& a) {
-    Values& items = list_of(a).items;
-    int64_t count = static_cast<int64_t>(items.size()), at = a.integer(1, "a position");
+    int64_t count = static_cast<int64_t>(list_of(a).items.size()), at = a.integer(1, "a position");
     if (at < 0) at += count;
-    evaluator.will_change(list_of(a));
-    items.insert(items.begin() + std::clamp<int64_t>(at, 0, count), a[2]);
+    evaluator.insert(list_of(a), static_cast<size_t>(std::clamp<int64_t>(at, 0, count)), a[2]);
     return {};
 }
 
 Value pop(Evaluator& evaluator, Arguments& a) {
-    Values& items = list_of(a).items;
-    size_t at = position_in(a.integer_or(1, -1, "a position"), items.size(), "list");
-    evaluator.will_change(list_of(a));
-    Value taken = std::move(items[at]);
-    items.erase(items.begin() + static_cast<ptrdiff_t>(at));
-    return taken;
+    size_t at = position_in(a.integer_or(1, -1, "a position"), list_of(a).items.size(), "list");
+    return evaluator.remove(list_of(a), at);
 }
 
 size_t index_in(Evaluator& evaluator, const Values& items, const Value& wanted) {
@@ -76,9 +68,7 @@ Value remove(Evaluator& evaluator, Arguments& a) {
     Values& items = list_of(a).items;
     size_t at = index_in(evaluator, items, a[1]);
     if (at == items.size()) throw_error("value", fmt::format("{} is not in the list", evaluator.repr(a[1])));
-    evaluator.will_change(list_of(a));
-    Value dropped = std::move(items[at]);
-    items.erase(items.begin() + static_cast<ptrdiff_t>(at));
+    evaluator.remove(list_of(a), at);
     return {};
 }
 
@@ -155,10 +145,7 @@ Value pop_entry(Evaluator& evaluator, Arguments& a) {
         if (a.has(2)) return a[2];
         no_key(evaluator, a[1]);
     }
-    Value taken = *found;
-    evaluator.will_change(dict_of(a));
-    dict_of(a).remove(a[1]);
-    return taken;
+    return evaluator.remove_entry(dict_of(a), a[1]);
 }
 
 Value set_default(Evaluator& evaluator, Arguments& a) {
@@ -170,9 +157,8 @@ Value set_default(Evaluator& evaluator, Arguments& a) {
 
 Value update(Evaluator& evaluator, Arguments& a) {
     auto take = [&](const DictObject& from) {
-        for (const auto& entry : from.entries()) dict_of(a).set(entry.key, entry.value);
+        for (const auto& entry : from.entries()) evaluator.set_entry(dict_of(a), entry.key, entry.value);
     };
-    evaluator.will_change(dict_of(a));
     if (a.has(1)) {
         auto* from = a[1].try_as<DictObject>();
         if (!from) throw_error("type", "update takes a dict, found a " + evaluator.describe(a[1]));

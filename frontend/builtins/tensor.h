@@ -21,7 +21,7 @@ class TensorCall {
 public:
     TensorCall(Evaluator& evaluator_, Arguments& arguments_)
         : evaluator(evaluator_), arguments(arguments_), tracer(evaluator_.tracer()), border(evaluator_.border()),
-          d(tracer.dispatcher()) {
+          d(tracer.dispatcher()), operation(d, arguments.values) {
         d.set_span(arguments.span);
     }
     Evaluator& evaluator;
@@ -29,6 +29,7 @@ public:
     Tracer& tracer;
     Border& border;
     Dispatcher& d;
+    Dispatcher::Operation operation;
 
     bool has(size_t k) const { return arguments.has(k) && !arguments[k].is_none(); }
     const Value& operator[](size_t k) const { return arguments[k]; }

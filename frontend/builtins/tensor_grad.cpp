@@ -43,14 +43,12 @@ private:
             }
             TensorRef own;
             was_differentiable_ |= x->requires_grad();
-            if (x->requires_grad() ||
-                (c.tracer.capturing() && (c.tracer.capture().is_pending(*x) || c.tracer.capture().tracing()))) {
-                const Dispatcher::GradMode mode(c.d, true);
+            const bool is_of_graph =
+                c.tracer.capturing() && (c.tracer.capture().is_pending(*x) || c.tracer.capture().tracing());
+            if (x->requires_grad() || is_of_graph) {
+                const Dispatcher::GradMode mode(c.d, x->requires_grad());
                 own = ops::clone(c.d, x);
-                if (!own->requires_grad()) {  // a value of the graph under capture becomes a leaf of its own
-                    Autograd& autograd = own->make_autograd();
-                    autograd.requires_grad = autograd.in_graph = true;
-                }
+                if (!own->requires_grad()) c.tracer.capture().become_leaf(*own);
             } else {
                 own = c.tracer.capture().distinct_leaf(*x);
             }

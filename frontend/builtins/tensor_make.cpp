@@ -129,7 +129,10 @@ TensorRef random(TensorCall& c, std::string_view kind, DType dtype, const Sizes&
     for (const Size& size : sizes) {
         if (size.value < 0) throw_error("shape", fmt::format("a size cannot be negative, but one is {}", size.value));
     }
-    const int64_t count = checked_numel(values_of(sizes));
+    // Under vmap for all examples: each has numbers of its own.
+    Dims drawn = values_of(sizes);
+    if (c.tracer.capturing()) drawn.push_back(c.tracer.capture().examples());
+    const int64_t count = checked_numel(drawn);
     Generator& generator = c.tracer.changing_generator();
     const Dispatcher::Names& n = c.d.names();
     const AttrId attr = c.d.attr({{n.sizes, c.d.list(std::span<const Size>(sizes))},

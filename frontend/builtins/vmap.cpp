@@ -146,7 +146,7 @@ public:
         const Size size = batch_size(positional, keywords);
         Capture* outside = c_.tracer.capturing() ? &c_.tracer.capture() : nullptr;
         const uint64_t serial = outside ? outside->serial() : 0;
-        const Value returned = trace(function, positional, keywords, outside);
+        const Value returned = trace(function, positional, keywords, outside, size.value);
 
         std::vector<int> in_axes;
         std::vector<TensorRef> tensors;
@@ -157,9 +157,13 @@ public:
         const GraphRef whole = batch(*graph_, {size.id, in_axes, out_axes_});
         // Inputs that the capture outside has not seen may end its graph, and with it what its symbols mean.
         if (outside) {
-            for (const TensorRef& x : tensors) outside->use(*x);
+            std::vector<TensorObject*> all;
+            for (const TensorRef& x : tensors) all.push_back(x.get());
+            outside->admit(all);
         }
         const bool same_symbols = outside && outside->serial() == serial;
+        std::optional<Capture::Holding> holding;
+        if (same_symbols) holding.emplace(*outside);
         std::vector<TensorRef> results =
             replay(c_.d, *whole, tensors, {.effects = true, .stamps = true, .symbols = same_symbols});
         for (size_t k = 0; k < results.size(); ++k) {
@@ -209,10 +213,10 @@ private:
 
     // Runs the function once, on one example without elements.
     Value trace(const Value& function, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
-                Capture* outside) {
+                Capture* outside, int64_t count) {
         const Tracer::Tracing tracing(c_.tracer);
         Capture& capture = c_.tracer.capture();
-        capture.begin_example(outside);
+        capture.begin_example(outside, count);
         std::vector<KeywordArgument> keyword_examples;
         const Values examples = map(positional, keywords, keyword_examples,
                                     [&](const TensorRef& x, size_t axis) { return Value(capture.example(*x, axis)); });
@@ -232,8 +236,11 @@ private:
             out_axes_.push_back(static_cast<int>(out_dim_ < 0 ? out_dim_ + rank : out_dim_));
             has_history_.push_back(result->requires_grad());
         }
+        // Lists and dicts as they are now: what the function has changed is changed back.
+        std::span<const TensorRef> rest(results);
+        const Value structure = with_results(returned, rest);
         graph_ = capture.end_example(results, inputs_);
-        return returned;
+        return structure;
     }
 
     TensorCall& c_;

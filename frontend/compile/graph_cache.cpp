@@ -8,7 +8,6 @@
 
 #include "frontend/compile/counters.h"
 #include "frontend/compile/graph_check.h"
-#include "frontend/record/tracer.h"
 #include "ir/differentiate/drop_cotangents.h"
 #include "ir/passes/pipeline.h"
 #include "ir/row.h"
@@ -20,19 +19,20 @@
 namespace tenon {
 
 // ---- one compiled graph -------------------------------------------------------------------------------------------
-CompiledGraph::CompiledGraph(Tracer& tracer, GraphRef graph, std::vector<size_t> differentiable,
-                             std::vector<size_t> wrt, Purpose purpose)
-    : tracer_(tracer), graph_(std::move(graph)), differentiable_(std::move(differentiable)), wrt_(std::move(wrt)),
-      purpose_(purpose), results_(graph_->results().size()) {
-    if (!differentiable_.empty() && !wrt_.empty()) {
+CompiledGraph::CompiledGraph(GraphCache& cache, const CompileSettings& settings, GraphRef graph,
+                             std::vector<size_t> differentiable, std::vector<size_t> wrt, Purpose purpose)
+    : cache_(cache), settings_(settings), graph_(std::move(graph)), differentiable_(std::move(differentiable)),
+      wrt_(std::move(wrt)), purpose_(purpose), results_(graph_->results().size()) {
+    while (first_leaf_ < wrt_.size() && wrt_[first_leaf_] < graph_->params().size()) ++first_leaf_;
+    if (!differentiable_.empty()) {
         joint_ = make_joint(*graph_, differentiable_, wrt_, false);
         reached_ = joint_->reached;
         split_ = split_joint(*joint_);
         lean_ = purpose_ == Purpose::op ? *split_ : rematerialise(*split_, decisions_);
         saved_ = lean_->saved;
-        if (purpose_ == Purpose::capture) ++tracer_.counters().autodiff_ok;
+        if (purpose_ == Purpose::capture) ++cache_.counters().autodiff_ok;
     }
-    if (tracer_.options().verify) check();
+    if (settings_.verify) check();
 }
 
 CompiledGraph::~CompiledGraph() = default;
@@ -58,8 +58,8 @@ CompiledGraph::Compilation::~Compilation() = default;
 std::unique_ptr<CompiledGraph::Compilation> CompiledGraph::compile(const GraphRef& source, std::string_view maker) {
     auto compiled = std::make_unique<Compilation>();
     PipelineOptions options;
-    options.target.threads = tracer_.machine().pool().threads();
-    options.verify = tracer_.options().verify;
+    options.target.threads = cache_.machine().pool().threads();
+    options.verify = settings_.verify;
     if (options.verify) {
         compiled->made.push_back({std::string(maker), source});
         options.observe = [&made = compiled->made](const Pass& pass, const GraphRef& graph) {
@@ -68,16 +68,16 @@ std::unique_ptr<CompiledGraph::Compilation> CompiledGraph::compile(const GraphRe
     }
     const GraphRef graph = run_pipeline(source, options, compiled->decisions, &compiled->times);
     compiled->executable =
-        std::make_unique<Executable>(graph, tracer_.machine(), kind_of(tracer_.options().engine, purpose_));
+        std::make_unique<Executable>(graph, cache_.machine(), kind_of(settings_.engine, purpose_));
     return compiled;
 }
 
 // Null where no run is to be checked.
 GraphCheck* CompiledGraph::make_check() {
-    if (!tracer_.options().verify || purpose_ != Purpose::capture) return nullptr;
-    const Engine engine = tracer_.options().engine;
+    if (!settings_.verify || purpose_ != Purpose::capture) return nullptr;
+    const Engine engine = settings_.engine;
     check_ =
-        std::make_unique<GraphCheck>(*this, tracer_.graph_cache().checker(), engine == Engine::jit ? "jit" : "interp",
+        std::make_unique<GraphCheck>(*this, cache_.checker(), engine == Engine::jit ? "jit" : "interp",
                                      engine == Engine::automatic && has_llvm_backend());
     return check_.get();
 }
@@ -93,7 +93,7 @@ void CompiledGraph::run(std::span<const Tensor> inputs, std::vector<Tensor>& out
 void CompiledGraph::prepare() {
     if (forward_) return;
     forward_ = compile(lean_ ? lean_->forward : graph_, lean_ ? "rematerialise" : "capture");
-    if (purpose_ == Purpose::capture) ++tracer_.counters().graphs_forward;
+    if (purpose_ == Purpose::capture) ++cache_.counters().graphs_forward;
 }
 
 size_t CompiledGraph::effects_done() const { return forward_ ? forward_->executable->effects_done() : 0; }
@@ -103,7 +103,7 @@ const CompiledGraph::Compilation* CompiledGraph::backward_half() const {
 }
 
 CompiledGraph::Half CompiledGraph::make_half(bool continues, const std::vector<bool>& present) {
-    if (purpose_ == Purpose::capture && halves_.empty()) ++tracer_.counters().graphs_backward;
+    if (purpose_ == Purpose::capture && halves_.empty()) ++cache_.counters().graphs_backward;
     GraphRef graph = lean_->backward;
     if (continues) {
         const Joint joint = make_joint(*graph_, differentiable_, wrt_, true);
@@ -178,12 +178,12 @@ const GraphEntry::Variant* GraphEntry::find(std::span<const int64_t> hints) cons
     return free;
 }
 
-GraphCache::GraphCache(Tracer& tracer) : tracer_(tracer) {}
+GraphCache::GraphCache(Machine& machine, Counters& counters) : machine_(machine), counters_(counters) {}
 
 GraphCache::~GraphCache() = default;
 
 PassCheck& GraphCache::checker() {
-    if (!checker_) checker_ = std::make_unique<PassCheck>(tracer_.machine().pool());
+    if (!checker_) checker_ = std::make_unique<PassCheck>(machine_.pool());
     return *checker_;
 }
 
@@ -208,19 +208,21 @@ std::string describe_symbol(const Graph& graph, const SizeSymbol& symbol,
 }
 
 std::string GraphCache::describe_change(const GraphEntry& entry, const GraphEntry::Variant& last,
-                                        std::span<const int64_t> hints) const {
+                                        std::span<const int64_t> hints,
+                                        const std::function<std::string(Span)>& locate) const {
     std::string reason;
     for (size_t k = 0; k < hints.size(); ++k) {
         if (entry.same[k] != k || last.symbolic[k] || last.sizes[k] == hints[k]) continue;
         reason += fmt::format("{}{} was {}, now {}", reason.empty() ? "" : "; ",
-                              describe_symbol(*entry.skeleton, entry.skeleton->symbols[k], tracer_.locate),
+                              describe_symbol(*entry.skeleton, entry.skeleton->symbols[k], locate),
                               last.sizes[k], hints[k]);
     }
     return reason;
 }
 
-std::string GraphCache::add_variant(GraphEntry& entry, std::span<const int64_t> hints,
-                                    const std::vector<bool>& dynamic) {
+std::string GraphCache::add_variant(GraphEntry& entry, const CompileSettings& settings, std::span<const int64_t> hints,
+                                    const std::vector<bool>& dynamic,
+                                    const std::function<std::string(Span)>& locate) {
     constexpr size_t most = 64;  // where no size can be symbolic each is a variant: the oldest goes
     GraphEntry::Variant made;
     made.sizes.assign(hints.begin(), hints.end());
@@ -230,7 +232,7 @@ std::string GraphCache::add_variant(GraphEntry& entry, std::span<const int64_t> 
         const GraphEntry::Variant& last = entry.variants.back();
         for (size_t k = 0; k < hints.size(); ++k)
             made.symbolic[k] = dynamic[k] || last.symbolic[k] || last.sizes[k] != hints[k];
-        reason = describe_change(entry, last, hints);
+        reason = describe_change(entry, last, hints, locate);
     }
     for (size_t k = 0; k < hints.size(); ++k) {
         if (made.symbolic[k]) made.symbolic[entry.same[k]] = true;
@@ -241,7 +243,7 @@ std::string GraphCache::add_variant(GraphEntry& entry, std::span<const int64_t> 
         std::copy(made.symbolic.begin(), made.symbolic.end(), keep.get());
         GraphRef graph =
             specialise(*entry.skeleton, hints, std::span<const bool>(keep.get(), hints.size()), entry.same);
-        made.graph = std::make_shared<CompiledGraph>(tracer_, std::move(graph), entry.differentiable, entry.wrt,
+        made.graph = std::make_shared<CompiledGraph>(*this, settings, std::move(graph), entry.differentiable, entry.wrt,
                                                      CompiledGraph::Purpose::capture);
         made.graph->prepare();
     };

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "frontend/compile/settings.h"
 #include "ir/build/builder.h"
 #include "ir/graph.h"
 #include "ir/passes/passes.h"
@@ -22,10 +23,12 @@
 
 namespace tenon {
 
+class Counters;
 class Executable;
+class GraphCache;
 class GraphCheck;
+class Machine;
 class PassCheck;
-class Tracer;
 struct MadeGraph;
 
 /// A graph that runs: its forward half, and backward halves for results that require a gradient.
@@ -35,9 +38,10 @@ public:
         op,       ///< one op of eager mode
         capture,  ///< a captured graph
     };
-    /// `wrt`: the parameters that require a gradient; `differentiable`: the results through which one may come.
-    CompiledGraph(Tracer& tracer, GraphRef graph, std::vector<size_t> differentiable, std::vector<size_t> wrt,
-                  Purpose purpose);
+    /// `wrt`: the parameters that require a gradient, then, counted on from the parameters, the results that are
+    /// leaves; `differentiable`: the results through which a gradient may come.
+    CompiledGraph(GraphCache& cache, const CompileSettings& settings, GraphRef graph,
+                  std::vector<size_t> differentiable, std::vector<size_t> wrt, Purpose purpose);
     ~CompiledGraph();
 
     /// `outputs` receives the graph's own results, then the saved ones.
@@ -54,6 +58,8 @@ public:
     size_t result_count() const { return results_; }
     const std::vector<size_t>& differentiable() const { return differentiable_; }
     const std::vector<size_t>& wrt() const { return wrt_; }
+    /// How many of `wrt` are parameters.
+    size_t first_leaf() const { return first_leaf_; }
     /// Whether a path leads from wrt k to a differentiable result.
     bool reaches(size_t k) const { return reached_.empty() || reached_[k]; }
 
@@ -94,11 +100,12 @@ private:
     /// run.
     void check() const;
 
-    Tracer& tracer_;
+    GraphCache& cache_;
+    const CompileSettings settings_;  // of both halves, whenever they are compiled
     GraphRef graph_;
     std::vector<size_t> differentiable_, wrt_;
     Purpose purpose_;
-    size_t results_;
+    size_t results_, first_leaf_ = 0;
     std::optional<Joint> joint_;
     std::optional<Split> split_;  // as listed: before rematerialisation
     std::optional<Split> lean_;   // after it: what runs
@@ -145,26 +152,31 @@ std::string describe_symbol(const Graph& graph, const SizeSymbol& symbol,
 
 class GraphCache {
 public:
-    explicit GraphCache(Tracer& tracer);
+    GraphCache(Machine& machine, Counters& counters);
     ~GraphCache();
 
     GraphEntry* find(const Builder::Hash& hash);
     GraphEntry& add(const Builder::Hash& hash, GraphEntry entry);
     /// Compiles the variant for these sizes. Symbolic are those asked for and, with other variants present, those that
     /// differ from theirs; the reason (which size was what) is returned, empty for the first variant.
-    std::string add_variant(GraphEntry& entry, std::span<const int64_t> hints, const std::vector<bool>& dynamic);
+    std::string add_variant(GraphEntry& entry, const CompileSettings& settings, std::span<const int64_t> hints,
+                            const std::vector<bool>& dynamic, const std::function<std::string(Span)>& locate);
     void clear() { entries_.clear(); }
     size_t size() const { return entries_.size(); }
     /// What `--verify` replays runs with; made when first asked for.
     PassCheck& checker();
+    Machine& machine() { return machine_; }
+    Counters& counters() { return counters_; }
 
 private:
     struct HashOfHash {
         size_t operator()(const Builder::Hash& h) const { return h.low ^ (h.high * 0x9E3779B97F4A7C15ull); }
     };
     std::string describe_change(const GraphEntry& entry, const GraphEntry::Variant& last,
-                                std::span<const int64_t> hints) const;
-    Tracer& tracer_;
+                                std::span<const int64_t> hints,
+                                const std::function<std::string(Span)>& locate) const;
+    Machine& machine_;
+    Counters& counters_;
     std::unique_ptr<PassCheck> checker_;
     std::unordered_map<Builder::Hash, std::unique_ptr<GraphEntry>, HashOfHash> entries_;
 };

@@ -9,7 +9,6 @@
 #include "frontend/evaluate/modules.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/record/capture.h"
-#include "frontend/values/journal.h"
 
 namespace tenon {
 
@@ -109,7 +108,7 @@ void Evaluator::run(Module& module, const ast::Script& script, Value* shown) {
     Entered entered(*this, frame);
     // A module first needed inside a captured call is part of its graph. Once loaded it stays loaded.
     bool is_captured = tracer_.capturing();
-    const size_t recorded = is_captured ? tracer_.capture().recorded() : 0;
+    const size_t recorded = is_captured ? tracer_.capture().journal().mark() : 0;
     try {
         make_cells(frame);
         hoist(frame);
@@ -120,7 +119,7 @@ void Evaluator::run(Module& module, const ast::Script& script, Value* shown) {
         } else {
             execute(*main.body, frame);
         }
-        if (is_captured) tracer_.capture().keep_after(recorded);
+        if (is_captured) tracer_.capture().journal().keep_after(recorded);
         else if (tracer_.capturing()) tracer_.flush();
     } catch (Error& error) {
         if (!error.diagnostic.span) error.diagnostic.span = here_;
@@ -187,7 +186,7 @@ void Evaluator::store(const ast::NameUse& use, Value value, Frame& frame, Span s
         }
         default: {
             CellObject& cell = cell_of(use, frame);
-            if (tracer_.capturing()) tracer_.record(Undo::cell(cell));
+            if (tracer_.capturing()) tracer_.record(HostEffect::slot(cell, cell.value));
             collector_.note(cell, value);
             cell.value = std::move(value);
         }
@@ -286,39 +285,63 @@ Value Evaluator::decorate(Value function, std::span<ast::Expr*> decorators, Fram
 // ---- host effects -------------------------------------------------------------------------------------------------
 
 void Evaluator::append(ListObject& list, Value value) {
-    if (tracer_.capturing()) tracer_.record(Undo::list_growth(list));
+    if (tracer_.capturing()) tracer_.record(HostEffect::list_growth(list));
     collector_.note(list, value);
     list.items.push_back(std::move(value));
 }
 
+void Evaluator::extend(ListObject& list, Values values) {
+    if (tracer_.capturing()) tracer_.record(HostEffect::list_growth(list));
+    for (Value& value : values) {
+        collector_.note(list, value);
+        list.items.push_back(std::move(value));
+    }
+}
+
+void Evaluator::insert(ListObject& list, size_t position, Value value) {
+    if (tracer_.capturing()) tracer_.record(HostEffect::list_insert(list, position));
+    collector_.note(list, value);
+    list.items.insert(list.items.begin() + static_cast<ptrdiff_t>(position), std::move(value));
+}
+
+Value Evaluator::remove(ListObject& list, size_t position) {
+    if (tracer_.capturing()) tracer_.record(HostEffect::list_remove(list, position));
+    Value taken = std::move(list.items[position]);
+    list.items.erase(list.items.begin() + static_cast<ptrdiff_t>(position));
+    return taken;
+}
+
 void Evaluator::set_item(ListObject& list, size_t position, Value value) {
-    if (tracer_.capturing()) tracer_.record(Undo::list_item(list, position));
+    if (tracer_.capturing()) tracer_.record(HostEffect::list_item(list, position));
     collector_.note(list, value);
     list.items[position] = std::move(value);
 }
 
 void Evaluator::will_change(ListObject& list) {
-    if (tracer_.capturing()) tracer_.record(Undo::list_content(list));
+    if (tracer_.capturing()) tracer_.record(HostEffect::list_content(list));
 }
 
 void Evaluator::set_entry(DictObject& dict, const Value& key, Value value) {
-    if (tracer_.capturing()) tracer_.record(Undo::dict_entry(dict, key));
+    if (tracer_.capturing()) tracer_.record(HostEffect::dict_entry(dict, key));
+    collector_.note(dict, key);
     collector_.note(dict, value);
     dict.set(key, std::move(value));
 }
 
+Value Evaluator::remove_entry(DictObject& dict, const Value& key) {
+    if (tracer_.capturing()) tracer_.record(HostEffect::dict_remove(dict, key));
+    Value taken = std::move(*dict.find(key));
+    dict.remove(key);
+    return taken;
+}
+
 void Evaluator::will_change(DictObject& dict) {
-    if (tracer_.capturing()) tracer_.record(Undo::dict_content(dict));
+    if (tracer_.capturing()) tracer_.record(HostEffect::dict_content(dict));
 }
 
 void Evaluator::set_field(ModelObject& model, size_t slot, Value value) {
     Value& field = model.fields[slot];
-    if (tracer_.capturing()) {
-        tracer_.record({Ref<Object>(&model), Value(slot), field, [](Undo& undo) {
-                            static_cast<ModelObject&>(*undo.object).fields[static_cast<size_t>(undo.key.as_int())] =
-                                std::move(undo.old);
-                        }});
-    }
+    if (tracer_.capturing()) tracer_.record(HostEffect::slot(model, field));
     collector_.note(model, value);
     field = std::move(value);
 }

@@ -12,6 +12,7 @@
 
 #include "frontend/evaluate/models.h"
 #include "frontend/ops/border.h"
+#include "frontend/record/effects.h"
 #include "frontend/record/tracer.h"
 #include "frontend/syntax/ast.h"
 #include "frontend/values/builtin.h"
@@ -111,10 +112,16 @@ public:
 
     // Writes to host objects go through these: while a graph is captured they leave a note of how to take them back.
     void append(ListObject& list, Value value);
+    void extend(ListObject& list, Values values);
+    void insert(ListObject& list, size_t position, Value value);
+    /// Takes an item out.
+    Value remove(ListObject& list, size_t position);
     void set_item(ListObject& list, size_t position, Value value);
     /// Any other change: call it before.
     void will_change(ListObject& list);
     void set_entry(DictObject& dict, const Value& key, Value value);
+    /// Takes an entry out that is there.
+    Value remove_entry(DictObject& dict, const Value& key);
     void will_change(DictObject& dict);
     void set_field(ModelObject& model, size_t slot, Value value);
 
@@ -191,7 +198,7 @@ private:
     void store(const ast::NameUse& use, Value value, Frame& frame, Span span);
     // A failed graph takes back the variables that were assigned after the failing node, where a `try` lets them live.
     void will_change(Value& variable, const Frame& frame) {
-        if (frame.tries > 0 && tracer_.capturing()) tracer_.record(Undo::variable(variable));
+        if (frame.tries > 0 && tracer_.capturing()) tracer_.record(HostEffect::variable(variable));
     }
     void refresh(std::span<const ast::NameUse> fresh, Frame& frame);
     Flow execute(const ast::Block& block, Frame& frame);

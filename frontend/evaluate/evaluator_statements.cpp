@@ -302,12 +302,7 @@ void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
         }
         auto* list = current.try_as<ListObject>();
         if (!list || op != Operator::add) return false;
-        Values more = collect(operand.value);
-        will_change(*list);
-        for (Value& item : more) {
-            collector_.note(*list, item);
-            list->items.push_back(std::move(item));
-        }
+        extend(*list, collect(operand.value));
         return true;
     };
 

@@ -46,6 +46,7 @@ Border::Border(Tracer& tracer, HostBinary host_binary)
 // ---- expressions --------------------------------------------------------------------------------------------------
 Value Border::binary(Operator op, Operand a, Operand b, Span span) {
     Dispatcher& d = dispatcher_;
+    const Dispatcher::Operation operation(d, a.value, b.value);
     return at(d, span, [&]() -> Value {
         if (!a.value.is_tensor() && !b.value.is_tensor()) return symbolic_binary(op, a.value, b.value);
         if ((op == Operator::equal || op == Operator::not_equal) && (a.value.is_none() || b.value.is_none())) {
@@ -108,6 +109,7 @@ bool Border::is_pending_number(const Value& x) const {
 
 Value Border::item(TensorObject& x, Span span) {
     Dispatcher& d = dispatcher_;
+    const Dispatcher::Operation operation(d, {});
     return at(d, span, [&]() -> Value {
         if (!tracer_.capturing() || tracer_.capture().tracing() || x.tensor.numel() != 1 ||
             !tracer_.capture().is_pending(x))
@@ -120,6 +122,7 @@ Value Border::item(TensorObject& x, Span span) {
 
 Value Border::unary(UnaryOperator op, const Value& x, Span span) {
     Dispatcher& d = dispatcher_;
+    const Dispatcher::Operation operation(d, {&x, 1});
     return at(d, span, [&]() -> Value {
         if (!x.is_tensor()) {
             return op == UnaryOperator::negate ? symbolic_binary(Operator::sub, Value(0), x)
@@ -134,6 +137,7 @@ Value Border::unary(UnaryOperator op, const Value& x, Span span) {
 
 void Border::update(Operator op, const Value& x, Operand e, Span span) {
     Dispatcher& d = dispatcher_;
+    const Dispatcher::Operation operation(d, x, e.value);
     at(d, span, [&] {
         const TensorRef target = x.ref<TensorObject>();
         d.check_write(*target);
@@ -143,11 +147,13 @@ void Border::update(Operator op, const Value& x, Operand e, Span span) {
 }
 
 Value Border::index(const Value& x, const Value& i, Span span) {
+    const Dispatcher::Operation operation(dispatcher_, x, i);
     return at(dispatcher_, span, [&]() -> Value { return ops::index(dispatcher_, x.ref<TensorObject>(), i); });
 }
 
 void Border::set_index(const Value& x, const Value& i, Operand e, Span span) {
     Dispatcher& d = dispatcher_;
+    const Dispatcher::Operation operation(d, x, i, e.value);
     at(d, span, [&] {
         const TensorRef target = x.ref<TensorObject>();
         d.check_write(*target);
@@ -213,6 +219,7 @@ Value Border::size(const TensorObject& x, size_t dimension) {
 
 std::optional<Value> Border::attribute(const Value& x, std::string_view name, Span span) {
     Dispatcher& d = dispatcher_;
+    const Dispatcher::Operation operation(d, {&x, 1});
     return at(d, span, [&]() -> std::optional<Value> {
         const TensorRef tensor = x.ref<TensorObject>();
         if (name == "shape") {
@@ -266,6 +273,7 @@ bool Border::set_attribute(const Value& x, std::string_view name, const Value& e
 void Border::assert_tensor(const Value& condition, FunctionRef<std::string()> message, bool message_is_pure,
                            Span span) {
     Dispatcher& d = dispatcher_;
+    const Dispatcher::Operation operation(d, {&condition, 1});
     at(d, span, [&] {
         TensorRef tensor = condition.ref<TensorObject>();
         if (tensor->dtype() != DType::boolean || tensor->tensor.numel() != 1) {

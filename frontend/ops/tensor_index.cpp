@@ -129,9 +129,11 @@ Plan plan_index(Dispatcher& d, const TensorRef& x, const Value& i) {
                     const int64_t count = (extent.value + s.step - 1) / s.step;
                     extent = extent.id.is_inline_constant()
                                  ? Size(count)
-                                 : Size(count, d.context().floordiv(
-                                                   d.context().add(extent.id, d.context().constant(s.step - 1)),
-                                                   d.context().constant(s.step)));
+                                 : Size(count,
+                                        d.context().floordiv(
+                                            d.context().add(extent.id, d.context().constant(s.step - 1)),
+                                            d.context().constant(s.step)),
+                                        extent.serial);
                 }
                 plan.sizes.push_back(extent);
                 ++dim;

@@ -17,8 +17,10 @@ Size size_of(Dispatcher& d, const Value& value, std::string_view what) {
     if (const auto* symbolic = value.try_as<SymbolicObject>()) {
         if (symbolic->is_host_int()) return host_size(d, symbolic->value, true);
         if (!symbolic->is_size()) return d.constant(settled_int(d, value));
-        const bool is_present = d.tracer().capturing() && d.tracer().capture().shares_sizes(symbolic->serial);
-        return is_present ? Size(symbolic->value, symbolic->size) : d.constant(symbolic->value);
+        Capture* capture = d.tracer().capturing() ? &d.tracer().capture() : nullptr;
+        if (capture) capture->admit_operation();  // before its graph is asked for
+        const bool is_present = capture && capture->shares_sizes(symbolic->serial);
+        return is_present ? Size(symbolic->value, symbolic->size, symbolic->serial) : d.constant(symbolic->value);
     }
     if (const auto* tensor = value.try_as<TensorObject>();
         tensor && tensor->tensor.numel() == 1 && is_integer(tensor->dtype())) {
@@ -56,24 +58,25 @@ static Size checked(int64_t value, bool overflowed, SizeId id) {
     if (overflowed) throw_error("overflow", "a size is too large for 64 bits");
     return {value, id};
 }
+static uint64_t graph_of(const Size& a, const Size& b) { return std::max(a.serial, b.serial); }
 Size multiply(Dispatcher& d, const Size& a, const Size& b) {
     int64_t value;
     const bool overflowed = __builtin_mul_overflow(a.value, b.value, &value);
     if (overflowed || (a.id.is_inline_constant() && b.id.is_inline_constant()))
         return checked(value, overflowed, SizeId(value));
-    return {value, d.context().mul(a.id, b.id)};
+    return {value, d.context().mul(a.id, b.id), graph_of(a, b)};
 }
 Size add(Dispatcher& d, const Size& a, const Size& b) {
     int64_t value;
     const bool overflowed = __builtin_add_overflow(a.value, b.value, &value);
     if (overflowed || (a.id.is_inline_constant() && b.id.is_inline_constant()))
         return checked(value, overflowed, SizeId(value));
-    return {value, d.context().add(a.id, b.id)};
+    return {value, d.context().add(a.id, b.id), graph_of(a, b)};
 }
 Size subtract(Dispatcher& d, const Size& a, const Size& b) {
     const int64_t value = a.value - b.value;
     if (a.id.is_inline_constant() && b.id.is_inline_constant() && value >= 0) return Size(value);
-    return {value, d.context().sub(a.id, b.id)};
+    return {value, d.context().sub(a.id, b.id), graph_of(a, b)};
 }
 
 // ---- shapes -------------------------------------------------------------------------------------------------------
@@ -103,7 +106,8 @@ TensorRef reshape(Dispatcher& d, const TensorRef& x, Sizes sizes) {
             *unknown = Size(elements / known.value);
         } else {
             // A size of x itself where the others cancel, else the quotient.
-            *unknown = Size(elements / known.value, d.context().floordiv(total.id, known.id));
+            *unknown =
+                Size(elements / known.value, d.context().floordiv(total.id, known.id), graph_of(total, known));
             Size rest(1);
             for (size_t k = 0; k < x->rank(); ++k) {
                 rest = Size(1);

@@ -27,12 +27,14 @@ std::string as_identifier(std::string name) {
 
 }  // namespace
 
-Capture::Capture(Tracer& tracer) : tracer_(tracer), builder_(tracer.context()), serial_(tracer.next_serial()) {
+Capture::Capture(Tracer& tracer)
+    : tracer_(tracer), builder_(tracer.context()), serial_(tracer.next_serial()), journal_(tracer.generator()) {
     builder_.assume_hints(true);
     ring_.previous_ = ring_.next_ = &ring_;
 }
 
 Capture::~Capture() {
+    journal_.undo_all();
     give_back();
     while (ring_.next_ != &ring_) ring_.next_->unlink();
 }
@@ -170,7 +172,29 @@ static bool same_edge(const Edge& a, const Edge& b) {
     return a.entry == b.entry && a.leaf == b.leaf && (!a.entry || a.output == b.output);
 }
 
+void Capture::admit(std::span<TensorObject* const> tensors) {
+    for (uint64_t before = 0; before != serial_;) {  // taking one in may end the graph: then all over again
+        before = serial_;
+        for (TensorObject* x : tensors) {
+            if (!is_admitted(*x)) register_input(*x);
+        }
+    }
+}
+
+void Capture::admit_operation() {
+    Dispatcher::Operation* operation = tracer_.dispatcher().operation();
+    if (!operation || operation->admitted_to == serial_) return;
+    for (uint64_t before = 0; before != serial_;) {
+        before = serial_;
+        operation->each_tensor([this](TensorObject& x) {
+            if (!is_admitted(x)) register_input(x);
+        });
+    }
+    operation->admitted_to = serial_;
+}
+
 void Capture::register_input(TensorObject& x) {
+    assert(held_ == 0 && "a tensor is admitted while ids of the graph are held");
     if (example_ && !(x.is_symbolic() && !outside_)) return borrow(x);
     if (x.is_symbolic()) {
         throw_error("graph", "this tensor has no elements: the graph that computes it was given up",
@@ -191,7 +215,7 @@ void Capture::register_input(TensorObject& x) {
         }
         if (dirty) {  // another view of memory that this graph has written: the writes must have happened
             flush("a second view of memory that was written");
-            return register_input(x);
+            return;  // the caller looks at all of them again
         }
     }
     if (constants_) {  // `trace`: outer tensors are constants
@@ -242,13 +266,13 @@ bool Capture::is_pending(const TensorObject& x) const {
 
 bool Capture::memory_is_aliased(const StorageValue& storage) const {
     if (storage.input == none) return false;
-    const uint32_t first = *memory_.find(inputs_[storage.input].tensor.storage.get());
-    return inputs_[first].next_alias != none;
+    const uint32_t* first = memory_.find(inputs_[storage.input].tensor.storage.get());
+    return first && inputs_[*first].next_alias != none;  // a traced type has no memory
 }
 
 // ---- values -------------------------------------------------------------------------------------------------------
 NodeId Capture::node(TensorObject& x) {
-    if (x.capture_serial_ != serial_) register_input(x);
+    assert(is_admitted(x) && "an id is taken of a tensor that was not admitted");
     return materialise(x.capture_value_);
 }
 
@@ -328,16 +352,25 @@ TensorRef Capture::make_result(NodeId node, bool requires_grad) {
 }
 
 TensorRef Capture::append(Op op, std::span<const Arg> args, AttrId attr) {
+    admit_operation();
+    const uint64_t before = serial_;
+    for (bool all = false; !all;) {
+        all = true;
+        for (const Arg& arg : args) {
+            if (!arg.tensor || is_admitted(*arg.tensor)) continue;
+            register_input(*arg.tensor);
+            all = false;
+        }
+    }
+    assert((serial_ == before || !names_symbols(attr)) && "the sizes of this op are those of a graph that has ended");
+    (void)before;
+    const Holding holding(*this);
     std::vector<NodeId>& nodes = operands_;
     nodes.assign(args.size(), NodeId());
     bool requires_grad = false;
-    for (uint64_t before = 0; before != serial_;) {  // registering an input may flush: then all over again
-        before = serial_;
-        requires_grad = false;
-        for (size_t k = 0; k < args.size(); ++k) {
-            nodes[k] = args[k].tensor ? node(*args[k].tensor) : number(args[k], k);
-            requires_grad |= args[k].tensor && args[k].tensor->requires_grad();
-        }
+    for (size_t k = 0; k < args.size(); ++k) {
+        nodes[k] = args[k].tensor ? node(*args[k].tensor) : number(args[k], k);
+        requires_grad |= args[k].tensor && args[k].tensor->requires_grad();
     }
     Builder::StampScope scope(builder_, stamp());
     const NodeId made = builder_.emit(op, nodes, attr);
@@ -347,9 +380,28 @@ TensorRef Capture::append(Op op, std::span<const Arg> args, AttrId attr) {
     return make_result(made, requires_grad);
 }
 
+// Whether an attribute names sizes that are symbols of this graph.
+bool Capture::names_symbols(AttrId attr) const {
+    const auto is_symbolic = [&](const AttrValue& value) {
+        const auto* size = std::get_if<SizeId>(&value.value);
+        return size && !tracer_.context().as_constant(*size);
+    };
+    const Record& record = tracer_.context()[attr];
+    return std::any_of(record.begin(), record.end(), [&](const AttrEntry& entry) {
+        const auto* list = std::get_if<AttrList>(&entry.value.value);
+        return is_symbolic(entry.value) || (list && std::any_of(list->begin(), list->end(), is_symbolic));
+    });
+}
+
 TensorRef Capture::view(Op op, TensorObject& x, AttrId attr, Tensor geometry) {
-    node(x);  // registers it
+    admit_operation();
+    const uint64_t before = serial_;
+    admit({&x});
+    assert((serial_ == before || !names_symbols(attr)) && "the sizes of this view are those of a graph that has ended");
+    (void)before;
+    const Holding holding(*this);
     const uint32_t parent = x.capture_value_;
+    materialise(parent);
     geometry.storage = nullptr;
     auto result = make_ref<TensorObject>(std::move(geometry));
     values_.push_back({.storage = values_[parent].storage, .parent = parent, .op = op, .attr = attr, .stamp = stamp()});
@@ -374,17 +426,27 @@ NodeId Capture::as_type(NodeId value, TypeId type) {
     return builder_.emit(op<"reshape">(), {value}, attr);
 }
 
-void Capture::write(TensorObject& x, TensorObject& value) {
-    NodeId to;
-    for (uint64_t before = 0; before != serial_;) {
-        before = serial_;
-        node(x);
+// A graph that holds several views of what it writes would read some of them too early or too late: the graph before
+// ends, and this one holds x alone. What x takes from the same memory is copied before.
+void Capture::admit_write(TensorObject& x, TensorRef& value) {
+    for (;;) {
+        admit({&x, value.get()});
         if (example_) refuse_outer_write(x);
-        to = node(value);
-        if (serial_ == before && memory_is_aliased(storages_[values_[x.capture_value_].storage])) {
-            flush("a write to memory of which this graph holds several views");
-        }
+        if (!memory_is_aliased(storages_[values_[x.capture_value_].storage])) return;
+        if (const Arg copied[] = {Arg(value)}; memory_of(*value) && memory_of(*value) == memory_of(x))
+            value = append(op<"identity">(), copied, {});
+        flush("a write to memory of which this graph holds several views");
     }
+}
+
+const Storage* Capture::memory_of(const TensorObject& x) const {
+    const StorageValue& storage = storages_[values_[x.capture_value_].storage];
+    return storage.input == none ? nullptr : inputs_[storage.input].tensor.storage.get();
+}
+
+void Capture::write(TensorObject& x, TensorObject& value) {
+    const Holding holding(*this);
+    NodeId to = node(value);
     Builder::StampScope scope(builder_, stamp());
     const uint32_t v = x.capture_value_;
     const uint32_t s = values_[v].storage;
@@ -393,11 +455,17 @@ void Capture::write(TensorObject& x, TensorObject& value) {
         storages_[s].current = as_type(to, builder_.node(storages_[s].current).type);
         ++storages_[s].version;
     } else {
-        // The chain itself is needed, not what its links are known to hold.
+        // The chain itself is needed, not what its links are known to hold, nor what was made of that.
+        uint32_t above = none;  // the last link, seen from x, that is known to hold something
         for (uint32_t link = v; values_[link].parent != none; link = values_[link].parent) {
-            if (std::exchange(values_[link].content_version, none) != none) values_[link].chain_version = none;
+            if (std::exchange(values_[link].content_version, none) != none) above = link;
+        }
+        for (uint32_t link = v; above != none; link = values_[link].parent) {
+            values_[link].chain_version = none;
+            if (link == above) break;
         }
         const NodeId view = materialise(v);
+        assert(is_chain(view, storages_[s].current) && "what a write goes through is movement of the base's value");
         to = as_type(to, builder_.node(view).type);
         storages_[s].current = builder_.emit(op<"update">(), {storages_[s].current, view, to});
         ++storages_[s].version;
@@ -412,7 +480,8 @@ void Capture::write(TensorObject& x, TensorObject& value) {
     if (!d.grad_enabled() || !(value.requires_grad() || x.requires_grad())) return;
     for (TensorObject* changed : {&x, x.base.get()}) {
         if (!changed) continue;
-        note_history(*changed);
+        assert(holds_together(x, *changed));
+        record(HostEffect::history(*changed));
         Autograd& autograd = changed->make_autograd();
         if (changed == &x && !value.requires_grad() && !x.base) {  // overwritten whole by what needs no gradient
             changed->autograd = nullptr;
@@ -428,6 +497,12 @@ void Capture::write(TensorObject& x, TensorObject& value) {
     storages_[s].leaf = nullptr;
 }
 
+bool Capture::is_chain(NodeId view, NodeId base) const {
+    while (view != base && row(builder_.node(view).op).lowering == Lowering::movement)
+        view = builder_.operands_of(view)[0];
+    return view == base;
+}
+
 // An op that fails ends the script where it stands, whether its result is used or not. Division by a literal does not.
 void Capture::note_fallible(NodeId made) {
     if (row(builder_.node(made).op).lowering == Lowering::scalar) {
@@ -438,48 +513,22 @@ void Capture::note_fallible(NodeId made) {
     fallible_.push_back(made);
 }
 
-// That x gets another history is taken back where the graph fails before.
-void Capture::note_history(TensorObject& x) {
-    struct History final : Object {
-        History() : Object(Kind::other) {}
-        Ref<Autograd> autograd;
-        bool requires_grad = false, in_graph = false;
-        Ref<TapeEntry> entry;
-        uint32_t output = 0;
-    };
-    auto before = make_ref<History>();
-    if (const Autograd* now = x.autograd.get()) {
-        before->autograd = x.autograd;
-        before->requires_grad = now->requires_grad;
-        before->in_graph = now->in_graph;
-        before->entry = now->entry;
-        before->output = now->output;
-    }
-    record({Ref<Object>(&x), {}, Value(before), [](Undo& undo) {
-                auto& tensor = static_cast<TensorObject&>(*undo.object);
-                auto& old = static_cast<History&>(undo.old.object());
-                tensor.autograd = old.autograd;
-                if (!old.autograd) return;
-                old.autograd->requires_grad = old.requires_grad;
-                old.autograd->in_graph = old.in_graph;
-                old.autograd->entry = old.entry;
-                old.autograd->output = old.output;
-            }});
-}
-
 Size Capture::size(TensorObject& x, size_t dimension) {
+    admit_operation();
+    admit({&x});
     const NodeId of = node(x);
-    return {x.tensor.shape[dimension], builder_.type(of).sizes[dimension]};
+    return {x.tensor.shape[dimension], builder_.type(of).sizes[dimension], serial_};
 }
 
 // Symbols are dimensions of inputs: an int is the dimension of an input that nothing reads.
 Size Capture::host_size(int64_t value, bool shared) {
+    admit_operation();
     Context& context = tracer_.context();
     const Span span = tracer_.dispatcher().span();
     const NumberKey key{static_cast<uint64_t>(value) * 31 + static_cast<uint64_t>(DType::u8),
                         (uint64_t{span.source} << 48) ^ (uint64_t{span.begin} << 24) ^ span.end ^ (uint64_t{15} << 60)};
     if (shared) {
-        if (const NodeId* known = numbers_.find(key)) return {value, builder_.type(*known).sizes[0]};
+        if (const NodeId* known = numbers_.find(key)) return {value, builder_.type(*known).sizes[0], serial_};
     }
     const SizeId symbol = context.symbol(static_cast<uint32_t>(builder_.symbols().size()));
     Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
@@ -493,17 +542,18 @@ Size Capture::host_size(int64_t value, bool shared) {
     shaped.shape = {value};
     inputs_.push_back({.node = node, .tensor = std::move(shaped), .edge = {}, .name = {}});
     if (shared) numbers_.add(key, node);
-    return {value, symbol};
+    return {value, symbol, serial_};
 }
 
 void Capture::assert_true(TensorObject& condition, std::string_view message) {
-    node(condition);
+    admit({&condition});
+    const NodeId holds = node(condition);
     Builder::StampScope scope(builder_, stamp());
     Context& context = tracer_.context();
     const Dispatcher::Names& names = tracer_.dispatcher().names();
     Record record;
     if (!message.empty()) record.push_back({names.message, AttrValue(context.name(message))});
-    builder_.emit(op<"assert">(), {node(condition)}, context.attr(std::move(record)));
+    builder_.emit(op<"assert">(), {holds}, context.attr(std::move(record)));
 }
 
 void Capture::commit_dirty() {
@@ -515,6 +565,12 @@ void Capture::commit_dirty() {
         const NodeId input = inputs_[storage.input].node;
         builder_.emit(op<"commit">(), {input, storage.current});
     }
+}
+
+void Capture::become_leaf(TensorObject& x) {
+    assert(is_admitted(x) && values_[x.capture_value_].parent == none && !x.requires_grad());
+    x.make_autograd().requires_grad = true;
+    storages_[values_[x.capture_value_].storage].leaf = x.autograd;
 }
 
 TensorRef Capture::distinct_leaf(TensorObject& x) {

@@ -17,11 +17,11 @@
 #include <vector>
 
 #include "frontend/compile/graph_cache.h"
+#include "frontend/record/effects.h"
 #include "frontend/record/epoch_map.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/record/tracer.h"
-#include "frontend/values/journal.h"
 #include "ir/build/builder.h"
 #include "runtime/diagnostic.h"
 
@@ -50,16 +50,44 @@ public:
     void end();
     const CallSite& site() const { return site_; }
     uint64_t serial() const { return serial_; }
-    /// Whether the symbols of the graph with this serial are those of the present one.
+    /// Whether the symbols of the graph with this serial are those of the present one. They stay what they are for as
+    /// long as the operation at hand admits no tensor that it was not given.
     bool shares_sizes(uint64_t serial) const {
         return serial == serial_ || (outside_ && outside_->shares_sizes(serial));
     }
     size_t node_count() const { return builder_.body().size(); }
     bool is_empty() const { return builder_.size() == 0; }
 
+    // -- tensors come in before ids go out. Taking a tensor in may end the graph (it is another view of memory that the
+    // graph has written), and then every NodeId and symbolic SizeId taken before means something else. So all tensors
+    // of an operation are admitted before the first id is taken; while ids are held, nothing may end the graph.
+    /// Makes the tensors values of this graph, which may end the graph before.
+    void admit(std::span<TensorObject* const> tensors);
+    void admit(std::initializer_list<TensorObject*> tensors) { admit(std::span(tensors.begin(), tensors.size())); }
+    /// The same for what the operation at hand was given (Dispatcher::Operation).
+    void admit_operation();
+    /// While it lives, ids of the graph are held: its end would be a bug.
+    class [[nodiscard]] Holding {
+    public:
+        explicit Holding(Capture& capture) : capture_(capture) { ++capture.held_; }
+        ~Holding() { --capture_.held_; }
+        Holding(const Holding&) = delete;
+        Holding& operator=(const Holding&) = delete;
+
+    private:
+        Capture& capture_;
+    };
+
     // -- ops
     TensorRef append(Op op, std::span<const Arg> args, AttrId attr);
     TensorRef view(Op op, TensorObject& x, AttrId attr, Tensor geometry);
+    /// Before a write: x and value are admitted, and x is the only view of its memory that this graph holds. `value`
+    /// becomes a copy where it shares that memory.
+    void admit_write(TensorObject& x, TensorRef& value);
+    /// Whether a write into x, which was admitted, is one into `base` here: both are values of one memory.
+    bool holds_together(const TensorObject& x, const TensorObject& base) const {
+        return is_admitted(base) && values_[base.capture_value_].storage == values_[x.capture_value_].storage;
+    }
     void write(TensorObject& x, TensorObject& value);
     Size size(TensorObject& x, size_t dimension);
     /// An int of the host, not negative, as a symbol of its own: static at first, symbolic from its first change on. With
@@ -69,18 +97,18 @@ public:
     /// True where x's elements are not those in its memory: not computed yet, or written by the graph under capture.
     bool is_pending(const TensorObject& x) const;
     void assert_true(TensorObject& condition, std::string_view message);
-    void record(Undo undo) { journal_.push_back({uint32_t(builder_.body().size()), std::move(undo)}); }
-    /// How many host writes a failed run would take back now; those after the first `count` it does not from here on.
-    size_t recorded() const { return journal_.size(); }
-    void keep_after(size_t count) {
-        if (count < journal_.size()) journal_.erase(journal_.begin() + static_cast<ptrdiff_t>(count), journal_.end());
-    }
+    /// A host write that comes now.
+    void record(HostEffect effect) { journal_.record(uint32_t(builder_.body().size()), std::move(effect)); }
+    Journal& journal() { return journal_; }
     void begin_call(std::string_view name, std::string_view kind, AttrId record = {});
     void end_call();
 
     // -- differentiation of what is in this graph
     /// A leaf of its own that shares x's memory: what grad(f) differentiates with respect to.
     TensorRef distinct_leaf(TensorObject& x);
+    /// The same of a value that this graph computes: x, which has no history, becomes a leaf. Where the graph ends
+    /// before a gradient is asked for, it is differentiated with respect to x as to one of its inputs.
+    void become_leaf(TensorObject& x);
     struct Cotangent {
         TensorObject& of;
         TensorObject* value;  ///< null: ones
@@ -111,7 +139,9 @@ public:
 
     // -- tracing one example of a batch (vmap). Tensors that the function reads from around it are borrowed: they are
     // inputs here and keep their place in the capture outside, whose sizes these graphs share.
-    void begin_example(Capture* outside);
+    void begin_example(Capture* outside, int64_t count);
+    /// How many examples the function under way stands for: of all the batches it is in.
+    int64_t examples() const { return examples_; }
     /// Stands for one element of `whole` along `axis`.
     TensorRef example(TensorObject& whole, size_t axis);
     struct ExampleInput {
@@ -122,8 +152,6 @@ public:
     /// borrowed.
     GraphRef end_example(std::span<const TensorRef> results, std::vector<ExampleInput>& inputs);
     bool in_example() const { return example_; }
-    /// Makes x an input of this graph where it is none yet, which may end the graph before.
-    void use(TensorObject& x) { node(x); }
 
     /// Throws Error "graph": what is traced is one graph, or nothing.
     [[noreturn]] void refuse_break(std::string_view reason, Span at) const;
@@ -150,7 +178,7 @@ private:
         uint32_t input = none;   // into inputs_; none for memory made by this graph
         uint32_t output = none;  // result number at a flush
         bool dirty = false;      // an input whose current value is not committed
-        Ref<Autograd> leaf;      // the leaf that owns it
+        Ref<Autograd> leaf;      // the leaf that owns it: an input, or a value that became one
         NodeId leaf_node;        // the last of its values that was noted in leaves_
     };
     struct ViewValue {  // a tensor: a storage, or a movement op of another tensor
@@ -188,10 +216,6 @@ private:
         Ref<Autograd> leaf;
         NodeId node;
     };
-    struct JournalEntry {
-        uint32_t position;  // nodes of the body before the write
-        Undo undo;
-    };
     struct FunctionRecord {  // for telling a recompile from a first compile
         struct Graph {
             std::vector<std::string> inputs;
@@ -223,7 +247,8 @@ private:
     void refuse_outer_history(std::span<const Cotangent> roots, std::span<const TensorRef> wrt);
     void refuse_outer_write(const TensorObject& x) const;
     void reopen(const OpenCall& call);
-    NodeId node(TensorObject& x);
+    bool is_admitted(const TensorObject& x) const { return x.capture_serial_ == serial_; }
+    NodeId node(TensorObject& x);  // of one that was admitted
     NodeId materialise(uint32_t value);
     NodeId number(const Arg& arg, size_t operand);
     void register_input(TensorObject& x);
@@ -236,17 +261,22 @@ private:
     void mark_used(uint32_t input);
     void commit_dirty();
     void note_fallible(NodeId made);
-    void note_history(TensorObject& x);
     bool memory_is_aliased(const StorageValue& storage) const;
+    const Storage* memory_of(const TensorObject& x) const;
+    void admit_results(std::span<const TensorRef> results);
+    bool names_symbols(AttrId attr) const;
+    bool is_chain(NodeId view, NodeId base) const;
     NodeId as_type(NodeId node, TypeId type);
     std::vector<NodeId> reverse_from(std::span<const Cotangent> roots, std::span<const NodeId> wrt);
     void use_up(std::span<const Cotangent> roots);
+    NodeId sum_of(std::span<const NodeId> found, std::span<const size_t> owner, size_t k);
     const Overwritten* overwritten(NodeId node) const;
     void check_overwritten(size_t first_backward, std::span<const NodeId> recomputed) const;
     void note_lost(const CompiledGraph& graph, const Plan& plan);
     [[noreturn]] void fail_overwritten(const Overwritten& write, NodeId value, Span saved) const;
 
     Plan plan_flush();
+    void add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage);
     std::shared_ptr<CompiledGraph> find_graph(const Plan& plan, bool& hit);
     std::vector<uint32_t> equal_symbols() const;
     void name_inputs();
@@ -269,7 +299,7 @@ private:
     std::vector<ViewValue> values_;
     std::vector<Input> inputs_;
     std::vector<Leaf> leaves_;
-    std::vector<JournalEntry> journal_;
+    Journal journal_;
     std::vector<Overwritten> overwritten_;
     std::vector<bool> is_view_;         // by node: it shows the memory of its operand
     std::vector<NodeId> operands_;      // of the op being appended
@@ -291,7 +321,9 @@ private:
     TensorObject ring_;          // head of the symbolic tensors that are alive
     uint32_t graph_number_ = 0;  // within the outermost call
     uint32_t backwards_ = 0;
+    int held_ = 0;  // how many hold ids of this graph
     bool tracing_ = false, constants_ = false, dynamic_ = false, flushing_ = false, example_ = false;
+    int64_t examples_ = 1;
     Capture* outside_ = nullptr;              // of an example: the capture that its function was called in
     std::vector<Borrowed> borrowed_;          // of an example
     std::vector<ExampleInput> outer_inputs_;  // of an example, beside inputs_; no tensor for host numbers

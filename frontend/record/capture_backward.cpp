@@ -49,6 +49,7 @@ GraphRef without_symbols(const Graph& graph, std::span<const int64_t> values) {
 }
 
 bool Capture::holds_history(std::span<const Cotangent> roots) {
+    const Holding holding(*this);
     std::vector<NodeId> stack;
     for (const Cotangent& root : roots) stack.push_back(node(root.of));
     std::vector<bool> foreign(builder_.size()), seen(builder_.size());
@@ -174,47 +175,59 @@ void Capture::use_up(std::span<const Cotangent> roots) {
     }
 }
 
+// The cotangent of leaf k: the sum over its values, later ones first, since their uses come later.
+NodeId Capture::sum_of(std::span<const NodeId> found, std::span<const size_t> owner, size_t k) {
+    NodeId sum;
+    for (size_t i = found.size(); i-- > 0;) {
+        if (owner[i] != k || !found[i]) continue;
+        Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
+        sum = sum ? builder_.emit(op<"add">(), {sum, found[i]}) : found[i];
+    }
+    return sum;
+}
+
 void Capture::backward(std::span<const Cotangent> roots, const BackwardOptions& options,
                        std::span<const TensorRef> only) {
     ++backwards_;
-    for (const Cotangent& root : roots) node(root.of);  // notes the leaves
     std::vector<Ref<Autograd>> leaves;
-    std::vector<NodeId> wrt;
-    std::vector<size_t> owner;  // which leaf a node of wrt is a value of
-    for (const Leaf& leaf : leaves_) {
-        if (!only.empty() &&
-            std::none_of(only.begin(), only.end(), [&](const TensorRef& t) { return t->autograd == leaf.leaf; }))
-            continue;
-        if (builder_.is_literal(leaf.node)) continue;
-        size_t k = 0;
-        while (k < leaves.size() && !(leaves[k] == leaf.leaf)) ++k;
-        if (k == leaves.size()) leaves.push_back(leaf.leaf);
-        wrt.push_back(leaf.node);
-        owner.push_back(k);
+    std::vector<TensorRef> sums;  // beside them: adding into `.grad` may end the graph, and with it what ids mean
+    {
+        const Holding holding(*this);
+        for (const Cotangent& root : roots) node(root.of);  // notes the leaves
+        std::vector<NodeId> wrt;
+        std::vector<size_t> owner;  // which leaf a node of wrt is a value of
+        for (const Leaf& leaf : leaves_) {
+            if (!only.empty() &&
+                std::none_of(only.begin(), only.end(), [&](const TensorRef& t) { return t->autograd == leaf.leaf; }))
+                continue;
+            if (builder_.is_literal(leaf.node)) continue;
+            size_t k = 0;
+            while (k < leaves.size() && !(leaves[k] == leaf.leaf)) ++k;
+            if (k == leaves.size()) leaves.push_back(leaf.leaf);
+            wrt.push_back(leaf.node);
+            owner.push_back(k);
+        }
+        const std::vector<NodeId> found = reverse_from(roots, wrt);
+        if (!options.retain_graph && !options.create_graph) use_up(roots);
+        for (size_t k = 0; k < leaves.size(); ++k) {
+            NodeId sum = sum_of(found, owner, k);
+            if (sum && !options.create_graph) {  // what is computed from `.grad` is not differentiated through it
+                Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
+                sum = builder_.emit(op<"detach">(), {sum});
+            }
+            sums.push_back(sum ? make_result(sum, options.create_graph) : TensorRef());
+        }
     }
-    const std::vector<NodeId> found = reverse_from(roots, wrt);
-    if (!options.retain_graph && !options.create_graph) use_up(roots);
-
-    Dispatcher& dispatcher = tracer_.dispatcher();
     for (size_t k = 0; k < leaves.size(); ++k) {
-        NodeId sum;
-        for (size_t i = wrt.size(); i-- > 0;) {  // later values of a leaf first: their uses come later
-            if (owner[i] != k || !found[i]) continue;
-            Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
-            sum = sum ? builder_.emit(op<"add">(), {sum, found[i]}) : found[i];
-        }
-        if (!sum) continue;
-        if (!options.create_graph) {  // what is computed from `.grad` is not differentiated through it
-            Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
-            sum = builder_.emit(op<"detach">(), {sum});
-        }
-        accumulate_gradient(dispatcher, *leaves[k], make_result(sum, options.create_graph), options.create_graph);
+        if (sums[k])
+            accumulate_gradient(tracer_.dispatcher(), *leaves[k], std::exchange(sums[k], {}), options.create_graph);
     }
 }
 
 std::vector<TensorRef> Capture::gradients(std::span<const Cotangent> roots, std::span<const TensorRef> wrt,
                                           const BackwardOptions& options) {
     ++backwards_;
+    const Holding holding(*this);
     for (const Cotangent& root : roots) node(root.of);
     std::vector<NodeId> nodes;
     std::vector<size_t> owner;
@@ -235,13 +248,8 @@ std::vector<TensorRef> Capture::gradients(std::span<const Cotangent> roots, std:
     if (!options.retain_graph && !options.create_graph) use_up(roots);
     std::vector<TensorRef> gradients(wrt.size());
     for (size_t k = 0; k < wrt.size(); ++k) {
-        NodeId sum;
-        for (size_t i = nodes.size(); i-- > 0;) {
-            if (owner[i] != k || !found[i]) continue;
-            Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
-            sum = sum ? builder_.emit(op<"add">(), {sum, found[i]}) : found[i];
-        }
-        if (sum) gradients[k] = make_result(sum, options.create_graph && tracer_.dispatcher().grad_enabled());
+        if (const NodeId sum = sum_of(found, owner, k))
+            gradients[k] = make_result(sum, options.create_graph && tracer_.dispatcher().grad_enabled());
     }
     return gradients;
 }

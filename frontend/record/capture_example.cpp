@@ -9,10 +9,11 @@
 
 namespace tenon {
 
-void Capture::begin_example(Capture* outside) {
+void Capture::begin_example(Capture* outside, int64_t count) {
     assert(is_empty());
     tracing_ = example_ = true;
     outside_ = outside;
+    examples_ = count * (outside ? outside->examples_ : 1);
     constants_ = outside && outside->constants_;
     site_ = {};
     share_symbols();
@@ -36,6 +37,7 @@ TypeId Capture::type_outside(TensorObject& x) {
         for (int64_t extent : x.shape()) sizes.push_back(SizeId(extent));
         return tracer_.context().tensor(x.dtype(), sizes, x.device());
     }
+    outside_->admit({&x});
     const TypeId type = outside_->builder_.node(outside_->node(x)).type;
     share_symbols();
     return type;
@@ -133,6 +135,8 @@ void Capture::refuse_outer_history(std::span<const Cotangent> roots, std::span<c
 }
 
 GraphRef Capture::end_example(std::span<const TensorRef> results, std::vector<ExampleInput>& inputs) {
+    admit_results(results);
+    const Holding holding(*this);
     std::vector<NodeId> nodes;
     for (const TensorRef& result : results) nodes.push_back(node(*result));
     inputs = std::exchange(outer_inputs_, {});
@@ -141,6 +145,9 @@ GraphRef Capture::end_example(std::span<const TensorRef> results, std::vector<Ex
         if (!inputs[k].tensor) inputs[k].tensor = make_ref<TensorObject>(inputs_[k].tensor);  // a host number
     }
     GraphRef graph = builder_.finish(nodes, {}, true);  // with its checkpoints
+    journal_.undo_all_but_random_state();  // the numbers drawn are used
+    if (outside_) outside_->journal_.take_over(uint32_t(outside_->builder_.body().size()), journal_);
+    else journal_.clear();
     give_back();
     abandon();
     return graph;

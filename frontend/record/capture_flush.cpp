@@ -12,6 +12,19 @@
 
 namespace tenon {
 
+// Of a leaf that this graph has made each value that something was computed from is a result.
+void Capture::add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage) {
+    for (const Leaf& leaf : leaves_) {
+        if (!(leaf.leaf == x.autograd)) continue;
+        size_t result = storage.output;
+        if (leaf.node != storage.current) {
+            result = plan.results.size();
+            plan.results.push_back(leaf.node);
+        }
+        plan.leaves.push_back({&x, result});
+    }
+}
+
 Capture::Plan Capture::plan_flush() {
     Plan plan;
     // What a backward of this graph has gone through cannot be gone through again, nor can what depends on it.
@@ -39,6 +52,8 @@ Capture::Plan Capture::plan_flush() {
             storage.output = static_cast<uint32_t>(plan.results.size());
             plan.results.push_back(storage.current);
         }
+        if (storage.input == none && value.parent == none && storage.leaf && storage.leaf == x->autograd)
+            add_leaf(plan, *x, storage);
         if (!x->autograd || !x->autograd->in_graph) continue;
         if (value.parent == none) add_history(*x, storage.current, storage.output);
         else plan.views.push_back(x);
@@ -65,6 +80,7 @@ Capture::Plan Capture::plan_flush() {
         for (size_t k = 0; k < inputs_.size(); ++k) {
             if (inputs_[k].edge && is_float(inputs_[k].tensor.dtype)) plan.wrt.push_back(k);
         }
+        for (const Plan::Leaf& leaf : plan.leaves) plan.wrt.push_back(inputs_.size() + leaf.result);
     }
     for (NodeId id : plan.results) builder_.mix(id.index);
     builder_.mix(plan.results.size());
@@ -81,6 +97,7 @@ void Capture::flush(std::string_view reason, Span at) {
     }
     if (tracing_) refuse_break(reason, at);
     assert(!flushing_);
+    assert(held_ == 0 && "a graph ends while its ids are held");
     const std::vector<OpenCall> open = open_calls_;
     while (!open_calls_.empty()) {
         builder_.end_call();
@@ -135,6 +152,7 @@ void Capture::run(const Plan& plan, std::string_view reason, Span at, bool recov
 std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) {
     GraphCache& cache = tracer_.graph_cache();
     Counters& counters = tracer_.counters();
+    builder_.mix(tracer_.compile_settings().bits());
     const Builder::Hash hash = builder_.hash();
     GraphEntry* entry = cache.find(hash);
     if (entry) {
@@ -157,7 +175,8 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
     }
     std::vector<bool> dynamic(builder_.hints().size(), dynamic_);
     for (size_t k : dynamic_symbols_) dynamic[k] = true;
-    const std::string changed = cache.add_variant(*entry, builder_.hints(), dynamic);
+    const std::string changed =
+        cache.add_variant(*entry, tracer_.compile_settings(), builder_.hints(), dynamic, tracer_.locate);
     note_recompile(*entry, changed);
     const std::shared_ptr<CompiledGraph> graph = entry->find(builder_.hints())->graph;
     note_lost(*graph, plan);
@@ -243,6 +262,8 @@ void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph
         std::vector<TapeEntry::Input> inputs;
         inputs.reserve(inputs_.size());
         for (size_t k = 0; k < inputs_.size(); ++k) inputs.push_back({inputs_[k].tensor, versions[k], inputs_[k].edge});
+        for (const Plan::Leaf& leaf : plan.leaves)
+            inputs.push_back({leaf.tensor->tensor, 0, Edge{{}, 0, leaf.tensor->autograd}});
         tracer_.tape().record(graph, std::move(inputs), outputs, plan.owners, site_.span, MetaId::none());
     }
     if (const auto lost = lost_.find(graph.get()); lost != lost_.end())

@@ -14,7 +14,12 @@ struct Capture::Plan {
     std::vector<size_t> differentiable;  // results through which cotangents may come
     std::vector<TensorObject*> owners;   // beside them: whose history they are
     std::vector<TensorRef> consumed;     // whose history a captured backward has used up
-    std::vector<size_t> wrt;             // inputs that require a gradient
+    struct Leaf {
+        TensorObject* tensor;
+        size_t result;  // one of its values, which others here are computed from
+    };
+    std::vector<Leaf> leaves;            // that this graph has made
+    std::vector<size_t> wrt;             // inputs that require a gradient, then leaves: see CompiledGraph
     std::vector<TensorObject*> views;    // views that need a history of their own
     bool empty = false;                  // nothing to run
 };

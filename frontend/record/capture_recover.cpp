@@ -13,10 +13,7 @@ namespace tenon {
 void Capture::fail_run(Error error) {
     // Where nothing fails op by op (the memory did not suffice) nothing has happened.
     const uint32_t failing = find_failure(error).value_or(0);
-    std::vector<JournalEntry> journal = std::move(journal_);
-    journal_.clear();
-    for (size_t k = journal.size(); k-- > 0 && journal[k].position > failing;) journal[k].undo.apply(journal[k].undo);
-    journal.clear();
+    journal_.undo_after(failing);
     truncate(failing);
     try {
         run(plan_flush(), "an error", error.diagnostic.span, true);
@@ -67,10 +64,13 @@ void Capture::truncate(uint32_t failing) {
     };
     for (Input& input : inputs_) move(input.node);
     for (Overwritten& write : overwritten_) move(write.node);
+    for (Leaf& leaf : leaves_) move(leaf.node);
+    std::erase_if(leaves_, [](const Leaf& leaf) { return !leaf.node; });
     for (NodeId& id : fallible_) move(id);
     std::erase_if(fallible_, [](NodeId id) { return !id; });
     for (StorageValue& storage : storages_) {
         move(storage.current);
+        move(storage.leaf_node);
         storage.output = none;
         storage.dirty = storage.input != none && storage.current != inputs_[storage.input].node;
     }
@@ -82,8 +82,9 @@ void Capture::truncate(uint32_t failing) {
 std::shared_ptr<CompiledGraph> Capture::compile_once(const Plan& plan) {
     name_inputs();
     const GraphRef skeleton = builder_.finish(plan.results, tracer_.context().name(site_.name), true);
-    auto compiled = std::make_shared<CompiledGraph>(tracer_, without_symbols(*skeleton, builder_.hints()),
-                                                    plan.differentiable, plan.wrt, CompiledGraph::Purpose::capture);
+    auto compiled = std::make_shared<CompiledGraph>(tracer_.graph_cache(), tracer_.compile_settings(),
+                                                    without_symbols(*skeleton, builder_.hints()), plan.differentiable,
+                                                    plan.wrt, CompiledGraph::Purpose::capture);
     note_lost(*compiled, plan);
     return compiled;
 }

@@ -26,9 +26,17 @@ void Capture::begin_trace(std::span<const TraceInput> inputs, bool outer_tensors
     }
 }
 
+void Capture::admit_results(std::span<const TensorRef> results) {
+    std::vector<TensorObject*> all;
+    for (const TensorRef& result : results) all.push_back(result.get());
+    admit(all);
+}
+
 GraphRef Capture::end_trace(std::span<const TensorRef> results, std::string_view name, bool outline,
                             std::vector<size_t>* requires_grad) {
     assert(tracing_);
+    admit_results(results);
+    const Holding holding(*this);
     std::vector<NodeId> nodes;
     for (const TensorRef& result : results) nodes.push_back(node(*result));
     commit_dirty();
@@ -42,12 +50,15 @@ GraphRef Capture::end_trace(std::span<const TensorRef> results, std::string_view
     return graph;
 }
 
+// What a look has changed is as it was before, and so is what an interrupt has left half done.
 void Capture::abandon() {
+    journal_.undo_all();
     clear();
     open_calls_.clear();
     checkpoint_depth_ = 0;
     tracing_ = constants_ = example_ = false;
     outside_ = nullptr;
+    examples_ = 1;
 }
 
 void Capture::refuse_break(std::string_view reason, Span at) const {

@@ -12,6 +12,11 @@ public:
         offset_ = 0;
     }
     int64_t key() const { return key_; }
+    int64_t offset() const { return offset_; }
+    void restore(int64_t key, int64_t offset) {
+        key_ = key;
+        offset_ = offset;
+    }
     /// Sets `count` numbers aside; returns the first one's offset.
     int64_t draw(int64_t count) {
         const int64_t first = offset_;

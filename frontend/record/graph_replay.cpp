@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <unordered_map>
 
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/capture.h"
@@ -35,6 +36,9 @@ public:
     /// A value that is known already: neither it nor what only it needs is computed.
     void give(NodeId id, TensorRef value) { values_[id.index] = std::move(value); }
     void want(NodeId id) { needed_[id.index] = true; }
+    /// A value that is a leaf once it is computed, this one. Null: it requires a gradient, if not for a history of its
+    /// own then as a leaf of its own.
+    void make_leaf(NodeId id, Ref<Autograd> leaf) { leaves_.emplace(id.index, std::move(leaf)); }
     void set_options(const ReplayOptions& options) { options_ = options; }
     /// To be called once all is given and wanted: finds what is needed for it.
     void plan() {
@@ -56,6 +60,8 @@ public:
                 if (options_.effects) perform(id);
             } else {
                 compute(id);
+                if (const auto leaf = leaves_.find(id.index); leaf != leaves_.end())
+                    become(*values_[id.index], leaf->second);
                 if (options_.stamps && dispatcher_.tracer().capturing())
                     dispatcher_.tracer().capture().restamp(*values_[id.index], {.origin = graph_.origins[id.index],
                                                                                 .meta = graph_.metas[id.index],
@@ -116,6 +122,10 @@ private:
         MetaId meta_;
     };
 
+    static void become(TensorObject& x, const Ref<Autograd>& leaf) {
+        if (leaf) x.autograd = leaf;
+        else x.make_autograd().requires_grad = true;
+    }
     Arg argument(NodeId id) {
         if (values_[id.index]) return Arg(values_[id.index]);
         if (graph_[id].op == op<"tensor">()) {
@@ -165,13 +175,14 @@ private:
     const Graph& graph_;
     std::vector<TensorRef> values_;
     std::vector<bool> needed_;
+    std::unordered_map<uint32_t, Ref<Autograd>> leaves_;
     std::optional<Substitution> at_sizes_;
     ReplayOptions options_;
 };
 
 std::vector<TensorRef> inputs_of(const TapeEntry& entry) {
     std::vector<TensorRef> inputs;
-    for (const TapeEntry::Input& input : entry.inputs) {
+    for (const TapeEntry::Input& input : std::span(entry.inputs).first(entry.graph->joint()->inputs)) {
         auto tensor = make_ref<TensorObject>(input.tensor);
         if (input.edge.leaf) {
             tensor->autograd = input.edge.leaf;
@@ -187,7 +198,7 @@ std::vector<TensorRef> inputs_of(const TapeEntry& entry) {
 }
 
 void check_inputs(const TapeEntry& entry, const Graph& graph, const Replay& replay) {
-    for (size_t k = 0; k < entry.inputs.size(); ++k) {
+    for (size_t k = 0; k < entry.graph->joint()->inputs; ++k) {
         const TapeEntry::Input& input = entry.inputs[k];
         if (!replay.needs(graph.params()[k]) || !input.tensor.storage || input.tensor.storage->version == input.version)
             continue;
@@ -225,7 +236,12 @@ std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& e
     std::vector<TensorRef> inputs = inputs_of(entry);
     inputs.resize(graph.params().size());  // no cotangents: nothing here depends on them
     Replay replay(dispatcher, graph, inputs);
-    for (size_t result : joint.results) replay.want(graph.results()[result]);
+    for (size_t k = entry.graph->first_leaf(); k < joint.wrt.size(); ++k)
+        replay.make_leaf(joint.wrt_node(k), entry.input_of(k).edge.leaf);
+    for (size_t result : joint.results) {
+        replay.want(graph.results()[result]);
+        replay.make_leaf(graph.results()[result], {});
+    }
     replay.plan();
     check_inputs(entry, graph, replay);
     replay.run();

@@ -35,6 +35,19 @@ Edge Edge::of(const TensorObject& tensor) {
     return autograd.in_graph ? Edge{} : Edge{{}, 0, tensor.autograd};
 }
 
+Ref<Autograd> Autograd::copy_of_history() const {
+    auto copy = make_ref<Autograd>();
+    copy->restore_history(*this);
+    return copy;
+}
+
+void Autograd::restore_history(const Autograd& before) {
+    requires_grad = before.requires_grad;
+    entry = before.entry;
+    output = before.output;
+    in_graph = before.in_graph;
+}
+
 // Long chains (a recurrent net's steps) are taken apart one by one, not by recursion.
 TapeEntry::~TapeEntry() {
     std::vector<Ref<TapeEntry>> chain;
@@ -60,6 +73,7 @@ TapeEntry::~TapeEntry() {
 void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs,
                   std::span<const Tensor> outputs, std::span<TensorObject* const> results, Span span, MetaId meta) {
     assert(results.size() == graph->differentiable().size());
+    assert(inputs.size() == graph->graph()->params().size() + graph->wrt().size() - graph->first_leaf());
     auto entry = make_ref<TapeEntry>();
     entry->position = take_position();
     entry->graph = graph;
@@ -67,8 +81,8 @@ void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeE
         if (s.is_input) entry->saved.push_back({inputs[s.index].tensor, inputs[s.index].version});
         else entry->saved.push_back({outputs[s.index], outputs[s.index].storage->version});
     }
-    for (size_t k : graph->wrt()) entry->edges.push_back(inputs[k].edge);
     entry->inputs = std::move(inputs);
+    for (size_t k = 0; k < graph->wrt().size(); ++k) entry->edges.push_back(entry->input_of(k).edge);
     if (graph->purpose() == CompiledGraph::Purpose::op) {
         // An op's formula names what is saved and no more, at any order: the other operands need not live on.
         SmallVector<uint8_t, 8> kept(entry->inputs.size(), 0);
@@ -90,6 +104,11 @@ void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeE
         autograd.output = static_cast<uint32_t>(k);
         autograd.in_graph = false;
     }
+}
+
+const TapeEntry::Input& TapeEntry::input_of(size_t edge) const {
+    if (edge < graph->first_leaf()) return inputs[graph->wrt()[edge]];
+    return inputs[inputs.size() - graph->wrt().size() + edge];
 }
 
 Ref<TapeEntry> Tape::used_up(Span span) {
@@ -146,7 +165,7 @@ std::vector<bool> reached_from(const CompiledGraph& compiled, const std::vector<
         for (NodeId operand : graph.operands_of(body[i])) on_path[operand.index] = true;
     }
     std::vector<bool> reached;
-    for (size_t parameter : joint.wrt) reached.push_back(on_path[graph.params()[parameter].index]);
+    for (size_t k = 0; k < joint.wrt.size(); ++k) reached.push_back(on_path[joint.wrt_node(k).index]);
     return reached;
 }
 
@@ -377,6 +396,10 @@ private:
         std::vector<TensorRef> cotangents = std::move(state.cotangents);
         const std::vector<bool> present = present_of(cotangents);
         check_saved(d_, entry, present);
+        if (entry.edges.empty()) {  // computed from leaves that nobody can ask for any more
+            if (!options_.retain_graph) free(entry);
+            return;
+        }
         std::vector<bool> reached;  // empty: what the graph says
         if (!present.empty()) reached = reached_from(*entry.graph, cotangents);
         for (size_t k = 0; k < cotangents.size(); ++k) {
@@ -399,7 +422,7 @@ private:
         const bool continues = graph.purpose() == CompiledGraph::Purpose::capture && sums_to_continue(entry);
         if (continues) {
             for (size_t k = 0; k < entry.edges.size(); ++k) {
-                const Tensor& input = entry.inputs[graph.wrt()[k]].tensor;
+                const Tensor& input = entry.input_of(k).tensor;
                 const TensorRef sum = is_first_use(entry, k) ? sum_of(entry.edges[k]) : TensorRef();
                 running.push_back(sum ? sum->tensor
                                       : Tensor::full(tracer_.allocator(), input.dtype, input.shape, -0.0));

@@ -56,8 +56,9 @@ public:
     std::vector<Saved> saved;
     std::vector<Lost> lost;
     std::vector<Edge> edges;      // one a wrt of the graph
-    std::vector<Input> inputs;    // the graph's
+    std::vector<Input> inputs;    // the graph's, then the leaves among its wrt that it has made itself
     std::vector<Output> outputs;  // one a differentiable result
+    const Input& input_of(size_t edge) const;  // what the edge's cotangent is of
     std::vector<Edge> unfolded;   // one a differentiable result, once the graph's ops have become entries in its place
     Span span;
     MetaId meta;

@@ -39,9 +39,30 @@ Dispatcher::Names::Names(Context& c)
       value(c.name("value")), key(c.name("key")), offset(c.name("offset")), kind(c.name("kind")),
       message(c.name("message")), site(c.name("site")), descending(c.name("descending")), index(c.name("index")) {}
 
+// ---- operations ---------------------------------------------------------------------------------------------------
+// Lists in lists too, but no deeper than any op takes them: a list may hold itself.
+static void visit_tensors(std::span<const Value> values, int depth, FunctionRef<void(TensorObject&)> visit) {
+    for (const Value& value : values) {
+        if (auto* tensor = value.try_as<TensorObject>()) visit(*tensor);
+        else if (const Values* items = depth > 0 ? items_of(value) : nullptr) visit_tensors(*items, depth - 1, visit);
+    }
+}
+
+void Dispatcher::Operation::each_tensor(FunctionRef<void(TensorObject&)> visit) const {
+    for (const Part& part : given_) visit_tensors(part, 3, visit);
+}
+
 // ---- compiled ops -------------------------------------------------------------------------------------------------
 Dispatcher::Dispatcher(Tracer& tracer) : tracer_(tracer), names_(tracer.context()), writes_(1024) {}
 Dispatcher::~Dispatcher() = default;
+
+// Of one result, differentiable where there is anything to differentiate with respect to.
+static std::shared_ptr<CompiledGraph> compile_op(Tracer& tracer, GraphRef graph, std::vector<size_t> wrt) {
+    std::vector<size_t> differentiable;
+    if (!wrt.empty()) differentiable.push_back(0);
+    return std::make_shared<CompiledGraph>(tracer.graph_cache(), tracer.compile_settings(), std::move(graph),
+                                           std::move(differentiable), std::move(wrt), CompiledGraph::Purpose::op);
+}
 
 // The place of a compiled op, null where it is not compiled yet. A script that meets new shapes or bounds again and
 // again must not fill the memory with them: from time to time all is forgotten.
@@ -73,7 +94,10 @@ AttrValue Dispatcher::list(std::span<const int64_t> values) const {
 AttrValue Dispatcher::list(std::span<const Size> sizes) const {
     AttrList made;
     made.reserve(sizes.size());
-    for (const Size& size : sizes) made.push_back(AttrValue(size.id));
+    for (const Size& size : sizes) {
+        assert((size.serial == 0 || tracer_.capture().shares_sizes(size.serial)) && "the graph of this size has ended");
+        made.push_back(AttrValue(size.id));
+    }
     return AttrValue(std::move(made));
 }
 
@@ -141,10 +165,8 @@ TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
         }
         try {
             const NodeId made = builder.emit(op, nodes, attr);
-            const bool differentiable = any && is_float(builder.type(made).dtype);
-            compiled = std::make_shared<CompiledGraph>(
-                tracer_, builder.finish({made}), differentiable ? std::vector<size_t>{0} : std::vector<size_t>{},
-                differentiable ? wrt : std::vector<size_t>{}, CompiledGraph::Purpose::op);
+            if (!any || !is_float(builder.type(made).dtype)) wrt.clear();
+            compiled = compile_op(tracer_, builder.finish({made}), std::move(wrt));
         } catch (...) {
             ops_.erase(key);
             throw;
@@ -230,8 +252,7 @@ void Dispatcher::record_movement(Op op, AttrId attr, const TensorObject& from, T
         const NodeId x = builder.parameter(c.tensor(from.dtype(), sizes));
         // Sizes that were symbols of a captured graph are constants here.
         const NodeId made = builder.emit(op, {x}, static_attr(op, attr, to));
-        compiled = std::make_shared<CompiledGraph>(tracer_, builder.finish({made}), std::vector<size_t>{0},
-                                                   std::vector<size_t>{0}, CompiledGraph::Purpose::op);
+        compiled = compile_op(tracer_, builder.finish({made}), {0});
     }
     TensorObject* owner = &to;
     tracer_.tape().record(compiled, {{from.tensor, from.tensor.storage->version, Edge::of(from)}},
@@ -277,16 +298,16 @@ void Dispatcher::check_write(TensorObject& x) {
 void Dispatcher::write(TensorObject& x, TensorObject& value) {
     assert(x.dtype() == value.dtype() && x.shape() == value.shape());
     check_write(x);
-    if (tracer_.capturing()) {
-        const bool makes_history = grad_enabled_ && (x.requires_grad() || value.requires_grad());
-        if (!(makes_history && x.base && !x.base->is_symbolic() && !x.is_symbolic())) {
-            tracer_.capture().write(x, value);
-            return;
-        }
-        // A view made outside of this graph gets a history: its base has to get it too, which is the tape's work.
-        tracer_.capture().flush("a write through a view that was made before");
-    }
-    write_eagerly(x, value);
+    if (!tracer_.capturing()) return write_eagerly(x, value);
+    Capture& capture = tracer_.capture();
+    TensorRef source(&value);
+    capture.admit_write(x, source);
+    const bool makes_history = grad_enabled_ && (x.requires_grad() || source->requires_grad());
+    if (!makes_history || !x.base || capture.holds_together(x, *x.base)) return capture.write(x, *source);
+    // A view that was made outside of this graph, or a part of one, gets a history: its base has to get it too, which
+    // is the tape's work.
+    capture.flush("a write through a view that was made before");
+    write_eagerly(x, *source);
 }
 
 void Dispatcher::write_eagerly(TensorObject& x, TensorObject& value) {
@@ -330,14 +351,11 @@ std::shared_ptr<CompiledGraph> Dispatcher::compiled_update(const Tensor& base, s
     NodeId shown = from;
     for (const Step& step : steps) shown = builder.emit(step.op, {shown}, step.attr);
     const NodeId made = builder.emit(op<"update">(), {from, shown, to});
-    std::vector<size_t> differentiable, wrt;
-    if (wanted) differentiable.push_back(0);
+    std::vector<size_t> wrt;
     for (size_t k = 0; k < 2; ++k) {
         if (wanted >> k & 1) wrt.push_back(k);
     }
-    compiled = std::make_shared<CompiledGraph>(tracer_, builder.finish({made}), differentiable, wrt,
-                                               CompiledGraph::Purpose::op);
-    return compiled;
+    return compiled = compile_op(tracer_, builder.finish({made}), std::move(wrt));
 }
 
 TensorRef Dispatcher::updated(TensorObject& base, std::span<const Step> steps, TensorObject& value) {

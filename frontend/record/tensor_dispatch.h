@@ -42,9 +42,10 @@ private:
 struct Size {
     int64_t value = 0;
     SizeId id;
+    uint64_t serial = 0;  ///< of the graph whose symbols `id` names; 0 where that is not known, or there are none
     Size() = default;
     Size(int64_t v) : value(v), id(v) { assert(v >= 0); }  ///< where it may be negative: Dispatcher::constant
-    Size(int64_t v, SizeId i) : value(v), id(i) {}
+    Size(int64_t v, SizeId i, uint64_t graph = 0) : value(v), id(i), serial(graph) {}
 };
 using Sizes = std::vector<Size>;
 Dims values_of(std::span<const Size> sizes);
@@ -71,6 +72,30 @@ public:
         Dispatcher& dispatcher_;
         bool saved_;
     };
+    /// What an operation of the script was given, for as long as it runs: under capture all tensors among it are
+    /// admitted to the graph before the first id of the graph is taken (Capture::admit_operation).
+    class [[nodiscard]] Operation {
+    public:
+        Operation(Dispatcher& d, std::span<const Value> given) : Operation(d, given, {}, {}) {}
+        Operation(Dispatcher& d, const Value& a, const Value& b) : Operation(d, {&a, 1}, {&b, 1}, {}) {}
+        Operation(Dispatcher& d, const Value& a, const Value& b, const Value& c)
+            : Operation(d, {&a, 1}, {&b, 1}, {&c, 1}) {}
+        ~Operation() { dispatcher_.operation_ = outer_; }
+        Operation(const Operation&) = delete;
+        Operation& operator=(const Operation&) = delete;
+
+        void each_tensor(FunctionRef<void(TensorObject&)> visit) const;
+        uint64_t admitted_to = 0;  ///< the graph with this serial has them all
+
+    private:
+        using Part = std::span<const Value>;
+        Operation(Dispatcher& d, Part a, Part b, Part c)
+            : dispatcher_(d), outer_(std::exchange(d.operation_, this)), given_{a, b, c} {}
+        Dispatcher& dispatcher_;
+        Operation* outer_;
+        const Part given_[3];
+    };
+    Operation* operation() const { return operation_; }
     void set_meta(MetaId meta) { meta_ = meta; }
     void set_grad_enabled(bool on) { grad_enabled_ = on; }
 
@@ -162,6 +187,7 @@ private:
     Span span_;
     MetaId meta_;
     bool grad_enabled_ = true;
+    Operation* operation_ = nullptr;
     std::unordered_map<Key, std::shared_ptr<CompiledGraph>, KeyHash> ops_;
     std::vector<std::pair<const Storage*, Span>> writes_;  // a ring of the last ones
     size_t next_write_ = 0;

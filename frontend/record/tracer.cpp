@@ -9,6 +9,7 @@
 #include "frontend/compile/counters.h"
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/capture.h"
+#include "frontend/record/effects.h"
 #include "frontend/record/generator.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tensor_dispatch.h"
@@ -26,7 +27,7 @@ constexpr size_t longest_graph = 4000;  // nodes of a host loop's turns before t
 Tracer::Tracer(Context& context, Allocator allocator, Machine& machine, TracerOptions options)
     : context_(context), allocator_(std::move(allocator)), machine_(machine), options_(options),
       counters_(std::make_unique<Counters>()), generator_(std::make_unique<Generator>()),
-      graph_cache_(std::make_unique<GraphCache>(*this)), tape_(std::make_unique<Tape>(*this)),
+      graph_cache_(std::make_unique<GraphCache>(machine, *counters_)), tape_(std::make_unique<Tape>(*this)),
       capture_(std::make_unique<Capture>(*this)), dispatcher_(std::make_unique<Dispatcher>(*this)) {}
 
 Tracer::~Tracer() = default;
@@ -43,31 +44,13 @@ void Tracer::reset() {
 }
 
 Generator& Tracer::changing_generator() {
-    struct State final : Object {
-        explicit State(Generator& generator) : Object(Kind::other), place(generator), before(generator) {}
-        Generator& place;
-        const Generator before;
-    };
-    if (capturing_) {
-        record({Ref<Object>(new State(*generator_)), {}, {}, [](Undo& undo) {
-                    auto& state = static_cast<State&>(*undo.object);
-                    state.place = state.before;
-                }});
-    }
+    if (capturing_) record(HostEffect::random_state(*generator_));
     return *generator_;
 }
 
 // A write of `.grad` is an effect like any other: a failed run takes it back.
 void Tracer::set_gradient(Autograd& autograd, Ref<TensorObject> grad) {
-    if (capturing_) {
-        record({Ref<Object>(new AutogradHolder(Ref<Autograd>(&autograd))),
-                {},
-                autograd.grad ? Value(autograd.grad) : Value(),
-                [](Undo& undo) {
-                    Ref<TensorObject>& grad = static_cast<AutogradHolder&>(*undo.object).autograd->grad;
-                    grad = undo.old.is_tensor() ? undo.old.ref<TensorObject>() : Ref<TensorObject>();
-                }});
-    }
+    if (capturing_) record(HostEffect::gradient(autograd));
     autograd.grad = std::move(grad);
 }
 
@@ -84,8 +67,14 @@ void Tracer::require_gradient(TensorObject& tensor, bool wanted) {
     }
     // A leaf has its elements: what the graph was to compute for it is computed now.
     if (wanted && capturing_ && tensor.is_symbolic()) capture_->flush("a tensor that begins to require a gradient");
-    if (wanted) tensor.make_autograd().requires_grad = true;
-    else tensor.autograd->requires_grad = false;
+    if (capturing_) record(HostEffect::history(tensor));
+    if (wanted) {
+        tensor.make_autograd().requires_grad = true;
+        tensor.base = nullptr;  // a leaf is a view of nothing: what is a view of it has its history from here on
+        tensor.path = nullptr;
+    } else {
+        tensor.autograd->requires_grad = false;
+    }
     if (capturing_) capture_->forget(tensor);
 }
 
@@ -133,8 +122,8 @@ Value Tracer::captured_call(const CallSite& site, FunctionRef<Value()> thunk) {
     return result;
 }
 
-void Tracer::record(Undo undo) {
-    if (capturing_) capture_->record(std::move(undo));
+void Tracer::record(HostEffect effect) {
+    if (capturing_) capture_->record(std::move(effect));
 }
 
 void Tracer::graph_break(std::string_view reason, Span span) {

@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "frontend/values/journal.h"
+#include "frontend/compile/settings.h"
 #include "frontend/values/tensor_object.h"
 #include "frontend/values/value.h"
 #include "ir/context.h"
@@ -32,14 +32,7 @@ class Generator;
 class GraphCache;
 class Machine;
 class Tape;
-
-/// `--engine`.
-enum class Engine : uint8_t {
-    eager,      ///< each op at once, nothing captured: the meaning of a script
-    interp,     ///< captured, optimised, interpreted
-    jit,        ///< every kernel compiled before it first runs
-    automatic,  ///< interpreted until the compiler is done
-};
+struct HostEffect;
 
 struct CallSite {
     Span span;                       ///< of the call
@@ -82,8 +75,8 @@ public:
     bool wants_capture(const void* function) const;
     /// Runs `thunk` under capture: the outermost one ends the graph. Border::captured_call settles what it returns.
     Value captured_call(const CallSite& site, FunctionRef<Value()> thunk);
-    /// Records how to undo a host write that comes now; only while capturing().
-    void record(Undo undo);
+    /// Records a host write that comes now; only while capturing().
+    void record(HostEffect effect);
     /// Ends the graph, if there is one, because of `reason` ("print", "graph_break: reading a file", "try").
     void graph_break(std::string_view reason, Span span);
     /// Ends the graph without counting a break: what was captured has run, and what is written from here on is not
@@ -113,6 +106,7 @@ public:
 
     // ---- the session's side ---------------------------------------------------------------------------------------
     const TracerOptions& options() const { return options_; }
+    CompileSettings compile_settings() const { return {options_.engine, options_.verify}; }
     void set_options(const TracerOptions& options) { options_ = options; }
     /// Counters to zero, caches, tape and generator as at the start.
     void reset();

@@ -26,6 +26,9 @@ public:
     Ref<TensorObject> grad;  ///< of a leaf; null is none
     bool in_graph = false;   ///< computed from what requires a gradient by the graph under capture
     bool is_leaf() const { return !entry && !in_graph; }
+    // All but `grad`. In tape.cpp: they need the whole of TapeEntry.
+    Ref<Autograd> copy_of_history() const;
+    void restore_history(const Autograd& before);
 };
 
 /// One movement op on the way from a base to a view of it; shared by the views that go on from there.

@@ -297,6 +297,19 @@ void DictObject::insert_at(size_t position, Value key, Value value) {
     rebuild();
 }
 
+void DictObject::truncate(size_t count) {
+    if (count >= entries_.size()) return;
+    const std::vector<Entry> dropped(std::make_move_iterator(entries_.begin() + static_cast<ptrdiff_t>(count)),
+                                     std::make_move_iterator(entries_.end()));
+    entries_.resize(count);
+    rebuild();
+}
+
+void DictObject::swap(DictObject& other) {
+    std::swap(entries_, other.entries_);
+    std::swap(table_, other.table_);
+}
+
 size_t DictObject::position_of(const Value& key) const { return lookup(key, hash_key(key)); }
 
 }  // namespace tenon

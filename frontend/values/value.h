@@ -304,6 +304,9 @@ public:
     /// Puts an entry at a position: undoes `remove`.
     void insert_at(size_t position, Value key, Value value);
     size_t position_of(const Value& key) const;
+    /// Takes the last entries out, all but the first `count`.
+    void truncate(size_t count);
+    void swap(DictObject& other);
     void clear();
     size_t size() const { return entries_.size(); }
     const std::vector<Entry>& entries() const { return entries_; }

@@ -1,5 +1,5 @@
 // joint: forward and backward in one graph. Needs inlined calls (it inlines them itself); afterwards the results are
-// the graph's own, then one cotangent per reached parameter of `wrt`.
+// the graph's own, then one cotangent per reached value of `wrt`.
 #include "ir/build/copier.h"
 #include "ir/differentiate/gradient.h"
 #include "ir/passes/passes.h"
@@ -27,7 +27,7 @@ Joint make_joint(const Graph& source, std::span<const size_t> results, std::span
         cotangents.push_back(builder.parameter(builder.node(outputs[k]).type, context.name("grad")));
     }
     for (size_t k : wrt) {
-        inputs.push_back(builder.params()[k]);
+        inputs.push_back(k < joint.inputs ? builder.params()[k] : outputs[k - joint.inputs]);
         if (running) sums.push_back(builder.parameter(builder.node(inputs.back()).type, context.name("sum")));
     }
     const std::vector<NodeId> gradients = reverse(builder, {differentiated, cotangents, inputs, sums});

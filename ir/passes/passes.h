@@ -27,7 +27,8 @@ struct Target {             // facts that scheduling turns into loop kinds
 // Call nodes with regions become their bodies; paths are kept in origins.
 GraphRef inline_calls(const Graph&);
 
-// Forward and backward in one graph. Results: the graph's own, then one cotangent per parameter in `wrt`.
+// Forward and backward in one graph. Results: the graph's own, then one cotangent per value in `wrt`: a parameter, or,
+// counted on from the parameters, a result (a leaf that the graph itself has made).
 // Parameters: the graph's own, one cotangent `grad…` per result in `results` (positions), then one running sum per wrt
 // if `running`.
 struct Joint {
@@ -35,14 +36,17 @@ struct Joint {
     size_t inputs = 0;            // parameters of the forward graph
     size_t outputs = 0;           // results of the forward graph
     std::vector<size_t> results;  // which results have a cotangent parameter
-    std::vector<size_t> wrt;      // which parameters have a cotangent result, in order
+    std::vector<size_t> wrt;      // which parameters and own results have a cotangent result, in order
     std::vector<bool> reached;    // per wrt: whether a path leads there
+    NodeId wrt_node(size_t k) const {
+        return wrt[k] < inputs ? graph->params()[wrt[k]] : graph->results()[wrt[k] - inputs];
+    }
 };
 Joint make_joint(const Graph&, std::span<const size_t> results, std::span<const size_t> wrt, bool running);
 
 // Forward and backward apart (rule 10 of the architecture). Forward results: its own, then the saved values.
 // Backward parameters: saved values (forward inputs among them), then cotangents, then running sums; results: one per
-// reached wrt.
+// reached wrt. What is saved is the same with running sums and without.
 struct Split {
     GraphRef forward, backward;
     struct Saved {
@@ -50,7 +54,8 @@ struct Split {
         size_t index = 0;
     };
     std::vector<Saved> saved;
-    size_t results = 0;  // of forward that are its own
+    size_t results = 0;     // of forward that are its own
+    size_t cotangents = 0;  // parameters of backward between the saved values and the running sums
 };
 Split split_joint(const Joint&);
 // Elementwise and movement values of saved ones are computed again in backward where that is cheaper than saving them.

@@ -21,7 +21,11 @@ class Rematerialiser {
 public:
     Rematerialiser(const Split& split, Decisions& decisions)
         : split_(split), forward_(*split.forward), backward_(*split.backward), decisions_(decisions),
-          available_(forward_.nodes.size(), false) {}
+          available_(forward_.nodes.size(), false) {
+        const auto always = backward_.params().first(split.saved.size() + split.cotangents);
+        for (const SizeSymbol& symbol : backward_.symbols)
+            shown_.push_back(std::find(always.begin(), always.end(), symbol.definer) != always.end());
+    }
 
     Split run() {
         // Only what is kept anyway is at hand: another input may be written before backward reads it.
@@ -46,7 +50,7 @@ public:
             mark_symbols(forward_, id, named);
             bool is_shown = true;  // in backward: the sizes that it is made with
             for (size_t symbol = 0; symbol < named.size(); ++symbol)
-                is_shown &= !named[symbol] || backward_.symbols[symbol].definer;
+                is_shown &= !named[symbol] || shown_[symbol];
             if (!at_hand || !is_shown) {
                 decide("saved", id, "what it is computed from is not kept");
                 continue;
@@ -69,6 +73,7 @@ private:
         Context& context = *forward_.context;
         Split out;
         out.results = split_.results;
+        out.cotangents = split_.cotangents;
 
         std::vector<bool> input(forward_.params().size(), false);
         for (const Split::Saved& saved : split_.saved)
@@ -154,6 +159,7 @@ private:
     const Graph &forward_, &backward_;
     Decisions& decisions_;
     std::vector<bool> available_;  // forward values that backward can have
+    std::vector<bool> shown_;      // symbols that a parameter of backward shows which is there without running sums too
 };
 
 }  // namespace

@@ -30,6 +30,7 @@ public:
 
         Split split;
         split.results = joint_.outputs;
+        split.cotangents = joint_.results.size();
         std::vector<NodeId> saved;
         for (size_t k = 0; k < joint_.inputs; ++k)
             if (named[graph_.params()[k].index]) {
@@ -61,7 +62,8 @@ private:
             mark(next);
         }
     }
-    // A symbol that backward's types and attributes use must be readable off one of its parameters: else its definer is saved too.
+    // A symbol that backward's types and attributes use must be readable off one of its parameters: else its definer is
+    // saved too. Running sums do not count: there may be none.
     void name_definers(std::vector<bool>& named) const {
         std::vector<bool> shown(graph_.symbols.size(), false), used(graph_.symbols.size(), false);
         const auto show = [&](NodeId id) {
@@ -69,7 +71,7 @@ private:
                 for (uint32_t k = 0; k < shown.size(); ++k)
                     if (size == graph_.context->symbol(k)) shown[k] = true;
         };
-        for (size_t k = 0; k < graph_.params().size(); ++k)
+        for (size_t k = 0; k < joint_.inputs + joint_.results.size(); ++k)
             if (k >= joint_.inputs || named[graph_.params()[k].index]) show(graph_.params()[k]);
         for (NodeId id : graph_.body()) {
             if (forward_[id.index] && named[id.index]) show(id);

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <string>
 
 namespace tenon {
@@ -10,8 +11,12 @@ namespace {
 
 class Printed final : public Output {
 public:
-    void write(std::string_view text, Span) override { this->text += text; }
+    void write(std::string_view text, Span) override {
+        this->text += text;
+        if (then) then();
+    }
     std::string text;
+    std::function<void()> then;
 };
 
 /// A prompt into a session of its own.
@@ -34,6 +39,8 @@ public:
         return printed_.text;
     }
     Session& session() { return *session_; }
+    /// What happens while it prints.
+    void on_print(std::function<void()> then) { printed_.then = std::move(then); }
 
 private:
     Printed printed_;
@@ -52,6 +59,32 @@ TEST(Session, TwoAreApart) {
     one("f(x)");
     EXPECT_EQ(one("print(stats().graphs.forward)"), "1\n");
     EXPECT_EQ(two("print(stats().graphs.forward)"), "0\n");
+}
+
+TEST(Session, AnInterruptTakesBackWhatItsGraphWouldHaveComputed) {
+    for (Engine engine : {Engine::interp, Engine::automatic}) {
+        Prompt prompt(engine);
+        prompt(R"(
+            seen = [0]; box = {"a": 1}; w = tensor([1.0], requires_grad: true); seed(3); first = randn([1]); seed(3)
+            fn step(x) {
+                seen.append(1)
+                print("computed")
+                seen.append(x * 2)
+                box["a"] = x * 3
+                backward((w * x).sum() + randn([1]).sum())
+                x.requires_grad_()
+                for k in range(3) { seen.extend([x, x]) }
+                return x
+            }
+            x = ones([1])
+        )");
+        prompt.on_print([&] { prompt.session().evaluator().interrupt(); });
+        EXPECT_THROW(prompt("step(x)"), Interrupted);
+        prompt.on_print({});
+        EXPECT_EQ(prompt("print(seen, box, w.grad, x.requires_grad, (randn([1]) == first).all())"),
+                  "[0, 1] {\"a\": 1} none false tensor(true)\n");
+        EXPECT_EQ(prompt("print(step(x), len(seen))"), "computed\ntensor([1.]) 10\n");
+    }
 }
 
 TEST(Session, ValuesOutliveNothing) {

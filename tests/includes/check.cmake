@@ -34,7 +34,6 @@ set(room_of_grammar frontend/syntax)
 
 # Includes that point the wrong way and are to go, "FILE INCLUDE".
 set(tolerated
-    "frontend/compile/graph_cache.cpp frontend/record/tracer.h"
     "ir/differentiate/batching.cpp ir/passes/passes.h"
     "ir/row.cpp ir/ops/tables.h"
     "ir/row.cpp ir/text/text.h"
