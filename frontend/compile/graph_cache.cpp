@@ -235,7 +235,7 @@ std::string GraphCache::describe_change(const GraphEntry& entry, const GraphEntr
     std::string reason;
     for (size_t k = 0; k < hints.size(); ++k) {
         if (last.symbolic[k] || last.sizes[k] == hints[k]) continue;
-        if (tracer_.context().symbol_number(entry.solved[k]) != k) continue;
+        if (entry.skeleton->context->symbol_number(entry.solved[k]) != k) continue;
         reason += fmt::format("{}{} was {}, now {}", reason.empty() ? "" : "; ",
                               describe_symbol(*entry.skeleton, entry.skeleton->symbols[k], locate),
                               last.sizes[k], hints[k]);
@@ -258,7 +258,7 @@ std::string GraphCache::add_variant(GraphEntry& entry, const CompileSettings& se
         reason = describe_change(entry, last, hints, locate);
     }
     // What guards write by other sizes is free where one of these is, and they are where it is asked for.
-    const auto written_by = [&](size_t k) { return tracer_.context().symbols_of(entry.solved[k]); };
+    const auto written_by = [&](size_t k) { return entry.skeleton->context->symbols_of(entry.solved[k]); };
     for (size_t k = 0; k < hints.size(); ++k) {
         if (!made.symbolic[k]) continue;
         for (uint32_t other : written_by(k)) made.symbolic[other] = true;

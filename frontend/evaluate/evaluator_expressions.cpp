@@ -106,9 +106,13 @@ bool Evaluator::condition(const ast::Expr& expr, Frame& frame) {
         const auto& comparison = ast::as<ast::Comparison>(expr);
         if (comparison.links.size() == 1) {
             const ast::ComparisonLink& link = comparison.links[0];
-            const Pair pair(*this, *comparison.first, *link.operand, frame);
-            if (const auto holds = quick_comparison(link.op, *pair.a, *pair.b)) return *holds;
-            return truth(compare_of(comparison, *pair.a, *pair.b), expr.span);
+            Value compared;
+            {
+                const Pair pair(*this, *comparison.first, *link.operand, frame);
+                if (const auto holds = quick_comparison(link.op, *pair.a, *pair.b)) return *holds;
+                compared = compare_of(comparison, *pair.a, *pair.b);
+            }
+            return truth(compared, expr.span);  // the operands are gone: a graph that ends here need not keep them
         }
     } else if (expr.kind == ast::ExprKind::logical) {
         const auto& logical = ast::as<ast::Logical>(expr);
