@@ -8,6 +8,7 @@ get_filename_component(root ${CMAKE_CURRENT_LIST_DIR}/../.. ABSOLUTE)
 set(rooms
     runtime             # memory, tensors, files, threads
     ir/scalar           # what each scalar op computes, for every engine
+    ir/scalar/programs  # the same as programs that emitters read
     ir                  # graphs, types, sizes, rows
     ir/build            # making graphs
     ir/text             # graphs as text, checked
