@@ -271,9 +271,11 @@ private:
     bool names_symbols(AttrId attr) const;
     bool is_chain(NodeId view, NodeId base) const;
     NodeId as_type(NodeId node, TypeId type);
-    std::vector<NodeId> reverse_from(std::span<const Cotangent> roots, std::span<const NodeId> wrt);
-    void use_up(std::span<const Cotangent> roots);
     static bool stops_gradients(const Node& node);
+    bool passes_gradients(NodeId id) const;
+    std::vector<NodeId> ops_between(std::span<const Cotangent> roots, std::span<const NodeId> wrt);
+    std::vector<NodeId> reverse_from(std::span<const Cotangent> roots, std::span<const NodeId> wrt,
+                                     const BackwardOptions& options);
     std::vector<bool> with_history(HistoryBeside& history) const;
     std::vector<TensorRef> make_gradients(std::span<const NodeId> found, std::span<const size_t> owner, size_t count,
                                           const BackwardOptions& options);

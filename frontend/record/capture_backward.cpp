@@ -64,23 +64,51 @@ bool Capture::holds_history(std::span<const Cotangent> roots) {
         if (seen[id.index]) continue;
         seen[id.index] = true;
         if (foreign[id.index]) return false;
-        if (stops_gradients(builder_.node(id))) continue;
+        if (!passes_gradients(id)) continue;
         for (NodeId operand : builder_.operands_of(id)) stack.push_back(operand);
     }
     return true;
 }
 
-std::vector<NodeId> Capture::reverse_from(std::span<const Cotangent> roots, std::span<const NodeId> wrt) {
-    std::vector<NodeId> results, cotangents;
-    for (const Cotangent& root : roots) {
-        results.push_back(node(root.of));
-        if (!used_up_.empty() && results.back().index < used_up_.size() && used_up_[results.back().index]) {
-            throw_error(
-                "gradient",
-                "backward goes through this value a second time, but the first backward has used its history up",
-                "call the first backward with `retain_graph: true`");
-        }
+// Whether a gradient goes through the node to its operands.
+bool Capture::passes_gradients(NodeId id) const {
+    if (stops_gradients(builder_.node(id))) return false;
+    return builder_.type(id).is_tensor() && is_float(builder_.type(id).dtype);
+}
+
+// The ops that lie between: a backward from `roots` goes through them on its way to `wrt`.
+std::vector<NodeId> Capture::ops_between(std::span<const Cotangent> roots, std::span<const NodeId> wrt) {
+    std::vector<bool> is_wrt(builder_.size()), leads(builder_.size());
+    for (NodeId id : wrt) is_wrt[id.index] = true;
+    for (NodeId id : builder_.body()) {
+        if (!passes_gradients(id)) continue;
+        for (NodeId operand : builder_.operands_of(id))
+            if (is_wrt[operand.index] || leads[operand.index]) leads[id.index] = true;
     }
+    std::vector<NodeId> found, stack;
+    for (const Cotangent& root : roots) stack.push_back(node(root.of));
+    while (!stack.empty()) {
+        const NodeId id = stack.back();
+        stack.pop_back();
+        if (!leads[id.index]) continue;
+        leads[id.index] = false;  // seen
+        found.push_back(id);
+        for (NodeId operand : builder_.operands_of(id)) stack.push_back(operand);
+    }
+    return found;
+}
+
+std::vector<NodeId> Capture::reverse_from(std::span<const Cotangent> roots, std::span<const NodeId> wrt,
+                                          const BackwardOptions& options) {
+    const std::vector<NodeId> ops = ops_between(roots, wrt);
+    for (NodeId id : ops) {
+        if (id.index >= used_up_.size() || !used_up_[id.index]) continue;
+        throw_error("gradient",
+                    "backward goes through this value a second time, but the first backward has used its history up",
+                    "call the first backward with `retain_graph: true`");
+    }
+    std::vector<NodeId> results, cotangents;
+    for (const Cotangent& root : roots) results.push_back(node(root.of));
     for (const Cotangent& root : roots) {
         if (root.value) cotangents.push_back(as_type(node(*root.value), builder_.node(node(root.of)).type));
     }
@@ -90,6 +118,11 @@ std::vector<NodeId> Capture::reverse_from(std::span<const Cotangent> roots, std:
     std::vector<NodeId> recomputed;
     std::vector<NodeId> found = reverse(builder_, {results, cotangents, wrt, {}, &recomputed});
     check_overwritten(end, recomputed);
+    if (!options.retain_graph && !options.create_graph) {  // nothing goes through these again
+        used_up_log_.push_back({uint32_t(builder_.body().size()), used_up_});
+        used_up_.resize(builder_.size());
+        for (NodeId id : ops) used_up_[id.index] = true;
+    }
     return found;
 }
 
@@ -159,21 +192,6 @@ void Capture::note_lost(const CompiledGraph& graph, const Plan& plan) {
     }
 }
 
-// Marks what a backward from `roots` goes through, so that nothing differentiates it again.
-void Capture::use_up(std::span<const Cotangent> roots) {
-    used_up_log_.push_back({uint32_t(builder_.body().size()), used_up_});
-    used_up_.resize(builder_.size());
-    std::vector<NodeId> stack;
-    for (const Cotangent& root : roots) stack.push_back(node(root.of));
-    while (!stack.empty()) {
-        const NodeId id = stack.back();
-        stack.pop_back();
-        if (used_up_[id.index] || stops_gradients(builder_.node(id)) || builder_.is_literal(id)) continue;
-        used_up_[id.index] = true;
-        for (NodeId operand : builder_.operands_of(id)) stack.push_back(operand);
-    }
-}
-
 // The cotangent of leaf k: the sum over its values, later ones first, since their uses come later.
 NodeId Capture::sum_of(std::span<const NodeId> found, std::span<const size_t> owner, size_t k) {
     NodeId sum;
@@ -227,9 +245,7 @@ void Capture::backward(std::span<const Cotangent> roots, const BackwardOptions& 
             wrt.push_back(leaf.node);
             owner.push_back(k);
         }
-        const std::vector<NodeId> found = reverse_from(roots, wrt);
-        if (!options.retain_graph && !options.create_graph) use_up(roots);
-        sums = make_gradients(found, owner, leaves.size(), options);
+        sums = make_gradients(reverse_from(roots, wrt, options), owner, leaves.size(), options);
     }
     for (size_t k = 0; k < leaves.size(); ++k) {
         if (sums[k])
@@ -257,9 +273,7 @@ std::vector<TensorRef> Capture::gradients(std::span<const Cotangent> roots, std:
         owner.push_back(k);
     }
     if (example_) refuse_outer_history(roots, wrt);
-    const std::vector<NodeId> found = reverse_from(roots, nodes);
-    if (!options.retain_graph && !options.create_graph) use_up(roots);
-    return make_gradients(found, owner, wrt.size(), options);
+    return make_gradients(reverse_from(roots, nodes, options), owner, wrt.size(), options);
 }
 
 }  // namespace tenon

@@ -31,6 +31,7 @@ Capture::Plan Capture::plan_flush() {
     if (!tainted.empty()) {
         tainted.resize(builder_.size());
         for (NodeId id : builder_.body()) {
+            if (!passes_gradients(id)) continue;
             for (NodeId operand : builder_.operands_of(id)) {
                 if (tainted[operand.index]) tainted[id.index] = true;
             }

@@ -168,6 +168,46 @@ bool leads_to_another_result(const CompiledGraph& compiled, uint32_t output) {
     return false;
 }
 
+// The way of reached_from from its other end: which results a path leads from to what a backward has gone through, from the results
+// `present` to the wrt `wanted`. (Op by op these are the entries that it has used up.)
+std::vector<bool> used_up_by(const CompiledGraph& compiled, const std::vector<bool>& present,
+                             const std::vector<bool>& wanted) {
+    const Joint& joint = *compiled.joint();
+    const Graph& graph = *joint.graph;
+    const std::span<const NodeId> body = graph.body();
+    std::vector<bool> is_leaf(graph.nodes.size()), leads(graph.nodes.size()), used(graph.nodes.size());
+    for (size_t k = 0; k < joint.wrt.size(); ++k) {
+        is_leaf[joint.wrt_node(k).index] = true;
+        leads[joint.wrt_node(k).index] = wanted[k];
+    }
+    const auto is_gone_through = [&](NodeId id) {
+        const Node& node = graph[id];
+        return !is_leaf[id.index] && !(node.flags & no_grad_flag) && node.op != op<"detach">() &&
+               graph.type(id).is_tensor() && is_float(graph.type(id).dtype);
+    };
+    for (NodeId id : body) {
+        if (!is_gone_through(id)) continue;
+        for (NodeId operand : graph.operands_of(id)) leads[id.index] = leads[id.index] || leads[operand.index];
+    }
+    for (size_t k = 0; k < present.size(); ++k) {
+        const NodeId result = graph.results()[joint.results[k]];
+        if (present[k] && is_gone_through(result) && leads[result.index]) used[result.index] = true;
+    }
+    for (size_t i = body.size(); i-- > 0;) {
+        if (!used[body[i].index]) continue;
+        for (NodeId operand : graph.operands_of(body[i]))
+            if (is_gone_through(operand) && leads[operand.index]) used[operand.index] = true;
+    }
+    std::vector<bool> meets = used;  // or leads to it
+    for (NodeId id : body) {
+        if (!is_gone_through(id)) continue;
+        for (NodeId operand : graph.operands_of(id)) meets[id.index] = meets[id.index] || meets[operand.index];
+    }
+    std::vector<bool> results;
+    for (size_t result : joint.results) results.push_back(meets[graph.results()[result].index]);
+    return results;
+}
+
 // Of a captured graph: the op whose gradient names the saved value.
 Span saved_by(const TapeEntry& entry, size_t saved) {
     if (entry.graph && entry.graph->purpose() == CompiledGraph::Purpose::capture && entry.graph->lean()) {
@@ -193,7 +233,9 @@ std::vector<bool> present_of(std::span<const TensorRef> cotangents) {
 
 // Throws Error "gradient" where what a backward needs is gone, with cotangents from the results `present` (empty: all).
 void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std::vector<bool>& present = {}) {
-    if (entry.freed) {
+    bool freed = entry.freed;
+    for (size_t k = 0; k < entry.used_up.size(); ++k) freed |= entry.used_up[k] && (present.empty() || present[k]);
+    if (freed) {
         Diagnostic diagnostic;
         diagnostic.kind = "gradient";
         diagnostic.message =
@@ -222,7 +264,9 @@ void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std
 
 void Tape::unfold(TapeEntry& entry) {
     Dispatcher& dispatcher = tracer_.dispatcher();
-    check_saved(dispatcher, entry);
+    std::vector<bool> present(entry.used_up);
+    present.flip();
+    check_saved(dispatcher, entry, present);
     struct Place {  // the ops' entries stand where the graph's entry stood
         Tape& tape;
         Dispatcher& dispatcher;
@@ -239,7 +283,10 @@ void Tape::unfold(TapeEntry& entry) {
     dispatcher.set_span(entry.span);
     const Dispatcher::GradMode mode(dispatcher, true);
     std::vector<Edge> edges;
-    for (const TensorRef& output : replay_outputs(dispatcher, entry)) edges.push_back(Edge::of(*output));
+    for (const TensorRef& output : replay_outputs(dispatcher, entry)) {
+        const bool is_used_up = !entry.used_up.empty() && entry.used_up[edges.size()];
+        edges.push_back(is_used_up ? Edge{used_up(entry.span), 0, {}} : Edge::of(*output));
+    }
     entry.unfolded = std::move(edges);
     entry.saved.clear();
     entry.inputs.clear();
@@ -429,7 +476,7 @@ private:
             }
         }
         entry.graph->backward(saved, incoming, present, running, gradients);
-        if (!options_.retain_graph) free(entry);
+        if (!options_.retain_graph) use_up(entry, present);
         for (size_t k = 0; k < gradients.size(); ++k) {
             if (!gradients[k].defined() || !wanted(entry.edges[k]) || !(reached.empty() || reached[k])) continue;
             auto gradient = make_ref<TensorObject>(std::move(gradients[k]));
@@ -451,6 +498,15 @@ private:
             if (other.leaf == edge.leaf && other.entry == edge.entry && other.output == edge.output) return false;
         }
         return true;
+    }
+    void use_up(TapeEntry& entry, const std::vector<bool>& present) {
+        if (present.empty()) return free(entry);
+        std::vector<bool> wanted_edges;
+        for (const Edge& edge : entry.edges) wanted_edges.push_back(wanted(edge));
+        const std::vector<bool> used = used_up_by(*entry.graph, present, wanted_edges);
+        entry.used_up.resize(used.size());
+        for (size_t k = 0; k < used.size(); ++k) entry.used_up[k] = entry.used_up[k] || used[k];
+        if (std::find(entry.used_up.begin(), entry.used_up.end(), false) == entry.used_up.end()) free(entry);
     }
     static void free(TapeEntry& entry) {
         entry.freed = true;

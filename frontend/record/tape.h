@@ -62,7 +62,8 @@ public:
     std::vector<Edge> unfolded;   // one a differentiable result, once the graph's ops have become entries in its place
     Span span;
     MetaId meta;
-    bool freed = false;  // a backward has used it up
+    bool freed = false;         // a backward has used it up
+    std::vector<bool> used_up;  // or has gone through some of its ops: by result, whether it goes through one of these
 };
 
 /// Error "gradient": a value of this type ("f32[2]") is gone, by the write, that the op at `saved` needs.
