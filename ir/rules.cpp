@@ -14,7 +14,7 @@ namespace {
 constexpr auto signed_numbers =
     DTypes(uint16_t(DTypes::numeric) & ~(1u << unsigned(DType::u8)));  // −x of u8 is 256 − x
 
-constexpr Rule table[] = {
+constexpr Rule rule_table[] = {
     {"mul-one", "mul(x, 1)", "x"},
     {"one-mul", "mul(1, x)", "x"},
     {"div-one", "div(x, 1)", "x"},
@@ -106,7 +106,7 @@ struct Compiled {
 const std::vector<std::vector<Compiled>>& compiled() {
     static const std::vector<std::vector<Compiled>> by_row = [] {
         std::vector<std::vector<Compiled>> out(all_rows().size());
-        for (const Rule& r : table) {
+        for (const Rule& r : rule_table) {
             Compiled c{&r, Reader(r.pattern).tree(), Reader(r.replacement).tree()};
             out[c.pattern.op.row].push_back(std::move(c));
         }
@@ -169,7 +169,7 @@ private:
 
 }  // namespace
 
-std::span<const Rule> rules() { return table; }
+std::span<const Rule> rules() { return rule_table; }
 
 Replacement apply_rules(Builder& builder, Op o, TypeId type, std::span<const NodeId> operands, bool approximate) {
     for (const Compiled& c : compiled()[o.row]) {

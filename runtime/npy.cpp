@@ -16,8 +16,8 @@ namespace tenon {
 namespace {
 
 constexpr std::string_view magic = "\x93NUMPY";
-constexpr uint64_t longest_header = 1 << 20;
-constexpr size_t highest_rank = 64;  // NumPy's own
+constexpr uint64_t longest_npy_header = 1 << 20;
+constexpr size_t highest_npy_rank = 64;  // NumPy's own
 
 static_assert(std::endian::native == std::endian::little);
 
@@ -116,7 +116,7 @@ private:
         expect('(');
         while (!accept(')')) {
             sizes.push_back(size());
-            if (sizes.size() > highest_rank) fail("its shape has too many dimensions");
+            if (sizes.size() > highest_npy_rank) fail("its shape has too many dimensions");
             if (!accept(',') && peek() != ')') fail("its header is damaged");
         }
         return sizes;
@@ -184,7 +184,7 @@ Tensor read_npy(const Allocator& allocator, uint64_t size, FunctionRef<void(std:
     uint32_t length;
     std::memcpy(&length, length_bytes, sizeof(length));
     if (length > size) fail("it ends too early");
-    if (length > longest_header) fail("its header is too long");
+    if (length > longest_npy_header) fail("its header is too long");
     std::string text(length, '\0');
     take(text.data(), length);
     if (text.find('\0') != std::string::npos) fail("its header is damaged");

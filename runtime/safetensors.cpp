@@ -19,8 +19,8 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr uint64_t longest_header = 100'000'000;  // the format's own limit
-constexpr size_t highest_rank = 64;
+constexpr uint64_t longest_safetensors_header = 100'000'000;  // the format's own limit
+constexpr size_t highest_safetensors_rank = 64;
 constexpr std::string_view metadata_key = "__metadata__";
 
 struct Code {
@@ -93,7 +93,7 @@ public:
         if (!in_array_) return reject("a number is where none belongs");
         Record& record = records.back();
         if (key_ == "shape") {
-            if (value > INT64_MAX || record.shape.size() == highest_rank) return reject_field();
+            if (value > INT64_MAX || record.shape.size() == highest_safetensors_rank) return reject_field();
             record.shape.push_back(static_cast<int64_t>(value));
         } else {
             if (record.offsets.size() == 2) return reject_field();
@@ -175,7 +175,7 @@ NamedTensors read_safetensors(const Allocator& allocator, const std::string& pat
     if (file.size() < sizeof(length)) fail("it is not in the .safetensors format");
     file.read(std::as_writable_bytes(std::span(&length, 1)));
     uint64_t rest = file.size() - sizeof(length);
-    if (length > longest_header || length > rest) fail("it is not in the .safetensors format, or ends too early");
+    if (length > longest_safetensors_header || length > rest) fail("it is not in the .safetensors format, or ends too early");
     std::string text(length, '\0');
     file.read(std::as_writable_bytes(std::span(text)));
     if (!text.starts_with('{')) fail("it is not in the .safetensors format");
@@ -233,7 +233,7 @@ void write_safetensors(const std::string& path, const NamedTensors& tensors, con
     header += '}';
     header.resize((header.size() + 7) / 8 * 8, ' ');  // so that the data begins at a multiple of 8
     auto length = static_cast<uint64_t>(header.size());
-    if (length > longest_header) throw_error("io", fmt::format("cannot write {}: it has too many tensors", path));
+    if (length > longest_safetensors_header) throw_error("io", fmt::format("cannot write {}: it has too many tensors", path));
     write_file(path, [&](FileWriter& file) {
         file.write(std::as_bytes(std::span(&length, 1)));
         file.write(header);

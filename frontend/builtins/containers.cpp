@@ -205,7 +205,7 @@ constexpr KindSet lists = tenon::kinds(Kind::list);
 constexpr KindSet sequences = tenon::kinds(Kind::list, Kind::tuple);
 constexpr KindSet dicts = tenon::kinds(Kind::dict);
 
-constexpr Builtin table[] = {
+constexpr Builtin container_table[] = {
     {"append", "list, value", lists, append, method_only | takes_symbolic, "adds a value at the end"},
     {"extend", "list, values", lists, extend, method_only, "adds each of the values at the end"},
     {"insert", "list, position, value", lists, insert, method_only | takes_symbolic, "adds a value before a position"},
@@ -232,6 +232,6 @@ constexpr Builtin table[] = {
 
 }  // namespace
 
-std::span<const Builtin> container_builtins() { return table; }
+std::span<const Builtin> container_builtins() { return container_table; }
 
 }  // namespace tenon

@@ -292,7 +292,7 @@ Value rewrite(Evaluator&, Arguments& a) {
 constexpr KindSet callables =
     kinds(Kind::function, Kind::bound_method, Kind::builtin, Kind::model_class, Kind::model, Kind::graph, Kind::other);
 
-const Builtin rows[] = {
+const Builtin graph_table[] = {
     {"trace", "f, *arguments; fixed?, **keywords", callables, trace},
     {"joint", "f, *arguments; fixed?, **keywords", callables, joint},
     {"explain", "f, *arguments; **keywords", callables, explain, breaks_graph},
@@ -311,6 +311,6 @@ const Builtin rows[] = {
 
 }  // namespace
 
-std::span<const Builtin> graph_builtins() { return rows; }
+std::span<const Builtin> graph_builtins() { return graph_table; }
 
 }  // namespace tenon

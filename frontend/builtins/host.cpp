@@ -28,7 +28,7 @@ namespace {
 
 constexpr KindSet numbers = kinds(Kind::integer, Kind::real);
 constexpr KindSet host = any_kind & ~kinds(Kind::tensor, Kind::graph, Kind::node);
-constexpr KindSet sequences =
+constexpr KindSet iterables =
     kinds(Kind::list, Kind::tuple, Kind::dict, Kind::range, Kind::string, Kind::iterator, Kind::model);
 
 [[noreturn]] void expected(Evaluator& evaluator, std::string_view what, const Value& found, std::string help = {}) {
@@ -374,7 +374,7 @@ Value fail(Evaluator& evaluator, Arguments& a) { throw_error_at(a.span, "user", 
 
 Value clone_host(Evaluator& evaluator, Arguments& a) { return clone(evaluator, a[0]); }
 
-constexpr Builtin table[] = {
+constexpr Builtin host_table[] = {
     {"print", "*values; sep?, end?", any_kind, print, breaks_graph,
      "writes the values, separated by blanks, and a newline"},
     {"show_status", "text", any_kind, show_status, breaks_graph,
@@ -391,9 +391,9 @@ constexpr Builtin table[] = {
     {"reversed", "values", any_kind, reversed, 0, "the list of the values from the last to the first"},
     {"min", "*values; key?, default?", host, extreme<false>, takes_symbolic, "the smallest item, or argument"},
     {"max", "*values; key?, default?", host, extreme<true>, takes_symbolic, "the largest item, or argument"},
-    {"sum", "values, start?", sequences, sum, takes_symbolic, "the sum of the items"},
-    {"any", "values", sequences, any_or_all<true>, 0, "whether one of the items is true"},
-    {"all", "values", sequences, any_or_all<false>, 0, "whether all items are true"},
+    {"sum", "values, start?", iterables, sum, takes_symbolic, "the sum of the items"},
+    {"any", "values", iterables, any_or_all<true>, 0, "whether one of the items is true"},
+    {"all", "values", iterables, any_or_all<false>, 0, "whether all items are true"},
     {"list", "values?", any_kind, list, takes_symbolic, "a list of the values"},
     {"tuple", "values?", any_kind, tuple, takes_symbolic, "a tuple of the values"},
     {"dict", "entries?; **more", any_kind, dict, takes_symbolic, "a dict of entries, pairs or keyword arguments"},
@@ -457,6 +457,6 @@ constexpr Builtin table[] = {
 
 }  // namespace
 
-std::span<const Builtin> host_builtins() { return table; }
+std::span<const Builtin> host_builtins() { return host_table; }
 
 }  // namespace tenon

@@ -63,7 +63,7 @@ Value name_of_part(Evaluator&, Arguments& a) {
 constexpr KindSet models = kinds(Kind::model);
 constexpr KindSet holders = kinds(Kind::model, Kind::list, Kind::tuple);
 
-constexpr Builtin table[] = {
+constexpr Builtin model_table[] = {
     {"parameters", "model", holders, list_tensors<true, false>, 0, "the params of a model and its parts, each once"},
     {"named_parameters", "model", holders, list_tensors<true, true>, 0, "pairs (\"layers.0.weight\", param)"},
     {"buffers", "model", holders, list_tensors<false, false>, 0, "the buffers of a model and its parts, each once"},
@@ -80,6 +80,6 @@ constexpr Builtin table[] = {
 
 }  // namespace
 
-std::span<const Builtin> model_builtins() { return table; }
+std::span<const Builtin> model_builtins() { return model_table; }
 
 }  // namespace tenon

@@ -139,7 +139,7 @@ Value find(Evaluator&, Arguments& a) {
                                               : count_characters(std::string_view(text).substr(0, at));
 }
 
-Value count(Evaluator&, Arguments& a) {
+Value count_text(Evaluator&, Arguments& a) {
     std::string_view text = a.text(0, "a str"), part = a.text(1, "the text to count");
     if (part.empty()) return count_characters(text) + 1;
     int64_t found = 0;
@@ -182,7 +182,7 @@ Value partition(Evaluator&, Arguments& a) {
 
 constexpr KindSet strs = kinds(Kind::string);
 
-constexpr Builtin table[] = {
+constexpr Builtin string_table[] = {
     {"upper", "text", strs, map_ascii<std::toupper>, method_only, "ASCII letters in upper case"},
     {"lower", "text", strs, map_ascii<std::tolower>, method_only, "ASCII letters in lower case"},
     {"capitalize", "text", strs, capitalize, method_only, "the first letter in upper case, the others in lower case"},
@@ -196,7 +196,7 @@ constexpr Builtin table[] = {
     {"startswith", "text, prefix", strs, starts_with, method_only, "whether it begins so (or with one of a tuple)"},
     {"endswith", "text, suffix", strs, ends_with, method_only, "whether it ends so (or with one of a tuple)"},
     {"find", "text, part", strs, find, method_only, "where the part first begins, -1 where it is not"},
-    {"count", "text, part", strs, count, method_only, "how often the part is there"},
+    {"count", "text, part", strs, count_text, method_only, "how often the part is there"},
     {"ljust", "text, width, fill?", strs, justify<'<'>, method_only, "filled up at the end"},
     {"rjust", "text, width, fill?", strs, justify<'>'>, method_only, "filled up at the beginning"},
     {"center", "text, width, fill?", strs, justify<'^'>, method_only, "filled up at both ends"},
@@ -211,6 +211,6 @@ constexpr Builtin table[] = {
 
 }  // namespace
 
-std::span<const Builtin> string_builtins() { return table; }
+std::span<const Builtin> string_builtins() { return string_table; }
 
 }  // namespace tenon

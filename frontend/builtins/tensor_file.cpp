@@ -134,7 +134,7 @@ Value state(Evaluator& e, Arguments& a) {
 
 constexpr KindSet holders = kinds(Kind::model, Kind::list, Kind::tuple);
 
-const Builtin rows[] = {
+const Builtin tensor_file_table[] = {
     {"save", "value, path", any_kind, save, breaks_graph},
     {"load", "model, from", holders, load_into, breaks_graph},
     {"load", "path", any_kind, load, breaks_graph},
@@ -144,6 +144,6 @@ const Builtin rows[] = {
 
 }  // namespace
 
-std::span<const Builtin> tensor_file_builtins() { return rows; }
+std::span<const Builtin> tensor_file_builtins() { return tensor_file_table; }
 
 }  // namespace tenon

@@ -449,7 +449,7 @@ Value not_there_yet(Evaluator&, Arguments& a) {
 constexpr KindSet callables =
     kinds(Kind::function, Kind::bound_method, Kind::builtin, Kind::model_class, Kind::model, Kind::graph, Kind::other);
 
-const Builtin rows[] = {
+const Builtin tensor_grad_table[] = {
     {"backward", "loss; retain_graph?, inputs?, create_graph?, grad?", tensors, backward_of},
     {"grad", "f; wrt?, aux?", callables, gradient_function<false>},
     {"grad", "y; wrt, retain_graph?, create_graph?, grad?", tensors, gradient_of_value},
@@ -476,6 +476,6 @@ const Builtin rows[] = {
 
 }  // namespace
 
-std::span<const Builtin> tensor_grad_builtins() { return rows; }
+std::span<const Builtin> tensor_grad_builtins() { return tensor_grad_table; }
 
 }  // namespace tenon

@@ -235,7 +235,7 @@ Value memory(Evaluator& e, Arguments& a) {
                                                                              {"reused", Value(s.reused)}});
 }
 
-const Builtin rows[] = {
+const Builtin tensor_make_table[] = {
     {"zeros", "*sizes; " FACTORY, any_kind, constant<0>, takes_sizes},
     {"ones", "*sizes; " FACTORY, any_kind, constant<1>, takes_sizes},
     {"empty", "*sizes; " FACTORY, any_kind, constant<0>, takes_sizes},
@@ -263,6 +263,6 @@ const Builtin rows[] = {
 
 }  // namespace
 
-std::span<const Builtin> tensor_make_builtins() { return rows; }
+std::span<const Builtin> tensor_make_builtins() { return tensor_make_table; }
 
 }  // namespace tenon

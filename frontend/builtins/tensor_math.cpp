@@ -318,7 +318,7 @@ Value equal(Evaluator& e, Arguments& a) {
 
 constexpr KindSet either = tensors_and_numbers;
 
-const Builtin rows[] = {
+const Builtin tensor_math_table[] = {
     {"neg", "x", tensors, unary<"neg">},
     {"abs", "x", tensors, unary<"abs">},
     {"sign", "x", tensors, unary<"sign">},
@@ -438,6 +438,6 @@ const Builtin rows[] = {
 
 }  // namespace
 
-std::span<const Builtin> tensor_math_builtins() { return rows; }
+std::span<const Builtin> tensor_math_builtins() { return tensor_math_table; }
 
 }  // namespace tenon

@@ -385,7 +385,7 @@ Value is_contiguous(Evaluator& e, Arguments& a) {
     return Value(c.tensor(0)->tensor.is_contiguous());
 }
 
-const Builtin rows[] = {
+const Builtin tensor_shape_table[] = {
     {"reshape", "x, *sizes", tensors, reshape, takes_sizes},
     {"view", "x, *sizes", tensors, reshape, takes_sizes},
     {"reshape_as", "x, other", tensors, reshape_as},
@@ -450,6 +450,6 @@ const Builtin rows[] = {
 
 }  // namespace
 
-std::span<const Builtin> tensor_shape_builtins() { return rows; }
+std::span<const Builtin> tensor_shape_builtins() { return tensor_shape_table; }
 
 }  // namespace tenon

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "frontend/tool/command_line.h"
+#include "frontend/tool/golden_file.h"
 #include "frontend/tool/line_editor.h"
 #include "frontend/syntax/parser.h"
 #include "frontend/tool/report.h"
@@ -29,12 +30,6 @@ constexpr std::string_view help =
 
 constexpr std::string_view command_names[] = {":help", ":type", ":graph", ":explain",
                                               ":time", ":load", ":reset", ":quit"};
-
-std::string_view trimmed(std::string_view text) {
-    size_t begin = text.find_first_not_of(" \t\n");
-    if (begin == std::string_view::npos) return {};
-    return text.substr(begin, text.find_last_not_of(" \t\n") + 1 - begin);
-}
 
 bool is_incomplete(const std::string& text) {
     SourceMap sources;

@@ -26,12 +26,6 @@ std::vector<std::string_view> split_lines(std::string_view text) {
     return lines;
 }
 
-std::string_view trimmed(std::string_view text) {
-    size_t begin = text.find_first_not_of(" \t");
-    if (begin == std::string_view::npos) return {};
-    return text.substr(begin, text.find_last_not_of(" \t") + 1 - begin);
-}
-
 // The number that the whole text is.
 template <class T>
 std::optional<T> number_of(const std::string& text) {
@@ -72,6 +66,12 @@ size_t number_length(std::string_view text, double& value) {
 }
 
 }  // namespace
+
+std::string_view trimmed(std::string_view text) {
+    size_t begin = text.find_first_not_of(" \t\n");
+    if (begin == std::string_view::npos) return {};
+    return text.substr(begin, text.find_last_not_of(" \t\n") + 1 - begin);
+}
 
 bool GoldenFile::runs_on(std::string_view engine) const {
     const auto names = [&](std::string_view name) {

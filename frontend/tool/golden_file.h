@@ -10,6 +10,9 @@
 
 namespace tenon {
 
+/// The text without the blanks and ends of lines around it.
+std::string_view trimmed(std::string_view text);
+
 /// What the `#!` lines of a script ask for, and what its `#>` lines expect.
 struct GoldenFile {
     /// Throws Error "value" for a `#!` line it does not know.

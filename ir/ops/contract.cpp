@@ -59,7 +59,7 @@ void matmul_gradient(Gradient& d) {  // d(ab): g bᵀ, aᵀ g
 }
 
 // clang-format off
-const Row rows[] = {
+const Row contract_table[] = {
     {.name = "matmul", .doc = "matrix product over the last two dimensions", .min_operands = 2, .max_operands = 2, .dtypes = DTypes::numeric,
      .result = matmul_rule, .lowering = Lowering::library, .gradient = matmul_gradient, .batching = batch_broadcasting},
 };
@@ -67,6 +67,6 @@ const Row rows[] = {
 
 }  // namespace
 
-std::span<const Row> contract_rows() { return rows; }
+std::span<const Row> contract_rows() { return contract_table; }
 
 }  // namespace tenon

@@ -32,7 +32,7 @@ constexpr Row variadic(Row r) {  // any number of operands
 }
 
 // clang-format off
-const Row rows[] = {
+const Row control_table[] = {
     structure({.name = "param", .doc = "an input of a region", .no_gradient = "it is where differentiation ends",
                .no_batching = "which inputs are batched is asked for"}),
     structure({.name = "constant", .doc = "a literal, outside the body", .no_gradient = "a number has no gradient",
@@ -53,6 +53,6 @@ const Row rows[] = {
 
 }  // namespace
 
-std::span<const Row> control_rows() { return rows; }
+std::span<const Row> control_rows() { return control_table; }
 
 }  // namespace tenon

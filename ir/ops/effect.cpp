@@ -38,7 +38,7 @@ constexpr Row effect(Row r, int operands) {
 }
 
 // clang-format off
-const Row rows[] = {
+const Row effect_table[] = {
     effect({.name = "assert", .doc = "stops the graph where its condition is false", .dtypes = DTypes::boolean, .result = assert_rule,
             .no_gradient = "it is an effect", .batching = assert_batching}, 1),
     effect({.name = "commit", .doc = "writes a value into the memory of an input", .result = commit_rule,
@@ -49,6 +49,6 @@ const Row rows[] = {
 
 }  // namespace
 
-std::span<const Row> effect_rows() { return rows; }
+std::span<const Row> effect_rows() { return effect_table; }
 
 }  // namespace tenon

@@ -156,7 +156,7 @@ void extremum_gradient(Gradient& d, Op loses) {
 }
 
 // clang-format off
-const Row rows[] = {
+const Row elementwise_table[] = {
     unary({.name = "neg", .doc = "negation", .dtypes = numeric, .gradient = [](Gradient& d) { d.x(0) += -d.g; }}),
     unary({.name = "abs", .doc = "absolute value", .dtypes = numeric, .gradient = [](Gradient& d) { d.x(0) += d.g * call(op<"sign">(), d.a); }}),
     unary({.name = "sign", .doc = "-1, 0 or 1", .dtypes = numeric, .gradient = zero_gradient}),
@@ -257,6 +257,6 @@ const Row rows[] = {
 
 }  // namespace
 
-std::span<const Row> elementwise_rows() { return rows; }
+std::span<const Row> elementwise_rows() { return elementwise_table; }
 
 }  // namespace tenon

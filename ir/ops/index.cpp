@@ -154,7 +154,7 @@ constexpr Row library(Row r, int operands) {
 }
 
 // clang-format off
-const Row rows[] = {
+const Row index_table[] = {
     library({.name = "take", .doc = "slices of x along an axis at the positions of index: x[:, index] for axis 1", .result = take_rule, .may_fail = true,
              .gradient = [](Gradient& d) {
         d.x(0) += apply(op<"take_add">(), {d.zero_like(0), d.b, d.g}, d.node_attr());
@@ -180,6 +180,6 @@ const Row rows[] = {
 
 }  // namespace
 
-std::span<const Row> index_rows() { return rows; }
+std::span<const Row> index_rows() { return index_table; }
 
 }  // namespace tenon

@@ -35,7 +35,7 @@ constexpr Row loop(Row r, int operands) {
 }
 
 // clang-format off
-const Row rows[] = {
+const Row loop_table[] = {
     {.name = "kernel", .doc = "a list of loop nests: one launch", .max_operands = -1,
      .no_gradient = "graphs are differentiated before scheduling", .no_batching = "graphs are batched before scheduling"},
     loop({.name = "for", .doc = "runs its region for lo, lo + step, … below hi", .effect = Effect::ordered, .result = none_rule}, 2),
@@ -50,6 +50,6 @@ const Row rows[] = {
 
 }  // namespace
 
-std::span<const Row> loop_rows() { return rows; }
+std::span<const Row> loop_rows() { return loop_table; }
 
 }  // namespace tenon

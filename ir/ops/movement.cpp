@@ -242,7 +242,7 @@ constexpr Row source(Row r) {  // elements out of nothing
 }
 
 // clang-format off
-const Row rows[] = {
+const Row movement_table[] = {
     movement({.name = "expand", .doc = "repeats dimensions of size 1 and adds leading ones", .result = expand_rule, .index = expand_index,
               .gradient = [](Gradient& d) { d.x(0) += d.g; }, .batching = expand_batching}),
     movement({.name = "permute", .doc = "dimensions in another order", .result = permute_rule, .index = permute_index, .gradient = permute_gradient,
@@ -270,6 +270,6 @@ const Row rows[] = {
 
 }  // namespace
 
-std::span<const Row> movement_rows() { return rows; }
+std::span<const Row> movement_rows() { return movement_table; }
 
 }  // namespace tenon

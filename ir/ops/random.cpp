@@ -32,7 +32,7 @@ NodeId random_batching(Batching& b) {
 }
 
 // clang-format off
-const Row rows[] = {
+const Row random_table[] = {
     {.name = "random", .doc = "uniform numbers in [0, 1), normal ones, or 63 random bits, from (key, offset, index)", .min_operands = 2,
      .max_operands = 2, .result = random_rule, .lowering = Lowering::library,
      .no_gradient = "random numbers depend on nothing differentiable", .batching = random_batching, .own_per_example = true},
@@ -41,6 +41,6 @@ const Row rows[] = {
 
 }  // namespace
 
-std::span<const Row> random_rows() { return rows; }
+std::span<const Row> random_rows() { return random_table; }
 
 }  // namespace tenon

@@ -153,7 +153,7 @@ constexpr Row extremum_index(Row r) {
 }
 
 // clang-format off
-const Row rows[] = {
+const Row reduce_table[] = {
     reduction({.name = "sum", .doc = "sum over axes", .dtypes = DTypes::numeric, .fold = "add", .accumulates = true, .gradient = sum_gradient}),
     reduction({.name = "prod", .doc = "product over axes", .dtypes = DTypes::numeric, .fold = "mul", .accumulates = true, .gradient = prod_gradient}),
     reduction({.name = "max", .doc = "largest over axes, NaN passes", .fold = "maximum", .gradient = extremum_gradient}),
@@ -176,6 +176,6 @@ const Row rows[] = {
 
 }  // namespace
 
-std::span<const Row> reduce_rows() { return rows; }
+std::span<const Row> reduce_rows() { return reduce_table; }
 
 }  // namespace tenon

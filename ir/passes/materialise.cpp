@@ -36,7 +36,7 @@ NodeId through_reshapes(const Graph& g, NodeId id) {
 
 namespace {
 
-constexpr int cheap = 2;          // scalar ops that are sooner done twice than stored and loaded
+constexpr int cheap_to_repeat = 2;          // scalar ops that are sooner done twice than stored and loaded
 constexpr int scalar_limit = 64;  // … for 0-dim values, which every kernel may compute for itself
 // What an element is computed by from memory: more makes kernels that take long to compile, and expressions of
 // positions that grow with every movement in them.
@@ -150,7 +150,7 @@ private:
         }
         if (lowering != Lowering::scalar) return;  // full, iota, size
         const bool shared = users_[id.index].count > 1 || repeated_[id.index];
-        memory_.has[id.index] = shared && cost > (graph_.type(id).rank() == 0 ? scalar_limit : cheap);
+        memory_.has[id.index] = shared && cost > (graph_.type(id).rank() == 0 ? scalar_limit : cheap_to_repeat);
     }
 
     SizeId numel(NodeId id) const { return facts_.product(graph_.type(id).sizes); }
