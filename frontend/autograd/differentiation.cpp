@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "frontend/record/capture.h"
 #include "frontend/ops/tensor_ops.h"
+#include "frontend/record/capture.h"
 #include "frontend/record/tracer.h"
 #include "runtime/diagnostic.h"
 
@@ -29,8 +29,7 @@ void check(const TensorRef& loss, const TensorRef& cotangent) {
 
 // Where the history of `loss` lies in the graph under capture, else null: then the graph has ended. Of that graph are
 // then the cotangent and what is differentiated with respect to, too.
-Capture* capture_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
-                    std::span<const TensorRef> wrt) {
+Capture* capture_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent, std::span<const TensorRef> wrt) {
     if (!tracer.capturing()) return nullptr;
     std::vector<TensorObject*> all{loss.get()};
     if (cotangent) all.push_back(cotangent.get());
@@ -74,6 +73,15 @@ void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
 std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
                                  std::span<const TensorRef> wrt, const BackwardOptions& options) {
     check(loss, cotangent);
+    if (cotangent && tracer.capturing() && tracer.capture().has_outer_history(*loss)) {
+        // What was computed outside of a function under vmap: its history is replayed for the cotangents of all examples.
+        const Edge edge = Edge::of(*loss);
+        if (!edge.entry) throw OuterHistoryNeeded{};
+        const Tape::Root root{edge, cotangent, tracer.dispatcher().span()};
+        BackwardOptions replayed = options;
+        replayed.replay = true;
+        return tracer.tape().gradients({&root, 1}, wrt, replayed);
+    }
     if (Capture* capture = capture_of(tracer, loss, cotangent, wrt)) {
         const Capture::Cotangent root{*loss, cotangent.get()};
         const Dispatcher::GradMode mode(tracer.dispatcher(), options.create_graph);

@@ -15,7 +15,11 @@ namespace tenon {
 void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent, const BackwardOptions& options,
               std::span<const TensorRef> only = {});
 
-/// The gradients of `loss` with respect to `wrt`; null where it does not depend on one.
+/// Thrown in a function under vmap, for a gradient of what the graph under capture around it computes: vmap ends that
+/// graph, so that the history is known, and begins again.
+struct OuterHistoryNeeded {};
+
+/// The gradients of `loss` with respect to `wrt`; null where it does not depend on one. Throws OuterHistoryNeeded.
 std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
                                  std::span<const TensorRef> wrt, const BackwardOptions& options);
 

@@ -130,7 +130,7 @@ public:
     BackwardOptions options(TensorCall& c, bool keeps, std::initializer_list<TensorRef> on) const {
         const std::vector<bool> has = have_history_beside(c.tracer, std::span(on.begin(), on.size()), own_);
         const bool any = std::find(has.begin(), has.end(), true) != has.end();
-        return {.retain_graph = true, .create_graph = any && keeps, .out_of_reach = !any};
+        return {.retain_graph = true, .create_graph = any && keeps};
     }
     /// Cuts the histories that lead to own leaves only, or that nobody wants.
     void release(TensorCall& c, bool keeps, std::span<TensorRef> results) const {

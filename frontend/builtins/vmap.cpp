@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "frontend/autograd/differentiation.h"
 #include "frontend/builtins/tensor.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/record/capture.h"
@@ -143,6 +144,18 @@ public:
     BatchedCall(TensorCall& c, const Value& in_dims, int64_t out_dim) : c_(c), in_dims_(in_dims), out_dim_(out_dim) {}
 
     Value run(const Value& function, std::span<const Value> positional, std::span<const KeywordArgument> keywords) {
+        try {
+            return mapped(function, positional, keywords);
+        } catch (const OuterHistoryNeeded&) {
+            // A function under vmap around this one has no history of its own: it begins again, too.
+            if (!c_.tracer.capturing() || c_.tracer.capture().in_example()) throw;
+        }
+        c_.tracer.graph_break("a gradient under vmap of what was computed outside of the mapped function", c_.d.span());
+        return BatchedCall(c_, in_dims_, out_dim_).mapped(function, positional, keywords);
+    }
+
+private:
+    Value mapped(const Value& function, std::span<const Value> positional, std::span<const KeywordArgument> keywords) {
         const Size size = batch_size(positional, keywords);
         Capture* outside = c_.tracer.capturing() ? &c_.tracer.capture() : nullptr;
         const uint64_t serial = outside ? outside->serial() : 0;
@@ -172,8 +185,6 @@ public:
         std::span<const TensorRef> rest(results);
         return with_results(returned, rest);
     }
-
-private:
     Values map(std::span<const Value> positional, std::span<const KeywordArgument> keywords,
                std::vector<KeywordArgument>& mapped_keywords, InDims::Visit visit) {
         InDims dims(c_.d, in_dims_, visit);

@@ -179,10 +179,25 @@ TensorRef nonzero(Dispatcher& d, const TensorRef& x) {
     return make_ref<TensorObject>(Tensor::from<int64_t>(d.tracer().allocator(), positions, Dims{count, rank}));
 }
 
-// Where a position occurs twice only its last occurrence is added, onto zeros: nothing is added to what stays.
-TensorRef put(Dispatcher& d, const TensorRef& x, const TensorRef& index, const TensorRef& value, int64_t dim) {
+namespace {
+
+// The last occurrence of each position, and which elements along the dimension have one. `kept` elements of x stay;
+// the others are −0, onto which the one value that is added is itself to the bit.
+struct Placed {
+    TensorRef hit;     // bool, x's size along the dimension, 1 along all others
+    TensorRef to;      // positions from the front, i64[n]
+    TensorRef source;  // the slices of value that go there; −0 where a later one replaces it
+};
+
+Sizes along(size_t rank, int64_t dim, const Size& size) {
+    Sizes sizes(rank, Size(1));
+    sizes[static_cast<size_t>(dim)] = size;
+    return sizes;
+}
+
+// Positions that are known.
+Placed placed(Dispatcher& d, const TensorRef& x, const Tensor& positions, const TensorRef& value, int64_t dim) {
     const int64_t extent = x->shape()[static_cast<size_t>(dim)];
-    const Tensor positions = d.elements(*index, "an assignment by an index tensor").cast(DType::i64).contiguous();
     std::vector<int64_t> last(static_cast<size_t>(extent), -1);
     const int64_t* at = positions.data<int64_t>();
     for (int64_t k = 0; k < positions.numel(); ++k) {
@@ -203,17 +218,47 @@ TensorRef put(Dispatcher& d, const TensorRef& x, const TensorRef& index, const T
     const Dims count{static_cast<int64_t>(targets.size())};
     auto hit = make_ref<TensorObject>(Tensor::zeros(allocator, DType::boolean, Dims{extent}));
     for (int64_t target : targets) hit->tensor.data<bool>()[target] = true;
-    const auto to = make_ref<TensorObject>(Tensor::from<int64_t>(allocator, targets, count));
     const auto from = make_ref<TensorObject>(Tensor::from<int64_t>(allocator, sources, count));
+    return {reshape(d, hit, along(x->rank(), dim, Size(extent))),
+            make_ref<TensorObject>(Tensor::from<int64_t>(allocator, targets, count)), take(d, value, from, dim)};
+}
+
+// Positions that the graph under capture computes: in the order of a stable sort the last occurrence of a position is
+// the one whose successor differs.
+Placed placed(Dispatcher& d, const TensorRef& x, const TensorRef& positions, const TensorRef& value, int64_t dim) {
+    const Size count = d.size(*positions, 0), extent = d.size(*x, static_cast<size_t>(dim));
+    const AttrId axis = d.attr({{d.names().axis, AttrValue(dim)}});
+    const TensorRef ones = full(d, Term::literal(int64_t{1}), DType::i32, along(x->rank(), dim, count));
+    const TensorRef zeros = full(d, Term::literal(int64_t{0}), DType::i32, along(x->rank(), dim, extent));
+    const TensorRef hit = elementwise(
+        d, op<"greater">(), {d.apply(op<"take_add">(), {zeros, positions, ones}, axis), Term::literal(int64_t{0})});
+    TensorRef to = positions_from_front(d, x, positions, dim);
+    const TensorRef order = d.apply(op<"argsort">(), {to}, d.attr({{d.names().axis, AttrValue(int64_t{0})}}));
+    to = take(d, to, order, 0);
+    const TensorRef differs =
+        elementwise(d, op<"not_equal">(),
+                    {narrow(d, to, 0, Size(1), count), narrow(d, to, 0, Size(0), subtract(d, count, Size(1)))});
+    const TensorRef parts[] = {differs, full(d, Term::literal(int64_t{1}), DType::boolean, {Size(1)})};
+    const TensorRef is_last = reshape(d, cat(d, parts, 0), along(x->rank(), dim, count));
+    const TensorRef nothing = scalar(d, Scalar(-0.0), x->dtype());
+    return {hit, to, where(d, is_last, Term(take(d, value, order, dim)), Term(nothing))};
+}
+
+}  // namespace
+
+TensorRef put(Dispatcher& d, const TensorRef& x, const TensorRef& index, const TensorRef& value, int64_t dim) {
+    if (index->tensor.numel() == 0) return clone(d, x);
     // The value's dimensions of the index as one, in the index's order.
     const TensorRef flat = index->rank() == 1   ? value
                            : index->rank() == 0 ? unsqueeze(d, value, dim)
                                                 : flatten(d, value, dim, dim + static_cast<int64_t>(index->rank()) - 1);
-    Sizes spread(x->rank(), Size(1));
-    spread[static_cast<size_t>(dim)] = Size(extent);
-    const TensorRef mask = reshape(d, hit, spread);
-    const TensorRef kept = where(d, mask, Term(scalar(d, Scalar(int64_t{0}), x->dtype())), Term(x));
-    return d.apply(op<"take_add">(), {kept, to, take(d, flat, from, dim)}, d.attr({{d.names().axis, AttrValue(dim)}}));
+    const bool is_pending = d.tracer().capturing() && d.tracer().capture().is_pending(*index);
+    const Placed at =
+        is_pending ? placed(d, x, reshape(d, cast(d, index, DType::i64), {d.constant(-1)}), flat, dim)
+                   : placed(d, x, d.elements(*index, "an assignment by an index tensor").cast(DType::i64).contiguous(),
+                            flat, dim);
+    const TensorRef kept = where(d, at.hit, Term(scalar(d, Scalar(-0.0), x->dtype())), Term(x));
+    return d.apply(op<"take_add">(), {kept, at.to, at.source}, d.attr({{d.names().axis, AttrValue(dim)}}));
 }
 
 }  // namespace tenon::ops

@@ -155,6 +155,8 @@ public:
     /// borrowed.
     GraphRef end_example(std::span<const TensorRef> results, std::vector<ExampleInput>& inputs);
     bool in_example() const { return example_; }
+    /// Of a function under vmap: whether the history of x lies outside of it. Admits x.
+    bool has_outer_history(TensorObject& x);
 
     /// Throws Error "graph": what is traced is one graph, or nothing.
     [[noreturn]] void refuse_break(std::string_view reason, Span at) const;

@@ -209,7 +209,7 @@ std::vector<TensorRef> Capture::make_gradients(std::span<const NodeId> found, st
     std::vector<NodeId> sums;
     for (size_t k = 0; k < count; ++k) {
         NodeId sum = sum_of(found, owner, k);
-        if (sum && !options.create_graph && !options.out_of_reach) {
+        if (sum && !options.create_graph) {
             Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
             sum = builder_.emit(op<"detach">(), {sum});
         }

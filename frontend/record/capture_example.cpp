@@ -106,6 +106,13 @@ const Capture::ExampleInput* Capture::outer_input(const TensorObject& x) const {
     return input == none ? nullptr : &outer_inputs_[input];
 }
 
+bool Capture::has_outer_history(TensorObject& x) {
+    if (!example_) return false;
+    admit({&x});
+    const ExampleInput* input = outer_input(x);
+    return input && input->tensor.get() == &x && input->axis < 0 && x.requires_grad() && !x.is_leaf();
+}
+
 // A gradient with respect to a tensor from outside of the function cannot go through another one's history: that is not
 // in this graph.
 void Capture::refuse_outer_history(std::span<const Cotangent> roots, std::span<const TensorRef> wrt) {
@@ -145,7 +152,7 @@ GraphRef Capture::end_example(std::span<const TensorRef> results, std::vector<Ex
         if (!inputs[k].tensor) inputs[k].tensor = make_ref<TensorObject>(inputs_[k].tensor);  // a host number
     }
     GraphRef graph = builder_.finish(nodes, {}, true);  // with its checkpoints
-    journal_.undo_all_but_random_state();  // the numbers drawn are used
+    journal_.undo_all_but_random_state();               // the numbers drawn are used
     if (outside_) outside_->journal_.take_over(uint32_t(outside_->builder_.body().size()), journal_);
     else journal_.clear();
     give_back();

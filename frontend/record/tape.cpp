@@ -264,6 +264,7 @@ void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std
 
 void Tape::unfold(TapeEntry& entry) {
     Dispatcher& dispatcher = tracer_.dispatcher();
+    const Tracer::Pause pause(tracer_);  // what it computes is there already: no graph under capture needs it
     std::vector<bool> present(entry.used_up);
     present.flip();
     check_saved(dispatcher, entry, present);
@@ -308,7 +309,7 @@ public:
     /// What is asked for; with nothing asked for, every leaf. Gives the edge under which result() finds it.
     Edge ask(Edge edge) {
         if (edge.entry && is_folded(*edge.entry) &&
-            (options_.create_graph || leads_to_another_result(*edge.entry->graph, edge.output))) {
+            (options_.by_ops() || leads_to_another_result(*edge.entry->graph, edge.output))) {
             tracer_.tape().unfold(*edge.entry);
         }
         edge = resolved(std::move(edge));
@@ -358,7 +359,7 @@ private:
     // The edge past what is unfolded, or has to be.
     void settle(Edge& edge) {
         edge = resolved(std::move(edge));
-        while (options_.create_graph && edge.entry && is_folded(*edge.entry)) {
+        while (options_.by_ops() && edge.entry && is_folded(*edge.entry)) {
             tracer_.tape().unfold(*edge.entry);
             edge = resolved(std::move(edge));
         }
@@ -455,7 +456,7 @@ private:
             cotangents[k] = make_ref<TensorObject>(Tensor::zeros(tracer_.allocator(), output.dtype, output.shape));
         }
         const CompiledGraph& graph = *entry.graph;
-        if (options_.create_graph) {
+        if (options_.by_ops()) {
             const std::vector<TensorRef> gradients = replay_gradients(d_, of, cotangents);
             for (size_t k = 0; k < gradients.size(); ++k) {
                 if (gradients[k] && wanted(entry.edges[k]) && (reached.empty() || reached[k]))

@@ -55,11 +55,11 @@ public:
     std::shared_ptr<CompiledGraph> graph;
     std::vector<Saved> saved;
     std::vector<Lost> lost;
-    std::vector<Edge> edges;      // one a wrt of the graph
-    std::vector<Input> inputs;    // the graph's, then the leaves among its wrt that it has made itself
-    std::vector<Output> outputs;  // one a differentiable result
+    std::vector<Edge> edges;                   // one a wrt of the graph
+    std::vector<Input> inputs;                 // the graph's, then the leaves among its wrt that it has made itself
+    std::vector<Output> outputs;               // one a differentiable result
     const Input& input_of(size_t edge) const;  // what the edge's cotangent is of
-    std::vector<Edge> unfolded;   // one a differentiable result, once the graph's ops have become entries in its place
+    std::vector<Edge> unfolded;  // one a differentiable result, once the graph's ops have become entries in its place
     Span span;
     MetaId meta;
     bool freed = false;         // a backward has used it up
@@ -75,8 +75,8 @@ std::vector<bool> reached_from(const CompiledGraph& compiled, const std::vector<
 struct BackwardOptions {
     bool retain_graph = false;
     bool create_graph = false;
-    /// The gradients depend on no leaf that a script can reach: nothing has to keep a later backward out of them.
-    bool out_of_reach = false;
+    bool replay = false;  ///< by ops of the dispatcher, as create_graph does, without a history of their own
+    bool by_ops() const { return create_graph || replay; }
 };
 
 class Tape {
