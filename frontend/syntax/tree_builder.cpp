@@ -19,7 +19,7 @@ Span after(Span previous) { return {previous.source, previous.end, previous.end}
 
 TreeBuilder::TreeBuilder(SourceId source, const SourceMap& sources, SymbolTable& symbols, Arena& arena,
                          SyntaxErrors& errors)
-    : source_(source), sources_(sources), symbols_(symbols), arena_(arena), errors_(errors) {
+    : TypeBuilder(source, sources, symbols, arena, errors) {
     script_ = arena.make<Script>(Script{source, nullptr});
     finish({});
 }
@@ -31,7 +31,7 @@ void TreeBuilder::finish(const StatementList& statements) {
     script_->main = arena_.make<Function>(main);
 }
 
-uint16_t TreeBuilder::height(int children_depth, Span span) {
+uint16_t NodeBuilder::height(int children_depth, Span span) {
     if (children_depth < maximum_depth) return static_cast<uint16_t>(children_depth + 1);
     if (!too_deep_) {
         complain(span, fmt::format("this is nested too deeply: more than {} levels", maximum_depth),
@@ -41,101 +41,101 @@ uint16_t TreeBuilder::height(int children_depth, Span span) {
     return 1;
 }
 
-template <class Node> Expr* TreeBuilder::expression(Node node, int children_depth) {
+template <class Node> Expr* ExpressionBuilder::expression(Node node, int children_depth) {
     node.depth = height(children_depth, node.span);
     if (node.depth <= children_depth) return error(node.span);
     return arena_.make<Node>(node);
 }
 
-Expr* TreeBuilder::error(Span span) { return plain(ExprKind::error, span); }
+Expr* ExpressionBuilder::error(Span span) { return plain(ExprKind::error, span); }
 
-Expr* TreeBuilder::plain(ExprKind kind, Span span) {
+Expr* ExpressionBuilder::plain(ExprKind kind, Span span) {
     return arena_.make<Expr>(Expr{.kind = kind, .is_literal = kind != ExprKind::error, .span = span});
 }
 
-Expr* TreeBuilder::boolean(bool value, Span span) {
+Expr* ExpressionBuilder::boolean(bool value, Span span) {
     return arena_.make<BooleanLiteral>(BooleanLiteral{{ExprKind::boolean, true, false, 1, span}, value});
 }
 
-Expr* TreeBuilder::integer(int64_t value, Span span) {
+Expr* ExpressionBuilder::integer(int64_t value, Span span) {
     return arena_.make<IntegerLiteral>(IntegerLiteral{{ExprKind::integer, true, false, 1, span}, value});
 }
 
-Expr* TreeBuilder::floating(double value, Span span) {
+Expr* ExpressionBuilder::floating(double value, Span span) {
     return arena_.make<FloatLiteral>(FloatLiteral{{ExprKind::floating, true, false, 1, span}, value});
 }
 
-Expr* TreeBuilder::string(Symbol text, Span span) {
+Expr* ExpressionBuilder::string(Symbol text, Span span) {
     return arena_.make<StringLiteral>(StringLiteral{{ExprKind::string, true, false, 1, span}, text});
 }
 
-Expr* TreeBuilder::name(Symbol name, Span span) {
+Expr* ExpressionBuilder::name(Symbol name, Span span) {
     return arena_.make<Name>(Name{{ExprKind::name, false, false, 1, span}, name, {}});
 }
 
-Expr* TreeBuilder::f_string(const PartVector& parts, Span span) {
+Expr* ExpressionBuilder::f_string(const PartVector& parts, Span span) {
     return expression(FString{{ExprKind::f_string, false, false, 1, span}, arena_.copy(parts)}, depth_of(parts));
 }
 
-FStringPart TreeBuilder::hole(Symbol echo, Expr* value, const PartVector& spec) {
+FStringPart ExpressionBuilder::hole(Symbol echo, Expr* value, const PartVector& spec) {
     return {echo, value, arena_.copy(spec)};
 }
 
-Symbol TreeBuilder::echo(Span open, Span end) {
+Symbol ExpressionBuilder::echo(Span open, Span end) {
     return symbols_.intern(sources_.text(Span{source_, open.end, end.begin}));
 }
 
-Expr* TreeBuilder::sequence(ExprKind kind, const ExprList& items, Span span) {
+Expr* ExpressionBuilder::sequence(ExprKind kind, const ExprList& items, Span span) {
     bool has_spread =
         std::any_of(items.begin(), items.end(), [](Expr* item) { return item->kind == ExprKind::spread; });
     return expression(Sequence{{kind, false, false, 1, span}, arena_.copy(items), has_spread}, depth_of(items));
 }
 
-Expr* TreeBuilder::spread(Expr* value, Span span) {
+Expr* ExpressionBuilder::spread(Expr* value, Span span) {
     return expression(Spread{{ExprKind::spread, false, false, 1, span}, value}, depth_of(value));
 }
 
-Expr* TreeBuilder::dict(const EntryVector& entries, Span span) {
+Expr* ExpressionBuilder::dict(const EntryVector& entries, Span span) {
     return expression(Dict{{ExprKind::dict, false, false, 1, span}, arena_.copy(entries)}, depth_of(entries));
 }
 
-Expr* TreeBuilder::comprehension(ComprehensionKind kind, Expr* key, Expr* value, const ClauseVector& clauses,
-                                 Span span) {
+Expr* ExpressionBuilder::comprehension(ComprehensionKind kind, Expr* key, Expr* value, const ClauseVector& clauses,
+                                       Span span) {
     int depth = std::max({depth_of(key), depth_of(value), depth_of(clauses)});
     return expression(
         Comprehension{{ExprKind::comprehension, false, false, 1, span}, kind, key, value, arena_.copy(clauses)}, depth);
 }
 
-ComprehensionClause TreeBuilder::clause(Expr* variables, Expr* iterable, const ExprList& conditions) {
+ComprehensionClause ExpressionBuilder::clause(Expr* variables, Expr* iterable, const ExprList& conditions) {
     return {target(variables), iterable, arena_.copy(conditions), {}};
 }
 
-Expr* TreeBuilder::parenthesised(Expr* expr) {
+Expr* ExpressionBuilder::parenthesised(Expr* expr) {
     expr->parenthesised = true;
     return expr;
 }
 
-Expr* TreeBuilder::parenthesised_tuple(Expr* expr, Span span) {
+Expr* ExpressionBuilder::parenthesised_tuple(Expr* expr, Span span) {
     expr->span = span;
     return parenthesised(expr);
 }
 
-Expr* TreeBuilder::unary(UnaryOperator op, Expr* operand, Span span) {
+Expr* ExpressionBuilder::unary(UnaryOperator op, Expr* operand, Span span) {
     return expression(Unary{{ExprKind::unary, operand->is_literal, false, 1, span}, op, operand}, depth_of(operand));
 }
 
-Expr* TreeBuilder::binary(BinaryOperator op, Expr* left, Expr* right, Span span) {
+Expr* ExpressionBuilder::binary(BinaryOperator op, Expr* left, Expr* right, Span span) {
     bool is_literal = left->is_literal && right->is_literal;
     return expression(Binary{{ExprKind::binary, is_literal, false, 1, span}, op, left, right},
                       std::max(depth_of(left), depth_of(right)));
 }
 
-Expr* TreeBuilder::logical(LogicalOperator op, Expr* left, Expr* right, Span span) {
+Expr* ExpressionBuilder::logical(LogicalOperator op, Expr* left, Expr* right, Span span) {
     return expression(Logical{{ExprKind::logical, false, false, 1, span}, op, left, right},
                       std::max(depth_of(left), depth_of(right)));
 }
 
-Expr* TreeBuilder::compare(Expr* left, ComparisonOperator op, Expr* right, Span span) {
+Expr* ExpressionBuilder::compare(Expr* left, ComparisonOperator op, Expr* right, Span span) {
     int depth = std::max(depth_of(left), depth_of(right));
     if (left->kind != ExprKind::comparison || left->parenthesised) {
         return expression(Comparison{{ExprKind::comparison, false, false, 1, span},
@@ -150,12 +150,12 @@ Expr* TreeBuilder::compare(Expr* left, ComparisonOperator op, Expr* right, Span 
                       depth);
 }
 
-Expr* TreeBuilder::conditional(Expr* condition, Expr* yes, Expr* no, Span span) {
+Expr* ExpressionBuilder::conditional(Expr* condition, Expr* yes, Expr* no, Span span) {
     return expression(Conditional{{ExprKind::conditional, false, false, 1, span}, condition, yes, no},
                       std::max({depth_of(condition), depth_of(yes), depth_of(no)}));
 }
 
-Arguments TreeBuilder::checked(const ArgumentVector& arguments) {
+Arguments ExpressionBuilder::checked(const ArgumentVector& arguments) {
     Arguments result{.items = arena_.copy(arguments)};
     bool keywords = false;
     for (const Argument& argument : arguments) {
@@ -171,7 +171,7 @@ Arguments TreeBuilder::checked(const ArgumentVector& arguments) {
     return result;
 }
 
-Expr* TreeBuilder::call(Expr* callee, const ArgumentVector& arguments, Span span) {
+Expr* ExpressionBuilder::call(Expr* callee, const ArgumentVector& arguments, Span span) {
     int depth = std::max(depth_of(callee), depth_of(arguments));
     if (callee->kind == ExprKind::attribute && !callee->parenthesised) {
         auto& method = as<Attribute>(*callee);
@@ -186,24 +186,24 @@ Expr* TreeBuilder::call(Expr* callee, const ArgumentVector& arguments, Span span
     return expression(Call{{ExprKind::call, false, false, 1, span}, callee, checked(arguments)}, depth);
 }
 
-Expr* TreeBuilder::attribute(Expr* object, Symbol name, Span name_span, Span span) {
+Expr* ExpressionBuilder::attribute(Expr* object, Symbol name, Span name_span, Span span) {
     return expression(Attribute{{ExprKind::attribute, false, false, 1, span}, object, name, name_span},
                       depth_of(object));
 }
 
-Expr* TreeBuilder::index(Expr* object, const ExprList& items, bool is_tuple, Span span) {
+Expr* ExpressionBuilder::index(Expr* object, const ExprList& items, bool is_tuple, Span span) {
     return expression(
         Index{{ExprKind::index, false, false, 1, span}, object, arena_.copy(items), is_tuple || items.size() > 1},
         std::max(depth_of(object), depth_of(items)));
 }
 
-Expr* TreeBuilder::slice(Expr* low, Expr* high, Expr* step, Span span) {
+Expr* ExpressionBuilder::slice(Expr* low, Expr* high, Expr* step, Span span) {
     return expression(Slice{{ExprKind::slice, false, false, 1, span}, low, high, step},
                       std::max({depth_of(low), depth_of(high), depth_of(step)}));
 }
 
-Expr* TreeBuilder::scope_block(Symbol name, Span name_span, const ArgumentVector& arguments, bool has_arguments,
-                               Block* body, Span span) {
+Expr* ExpressionBuilder::scope_block(Symbol name, Span name_span, const ArgumentVector& arguments, bool has_arguments,
+                                     Block* body, Span span) {
     return expression(ScopeBlock{{ExprKind::scope_block, false, false, 1, span},
                                  name,
                                  name_span,
@@ -215,7 +215,7 @@ Expr* TreeBuilder::scope_block(Symbol name, Span name_span, const ArgumentVector
                       std::max(depth_of(arguments), depth_of(body)));
 }
 
-Expr* TreeBuilder::scope_block(Expr* head, Block* body, Span span) {
+Expr* ExpressionBuilder::scope_block(Expr* head, Block* body, Span span) {
     if (head->kind == ExprKind::call) {
         auto& call = as<Call>(*head);
         if (call.callee->kind == ExprKind::name) {
@@ -229,7 +229,7 @@ Expr* TreeBuilder::scope_block(Expr* head, Block* body, Span span) {
     return error(span);
 }
 
-ArgumentVector TreeBuilder::annotations(const EntryVector& entries) {
+ArgumentVector ExpressionBuilder::annotations(const EntryVector& entries) {
     ArgumentVector arguments;
     for (const DictEntry& entry : entries) {
         if (!entry.key) {
@@ -245,32 +245,91 @@ ArgumentVector TreeBuilder::annotations(const EntryVector& entries) {
     return arguments;
 }
 
-Argument TreeBuilder::keyword_with_equals(Symbol name, Expr* value, Span equals, Span span) {
+Argument ExpressionBuilder::keyword_with_equals(Symbol name, Expr* value, Span equals, Span span) {
     complain(equals, "keyword arguments are written with a colon",
              fmt::format("write `{}: {}`", text(name), sources_.text(value->span)));
     return {ArgumentKind::keyword, name, value, span};
 }
 
-Argument TreeBuilder::comprehension_argument(Expr* value, const ClauseVector& clauses, Span span) {
+Argument ExpressionBuilder::comprehension_argument(Expr* value, const ClauseVector& clauses, Span span) {
     return {ArgumentKind::positional, Symbol::none,
             comprehension(ComprehensionKind::argument, nullptr, value, clauses, span), span};
 }
 
-Expr* TreeBuilder::lambda(Span name_span, const ParameterVector& parameters, TypeNode* result, Block* body, Span span) {
+Expr* ExpressionBuilder::lambda(Span name_span, const ParameterVector& parameters, TypeNode* result, Block* body,
+                                Span span) {
     Function* function =
         make_function(FunctionKind::lambda, symbols::lambda, name_span, parameters, result, body, nullptr, span);
     return expression(Lambda{{ExprKind::function, false, false, 1, span}, function}, function->depth);
 }
 
-Expr* TreeBuilder::lambda(Span name_span, const ParameterVector& parameters, TypeNode* result, Expr* value, Span span) {
+Expr* ExpressionBuilder::lambda(Span name_span, const ParameterVector& parameters, TypeNode* result, Expr* value,
+                                Span span) {
     Function* function =
         make_function(FunctionKind::lambda, symbols::lambda, name_span, parameters, result, nullptr, value, span);
     return expression(Lambda{{ExprKind::function, false, false, 1, span}, function}, function->depth);
 }
 
-ExprList TreeBuilder::prepend(Expr* first, ExprList rest) {
+ExprList ExpressionBuilder::prepend(Expr* first, ExprList rest) {
     rest.insert(rest.begin(), first);
     return rest;
+}
+
+Expr* ExpressionBuilder::target(Expr* expr) {
+    switch (expr->kind) {
+        case ExprKind::name:
+        case ExprKind::attribute:
+        case ExprKind::error: return expr;
+        case ExprKind::index:
+            if (as<Index>(*expr).items.empty()) break;
+            return expr;
+        case ExprKind::tuple:
+        case ExprKind::list: {
+            int spreads = 0;
+            for (Expr* item : as<Sequence>(*expr).items) {
+                bool is_spread = item->kind == ExprKind::spread;
+                if (is_spread && ++spreads > 1) {
+                    complain(item->span, "only one target of an assignment can take the rest");
+                }
+                target(is_spread ? as<Spread>(*item).value : item);
+            }
+            return expr;
+        }
+        case ExprKind::call:
+        case ExprKind::method_call:
+            complain(expr->span, "a call cannot be assigned to",
+                     "to declare a function write `fn name(x) = …`; to change an element, `x[i] = …`");
+            return expr;
+        default: break;
+    }
+    complain(
+        expr->span, "this cannot be assigned to",
+        expr->kind == ExprKind::comparison
+            ? "to compare, `==` is right, but then the `=` is too many"
+            : "what can be assigned to is a name, a field `x.f`, an element `x[i]`, or several of these with commas");
+    return expr;
+}
+
+Block* ExpressionBuilder::block(const StatementList& statements, Span span) {
+    return arena_.make<Block>(Block{arena_.copy(statements), height(depth_of(statements), span), span});
+}
+
+Function* ExpressionBuilder::make_function(FunctionKind kind, Symbol name, Span name_span,
+                                           const ParameterVector& parameters, TypeNode* result, Block* body,
+                                           Expr* value, Span span) {
+    ParameterVector marked = parameters;
+    bool after_rest = false;
+    for (Parameter& parameter : marked) {
+        parameter.keyword_only = after_rest && parameter.kind == ParameterKind::plain;
+        after_rest |= parameter.kind == ParameterKind::rest;
+    }
+    Function function{.kind = kind, .name = name, .span = span, .name_span = name_span};
+    function.depth = height(std::max({depth_of(marked), depth_of(result), depth_of(body), depth_of(value)}), span);
+    function.parameters = arena_.copy(marked);
+    function.result = result;
+    function.body = body;
+    function.value = value;
+    return arena_.make<Function>(function);
 }
 
 }  // namespace tenon

@@ -28,15 +28,37 @@ Span cover_rule(Span first, Span last);
 /// The place of an empty rule: just after what precedes it.
 Span after(Span previous);
 
-class TreeBuilder {
+/// What all of them have in common: where nodes live, how high they stand, and where errors go.
+class NodeBuilder {
 public:
-    TreeBuilder(SourceId source, const SourceMap& sources, SymbolTable& symbols, Arena& arena, SyntaxErrors& errors);
+    NodeBuilder(SourceId source, const SourceMap& sources, SymbolTable& symbols, Arena& arena, SyntaxErrors& errors)
+        : source_(source), sources_(sources), symbols_(symbols), arena_(arena), errors_(errors) {}
+    NodeBuilder(const NodeBuilder&) = delete;
+    NodeBuilder& operator=(const NodeBuilder&) = delete;
 
-    /// What `finish` was given; an empty script before.
-    ast::Script* script() const { return script_; }
-    void finish(const StatementList& statements);
+    const std::string& text(Symbol symbol) const { return symbols_.text(symbol); }
 
-    // Expressions
+protected:
+    /// One more than the children's; where that is too much, an error is reported once and the height starts anew.
+    uint16_t height(int children_depth, Span span);
+    void complain(Span span, std::string message, std::string help = {}) {
+        errors_.add(span, std::move(message), std::move(help));
+    }
+
+    const SourceId source_;
+    const SourceMap& sources_;
+    SymbolTable& symbols_;
+    Arena& arena_;
+    SyntaxErrors& errors_;
+
+private:
+    bool too_deep_ = false;
+};
+
+class ExpressionBuilder : public NodeBuilder {
+public:
+    using NodeBuilder::NodeBuilder;
+
     ast::Expr* error(Span span);
     ast::Expr* plain(ast::ExprKind kind, Span span);
     ast::Expr* boolean(bool value, Span span);
@@ -75,13 +97,47 @@ public:
                       Span span);
     ast::Expr* lambda(Span name_span, const ParameterVector& parameters, ast::TypeNode* result, ast::Expr* value,
                       Span span);
-
-    // Statements
+    /// What may stand left of `=`, or an error.
+    ast::Expr* target(ast::Expr* expr);
     ast::Block* block(const StatementList& statements, Span span);
+    ExprList prepend(ast::Expr* first, ExprList rest);
+
+protected:
+    ast::Arguments checked(const ArgumentVector& arguments);
+    ast::Function* make_function(ast::FunctionKind kind, Symbol name, Span name_span, const ParameterVector& parameters,
+                                 ast::TypeNode* result, ast::Block* body, ast::Expr* value, Span span);
+
+private:
+    template <class Node> ast::Expr* expression(Node node, int children_depth);
+};
+
+class TypeBuilder : public ExpressionBuilder {
+public:
+    using ExpressionBuilder::ExpressionBuilder;
+
+    ast::TypeNode* plain_type(ast::TypeKind kind, Span span);
+    ast::TypeNode* named_type(Symbol name, Span span);
+    ast::TypeNode* generic_type(Symbol name, const ExprList& items, Span span);
+    ast::TypeNode* tuple_type(const TypeList& items, Span span);
+    ast::TypeNode* alternatives(ast::TypeNode* left, ast::TypeNode* right, Span span);
+
+private:
+    ast::TypeNode* type_of(ast::Expr* expr);
+    ast::Dimension dimension_of(ast::Expr* expr);
+};
+
+/// Statements, and the script that they make.
+class TreeBuilder : public TypeBuilder {
+public:
+    TreeBuilder(SourceId source, const SourceMap& sources, SymbolTable& symbols, Arena& arena, SyntaxErrors& errors);
+
+    /// What `finish` was given; an empty script before.
+    ast::Script* script() const { return script_; }
+    void finish(const StatementList& statements);
+
     ast::Statement* error_statement(Span span);
     ast::Statement* plain_statement(ast::StatementKind kind, Span span);
     ast::Statement* expression_statement(ast::Expr* value, Span span);
-    ast::Expr* target(ast::Expr* expr);
     ast::Statement* assign(const ExprList& targets, ast::Expr* value, Span span);
     ast::Statement* update(ast::Expr* target, ast::BinaryOperator op, ast::Expr* value, Span span);
     ast::Statement* return_value(ast::Expr* value, Span span);
@@ -110,39 +166,11 @@ public:
     ast::Parameter parameter(Symbol name, ast::TypeNode* type, ast::Expr* default_value, Span span);
     ast::Parameter parameter(ast::ParameterKind kind, Symbol name, Span span);
 
-    // Types
-    ast::TypeNode* plain_type(ast::TypeKind kind, Span span);
-    ast::TypeNode* named_type(Symbol name, Span span);
-    ast::TypeNode* generic_type(Symbol name, const ExprList& items, Span span);
-    ast::TypeNode* tuple_type(const TypeList& items, Span span);
-    ast::TypeNode* alternatives(ast::TypeNode* left, ast::TypeNode* right, Span span);
-
-    const std::string& text(Symbol symbol) const { return symbols_.text(symbol); }
-    ExprList prepend(ast::Expr* first, ExprList rest);
-
 private:
-    template <class Node> ast::Expr* expression(Node node, int children_depth);
     template <class Node> Node* statement(Node node, int children_depth);
-    /// One more than the children's; where that is too much, an error is reported once and the height starts anew.
-    uint16_t height(int children_depth, Span span);
-
-    ast::Arguments checked(const ArgumentVector& arguments);
-    ast::Function* make_function(ast::FunctionKind kind, Symbol name, Span name_span, const ParameterVector& parameters,
-                                 ast::TypeNode* result, ast::Block* body, ast::Expr* value, Span span);
     ast::Statement* declare(ast::Function* function, Span span);
-    ast::TypeNode* type_of(ast::Expr* expr);
-    ast::Dimension dimension_of(ast::Expr* expr);
-    void complain(Span span, std::string message, std::string help = {}) {
-        errors_.add(span, std::move(message), std::move(help));
-    }
 
-    SourceId source_;
-    const SourceMap& sources_;
-    SymbolTable& symbols_;
-    Arena& arena_;
-    SyntaxErrors& errors_;
     ast::Script* script_;
-    bool too_deep_ = false;
 };
 
 }  // namespace tenon

@@ -14,10 +14,6 @@ template <class Node> Node* TreeBuilder::statement(Node node, int children_depth
     return arena_.make<Node>(node);
 }
 
-Block* TreeBuilder::block(const StatementList& statements, Span span) {
-    return arena_.make<Block>(Block{arena_.copy(statements), height(depth_of(statements), span), span});
-}
-
 Statement* TreeBuilder::error_statement(Span span) { return plain_statement(StatementKind::error, span); }
 
 Statement* TreeBuilder::plain_statement(StatementKind kind, Span span) {
@@ -26,41 +22,6 @@ Statement* TreeBuilder::plain_statement(StatementKind kind, Span span) {
 
 Statement* TreeBuilder::expression_statement(Expr* value, Span span) {
     return statement(ExpressionStatement{{StatementKind::expression, 1, span}, value}, depth_of(value));
-}
-
-Expr* TreeBuilder::target(Expr* expr) {
-    switch (expr->kind) {
-        case ExprKind::name:
-        case ExprKind::attribute:
-        case ExprKind::error: return expr;
-        case ExprKind::index:
-            if (as<Index>(*expr).items.empty()) break;
-            return expr;
-        case ExprKind::tuple:
-        case ExprKind::list: {
-            int spreads = 0;
-            for (Expr* item : as<Sequence>(*expr).items) {
-                bool is_spread = item->kind == ExprKind::spread;
-                if (is_spread && ++spreads > 1) {
-                    complain(item->span, "only one target of an assignment can take the rest");
-                }
-                target(is_spread ? as<Spread>(*item).value : item);
-            }
-            return expr;
-        }
-        case ExprKind::call:
-        case ExprKind::method_call:
-            complain(expr->span, "a call cannot be assigned to",
-                     "to declare a function write `fn name(x) = …`; to change an element, `x[i] = …`");
-            return expr;
-        default: break;
-    }
-    complain(
-        expr->span, "this cannot be assigned to",
-        expr->kind == ExprKind::comparison
-            ? "to compare, `==` is right, but then the `=` is too many"
-            : "what can be assigned to is a name, a field `x.f`, an element `x[i]`, or several of these with commas");
-    return expr;
 }
 
 Statement* TreeBuilder::assign(const ExprList& targets, Expr* value, Span span) {
@@ -164,23 +125,6 @@ Statement* TreeBuilder::decorate(Statement* declaration, const ExprList& decorat
     declaration->span = span;
     declaration->depth = std::max(declaration->depth, height(depth_of(decorators), span));
     return declaration;
-}
-
-Function* TreeBuilder::make_function(FunctionKind kind, Symbol name, Span name_span, const ParameterVector& parameters,
-                                     TypeNode* result, Block* body, Expr* value, Span span) {
-    ParameterVector marked = parameters;
-    bool after_rest = false;
-    for (Parameter& parameter : marked) {
-        parameter.keyword_only = after_rest && parameter.kind == ParameterKind::plain;
-        after_rest |= parameter.kind == ParameterKind::rest;
-    }
-    Function function{.kind = kind, .name = name, .span = span, .name_span = name_span};
-    function.depth = height(std::max({depth_of(marked), depth_of(result), depth_of(body), depth_of(value)}), span);
-    function.parameters = arena_.copy(marked);
-    function.result = result;
-    function.body = body;
-    function.value = value;
-    return arena_.make<Function>(function);
 }
 
 Statement* TreeBuilder::declare(Function* function, Span span) {

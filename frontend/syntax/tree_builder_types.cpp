@@ -8,11 +8,11 @@ namespace tenon {
 
 using namespace ast;
 
-TypeNode* TreeBuilder::plain_type(TypeKind kind, Span span) {
+TypeNode* TypeBuilder::plain_type(TypeKind kind, Span span) {
     return arena_.make<TypeNode>(TypeNode{.kind = kind, .span = span});
 }
 
-TypeNode* TreeBuilder::named_type(Symbol name, Span span) {
+TypeNode* TypeBuilder::named_type(Symbol name, Span span) {
     static constexpr std::pair<std::string_view, TypeKind> host_types[] = {
         {"any", TypeKind::any},      {"none", TypeKind::none},      {"bool", TypeKind::boolean},
         {"int", TypeKind::integer},  {"float", TypeKind::floating}, {"str", TypeKind::string},
@@ -35,7 +35,7 @@ TypeNode* TreeBuilder::named_type(Symbol name, Span span) {
     return type;
 }
 
-TypeNode* TreeBuilder::generic_type(Symbol name, const ExprList& items, Span span) {
+TypeNode* TypeBuilder::generic_type(Symbol name, const ExprList& items, Span span) {
     TypeNode* type = named_type(name, span);
     if (type->kind == TypeKind::boolean) {  // `bool[n]` is a tensor, `bool` is not
         type->kind = TypeKind::tensor;
@@ -72,7 +72,7 @@ TypeNode* TreeBuilder::generic_type(Symbol name, const ExprList& items, Span spa
     return type;
 }
 
-TypeNode* TreeBuilder::tuple_type(const TypeList& items, Span span) {
+TypeNode* TypeBuilder::tuple_type(const TypeList& items, Span span) {
     if (items.size() == 1) return items[0];
     TypeNode* type = plain_type(TypeKind::tuple, span);
     type->arguments = arena_.copy(items);
@@ -80,7 +80,7 @@ TypeNode* TreeBuilder::tuple_type(const TypeList& items, Span span) {
     return type;
 }
 
-TypeNode* TreeBuilder::alternatives(TypeNode* left, TypeNode* right, Span span) {
+TypeNode* TypeBuilder::alternatives(TypeNode* left, TypeNode* right, Span span) {
     TypeNode* type = plain_type(TypeKind::alternatives, span);
     type->arguments = arena_.copy(TypeList{left, right});
     type->depth = height(std::max(depth_of(left), depth_of(right)), span);
@@ -88,7 +88,7 @@ TypeNode* TreeBuilder::alternatives(TypeNode* left, TypeNode* right, Span span) 
 }
 
 /// A type that the grammar had to read as an expression: an argument of another type.
-TypeNode* TreeBuilder::type_of(Expr* expr) {
+TypeNode* TypeBuilder::type_of(Expr* expr) {
     switch (expr->kind) {
         case ExprKind::name: return named_type(as<Name>(*expr).name, expr->span);
         case ExprKind::none: return plain_type(TypeKind::none, expr->span);
@@ -114,7 +114,7 @@ TypeNode* TreeBuilder::type_of(Expr* expr) {
     return plain_type(TypeKind::any, expr->span);
 }
 
-Dimension TreeBuilder::dimension_of(Expr* expr) {
+Dimension TypeBuilder::dimension_of(Expr* expr) {
     switch (expr->kind) {
         case ExprKind::integer:
             return {.kind = DimensionKind::size, .size = as<IntegerLiteral>(*expr).value, .span = expr->span};
