@@ -293,20 +293,31 @@ constexpr KindSet callables =
     kinds(Kind::function, Kind::bound_method, Kind::builtin, Kind::model_class, Kind::model, Kind::graph, Kind::other);
 
 const Builtin graph_table[] = {
-    {"trace", "f, *arguments; fixed?, **keywords", callables, trace},
-    {"joint", "f, *arguments; fixed?, **keywords", callables, joint},
-    {"explain", "f, *arguments; **keywords", callables, explain, breaks_graph},
-    {"graph_from", "text", kinds(Kind::string), graph_from},
-    {"meta", "dtype, *sizes", any_kind, meta},
-    {"lint", "g", kinds(Kind::graph), lint},
-    {"split", "g, by?, keep_original_order?, keep_names?", kinds(Kind::graph), rewrite},
-    {"partition", "g, devices?, mode?", kinds(Kind::graph), rewrite},
-    {"fuse", "g", kinds(Kind::graph), rewrite},
-    {"fold_batch_norm", "g", kinds(Kind::graph), rewrite},
-    {"stats", "", any_kind, stats},
-    {"reset", "", any_kind, reset, breaks_graph},
-    {"compile", "f; fullgraph?, dynamic?, backward?, engine?, passes?", callables, compile},
-    {"mark_dynamic", "x, dim", tensors, mark_dynamic},
+    {"trace", "f, *arguments; fixed?, **keywords", callables, trace, 0,
+     "the graph of a call, without running it; tensors of the arguments are its inputs, fixed: keyword arguments as a "
+     "dict"},
+    {"joint", "f, *arguments; fixed?, **keywords", callables, joint, 0,
+     "(captured, graph, forward, backward): the graph of a call and of its gradients, whole and in its two halves"},
+    {"explain", "f, *arguments; **keywords", callables, explain, breaks_graph,
+     "runs a call and tells what was captured, compiled and fused for it, and why"},
+    {"graph_from", "text", kinds(Kind::string), graph_from, 0, "the graph whose text this is"},
+    {"meta", "dtype, *sizes", any_kind, meta, 0, "a tensor of a type and shape without elements, for trace"},
+    {"lint", "g", kinds(Kind::graph), lint, 0, "checks that a graph is sound"},
+    {"split", "g, by?, keep_original_order?, keep_names?", kinds(Kind::graph), rewrite, 0,
+     "not there yet: cuts a graph into parts"},
+    {"partition", "g, devices?, mode?", kinds(Kind::graph), rewrite, 0, "not there yet: places a graph on devices"},
+    {"fuse", "g", kinds(Kind::graph), rewrite, 0, "not there yet: fuses a graph"},
+    {"fold_batch_norm", "g", kinds(Kind::graph), rewrite, 0,
+     "not there yet: takes normalisations into the layers before them"},
+    {"stats", "", any_kind, stats, 0,
+     "what has been counted so far: graphs, breaks, recompiles, cache hits, kernels, with reasons"},
+    {"reset", "", any_kind, reset, breaks_graph,
+     "forgets compiled graphs, counts and history, and begins the random numbers anew"},
+    {"compile", "f; fullgraph?, dynamic?, backward?, engine?, passes?", callables, compile, 0,
+     "f, captured whenever it is called; fullgraph: a break is an error, dynamic: sizes are symbolic from the first "
+     "call on"},
+    {"mark_dynamic", "x, dim", tensors, mark_dynamic, 0,
+     "makes a dimension of x symbolic in the next graph that takes it"},
 };
 
 }  // namespace

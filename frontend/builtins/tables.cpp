@@ -2,13 +2,20 @@
 
 namespace tenon {
 
-std::span<const std::span<const Builtin>> builtin_tables() {
-    static const std::span<const Builtin> tables[] = {
-        host_builtins(),        container_builtins(),    string_builtins(),      model_builtins(),
-        tensor_math_builtins(), tensor_shape_builtins(), tensor_make_builtins(), tensor_grad_builtins(),
-        tensor_file_builtins(), graph_builtins(),
+std::span<const BuiltinSection> builtin_sections() {
+    static const BuiltinSection sections[] = {
+        {"Host values, conversions, the world outside", host_builtins()},
+        {"Methods of lists, tuples and dicts", container_builtins()},
+        {"Methods of strs", string_builtins()},
+        {"Models", model_builtins()},
+        {"Arithmetic, comparisons and reductions of tensors", tensor_math_builtins()},
+        {"Shapes, parts and positions of tensors", tensor_shape_builtins()},
+        {"Making tensors", tensor_make_builtins()},
+        {"Gradients and blocks", tensor_grad_builtins()},
+        {"Files of tensors", tensor_file_builtins()},
+        {"Graphs, compiling, counters", graph_builtins()},
     };
-    return tables;
+    return sections;
 }
 
 }  // namespace tenon

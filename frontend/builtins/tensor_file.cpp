@@ -135,11 +135,16 @@ Value state(Evaluator& e, Arguments& a) {
 constexpr KindSet holders = kinds(Kind::model, Kind::list, Kind::tuple);
 
 const Builtin tensor_file_table[] = {
-    {"save", "value, path", any_kind, save, breaks_graph},
-    {"load", "model, from", holders, load_into, breaks_graph},
-    {"load", "path", any_kind, load, breaks_graph},
-    {"state_dict", "model", holders, state},
-    {"load_state_dict", "model, from", holders, load_into, breaks_graph},
+    {"save", "value, path", any_kind, save, breaks_graph,
+     "writes a model's, list's or dict's tensors (.safetensors, .npz), a tensor (also .npy) or a graph (.graph)"},
+    {"load", "model, from", holders, load_into, breaks_graph,
+     "copies the tensors of a file or dict into the params and buffers of these names"},
+    {"load", "path", any_kind, load, breaks_graph,
+     "the tensors of a .safetensors or .npz file as a dict, a .npy file's tensor, a .graph file's graph"},
+    {"state_dict", "model", holders, state, 0,
+     "the params and buffers by name, without history; they share the model's memory"},
+    {"load_state_dict", "model, from", holders, load_into, breaks_graph,
+     "copies the tensors of a file or dict into the params and buffers of these names"},
 };
 
 }  // namespace

@@ -450,28 +450,42 @@ constexpr KindSet callables =
     kinds(Kind::function, Kind::bound_method, Kind::builtin, Kind::model_class, Kind::model, Kind::graph, Kind::other);
 
 const Builtin tensor_grad_table[] = {
-    {"backward", "loss; retain_graph?, inputs?, create_graph?, grad?", tensors, backward_of},
-    {"grad", "f; wrt?, aux?", callables, gradient_function<false>},
-    {"grad", "y; wrt, retain_graph?, create_graph?, grad?", tensors, gradient_of_value},
-    {"value_and_grad", "f; wrt?, aux?", callables, gradient_function<true>},
-    {"vjp", "f, *arguments", callables, vjp},
-    {"jvp", "f, arguments, tangents", callables, jvp},
-    {"vmap", "f; in_dims?, out_dims?", callables, vmap},
-    {"requires_grad_", "x, wanted?", tensors, requires_grad_in_place},
-    {"zero_grad", "x", tensors, zero_grad},
-    {"register_hook", "x, f", tensors, not_there_yet},
-    {"register_post_accumulate_hook", "x, f", tensors, not_there_yet},
-    {"grad_node", "x", tensors, not_there_yet},
-    {"accumulate_node", "x", tensors, not_there_yet},
+    {"backward", "loss; retain_graph?, inputs?, create_graph?, grad?", tensors, backward_of, 0,
+     "adds the gradients of loss to `.grad` of what requires them, or of inputs alone; grad: the loss's own, where it "
+     "has several elements"},
+    {"grad", "f; wrt?, aux?", callables, gradient_function<false>, 0,
+     "a function: the gradient of f for its first parameter, or for those that wrt names; aux: f gives (loss, other)"},
+    {"grad", "y; wrt, retain_graph?, create_graph?, grad?", tensors, gradient_of_value, 0,
+     "the gradients of a computed value y for wrt: a tensor, a list, tuple or dict of them, or a model; `.grad` stays"},
+    {"value_and_grad", "f; wrt?, aux?", callables, gradient_function<true>, 0,
+     "a function: (f(…), gradient), as grad gives it"},
+    {"vjp", "f, *arguments", callables, vjp, 0, "(f(…), pull): pull(u) are the gradients of Σ u · f for the arguments"},
+    {"jvp", "f, arguments, tangents", callables, jvp, 0, "(f(…), its derivative along the tangents, one an argument)"},
+    {"vmap", "f; in_dims?, out_dims?", callables, vmap, 0,
+     "a function of whole batches, of f of one example; in_dims and out_dims say which dimension goes over the "
+     "examples"},
+    {"requires_grad_", "x, wanted?", tensors, requires_grad_in_place, 0,
+     "makes a tensor a leaf whose gradient backward computes (false: no longer); returns it"},
+    {"zero_grad", "x", tensors, zero_grad, 0, "sets `.grad` to none"},
+    {"register_hook", "x, f", tensors, not_there_yet, 0, "not there yet"},
+    {"register_post_accumulate_hook", "x, f", tensors, not_there_yet, 0, "not there yet"},
+    {"grad_node", "x", tensors, not_there_yet, 0, "not there yet"},
+    {"accumulate_node", "x", tensors, not_there_yet, 0, "not there yet"},
 
-    {"annotate", "*arguments; **keys", any_kind, nullptr, scope_block},
-    {"checkpoint", "*arguments; policy?", any_kind, nullptr, scope_block},
-    {"no_grad", "", any_kind, nullptr, scope_block},
-    {"enable_grad", "", any_kind, nullptr, scope_block},
-    {"no_compile", "", any_kind, nullptr, scope_block},
-    {"compiled_backward", "; dynamic?", any_kind, nullptr, scope_block},
-    {"no_compiled_backward", "", any_kind, nullptr, scope_block},
-    {"device", "where", any_kind, nullptr, scope_block},
+    {"annotate", "*arguments; **keys", any_kind, nullptr, scope_block,
+     "`annotate {key: value} { … }`: nodes made inside carry it, and so do their gradients; also `@annotate(key: "
+     "value)`"},
+    {"checkpoint", "*arguments; policy?", any_kind, nullptr, scope_block,
+     "`checkpoint { … }`: what is computed inside is computed again in backward, not kept; also `@checkpoint`, "
+     "checkpoint(f, x)"},
+    {"no_grad", "", any_kind, nullptr, scope_block, "`no_grad { … }`: nothing inside is recorded for backward"},
+    {"enable_grad", "", any_kind, nullptr, scope_block, "`enable_grad { … }`: records for backward, inside a no_grad"},
+    {"no_compile", "", any_kind, nullptr, scope_block,
+     "`no_compile { … }`: the same as `annotate {compile: false} { … }`; also `@no_compile`"},
+    {"compiled_backward", "; dynamic?", any_kind, nullptr, scope_block, "not there yet"},
+    {"no_compiled_backward", "", any_kind, nullptr, scope_block,
+     "`no_compiled_backward { … }`: backward runs on the tape, as it always does so far"},
+    {"device", "where", any_kind, nullptr, scope_block, "`device(cpu) { … }`: tensors made inside live there"},
 };
 
 }  // namespace

@@ -204,9 +204,10 @@ Value fill_random(Evaluator& e, Arguments& a) {  // uniform_(x, low?, high?), no
     const TensorRef x = c.tensor(0);
     const double first = a.number_or(1, 0, "a number"), second = a.number_or(2, 1, "a number");
     if (!normal && !(first <= second))
-        throw_error("value",
-                    fmt::format("uniform_ needs a lower bound up to the upper one, but they are {} and {}", first, second),
-                    "write the smaller one first");
+        throw_error(
+            "value",
+            fmt::format("uniform_ needs a lower bound up to the upper one, but they are {} and {}", first, second),
+            "write the smaller one first");
     TensorRef made = random_float(c, normal ? "normal" : "uniform", x->dtype(), c.d.sizes(*x));
     made = ops::elementwise(c.d, op<"mul">(),
                             {made, Term(Scalar(normal ? second : second - first), a.is_literal(1) && a.is_literal(2))});
@@ -236,29 +237,40 @@ Value memory(Evaluator& e, Arguments& a) {
 }
 
 const Builtin tensor_make_table[] = {
-    {"zeros", "*sizes; " FACTORY, any_kind, constant<0>, takes_sizes},
-    {"ones", "*sizes; " FACTORY, any_kind, constant<1>, takes_sizes},
-    {"empty", "*sizes; " FACTORY, any_kind, constant<0>, takes_sizes},
-    {"zeros_like", "x; " FACTORY, tensors, constant_like<0>},
-    {"ones_like", "x; " FACTORY, tensors, constant_like<1>},
-    {"empty_like", "x; " FACTORY, tensors, constant_like<0>},
-    {"full", "sizes, value; " FACTORY, any_kind, full, takes_sizes},
-    {"full_like", "x, value; " FACTORY, tensors, full_like, takes_symbolic},
-    {"tensor", "data; " FACTORY, any_kind, tensor, takes_symbolic},
-    {"arange", "start, stop?, step?; " FACTORY, any_kind, arange, takes_sizes},
-    {"linspace", "start, stop, count; " FACTORY, any_kind, linspace},
-    {"eye", "n, m?; " FACTORY, any_kind, eye, takes_sizes},
-    {"rand", "*sizes; " FACTORY, any_kind, random_of<false>, reads_number | takes_sizes},
-    {"randn", "*sizes; " FACTORY, any_kind, random_of<true>, reads_number | takes_sizes},
-    {"rand_like", "x; " FACTORY, tensors, random_like<false>, reads_number},
-    {"randn_like", "x; " FACTORY, tensors, random_like<true>, reads_number},
-    {"randint", "low, high?, sizes?; dtype?", any_kind, randint, reads_number},
-    {"randperm", "n", any_kind, randperm, reads_number},
-    {"bernoulli", "x", tensors, bernoulli, reads_number},
-    {"uniform_", "x, low?, high?", tensors, fill_random<false>, reads_number},
-    {"normal_", "x, mean?, std?", tensors, fill_random<true>, reads_number},
-    {"seed", "key", any_kind, seed},
-    {"memory", "device?", any_kind, memory, breaks_graph},
+    {"zeros", "*sizes; " FACTORY, any_kind, constant<0>, takes_sizes,
+     "a tensor of these sizes, all 0; f32 by default, as of all that follow"},
+    {"ones", "*sizes; " FACTORY, any_kind, constant<1>, takes_sizes, "a tensor of these sizes, all 1"},
+    {"empty", "*sizes; " FACTORY, any_kind, constant<0>, takes_sizes, "the same as zeros: nothing is ever left unset"},
+    {"zeros_like", "x; " FACTORY, tensors, constant_like<0>, 0, "zeros of x's shape and dtype"},
+    {"ones_like", "x; " FACTORY, tensors, constant_like<1>, 0, "ones of x's shape and dtype"},
+    {"empty_like", "x; " FACTORY, tensors, constant_like<0>, 0, "zeros of x's shape and dtype"},
+    {"full", "sizes, value; " FACTORY, any_kind, full, takes_sizes,
+     "a tensor of these sizes, all of the value, whose kind gives the dtype"},
+    {"full_like", "x, value; " FACTORY, tensors, full_like, takes_symbolic, "of x's shape and dtype, all of the value"},
+    {"tensor", "data; " FACTORY, any_kind, tensor, takes_symbolic,
+     "a new tensor of a number, of nested lists of numbers, or of another tensor"},
+    {"arange", "start, stop?, step?; " FACTORY, any_kind, arange, takes_sizes,
+     "the numbers from start (0) up to, not including, stop: i64 of ints, else f32"},
+    {"linspace", "start, stop, count; " FACTORY, any_kind, linspace, 0,
+     "count numbers from start to stop, both included"},
+    {"eye", "n, m?; " FACTORY, any_kind, eye, takes_sizes, "the identity matrix, n rows and m (n) columns"},
+    {"rand", "*sizes; " FACTORY, any_kind, random_of<false>, reads_number | takes_sizes,
+     "random numbers, uniform from 0 up to, not including, 1"},
+    {"randn", "*sizes; " FACTORY, any_kind, random_of<true>, reads_number | takes_sizes,
+     "random numbers, normal with mean 0 and variance 1"},
+    {"rand_like", "x; " FACTORY, tensors, random_like<false>, reads_number, "rand of x's shape and dtype"},
+    {"randn_like", "x; " FACTORY, tensors, random_like<true>, reads_number, "randn of x's shape and dtype"},
+    {"randint", "low, high?, sizes?; dtype?", any_kind, randint, reads_number,
+     "random ints from low up to, not including, high: randint(high, sizes), randint(low, high, sizes)"},
+    {"randperm", "n", any_kind, randperm, reads_number, "the ints below n in a random order"},
+    {"bernoulli", "x", tensors, bernoulli, reads_number, "1 with the probability that x has there, else 0"},
+    {"uniform_", "x, low?, high?", tensors, fill_random<false>, reads_number,
+     "fills x with random numbers from low (0) up to, not including, high (1)"},
+    {"normal_", "x, mean?, std?", tensors, fill_random<true>, reads_number,
+     "fills x with random numbers of this mean (0) and standard deviation (1)"},
+    {"seed", "key", any_kind, seed, 0, "begins the random numbers anew; the same seed, the same numbers"},
+    {"memory", "device?", any_kind, memory, breaks_graph,
+     "how many bytes tensors hold: current, peak, reserved, and counts of allocations"},
 };
 
 }  // namespace

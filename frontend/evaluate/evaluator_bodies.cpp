@@ -8,17 +8,18 @@
 #include "frontend/record/capture.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/values/errors.h"
+#include "ir/annotation_keys.h"
 
 namespace tenon {
 
 namespace {
 
 /// `@no_compile fn`, `@annotate(compile: false) fn`.
-bool stops_compiling(const DecoratorScope& scope) {
+bool is_left_uncompiled(const DecoratorScope& scope) {
     if (scope.name == "no_compile") return true;
     return scope.name == "annotate" &&
            std::any_of(scope.arguments.begin(), scope.arguments.end(), [](const auto& argument) {
-               return argument.first == "compile" && argument.second.is_bool() && !argument.second.as_bool();
+               return argument.first == compile_key && argument.second.is_bool() && !argument.second.as_bool();
            });
 }
 
@@ -30,7 +31,7 @@ bool Evaluator::begins_capture(const Frame& called) const {
     if (function.kind == ast::FunctionKind::constructor || function.kind == ast::FunctionKind::test) return false;
     if (called.closure) {
         const auto& scopes = called.function_object().scopes;
-        if (std::any_of(scopes.begin(), scopes.end(), stops_compiling)) return false;
+        if (std::any_of(scopes.begin(), scopes.end(), is_left_uncompiled)) return false;
     }
     bool holds = function.kind == ast::FunctionKind::method;
     for (size_t i = 0; i < function.parameters.size() && !holds; ++i) {

@@ -4,6 +4,7 @@
 #include "frontend/record/capture.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/record/tracer.h"
+#include "ir/annotation_keys.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -89,10 +90,19 @@ std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<cons
     };
     if (name == "annotate") {
         Record record;
-        bool stops_compiling = false;
+        bool keeps_uncompiled = false;
         auto add = [&](std::string_view key, const Value& value) {
             record.push_back({context_.name(key), to_attribute(context_, value)});
-            stops_compiling |= key == "compile" && value.is_bool() && !value.as_bool();
+            const AnnotationKey* known = read_annotation_key(key);
+            if (known && !known->holds(record.back().value)) {
+                throw Error(Diagnostic{
+                    "type",
+                    fmt::format("the annotation `{}` is {}, found {}", key, known->type, with_article(value.kind())),
+                    span,
+                    {},
+                    fmt::format("`tenon help {}` tells what it means", key)});
+            }
+            keeps_uncompiled |= stops_compiling(key, record.back().value);
         };
         for (const ScopeArgument& argument : arguments) {
             if (!argument.name.empty()) {
@@ -107,11 +117,12 @@ std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<cons
                 fail("`annotate` takes keys and their values", "write `annotate {pp_stage: 0} { … }`");
             }
         }
-        return std::make_unique<MetaScope>(*this, context_.meta(std::move(record)), stops_compiling);
+        return std::make_unique<MetaScope>(*this, context_.meta(std::move(record)), keeps_uncompiled);
     }
     if (name == "no_compile") {
         takes_nothing();
-        return std::make_unique<MetaScope>(*this, context_.meta({{context_.name("compile"), AttrValue(false)}}), true);
+        return std::make_unique<MetaScope>(*this, context_.meta({{context_.name(compile_key), AttrValue(false)}}),
+                                           true);
     }
     if (name == "no_grad" || name == "enable_grad") {
         takes_nothing();

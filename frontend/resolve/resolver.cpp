@@ -4,8 +4,9 @@
 #include <fmt/format.h>
 #include <algorithm>
 
-#include "frontend/syntax/ast_walk.h"
 #include "frontend/resolve/call_check.h"
+#include "frontend/resolve/suggestions.h"
+#include "frontend/syntax/ast_walk.h"
 
 namespace tenon {
 
@@ -254,6 +255,8 @@ void Resolver::call(Call& call) {
     if (call.callee->kind == ExprKind::name) meaning = read(as<Name>(*call.callee));
     else expression(call.callee);
     arguments(call.arguments);
+    if (meaning.use.kind == NameKind::builtin && as<Name>(*call.callee).name == symbols::annotate)
+        annotation_keys(call.arguments);  // the decorator
     if (!meaning.signature) return;
     if (auto problem = check_call(*meaning.signature, call.arguments, call.span, symbols_)) add(std::move(*problem));
 }
@@ -273,6 +276,20 @@ void Resolver::comprehension(Comprehension& expr) {
     scope_->restore(std::move(names));
 }
 
+// Any key may be a script's own, but one that is almost a key of the compiler would silently do nothing.
+void Resolver::annotation_keys(const ast::Arguments& list) {
+    for (const Argument& argument : list.items) {
+        if (argument.kind != ArgumentKind::keyword) continue;
+        const std::string& key = text(argument.name);
+        const std::string_view meant = misspelt_annotation_key(key);
+        if (meant.empty()) continue;
+        complain(
+            "name", argument.span,
+            fmt::format("the annotation `{}` is almost `{}`, which the compiler reads", key, meant),
+            fmt::format("write `{}: …`; a key of your own can be given as `annotate(**{{\"{}\": …}})`", meant, key));
+    }
+}
+
 void Resolver::scope_block(ScopeBlock& expr) {
     Meaning meaning = find(expr.name);
     auto builtin = meaning.use.kind == NameKind::builtin ? names_.builtin(expr.name) : std::nullopt;
@@ -285,6 +302,7 @@ void Resolver::scope_block(ScopeBlock& expr) {
         expr.use = meaning.use;
     }
     arguments(expr.arguments);
+    if (builtin && expr.name == symbols::annotate) annotation_keys(expr.arguments);
     bool is_checkpoint = builtin && expr.name == symbols::checkpoint;
     int loops = scope_->loops;
     if (is_checkpoint) {

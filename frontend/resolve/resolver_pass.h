@@ -78,6 +78,7 @@ private:
     void call(ast::Call& expr);
     void comprehension(ast::Comprehension& expr);
     void scope_block(ast::ScopeBlock& expr);
+    void annotation_keys(const ast::Arguments& list);
     void load(ast::UseItem& item);
 
     void add(Diagnostic diagnostic) {

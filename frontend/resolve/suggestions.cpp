@@ -5,6 +5,7 @@
 #include <array>
 
 #include "frontend/resolve/resolver.h"
+#include "ir/annotation_keys.h"
 
 namespace tenon {
 
@@ -75,6 +76,13 @@ std::string_view planned_name(std::string_view name) {
         {"GRU", "a layer"}};
     for (auto [planned_name, what] : planned) {
         if (planned_name == name) return what;
+    }
+    return {};
+}
+
+std::string_view misspelt_annotation_key(std::string_view key) {
+    for (const AnnotationKey& known : annotation_keys()) {
+        if (!known.reader.empty() && known.name != key && edit_distance(known.name, key) <= 1) return known.name;
     }
     return {};
 }

@@ -75,6 +75,14 @@ bool is_word_byte(unsigned char c) { return std::isalnum(c) || c == '_'; }
 
 }  // namespace
 
+std::vector<std::string_view> language_words() {
+    std::vector<std::string_view> words;
+    for (const auto* list : {&keywords, &soft_keywords})
+        for (const auto& [word, kind] : *list) words.push_back(word);
+    std::ranges::sort(words);
+    return words;
+}
+
 Lexer::Lexer(SourceId source, const SourceMap& sources, SymbolTable& symbols, SyntaxErrors& errors)
     : source_(source), symbols_(symbols), errors_(errors) {
     std::string_view text = sources.text(source);

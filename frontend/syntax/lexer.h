@@ -13,6 +13,9 @@
 
 namespace tenon {
 
+/// The words that the grammar knows, in alphabetical order; the soft ones, which are also taken as names, among them.
+std::vector<std::string_view> language_words();
+
 class Lexer {
 public:
     using Token = grammar::Parser::symbol_type;

@@ -30,6 +30,8 @@ constexpr Command commands[] = {
     {"explain", "FILE [ARG…]", "runs a script and tells what was captured, compiled and fused, and why", explain_script,
      true, "engine threads format"},
     {"opt", "--pass PASS… FILE", "runs passes over graphs in textual form", optimise_graphs, false, "passes"},
+    {"help", "[NAME…]", "tells what a function, method, statement, module, annotation key, pass or op is", tell_help,
+     false, "markdown"},
 };
 
 struct Option {
@@ -49,6 +51,7 @@ constexpr Option options[] = {
      "ast, graph, joint, forward, backward, simplified, fused, loops, llvm, asm, cuda or ptx"},
     {"format", "--format", "FORMAT", "text, dot (for Graphviz; graphs only) or json"},
     {"passes", "--pass", "PASS", "a pass by its name; may be given several times"},
+    {"markdown", "--markdown", "", "everything that there is, as docs/reference.md has it"},
 };
 
 bool has_option(const Command& command, std::string_view name) {
@@ -73,7 +76,9 @@ void print_help(std::FILE* to, const Command* command) {
     }
     fmt::print(to, "tenon {}: trains and serves models written as scripts\n\n", TENON_VERSION);
     for (const Command& c : commands) fmt::print(to, "    tenon {:<8}{:<28}{}\n", c.name, c.operands, c.about);
-    fmt::print(to, "\n`tenon COMMAND --help` tells the options of a command.\n");
+    fmt::print(to,
+               "\n`tenon COMMAND --help` tells the options of a command, `tenon help NAME` what a name of the language "
+               "means.\n");
 }
 
 int refuse(std::string message) {
@@ -103,6 +108,7 @@ std::string set_option(CommandLine& line, const Option& option, std::string_view
     if (option.name == "verify") line.session.tracer.verify = true;
     if (option.name == "explain") line.session.tracer.explain = true;
     if (option.name == "bless") line.bless = true;
+    if (option.name == "markdown") line.markdown = true;
     if (option.name == "stage") line.stage = value;
     if (option.name == "passes") line.passes.emplace_back(value);
     if (option.name == "format") {
@@ -115,6 +121,15 @@ std::string set_option(CommandLine& line, const Option& option, std::string_view
 
 }  // namespace
 
+bool print_command_help(std::string_view name) {
+    for (const Command& command : commands) {
+        if (command.name != name) continue;
+        print_help(stdout, &command);
+        return true;
+    }
+    return false;
+}
+
 int run_command_line(int count, char** arguments) {
     set_float_environment();
     std::vector<std::string_view> words(arguments + 1, arguments + count);
@@ -122,7 +137,7 @@ int run_command_line(int count, char** arguments) {
         print_help(stderr, nullptr);
         return exit_invalid;
     }
-    if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    if (words[0] == "--help" || words[0] == "-h" || (words[0] == "help" && words.size() == 1)) {
         print_help(stdout, nullptr);
         return exit_success;
     }

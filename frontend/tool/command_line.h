@@ -23,6 +23,7 @@ struct CommandLine {
     std::string stage = "graph";      ///< dump
     std::string format = "text";      ///< dump: text, dot or json; explain: text or json
     std::vector<std::string> passes;  ///< opt
+    bool markdown = false;            ///< help: everything, as docs/reference.md has it
 };
 
 /// What `main` does. Returns the exit code.
@@ -36,5 +37,9 @@ int run_repl(const CommandLine& line);         // command_repl.cpp
 int dump_script(const CommandLine& line);      // command_dump.cpp
 int explain_script(const CommandLine& line);   // command_explain.cpp
 int optimise_graphs(const CommandLine& line);  // command_dump.cpp
+int tell_help(const CommandLine& line);        // command_help.cpp
+
+/// How a command is used, and what its options are; false where there is no such command.
+bool print_command_help(std::string_view name);
 
 }  // namespace tenon

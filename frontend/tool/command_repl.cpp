@@ -6,10 +6,11 @@
 #include <filesystem>
 #include <optional>
 
+#include "frontend/help/help.h"
+#include "frontend/syntax/parser.h"
 #include "frontend/tool/command_line.h"
 #include "frontend/tool/golden_file.h"
 #include "frontend/tool/line_editor.h"
-#include "frontend/syntax/parser.h"
 #include "frontend/tool/report.h"
 #include "runtime/file.h"
 
@@ -17,9 +18,10 @@ namespace tenon {
 
 namespace {
 
-constexpr std::string_view help =
+constexpr std::string_view commands_help =
     "Type statements; the value of an expression is shown. An open bracket or block goes on in the next line;\n"
     "Ctrl-C drops it.\n"
+    "  :help NAME           what a function, method, statement, module, … is\n"
     "  :type EXPRESSION     its type\n"
     "  :graph f(x)          the graph that f captures for x\n"
     "  :explain f(x)        what was captured, compiled and fused for it, and why\n"
@@ -125,7 +127,8 @@ private:
         std::string operand(space == std::string_view::npos ? "" : trimmed(entry.substr(space)));
         if (name == ":quit" || name == ":q") return false;
         if (name == ":help" || name == ":h") {
-            fmt::print("{}", help);
+            if (operand.empty()) fmt::print("{}", commands_help);
+            else tell(operand);
         } else if (name == ":reset") {
             start();
         } else if (operand.empty()) {
@@ -159,6 +162,13 @@ private:
         }
         std::fflush(stdout);
         return true;
+    }
+
+    void tell(const std::string& name) const {
+        const Help help(session_->builtins());
+        const std::string text = help.about(name), advice = text.empty() ? help.suggestion(name) : std::string();
+        if (text.empty()) fmt::print(stderr, "nothing is called `{}`{}{}\n", name, advice.empty() ? "" : "; ", advice);
+        else fmt::print("{}", text);
     }
 
     void load(const std::string& path) {

@@ -23,12 +23,12 @@ constexpr KindSet kinds(std::same_as<Kind> auto... each) {
 inline constexpr KindSet any_kind = ~KindSet{0};
 
 enum BuiltinTraits : uint8_t {
-    method_only = 1,   ///< found as `x.f(…)` only, not as `f(x, …)`
-    breaks_graph = 2,  ///< ends the graph under capture before it runs: print, files, the clock
-    scope_block = 4,   ///< `name { }` and `name(…) { }`: see Evaluator::run_scope; `call` is not used then
-    takes_sizes = 16,  ///< ints among its arguments are sizes or positions: a graph takes them as symbols
+    method_only = 1,      ///< found as `x.f(…)` only, not as `f(x, …)`
+    breaks_graph = 2,     ///< ends the graph under capture before it runs: print, files, the clock
+    scope_block = 4,      ///< `name { }` and `name(…) { }`: see Evaluator::run_scope; `call` is not used then
+    takes_sizes = 16,     ///< ints among its arguments are sizes or positions: a graph takes them as symbols
     takes_symbolic = 32,  ///< knows symbolic numbers; every other row gets the numbers that they stand for
-    reads_number = 8,  ///< its result is another at each call though its arguments are equal: now(), random numbers
+    reads_number = 8,     ///< its result is another at each call though its arguments are equal: now(), random numbers
 };
 
 /// One built-in. Several rows may share a name: the first whose `first` holds the kind of the first argument is taken
@@ -41,7 +41,7 @@ struct Builtin {
     KindSet first = any_kind;
     Value (*call)(Evaluator&, Arguments&) = nullptr;
     uint8_t traits = 0;
-    std::string_view doc = {};
+    std::string_view doc;  ///< one line: what `tenon help` and docs/reference.md say; no row is without
 };
 
 /// The bound arguments of one call of a built-in, one a parameter, Kind::unset where none was given.
@@ -67,8 +67,14 @@ struct Arguments {
     const std::string& text(size_t k, std::string_view what) const;
 };
 
+/// One table of built-ins, and what the reference calls it.
+struct BuiltinSection {
+    std::string_view title;
+    std::span<const Builtin> rows;
+};
+
 /// All tables of built-ins, in the order in which rows of one name are asked. What they do lies above this room:
 /// frontend/builtins/tables.cpp puts them together.
-std::span<const std::span<const Builtin>> builtin_tables();
+std::span<const BuiltinSection> builtin_sections();
 
 }  // namespace tenon

@@ -15,18 +15,41 @@ const BuiltinRow* BuiltinGroup::pick(Kind first, bool as_method) const {
     return nullptr;
 }
 
+namespace {
+
+std::string_view dtype_doc(DType dtype) {
+    switch (dtype) {
+        case DType::f64: return "the dtype of 64-bit floats: 53 bits of precision";
+        case DType::f32: return "the dtype of 32-bit floats: 24 bits of precision, what tensors are made of by default";
+        case DType::f16: return "the dtype of 16-bit floats: 11 bits of precision, up to 65504";
+        case DType::bf16: return "the dtype of 16-bit floats with f32's range: 8 bits of precision";
+        case DType::i64: return "the dtype of 64-bit ints";
+        case DType::i32: return "the dtype of 32-bit ints";
+        case DType::i16: return "the dtype of 16-bit ints";
+        case DType::i8: return "the dtype of 8-bit ints";
+        case DType::u8: return "the dtype of 8-bit ints from 0 to 255";
+        case DType::boolean: return "the dtype of true and false";
+    }
+    return {};
+}
+
+}  // namespace
+
 BuiltinTable::BuiltinTable(SymbolTable& symbols, std::span<const std::string> args) : symbols_(symbols) {
-    for (const std::span<const Builtin> rows : builtin_tables()) add_rows(rows);
+    for (const BuiltinSection& section : builtin_sections()) add_rows(section);
     // `bool` is a dtype where it is a value, and the conversion where it is called.
-    for (int d = 0; d < dtype_count; ++d) add_constant(name_of(static_cast<DType>(d)), static_cast<DType>(d));
-    add_constant("cpu", Device{});
-    add_constant("cuda", Device{Device::cuda, 0});
-    add_constant("pi", 3.14159265358979323846);
-    add_constant("inf", std::numeric_limits<double>::infinity());
-    add_constant("nan", std::numeric_limits<double>::quiet_NaN());
+    for (int d = 0; d < dtype_count; ++d) {
+        const auto dtype = static_cast<DType>(d);
+        add_constant(name_of(dtype), dtype, dtype_doc(dtype));
+    }
+    add_constant("cpu", Device{}, "the device that tensors live on");
+    add_constant("cuda", Device{Device::cuda, 0}, "the first GPU, as a device; nothing runs there yet");
+    add_constant("pi", 3.14159265358979323846, "π, the circumference of a circle by its diameter, as a float");
+    add_constant("inf", std::numeric_limits<double>::infinity(), "∞, as a float");
+    add_constant("nan", std::numeric_limits<double>::quiet_NaN(), "what is no number, as a float; equal to nothing");
     Values list;
     for (const std::string& arg : args) list.push_back(Value::text(arg));
-    add_constant("args", make_list(std::move(list)));
+    add_constant("args", make_list(std::move(list)), "what follows the script on the command line: a list of strs");
 }
 
 BuiltinGroup& BuiltinTable::group(std::string_view name) {
@@ -34,28 +57,29 @@ BuiltinGroup& BuiltinTable::group(std::string_view name) {
     if (numbers_.size() <= index_of(symbol)) numbers_.resize(index_of(symbol) + 64, 0);
     uint32_t& number = numbers_[index_of(symbol)];
     if (number == 0) {
-        groups_.push_back({symbols_.text(symbol), symbol, {}, {}, false, false});
+        groups_.push_back({.name = symbols_.text(symbol), .symbol = symbol});
         number = static_cast<uint32_t>(groups_.size());
     }
     return groups_[number - 1];
 }
 
-void BuiltinTable::add_rows(std::span<const Builtin> rows) {
-    for (const Builtin& row : rows) {
+void BuiltinTable::add_rows(const BuiltinSection& section) {
+    for (const Builtin& row : section.rows) {
         BuiltinGroup& group = this->group(row.name);
         if (group.rows.empty()) {
             group.value = make_ref<BuiltinObject>(group);
             group.is_method_only = true;
         }
-        group.rows.push_back({&row, parse(row.parameters)});
+        group.rows.push_back({&row, parse(row.parameters), section.title});
         group.is_scope |= (row.traits & scope_block) != 0;
         group.is_method_only &= (row.traits & method_only) != 0;
     }
 }
 
-void BuiltinTable::add_constant(std::string_view name, Value value) {
+void BuiltinTable::add_constant(std::string_view name, Value value, std::string_view doc) {
     BuiltinGroup& group = this->group(name);
     group.value = std::move(value);
+    group.constant_doc = doc;
     group.is_method_only = false;
 }
 

@@ -7,8 +7,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "frontend/values/builtin.h"
 #include "frontend/syntax/symbols.h"
+#include "frontend/values/builtin.h"
 #include "frontend/values/value.h"
 
 namespace tenon {
@@ -28,6 +28,7 @@ struct Signature {
 struct BuiltinRow {
     const Builtin* builtin;
     Signature signature;
+    std::string_view section;  ///< the title of its table
 };
 
 /// The rows of one name, or a constant.
@@ -35,7 +36,8 @@ struct BuiltinGroup {
     std::string_view name;
     Symbol symbol;
     std::vector<BuiltinRow> rows;
-    Value value;  ///< what the name is worth: a BuiltinObject, or a constant
+    Value value;                    ///< what the name is worth: a BuiltinObject, or a constant
+    std::string_view constant_doc;  ///< what a constant is, as a row's doc; empty where the name is none
     bool is_scope = false;
     bool is_method_only = false;  ///< all its rows are
 
@@ -57,8 +59,8 @@ public:
 
 private:
     BuiltinGroup& group(std::string_view name);
-    void add_rows(std::span<const Builtin> rows);
-    void add_constant(std::string_view name, Value value);
+    void add_rows(const BuiltinSection& section);
+    void add_constant(std::string_view name, Value value, std::string_view doc);
     Signature parse(std::string_view text);
 
     SymbolTable& symbols_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "ir/annotation_keys.h"
 #include "ir/marks.h"
 #include "ir/row.h"
 
@@ -21,12 +22,10 @@ bool is_fusable(const Graph& g, NodeId id) {
 bool stays_interpreted(const Graph& g, NodeId id) {
     const MetaId meta = g.metas[id.index];
     if (!meta || g.origin(id).differentiated || (g[id].flags & recomputed_flag)) return false;
-    for (const AttrEntry& entry : (*g.context)[meta]) {
-        if (g.context->text(entry.key) != "compile") continue;
-        const bool* compiles = std::get_if<bool>(&entry.value.value);
-        return compiles && !*compiles;
-    }
-    return false;
+    const Record& record = (*g.context)[meta];
+    return std::any_of(record.begin(), record.end(), [&](const AttrEntry& entry) {
+        return stops_compiling(g.context->text(entry.key), entry.value);
+    });
 }
 
 NodeId through_reshapes(const Graph& g, NodeId id) {
@@ -106,7 +105,7 @@ private:
                     in_view_[view.index] = true;
                 continue;
             }
-            if (graph_[id].op == op<"update">() && k == 0) {          // it begins with its base, a value in memory
+            if (graph_[id].op == op<"update">() && k == 0) {  // it begins with its base, a value in memory
                 want(operands[k]);
                 continue;
             }
@@ -127,8 +126,8 @@ private:
         const auto operands = graph_.operands_of(id);
         for (size_t k = 0; k < operands.size(); ++k) {
             const NodeId o = operands[k];
-            if (memory_.has[o.index] || std::find(operands.begin(), operands.begin() + ptrdiff_t(k), o) !=
-                                            operands.begin() + ptrdiff_t(k))
+            if (memory_.has[o.index] ||
+                std::find(operands.begin(), operands.begin() + ptrdiff_t(k), o) != operands.begin() + ptrdiff_t(k))
                 continue;
             cost = std::min(cost + memory_.cost[o.index], 1 << 20);
             size.steps = std::min(size.steps + size_[o.index].steps, most_steps + 1);

@@ -29,6 +29,7 @@ set(rooms
     frontend/evaluate   # the tree walk, modules, the session
     frontend/graphs     # graphs as values
     frontend/builtins   # built-in functions and methods
+    frontend/help       # what there is, told from the tables above
     frontend/tool)      # the program
 # Folders whose files count as another room's.
 set(room_of_grammar frontend/syntax)
