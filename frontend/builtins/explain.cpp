@@ -19,6 +19,11 @@ namespace {
 
 // "f at f.model:1:4", or how the value prints.
 std::string subject_of(Evaluator& e, const Value& called) {
+    if (const auto* model = called.try_as<ModelObject>()) {
+        const ast::Model& declared = model->model_class->model;
+        return fmt::format("{} at {}", e.name_of(declared.name),
+                           place_or_script(e.session().sources(), declared.name_span));
+    }
     const auto* function = called.try_as<FunctionObject>();
     if (!function) return e.text(called);
     const ast::Function& declared = function->function;
@@ -69,7 +74,11 @@ Value explain(Evaluator& e, Arguments& a) {
                                    counted(broken.size(), "break"));
     append_lines(text, "broken by", broken);
     append_lines(text, "compiled again", compiled_again);
-    for (const Json& graph : told["graphs"]) text += explanation_text(graph, false);
+    std::string all = text;
+    for (const Json& graph : told["graphs"]) {
+        text += explanation_text(graph, false, false);
+        all += explanation_text(graph, false, true);
+    }
     Values graphs;
     for (const CapturedGraph& captured : log) graphs.push_back(make_ref<GraphObject>(captured.graph, true));
     auto strings = [](const std::vector<std::string>& lines) {
@@ -83,6 +92,7 @@ Value explain(Evaluator& e, Arguments& a) {
                        {"breaks", strings(broken)},
                        {"recompiles", strings(compiled_again)},
                        {"json", Value::text(told.dump(2, ' ', false, Json::error_handler_t::replace))},
+                       {"all", Value::text(all)},
                        {"result", result}});
     while (text.ends_with('\n')) text.pop_back();
     record->text = std::move(text);

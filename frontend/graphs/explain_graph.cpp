@@ -1,6 +1,7 @@
 #include "frontend/graphs/explain_graph.h"
 
 #include <algorithm>
+#include <map>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -33,16 +34,18 @@ std::string type_text(const Graph& graph, NodeId id) {
     return print_type(*graph.context, at_sizes(graph[id].type), {});
 }
 
-int64_t bytes_of(const Graph& graph, std::span<const NodeId> values) {
+int64_t bytes_of_type(const Graph& graph, TypeId id) {
     std::vector<int64_t> hints;
     for (const SizeSymbol& symbol : graph.symbols) hints.push_back(symbol.hint);
+    const Type& type = (*graph.context)[id];
+    int64_t bytes = int64_t(size_of(type.dtype));
+    for (SizeId size : type.sizes) bytes *= graph.context->evaluate(size, hints);
+    return bytes;
+}
+
+int64_t bytes_of(const Graph& graph, std::span<const NodeId> values) {
     int64_t bytes = 0;
-    for (NodeId id : values) {
-        const Type& type = graph.type(id);
-        int64_t count = int64_t(size_of(type.dtype));
-        for (SizeId size : type.sizes) count *= graph.context->evaluate(size, hints);
-        bytes += count;
-    }
+    for (NodeId id : values) bytes += bytes_of_type(graph, graph[id].type);
     return bytes;
 }
 
@@ -51,7 +54,7 @@ public:
     Explainer(const SourceMap& sources, const CapturedGraph& captured)
         : sources_(sources), captured_(captured), graph_(*captured.graph), context_(*graph_.context) {}
 
-    Json run(size_t number) const {
+    Json run(size_t number) {
         Json out{{"number", number},
                  {"function", context_.text(graph_.name)},
                  {"nodes", graph_.body().size()},
@@ -59,7 +62,9 @@ public:
         if (captured_.ended_at) out["ended_at"] = sources_.place(captured_.ended_at);
         out["called_with"] = Json::array();
         for (NodeId p : graph_.params())
-            out["called_with"].push_back({{"name", graph_.name_of(p)}, {"type", type_text(graph_, p)}});
+            out["called_with"].push_back({{"name", graph_.name_of(p)},
+                                          {"type", type_text(graph_, p)},
+                                          {"bytes", bytes_of(graph_, std::span(&p, 1))}});
         out["guards"] = guards();
         out["cache"] = captured_.from_cache ? "found: nothing was compiled" : "not found: compiled now";
         if (!captured_.compiled) return out;
@@ -72,22 +77,66 @@ public:
         } else {
             out["halves"] = {half("forward", compiled.graph(), compiled.forward_half(), SIZE_MAX)};
         }
+        for (uint32_t k = 0; k < graph_.nodes.size(); ++k) {  // those inside calls too
+            const Op op = graph_.nodes[k].op;
+            if (op == tenon::op<"param">() || op == tenon::op<"constant">() || op == tenon::op<"yield">()) continue;
+            if (Json* line = line_of(graph_, NodeId(k))) (*line)["nodes"] = (*line)["nodes"].get<int64_t>() + 1;
+        }
+        out["lines"] = Json::array();
+        for (auto& [at, line] : lines_) out["lines"].push_back(std::move(line));
         return out;
     }
 
 private:
+    // One line a subject: an int of the script is one, also where a loop gives it another value at each turn.
     Json guards() const {
-        Json out{"dtypes, ranks, devices, which inputs require a gradient"};
+        struct Guard {
+            std::string subject;
+            bool symbolic;
+            std::vector<int64_t> sizes;
+        };
+        std::vector<Guard> guards;
         for (const SizeSymbol& symbol : graph_.symbols) {
             const auto params = graph_.params();
             const auto at = size_t(std::find(params.begin(), params.end(), symbol.definer) - params.begin());
-            const std::string subject =
-                describe_symbol(graph_, symbol, [&](Span span) { return sources_.place(span); });
-            out.push_back(is_symbolic(at, symbol.dim)
-                              ? fmt::format("{} may be any size, {} now", subject, symbol.hint)
-                              : fmt::format("{} was {}; symbolic from its first change", subject, symbol.hint));
+            std::string subject = describe_symbol(graph_, symbol, [&](Span span) { return sources_.place(span); });
+            const bool symbolic = is_symbolic(at, symbol.dim);
+            const auto same = std::ranges::find_if(
+                guards, [&](const Guard& g) { return g.subject == subject && g.symbolic == symbolic; });
+            if (same == guards.end()) guards.push_back({std::move(subject), symbolic, {symbol.hint}});
+            else same->sizes.push_back(symbol.hint);
+        }
+        Json out{"dtypes, ranks, devices, which inputs require a gradient"};
+        for (const Guard& g : guards) {
+            constexpr size_t shown = 4;
+            std::string sizes;
+            for (size_t k = 0; k < std::min(shown, g.sizes.size()); ++k)
+                sizes += fmt::format("{}{}", k ? ", " : "", g.sizes[k]);
+            if (g.sizes.size() > shown) sizes += fmt::format(", … ({} values)", g.sizes.size());
+            out.push_back(g.symbolic ? fmt::format("{} may be any size, {} now", g.subject, sizes)
+                                     : fmt::format("{} was {}; symbolic from its first change", g.subject, sizes));
         }
         return out;
+    }
+    // What is told of the line of the script that a node comes from; null where it comes from none.
+    Json* line_of(const Graph& graph, NodeId id) {
+        const Span span = context_[graph.origins[id.index]].span;
+        if (!span) return nullptr;
+        const std::pair at(span.source, sources_.line(span));
+        const auto [place, added] = lines_.try_emplace(at);
+        if (added) {
+            std::string_view text = sources_.text(sources_.line_span(span.source, at.second));
+            text = text.substr(0, text.find("  #"));
+            text.remove_prefix(std::min(text.find_first_not_of(' '), text.size()));
+            text = text.substr(0, text.find_last_not_of(' ') + 1);
+            place->second = {{"at", fmt::format("{}:{}", sources_.name(span.source), at.second)},
+                             {"text", text},
+                             {"nodes", 0},
+                             {"kernels", 0},
+                             {"calls", 0},
+                             {"bytes", 0}};
+        }
+        return &place->second;
     }
     bool is_symbolic(size_t param, int dim) const {
         if (!captured_.compiled) return true;
@@ -98,7 +147,10 @@ private:
     }
 
     Json value(const Graph& graph, NodeId id, std::string why) const {
-        Json out{{"name", graph.name_of(id)}, {"type", type_text(graph, id)}, {"why", std::move(why)}};
+        Json out{{"name", graph.name_of(id)},
+                 {"type", type_text(graph, id)},
+                 {"bytes", bytes_of(graph, std::span(&id, 1))},
+                 {"why", std::move(why)}};
         add_place(out, graph.origins[id.index]);
         return out;
     }
@@ -136,8 +188,7 @@ private:
     }
 
     // `own`: how many of its results are not saved ones.
-    Json half(std::string_view name, const GraphRef& source, const CompiledGraph::Compilation* compiled,
-              size_t own) const {
+    Json half(std::string_view name, const GraphRef& source, const CompiledGraph::Compilation* compiled, size_t own) {
         Json out{{"name", name}};
         Decisions decisions;
         PipelineOptions options;
@@ -160,12 +211,13 @@ private:
         for (const Decisions* list : {&compiled->decisions, &compiled->executable->decisions()})
             for (const Decision& d : *list) {
                 Json told{{"what", d.what}, {"subject", d.subject}, {"why", d.reason}};
+                if (d.bytes > 0) told["bytes"] = d.bytes;
                 add_place(told, d.origin);
                 out["decisions"].push_back(std::move(told));
             }
         return out;
     }
-    void add_kernels(Json& out, const Graph& fused) const {
+    void add_kernels(Json& out, const Graph& fused) {
         out["kernels"] = out["library"] = Json::array();
         for (NodeId id : fused.body()) {
             if (fused[id].op == op<"fusion">()) {
@@ -176,10 +228,26 @@ private:
                             {"ops", ops}};
                 if (attributes.flag("interpreted")) kernel["interpreted"] = "`compile: false`";
                 out["kernels"].push_back(std::move(kernel));
+                add_to_line(fused, id, "kernels");
             } else if (row(fused[id].op).lowering == Lowering::library) {
                 out["library"].push_back(row(fused[id].op).name);
+                add_to_line(fused, id, "calls");
             }
         }
+    }
+    // A kernel or a call: what it reads and writes is told of its line.
+    void add_to_line(const Graph& fused, NodeId id, const char* what) {
+        Json* line = line_of(fused, id);
+        if (!line) return;
+        int64_t bytes = bytes_of(fused, fused.operands_of(id));
+        const Type& type = fused.type(id);
+        if (type.kind == Type::Kind::tuple) {
+            for (TypeId element : type.elements) bytes += bytes_of_type(fused, element);
+        } else {
+            bytes += bytes_of_type(fused, fused[id].type);
+        }
+        (*line)[what] = (*line)[what].get<int64_t>() + 1;
+        (*line)["bytes"] = (*line)["bytes"].get<int64_t>() + bytes;
     }
     static void add_machine_code(Json& out, const Executable& executable) {
         const Executable::MachineCode code = executable.machine_code();
@@ -205,83 +273,8 @@ private:
     const CapturedGraph& captured_;
     const Graph& graph_;
     const Context& context_;
+    std::map<std::pair<uint32_t, uint32_t>, Json> lines_;  // by source and line
 };
-
-}  // namespace
-
-void append_lines(std::string& text, std::string_view heading, const std::vector<std::string>& lines) {
-    for (const std::string& line : lines) {
-        text += fmt::format("  {:<16}{}\n", heading, line);
-        heading = {};
-    }
-}
-
-namespace {
-
-// ---- text ---------------------------------------------------------------------------------------------------------
-std::string text_of(const Json& json) { return json.get<std::string>(); }
-
-std::string place_text(const Json& json) {
-    return json.contains("at") ? fmt::format(" ({})", text_of(json["at"])) : std::string();
-}
-
-std::vector<std::string> values_text(const Json& values) {
-    std::vector<std::string> lines;
-    for (const Json& v : values)
-        lines.push_back(
-            fmt::format("{}: {}, {}{}", text_of(v["name"]), text_of(v["type"]), text_of(v["why"]), place_text(v)));
-    if (lines.empty()) lines.push_back("nothing");
-    return lines;
-}
-
-std::string ops_text(const Json& ops) {
-    constexpr size_t shown = 8;
-    std::string text;
-    for (size_t k = 0; k < std::min(ops.size(), shown); ++k) text += (k ? " " : "") + text_of(ops[k]);
-    return ops.size() > shown ? text + " …" : text;
-}
-
-std::string kernels_text(const Json& half) {
-    std::string text = fmt::format("{} {}", text_of(half["name"]), half["kernels"].size());
-    if (half["kernels"].size() == 1) text += fmt::format(" ({})", ops_text(half["kernels"][0]["ops"]));
-    else if (!half["kernels"].empty()) {
-        text += " (";
-        for (size_t k = 0; k < half["kernels"].size(); ++k)
-            text += (k ? "; " : "") + ops_text(half["kernels"][k]["ops"]);
-        text += ")";
-    }
-    const auto interpreted = std::count_if(half["kernels"].begin(), half["kernels"].end(),
-                                           [](const Json& kernel) { return kernel.contains("interpreted"); });
-    if (interpreted > 0) text += fmt::format(", {} of them interpreted: `compile: false`", interpreted);
-    if (!half["library"].empty()) text += fmt::format(", calls of the library: {}", ops_text(half["library"]));
-    return text;
-}
-
-std::string memory_text(const Json& half) {
-    const Json& memory = half["memory"];
-    const auto bytes = [&](const char* what) { return memory[what].get<int64_t>(); };
-    std::string text =
-        fmt::format("{}: inputs {} B, results {} B", text_of(half["name"]), bytes("inputs"), bytes("results"));
-    if (bytes("saved") > 0) text += fmt::format(", saved {} B", bytes("saved"));
-    return text + fmt::format(", between kernels {} B", bytes("between"));
-}
-
-std::string compiled_text(const Json& half, bool with_times) {
-    std::string text = text_of(half["name"]) + ": ";
-    if (half.contains("passes")) {
-        double milliseconds = 0;
-        std::string names;
-        for (const Json& pass : half["passes"]) {
-            milliseconds += pass["milliseconds"].get<double>();
-            names += (names.empty() ? "" : ", ") + text_of(pass["pass"]);
-        }
-        text += fmt::format("{}{}; ", names, with_times ? fmt::format(" in {:.2f} ms", milliseconds) : "");
-    }
-    text += text_of(half["engine"]);
-    if (with_times && half.contains("machine_code") && half["machine_code"]["compiled"].get<size_t>() > 0)
-        text += fmt::format(", {:.1f} ms", half["machine_code"]["milliseconds"].get<double>());
-    return text;
-}
 
 }  // namespace
 
@@ -289,47 +282,10 @@ Json explain_graph(const SourceMap& sources, size_t number, const CapturedGraph&
     return Explainer(sources, captured).run(number);
 }
 
-std::string explanation_text(const Json& graph, bool with_times) {
-    const size_t nodes = graph["nodes"].get<size_t>();
-    std::string text =
-        fmt::format("graph {}  of {}: {} node{}, ended by {}{}\n", graph["number"].get<size_t>(),
-                    text_of(graph["function"]), nodes == 0 ? "no" : std::to_string(nodes), nodes == 1 ? "" : "s",
-                    text_of(graph["ended_by"]), graph.contains("ended_at") ? " at " + text_of(graph["ended_at"]) : "");
-    std::string inputs;
-    for (const Json& input : graph["called_with"])
-        inputs += fmt::format("{}{}: {}", inputs.empty() ? "" : ", ", text_of(input["name"]), text_of(input["type"]));
-    append_lines(text, "called with", {inputs.empty() ? "nothing" : inputs});
-    append_lines(text, "guards", graph["guards"].get<std::vector<std::string>>());
-    append_lines(text, "cache", {text_of(graph["cache"])});
-    for (const char* what : {"saved", "recomputed"})
-        if (graph.contains(what)) append_lines(text, what, values_text(graph[what]));
-    if (!graph.contains("halves")) return text;
-    std::vector<std::string> kernels, memory, compiled;
-    for (const Json& half : graph["halves"]) {
-        kernels.push_back(kernels_text(half));
-        if (half.contains("memory")) memory.push_back(memory_text(half));
-        compiled.push_back(compiled_text(half, with_times));
-    }
-    append_lines(text, "kernels", kernels);
-    append_lines(text, "memory", memory);
-    append_lines(text, "compiled", compiled);
-    for (const Json& half : graph["halves"]) {
-        if (!half.contains("decisions")) continue;
-        for (const Json& d : half["decisions"])
-            append_lines(text, text_of(d["what"]),
-                         {fmt::format("{}: {}{}", text_of(d["subject"]), text_of(d["why"]), place_text(d))});
-    }
-    return text;
-}
-
 Json explain_graphs(const SourceMap& sources, const std::vector<CapturedGraph>& log) {
     Json graphs = Json::array();
     for (const CapturedGraph& captured : log) graphs.push_back(explain_graph(sources, graphs.size() + 1, captured));
     return graphs;
-}
-
-std::string counted(size_t count, std::string_view noun) {
-    return fmt::format("{} {}{}", count == 0 ? "no" : std::to_string(count), noun, count == 1 ? "" : "s");
 }
 
 std::string place_or_script(const SourceMap& sources, Span span) {

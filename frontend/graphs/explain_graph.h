@@ -14,19 +14,23 @@ namespace tenon {
 class SourceMap;
 struct Event;
 
-/// {"number", "function", "nodes", "ended_by", "ended_at", "called_with": [{"name", "type"}], "guards": [text], "cache",
-///  "saved", "recomputed": [{"name", "type", "why", "at"}], "halves": [half]}; a half is
+/// {"number", "function", "nodes", "ended_by", "ended_at", "called_with": [{"name", "type", "bytes"}], "guards": [text],
+///  "cache", "saved", "recomputed": [{"name", "type", "bytes", "why", "at"}], "halves": [half], "lines": [{"at", "text",
+///  "nodes", "kernels", "calls", "bytes"}]}: of the script's lines what comes from them, and the bytes that their kernels
+///  and library calls read and write; a half is
 /// {"name": "forward" or "backward", "kernels": [{"name", "ops"}], "library": [ops], "memory": {"inputs", "results",
 ///  "saved", "between"} in bytes, "passes": [{"pass", "milliseconds", "nodes"}], "machine_code": {"kernels", "compiled",
-///  "milliseconds", "in_background"}, "engine": text, "decisions": [{"what", "subject", "why", "at"}]}.
+///  "milliseconds", "in_background"}, "engine": text, "decisions": [{"what", "subject", "why", "at", "bytes"}]}, with the
+///  bytes of memory traffic that a refusal costs.
 /// What is not known (a backward half that nothing has asked for has no memory yet) is left out.
 nlohmann::ordered_json explain_graph(const SourceMap& sources, size_t number, const CapturedGraph& captured);
 
 /// One such object a graph, numbered from 1.
 nlohmann::ordered_json explain_graphs(const SourceMap& sources, const std::vector<CapturedGraph>& log);
 
-/// As STAGES shows it. Times differ from run to run: `with_times` only for people at a terminal.
-std::string explanation_text(const nlohmann::ordered_json& graph, bool with_times);
+/// All of that as text or, where that is longer than a page and not `all` is asked for, counts, the lines and values that
+/// cost most, and the refusals that do. Times differ from run to run: `with_times` only for people at a terminal.
+std::string explanation_text(const nlohmann::ordered_json& graph, bool with_times, bool all);
 
 /// "3 breaks", "no break"
 std::string counted(size_t count, std::string_view noun);

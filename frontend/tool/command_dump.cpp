@@ -6,15 +6,15 @@
 #include <functional>
 #include <unordered_set>
 
-#include "frontend/syntax/ast_printer.h"
-#include "frontend/record/capture.h"
-#include "frontend/tool/command_line.h"
 #include "frontend/compile/graph_cache.h"
+#include "frontend/record/capture.h"
+#include "frontend/syntax/ast_printer.h"
+#include "frontend/tool/command_line.h"
 #include "frontend/tool/report.h"
 #include "frontend/tool/silent_output.h"
-#include "ir/text/listing.h"
 #include "ir/passes/pipeline.h"
 #include "ir/row.h"
+#include "ir/text/listing.h"
 #include "ir/text/text.h"
 #include "jit/cuda/emitter.h"
 #include "jit/executable.h"
@@ -112,6 +112,22 @@ std::string refuse_form(const std::string& stage, const std::string& format) {
                        stage == "ast" ? "it has text and json" : "it is text");
 }
 
+std::string_view function_of(const CapturedGraph& captured) {
+    return captured.graph->context->text(captured.graph->name);
+}
+
+// Only the graphs of one function stay; false, with a message, where there is none.
+bool keep_function(std::vector<CapturedGraph>& log, std::string_view function) {
+    std::vector<std::string_view> names;
+    for (const CapturedGraph& captured : log)
+        if (std::ranges::find(names, function_of(captured)) == names.end()) names.push_back(function_of(captured));
+    std::erase_if(log, [&](const CapturedGraph& captured) { return function_of(captured) != function; });
+    if (!log.empty()) return true;
+    fmt::print(stderr, "tenon: no graph is of a function `{}`; {}\n", function,
+               names.empty() ? "the script captured none" : fmt::format("there are {}", fmt::join(names, ", ")));
+    return false;
+}
+
 }  // namespace
 
 int dump_script(const CommandLine& line) {
@@ -142,6 +158,7 @@ int dump_script(const CommandLine& line) {
     std::fputs(outcome.message.c_str(), stderr);
     if (outcome.exit_code != exit_success) return outcome.exit_code;
 
+    if (!line.function.empty() && !keep_function(log, line.function)) return exit_failed;
     Dumper dumper(session, line.stage, line.format);
     std::unordered_set<const CompiledGraph*> seen;
     outcome = guarded(session, wants_colour(), [&] {

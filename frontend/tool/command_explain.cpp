@@ -22,14 +22,14 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 // What a whole script did. Times are for people at a terminal: they differ from run to run.
-std::string script_text(const Json& told) {
+std::string script_text(const Json& told, bool all) {
     const auto count = [&](const char* what) { return told[what].size(); };
     std::string text = fmt::format("{}   {}, {}, {}\n", told["file"].get<std::string>(),
                                    counted(told["runs"].get<size_t>(), "run") + " of graphs",
                                    counted(count("breaks"), "break"), counted(count("recompiles"), "recompile"));
     append_lines(text, "broken by", told["breaks"].get<std::vector<std::string>>());
     append_lines(text, "compiled again", told["recompiles"].get<std::vector<std::string>>());
-    for (const Json& graph : told["graphs"]) text += explanation_text(graph, isatty(STDOUT_FILENO) != 0);
+    for (const Json& graph : told["graphs"]) text += explanation_text(graph, isatty(STDOUT_FILENO) != 0, all);
     return text;
 }
 
@@ -70,7 +70,7 @@ int explain_script(const CommandLine& line) {
     told["graphs"] = explain_graphs(sources, log);
     if (line.format == "json")
         std::fputs((told.dump(2, ' ', false, Json::error_handler_t::replace) + "\n").c_str(), stdout);
-    else std::fputs(script_text(told).c_str(), stdout);
+    else std::fputs(script_text(told, line.all).c_str(), stdout);
     std::fputs(outcome.message.c_str(), stderr);
     return outcome.exit_code;
 }

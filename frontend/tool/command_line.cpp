@@ -26,9 +26,9 @@ constexpr Command commands[] = {
      test_scripts, false, "engine threads verify bless"},
     {"repl", "", "evaluates what is typed", run_repl, false, "engine threads verify explain"},
     {"dump", "--stage STAGE FILE [ARG…]", "shows what a stage makes of a script", dump_script, true,
-     "engine threads stage format"},
+     "engine threads stage format function"},
     {"explain", "FILE [ARG…]", "runs a script and tells what was captured, compiled and fused, and why", explain_script,
-     true, "engine threads format"},
+     true, "engine threads format all"},
     {"opt", "--pass PASS… FILE", "runs passes over graphs in textual form", optimise_graphs, false, "passes"},
     {"help", "[NAME…]", "tells what a function, method, statement, module, annotation key, pass or op is", tell_help,
      false, "markdown"},
@@ -50,6 +50,8 @@ constexpr Option options[] = {
     {"stage", "--stage", "STAGE",
      "ast, graph, joint, forward, backward, simplified, fused, loops, llvm, asm, cuda or ptx"},
     {"format", "--format", "FORMAT", "text, dot (for Graphviz; graphs only) or json"},
+    {"all", "--all", "", "everything, where a page would tell of a large graph"},
+    {"function", "--function", "NAME", "only the graphs of the function or model of this name"},
     {"passes", "--pass", "PASS", "a pass by its name; may be given several times"},
     {"markdown", "--markdown", "", "everything that there is, as docs/reference.md has it"},
 };
@@ -109,6 +111,8 @@ std::string set_option(CommandLine& line, const Option& option, std::string_view
     if (option.name == "explain") line.session.tracer.explain = true;
     if (option.name == "bless") line.bless = true;
     if (option.name == "markdown") line.markdown = true;
+    if (option.name == "all") line.all = true;
+    if (option.name == "function") line.function = value;
     if (option.name == "stage") line.stage = value;
     if (option.name == "passes") line.passes.emplace_back(value);
     if (option.name == "format") {

@@ -24,6 +24,8 @@ struct CommandLine {
     std::string format = "text";      ///< dump: text, dot or json; explain: text or json
     std::vector<std::string> passes;  ///< opt
     bool markdown = false;            ///< help: everything, as docs/reference.md has it
+    bool all = false;                 ///< explain: everything, however long
+    std::string function;             ///< dump: of which function's graphs; empty: of all
 };
 
 /// What `main` does. Returns the exit code.

@@ -92,10 +92,12 @@ std::vector<std::string> scripts_in(const std::vector<std::string>& paths) {
             continue;
         }
         std::vector<std::string> found;
-        for (const auto& entry : fs::recursive_directory_iterator(path)) {
-            // Files whose name begins with _ are used by others.
-            if (entry.path().extension() == ".model" && !entry.path().filename().string().starts_with('_'))
-                found.push_back(entry.path().string());
+        for (auto entry = fs::recursive_directory_iterator(path); entry != fs::recursive_directory_iterator();
+             ++entry) {
+            // What begins with _ is there for others: files that are used, folders of scripts that something else runs.
+            const std::string name = entry->path().filename().string();
+            if (name.starts_with('_') || name.starts_with('.')) entry.disable_recursion_pending();
+            else if (entry->path().extension() == ".model") found.push_back(entry->path().string());
         }
         std::sort(found.begin(), found.end());
         scripts.insert(scripts.end(), found.begin(), found.end());

@@ -156,8 +156,7 @@ bool FusionGroups::reaches(const Group& g, NodeId reader, const Read& r, bool so
                            : r.alignment == Alignment::full && g.kind == Group::Kind::rows;
     const bool reader_kept = mine == g.kept;
     if (reader_kept)
-        return source_kept &&
-               (r.alignment == Alignment::full || (r.alignment == Alignment::leading && mine == source));
+        return source_kept && (r.alignment == Alignment::full || (r.alignment == Alignment::leading && mine == source));
     return source_kept ? r.alignment == Alignment::leading : r.alignment == Alignment::full;
 }
 
@@ -183,9 +182,10 @@ bool FusionGroups::undoes_checkpoint(const Pair& p) const {
     const Group &a = groups_[size_t(p.a)], &b = groups_[size_t(p.b)];
     const NodeId first = std::min(a.members.front(), b.members.front());
     const auto comes_earlier = [&](const Group& g) {
-        return first < g.members.front() && std::any_of(g.members.begin(), g.members.end(), [&](NodeId m) {
-                   return (graph_[m].flags & recomputed_flag) && is_needed_outside(p, m);
-               });
+        return first < g.members.front() &&
+               std::any_of(
+                   g.members.begin(), g.members.end(),
+                   [&](NodeId m) { return (graph_[m].flags & recomputed_flag) && is_needed_outside(p, m); });
     };
     return comes_earlier(a) || comes_earlier(b);
 }
@@ -204,8 +204,21 @@ bool FusionGroups::try_join(int a, int b, bool report) {
     }
     if (report)
         decisions_.push_back({"not fused", name(first) + " with " + name(second), std::move(reason),
-                              graph_.origins[second.members.back().index]});
+                              graph_.origins[second.members.back().index], traffic(first, second)});
     return false;
+}
+
+// What apart from each other they write and read again.
+int64_t FusionGroups::traffic(const Group& from, const Group& to) const {
+    std::vector<NodeId> read;
+    for (NodeId m : to.members)
+        for (const Read& r : memory_.reads[m.index])
+            if (std::binary_search(from.members.begin(), from.members.end(), r.source)) read.push_back(r.source);
+    std::sort(read.begin(), read.end());
+    read.erase(std::unique(read.begin(), read.end()), read.end());
+    int64_t bytes = 0;
+    for (NodeId id : read) bytes += 2 * hint(numel(id)) * int64_t(size_of(graph_.type(id).dtype));
+    return bytes;
 }
 
 void FusionGroups::merge(Pair&& p) {  // a's members become b's
@@ -293,7 +306,8 @@ std::vector<uint64_t> FusionGroups::likeness(const Group& g) {
     std::unordered_map<NodeId, uint64_t> place;
     std::vector<uint64_t> key{c.inputs.size(), c.outputs.size()};
     for (NodeId id : c.nodes) {
-        key.push_back(uint64_t(graph_[id].op.row) << 40 | uint64_t(graph_.type(id).dtype) << 32 | graph_[id].attr.index);
+        key.push_back(uint64_t(graph_[id].op.row) << 40 | uint64_t(graph_.type(id).dtype) << 32 |
+                      graph_[id].attr.index);
         for (NodeId o : graph_.operands_of(id)) {
             const bool literal = graph_[o].op == op<"constant">();
             const auto [it, fresh] = place.try_emplace(o, place.size());

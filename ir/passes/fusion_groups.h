@@ -73,6 +73,7 @@ private:
     bool undoes_checkpoint(const Pair&) const;
 
     bool try_join(int a, int b, bool report);
+    int64_t traffic(const Group& from, const Group& to) const;
     void merge(Pair&&);
     void join_producers();
     void join_siblings();

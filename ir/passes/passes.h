@@ -14,6 +14,7 @@ struct Decision {         // why something was done or refused; explain prints t
     std::string subject;  // node or kernel name
     std::string reason;
     OriginId origin;
+    int64_t bytes = 0;  // of a refusal: the memory traffic that it costs, at the sizes seen
 };
 using Decisions = std::vector<Decision>;
 

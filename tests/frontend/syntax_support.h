@@ -22,7 +22,7 @@ inline std::string read(const std::filesystem::path& path) {
 }
 
 inline std::filesystem::path folder(const char* name) {
-    return std::filesystem::path(TENON_SOURCE_DIR) / "tests/syntax" / name;
+    return std::filesystem::path(TENON_SOURCE_DIR) / "tests/_syntax" / name;
 }
 
 inline std::vector<std::filesystem::path> scripts(const std::filesystem::path& directory) {

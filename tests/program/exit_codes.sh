@@ -70,4 +70,18 @@ grep -q '^#> 2$' golden.model || { echo "failed: --bless wrote something else"; 
 printf 'test "one" { assert 1 == 1 }\ntest "two" { assert 1 == 2, "unequal" }\nprint("after")\n#> after\n' >blocks.model
 expect 1 'test "two" failed.*unequal.*2 test blocks' '^$' "$tenon" test blocks.model
 
+
+# Of a folder, what begins with `_` is left out; asked for by name it runs.
+mkdir -p suite/_broken
+echo 'print(1 +' >suite/_broken/bad.model
+echo 'print(1 +' >suite/_used.model
+printf 'print(2)\n#> 2\n' >suite/good.model
+expect 0 '^1 script passed' '^$' "$tenon" test suite
+expect 1 '1 failed' '^$' "$tenon" test suite/_broken
+
+# Of a script that captures several functions, one function's graphs.
+printf 'fn f(x) = sin(x)\nfn g(x) = cos(x)\nf(ones([3])); g(ones([3]))\n' >two.model
+expect 0 '^graph g\(.*cos\(x\)[^}]*\}[[:space:]]*$' '^$' "$tenon" dump --function g two.model
+expect 1 '^$' 'no graph is of a function `h`; there are f, g' "$tenon" dump --function h two.model
+
 exit $failed
