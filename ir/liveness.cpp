@@ -6,7 +6,7 @@ namespace tenon {
 
 // Itself, or by what lies in its regions: a call whose values nobody uses has its asserts.
 bool Liveness::is_ordered(NodeId id) const {
-    if (row(graph_[id].op).effect == Effect::ordered) return true;
+    if (tenon::is_ordered(row(graph_[id].op).effect)) return true;
     for (unsigned k = 0; k < graph_[id].regions; ++k)
         for (NodeId inner : graph_.body(graph_.region_of(id, k)))
             if (is_ordered(inner)) return true;

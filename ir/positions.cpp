@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
+#include "ir/marks.h"
 #include "ir/row.h"
 
 namespace tenon {
@@ -23,7 +24,6 @@ Position Positions::variable(uint32_t number, SizeId extent) {
     if (extent == SizeId(1)) return constant(SizeId(0));
     return named(number, extent);
 }
-Position Positions::nought(uint32_t number) { return named(number, SizeId(1)); }
 Position Positions::named(uint32_t number, SizeId extent) {
     return intern(Form{SizeId(0), {{intern(Atom{Atom::Kind::variable, number, 0, SizeId(0), extent}), SizeId(1)}}});
 }
@@ -171,13 +171,23 @@ SizeId Positions::stride_of(const Form& form, uint32_t variable) const {
     return SizeId(0);
 }
 
-bool Positions::collapses(Position p, uint32_t outer, uint32_t inner, SizeId extent) const {
-    const Form& form = (*this)[p];
-    if (stride_of(form, outer) != facts_->mul(stride_of(form, inner), extent)) return false;
-    return std::all_of(form.terms.begin(), form.terms.end(), [&](const Term& t) {
-        const Atom& a = atoms_[t.atom];
-        return a.kind == Atom::Kind::variable || collapses({a.inner}, outer, inner, extent);
-    });
+// A quotient and a remainder of the same form stand side by side: each form is looked at once.
+bool Positions::collapses(std::span<const Position> of, uint32_t outer, uint32_t inner, SizeId extent) const {
+    Marks met;
+    met.begin(forms_.size());
+    std::vector<uint32_t> forms;
+    const auto add = [&](uint32_t form) {
+        if (met.add(form)) forms.push_back(form);
+    };
+    for (Position p : of) add(p.id);
+    while (!forms.empty()) {
+        const Form& form = *forms_[forms.back()];
+        forms.pop_back();
+        if (stride_of(form, outer) != facts_->mul(stride_of(form, inner), extent)) return false;
+        for (const Term& t : form.terms)
+            if (atoms_[t.atom].kind != Atom::Kind::variable) add(atoms_[t.atom].inner);
+    }
+    return true;
 }
 
 // ---- the index rules of movement rows -----------------------------------------------------------------------------

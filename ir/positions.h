@@ -46,7 +46,7 @@ public:
     const SizeFacts& facts() const { return *facts_; }
     Position constant(SizeId value) { return intern({value, {}}); }
     Position variable(uint32_t number, SizeId extent);  // 0 ≤ variable < extent; of extent 1: the constant 0
-    Position nought(uint32_t number);                   // a variable that is always 0, yet named
+    Position named(uint32_t number, SizeId extent);     // the same, but of extent 1 a variable too, which is always 0
     Position add(Position, Position);
     Position scale(Position, SizeId factor);
     Position sub(Position a, Position b) { return add(a, scale(b, context_->constant(-1))); }
@@ -59,13 +59,12 @@ public:
     const Atom& atom(uint32_t id) const { return atoms_[id]; }
     std::optional<SizeId> as_constant(Position) const;
 
-    // May the loops over variables `outer` and `inner` (of extent `extent`) become one, as far as this position goes:
+    // May the loops over variables `outer` and `inner` (of extent `extent`) become one, as far as these positions go:
     // is outer's stride that of inner times the extent, wherever they occur?
-    bool collapses(Position, uint32_t outer, uint32_t inner, SizeId extent) const;
+    bool collapses(std::span<const Position>, uint32_t outer, uint32_t inner, SizeId extent) const;
 
 private:
     Position intern(Form);
-    Position named(uint32_t number, SizeId extent);
     uint32_t intern(Atom);
     void join_quotients(Form&);
     bool within(const Form&, SizeId bound) const;  // provably 0 ≤ form < bound

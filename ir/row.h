@@ -18,10 +18,13 @@ class Gradient;  // ir/differentiate/gradient.h: what a gradient formula sees
 class IndexMap;  // ir/index_map.h: output index -> operand index of a movement op
 
 enum class Level : uint8_t { tensor, loop, any };
-enum class Effect : uint8_t {
+enum class Effect : uint8_t {  // all but none keep their place among each other
     none,
-    ordered,  // keeps its place among ordered nodes: assert, commit, host calls
+    ordered,
+    asserts,  // the run ends where operand 0 is false
+    commits,  // operand 1 becomes what the memory of operand 0, an input, holds
 };
+constexpr bool is_ordered(Effect effect) { return effect != Effect::none; }
 enum class DTypes : uint16_t {  // admitted dtypes, a bit per DType
     floats = 0b1111,            // f64 f32 f16 bf16
     integers = 0b111110000,     // i64 i32 i16 i8 u8
@@ -41,6 +44,25 @@ enum class Lowering : uint8_t {
     loops,      // its own loop nest, built by ir/passes/schedule
     library,    // a call of jit/library: one function for every engine
     structure,  // params, yields, calls, tuples, loops: handled where structure is
+};
+
+// What a row does with memory beside reading its operands and making its result.
+enum class MemoryUse : uint8_t {
+    plain,
+    names,     // a movement whose result is its operand's memory as it lies: another name for it
+    gathers,   // the operands lie one after the other in the result: a loop nest each, in a kernel of their own
+    replaces,  // the result begins as `replaced_base`; the elements of it that `replaced_view` shows, by movement from
+               // it, become `replaced_value`: in a kernel of its own
+};
+constexpr size_t replaced_base = 0, replaced_view = 1, replaced_value = 2;  // operands of a row that replaces
+constexpr bool needs_own_kernel(MemoryUse memory) { return memory >= MemoryUse::gathers; }
+
+// What an element of the result is, of rows that make elements out of no others.
+enum class Source : uint8_t {
+    none,
+    operand,   // the one element of its operand
+    position,  // its place along the last dimension
+    size,      // the attribute `value`
 };
 
 // What a scalar row is on positions, which engines compute beside the elements: ir/index_arithmetic.h.
@@ -72,6 +94,17 @@ using GradientRule = void (*)(Gradient&);
 using IndexRule = void (*)(IndexMap&);
 using BatchingRule = NodeId (*)(Batching&);
 
+struct Movement {  // a movement node, as rules on it alone see it
+    Context& context;
+    const Type& operand;
+    const Type& result;
+    AttrId attr;
+    Attributes attributes() const { return {context, attr}; }
+};
+using StillRule = bool (*)(const Movement&);
+using ComposeRule = AttrId (*)(Context&, AttrId inner, AttrId outer);
+using ViewRule = Tensor (*)(const Tensor&, const Attributes&);
+
 // Every column of an op. Tables name the columns they set, so a new one touches no row that does not need it.
 struct Row {
     std::string_view name;
@@ -82,16 +115,30 @@ struct Row {
     DTypes dtypes = DTypes::all;                // of the operands that carry data
     ResultRule result = nullptr;
     Lowering lowering = Lowering::structure;
-    IndexRule index = nullptr;   // movement rows
+    IndexRule index = nullptr;     // movement rows
+    StillRule is_still = nullptr;  // movement rows: does every element stay where it is? Null: only where types say so
+    ComposeRule compose =
+        nullptr;              // movement rows: the attributes of one node for one after another; null: there is none
+    ViewRule view = nullptr;  // movement rows: the same on strides, with constant sizes; null: not as strides
+    bool repeats = false;     // movement rows: an element of the operand may stand in several places
+    MemoryUse memory = MemoryUse::plain;
+    Source source = Source::none;
     std::string_view fold = {};  // reduce rows: the scalar op that folds ("add", "maximum", …)
     bool accumulates = false;    // reduce rows: f16 and bf16 are folded in f32 and rounded once
     IndexOp index_op = IndexOp::none;
     bool commutative = false;
-    bool may_fail = false;  // at run time: a position out of range, an integer divided by zero
-    double ulp = 0;         // scalar rows: bound of the error of f32; 0: correctly rounded
-    int cost = 1;           // scalar rows: of one element, in additions (a division 4, exp 16)
+    int8_t conditions = 0;          // scalar rows: operands before those that carry data
+    bool converts = false;          // scalar rows: from the operand's dtype to the attribute's
+    bool takes_transposed = false;  // operands may be given with their last two dimensions swapped, where flags say so
+    bool divides_exactly =
+        false;  // scalar rows of floats: by a power of two it is `mul` by its reciprocal, bit for bit
+    bool absent_is_nothing = false;  // scalar rows: of a sum that lacks an operand the other is left
+    bool may_fail = false;           // at run time: a position out of range, an integer divided by zero
+    double ulp = 0;                  // scalar rows: bound of the error of f32; 0: correctly rounded
+    int cost = 1;                    // scalar rows: of one element, in additions (a division 4, exp 16)
     GradientRule gradient = nullptr;
     std::string_view no_gradient = {};  // why there is none, where `gradient` is null
+    bool stops_gradient = false;        // its operand gets none, and that is no error
     BatchingRule batching = nullptr;
     std::string_view no_batching = {};  // why there is none, where `batching` is null
     bool own_per_example = false;  // each example of a batch has a value of its own, whatever the operands (random)

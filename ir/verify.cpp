@@ -11,9 +11,10 @@ namespace {
 class Verifier {
 public:
     explicit Verifier(const Graph& g) : graph_(g), facts_(*g.context, g.equalities), defined_(g.nodes.size(), false) {}
-    void run() {
+    void run(Symbols symbols) {
         for (const SizeSymbol& s : graph_.symbols)
-            if (s.definer.index >= graph_.nodes.size()) fail(NodeId(0), "a symbol without a definer");
+            if ((s.definer || symbols == Symbols::defined) && s.definer.index >= graph_.nodes.size())
+                fail(NodeId(0), "a symbol without a definer");
         region(graph_.main(), Level::tensor);
     }
 
@@ -89,15 +90,15 @@ private:
 
 }  // namespace
 
-std::optional<Fault> find_fault(const Graph& graph) {
+std::optional<Fault> find_fault(const Graph& graph, Symbols symbols) {
     try {
-        Verifier(graph).run();
+        Verifier(graph).run(symbols);
     } catch (Fault& fault) { return std::move(fault); }
     return std::nullopt;
 }
 
-void verify(const Graph& graph) {
-    const auto fault = find_fault(graph);
+void verify(const Graph& graph, Symbols symbols) {
+    const auto fault = find_fault(graph, symbols);
     if (!fault) return;
     throw Error(Diagnostic{"internal",
                            fault->message,

@@ -186,18 +186,27 @@ private:
         value = canonical(value);
         return graph_[value].op == op<"load">() && index_degree(graph_.operand(value, 1), variable) <= 1;
     }
-    int index_degree(NodeId id, NodeId variable) const {  // 2: not affine
-        if (id == variable) return 1;
-        const Node& n = graph_[id];
-        if (n.operands.count == 0) return 0;
-        const IndexOp made = row(n.op).index_op;
-        if (made == IndexOp::add || made == IndexOp::sub)
-            return std::max(index_degree(graph_.operand(id, 0), variable),
-                            index_degree(graph_.operand(id, 1), variable));
-        int degree = 0;
-        for (NodeId operand : graph_.operands_of(id)) degree += index_degree(operand, variable);
-        if (made == IndexOp::mul) return std::min(degree, 2);
-        return degree == 0 ? 0 : 2;
+    // 0: the variable is not in it, 2: it is not affine in the variable. What it is made of is looked at once.
+    int index_degree(NodeId root, NodeId variable) const {
+        std::unordered_map<uint32_t, int> known{{variable.index, 1}};
+        std::vector<NodeId> stack{root};
+        while (!stack.empty()) {
+            const NodeId id = stack.back();
+            const auto operands = graph_.operands_of(id);
+            const auto missing =
+                std::find_if(operands.begin(), operands.end(), [&](NodeId o) { return !known.contains(o.index); });
+            if (missing != operands.end() && !known.contains(id.index)) {
+                stack.push_back(*missing);
+                continue;
+            }
+            stack.pop_back();
+            int largest = 0, sum = 0;
+            for (NodeId o : operands) largest = std::max(largest, known[o.index]), sum += known[o.index];
+            const IndexOp made = row(graph_[id].op).index_op;
+            const bool adds = made == IndexOp::add || made == IndexOp::sub;
+            known.emplace(id.index, adds ? largest : made == IndexOp::mul ? std::min(sum, 2) : sum == 0 ? 0 : 2);
+        }
+        return known[root.index];
     }
 
     // ---- nodes
@@ -219,7 +228,7 @@ private:
     }
     // Of the operands after the condition; one that is an index makes them i64.
     DType data_type(NodeId id) const {
-        const auto data = graph_.operands_of(id).subspan(graph_[id].op == op<"where">() ? 1 : 0);
+        const auto data = graph_.operands_of(id).subspan(size_t(row(graph_[id].op).conditions));
         const bool counts =
             std::any_of(data.begin(), data.end(), [&](NodeId o) { return type(o).kind == Type::Kind::index; });
         return counts ? DType::i64 : type(data[0]).dtype;
@@ -298,7 +307,7 @@ private:
     BlockValue routine_value(NodeId id, DType in, DType out) {
         const auto operands = graph_.operands_of(id);
         const Routine* routine =
-            graph_[id].op == op<"cast">() ? find_cast(in, out) : find_routine(row(graph_[id].op).name, in);
+            row(graph_[id].op).converts ? find_cast(in, out) : find_routine(row(graph_[id].op).name, in);
         assert(routine && size_t(routine->arity) == operands.size());
         Instruction i{.code = Code::block, .size = uint8_t(size_of(out))};
         BlockValue v;

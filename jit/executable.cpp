@@ -234,7 +234,7 @@ private:
             const StepMemory &mine = layout_.memories[memories[k]],
                              &theirs = layout_.memories[memories[size_t(arena.reuses[k])]];
             plan.decisions.push_back(
-                {"reused", std::string(graph_->name_of(mine.maker)),
+                {DecisionKind::reused, std::string(graph_->name_of(mine.maker)),
                  fmt::format("takes the memory of {}, which is not read any more", graph_->name_of(theirs.maker)),
                  graph_->origins[mine.maker.index]});
         }

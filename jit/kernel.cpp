@@ -24,14 +24,23 @@ void visit(const Graph& g, const Region& region, const auto& callback) {
     }
 }
 
+// Are they the same arithmetic on the same indices?
 bool same_index(const Graph& g, NodeId a, NodeId b) {
-    if (a == b) return true;
-    const Node &x = g[a], &y = g[b];
-    if (x.op != y.op || x.attr != y.attr || x.type != y.type || x.regions || y.regions) return false;
-    if (x.op == op<"param">() || x.op == op<"load">()) return false;
-    const auto p = g.operands_of(a), q = g.operands_of(b);
-    return p.size() == q.size() &&
-           std::equal(p.begin(), p.end(), q.begin(), [&](NodeId s, NodeId t) { return same_index(g, s, t); });
+    std::vector<std::pair<NodeId, NodeId>> pairs{{a, b}};
+    std::unordered_map<uint32_t, NodeId> paired;  // met already: indices are shared
+    while (!pairs.empty()) {
+        const auto [s, t] = pairs.back();
+        pairs.pop_back();
+        if (s == t) continue;
+        if (const auto [known, fresh] = paired.try_emplace(s.index, t); !fresh && known->second == t) continue;
+        const Node &x = g[s], &y = g[t];
+        if (x.op != y.op || x.attr != y.attr || x.type != y.type || x.regions || y.regions) return false;
+        if (x.op == op<"param">() || x.op == op<"load">()) return false;
+        const auto p = g.operands_of(s), q = g.operands_of(t);
+        if (p.size() != q.size()) return false;
+        for (size_t k = 0; k < p.size(); ++k) pairs.emplace_back(p[k], q[k]);
+    }
+    return true;
 }
 
 class Signature {

@@ -1,6 +1,7 @@
 #include "jit/literal.h"
 
 #include <bit>
+#include <cmath>
 
 #include <fmt/format.h>
 
@@ -21,6 +22,10 @@ Scalar scalar_of(const Graph& graph, NodeId constant) {
     if (const auto* truth = std::get_if<bool>(&value)) return *truth;
     if (const auto* integer = std::get_if<int64_t>(&value)) return *integer;
     return std::get<double>(value);
+}
+
+bool begins_below_zero(const Literal& start, DType dtype) {
+    return is_float(dtype) && start.real == 0 && std::signbit(start.real);
 }
 
 Literal fold_identity(std::string_view op, DType dtype) {

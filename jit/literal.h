@@ -21,5 +21,7 @@ Scalar scalar_of(const Graph&, NodeId constant);  ///< the same, as it is writte
 /// What a fold begins with: −0 for a sum of floats, so that a sum of −0 stays −0. Throws Error "internal" for an op that
 /// does not fold.
 Literal fold_identity(std::string_view op, DType);
+/// Whether a fold that begins so gives +0 where there is nothing to fold: it begins with −0.
+bool begins_below_zero(const Literal& start, DType);
 
 }  // namespace tenon

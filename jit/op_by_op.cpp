@@ -4,9 +4,9 @@
 #include <cassert>
 
 #include "ir/build/copier.h"
+#include "ir/build/substitution.h"
 #include "ir/passes/passes.h"
 #include "ir/row.h"
-#include "ir/build/substitution.h"
 #include "jit/executable.h"
 #include "jit/literal.h"
 #include "jit/machine.h"
@@ -55,7 +55,7 @@ public:
 
 private:
     // ---- what is needed, and for how long
-    bool is_effect(NodeId id) const { return row(graph_[id].op).effect != Effect::none; }
+    bool is_effect(NodeId id) const { return is_ordered(row(graph_[id].op).effect); }
     bool has_effects(const Region& region) const {
         return std::any_of(graph_.body(region).begin(), graph_.body(region).end(), [&](NodeId id) {
             if (is_effect(id)) return true;
@@ -105,8 +105,9 @@ private:
         else if (o == op<"tuple">()) {
             for (NodeId operand : graph_.operands_of(id)) values_[id.index].push_back(value(operand));
         } else if (o == op<"call">() || o == op<"fusion">()) call(id);
-        else if (o == op<"assert">()) check(id);
-        else if (o == op<"commit">()) writes_.emplace_back(maker(graph_.operand(id, 0)), value(graph_.operand(id, 1)));
+        else if (row(o).effect == Effect::asserts) check(id);
+        else if (row(o).effect == Effect::commits)
+            writes_.emplace_back(maker(graph_.operand(id, 0)), value(graph_.operand(id, 1)));
         else compute(id);
         if (releases)
             for (NodeId operand : graph_.operands_of(id)) release(operand);
@@ -147,18 +148,19 @@ private:
     // The movement that leads from an update's base to the view that it writes, from the base on.
     std::vector<NodeId> path_of_update(NodeId update) const {
         std::vector<NodeId> path;
-        const NodeId base = maker(graph_.operand(update, 0));
-        for (NodeId link = maker(graph_.operand(update, 1)); link != base; link = maker(graph_.operand(link, 0)))
+        const NodeId base = maker(graph_.operand(update, replaced_base));
+        for (NodeId link = maker(graph_.operand(update, replaced_view)); link != base;
+             link = maker(graph_.operand(link, 0)))
             path.push_back(link);
         std::reverse(path.begin(), path.end());
         return path;
     }
     void compute(NodeId id) {
-        const bool is_update = graph_[id].op == op<"update">();
+        const bool replaces = row(graph_[id].op).memory == MemoryUse::replaces;
         std::vector<NodeId> operands(graph_.operands_of(id).begin(), graph_.operands_of(id).end()), path;
-        if (is_update) {
+        if (replaces) {
             path = path_of_update(id);
-            operands.erase(operands.begin() + 1);
+            operands.erase(operands.begin() + replaced_view);
         }
         std::vector<Tensor> arguments;
         std::string key;
@@ -192,10 +194,10 @@ private:
         for (NodeId operand : operands)
             images.push_back(graph_[operand].op == op<"constant">() ? copy.copy(operand)
                                                                     : builder.parameter(type(operand)));
-        if (graph_[id].op == op<"update">()) {
-            NodeId view = images[0];
+        if (row(graph_[id].op).memory == MemoryUse::replaces) {
+            NodeId view = images[replaced_base];
             for (NodeId link : path) view = emit(builder, copy, link, {&view, 1});
-            images.insert(images.begin() + 1, view);
+            images.insert(images.begin() + replaced_view, view);
         }
         const GraphRef graph = builder.finish({emit(builder, copy, id, images)});
         Decisions decisions;

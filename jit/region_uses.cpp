@@ -8,7 +8,7 @@
 namespace tenon {
 
 NodeId canonical(const Graph& graph, NodeId id) {
-    while (graph[id].op == op<"cast">() && graph.type(id).dtype == graph.type(graph.operand(id, 0)).dtype &&
+    while (row(graph[id].op).converts && graph.type(id).dtype == graph.type(graph.operand(id, 0)).dtype &&
            graph.type(graph.operand(id, 0)).kind == Type::Kind::scalar)
         id = graph.operand(id, 0);
     return id;

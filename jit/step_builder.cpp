@@ -106,9 +106,9 @@ private:
             const std::vector<TypeId> types = t.kind == Type::Kind::tuple ? t.elements : std::vector<TypeId>{n.type};
             for (TypeId type : types) step.writes.push_back(new_value(MemoryKind::arena, type, id));
             values_of_[id.index] = step.writes;
-        } else if (n.op == op<"assert">()) {
+        } else if (r.effect == Effect::asserts) {
             step.kind = StepKind::assertion;
-        } else if (n.op == op<"commit">()) {
+        } else if (r.effect == Effect::commits) {
             step.kind = StepKind::commit;
             const auto target = input_of_.find(graph_.operand(id, 0).index);
             if (target == input_of_.end())
@@ -116,8 +116,8 @@ private:
                             fmt::format("commit writes {}, which is no input", name(graph_.operand(id, 0))));
             step.target = target->second;
             step.reads.erase(step.reads.begin());
-        } else if (LibraryPlan call; r.lowering == Lowering::library &&
-                                     (call = plan_library_call(graph_, id)).function) {
+        } else if (LibraryPlan call;
+                   r.lowering == Lowering::library && (call = plan_library_call(graph_, id)).function) {
             step.kind = StepKind::library;
             step.library = call;
             step.writes.push_back(new_value(MemoryKind::arena, n.type, id));
@@ -166,7 +166,7 @@ private:
                 copy.writes = {new_value(MemoryKind::arena, graph_[p].type, p)};
                 saved.emplace(input, copy.writes[0]);
                 steps().push_back(std::move(copy));
-                note("copied", p, "its old value is used after it is written");
+                note(DecisionKind::copied, p, "its old value is used after it is written");
             }
             steps().push_back(std::move(step));
         }
@@ -228,12 +228,12 @@ private:
     void decide_commit(uint32_t s) {
         const uint32_t input = uint32_t(steps()[s].target), v = steps()[s].reads[0];
         const NodeId p = graph_.params()[input];
-        if (const std::string why = why_copied(s); !why.empty()) return note("copied", p, why);
+        if (const std::string why = why_copied(s); !why.empty()) return note(DecisionKind::copied, p, why);
         StepLayout& made = steps()[size_t(uses_[v].made)];
         for (uint32_t k = 0; k < made.reads.size(); ++k)
             if (made.reads[k] == input) made.in_place.push_back({k, result_number(made, v)});
         plan_.memory_of[v] = plan_.memory_of[input];
-        note("in place", p, fmt::format("{} writes it where it reads it", name(made.node)));
+        note(DecisionKind::in_place, p, fmt::format("{} writes it where it reads it", name(made.node)));
     }
 
     // ---- outputs
@@ -273,7 +273,7 @@ private:
         const bool dies =
             std::count(step.reads.begin(), step.reads.end(), from) == 1 && !is_read_from(from, int32_t(s) + 1);
         if (dies && memory(from).kind == MemoryKind::arena && memory(to).kind != MemoryKind::input) {
-            note("in place", step.node, fmt::format("{} is not read any more", name(memory(from).maker)));
+            note(DecisionKind::in_place, step.node, fmt::format("{} is not read any more", name(memory(from).maker)));
             part_of_[memory_number(from)] = memory_number(to);
             return;
         }
@@ -283,8 +283,9 @@ private:
         copy.reads = {from};
         copy.writes = {to};
         steps().push_back(std::move(copy));
-        note("copied", step.node,
-             dies ? "it may not write to the memory that it changes a part of" : "what it changes a part of is read later");
+        note(DecisionKind::copied, step.node,
+             dies ? "it may not write to the memory that it changes a part of"
+                  : "what it changes a part of is read later");
     }
 
     void note_lifetimes() {
@@ -302,8 +303,8 @@ private:
             if (!used[m] && plan_.memories[m].kind == MemoryKind::arena) plan_.memories[m].kind = MemoryKind::constant;
     }
 
-    void note(std::string what, NodeId subject, std::string reason) {
-        plan_.decisions.push_back({std::move(what), name(subject), std::move(reason), graph_.origins[subject.index]});
+    void note(DecisionKind what, NodeId subject, std::string reason) {
+        plan_.decisions.push_back({what, name(subject), std::move(reason), graph_.origins[subject.index]});
     }
 
     const Graph& graph_;

@@ -10,7 +10,7 @@
 #include "frontend/record/capture.h"
 #include "frontend/record/graph_replay.h"
 #include "frontend/values/function.h"
-#include "ir/differentiate/batching.h"
+#include "ir/passes/batch.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {

@@ -8,7 +8,7 @@
 
 #include "frontend/compile/counters.h"
 #include "frontend/compile/graph_check.h"
-#include "ir/differentiate/drop_cotangents.h"
+#include "ir/passes/drop_cotangents.h"
 #include "ir/passes/pipeline.h"
 #include "ir/row.h"
 #include "jit/executable.h"
@@ -67,8 +67,7 @@ std::unique_ptr<CompiledGraph::Compilation> CompiledGraph::compile(const GraphRe
         };
     }
     const GraphRef graph = run_pipeline(source, options, compiled->decisions, &compiled->times);
-    compiled->executable =
-        std::make_unique<Executable>(graph, cache_.machine(), kind_of(settings_.engine, purpose_));
+    compiled->executable = std::make_unique<Executable>(graph, cache_.machine(), kind_of(settings_.engine, purpose_));
     return compiled;
 }
 
@@ -76,9 +75,8 @@ std::unique_ptr<CompiledGraph::Compilation> CompiledGraph::compile(const GraphRe
 GraphCheck* CompiledGraph::make_check() {
     if (!settings_.verify || purpose_ != Purpose::capture) return nullptr;
     const Engine engine = settings_.engine;
-    check_ =
-        std::make_unique<GraphCheck>(*this, cache_.checker(), engine == Engine::jit ? "jit" : "interp",
-                                     engine == Engine::automatic && has_llvm_backend());
+    check_ = std::make_unique<GraphCheck>(*this, cache_.checker(), engine == Engine::jit ? "jit" : "interp",
+                                          engine == Engine::automatic && has_llvm_backend());
     return check_.get();
 }
 
@@ -236,16 +234,15 @@ std::string GraphCache::describe_change(const GraphEntry& entry, const GraphEntr
     for (size_t k = 0; k < hints.size(); ++k) {
         if (last.symbolic[k] || last.sizes[k] == hints[k]) continue;
         if (entry.skeleton->context->symbol_number(entry.solved[k]) != k) continue;
-        reason += fmt::format("{}{} was {}, now {}", reason.empty() ? "" : "; ",
-                              describe_symbol(*entry.skeleton, entry.skeleton->symbols[k], locate),
-                              last.sizes[k], hints[k]);
+        reason +=
+            fmt::format("{}{} was {}, now {}", reason.empty() ? "" : "; ",
+                        describe_symbol(*entry.skeleton, entry.skeleton->symbols[k], locate), last.sizes[k], hints[k]);
     }
     return reason;
 }
 
 std::string GraphCache::add_variant(GraphEntry& entry, const CompileSettings& settings, std::span<const int64_t> hints,
-                                    const std::vector<bool>& dynamic,
-                                    const std::function<std::string(Span)>& locate) {
+                                    const std::vector<bool>& dynamic, const std::function<std::string(Span)>& locate) {
     constexpr size_t most = 64;  // where no size can be symbolic each is a variant: the oldest goes
     GraphEntry::Variant made;
     made.sizes.assign(hints.begin(), hints.end());

@@ -157,7 +157,7 @@ private:
     void add_place(Json& out, OriginId origin) const {
         if (const Span span = context_[origin].span) out["at"] = sources_.place(span);
     }
-    static const Decision* decision(const CompiledGraph& compiled, std::string_view what, std::string_view subject) {
+    static const Decision* decision(const CompiledGraph& compiled, DecisionKind what, std::string_view subject) {
         for (const Decision& d : compiled.decisions())
             if (d.what == what && d.subject == subject) return &d;
         return nullptr;
@@ -167,7 +167,7 @@ private:
         const Split& lean = *compiled.lean();
         for (size_t k = 0; k < lean.saved.size(); ++k) {
             const NodeId id = lean.backward->params()[k];
-            const Decision* made = decision(compiled, "saved", lean.backward->name_of(id));
+            const Decision* made = decision(compiled, DecisionKind::saved, lean.backward->name_of(id));
             std::string why = "backward reads it";
             if (lean.saved[k].is_input) why = "an input, lives on";
             else if (lean.saved[k].index < lean.results) why = "a result, lives on";
@@ -181,7 +181,7 @@ private:
         const Graph& backward = *compiled.lean()->backward;
         for (NodeId id : backward.body()) {
             if (!(backward[id].flags & recomputed_flag)) continue;
-            const Decision* made = decision(compiled, "recomputed", backward.name_of(id));
+            const Decision* made = decision(compiled, DecisionKind::recomputed, backward.name_of(id));
             out.push_back(value(backward, id, made ? made->reason : "inside a checkpoint"));
         }
         return out;
@@ -210,7 +210,7 @@ private:
         out["decisions"] = Json::array();
         for (const Decisions* list : {&compiled->decisions, &compiled->executable->decisions()})
             for (const Decision& d : *list) {
-                Json told{{"what", d.what}, {"subject", d.subject}, {"why", d.reason}};
+                Json told{{"what", name_of(d.what)}, {"subject", d.subject}, {"why", d.reason}};
                 if (d.bytes > 0) told["bytes"] = d.bytes;
                 add_place(told, d.origin);
                 out["decisions"].push_back(std::move(told));

@@ -6,8 +6,8 @@
 
 #include "frontend/record/capture_plan.h"
 #include "ir/build/copier.h"
-#include "ir/differentiate/drop_cotangents.h"
 #include "ir/differentiate/gradient.h"
+#include "ir/passes/drop_cotangents.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 
@@ -40,7 +40,7 @@ Span reader_of(const Graph& backward, std::string_view name) {
 }  // namespace
 
 bool Capture::stops_gradients(const Node& node) {
-    return (node.flags & no_grad_flag) || node.op == op<"detach">() || node.op == op<"param">();
+    return (node.flags & no_grad_flag) || row(node.op).stops_gradient || node.op == op<"param">();
 }
 
 GraphRef without_symbols(const Graph& graph, std::span<const int64_t> values) {

@@ -78,7 +78,7 @@ public:
         for (NodeId id : graph_.body()) {
             dispatcher_.set_span(graph_.origin(id).span);
             try {
-                if (graph_[id].op == op<"assert">()) perform(id);
+                if (row(graph_[id].op).effect == Effect::asserts) perform(id);
                 else if (row(graph_[id].op).effect == Effect::none) compute(id);
             } catch (Error& found) {
                 error = std::move(found);
@@ -138,12 +138,12 @@ private:
     }
     void perform(NodeId id) {
         TensorRef& first = values_[graph_.operand(id, 0).index];
-        if (graph_[id].op == op<"assert">()) {
+        if (row(graph_[id].op).effect == Effect::asserts) {
             const Attributes attributes = graph_.attributes(id);
             const std::string message(attributes.has("message") ? attributes.text("message")
                                                                 : "the assertion does not hold");
             dispatcher_.tracer().assert_true(*first, message);
-        } else if (graph_[id].op == op<"commit">()) {
+        } else if (row(graph_[id].op).effect == Effect::commits) {
             dispatcher_.write(*first, *values_[graph_.operand(id, 1).index]);
         }
     }
@@ -152,7 +152,7 @@ private:
     void compute(NodeId id) {
         const bool grad = dispatcher_.grad_enabled() && !(graph_[id].flags & no_grad_flag);
         const Dispatcher::GradMode mode(dispatcher_, grad);
-        if (graph_[id].op == op<"update">()) {
+        if (row(graph_[id].op).memory == MemoryUse::replaces) {
             values_[id.index] = update(id);
             return;
         }
@@ -162,12 +162,12 @@ private:
     }
     // The view that is written is given as the way to it from the base.
     TensorRef update(NodeId id) {
-        const NodeId base = graph_.operand(id, 0);
+        const NodeId base = graph_.operand(id, replaced_base);
         std::vector<Dispatcher::Step> steps;
-        for (NodeId link = graph_.operand(id, 1); link != base; link = graph_.operand(link, 0))
+        for (NodeId link = graph_.operand(id, replaced_view); link != base; link = graph_.operand(link, 0))
             steps.push_back({graph_[link].op, attr_of(link)});
         std::reverse(steps.begin(), steps.end());
-        return dispatcher_.updated(*value(base), steps, *value(graph_.operand(id, 2)));
+        return dispatcher_.updated(*value(base), steps, *value(graph_.operand(id, replaced_value)));
     }
 
     Dispatcher& dispatcher_;

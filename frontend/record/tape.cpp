@@ -11,7 +11,7 @@
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/graph_replay.h"
 #include "frontend/record/tracer.h"
-#include "ir/differentiate/drop_cotangents.h"
+#include "ir/passes/drop_cotangents.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 
@@ -130,7 +130,7 @@ std::vector<bool> reached_from(const CompiledGraph& compiled, const std::vector<
     const std::span<const NodeId> body = graph.body();
     for (size_t i = body.size(); i-- > 0;) {
         const Node& node = graph[body[i]];
-        if (!on_path[body[i].index] || (node.flags & no_grad_flag) || node.op == op<"detach">()) continue;
+        if (!on_path[body[i].index] || (node.flags & no_grad_flag) || row(node.op).stops_gradient) continue;
         if (!graph.type(body[i]).is_tensor() || !is_float(graph.type(body[i]).dtype)) continue;
         for (NodeId operand : graph.operands_of(body[i])) on_path[operand.index] = true;
     }
@@ -182,7 +182,7 @@ std::vector<bool> used_up_by(const CompiledGraph& compiled, const std::vector<bo
     }
     const auto is_gone_through = [&](NodeId id) {
         const Node& node = graph[id];
-        return !is_leaf[id.index] && !(node.flags & no_grad_flag) && node.op != op<"detach">() &&
+        return !is_leaf[id.index] && !(node.flags & no_grad_flag) && !row(node.op).stops_gradient &&
                graph.type(id).is_tensor() && is_float(graph.type(id).dtype);
     };
     for (NodeId id : body) {

@@ -6,11 +6,12 @@
 
 #include <fmt/format.h>
 
-#include "frontend/record/capture.h"
 #include "frontend/compile/graph_cache.h"
+#include "frontend/record/capture.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tracer.h"
 #include "ir/build/builder.h"
+#include "ir/row.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -214,7 +215,7 @@ TensorRef Dispatcher::view(Op op, TensorObject& x, AttrId attr, Tensor geometry)
         geometry.storage = x.tensor.storage;
         result = make_ref<TensorObject>(std::move(geometry));
     }
-    if (op == tenon::op<"detach">()) return result;  // it shares memory, but no history in either direction
+    if (row(op).stops_gradient) return result;  // it shares memory, but no history in either direction
     result->base = x.base ? x.base : TensorRef(&x);
     result->path = make_ref<ViewStep>(x.path, op, tracer_.capturing() ? constant_sizes(attr) : attr);
     if (!tracer_.capturing() && grad_enabled_ && x.requires_grad() && row(op).gradient)
@@ -260,7 +261,7 @@ void Dispatcher::record_movement(Op op, AttrId attr, const TensorObject& from, T
 }
 
 AttrId Dispatcher::static_attr(Op o, AttrId attr, const TensorObject& result) {
-    if (o == op<"expand">() || o == op<"reshape">())
+    if (row(o).view && Attributes(context(), attr).has("sizes"))  // the result's own
         return this->attr({{names_.sizes, list(std::span<const int64_t>(result.shape()))}});
     return attr;
 }
@@ -435,32 +436,9 @@ const Tensor& Dispatcher::elements(TensorObject& x, std::string_view reason) {
 
 // A movement op on strides; `attr` may name sizes of a captured graph, for which the tensor's own count.
 Tensor Dispatcher::moved(Op o, AttrId attr, const Tensor& tensor) {
-    const Attributes attributes(context(), attr);
-    auto constants = [&](std::string_view key) {
-        Dims values;
-        for (SizeId size : attributes.sizes(key)) {
-            const std::optional<int64_t> constant = context().as_constant(size);
-            assert(constant && "steps of a view are kept with constant sizes");
-            values.push_back(*constant);
-        }
-        return values;
-    };
-    if (o == op<"expand">()) return tensor.expand(constants("sizes"));
-    if (o == op<"reshape">()) return tensor.view_as(constants("sizes"));
-    if (o == op<"permute">()) {
-        Dims axes;
-        for (int64_t axis : attributes.integers("axes")) axes.push_back(axis);
-        return tensor.permute(axes);
-    }
-    if (o == op<"slice">()) {
-        const Dims starts = constants("starts"), stops = constants("stops");
-        const std::vector<int64_t> steps = attributes.integers("steps");
-        Tensor result = tensor;
-        for (size_t d = 0; d < steps.size(); ++d)
-            result = result.slice(static_cast<int64_t>(d), starts[d], stops[d], steps[d]);
-        return result;
-    }
-    return tensor;  // identity, detach
+    const ViewRule view = row(o).view;
+    assert(view && "only what moves strides is a step of a view");
+    return view(tensor, Attributes(context(), attr));
 }
 
 }  // namespace tenon

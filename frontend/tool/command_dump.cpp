@@ -205,7 +205,7 @@ int optimise_graphs(const CommandLine& line) {
         }
         fmt::print("{}", print(*graph));
         for (const Decision& decision : decisions)
-            fmt::print("# {} {}: {}\n", decision.what, decision.subject, decision.reason);
+            fmt::print("# {} {}: {}\n", name_of(decision.what), decision.subject, decision.reason);
     });
     std::fputs(outcome.message.c_str(), stderr);
     return outcome.exit_code;

@@ -60,7 +60,7 @@ NodeId fold_literals(Builder& builder, Op op, TypeId type, std::span<const NodeI
     if (r.lowering != Lowering::scalar || operands.empty()) return {};
     if (!std::all_of(operands.begin(), operands.end(), [&](NodeId id) { return is_plain(builder, id); })) return {};
     const DType from = builder.type(operands.back()).dtype, cast_to = builder.context()[type].dtype;
-    const bool is_cast = op == tenon::op<"cast">();
+    const bool is_cast = r.converts;
     const auto program = is_cast ? scalar::cast_program(from, cast_to) : scalar::program_of(r.name, from);
     if (!program) return {};
     const DType to = is_cast ? cast_to : program->lane() == scalar::Lane::mask ? DType::boolean : from;

@@ -3,7 +3,6 @@
 #include <cassert>
 
 #include "ir/build/copier.h"
-#include "ir/passes/passes.h"
 
 namespace tenon {
 
@@ -212,10 +211,9 @@ NodeId batch_whole(Batching& b) {
     return b.again(operands, b.with("axis", b.axis_of_batch()));
 }
 
-GraphRef batch(const Graph& graph, const BatchRequest& request) {
-    const GraphRef flat = inline_calls(graph);
-    assert(request.in_axes.size() == flat->params().size() && request.out_axes.size() == flat->results().size());
-    return Batcher(*flat, request).run();
+GraphRef batch_flat(const Graph& graph, const BatchRequest& request) {
+    assert(request.in_axes.size() == graph.params().size() && request.out_axes.size() == graph.results().size());
+    return Batcher(graph, request).run();
 }
 
 }  // namespace tenon

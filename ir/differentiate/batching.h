@@ -78,7 +78,8 @@ struct BatchRequest {
     std::span<const int> out_axes;  // one a result: where its batch dimension is to stand
 };
 // The graph over whole batches. Its parameters and results are the example's with the batch dimension put in. Metadata,
-// origins and names are kept; symbols keep their numbers. Throws Error kind "vmap" at an op that has no rule.
-GraphRef batch(const Graph&, const BatchRequest&);
+// origins and names are kept; symbols keep their numbers. Calls were inlined before (ir/passes/batch.h does both).
+// Throws Error kind "vmap" at an op that has no rule.
+GraphRef batch_flat(const Graph&, const BatchRequest&);
 
 }  // namespace tenon

@@ -96,7 +96,7 @@ private:
     }
     bool through(NodeId id) const {
         const Node& node = builder_.node(id);
-        return !(node.flags & no_grad_flag) && node.op != op<"detach">() && node.op != op<"param">();
+        return !(node.flags & no_grad_flag) && !row(node.op).stops_gradient && node.op != op<"param">();
     }
 
     // What lies in a checkpoint and is used outside it is one of its outputs: saved, not recomputed.
@@ -194,7 +194,7 @@ private:
     }
     NodeId emit_call(const Entry& entry, DType number_dtype) {
         std::array<NodeId, 4> operands;
-        const size_t first = entry.op == op<"where">() ? 1 : 0;
+        const auto first = size_t(row(entry.op).conditions);
         DType dtype = number_dtype;
         for (size_t k = 0; k < entry.count; ++k)
             if (entry.operands[k].owner_) operands[k] = emit(entry.operands[k], number_dtype);

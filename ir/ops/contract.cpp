@@ -61,7 +61,7 @@ void matmul_gradient(Gradient& d) {  // d(ab): g bᵀ, aᵀ g
 // clang-format off
 const Row contract_table[] = {
     {.name = "matmul", .doc = "matrix product over the last two dimensions", .min_operands = 2, .max_operands = 2, .dtypes = DTypes::numeric,
-     .result = matmul_rule, .lowering = Lowering::library, .gradient = matmul_gradient, .batching = batch_broadcasting},
+     .result = matmul_rule, .lowering = Lowering::library, .takes_transposed = true, .gradient = matmul_gradient, .batching = batch_broadcasting},
 };
 // clang-format on
 

@@ -32,16 +32,15 @@ NodeId assert_batching(Batching& b) {  // it holds for every example
 }
 
 constexpr Row effect(Row r, int operands) {
-    r.effect = Effect::ordered;
     r.min_operands = r.max_operands = int8_t(operands);
     return r;
 }
 
 // clang-format off
 const Row effect_table[] = {
-    effect({.name = "assert", .doc = "stops the graph where its condition is false", .dtypes = DTypes::boolean, .result = assert_rule,
+    effect({.name = "assert", .doc = "stops the graph where its condition is false", .effect = Effect::asserts, .dtypes = DTypes::boolean, .result = assert_rule,
             .no_gradient = "it is an effect", .batching = assert_batching}, 1),
-    effect({.name = "commit", .doc = "writes a value into the memory of an input", .result = commit_rule,
+    effect({.name = "commit", .doc = "writes a value into the memory of an input", .effect = Effect::commits, .result = commit_rule,
             .no_gradient = "it is an effect; the value written is differentiated",
             .no_batching = "the memory of an input holds one value, and a batch would write many"}, 2),
 };

@@ -199,7 +199,7 @@ const Row elementwise_table[] = {
     predicate({.name = "logical_not", .doc = "not, of bools", .dtypes = boolean}),
     bitwise({.name = "bitwise_not", .doc = "complement of the bits", .dtypes = integral}, 1),
 
-    binary({.name = "add", .doc = "sum", .dtypes = numeric, .index_op = IndexOp::add, .commutative = true, .gradient = [](Gradient& d) {
+    binary({.name = "add", .doc = "sum", .dtypes = numeric, .index_op = IndexOp::add, .commutative = true, .absent_is_nothing = true, .gradient = [](Gradient& d) {
         d.x(0) += d.g;
         d.x(1) += d.g;
     }}),
@@ -211,7 +211,7 @@ const Row elementwise_table[] = {
         d.x(0) += d.g * d.b;
         d.x(1) += d.g * d.a;
     }}),
-    binary({.name = "div", .doc = "quotient", .dtypes = floats, .cost = 4, .gradient = [](Gradient& d) {    // d(a/b) = 1/b, −(a/b)/b
+    binary({.name = "div", .doc = "quotient", .dtypes = floats, .divides_exactly = true, .cost = 4, .gradient = [](Gradient& d) {    // d(a/b) = 1/b, −(a/b)/b
         d.x(0) += d.g / d.b;
         d.x(1) += -d.g * (d.y / d.b);
     }}),
@@ -245,11 +245,11 @@ const Row elementwise_table[] = {
     bitwise({.name = "bitwise_xor", .doc = "exclusive or, bit by bit", .dtypes = integral, .commutative = true}, 2),
     bitwise({.name = "shift_left", .doc = "a * 2**b", .dtypes = integers}, 2),
     bitwise({.name = "shift_right", .doc = "a // 2**b", .dtypes = integers}, 2),
-    elementwise_row({.name = "where", .doc = "b where a is true, else c", .result = where_rule, .gradient = [](Gradient& d) {
+    elementwise_row({.name = "where", .doc = "b where a is true, else c", .result = where_rule, .conditions = 1, .gradient = [](Gradient& d) {
         d.x(1) += where(d.a, d.g, 0);
         d.x(2) += where(d.a, 0, d.g);
     }}, 3),
-    elementwise_row({.name = "cast", .doc = "the same numbers in another dtype", .result = cast_rule, .gradient = [](Gradient& d) {
+    elementwise_row({.name = "cast", .doc = "the same numbers in another dtype", .result = cast_rule, .converts = true, .gradient = [](Gradient& d) {
         if (is_float(d.type(0).dtype)) d.x(0) += d.cast(d.g, d.type(0).dtype);
     }}, 1),
 };

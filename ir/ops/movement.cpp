@@ -1,6 +1,7 @@
 // Movement: the same elements elsewhere. Each row is an index map from a position of the result to one of the operand,
 // so fused movement costs nothing; `update` is the one way to write through them.
 #include <algorithm>
+#include <cassert>
 
 #include "ir/differentiate/batching.h"
 #include "ir/differentiate/gradient.h"
@@ -166,6 +167,52 @@ void same_index(IndexMap& m) {
     for (size_t d = 0; d < m.rank(); ++d) m.set(d, m.at(d));
 }
 
+// ---- movement of movement, movement that is none, movement of strides ----------------------------------------------
+AttrId last_sizes(Context&, AttrId, AttrId outer) { return outer; }
+AttrId permute_twice(Context& context, AttrId inner, AttrId outer) {
+    const std::vector<int64_t> first = Attributes(context, inner).integers("axes");
+    AttrList axes;
+    for (int64_t axis : Attributes(context, outer).integers("axes")) axes.push_back(first[size_t(axis)]);
+    return context.attr({{context.name("axes"), AttrValue(std::move(axes))}});
+}
+bool permutes_nothing(const Movement& m) {
+    const std::vector<int64_t> axes = m.attributes().integers("axes");
+    return std::is_sorted(axes.begin(), axes.end());
+}
+bool slices_everything(const Movement& m) {
+    const Attributes a = m.attributes();
+    const auto starts = a.sizes("starts"), stops = a.sizes("stops");
+    const auto steps = a.integers("steps");
+    for (size_t d = 0; d < steps.size(); ++d)
+        if (starts[d] != SizeId(0) || stops[d] != m.operand.sizes[d] || steps[d] != 1) return false;
+    return true;
+}
+bool flips_nothing(const Movement& m) { return m.attributes().integers("axes").empty(); }
+
+Dims constants(const Attributes& a, std::string_view key) {
+    Dims values;
+    for (SizeId size : a.sizes(key)) {
+        assert(size.is_inline_constant());
+        values.push_back(size.bits);
+    }
+    return values;
+}
+Tensor expand_view(const Tensor& x, const Attributes& a) { return x.expand(constants(a, "sizes")); }
+Tensor reshape_view(const Tensor& x, const Attributes& a) { return x.view_as(constants(a, "sizes")); }
+Tensor permute_view(const Tensor& x, const Attributes& a) {
+    Dims axes;
+    for (int64_t axis : a.integers("axes")) axes.push_back(axis);
+    return x.permute(axes);
+}
+Tensor slice_view(const Tensor& x, const Attributes& a) {
+    const Dims starts = constants(a, "starts"), stops = constants(a, "stops");
+    const std::vector<int64_t> steps = a.integers("steps");
+    Tensor result = x;
+    for (size_t d = 0; d < steps.size(); ++d) result = result.slice(int64_t(d), starts[d], stops[d], steps[d]);
+    return result;
+}
+Tensor same_view(const Tensor& x, const Attributes&) { return x; }
+
 // ---- gradients ----------------------------------------------------------------------------------------------------
 void permute_gradient(Gradient& d) {
     const auto axes = d.attributes().integers("axes");
@@ -244,27 +291,34 @@ constexpr Row source(Row r) {  // elements out of nothing
 // clang-format off
 const Row movement_table[] = {
     movement({.name = "expand", .doc = "repeats dimensions of size 1 and adds leading ones", .result = expand_rule, .index = expand_index,
+              .compose = last_sizes, .view = expand_view, .repeats = true,
               .gradient = [](Gradient& d) { d.x(0) += d.g; }, .batching = expand_batching}),
-    movement({.name = "permute", .doc = "dimensions in another order", .result = permute_rule, .index = permute_index, .gradient = permute_gradient,
+    movement({.name = "permute", .doc = "dimensions in another order", .result = permute_rule, .index = permute_index,
+              .is_still = permutes_nothing, .compose = permute_twice, .view = permute_view, .gradient = permute_gradient,
               .batching = permute_batching}),
     movement({.name = "reshape", .doc = "the same elements in row-major order under another shape", .result = reshape_rule, .index = reshape_index,
+              .compose = last_sizes, .view = reshape_view, .memory = MemoryUse::names,
               .gradient = [](Gradient& d) { d.x(0) += d.reshape_to(d.g, d.type(0).sizes); }, .batching = reshape_batching}),
     movement({.name = "slice", .doc = "elements start, start + step, … before stop of each dimension", .result = slice_rule, .index = slice_index,
+              .is_still = slices_everything, .view = slice_view,
               .gradient = slice_gradient, .batching = slice_batching}),
     movement({.name = "flip", .doc = "dimensions backwards", .result = flip_rule, .index = flip_index,
+              .is_still = flips_nothing,
               .gradient = [](Gradient& d) { d.x(0) += d.replay(d.g); }, .batching = batch_along_axes}),
     movement({.name = "identity", .doc = "the same value under another name", .result = same_as_first, .index = same_index,
+              .view = same_view, .memory = MemoryUse::names,
               .gradient = [](Gradient& d) { d.x(0) += d.g; }, .batching = same_batching}),
     movement({.name = "detach", .doc = "the same value, through which no gradient flows", .result = same_as_first, .index = same_index,
-              .no_gradient = "it is there to stop gradients", .batching = same_batching}),
-    {.name = "full", .doc = "one number in every place", .min_operands = 1, .max_operands = 1, .result = full_rule, .lowering = Lowering::loops,
+              .view = same_view, .memory = MemoryUse::names,
+              .no_gradient = "it is there to stop gradients", .stops_gradient = true, .batching = same_batching}),
+    {.name = "full", .doc = "one number in every place", .min_operands = 1, .max_operands = 1, .result = full_rule, .lowering = Lowering::loops, .source = Source::operand,
      .gradient = [](Gradient& d) { d.x(0) += d.g; }, .batching = full_batching},
-    source({.name = "iota", .doc = "0, 1, 2, … along the last dimension", .result = iota_rule}),
-    source({.name = "size", .doc = "a size as a number", .result = size_rule}),
+    source({.name = "iota", .doc = "0, 1, 2, … along the last dimension", .result = iota_rule, .source = Source::position}),
+    source({.name = "size", .doc = "a size as a number", .result = size_rule, .source = Source::size}),
     {.name = "cat", .doc = "tensors one after the other along a dimension", .min_operands = 1, .max_operands = -1, .result = cat_rule,
-     .lowering = Lowering::loops, .gradient = cat_gradient, .batching = batch_whole},
+     .lowering = Lowering::loops, .memory = MemoryUse::gathers, .gradient = cat_gradient, .batching = batch_whole},
     {.name = "update", .doc = "base with the elements that the view (movement ops from base) shows replaced by value", .min_operands = 3,
-     .max_operands = 3, .result = update_rule, .lowering = Lowering::loops, .gradient = update_gradient, .batching = update_batching},
+     .max_operands = 3, .result = update_rule, .lowering = Lowering::loops, .memory = MemoryUse::replaces, .gradient = update_gradient, .batching = update_batching},
 };
 // clang-format on
 

@@ -50,9 +50,31 @@ ExpressionId Expressions::extent(SizeId size) {
     return call(op<"extent">(), {}, context_.attr({{context_.name("value"), AttrValue(size)}}));
 }
 
-// Summands with shallower loops first, so that what is invariant in a loop is computed outside it.
+// What a position divides is worked out before it, each once: forms of views of views share theirs.
 ExpressionId Expressions::index(Position p) {
-    const Positions::Form form = positions_[p];
+    std::vector<uint32_t> stack{p.id};
+    while (!stack.empty()) {
+        const uint32_t id = stack.back();
+        if (indices_.size() <= id) indices_.resize(id + 1);
+        if (!indices_[id]) {
+            const std::vector<Positions::Term>& terms = positions_[{id}].terms;
+            const auto missing = std::find_if(terms.begin(), terms.end(), [&](const Positions::Term& t) {
+                const Positions::Atom& a = positions_.atom(t.atom);
+                return a.kind != Positions::Atom::Kind::variable && (indices_.size() <= a.inner || !indices_[a.inner]);
+            });
+            if (missing != terms.end()) {
+                stack.push_back(positions_.atom(missing->atom).inner);
+                continue;
+            }
+            indices_[id] = sum_of(positions_[{id}]);
+        }
+        stack.pop_back();
+    }
+    return *indices_[p.id];
+}
+
+// Summands with shallower loops first, so that what is invariant in a loop is computed outside it.
+ExpressionId Expressions::sum_of(const Positions::Form& form) {
     std::vector<ExpressionId> summands;
     if (form.offset != SizeId(0) || form.terms.empty()) summands.push_back(extent(form.offset));
     for (const Positions::Term& t : form.terms) {
@@ -61,7 +83,7 @@ ExpressionId Expressions::index(Position p) {
         if (a.kind == Positions::Atom::Kind::variable) atom = variables_[a.number];
         else
             atom = call(a.kind == Positions::Atom::Kind::quotient ? op<"floor_divide">() : op<"remainder">(),
-                        {index({a.inner}), extent(a.divisor)});
+                        {*indices_[a.inner], extent(a.divisor)});
         summands.push_back(t.stride == SizeId(1) ? atom : call(op<"mul">(), {atom, extent(t.stride)}));
     }
     std::stable_sort(summands.begin(), summands.end(),
@@ -170,9 +192,10 @@ std::optional<ExpressionId> Expressions::leaf(NodeId id, const PositionList& at)
         return intern(std::move(e));
     }
     if (partials_.contains(id)) return fold_of_partials(id, at);
-    if (node.op != op<"iota">() && node.op != op<"size">()) return std::nullopt;
+    const Source source = row(node.op).source;
+    if (source != Source::position && source != Source::size) return std::nullopt;
     ExpressionId number;
-    if (node.op == op<"size">()) {
+    if (source == Source::size) {
         number = call(op<"number">(), {extent(graph_.attributes(id).size("value"))}, {}, id);
     } else {
         const Position p = at.empty() ? positions_.constant(SizeId(0)) : at.back();
@@ -194,7 +217,7 @@ Expressions::Wanted Expressions::operand(const Wanted& of, size_t k) {
         extent(SizeId(0));
         return {id, folded_position(of.id, of.at), {}};
     }
-    if (graph_[of.id].op == op<"full">()) return {id, {}, {}};
+    if (row(graph_[of.id].op).source == Source::operand) return {id, {}, {}};
     return {id, operand_positions(positions_, graph_, of.id, k, of.at), {}};
 }
 

@@ -80,12 +80,14 @@ private:
     ExpressionId combine(const Wanted&);
     PositionList folded_position(NodeId reduce, const PositionList& at);
     ExpressionId extent(SizeId);
+    ExpressionId sum_of(const Positions::Form&);
 
     const Graph& graph_;
     Context& context_;
     Positions& positions_;
     std::vector<Expression> entries_;
     std::vector<ExpressionId> variables_;
+    std::vector<std::optional<ExpressionId>> indices_;  // of positions
     std::unordered_map<NodeId, uint32_t> buffer_of_;
     std::map<std::pair<uint32_t, std::vector<uint32_t>>, ExpressionId> values_;  // (node, positions)
     std::map<std::vector<uint64_t>, ExpressionId> ids_;

@@ -1,6 +1,6 @@
 // fuse: nodes become `fusion` nodes, one kernel each. Needs simplify for good results; afterwards every elementwise op,
 // movement, reduction, cat, update, full and iota is inside a fusion, and what is left outside is library calls,
-// structure, effects and reshapes of values in memory. Ordered nodes keep their order. A fusion carries the metadata
+// structure, effects and names of values in memory. Ordered nodes keep their order. A fusion carries the metadata
 // and origin of the last value it makes, the nodes inside keep their own. What joins: fusion_groups.h.
 #include <algorithm>
 #include <cassert>
@@ -62,17 +62,17 @@ public:
 private:
     using Item = FusionGroups::Item;
 
-    // The value as a node outside fusions; a reshape of one is written where it is first needed.
+    // The value as a node outside fusions; a name of one is written where it is first needed.
     NodeId in_memory(NodeId id) {
         const auto is_there = [&](NodeId at) {
             return copy_.has(at) || graph_[at].op == op<"constant">() || graph_[at].op == op<"tensor">();
         };
-        std::vector<NodeId> reshapes;
+        std::vector<NodeId> names;
         for (NodeId at = id; !is_there(at); at = graph_.operand(at, 0)) {
-            assert(graph_[at].op == op<"reshape">());
-            reshapes.push_back(at);
+            assert(is_name(graph_, at));
+            names.push_back(at);
         }
-        for (; !reshapes.empty(); reshapes.pop_back()) copy_.copy(reshapes.back());
+        for (; !names.empty(); names.pop_back()) copy_.copy(names.back());
         return copy_(id);
     }
     void write_node(NodeId id) {
@@ -120,7 +120,8 @@ private:
             }
         report(kernel, c);
         if (g.interpreted)
-            decisions_.push_back({"interpreted", kernel, "`compile: false` keeps it on the interpreter", stamp.origin});
+            decisions_.push_back(
+                {DecisionKind::interpreted, kernel, "`compile: false` keeps it on the interpreter", stamp.origin});
     }
     void report(const std::string& kernel, const FusionGroups::Contents& c) {
         std::string ops;
@@ -146,7 +147,7 @@ private:
                                  : std::to_string(count) + " ops (" + ops + (count > 8 ? " …" : "") + "), " +
                                        context_.to_string(together, symbols) + " bytes of memory traffic instead of " +
                                        context_.to_string(apart, symbols);
-        decisions_.push_back({"fused", kernel, std::move(reason), graph_.origins[c.outputs.back().index]});
+        decisions_.push_back({DecisionKind::fused, kernel, std::move(reason), graph_.origins[c.outputs.back().index]});
     }
 
     const Graph& graph_;
@@ -162,7 +163,7 @@ private:
 }  // namespace
 
 GraphRef fuse(const Graph& graph, Decisions& decisions) {
-    return FusionWriter(*prepare_fusion(graph), decisions).run();
+    return verified(PassId::fuse, FusionWriter(*prepare_fusion(graph), decisions).run());
 }
 
 }  // namespace tenon

@@ -35,7 +35,7 @@ void FusionGroups::found(NodeId id) {
     g.kept = numel(id);
     g.cost = memory_.cost[id.index];
     g.interpreted = stays_interpreted(graph_, id);
-    if (graph_[id].op == op<"cat">() || graph_[id].op == op<"update">()) g.kind = Group::Kind::alone;
+    if (needs_own_kernel(row(graph_[id].op).memory)) g.kind = Group::Kind::alone;
     else if (reduces(id)) {
         const Type& from = graph_.type(graph_.operand(id, 0));
         const std::vector<int64_t> axes = graph_.attributes(id).integers("axes");
@@ -55,17 +55,17 @@ void FusionGroups::find_dependences() {
                 if (readers_[r.source.index].empty() || readers_[r.source.index].back() != id)
                     readers_[r.source.index].push_back(id);
             }
-            if (graph_[id].op == op<"update">()) need(id, graph_.operand(id, 0));
+            if (row(graph_[id].op).memory == MemoryUse::replaces) need(id, graph_.operand(id, replaced_base));
         } else if (!is_fusable(graph_, id)) {
             for (NodeId o : graph_.operands_of(id)) need(id, o);
-            if (row(graph_[id].op).effect != Effect::ordered) continue;
+            if (!is_ordered(row(graph_[id].op).effect)) continue;
             if (last_ordered) items_.need(id.index, last_ordered.index);
             last_ordered = id;
         }
     }
 }
 void FusionGroups::need(NodeId user, NodeId value) {
-    value = through_reshapes(graph_, value);
+    value = through_names(graph_, value);
     const Op o = graph_[value].op;
     if (o != op<"param">() && o != op<"constant">() && o != op<"tensor">() && is_item(value))
         items_.need(user.index, value.index);
@@ -203,7 +203,7 @@ bool FusionGroups::try_join(int a, int b, bool report) {
         }
     }
     if (report)
-        decisions_.push_back({"not fused", name(first) + " with " + name(second), std::move(reason),
+        decisions_.push_back({DecisionKind::not_fused, name(first) + " with " + name(second), std::move(reason),
                               graph_.origins[second.members.back().index], traffic(first, second)});
     return false;
 }
@@ -328,9 +328,9 @@ FusionGroups::Contents FusionGroups::contents(const Group& g) {
     NodeId base;
     views_.begin(graph_.nodes.size());  // an update's view is an address: its movement is inside even where it is in
                                         // memory too
-    if (graph_[g.members[0]].op == op<"update">()) {
-        base = graph_.operand(g.members[0], 0);
-        for (NodeId view = graph_.operand(g.members[0], 1); view != base; view = graph_.operand(view, 0))
+    if (row(graph_[g.members[0]].op).memory == MemoryUse::replaces) {
+        base = graph_.operand(g.members[0], replaced_base);
+        for (NodeId view = graph_.operand(g.members[0], replaced_view); view != base; view = graph_.operand(view, 0))
             views_.add(view.index);
     }
     met_.begin(graph_.nodes.size());

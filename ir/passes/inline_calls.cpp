@@ -75,6 +75,6 @@ private:
 
 }  // namespace
 
-GraphRef inline_calls(const Graph& g) { return Inliner(g).run(); }
+GraphRef inline_calls(const Graph& g) { return verified(PassId::inline_calls, Inliner(g).run()); }
 
 }  // namespace tenon

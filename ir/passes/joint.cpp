@@ -36,7 +36,7 @@ Joint make_joint(const Graph& source, std::span<const size_t> results, std::span
         joint.reached.push_back(reached);
         if (reached) outputs.push_back(gradients[k]);
     }
-    joint.graph = builder.finish(outputs, flat->name);
+    joint.graph = verified(PassId::joint, builder.finish(outputs, flat->name));
     return joint;
 }
 

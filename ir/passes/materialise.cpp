@@ -1,6 +1,7 @@
 #include "ir/passes/materialise.h"
 
 #include <algorithm>
+#include <cassert>
 #include <set>
 
 #include "ir/annotation_keys.h"
@@ -28,8 +29,12 @@ bool stays_interpreted(const Graph& g, NodeId id) {
     });
 }
 
-NodeId through_reshapes(const Graph& g, NodeId id) {
-    while (g[id].op == op<"reshape">() && g[g.operand(id, 0)].op != op<"constant">()) id = g.operand(id, 0);
+bool is_name(const Graph& g, NodeId id) {
+    return row(g[id].op).memory == MemoryUse::names && g[g.operand(id, 0)].op != op<"constant">();
+}
+
+NodeId through_names(const Graph& g, NodeId id) {
+    while (is_name(g, id)) id = g.operand(id, 0);
     return id;
 }
 
@@ -62,12 +67,14 @@ public:
             if (is_fusable(graph_, id)) decide(id);
         for (NodeId id : graph_.body())
             if (memory_.has[id.index]) find_reads(id);
+        assert(std::none_of(graph_.body().begin(), graph_.body().end(),
+                            [&](NodeId id) { return memory_.has[id.index] && is_name(graph_, id); }));
         return std::move(memory_);
     }
 
 private:
     void want(NodeId id) {
-        const NodeId value = through_reshapes(graph_, id);
+        const NodeId value = through_names(graph_, id);
         if (is_fusable(graph_, value)) memory_.has[value.index] = memory_.wanted[value.index] = true;
     }
 
@@ -95,17 +102,18 @@ private:
         }
         if (row(graph_[id].op).lowering == Lowering::movement) {
             moved_[id.index] = moved(graph_.operand(id, 0));
-            moved_[id.index].repeats |= graph_[id].op == op<"expand">();
+            moved_[id.index].repeats |= row(graph_[id].op).repeats;
             return;
         }
         const auto operands = graph_.operands_of(id);
+        const bool replaces = row(graph_[id].op).memory == MemoryUse::replaces;
         for (size_t k = 0; k < operands.size(); ++k) {
-            if (graph_[id].op == op<"update">() && k == 1) {  // the view is an address
-                for (NodeId view = operands[1]; view != operands[0]; view = graph_.operand(view, 0))
+            if (replaces && k == replaced_view) {  // an address
+                for (NodeId view = operands[k]; view != operands[replaced_base]; view = graph_.operand(view, 0))
                     in_view_[view.index] = true;
                 continue;
             }
-            if (graph_[id].op == op<"update">() && k == 0) {  // it begins with its base, a value in memory
+            if (replaces && k == replaced_base) {  // a value in memory
                 want(operands[k]);
                 continue;
             }
@@ -136,20 +144,29 @@ private:
         memory_.cost[id.index] = cost;
         size_[id.index] = size;
         if (memory_.has[id.index]) return;
-        if ((size.steps > most_steps || size.moves > most_moves) && !in_view_[id.index]) {
-            memory_.has[id.index] = true;
-            decisions_.push_back({"kept", std::string(graph_.name_of(id)),
-                                  "it is kept in memory, since what computes it is as large as a kernel should be",
-                                  graph_.origins[id.index]});
-        }
+        if ((size.steps > most_steps || size.moves > most_moves) && !in_view_[id.index]) keep(id);
         if (memory_.has[id.index] || lowering == Lowering::movement) return;
-        if (lowering == Lowering::reduce || graph_[id].op == op<"cat">() || graph_[id].op == op<"update">()) {
+        if (lowering == Lowering::reduce || needs_own_kernel(row(graph_[id].op).memory)) {
             memory_.has[id.index] = true;
             return;
         }
         if (lowering != Lowering::scalar) return;  // full, iota, size
         const bool shared = users_[id.index].count > 1 || repeated_[id.index];
         memory_.has[id.index] = shared && cost > (graph_.type(id).rank() == 0 ? scalar_limit : cheap_to_repeat);
+    }
+
+    // A reshape is no value of its own: it names the memory that what it reshapes gets.
+    void keep(NodeId id) {
+        const NodeId value = through_names(graph_, id);
+        if (value != id) {
+            memory_.cost[id.index] = 0;
+            size_[id.index] = {1, 1};
+        }
+        if (!is_fusable(graph_, value) || memory_.has[value.index]) return;
+        memory_.has[value.index] = true;
+        decisions_.push_back({DecisionKind::kept, std::string(graph_.name_of(value)),
+                              "it is kept in memory, since what computes it is as large as a kernel should be",
+                              graph_.origins[value.index]});
     }
 
     SizeId numel(NodeId id) const { return facts_.product(graph_.type(id).sizes); }
@@ -161,7 +178,7 @@ private:
         seen_.clear();
         read_.begin(4 * graph_.nodes.size());
         reader_ = id;
-        if (graph_[id].op == op<"cat">() || graph_[id].op == op<"update">()) {
+        if (needs_own_kernel(row(graph_[id].op).memory)) {
             collect_unaligned(id);
             return;
         }

@@ -27,8 +27,10 @@ struct Memory {
     std::vector<int> cost;                 // of computing an element from memory, in cheap scalar ops
 };
 
-bool is_fusable(const Graph&, NodeId);          // computed by kernels: elementwise, movement, reductions, …
-NodeId through_reshapes(const Graph&, NodeId);  // the value whose bytes it has: reshapes of memory are names for it
+bool is_fusable(const Graph&, NodeId);  // computed by kernels: elementwise, movement, reductions, …
+// A name for its operand's memory: never a value with memory of its own.
+bool is_name(const Graph&, NodeId);
+NodeId through_names(const Graph&, NodeId);  // the value whose memory it names, or itself
 
 // Decisions: what is kept in memory only so that no kernel grows too large.
 Memory assign_memory(const Graph&, Decisions&);

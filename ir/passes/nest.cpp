@@ -98,7 +98,8 @@ NestExpressions NestBuilder::build(const Nest& nest, const std::vector<NestLoop>
     place.linear = e.positions().linear(place.kept, nest.kept);
     // A vector loop of one turn: emitters see by its variable that its lanes store to places of their own.
     for (size_t k = 0; k < loops.size(); ++k)
-        if (loops[k].count == 0) place.linear = e.positions().add(place.linear, e.positions().nought(out.variables[k]));
+        if (loops[k].count == 0)
+            place.linear = e.positions().add(place.linear, e.positions().named(out.variables[k], SizeId(1)));
     out.reduction = e.add_variable(out.inner_depth);
     place.reduced = e.positions().variable(out.reduction, nest.reduced);
     e.set_reduction({out.reduction, place.reduced, nest.reduced, nest.order, out.inner_depth});
@@ -120,9 +121,7 @@ std::vector<NestLoop> NestBuilder::plan(const Nest& nest, Expressions& trial) co
     const size_t chunks = nest.chunk ? (lanes ? nest.kept.size() - 1 : 0) : SIZE_MAX;
     for (size_t k = 0; k < single.size(); ++k) {
         const bool joins = k > 0 && single[k].first != chunks && single[k - 1].first != chunks &&
-                           std::all_of(used.begin(), used.end(), [&](Position p) {
-                               return trial.positions().collapses(p, uint32_t(k - 1), uint32_t(k), single[k].extent);
-                           });
+                           trial.positions().collapses(used, uint32_t(k - 1), uint32_t(k), single[k].extent);
         if (joins) {
             loops.back().count = single[k].first + 1 - loops.back().first;
             loops.back().extent = trial.positions().facts().mul(loops.back().extent, single[k].extent);

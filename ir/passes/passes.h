@@ -1,5 +1,5 @@
-// The passes, in the order of ir/passes/pipeline.cpp. A pass is a free function in its own file under ir/passes/: it reads a
-// frozen graph and builds another. Only the pipeline runner times, verifies and dumps.
+// The passes, which ir/passes/pipeline.cpp lists. A pass is a free function in its own file: it reads a frozen graph and
+// builds another, which it gives through `verified`. Only the pipeline runner times and dumps.
 #pragma once
 #include <span>
 #include <string>
@@ -9,8 +9,44 @@
 
 namespace tenon {
 
-struct Decision {         // why something was done or refused; explain prints these, no reason is ever empty
-    std::string what;     // "fused", "not fused", "saved", "recomputed", "reused", …
+enum class PassId : uint8_t {
+    specialise,
+    batch,
+    joint,
+    split,
+    rematerialise,
+    drop_cotangents,
+    renumber_symbols,
+    inline_calls,
+    simplify,
+    prepare_fusion,
+    fuse,
+    schedule,
+};
+// What a pass has made. Where assertions are compiled, it is checked in time that grows as the graph does: structure,
+// types, levels, and what the pass promises to leave (Pass::leaves). Throws Error "internal", which names the pass.
+GraphRef verified(PassId, GraphRef);
+
+enum class DecisionKind : uint8_t {
+    simplified,  // a rule's replacement stands for it
+    folded,      // literals made a literal
+    moved,       // movement that was none, or became one with other movement
+    kept,        // has memory of its own though it need not
+    fused,
+    not_fused,
+    interpreted,  // no engine compiles it
+    split,        // a long reduction, among threads
+    parallel,
+    one_thread,
+    saved,       // for backward
+    recomputed,  // in backward
+    in_place,
+    copied,
+    reused,  // memory, by a later value
+};
+std::string_view name_of(DecisionKind);  // "not fused"
+struct Decision {  // why something was done or refused; explain prints these, no reason is ever empty
+    DecisionKind what = DecisionKind::simplified;
     std::string subject;  // node or kernel name
     std::string reason;
     OriginId origin;

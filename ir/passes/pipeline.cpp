@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <string>
 
+#include "ir/passes/materialise.h"
+#include "ir/row.h"
 #include "ir/text/text.h"
 #include "runtime/diagnostic.h"
 
@@ -11,38 +14,96 @@ namespace tenon {
 
 namespace {
 
+// ---- what passes leave: of a node of the main body, why it should not be there
+std::string_view calls_are_gone(const Graph& g, NodeId id) {
+    return g[id].op == op<"call">() ? "calls have become their bodies" : "";
+}
+std::string_view kernels_are_apart(const Graph& g, NodeId id) {
+    if (is_name(g, id) || !is_fusable(g, id)) return calls_are_gone(g, id);
+    return "what kernels compute is in fusions";
+}
+std::string_view fusions_are_gone(const Graph& g, NodeId id) {
+    if (g[id].op == op<"fusion">()) return "fusions have become kernels";
+    return kernels_are_apart(g, id);
+}
+
+// Every pass, in the order in which they run. Those without `run` are asked for by the front end or by backward, with
+// what else they need; the others are the pipeline that each graph goes through on its way to an engine.
 constexpr Pass list[] = {
-    {"inline", "call nodes become their bodies", "", [](const Graph& g, PassSetting&) { return inline_calls(g); }},
+    {"specialise", "symbols become the constants they are for one variant of a skeleton", "", nullptr,
+     PassId::specialise, Symbols::borrowed},
+    {"batch", "the graph of one example becomes that of a batch (vmap)", "", nullptr, PassId::batch, Symbols::borrowed,
+     calls_are_gone},
+    {"reverse", "forward and backward in one graph", "", nullptr, PassId::joint, Symbols::borrowed, calls_are_gone},
+    {"split", "forward and backward apart, with what is saved between them", "", nullptr, PassId::split,
+     Symbols::borrowed, calls_are_gone},
+    {"rematerialise", "backward computes again what is cheaper than to save", "", nullptr, PassId::rematerialise,
+     Symbols::borrowed, calls_are_gone},
+    {"drop-cotangents", "what reaches no result that backward began with is left out", "", nullptr,
+     PassId::drop_cotangents, Symbols::borrowed, calls_are_gone},
+    {"renumber-symbols", "symbols in the order in which inputs show them", "", nullptr, PassId::renumber_symbols,
+     Symbols::defined},
+    {"inline", "call nodes become their bodies", "", [](const Graph& g, PassSetting&) { return inline_calls(g); },
+     PassId::inline_calls, Symbols::borrowed, calls_are_gone},
     {"simplify", "rules, value numbering, dead code", "simplified",
-     [](const Graph& g, PassSetting& s) { return simplify(g, &s.decisions); }},
-    {"fuse", "groups nodes into kernels", "fused", [](const Graph& g, PassSetting& s) { return fuse(g, s.decisions); }},
+     [](const Graph& g, PassSetting& s) { return simplify(g, &s.decisions); }, PassId::simplify, Symbols::defined},
+    {"prepare", "a part of fuse: reductions, products and long cats as kernels take them", "", nullptr,
+     PassId::prepare_fusion, Symbols::defined},
+    {"fuse", "groups nodes into kernels", "fused", [](const Graph& g, PassSetting& s) { return fuse(g, s.decisions); },
+     PassId::fuse, Symbols::defined, kernels_are_apart},
     {"schedule", "kernels become loop nests", "loops",
-     [](const Graph& g, PassSetting& s) { return schedule(g, s.target, s.decisions); }},
+     [](const Graph& g, PassSetting& s) { return schedule(g, s.target, s.decisions); }, PassId::schedule,
+     Symbols::defined, fusions_are_gone},
 };
+
+const std::vector<Pass>& pipeline() {
+    static const std::vector<Pass> passes = [] {
+        std::vector<Pass> out;
+        std::copy_if(std::begin(list), std::end(list), std::back_inserter(out), [](const Pass& p) { return p.run; });
+        return out;
+    }();
+    return passes;
+}
+
+[[noreturn]] void blame(std::string_view maker, std::string why) {
+    Diagnostic d;
+    d.kind = "internal";
+    d.message = std::string(maker) + " broke the graph: " + std::move(why);
+    d.help = "this is a bug in Tenon; `tenon dump --stage` shows the graph before it";
+    throw Error(std::move(d));
+}
 
 }  // namespace
 
+std::span<const Pass> every_pass() { return list; }
+std::span<const Pass> passes() { return pipeline(); }
+
+const Pass* find_pass(std::string_view name) {
+    const auto it = std::find_if(pipeline().begin(), pipeline().end(), [&](const Pass& p) { return p.name == name; });
+    return it == pipeline().end() ? nullptr : &*it;
+}
+
+GraphRef verified(PassId id, GraphRef graph) {
+#ifndef NDEBUG
+    const Pass& pass = list[size_t(id)];
+    const std::string maker = "the pass " + std::string(pass.name);
+    if (const auto fault = find_fault(*graph, pass.symbols)) blame(maker, fault->message);
+    if (!pass.leaves) return graph;
+    for (NodeId node : graph->body())
+        if (const std::string_view why = pass.leaves(*graph, node); !why.empty())
+            blame(maker, "`" + print_node(*graph, node) + "` is left, but after it " + std::string(why));
+#endif
+    (void)id;
+    return graph;
+}
+
 void check_graph(const Graph& graph, std::string_view maker) {
-    const auto blame = [&](std::string why) {
-        Diagnostic d;
-        d.kind = "internal";
-        d.message = std::string(maker) + " broke the graph: " + std::move(why);
-        d.help = "this is a bug in Tenon; `tenon dump --stage` shows the graph before it";
-        throw Error(std::move(d));
-    };
     bool reads_back = false;
     try {
         verify(graph);
         reads_back = equal(graph, *parse_graph(*graph.context, print(graph), 0, graph.tensors));
-    } catch (const Error& e) { blame(e.diagnostic.message); }
-    if (!reads_back) blame("its text does not read back equal");
-}
-
-std::span<const Pass> passes() { return list; }
-
-const Pass* find_pass(std::string_view name) {
-    const auto it = std::find_if(std::begin(list), std::end(list), [&](const Pass& p) { return p.name == name; });
-    return it == std::end(list) ? nullptr : it;
+    } catch (const Error& e) { blame(maker, e.diagnostic.message); }
+    if (!reads_back) blame(maker, "its text does not read back equal");
 }
 
 GraphRef run_pipeline(GraphRef graph, std::span<const Pass> run, const PipelineOptions& options, Decisions& decisions,

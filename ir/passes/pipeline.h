@@ -1,4 +1,4 @@
-// The passes in order, and the one runner that times, verifies, dumps and stops early.
+// Every pass by name and in order, and the one runner that times, dumps and stops early.
 #pragma once
 #include <functional>
 #include <span>
@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ir/passes/passes.h"
+#include "ir/text/text.h"
 
 namespace tenon {
 
@@ -18,11 +19,16 @@ struct Pass {
     std::string_view name;
     std::string_view doc;
     std::string_view stage;  // what its result is called in `tenon dump --stage`, empty where it has no name
-    GraphRef (*run)(const Graph&, PassSetting&);
+    GraphRef (*run)(const Graph&, PassSetting&);  // null where it is asked for with more than this
+    PassId id = {};
+    Symbols symbols = Symbols::defined;  // of the graph that it makes
+    // Why a node of that graph should not be there any more, empty where it may; null: all may.
+    std::string_view (*leaves)(const Graph&, NodeId) = nullptr;
 };
 
-std::span<const Pass> passes();                // in the order in which they run
-const Pass* find_pass(std::string_view name);  // null when there is none
+std::span<const Pass> every_pass();
+std::span<const Pass> passes();                // those with `run`, in the order in which they run
+const Pass* find_pass(std::string_view name);  // one of these, null when there is none
 
 struct PassTime {
     std::string_view pass;

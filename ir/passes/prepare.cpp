@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "ir/build/copier.h"
+#include "ir/passes/passes.h"
+#include "ir/positions.h"
 
 namespace tenon {
 
@@ -17,8 +19,9 @@ public:
         copy_.copy_params();
         for (NodeId id : graph_.body()) {
             if (row(graph_[id].op).lowering == Lowering::reduce) reduction(id);
-            else if (graph_[id].op == op<"matmul">()) matmul(id);
-            else if (graph_[id].op == op<"cat">() && graph_[id].operands.count > most_parts) cat(id);
+            else if (row(graph_[id].op).takes_transposed) product(id);
+            else if (row(graph_[id].op).memory == MemoryUse::gathers && graph_[id].operands.count > most_parts)
+                gather(id);
             else copy_.copy(id);
         }
         return copy_.finish();
@@ -54,9 +57,9 @@ private:
         copy_.map(id, value);
         if (groups > 0) builder_.set_name(value, graph_.names[id.index]);
     }
-    // Each part is a loop nest of the kernel: of many there are several cats, and a cat of these.
+    // Each part is a loop nest of the kernel: of many there are several such nodes, and one of these.
     static constexpr size_t most_parts = 64;
-    void cat(NodeId id) {
+    void gather(NodeId id) {
         Builder::StampScope scope(builder_, copy_.stamp_of(id));
         std::vector<NodeId> parts;
         for (NodeId o : graph_.operands_of(id)) parts.push_back(copy_(o));
@@ -64,7 +67,7 @@ private:
             std::vector<NodeId> longer;
             for (size_t k = 0; k < parts.size(); k += most_parts) {
                 const auto some = std::span(parts).subspan(k, std::min(most_parts, parts.size() - k));
-                longer.push_back(some.size() == 1 ? some[0] : builder_.emit(op<"cat">(), some, graph_[id].attr));
+                longer.push_back(some.size() == 1 ? some[0] : builder_.emit(graph_[id].op, some, graph_[id].attr));
             }
             parts = std::move(longer);
         }
@@ -79,7 +82,8 @@ private:
                               {context_.name("keepdim"), AttrValue(keep)}});
     }
 
-    void matmul(NodeId id) {
+    // Operands are read where they lie: the swap of their last dimensions is a flag.
+    void product(NodeId id) {
         bool transposed[2] = {graph_.attributes(id).flag("transpose_a"), graph_.attributes(id).flag("transpose_b")};
         NodeId operands[2];
         for (size_t k = 0; k < 2; ++k) {
@@ -92,16 +96,21 @@ private:
         if (transposed[1]) record.push_back({context_.name("transpose_b"), AttrValue(true)});
         Builder::StampScope scope(builder_, copy_.stamp_of(id));
         const NodeId made =
-            builder_.emit_typed(op<"matmul">(), graph_[id].type, operands, context_.attr(std::move(record)));
+            builder_.emit_typed(graph_[id].op, graph_[id].type, operands, context_.attr(std::move(record)));
         builder_.set_name(made, graph_.names[id.index]);
         copy_.map(id, made);
     }
     bool swaps_last_two(NodeId id) const {
-        if (graph_[id].op != op<"permute">()) return false;
-        std::vector<int64_t> axes = graph_.attributes(id).integers("axes");
-        if (axes.size() < 2) return false;
-        std::swap(axes[axes.size() - 1], axes[axes.size() - 2]);
-        return std::is_sorted(axes.begin(), axes.end());
+        if (row(graph_[id].op).lowering != Lowering::movement) return false;
+        const Type &from = graph_.type(graph_.operand(id, 0)), &to = graph_.type(id);
+        if (to.rank() < 2 || from.rank() != to.rank()) return false;
+        const SizeFacts facts(context_, {});
+        Positions positions(facts);
+        PositionList at;
+        for (uint32_t d = 0; d < to.rank(); ++d) at.push_back(positions.named(d, to.sizes[d]));
+        const PositionList read = operand_positions(positions, graph_, id, 0, at);
+        std::swap(at[at.size() - 1], at[at.size() - 2]);
+        return read == at;
     }
 
     const Graph& graph_;
@@ -112,6 +121,6 @@ private:
 
 }  // namespace
 
-GraphRef prepare_fusion(const Graph& graph) { return Preparation(graph).run(); }
+GraphRef prepare_fusion(const Graph& graph) { return verified(PassId::prepare_fusion, Preparation(graph).run()); }
 
 }  // namespace tenon

@@ -14,7 +14,7 @@ namespace {
 bool cheap(const Graph& g, NodeId id) {
     const Row& r = row(g[id].op);
     if (r.lowering == Lowering::scalar) return r.cost == 1;
-    return r.lowering == Lowering::movement || g[id].op == op<"full">() || g[id].op == op<"iota">();
+    return r.lowering == Lowering::movement || r.source != Source::none;
 }
 
 class Rematerialiser {
@@ -39,7 +39,8 @@ public:
             if (split_.saved[k].is_input || split_.saved[k].index < split_.results) continue;
             const NodeId id = value(k);
             if (!cheap(forward_, id) || (forward_[id].flags & recompute_flag)) {
-                decide("saved", id, std::string(row(forward_[id].op).name) + " costs more than keeping its result");
+                decide(DecisionKind::saved, id,
+                       std::string(row(forward_[id].op).name) + " costs more than keeping its result");
                 continue;
             }
             const auto operands = forward_.operands_of(id);
@@ -49,15 +50,14 @@ public:
             std::vector<bool> named(forward_.symbols.size());
             mark_symbols(forward_, id, named);
             bool is_shown = true;  // in backward: the sizes that it is made with
-            for (size_t symbol = 0; symbol < named.size(); ++symbol)
-                is_shown &= !named[symbol] || shown_[symbol];
+            for (size_t symbol = 0; symbol < named.size(); ++symbol) is_shown &= !named[symbol] || shown_[symbol];
             if (!at_hand || !is_shown) {
-                decide("saved", id, "what it is computed from is not kept");
+                decide(DecisionKind::saved, id, "what it is computed from is not kept");
                 continue;
             }
             keep[k] = false;
             any = true;
-            decide("recomputed", id, "one pass over values that are kept anyway");
+            decide(DecisionKind::recomputed, id, "one pass over values that are kept anyway");
         }
         if (!any) return split_;
         return rebuild(keep);
@@ -65,7 +65,7 @@ public:
 
 private:
     NodeId value(size_t k) const { return forward_.results()[split_.saved[k].index]; }
-    void decide(const char* what, NodeId id, std::string reason) {
+    void decide(DecisionKind what, NodeId id, std::string reason) {
         decisions_.push_back({what, std::string(forward_.name_of(id)), std::move(reason), forward_.origins[id.index]});
     }
 
@@ -124,7 +124,7 @@ private:
             copy.map(backward_.params()[k], made);
         }
         copy.copy_body();
-        out.backward = copy.finish();
+        out.backward = verified(PassId::rematerialise, copy.finish());
         out.forward = with_results(results);
         return out;
     }
@@ -153,7 +153,7 @@ private:
         copy.copy_body();
         std::vector<NodeId> out;
         for (NodeId r : results) out.push_back(copy(r));
-        return builder.finish(out, forward_.name);
+        return verified(PassId::rematerialise, builder.finish(out, forward_.name));
     }
 
     const Split& split_;

@@ -67,11 +67,11 @@ private:
         for (NodeId o : graph_.operands_of(fusion_)) operands_.push_back(o);
         const auto params = graph_.params(region_);
         for (NodeId r : graph_.results(region_)) {
-            if (graph_[r].op != op<"update">()) continue;
-            const auto base = std::find(params.begin(), params.end(), graph_.operand(r, 0));
+            if (row(graph_[r].op).memory != MemoryUse::replaces) continue;
+            const auto base = std::find(params.begin(), params.end(), graph_.operand(r, replaced_base));
             assert(base != params.end() && results() == 1);
             updated_ = int64_t(base - params.begin());
-            if (depends(graph_.operand(r, 2), *base)) {
+            if (depends(graph_.operand(r, replaced_value), *base)) {
                 base_again_ = uint32_t(operands_.size());
                 operands_.push_back(operands_[size_t(updated_)]);
             }
@@ -104,12 +104,14 @@ private:
         const auto values = graph_.results(region_);
         for (size_t k = 0; k < values.size(); ++k) {
             const NodeId v = values[k];
-            if (graph_[v].op == op<"cat">()) {
+            const MemoryUse memory = row(graph_[v].op).memory;
+            if (memory == MemoryUse::gathers) {
                 for (size_t part = 0; part < graph_.operands_of(v).size(); ++part)
                     add_nest(graph_.type(graph_.operand(v, part)).sizes,
                              {NestStore::Kind::part, v, part, result_buffer(k)});
-            } else if (graph_[v].op == op<"update">()) {
-                add_nest(graph_.type(graph_.operand(v, 2)).sizes, {NestStore::Kind::update, v, 0, result_buffer(k)});
+            } else if (memory == MemoryUse::replaces) {
+                add_nest(graph_.type(graph_.operand(v, replaced_value)).sizes,
+                         {NestStore::Kind::update, v, 0, result_buffer(k)});
             } else add_value(v, result_buffer(k));
         }
     }
@@ -167,8 +169,8 @@ private:
         if (reductions_.empty()) return;
         const Nest whole = plan_[0];
         const bool lanes = context_.text(whole.order) == "lanes";
-        const int64_t chunk = lanes ? fold_order::lanes_chunk : fold_order::rows_chunk, kept = nests_.hint(facts_.product(whole.kept)),
-                      reduced = nests_.hint(whole.reduced);
+        const int64_t chunk = lanes ? fold_order::lanes_chunk : fold_order::rows_chunk,
+                      kept = nests_.hint(facts_.product(whole.kept)), reduced = nests_.hint(whole.reduced);
         if (!is_long_reduction(lanes, kept, reduced)) return;
         std::vector<Nest> first;
         for (NodeId id : reductions_) {
@@ -187,8 +189,8 @@ private:
         }
         plan_[0].folded = chunk;
         plan_.insert(plan_.begin(), first.begin(), first.end());
-        note("split", "folds " + std::to_string(reduced) + " elements in chunks of " + std::to_string(chunk) +
-                          ", which threads share, then the chunks' results");
+        note(DecisionKind::split, "folds " + std::to_string(reduced) + " elements in chunks of " +
+                                      std::to_string(chunk) + ", which threads share, then the chunks' results");
     }
 
     // ---- values that several inner loops of one row need and that are dear: kept in a result's memory or a buffer of
@@ -270,13 +272,13 @@ private:
             if (free && graph_.type(s.store.value).dtype == dtype) same = &s;
         }
         if (same) {
-            note("kept", "an expensive value that several loops of a row read waits in the memory of " +
-                             std::string(graph_.name_of(same->store.value)));
+            note(DecisionKind::kept, "an expensive value that several loops of a row read waits in the memory of " +
+                                         std::string(graph_.name_of(same->store.value)));
             return same->store.buffer;
         }
         std::vector<SizeId> sizes = n.nest->kept;
         sizes.push_back(n.nest->reduced);
-        note("kept", "an expensive value that several loops of a row read is written to memory of its own");
+        note(DecisionKind::kept, "an expensive value that several loops of a row read is written to memory of its own");
         return add_buffer(context_.tensor(dtype, sizes));
     }
 
@@ -286,13 +288,14 @@ private:
             return l.block > 0 || l.kind == LoopKind::parallel;
         });
         if (parallel != n.loops.end())
-            note("parallel", std::to_string(work) + " elements, in blocks of " +
-                                 std::to_string(std::max<int64_t>(parallel->block, 1)) + " along a loop of " +
-                                 std::to_string(nests_.hint(parallel->extent)));
-        else note("one thread", std::to_string(work) + " elements are done before another thread has woken");
+            note(DecisionKind::parallel, std::to_string(work) + " elements, in blocks of " +
+                                             std::to_string(std::max<int64_t>(parallel->block, 1)) +
+                                             " along a loop of " + std::to_string(nests_.hint(parallel->extent)));
+        else
+            note(DecisionKind::one_thread, std::to_string(work) + " elements are done before another thread has woken");
     }
-    void note(std::string what, std::string reason) {
-        decisions_.push_back({std::move(what), name_, std::move(reason), graph_.origins[fusion_.index]});
+    void note(DecisionKind what, std::string reason) {
+        decisions_.push_back({what, name_, std::move(reason), graph_.origins[fusion_.index]});
     }
 
     // ---- the kernel node
@@ -389,7 +392,7 @@ private:
 }  // namespace
 
 GraphRef schedule(const Graph& graph, const Target& target, Decisions& decisions) {
-    return Scheduler(graph, target, decisions).run();
+    return verified(PassId::schedule, Scheduler(graph, target, decisions).run());
 }
 
 }  // namespace tenon

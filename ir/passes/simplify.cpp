@@ -27,7 +27,7 @@ public:
     GraphRef run() {
         copy_.copy_params();
         for (NodeId id : graph_.body())
-            if (graph_[id].op == op<"update">()) bases_.insert(graph_.operand(id, 0));
+            if (row(graph_[id].op).memory == MemoryUse::replaces) bases_.insert(graph_.operand(id, replaced_base));
         for (NodeId id : graph_.body()) node(id);
         return copy_.finish();
     }
@@ -36,7 +36,7 @@ private:
     void node(NodeId id) {
         const Node& n = graph_[id];
         const Row& r = row(n.op);
-        if (n.regions > 0 || r.effect == Effect::ordered || r.lowering == Lowering::structure) {
+        if (n.regions > 0 || is_ordered(r.effect) || r.lowering == Lowering::structure) {
             copy_.copy(id);
             return;
         }
@@ -44,15 +44,14 @@ private:
         for (NodeId operand : graph_.operands_of(id)) operands.push_back(copy_(operand));
         Builder::StampScope scope(builder_, copy_.stamp_of(id));
         NodeId made = fold_literals(builder_, n.op, n.type, operands);
-        if (!made) made = move(id, operands);
+        if (made) note(DecisionKind::folded, id, "its operands are literals");
+        else made = move(id, operands);
         if (!made) {
             const Replacement replacement = apply_rules(builder_, n.op, n.type, operands);
             made = replacement.value;
-            if (made && decisions_)
-                decisions_->push_back(
-                    {"simplified", std::string(graph_.name_of(id)),
-                     std::string(replacement.rule->pattern) + " is " + std::string(replacement.rule->replacement),
-                     graph_.origins[id.index]});
+            if (made)
+                note(DecisionKind::simplified, id,
+                     std::string(replacement.rule->pattern) + " is " + std::string(replacement.rule->replacement));
         }
         if (made) {
             copy_.map(id, number(made));
@@ -66,6 +65,11 @@ private:
         builder_.set_name(made, graph_.names[id.index]);
         copy_.map(id, made);
         seen_[key(made)].push_back(made);
+    }
+
+    void note(DecisionKind what, NodeId id, std::string reason) {
+        if (!decisions_) return;
+        decisions_->push_back({what, std::string(graph_.name_of(id)), std::move(reason), graph_.origins[id.index]});
     }
 
     // ---- value numbering
@@ -100,54 +104,29 @@ private:
     }
 
     // ---- movement of movement
-    AttrId attr(std::string_view key, AttrList list) {
-        return context_.attr({{context_.name(key), AttrValue(std::move(list))}});
-    }
     NodeId move(NodeId id, std::span<const NodeId> operands) {
         const Node& n = graph_[id];
-        if (row(n.op).lowering != Lowering::movement) {
-            if (n.op == op<"div">()) return division(n.type, operands);
-            return {};
-        }
-        const NodeId x = operands[0];
+        const Row& r = row(n.op);
+        if (r.lowering != Lowering::movement) return r.divides_exactly ? division(id, operands) : NodeId();
+        NodeId x = operands[0];
+        AttrId attr = n.attr;
         // A view leads to its update's base: nothing may look through that.
-        if (bases_.contains(graph_.operand(id, 0))) return n.op == op<"slice">() ? slice(id, x) : NodeId::none();
-        if (n.op == op<"permute">()) return permute(id, x);
-        if (n.op == op<"slice">()) return slice(id, x);
-        if (n.op == op<"flip">() && graph_.attributes(id).integers("axes").empty()) return x;
-        const bool nested = builder_.node(x).op == n.op && !builder_.is_literal(x);
-        if (nested && (n.op == op<"reshape">() || n.op == op<"expand">())) {
-            const NodeId source = builder_.operands_of(x)[0];
-            if (builder_.node(source).type == n.type) return source;
-            if (n.op == op<"reshape">()) return builder_.emit_typed(n.op, n.type, {source}, n.attr);
-            return builder_.emit_typed(n.op, n.type, {source}, n.attr);
-        }
-        return {};
-    }
-    NodeId permute(NodeId id, NodeId x) {
-        std::vector<int64_t> axes = graph_.attributes(id).integers("axes");
-        const bool nested = builder_.node(x).op == op<"permute">();
-        if (nested) {
-            const std::vector<int64_t> inner = builder_.attributes(x).integers("axes");
-            for (int64_t& axis : axes) axis = inner[size_t(axis)];
+        const bool twice = r.compose && builder_.node(x).op == n.op && !bases_.contains(graph_.operand(id, 0));
+        if (twice) {
+            attr = r.compose(context_, builder_.node(x).attr, attr);
             x = builder_.operands_of(x)[0];
         }
-        if (std::is_sorted(axes.begin(), axes.end())) return x;
-        if (!nested) return {};
-        return builder_.emit_typed(op<"permute">(), graph_[id].type, {x},
-                                   attr("axes", AttrList(axes.begin(), axes.end())));
-    }
-    NodeId slice(NodeId id, NodeId x) {  // of everything
-        const Attributes a = graph_.attributes(id);
-        const auto starts = a.sizes("starts"), stops = a.sizes("stops");
-        const auto steps = a.integers("steps");
-        const Type& t = builder_.type(x);
-        for (size_t d = 0; d < t.rank(); ++d)
-            if (starts[d] != SizeId(0) || stops[d] != t.sizes[d] || steps[d] != 1) return {};
-        return x;
+        const Movement whole{context_, builder_.type(x), graph_.type(id), attr};
+        if (r.is_still ? r.is_still(whole) : twice && builder_.node(x).type == n.type) {
+            note(DecisionKind::moved, id, "it leaves every element where it is");
+            return x;
+        }
+        if (!twice) return {};
+        note(DecisionKind::moved, id, "it follows movement of its own kind: both are one");
+        return builder_.emit_typed(n.op, n.type, {x}, attr);
     }
     // x / 2^k is x * 2^-k, bit for bit, where 2^-k is a normal number.
-    NodeId division(TypeId type, std::span<const NodeId> operands) {
+    NodeId division(NodeId id, std::span<const NodeId> operands) {
         if (!builder_.is_literal(operands[1])) return {};
         const DType dtype = builder_.type(operands[1]).dtype;
         if (dtype != DType::f32 && dtype != DType::f64) return {};
@@ -157,7 +136,8 @@ private:
             std::abs(exponent) > (dtype == DType::f32 ? 120 : 1000))
             return {};
         if (b == 1) return {};
-        return builder_.emit_typed(op<"mul">(), type, {operands[0], builder_.literal(1 / b, dtype)});
+        note(DecisionKind::simplified, id, "a division by a power of two is a product");
+        return builder_.emit_typed(op<"mul">(), graph_[id].type, {operands[0], builder_.literal(1 / b, dtype)});
     }
 
     const Graph& graph_;
@@ -171,6 +151,8 @@ private:
 
 }  // namespace
 
-GraphRef simplify(const Graph& g, Decisions* decisions) { return Simplifier(g, decisions).run(); }
+GraphRef simplify(const Graph& g, Decisions* decisions) {
+    return verified(PassId::simplify, Simplifier(g, decisions).run());
+}
 
 }  // namespace tenon

@@ -35,7 +35,7 @@ GraphRef specialise(const Graph& g, std::span<const int64_t> values, const std::
     for (uint32_t k : free) builder.symbol(copy(g.symbols[k].definer), g.symbols[k].dim, values[k], g.symbols[k].name);
     builder.add_equalities(solved.left);
     copy.copy_body();
-    return copy.finish();
+    return verified(PassId::specialise, copy.finish());
 }
 
 GraphRef renumber_symbols(const GraphRef& g) {
@@ -85,7 +85,7 @@ GraphRef renumber_symbols(const GraphRef& g) {
         builder.add_equalities({&renumbered, 1});
     }
     copy.copy_body();
-    return copy.finish();
+    return verified(PassId::renumber_symbols, copy.finish());
 }
 
 }  // namespace tenon

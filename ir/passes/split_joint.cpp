@@ -19,7 +19,7 @@ public:
     Split run() {
         for (size_t k = 0; k < joint_.outputs; ++k) mark(graph_.results()[k]);
         for (NodeId id : graph_.body())
-            if (row(graph_[id].op).effect == Effect::ordered) mark(id);
+            if (is_ordered(row(graph_[id].op).effect)) mark(id);
 
         std::vector<bool> named(graph_.nodes.size(), false);  // by backward
         for (NodeId id : graph_.body())
@@ -107,8 +107,8 @@ private:
         std::vector<NodeId> out;
         for (NodeId r : results) out.push_back(copy(r));
         const bool is_named = bool(graph_.name);
-        return builder.finish(
-            out, context.name(is_named ? std::string(context.text(graph_.name)) + suffix : std::string(suffix + 1)));
+        const std::string name = is_named ? std::string(context.text(graph_.name)) + suffix : std::string(suffix + 1);
+        return verified(PassId::split, builder.finish(out, context.name(name)));
     }
     // The half's own parameters define the joint graph's symbols, under the same numbers.
     void define_symbols(Builder& builder, Copier& copy, std::span<const NodeId> params) {

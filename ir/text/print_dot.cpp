@@ -1,7 +1,7 @@
 #include <algorithm>
 
-#include "ir/text/listing.h"
 #include "ir/row.h"
+#include "ir/text/listing.h"
 #include "ir/text/text.h"
 
 namespace tenon {
@@ -86,7 +86,7 @@ private:
         if (graph_[n].regions == 0) {
             const Row& r = row(graph_[n].op);
             const std::string_view fill =
-                r.effect == Effect::ordered ? effect_fill : kind_of_lowering[size_t(r.lowering)].fill;
+                is_ordered(r.effect) ? effect_fill : kind_of_lowering[size_t(r.lowering)].fill;
             node(n, label(n), "box", fill);
             for (NodeId operand : graph_.operands_of(n)) edge(operand, n);
             return;

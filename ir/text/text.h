@@ -40,8 +40,12 @@ struct Fault {
     NodeId node;
     std::string message, help;
 };
-std::optional<Fault> find_fault(const Graph&);
-// Throws Error kind "internal" naming node and rule broken. Run after every pass in tests and with --verify.
-void verify(const Graph&);
+enum class Symbols : uint8_t {
+    defined,   // each is a dimension of an input, or a data-dependent node's
+    borrowed,  // a part of a graph may lack the definers of some
+};
+std::optional<Fault> find_fault(const Graph&, Symbols = Symbols::defined);
+// Throws Error kind "internal" naming node and rule broken.
+void verify(const Graph&, Symbols = Symbols::defined);
 
 }  // namespace tenon

@@ -148,7 +148,7 @@ private:
         else if (o == op<"fold">()) fold(id);
         else if (o == op<"position">() || o == op<"number">()) define(id, "i64", value(graph_.operand(id, 0)));
         else if (type.kind == Type::Kind::index) define(id, "i64", position_of(id));
-        else if (o == op<"cast">()) {
+        else if (row(o).converts) {
             const DType from = graph_.type(graph_.operand(id, 0)).dtype;
             define(id, register_type(type.dtype),
                    fmt::format("{}({})", need(cast_function_name(from, type.dtype), cast_function(from, type.dtype)),
@@ -158,7 +158,7 @@ private:
 
     void elementwise(NodeId id) {
         const auto operands = graph_.operands_of(id);
-        const Type& data = graph_.type(operands[operands.size() == 3 ? 1 : 0]);
+        const Type& data = graph_.type(operands[size_t(row(graph_[id].op).conditions)]);
         const DType dtype = data.kind == Type::Kind::index ? DType::i64 : data.dtype;
         const std::string_view name = row(graph_[id].op).name;
         std::string list;
@@ -287,7 +287,7 @@ private:
                           combine = scalar_call(by, dtype);
         const Region& r = graph_.region_of(id);
         const std::string i = variable(r), name = variable_name(id);
-        const bool sum = by == "add" && is_float(dtype);
+        const bool sum = begins_below_zero(fold_identity(by, dtype), dtype);  // an empty one is +0.0
         writer_.open(fmt::format("const {} {} = {}fold_{}({}, {}, {}, [&](i64 {}) -> {} {{", type, name,
                                  sum ? fmt::format("{} >= {} ? {} : ", low, high, constant_of(dtype, 0, 0)) : "", order,
                                  start, low, high, i, type));

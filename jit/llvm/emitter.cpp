@@ -23,7 +23,8 @@ namespace {
 class StageEmitter {
 public:
     StageEmitter(llvm::Module& module, const KernelSource& source, const KernelInfo& info, const VectorFacts& facts)
-        : graph_(*source.graph), facts_(facts), code_(module, facts), here_(code_.here()), memory_(code_, source, info) {}
+        : graph_(*source.graph), facts_(facts), code_(module, facts), here_(code_.here()),
+          memory_(code_, source, info) {}
 
     void stage(const KernelStage& stage, const std::string& name) {
         code_.open(name);
@@ -140,14 +141,14 @@ private:
     }
 
     llvm::Value* compute(NodeId id) {
-        if (graph_[id].op != op<"cast">()) return elementwise(id);
+        if (!row(graph_[id].op).converts) return elementwise(id);
         const NodeId from = graph_.operand(id, 0);
         return emit_cast(here_, graph_.type(from).dtype, graph_.type(id).dtype, scalar(from));
     }
 
     llvm::Value* elementwise(NodeId id) {
         const auto operands = graph_.operands_of(id);
-        const Type& data = graph_.type(operands[operands.size() == 3 ? 1 : 0]);
+        const Type& data = graph_.type(operands[size_t(row(graph_[id].op).conditions)]);
         const DType dtype = data.kind == Type::Kind::index ? DType::i64 : data.dtype;
         llvm::Value* fault = nullptr;
         llvm::Value* result = scalar_op(id, dtype, &fault);
@@ -185,7 +186,8 @@ private:
         const auto operands = graph_.operands_of(id);
         if (operands.size() == 2) {
             const Held a = index(operands[0]), b = index(operands[1]);
-            if (const std::optional<Held> made = index_arithmetic(code_, row(graph_[id].op).index_op, a, b)) return *made;
+            if (const std::optional<Held> made = index_arithmetic(code_, row(graph_[id].op).index_op, a, b))
+                return *made;
         }
         llvm::Value* result = scalar_op(id, DType::i64, nullptr);
         if (!result) refuse(fmt::format("{} on positions", row(graph_[id].op).name));

@@ -19,15 +19,14 @@ using Carried = CodeBuilder::Carried;
 
 class FoldEmitter {
 public:
-    FoldEmitter(CodeBuilder& code, const Fold& fold) : code_(code), here_(code.here()), fold_(fold) {
-        const Literal start = fold_identity(fold.op, fold.dtype);
-        identity_ = constant_of(code.context(), fold.dtype, start.real, start.integer);
+    FoldEmitter(CodeBuilder& code, const Fold& fold) : code_(code), here_(code.here()), fold_(fold), start_(fold_identity(fold.op, fold.dtype)) {
+        identity_ = constant_of(code.context(), fold.dtype, start_.real, start_.integer);
     }
 
     llvm::Value* emit(llvm::Value* low, llvm::Value* high) {
         const std::optional<int64_t> count = constant_in(here_.CreateSub(high, low));
         llvm::Value* result = fold_.by_lanes ? by_lanes(low, high, count) : by_rows(low, high, row_levels(count));
-        if (fold_.op == "add" && is_float(fold_.dtype) && (!count || *count <= 0)) {  // an empty sum is +0.0
+        if (begins_below_zero(start_, fold_.dtype) && (!count || *count <= 0)) {  // an empty sum is +0.0
             llvm::Value* zero = llvm::Constant::getNullValue(result->getType());
             result = here_.CreateSelect(here_.CreateICmpSLT(low, high), result, zero);
         }
@@ -169,6 +168,7 @@ private:
     CodeBuilder& code_;
     IRBuilder& here_;
     const Fold& fold_;
+    const Literal start_;
     llvm::Constant* identity_;
 };
 

@@ -1,7 +1,7 @@
 // What the graph of a batch looks like: shared values stay shared, metadata and names stay.
 #include <gtest/gtest.h>
 
-#include "ir/differentiate/batching.h"
+#include "ir/passes/batch.h"
 #include "ir/text/text.h"
 
 namespace tenon {

@@ -4,83 +4,12 @@
 #include <cmath>
 #include <random>
 
-#include "ir/passes/passes.h"
-#include "ir/text/text.h"
-#include "tests/ir/naive_evaluation.h"
-#include "tests/ir/random_graph.h"
+#include "tests/ir/lowering.h"
 
 namespace tenon {
 namespace {
 
 using naive::Array;
-
-Array random_array(std::mt19937& random, std::vector<int64_t> shape) {
-    Array a = naive::of_shape(std::move(shape));
-    std::uniform_real_distribution<float> values(-1, 1);
-    for (double& x : a.data) x = values(random);
-    return a;
-}
-
-void expect_close(const std::vector<Array>& want, const std::vector<Array>& have, const std::string& text) {
-    ASSERT_EQ(want.size(), have.size()) << text;
-    for (size_t k = 0; k < want.size(); ++k) {
-        ASSERT_EQ(want[k].shape, have[k].shape) << text;
-        for (size_t i = 0; i < want[k].data.size(); ++i) {
-            const double a = want[k].data[i], b = have[k].data[i];
-            if (std::isnan(a) && std::isnan(b)) continue;
-            if (a == b) continue;
-            ASSERT_LE(std::abs(a - b), 2e-4 * std::max(1.0, std::abs(a))) << "result " << k << " element " << i << "\n"
-                                                                          << text;
-        }
-    }
-}
-
-void expect_well_formed(const Graph& g) {
-    ASSERT_NO_THROW(verify(g)) << print(g);
-    const std::string text = print(g);
-    ASSERT_TRUE(equal(g, *parse_graph(*g.context, text, 0, g.tensors))) << text;
-}
-
-void expect_no_empty_reason(const Decisions& decisions) {
-    for (const Decision& d : decisions) {
-        EXPECT_FALSE(d.reason.empty()) << d.what << " " << d.subject;
-        EXPECT_FALSE(d.subject.empty()) << d.what;
-    }
-}
-
-struct Lowered {
-    GraphRef fused, loops;
-    Decisions decisions;
-    size_t kernels() const {
-        size_t n = 0;
-        for (NodeId id : loops->body()) n += (*loops)[id].op == op<"kernel">();
-        return n;
-    }
-    bool decided(std::string_view what, std::string_view reason = {}) const {
-        for (const Decision& d : decisions)
-            if (d.what == what && d.reason.find(reason) != std::string::npos) return true;
-        return false;
-    }
-};
-
-// Fuses and schedules, checks both graphs and what they compute.
-Lowered lower(const GraphRef& g, const std::vector<Array>& inputs) {
-    Lowered out;
-    out.fused = fuse(*g, out.decisions);
-    expect_well_formed(*out.fused);
-    out.loops = schedule(*out.fused, Target{}, out.decisions);
-    expect_well_formed(*out.loops);
-    expect_no_empty_reason(out.decisions);
-    const std::string text = print(*g) + print(*out.fused) + print(*out.loops);
-    const std::vector<Array> want = naive::evaluate(*g, inputs);
-    expect_close(want, naive::evaluate(*out.fused, inputs), text);
-    try {
-        expect_close(want, naive::run_loops(*out.loops, inputs), text);
-    } catch (const std::exception& e) { ADD_FAILURE() << e.what() << "\n" << text; }
-    for (size_t k = 0; k < g->results().size(); ++k)
-        EXPECT_EQ((*g)[g->results()[k]].type, (*out.loops)[out.loops->results()[k]].type) << text;
-    return out;
-}
 
 Lowered lower(Context& context, const char* text, std::vector<std::vector<int64_t>> shapes) {
     std::mt19937 random(7);
@@ -131,7 +60,7 @@ TEST(Schedule, SoftmaxIsOneKernelAndTakesEachExponentialOnce) {
 )",
                             {{6, 40}});
     EXPECT_EQ(l.kernels(), 1u);
-    EXPECT_TRUE(l.decided("kept"));
+    EXPECT_TRUE(l.decided(DecisionKind::kept));
     size_t exponentials = 0;
     for (const Node& n : l.loops->nodes) exponentials += n.op == op<"exp">();
     EXPECT_EQ(exponentials, 1u);
@@ -217,8 +146,8 @@ TEST(Schedule, LongReductionsAreSplitIntoTheContractsChunks) {
 )",
                             {{70000}, {20000, 8}});
     EXPECT_EQ(l.kernels(), 2u);
-    EXPECT_TRUE(l.decided("split", "chunks of 1024"));
-    EXPECT_TRUE(l.decided("split", "chunks of 64"));
+    EXPECT_TRUE(l.decided(DecisionKind::split, "chunks of 1024"));
+    EXPECT_TRUE(l.decided(DecisionKind::split, "chunks of 64"));
 }
 
 TEST(Schedule, BlocksOfParallelLoopsCoverEverything) {
@@ -235,7 +164,7 @@ TEST(Schedule, BlocksOfParallelLoopsCoverEverything) {
 }
 )",
         {{50001}, {700, 99}, {99}, {3, 20000}});
-    EXPECT_TRUE(l.decided("parallel"));
+    EXPECT_TRUE(l.decided(DecisionKind::parallel));
 }
 
 TEST(Schedule, UpdatesBeginWithTheirBase) {
@@ -376,7 +305,7 @@ TEST(Fuse, DearValuesAreNotComputedTwice) {
     size_t exponentials = 0;
     for (const Node& n : l.loops->nodes) exponentials += n.op == op<"exp">();
     EXPECT_EQ(exponentials, 1u);
-    EXPECT_TRUE(l.decided("not fused", "needs other elements"));
+    EXPECT_TRUE(l.decided(DecisionKind::not_fused, "needs other elements"));
 }
 
 // What a checkpoint computes again is computed where backward needs it: not beside what forward makes of the same
@@ -449,70 +378,6 @@ TEST(Fuse, MetadataGoesWithTheNodes) {
     return fusion
 }
 )");
-}
-
-GraphRef random_graph(Context& context, uint32_t seed, std::vector<Array>& inputs) {
-    std::vector<std::vector<int64_t>> shapes;
-    const GraphRef g = RandomGraph(context, seed).make(shapes);
-    std::mt19937 random(seed);
-    for (auto& shape : shapes) inputs.push_back(random_array(random, shape));
-    return g;
-}
-
-TEST(Schedule, RandomGraphsKeepTheirMeaning) {
-    for (uint32_t seed = 0; seed < 1500; ++seed) {
-        Context c;
-        std::vector<Array> inputs;
-        const GraphRef g = random_graph(c, seed, inputs);
-        lower(g, inputs);
-        if (::testing::Test::HasFailure()) FAIL() << "seed " << seed;
-    }
-}
-
-// Whatever sizes a graph with symbols is called with that its guards admit, it reads no element but its own.
-TEST(Schedule, RandomGraphsWithSymbolsKeepTheirMeaningForAllSizes) {
-    size_t symbolic = 0, resized = 0, guarded = 0;
-    for (uint32_t seed = 0; seed < 1500; ++seed) {
-        Context c;
-        const SymbolicGraph g = random_symbolic_graph(c, seed);
-        ASSERT_FALSE(g.sizes.empty()) << "seed " << seed;
-        symbolic += !g.graph->symbols.empty();
-        resized += g.sizes.size() - 1;
-        guarded += !g.graph->equalities.empty();
-        expect_well_formed(*g.graph);
-        std::mt19937 random(seed);
-        Decisions decisions;
-        const GraphRef simple = simplify(*g.graph, &decisions);
-        expect_well_formed(*simple);
-        const GraphRef loops = schedule(*fuse(*simple, decisions), Target{}, decisions);
-        expect_well_formed(*loops);
-        for (const SymbolicGraph::Sizes& sizes : g.sizes) {
-            std::vector<Array> inputs;
-            for (const auto& shape : sizes.inputs) inputs.push_back(random_array(random, shape));
-            const std::string text = print(*g.graph) + print(*loops) + print(*sizes.constant);
-            try {
-                expect_close(naive::evaluate(*sizes.constant, inputs), naive::run_loops(*loops, inputs), text);
-            } catch (const std::exception& e) { ADD_FAILURE() << e.what() << "\n" << text; }
-        }
-        if (::testing::Test::HasFailure()) FAIL() << "seed " << seed;
-    }
-    EXPECT_GT(symbolic, 700u);
-    EXPECT_GT(resized, 900u);
-    EXPECT_GT(guarded, 30u);
-}
-
-TEST(Simplify, RandomGraphsKeepTheirMeaning) {
-    for (uint32_t seed = 5000; seed < 6000; ++seed) {
-        Context c;
-        std::vector<Array> inputs;
-        const GraphRef g = random_graph(c, seed, inputs);
-        Decisions decisions;
-        const GraphRef after = simplify(*g, &decisions);
-        expect_well_formed(*after);
-        expect_close(naive::evaluate(*g, inputs), naive::evaluate(*after, inputs), print(*g) + print(*after));
-        lower(after, inputs);
-        if (::testing::Test::HasFailure()) FAIL() << "seed " << seed;
-    }
 }
 
 }  // namespace

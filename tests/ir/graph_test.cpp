@@ -178,6 +178,23 @@ TEST(Rows, EveryRowIsComplete) {
         EXPECT_EQ(r.lowering == Lowering::movement, r.index != nullptr) << r.name;
         EXPECT_EQ(r.lowering == Lowering::reduce, !r.fold.empty()) << r.name;
         EXPECT_EQ(row(find_op(r.name)).name, r.name);
+
+        const bool moves = r.lowering == Lowering::movement, scalar = r.lowering == Lowering::scalar,
+                   loops = r.lowering == Lowering::loops;
+        EXPECT_TRUE(moves || (!r.is_still && !r.compose && !r.view && !r.repeats))
+            << r.name << ": is_still, compose, view and repeats are columns of movement rows";
+        EXPECT_TRUE(scalar || (!r.converts && !r.conditions && !r.divides_exactly && !r.absent_is_nothing &&
+                               r.index_op == IndexOp::none))
+            << r.name
+            << ": converts, conditions, divides_exactly, absent_is_nothing and index_op are columns of scalar rows";
+        EXPECT_TRUE(moves || r.memory != MemoryUse::names) << r.name << ": only movement names memory";
+        EXPECT_EQ(loops, r.source != Source::none || needs_own_kernel(r.memory))
+            << r.name << ": a row with loops of its own says by `source` or by `memory` what they do";
+        if (r.memory == MemoryUse::replaces)
+            EXPECT_EQ(r.min_operands, 3) << r.name << ": a base, a view of it, a value";
+        EXPECT_TRUE(!r.stops_gradient || !r.gradient) << r.name << ": what stops gradients has none";
+        EXPECT_TRUE(r.level == Level::loop || !is_ordered(r.effect) || r.effect != Effect::ordered)
+            << r.name << ": what runs a graph knows effects by what they do: a kind of its own in ir/row.h";
     }
 }
 
@@ -185,9 +202,10 @@ TEST(Rows, EveryScalarRowHasItsFunction) {
     for (const Row& r : all_rows()) {
         if (r.lowering != Lowering::scalar || r.name == "cast") continue;
         const scalar::Function* function = scalar::find_function(r.name);
-        ASSERT_TRUE(function) << "the row " << r.name
-                              << " has no scalar function: define one in a header of ir/scalar/, whose `is` names it, and "
-                                 "add it to the family's list at the end of the header";
+        ASSERT_TRUE(function)
+            << "the row " << r.name
+            << " has no scalar function: define one in a header of ir/scalar/, whose `is` names it, and "
+               "add it to the family's list at the end of the header";
         EXPECT_FALSE(function->is_helper) << r.name;
         EXPECT_EQ(function->arity, r.min_operands) << r.name;
         for (int d = 0; d < dtype_count; ++d) {

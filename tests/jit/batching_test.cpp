@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "ir/differentiate/batching.h"
+#include "ir/passes/batch.h"
 #include "ir/text/text.h"
 #include "tests/ir/random_graph.h"
 #include "tests/jit/computer.h"

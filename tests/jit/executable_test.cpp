@@ -232,7 +232,7 @@ TEST_F(ExecutableTest, CommitsHappenInPlace) {
     EXPECT_NE(outputs[0].bytes(), g.bytes());
     EXPECT_EQ(executable.effects_done(), 1u);
     ASSERT_FALSE(executable.decisions().empty());
-    EXPECT_EQ(executable.decisions()[0].what, "in place");
+    EXPECT_EQ(executable.decisions()[0].what, DecisionKind::in_place);
     // A strided input is written where it lies.
     const Tensor wide = random({3000, 2}), narrow = wide.select(1, 0), old = wide.clone();
     executable.run(std::vector<Tensor>{narrow, g}, outputs);

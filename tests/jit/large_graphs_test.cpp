@@ -46,7 +46,7 @@ std::vector<Work> work_of(const LargeGraph& form, size_t nodes) {
     return work;
 }
 
-TEST(LargeGraphs, DISABLED_WorkGrowsAsTheyDo) {
+TEST(LargeGraphs, WorkGrowsAsTheyDo) {
     if (visits([] {
             Context c;
             large_graph_forms[0].make(c, 10);
@@ -89,7 +89,7 @@ void run_on_a_small_stack(void (*f)()) {
     pthread_attr_destroy(&attributes);
 }
 
-TEST(LargeGraphs, DISABLED_NeedNoMoreStack) {
+TEST(LargeGraphs, NeedNoMoreStack) {
     run_on_a_small_stack([] {
         for (const LargeGraph& form : large_graph_forms) {
             Context context;
@@ -182,8 +182,9 @@ TEST(Machine, ForgetsKernelsThatNobodyHas) {
     const auto executable = [&](int64_t size) {
         Builder b(context);
         const NodeId x = b.parameter(context.tensor(DType::f32, std::vector<SizeId>{SizeId(size)}));
-        return std::make_unique<Executable>(run_pipeline(b.finish({b.emit(op<"tanh">(), {x})}), PipelineOptions{}, decisions),
-                                            machine, EngineKind::interp);
+        return std::make_unique<Executable>(
+            run_pipeline(b.finish({b.emit(op<"tanh">(), {x})}), PipelineOptions{}, decisions), machine,
+            EngineKind::interp);
     };
     const auto kept = executable(1);
     for (int64_t size = 2; size < 3000; ++size) executable(size);

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstring>
 
-#include "ir/differentiate/drop_cotangents.h"
+#include "ir/passes/drop_cotangents.h"
 #include "ir/passes/passes.h"
 #include "ir/text/text.h"
 #include "tests/jit/computer.h"

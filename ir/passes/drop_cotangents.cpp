@@ -1,8 +1,9 @@
-#include "ir/differentiate/drop_cotangents.h"
+#include "ir/passes/drop_cotangents.h"
 
 #include <algorithm>
 
 #include "ir/build/copier.h"
+#include "ir/passes/passes.h"
 #include "ir/row.h"
 
 namespace tenon {
@@ -19,7 +20,7 @@ GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_param
         const auto missing = std::count_if(operands.begin(), operands.end(), [&](NodeId o) { return absent[o.index]; });
         if (missing == 0) {
             copy.copy(id);
-        } else if (half[id].op == op<"add">() && missing == 1) {
+        } else if (row(half[id].op).absent_is_nothing && missing == 1) {
             copy.map(id, copy(absent[operands[0].index] ? operands[1] : operands[0]));
         } else {
             absent[id.index] = true;
@@ -34,7 +35,7 @@ GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_param
         reached.push_back(is_reached);
         if (is_reached) results.push_back(copy(result));
     }
-    return builder.finish(results, half.name);
+    return verified(PassId::drop_cotangents, builder.finish(results, half.name));
 }
 
 bool reads_saved(const Graph& half, size_t saved, size_t k, const std::vector<bool>& present) {

@@ -1,0 +1,75 @@
+// Random graphs, with symbols and without: passes keep their meaning for all sizes that their guards admit.
+#include "tests/ir/lowering.h"
+#include "tests/ir/random_graph.h"
+
+namespace tenon {
+namespace {
+
+using naive::Array;
+
+GraphRef random_graph(Context& context, uint32_t seed, std::vector<Array>& inputs) {
+    std::vector<std::vector<int64_t>> shapes;
+    const GraphRef g = RandomGraph(context, seed).make(shapes);
+    std::mt19937 random(seed);
+    for (auto& shape : shapes) inputs.push_back(random_array(random, shape));
+    return g;
+}
+
+TEST(Schedule, RandomGraphsKeepTheirMeaning) {
+    for (uint32_t seed = 0; seed < 1500; ++seed) {
+        Context c;
+        std::vector<Array> inputs;
+        const GraphRef g = random_graph(c, seed, inputs);
+        lower(g, inputs);
+        if (::testing::Test::HasFailure()) FAIL() << "seed " << seed;
+    }
+}
+
+// Whatever sizes a graph with symbols is called with that its guards admit, it reads no element but its own.
+TEST(Schedule, RandomGraphsWithSymbolsKeepTheirMeaningForAllSizes) {
+    size_t symbolic = 0, resized = 0, guarded = 0;
+    for (uint32_t seed = 0; seed < 1500; ++seed) {
+        Context c;
+        const SymbolicGraph g = random_symbolic_graph(c, seed);
+        ASSERT_FALSE(g.sizes.empty()) << "seed " << seed;
+        symbolic += !g.graph->symbols.empty();
+        resized += g.sizes.size() - 1;
+        guarded += !g.graph->equalities.empty();
+        expect_well_formed(*g.graph);
+        std::mt19937 random(seed);
+        Decisions decisions;
+        const GraphRef simple = simplify(*g.graph, &decisions);
+        expect_well_formed(*simple);
+        const GraphRef loops = schedule(*fuse(*simple, decisions), Target{}, decisions);
+        expect_well_formed(*loops);
+        for (const SymbolicGraph::Sizes& sizes : g.sizes) {
+            std::vector<Array> inputs;
+            for (const auto& shape : sizes.inputs) inputs.push_back(random_array(random, shape));
+            const std::string text = print(*g.graph) + print(*loops) + print(*sizes.constant);
+            try {
+                expect_close(naive::evaluate(*sizes.constant, inputs), naive::run_loops(*loops, inputs), text);
+            } catch (const std::exception& e) { ADD_FAILURE() << e.what() << "\n" << text; }
+        }
+        if (::testing::Test::HasFailure()) FAIL() << "seed " << seed;
+    }
+    EXPECT_GT(symbolic, 900u);
+    EXPECT_GT(resized, 900u);
+    EXPECT_GT(guarded, 30u);
+}
+
+TEST(Simplify, RandomGraphsKeepTheirMeaning) {
+    for (uint32_t seed = 5000; seed < 6000; ++seed) {
+        Context c;
+        std::vector<Array> inputs;
+        const GraphRef g = random_graph(c, seed, inputs);
+        Decisions decisions;
+        const GraphRef after = simplify(*g, &decisions);
+        expect_well_formed(*after);
+        expect_close(naive::evaluate(*g, inputs), naive::evaluate(*after, inputs), print(*g) + print(*after));
+        lower(after, inputs);
+        if (::testing::Test::HasFailure()) FAIL() << "seed " << seed;
+    }
+}
+
+}  // namespace
+}  // namespace tenon
