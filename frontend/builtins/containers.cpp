@@ -41,7 +41,7 @@ void sort_values(Evaluator& evaluator, Values& values, const Value& key, bool de
     } else if (all([](const Value& v) { return v.is<StringObject>(); })) {
         sort_items(items, descending, [](const Value& a, const Value& b) { return a.as_text() < b.as_text(); });
     } else {
-        sort_items(items, descending, [&](const Value& a, const Value& b) { return evaluator.less(a, b); });
+        sort_items(items, descending, [&](const Value& a, const Value& b) { return evaluator.semantics().less(a, b); });
     }
     for (size_t i = 0; i < items.size(); ++i) values[i] = std::move(items[i].value);
 }
@@ -54,12 +54,12 @@ DictObject& dict_of(Arguments& a) { return a[0].as<DictObject>(); }
 // ---- list ---------------------------------------------------------------------------------------------------------
 
 Value append(Evaluator& evaluator, Arguments& a) {
-    evaluator.append(list_of(a), a[1]);
+    evaluator.writes().append(list_of(a), a[1]);
     return {};
 }
 
 Value extend(Evaluator& evaluator, Arguments& a) {
-    evaluator.extend(list_of(a), evaluator.collect(a[1]));
+    evaluator.writes().extend(list_of(a), evaluator.collect(a[1]));
     return {};
 }
 
@@ -67,18 +67,18 @@ Value insert(Evaluator& evaluator, Arguments& a) {
     a[1] = evaluator.settled(a[1], a.span_of(1));
     int64_t count = static_cast<int64_t>(list_of(a).items.size()), at = a.integer(1, "a position");
     if (at < 0) at += count;
-    evaluator.insert(list_of(a), static_cast<size_t>(std::clamp<int64_t>(at, 0, count)), a[2]);
+    evaluator.writes().insert(list_of(a), static_cast<size_t>(std::clamp<int64_t>(at, 0, count)), a[2]);
     return {};
 }
 
 Value pop(Evaluator& evaluator, Arguments& a) {
     size_t at = position_in(a.integer_or(1, -1, "a position"), list_of(a).items.size(), "list");
-    return evaluator.remove(list_of(a), at);
+    return evaluator.writes().remove(list_of(a), at);
 }
 
 size_t index_in(Evaluator& evaluator, const Values& items, const Value& wanted) {
     for (size_t i = 0; i < items.size(); ++i) {
-        if (evaluator.same_item(items[i], wanted)) return i;
+        if (evaluator.semantics().same_item(items[i], wanted)) return i;
     }
     return items.size();
 }
@@ -86,8 +86,9 @@ size_t index_in(Evaluator& evaluator, const Values& items, const Value& wanted) 
 Value remove(Evaluator& evaluator, Arguments& a) {
     Values& items = list_of(a).items;
     size_t at = index_in(evaluator, items, a[1]);
-    if (at == items.size()) throw_error("value", fmt::format("{} is not in the list", evaluator.repr(a[1])));
-    evaluator.remove(list_of(a), at);
+    if (at == items.size())
+        throw_error("value", fmt::format("{} is not in the list", evaluator.semantics().repr(a[1])));
+    evaluator.writes().remove(list_of(a), at);
     return {};
 }
 
@@ -95,7 +96,8 @@ Value index(Evaluator& evaluator, Arguments& a) {
     const Values& items = *items_of(a[0]);
     size_t at = index_in(evaluator, items, a[1]);
     if (at == items.size()) {
-        throw_error("value", fmt::format("{} is not in the {}", evaluator.repr(a[1]), name_of(a[0].kind())));
+        throw_error("value",
+                    fmt::format("{} is not in the {}", evaluator.semantics().repr(a[1]), name_of(a[0].kind())));
     }
     return at;
 }
@@ -103,11 +105,11 @@ Value index(Evaluator& evaluator, Arguments& a) {
 Value count(Evaluator& evaluator, Arguments& a) {
     const Values& items = *items_of(a[0]);
     return std::count_if(items.begin(), items.end(),
-                         [&](const Value& item) { return evaluator.same_item(item, a[1]); });
+                         [&](const Value& item) { return evaluator.semantics().same_item(item, a[1]); });
 }
 
 Value reverse(Evaluator& evaluator, Arguments& a) {
-    evaluator.will_change(list_of(a));
+    evaluator.writes().will_change(list_of(a));
     std::reverse(list_of(a).items.begin(), list_of(a).items.end());
     return {};
 }
@@ -115,13 +117,13 @@ Value reverse(Evaluator& evaluator, Arguments& a) {
 Value sort(Evaluator& evaluator, Arguments& a) {
     Values sorted = list_of(a).items;
     sort_values(evaluator, sorted, a[1], a.flag_or(2, false, "reverse"));
-    evaluator.will_change(list_of(a));
+    evaluator.writes().will_change(list_of(a));
     std::swap(list_of(a).items, sorted);
     return {};
 }
 
 Value clear_list(Evaluator& evaluator, Arguments& a) {
-    evaluator.will_change(list_of(a));
+    evaluator.writes().will_change(list_of(a));
     Values dropped = std::move(list_of(a).items);
     list_of(a).items.clear();
     return {};
@@ -132,7 +134,7 @@ Value copy_list(Evaluator&, Arguments& a) { return make_list(list_of(a).items); 
 // ---- dict ---------------------------------------------------------------------------------------------------------
 
 [[noreturn]] void no_key(Evaluator& evaluator, const Value& key) {
-    throw_error("key", fmt::format("the dict has no key {}", evaluator.repr(key)),
+    throw_error("key", fmt::format("the dict has no key {}", evaluator.semantics().repr(key)),
                 "d.get(key, default) gives a default");
 }
 
@@ -165,24 +167,24 @@ Value pop_entry(Evaluator& evaluator, Arguments& a) {
         if (a.has(2)) return a[2];
         no_key(evaluator, key);
     }
-    return evaluator.remove_entry(dict_of(a), key);
+    return evaluator.writes().remove_entry(dict_of(a), key);
 }
 
 Value set_default(Evaluator& evaluator, Arguments& a) {
     const Value key = evaluator.as_key(a[1], a.span_of(1));
     if (const Value* found = dict_of(a).find(key)) return *found;
     Value fresh = a.has(2) ? a[2] : Value();
-    evaluator.set_entry(dict_of(a), key, fresh);
+    evaluator.writes().set_entry(dict_of(a), key, fresh);
     return fresh;
 }
 
 Value update(Evaluator& evaluator, Arguments& a) {
     auto take = [&](const DictObject& from) {
-        for (const auto& entry : from.entries()) evaluator.set_entry(dict_of(a), entry.key, entry.value);
+        for (const auto& entry : from.entries()) evaluator.writes().set_entry(dict_of(a), entry.key, entry.value);
     };
     if (a.has(1)) {
         auto* from = a[1].try_as<DictObject>();
-        if (!from) throw_error("type", "update takes a dict, found a " + evaluator.describe(a[1]));
+        if (!from) throw_error("type", "update takes a dict, found a " + evaluator.semantics().describe(a[1]));
         if (from != &dict_of(a)) take(*from);
     }
     take(a[2].as<DictObject>());
@@ -190,7 +192,7 @@ Value update(Evaluator& evaluator, Arguments& a) {
 }
 
 Value clear_dict(Evaluator& evaluator, Arguments& a) {
-    evaluator.will_change(dict_of(a));
+    evaluator.writes().will_change(dict_of(a));
     dict_of(a).clear();
     return {};
 }
@@ -215,17 +217,21 @@ constexpr Builtin container_table[] = {
     {"sort", "list; key?, reverse?", lists, sort, method_only, "sorts the list; equal items keep their order"},
     {"clear", "list", lists, clear_list, method_only, "takes everything out"},
     {"copy", "list", lists, copy_list, method_only, "another list of the same items"},
-    {"index", "sequence, value", sequences, index, method_only | takes_symbolic, "the position of the first equal item"},
-    {"count", "sequence, value", sequences, count, method_only | takes_symbolic, "how many items are equal to the value"},
+    {"index", "sequence, value", sequences, index, method_only | takes_symbolic,
+     "the position of the first equal item"},
+    {"count", "sequence, value", sequences, count, method_only | takes_symbolic,
+     "how many items are equal to the value"},
     {"get", "dict, key, default?", dicts, get, method_only | takes_symbolic,
      "the value of a key, the default (none) where it is missing"},
     {"keys", "dict", dicts, keys, method_only, "the keys, in order of insertion"},
     {"values", "dict", dicts, values, method_only, "the values, in order of insertion"},
     {"items", "dict", dicts, items, method_only, "the (key, value) pairs, in order of insertion"},
-    {"pop", "dict, key, default?", dicts, pop_entry, method_only | takes_symbolic, "takes an entry out and gives its value"},
+    {"pop", "dict, key, default?", dicts, pop_entry, method_only | takes_symbolic,
+     "takes an entry out and gives its value"},
     {"setdefault", "dict, key, default?", dicts, set_default, method_only | takes_symbolic,
      "the value of a key, set to the default first where it is missing"},
-    {"update", "dict, other?; **entries", dicts, update, method_only | takes_symbolic, "sets each entry of another dict"},
+    {"update", "dict, other?; **entries", dicts, update, method_only | takes_symbolic,
+     "sets each entry of another dict"},
     {"clear", "dict", dicts, clear_dict, method_only, "takes everything out"},
     {"copy", "dict", dicts, copy_dict, method_only, "another dict with the same entries"},
 };

@@ -25,7 +25,7 @@ std::string subject_of(Evaluator& e, const Value& called) {
                            place_or_script(e.session().sources(), declared.name_span));
     }
     const auto* function = called.try_as<FunctionObject>();
-    if (!function) return e.text(called);
+    if (!function) return e.semantics().text(called);
     const ast::Function& declared = function->function;
     const std::string name = declared.name == Symbol::none ? std::string("a lambda") : e.name_of(declared.name);
     return fmt::format("{} at {}", name, place_or_script(e.session().sources(), declared.name_span));

@@ -5,8 +5,8 @@
 
 namespace tenon {
 
-/// The built-in: f, *arguments; **keywords. A record that prints as STAGES shows; `.graphs` are the graphs as captured,
-/// `.json` is all of it as text for machines.
+/// The built-in: f, *arguments; **keywords. A record that prints as tests/graphs/explain.model shows; `.graphs` are the
+/// graphs as captured, `.all` is everything, however long, `.json` the same for machines.
 Value explain(Evaluator& evaluator, Arguments& arguments);
 
 }  // namespace tenon

@@ -10,6 +10,7 @@
 #include "frontend/graphs/graph_values.h"
 #include "frontend/record/capture.h"
 #include "frontend/values/function.h"
+#include "frontend/values/structure.h"
 #include "ir/passes/passes.h"
 #include "jit/machine.h"
 #include "runtime/diagnostic.h"
@@ -25,16 +26,18 @@ struct Traced {
     bool returns_tuple = false;
 };
 
-void name_inputs(const Value& value, const std::string& name, std::vector<Capture::TraceInput>& inputs) {
-    if (auto* tensor = value.try_as<TensorObject>()) {
-        inputs.push_back({tensor, name});
-    } else if (const Values* items = items_of(value)) {
-        for (size_t k = 0; k < items->size(); ++k) name_inputs((*items)[k], fmt::format("{}_{}", name, k), inputs);
-    } else if (const auto* dict = value.try_as<DictObject>()) {
-        for (const DictObject::Entry& entry : dict->entries()) {
-            name_inputs(entry.value, entry.key.is<StringObject>() ? entry.key.as_text() : name, inputs);
+// The tensors of an argument and what the graph calls them: "x", "x_0" in a list, its key in a dict.
+void name_inputs(const Value& argument, const std::string& argument_name, std::vector<Capture::TraceInput>& inputs) {
+    for_each_leaf_at(argument, [&](const Value& leaf, std::span<const Step> path) {
+        auto* tensor = leaf.try_as<TensorObject>();
+        if (!tensor) return;
+        std::string name = argument_name;
+        for (const Step& step : path) {
+            if (step.key.is_unset()) name += fmt::format("_{}", step.position);
+            else if (step.key.is<StringObject>()) name = step.key.as_text();
         }
-    }
+        inputs.push_back({tensor, name});
+    });
 }
 
 const FunctionObject* declaration_of(const Value& f) {
@@ -47,17 +50,18 @@ const FunctionObject* declaration_of(const Value& f) {
     return nullptr;
 }
 
-void collect_tensors(Dispatcher& d, const Value& value, std::vector<TensorRef>& out) {
-    if (value.is_tensor()) {
-        out.push_back(value.ref<TensorObject>());
-    } else if (const Values* items = items_of(value)) {
-        for (const Value& item : *items) collect_tensors(d, item, out);
-    } else if (const auto* dict = value.try_as<DictObject>()) {
-        for (const DictObject::Entry& entry : dict->entries()) collect_tensors(d, entry.value, out);
-    } else if (value.is_number() || value.is_bool() || value.is_symbolic()) {
-        const ops::Term term = ops::term_of(d, value, true, "a result");
-        out.push_back(term.tensor ? term.tensor : ops::full(d, term, term.dtype(), {}));
-    }
+// Numbers are tensors of a graph's results; what is neither is none of them.
+std::vector<TensorRef> graph_results(Dispatcher& d, const Value& returned) {
+    std::vector<TensorRef> out;
+    for_each_leaf(returned, [&](const Value& leaf) {
+        if (leaf.is_tensor()) {
+            out.push_back(leaf.ref<TensorObject>());
+        } else if (leaf.is_number() || leaf.is_bool() || leaf.is_symbolic()) {
+            const ops::Term term = ops::term_of(d, leaf, true, "a result");
+            out.push_back(term.tensor ? term.tensor : ops::full(d, term, term.dtype(), {}));
+        }
+    });
+    return out;
 }
 
 // Arguments: f, *arguments; fixed?, **keywords.
@@ -94,8 +98,7 @@ Traced trace_function(Evaluator& e, Arguments& a, bool outline, bool constants) 
     Capture& capture = c.tracer.capture();
     capture.begin_trace(inputs, constants);
     const Value returned = e.call(a[0], given ? std::span<const Value>(*given) : std::span<const Value>(), keywords);
-    std::vector<TensorRef> results;
-    collect_tensors(c.d, returned, results);
+    const std::vector<TensorRef> results = graph_results(c.d, returned);
     traced.returns_tuple = items_of(returned) != nullptr;
     traced.graph = capture.end_trace(results, name, outline, &traced.wrt);
     traced.arguments = inputs.size();

@@ -32,7 +32,8 @@ constexpr KindSet iterables =
     kinds(Kind::list, Kind::tuple, Kind::dict, Kind::range, Kind::string, Kind::iterator, Kind::model);
 
 [[noreturn]] void expected(Evaluator& evaluator, std::string_view what, const Value& found, std::string help = {}) {
-    throw_error("type", fmt::format("expected {}, found {}", what, evaluator.describe(found)), std::move(help));
+    throw_error("type", fmt::format("expected {}, found {}", what, evaluator.semantics().describe(found)),
+                std::move(help));
 }
 
 // ---- output and input ---------------------------------------------------------------------------------------------
@@ -43,7 +44,7 @@ Value print(Evaluator& evaluator, Arguments& a) {
     bool first = true;
     for (const Value& value : a[0].as<TupleObject>().items) {
         if (!std::exchange(first, false)) line += separator;
-        line += evaluator.text(value);
+        line += evaluator.semantics().text(value);
     }
     line += a.has(2) ? a.text(2, "end") : "\n";
     evaluator.session().output().write(line, a.span);
@@ -117,7 +118,7 @@ Value map(Evaluator& evaluator, Arguments& a) {
 Value filter(Evaluator& evaluator, Arguments& a) {
     Values out;
     for (Value& value : evaluator.collect(a[1])) {
-        if (evaluator.truth(a[0].is_none() ? value : evaluator.call(a[0], {value}))) out.push_back(value);
+        if (evaluator.semantics().truth(a[0].is_none() ? value : evaluator.call(a[0], {value}))) out.push_back(value);
     }
     return make_list(std::move(out));
 }
@@ -148,7 +149,7 @@ template <bool largest> Value extreme(Evaluator& evaluator, Arguments& a) {
     Value best = values[0], best_key = key_of(best);
     for (size_t i = 1; i < values.size(); ++i) {
         Value key = key_of(values[i]);
-        if (largest ? evaluator.less(best_key, key) : evaluator.less(key, best_key)) {
+        if (largest ? evaluator.semantics().less(best_key, key) : evaluator.semantics().less(key, best_key)) {
             best = values[i];
             best_key = std::move(key);
         }
@@ -172,7 +173,7 @@ template <bool wanted> Value any_or_all(Evaluator& evaluator, Arguments& a) {
     auto source = evaluator.iterate(a[0]);
     Value item;
     while (source->next(evaluator, item)) {
-        if (evaluator.truth(item) == wanted) return wanted;
+        if (evaluator.semantics().truth(item) == wanted) return wanted;
     }
     return !wanted;
 }
@@ -271,8 +272,8 @@ Value bool_of(Evaluator& evaluator, Arguments& a) {
     expected(evaluator, "a bool or a number", x, "write len(xs) > 0, or x is not none");
 }
 
-Value str(Evaluator& evaluator, Arguments& a) { return Value::text(a.has(0) ? evaluator.text(a[0]) : ""); }
-Value repr(Evaluator& evaluator, Arguments& a) { return Value::text(evaluator.repr(a[0])); }
+Value str(Evaluator& evaluator, Arguments& a) { return Value::text(a.has(0) ? evaluator.semantics().text(a[0]) : ""); }
+Value repr(Evaluator& evaluator, Arguments& a) { return Value::text(evaluator.semantics().repr(a[0])); }
 
 Value type(Evaluator&, Arguments& a) {
     if (auto* model = a[0].try_as<ModelObject>()) return model->model_class;
@@ -342,8 +343,8 @@ Value isfinite(Evaluator&, Arguments& a) { return static_cast<bool>(std::isfinit
 
 Value clamp(Evaluator& evaluator, Arguments& a) {
     Value x = a[0];
-    if (a.has(1) && !a[1].is_none() && evaluator.less(x, a[1])) x = a[1];
-    if (a.has(2) && !a[2].is_none() && evaluator.less(a[2], x)) x = a[2];
+    if (a.has(1) && !a[1].is_none() && evaluator.semantics().less(x, a[1])) x = a[1];
+    if (a.has(2) && !a[2].is_none() && evaluator.semantics().less(a[2], x)) x = a[2];
     return x;
 }
 
@@ -370,7 +371,7 @@ Value exists(Evaluator&, Arguments& a) {
     return std::filesystem::exists(a.text(0, "a path"), code);
 }
 
-Value fail(Evaluator& evaluator, Arguments& a) { throw_error_at(a.span, "user", evaluator.text(a[0])); }
+Value fail(Evaluator& evaluator, Arguments& a) { throw_error_at(a.span, "user", evaluator.semantics().text(a[0])); }
 
 Value clone_host(Evaluator& evaluator, Arguments& a) { return clone(evaluator, a[0]); }
 
@@ -404,7 +405,8 @@ constexpr Builtin host_table[] = {
     {"str", "x?", any_kind, str, 0, "as a str: what print shows"},
     {"repr", "x", any_kind, repr, 0, "as a str, strs quoted"},
     {"type", "x", any_kind, type, takes_symbolic, "the name of its type, or the class of a model"},
-    {"isinstance", "x, type", any_kind, isinstance, takes_symbolic, "whether x is of a type or model class, or one of a tuple"},
+    {"isinstance", "x, type", any_kind, isinstance, takes_symbolic,
+     "whether x is of a type or model class, or one of a tuple"},
     {"callable", "x", any_kind, callable, 0, "whether x can be called"},
     {"hasattr", "x, name", any_kind, hasattr, 0, "whether x has a field or method of that name"},
 

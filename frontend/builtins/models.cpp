@@ -27,7 +27,8 @@ template <bool with_names> Value list_models(Evaluator&, Arguments& a) {
 
 Value set_training(Evaluator& evaluator, const Value& model, bool training) {
     for (auto& [name, part] : named_models(model)) {
-        evaluator.set_field(*part, static_cast<size_t>(part->model_class->field_slot(symbols::training)), training);
+        evaluator.writes().set_field(*part, static_cast<size_t>(part->model_class->field_slot(symbols::training)),
+                                     training);
     }
     return model;
 }

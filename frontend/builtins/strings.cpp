@@ -92,7 +92,7 @@ Value join(Evaluator& evaluator, Arguments& a) {
     bool first = true;
     for (const Value& part : evaluator.collect(a[1])) {
         if (!part.is(Kind::string)) {
-            throw_error("type", "join takes strs, but one of the items is " + evaluator.describe(part),
+            throw_error("type", "join takes strs, but one of the items is " + evaluator.semantics().describe(part),
                         "write join([str(x) for x in xs])");
         }
         if (!std::exchange(first, false)) out += a.text(0, "a str");
@@ -136,7 +136,7 @@ Value find(Evaluator&, Arguments& a) {
     size_t at = text.find(a.text(1, "the text to find"));
     if (at == npos) return int64_t{-1};
     return a[0].as<StringObject>().bytes_are_characters() ? static_cast<int64_t>(at)
-                                              : count_characters(std::string_view(text).substr(0, at));
+                                                          : count_characters(std::string_view(text).substr(0, at));
 }
 
 Value count_text(Evaluator&, Arguments& a) {

@@ -12,11 +12,27 @@
 #include "frontend/ops/tensor_data.h"
 #include "frontend/record/capture.h"
 #include "frontend/values/function.h"
+#include "frontend/values/structure.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
 
 namespace {
+
+// A gradient as a script sees it: zeros where no path leads to the tensor.
+Value gradient_or_zeros(Dispatcher& d, const TensorRef& gradient, TensorObject& of) {
+    return gradient ? gradient : ops::full(d, ops::Term::literal(0.0), of.dtype(), d.sizes(of));
+}
+
+// A dict with what `one` gives for each tensor of a model that `which` takes, by name.
+template <class Which, class One>
+Value by_name(const Value& model, Which which, One one) {
+    auto made = make_ref<DictObject>();
+    for (const NamedTensor& held : named_tensors(model)) {
+        if (which(held)) made->set(held.name, one(held.tensor));
+    }
+    return made;
+}
 
 // ---- what is differentiated with respect to -----------------------------------------------------------------------
 // An argument as a function under differentiation sees it: each tensor stands for itself alone, so that other uses of
@@ -24,7 +40,9 @@ namespace {
 class Target {
 public:
     /// `replaced` receives the argument to call the function with.
-    Target(TensorCall& c, const Value& argument, Value& replaced) : shape_(argument) { replaced = visit(c, argument); }
+    Target(TensorCall& c, const Value& argument, Value& replaced) : shape_(argument) {
+        replaced = map_leaves(argument, [&](const Value& leaf) { return visit(c, leaf); });
+    }
 
     const std::vector<TensorRef>& leaves() const { return leaves_; }
     /// Those that are known to the function alone: not a model's.
@@ -32,7 +50,11 @@ public:
     /// The gradients in the argument's own structure; a model's are a dict by name.
     Value structured(Dispatcher& d, std::span<const TensorRef> gradients) const {
         size_t next = 0;
-        return shape(d, shape_, gradients, next);
+        const auto one = [&](const Value& of) { return gradient_or_zeros(d, gradients[next++], of.as<TensorObject>()); };
+        return map_leaves(shape_, [&](const Value& leaf) -> Value {
+            if (leaf.is_tensor()) return one(leaf);
+            return by_name(leaf, [](const NamedTensor& held) { return held.tensor.as<TensorObject>().requires_grad(); }, one);
+        });
     }
 
 private:
@@ -65,43 +87,9 @@ private:
             }
             return value;
         }
-        if (const Values* items = items_of(value)) {
-            Values made;
-            for (const Value& item : *items) made.push_back(visit(c, item));
-            return value.is<ListObject>() ? make_list(std::move(made)) : make_tuple(std::move(made));
-        }
-        if (const auto* dict = value.try_as<DictObject>()) {
-            auto made = make_ref<DictObject>();
-            for (const DictObject::Entry& entry : dict->entries()) made->set(entry.key, visit(c, entry.value));
-            return made;
-        }
         throw_error("type",
                     fmt::format("a gradient is with respect to tensors, models, and lists and dicts of them, not {}",
                                 with_article(value.kind())));
-    }
-    Value shape(Dispatcher& d, const Value& value, std::span<const TensorRef> gradients, size_t& next) const {
-        auto one = [&](TensorObject& of) -> Value {
-            const TensorRef& found = gradients[next++];
-            return found ? found : ops::full(d, ops::Term::literal(0.0), of.dtype(), d.sizes(of));
-        };
-        if (value.is_tensor()) return one(value.as<TensorObject>());
-        if (value.is(Kind::model)) {
-            auto made = make_ref<DictObject>();
-            for (const NamedTensor& held : named_tensors(value)) {
-                if (held.is_parameter && held.tensor.as<TensorObject>().requires_grad())
-                    made->set(held.name, one(held.tensor.as<TensorObject>()));
-            }
-            return made;
-        }
-        if (const Values* items = items_of(value)) {
-            Values made;
-            for (const Value& item : *items) made.push_back(shape(d, item, gradients, next));
-            return value.is<ListObject>() ? make_list(std::move(made)) : make_tuple(std::move(made));
-        }
-        auto made = make_ref<DictObject>();
-        for (const DictObject::Entry& entry : value.as<DictObject>().entries())
-            made->set(entry.key, shape(d, entry.value, gradients, next));
-        return made;
     }
 
     Value shape_;
@@ -278,25 +266,29 @@ Value gradient_function(Evaluator& e, Arguments& a) {  // f; wrt?, aux?
 }
 
 // ---- of computed values -------------------------------------------------------------------------------------------
-void collect(const Value& value, std::vector<TensorRef>& tensors_out) {
-    if (value.is_tensor()) {
-        tensors_out.push_back(value.ref<TensorObject>());
-    } else if (value.is(Kind::model)) {
-        for (const NamedTensor& held : named_tensors(value)) {
-            if (held.is_parameter) tensors_out.push_back(held.tensor.ref<TensorObject>());
+bool is_parameter(const NamedTensor& held) { return held.is_parameter; }
+
+// The tensors of a tree, a model's params among them.
+std::vector<TensorRef> tensors_in(const Value& tree) {
+    std::vector<TensorRef> found;
+    for_each_leaf(tree, [&](const Value& leaf) {
+        if (leaf.is_tensor()) {
+            found.push_back(leaf.ref<TensorObject>());
+        } else if (leaf.is(Kind::model)) {
+            for (const NamedTensor& held : named_tensors(leaf)) {
+                if (is_parameter(held)) found.push_back(held.tensor.ref<TensorObject>());
+            }
+        } else {
+            throw_error("type", fmt::format("a tensor, a model or a list of these is expected here, not {}",
+                                            with_article(leaf.kind())));
         }
-    } else if (const Values* items = items_of(value)) {
-        for (const Value& item : *items) collect(item, tensors_out);
-    } else {
-        throw_error("type", fmt::format("a tensor, a model or a list of these is expected here, not {}",
-                                        with_article(value.kind())));
-    }
+    });
+    return found;
 }
 
 Value gradient_of_value(Evaluator& e, Arguments& a) {  // y; wrt, retain_graph?, create_graph?, grad?
     TensorCall c(e, a);
-    std::vector<TensorRef> wrt;
-    collect(a[1], wrt);
+    const std::vector<TensorRef> wrt = tensors_in(a[1]);
     for (const TensorRef& x : wrt) {
         if (!x->requires_grad())
             throw_error("gradient", fmt::format("this {} does not require a gradient", describe_type(*x)),
@@ -305,27 +297,18 @@ Value gradient_of_value(Evaluator& e, Arguments& a) {  // y; wrt, retain_graph?,
     const bool create = c.flag(3, "create_graph");
     const std::vector<TensorRef> found = gradients(c.tracer, c.tensor(0), c.has(4) ? c.tensor(4) : TensorRef(), wrt,
                                                    {.retain_graph = c.flag(2, "retain_graph"), .create_graph = create});
-    auto one = [&](size_t k) -> Value {
-        return found[k] ? found[k] : ops::full(c.d, ops::Term::literal(0.0), wrt[k]->dtype(), c.d.sizes(*wrt[k]));
-    };
-    if (a[1].is_tensor()) return one(0);
-    if (a[1].is(Kind::model)) {
-        auto dict = make_ref<DictObject>();
-        size_t k = 0;
-        for (const NamedTensor& held : named_tensors(a[1])) {
-            if (held.is_parameter) dict->set(held.name, one(k++));
-        }
-        return dict;
-    }
-    Values all;
-    for (size_t k = 0; k < found.size(); ++k) all.push_back(one(k));
-    return make_tuple(std::move(all));
+    size_t next = 0;
+    const auto one = [&](const Value& of) { return gradient_or_zeros(c.d, found[next++], of.as<TensorObject>()); };
+    const Value structured = map_leaves(
+        a[1], [&](const Value& leaf) -> Value { return leaf.is_tensor() ? one(leaf) : by_name(leaf, is_parameter, one); });
+    // Several gradients are a tuple, to be taken apart: (dx, dy) = grad(z, wrt: [x, y]).
+    return structured.is(Kind::list) ? make_tuple(*items_of(structured)) : structured;
 }
 
 Value backward_of(Evaluator& e, Arguments& a) {  // loss; retain_graph?, inputs?, create_graph?, grad?
     TensorCall c(e, a);
     std::vector<TensorRef> only;
-    if (c.has(2)) collect(a[2], only);
+    if (c.has(2)) only = tensors_in(a[2]);
     backward(c.tracer, c.tensor(0), c.has(4) ? c.tensor(4) : TensorRef(),
              {.retain_graph = c.flag(1, "retain_graph"), .create_graph = c.flag(3, "create_graph")}, only);
     return {};
@@ -392,8 +375,7 @@ Value jvp(Evaluator& e, Arguments& a) {  // f, arguments, tangents
     const bool keeps = c.d.grad_enabled();
     Targets targets;
     for (Value& argument : given) targets.add(c, argument);
-    std::vector<TensorRef> directions;
-    collect(a[2], directions);
+    const std::vector<TensorRef> directions = tensors_in(a[2]);
     if (directions.size() != targets.leaves().size())
         throw_error("type", "jvp needs a tangent for each tensor among the arguments");
     TensorRef result, tangent, zeros;

@@ -10,6 +10,7 @@
 #include "frontend/record/capture.h"
 #include "frontend/record/graph_replay.h"
 #include "frontend/values/function.h"
+#include "frontend/values/structure.h"
 #include "ir/passes/batch.h"
 #include "runtime/diagnostic.h"
 
@@ -59,9 +60,9 @@ private:
             }
             Values made;
             for (size_t k = 0; k < items->size(); ++k) made.push_back(named((*items)[k], (*each)[k]));
-            return like(value, std::move(made));
+            return with_parts(value, std::move(made));
         }
-        if (!value.is_tensor() && !items_of(value) && !value.is<DictObject>()) {
+        if (!value.is_tensor() && !is_branch(value)) {
             throw_error("vmap", fmt::format("{} is {}, which has no dimension to map over", what_, kind(value)),
                         std::string(none_help));
         }
@@ -70,8 +71,9 @@ private:
     // One int or none for all the tensors in a value; what is no tensor is the same for every example.
     Value spread(const Value& value, const Value& dims) {
         if (dims.is_none()) return value;
-        if (value.is_tensor()) {
-            const TensorRef x = value.ref<TensorObject>();
+        return map_leaves(value, [&](const Value& leaf) -> Value {
+            if (!leaf.is_tensor()) return leaf;
+            const TensorRef x = leaf.ref<TensorObject>();
             const int64_t axis = ops::int_of(d_, dims, "an entry of `in_dims:`"),
                           rank = static_cast<int64_t>(x->rank());
             if (axis < -rank || axis >= rank) {
@@ -82,21 +84,7 @@ private:
                               : fmt::format("its dimensions go from {} to {}", -rank, rank - 1));
             }
             return visit_(x, static_cast<size_t>(axis < 0 ? axis + rank : axis));
-        }
-        if (const Values* items = items_of(value)) {
-            Values made;
-            for (const Value& item : *items) made.push_back(spread(item, dims));
-            return like(value, std::move(made));
-        }
-        if (const auto* dict = value.try_as<DictObject>()) {
-            auto made = make_ref<DictObject>();
-            for (const DictObject::Entry& entry : dict->entries()) made->set(entry.key, spread(entry.value, dims));
-            return made;
-        }
-        return value;
-    }
-    static Value like(const Value& value, Values items) {
-        return value.is<ListObject>() ? make_list(std::move(items)) : make_tuple(std::move(items));
+        });
     }
     static std::string kind(const Value& value) { return fmt::format("a {}", name_of(value.kind())); }
 
@@ -107,35 +95,19 @@ private:
 };
 
 // What the function returned, tensor by tensor.
-void collect_results(const Value& value, std::vector<TensorRef>& results) {
-    if (value.is_tensor()) {
-        results.push_back(value.ref<TensorObject>());
-    } else if (const Values* items = items_of(value)) {
-        for (const Value& item : *items) collect_results(item, results);
-    } else if (const auto* dict = value.try_as<DictObject>()) {
-        for (const DictObject::Entry& entry : dict->entries()) collect_results(entry.value, results);
-    } else {
-        throw_error("vmap",
-                    fmt::format("a function under vmap returns tensors, and lists, tuples and dicts of them, not a {}",
-                                name_of(value.kind())),
-                    "tensor(x) makes a tensor of a number");
-    }
-}
-Value with_results(const Value& value, std::span<const TensorRef>& results) {
-    if (value.is_tensor()) {
-        const TensorRef result = results.front();
-        results = results.subspan(1);
-        return result;
-    }
-    if (const Values* items = items_of(value)) {
-        Values made;
-        for (const Value& item : *items) made.push_back(with_results(item, results));
-        return value.is<ListObject>() ? make_list(std::move(made)) : make_tuple(std::move(made));
-    }
-    auto made = make_ref<DictObject>();
-    for (const DictObject::Entry& entry : value.as<DictObject>().entries())
-        made->set(entry.key, with_results(entry.value, results));
-    return made;
+std::vector<TensorRef> results_in(const Value& returned) {
+    std::vector<TensorRef> results;
+    for_each_leaf(returned, [&](const Value& leaf) {
+        if (!leaf.is_tensor()) {
+            throw_error(
+                "vmap",
+                fmt::format("a function under vmap returns tensors, and lists, tuples and dicts of them, not a {}",
+                            name_of(leaf.kind())),
+                "tensor(x) makes a tensor of a number");
+        }
+        results.push_back(leaf.ref<TensorObject>());
+    });
+    return results;
 }
 
 // One call of a mapped function.
@@ -182,8 +154,7 @@ private:
         for (size_t k = 0; k < results.size(); ++k) {
             if (!has_history_[k] && results[k]->requires_grad()) results[k] = ops::detach(c_.d, results[k]);
         }
-        std::span<const TensorRef> rest(results);
-        return with_results(returned, rest);
+        return with_leaves(returned, Values(results.begin(), results.end()));
     }
     Values map(std::span<const Value> positional, std::span<const KeywordArgument> keywords,
                std::vector<KeywordArgument>& mapped_keywords, InDims::Visit visit) {
@@ -234,8 +205,7 @@ private:
         const Span span = c_.d.span();
         const Value returned = c_.evaluator.call(function, examples, keyword_examples);
         c_.d.set_span(span);
-        std::vector<TensorRef> results;
-        collect_results(returned, results);
+        const std::vector<TensorRef> results = results_in(returned);
         for (const TensorRef& result : results) {
             const auto rank = static_cast<int64_t>(result->rank()) + 1;
             if (out_dim_ < -rank || out_dim_ >= rank) {
@@ -248,8 +218,7 @@ private:
             has_history_.push_back(result->requires_grad());
         }
         // Lists and dicts as they are now: what the function has changed is changed back.
-        std::span<const TensorRef> rest(results);
-        const Value structure = with_results(returned, rest);
+        const Value structure = map_leaves(returned, [](const Value& leaf) { return leaf; });
         graph_ = capture.end_example(results, inputs_);
         return structure;
     }

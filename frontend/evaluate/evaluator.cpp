@@ -49,9 +49,9 @@ uintptr_t lowest_stack_address() {
 
 Evaluator::Evaluator(Session& session)
     : session_(session), tracer_(session.tracer()), border_(session.border()), symbols_(session.symbols()),
-      builtins_(session.builtins()), stack_(new std::byte[stack_slots * sizeof(Value)]),
-      stack_top_(reinterpret_cast<Value*>(stack_.get())), stack_end_(stack_top_ + stack_slots),
-      native_limit_(lowest_stack_address()) {}
+      builtins_(session.builtins()), writes_(tracer_, collector_), semantics_(*this),
+      stack_(new std::byte[stack_slots * sizeof(Value)]), stack_top_(reinterpret_cast<Value*>(stack_.get())),
+      stack_end_(stack_top_ + stack_slots), native_limit_(lowest_stack_address()) {}
 
 Evaluator::~Evaluator() = default;
 
@@ -181,14 +181,11 @@ void Evaluator::store(const ast::NameUse& use, Value value, Frame& frame, Span s
         }
         case ast::NameKind::field: {
             (void)span;
-            set_field(frame.model(), use.index, std::move(value));
+            writes_.set_field(frame.model(), use.index, std::move(value));
             return;
         }
         default: {
-            CellObject& cell = cell_of(use, frame);
-            if (tracer_.capturing()) tracer_.record(HostEffect::slot(cell, cell.value));
-            collector_.note(cell, value);
-            cell.value = std::move(value);
+            writes_.set_cell(cell_of(use, frame), std::move(value));
         }
     }
 }
@@ -279,7 +276,7 @@ Value Evaluator::decorate(Value function, std::span<ast::Expr*> decorators, Fram
         }
         put_around();
         if (decorator.kind == ast::ExprKind::call && name.kind == ast::ExprKind::name &&
-                   ast::as<ast::Name>(name).use.kind == ast::NameKind::builtin) {
+            ast::as<ast::Name>(name).use.kind == ast::NameKind::builtin) {
             // `@compile(fullgraph: true)`: a built-in takes the function first and the options with it.
             CallArguments arguments = evaluate_arguments(&function, ast::as<ast::Call>(decorator).arguments, frame);
             function = call_builtin(builtins_[ast::as<ast::Name>(name).use.index], false, arguments, decorator.span);
@@ -290,70 +287,6 @@ Value Evaluator::decorate(Value function, std::span<ast::Expr*> decorators, Fram
     }
     put_around();
     return function;
-}
-
-// ---- host effects -------------------------------------------------------------------------------------------------
-
-void Evaluator::append(ListObject& list, Value value) {
-    if (tracer_.capturing()) tracer_.record(HostEffect::list_growth(list));
-    collector_.note(list, value);
-    list.items.push_back(std::move(value));
-}
-
-void Evaluator::extend(ListObject& list, Values values) {
-    if (tracer_.capturing()) tracer_.record(HostEffect::list_growth(list));
-    for (Value& value : values) {
-        collector_.note(list, value);
-        list.items.push_back(std::move(value));
-    }
-}
-
-void Evaluator::insert(ListObject& list, size_t position, Value value) {
-    if (tracer_.capturing()) tracer_.record(HostEffect::list_insert(list, position));
-    collector_.note(list, value);
-    list.items.insert(list.items.begin() + static_cast<ptrdiff_t>(position), std::move(value));
-}
-
-Value Evaluator::remove(ListObject& list, size_t position) {
-    if (tracer_.capturing()) tracer_.record(HostEffect::list_remove(list, position));
-    Value taken = std::move(list.items[position]);
-    list.items.erase(list.items.begin() + static_cast<ptrdiff_t>(position));
-    return taken;
-}
-
-void Evaluator::set_item(ListObject& list, size_t position, Value value) {
-    if (tracer_.capturing()) tracer_.record(HostEffect::list_item(list, position));
-    collector_.note(list, value);
-    list.items[position] = std::move(value);
-}
-
-void Evaluator::will_change(ListObject& list) {
-    if (tracer_.capturing()) tracer_.record(HostEffect::list_content(list));
-}
-
-void Evaluator::set_entry(DictObject& dict, const Value& key, Value value) {
-    if (tracer_.capturing()) tracer_.record(HostEffect::dict_entry(dict, key));
-    collector_.note(dict, key);
-    collector_.note(dict, value);
-    dict.set(key, std::move(value));
-}
-
-Value Evaluator::remove_entry(DictObject& dict, const Value& key) {
-    if (tracer_.capturing()) tracer_.record(HostEffect::dict_remove(dict, key));
-    Value taken = std::move(*dict.find(key));
-    dict.remove(key);
-    return taken;
-}
-
-void Evaluator::will_change(DictObject& dict) {
-    if (tracer_.capturing()) tracer_.record(HostEffect::dict_content(dict));
-}
-
-void Evaluator::set_field(ModelObject& model, size_t slot, Value value) {
-    Value& field = model.fields[slot];
-    if (tracer_.capturing()) tracer_.record(HostEffect::slot(model, field));
-    collector_.note(model, value);
-    field = std::move(value);
 }
 
 }  // namespace tenon

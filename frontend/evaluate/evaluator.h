@@ -12,7 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "frontend/evaluate/host_writes.h"
 #include "frontend/evaluate/models.h"
+#include "frontend/evaluate/semantics.h"
 #include "frontend/ops/border.h"
 #include "frontend/record/effects.h"
 #include "frontend/record/tracer.h"
@@ -89,26 +91,14 @@ public:
     // -- what values mean
     Value binary(Operator op, const Value& a, const Value& b) { return binary(op, {a}, {b}, here_); }
     Value binary(Operator op, Operand a, Operand b, Span span);
-    /// A condition: a bool or a one-element bool tensor; anything else is Error "type".
-    bool truth(const Value& value) { return truth(value, here_); }
-    bool truth(const Value& value, Span span);
-    /// `==` as one answer: lists and tuples by elements, tensors when all their elements are equal.
-    bool equal(const Value& a, const Value& b);
-    /// `<` of ints, floats, strs, lists and tuples.
-    bool less(const Value& a, const Value& b);
-    /// What print shows, and what containers show of their items (strs quoted).
-    std::string text(const Value& value);
-    std::string repr(const Value& value);
-    /// A type as messages name it: "int", "f32[3, 4]", "list", "Linear".
-    std::string describe(const Value& value) const;
+    /// What values mean: truth, equality, order, text.
+    Semantics& semantics() { return semantics_; }
 
     // -- symbolic numbers, where what they are decides: then they are what they are eagerly
     /// Of a symbolic number the number that it stands for; any other value as it is.
     Value settled(const Value& value, Span span) { return value.is_symbolic() ? border_.settle(value, span) : value; }
     /// The same for all that is a key: also inside tuples and slices.
     Value as_key(const Value& value, Span span, int depth = 0);
-    /// Whether containers take them for one item: identical or equal.
-    bool same_item(const Value& a, const Value& b);
 
     // -- iteration: lists, tuples, dicts (keys), ranges, strs, tensors, iterators, models with next()
     Ref<IteratorObject> iterate(const Value& value);
@@ -120,26 +110,16 @@ public:
     Value get_item(const Value& object, const Value& key, Span span);
     void set_item(const Value& object, const Value& key, Operand value, Span span);
 
-    // Writes to host objects go through these: while a graph is captured they leave a note of how to take them back.
-    void append(ListObject& list, Value value);
-    void extend(ListObject& list, Values values);
-    void insert(ListObject& list, size_t position, Value value);
-    /// Takes an item out.
-    Value remove(ListObject& list, size_t position);
-    void set_item(ListObject& list, size_t position, Value value);
-    /// Any other change: call it before.
-    void will_change(ListObject& list);
-    void set_entry(DictObject& dict, const Value& key, Value value);
-    /// Takes an entry out that is there.
-    Value remove_entry(DictObject& dict, const Value& key);
-    void will_change(DictObject& dict);
-    void set_field(ModelObject& model, size_t slot, Value value);
+    /// What changes lists, dicts, fields and shared variables.
+    HostWrites& writes() { return writes_; }
 
     // -- the session's life
     /// Asks the script to stop at its next call or back edge; safe in a signal handler.
     void interrupt() { interrupted_.store(true, std::memory_order_relaxed); }
     bool take_interrupt() { return interrupted_.exchange(false); }
     Collector& collector() { return collector_; }
+    /// Error "recursion" where the machine's stack is nearly used up.
+    void check_stack(Span span);
 
 private:
     enum class Flow : uint8_t { normal, break_loop, continue_loop, return_value };
@@ -200,7 +180,7 @@ private:
         Frame* saved_;
     };
 
-    // evaluator.cpp: variables, statements
+    // evaluator.cpp: variables; evaluator_statements.cpp; evaluator_assignments.cpp
     void make_cells(Frame& frame);
     void hoist(Frame& frame);
     CellObject& cell_of(const ast::NameUse& use, const Frame& frame) const;
@@ -324,9 +304,6 @@ private:
     Value run_lines(Frame& callee);
     void drop_locals(Frame& called);
 
-    void check_stack(Span span);
-    std::string repr_of(const Value& value);
-
     // evaluator_types.cpp
     void check_type(const ast::TypeNode& type, const Value& value, Frame& frame, std::string_view what, Span span);
     bool matches(const ast::TypeNode& type, const Value& value, Frame& frame, std::string& why);
@@ -338,6 +315,8 @@ private:
     SymbolTable& symbols_;
     const BuiltinTable& builtins_;
     Collector collector_;
+    HostWrites writes_;
+    Semantics semantics_;
     Span here_;
     Frame* current_ = nullptr;
     std::unique_ptr<std::byte[]> stack_;  // the slots of all frames, one after another
@@ -345,9 +324,8 @@ private:
     Value* stack_end_;
     uintptr_t native_limit_ = 0;  // the lowest address the machine stack may grow down to
     std::vector<StackEntry> unwound_;
-    std::deque<Value> literals_;            // the strs of the source, by symbol
-    std::array<Value, 128> characters_;     // the strs of one ASCII character, made when first asked for
-    std::vector<const Object*> shown_;  // the containers whose text is being made, for those that hold themselves
+    std::deque<Value> literals_;         // the strs of the source, by symbol
+    std::array<Value, 128> characters_;  // the strs of one ASCII character, made when first asked for
     std::atomic<bool> interrupted_{false};
     TestRunner test_runner_;
 };

@@ -1,9 +1,9 @@
 // Calls whose arguments are values already: spreads, decorators, built-ins that call back.
 #include <fmt/format.h>
 
-#include "frontend/values/errors.h"
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/session.h"
+#include "frontend/values/errors.h"
 
 namespace tenon {
 
@@ -84,7 +84,7 @@ void Evaluator::not_callable(const Value& value, Span span) {
     std::string help;
     if (value.is<ModelObject>()) help = "a model is called through its `fn forward`";
     if (value.is(Kind::dtype)) help = fmt::format("x.to({}) converts a tensor", tenon::name_of(value.as_dtype()));
-    throw_error_at(span, "type", fmt::format("{} cannot be called", describe(value)), std::move(help));
+    throw_error_at(span, "type", fmt::format("{} cannot be called", semantics_.describe(value)), std::move(help));
 }
 
 Value Evaluator::call_function(const FunctionObject& callee, const Value& self, CallArguments& arguments, Span span) {
@@ -201,7 +201,7 @@ Value Evaluator::call_method(const Value& receiver, std::string_view name, std::
     }
     arguments.positional.insert(arguments.positional.begin(), receiver);
     const BuiltinGroup* group = builtins_.find_method(symbol);
-    if (!group) throw_error("name", fmt::format("{} has no method `{}`", describe(receiver), name));
+    if (!group) throw_error("name", fmt::format("{} has no method `{}`", semantics_.describe(receiver), name));
     return call_builtin(*group, true, arguments, here_);
 }
 

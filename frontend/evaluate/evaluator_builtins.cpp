@@ -215,7 +215,7 @@ void Evaluator::no_row(const BuiltinGroup& group, const Value* first, Span span)
     }
     constexpr int most_to_list = 6;
     if (count > most_to_list) kinds.clear();
-    throw_error_at(span, "type", fmt::format("`{}` does not go with {}", group.name, describe(*first)),
+    throw_error_at(span, "type", fmt::format("`{}` does not go with {}", group.name, semantics_.describe(*first)),
                    kinds.empty() ? "" : fmt::format("its first argument is one of: {}", kinds));
 }
 

@@ -1,13 +1,13 @@
 // Calls as written: finding what is called, each argument straight into its place.
 #include <fmt/format.h>
 
-#include "frontend/record/capture.h"
-#include "frontend/values/errors.h"
 #include "frontend/evaluate/evaluator.h"
-#include "frontend/resolve/resolver.h"
 #include "frontend/evaluate/session.h"
-#include "frontend/resolve/suggestions.h"
+#include "frontend/record/capture.h"
 #include "frontend/record/tensor_dispatch.h"
+#include "frontend/resolve/resolver.h"
+#include "frontend/resolve/suggestions.h"
+#include "frontend/values/errors.h"
 
 namespace tenon {
 
@@ -99,7 +99,7 @@ Value Evaluator::evaluate_method_call(const ast::MethodCall& expr, Frame& frame)
         help = fmt::format("did you mean `{}`?", name_of(*near));
     throw_error_at(expr.name_span, "name",
                    fmt::format("{} has no method `{}`, and there is no function of that name for it",
-                               describe(receiver), name_of(expr.name)),
+                               semantics_.describe(receiver), name_of(expr.name)),
                    std::move(help));
 }
 
@@ -151,12 +151,13 @@ Evaluator::CallArguments Evaluator::evaluate_arguments(const Value* first, const
             case ast::ArgumentKind::keyword_spread: {
                 auto* dict = value.try_as<DictObject>();
                 if (!dict)
-                    throw_error_at(argument.span, "type", fmt::format("`**` takes a dict, found {}", describe(value)));
+                    throw_error_at(argument.span, "type",
+                                   fmt::format("`**` takes a dict, found {}", semantics_.describe(value)));
                 for (const auto& entry : dict->entries()) {
                     if (!entry.key.is<StringObject>()) {
-                        throw_error_at(
-                            argument.span, "type",
-                            fmt::format("the names of arguments are strs, found the key {}", repr(entry.key)));
+                        throw_error_at(argument.span, "type",
+                                       fmt::format("the names of arguments are strs, found the key {}",
+                                                   semantics_.repr(entry.key)));
                     }
                     out.keywords.emplace_back(symbols_.intern(entry.key.as_text()), entry.value);
                 }

@@ -112,7 +112,8 @@ bool Evaluator::condition(const ast::Expr& expr, Frame& frame) {
                 if (const auto holds = quick_comparison(link.op, *pair.a, *pair.b)) return *holds;
                 compared = compare_of(comparison, *pair.a, *pair.b);
             }
-            return truth(compared, expr.span);  // the operands are gone: a graph that ends here need not keep them
+            return semantics_.truth(compared,
+                                    expr.span);  // the operands are gone: a graph that ends here need not keep them
         }
     } else if (expr.kind == ast::ExprKind::logical) {
         const auto& logical = ast::as<ast::Logical>(expr);
@@ -121,14 +122,15 @@ bool Evaluator::condition(const ast::Expr& expr, Frame& frame) {
         return condition(*logical.right, frame);
     }
     Value keep;
-    return truth(borrow(expr, frame, keep), expr.span);
+    return semantics_.truth(borrow(expr, frame, keep), expr.span);
 }
 
 // The item of a list, tuple, dict or str that is there, for the keys that scripts use most; null for all else.
 Value* Evaluator::quick_item(const Value& object, const Value& key) {
     if (auto* dict = object.try_as<DictObject>())
         return key.is_int() || key.is<StringObject>() ? dict->find(key) : nullptr;
-    if (auto* text = object.try_as<StringObject>()) return key.is_int() ? quick_character(*text, key.as_int()) : nullptr;
+    if (auto* text = object.try_as<StringObject>())
+        return key.is_int() ? quick_character(*text, key.as_int()) : nullptr;
     Values* items = key.is_int() ? items_of(object) : nullptr;
     if (!items) return nullptr;
     const auto size = static_cast<int64_t>(items->size());
@@ -187,12 +189,12 @@ Value Evaluator::evaluate_unary(const ast::Unary& expr, Frame& frame) {
     }
     if (x.is_int())
         throw_error_at(expr.span, "overflow", "the negative of the smallest int does not fit in an int (64 bits)");
-    throw Error(
-        Diagnostic{"type",
-                   fmt::format("`{}` needs a number or a tensor, found {}", ast::spelling(expr.op), describe(x)),
-                   expr.span,
-                   {{expr.operand->span, describe(x)}},
-                   x.is_bool() ? "`not x` negates a bool" : ""});
+    throw Error(Diagnostic{
+        "type",
+        fmt::format("`{}` needs a number or a tensor, found {}", ast::spelling(expr.op), semantics_.describe(x)),
+        expr.span,
+        {{expr.operand->span, semantics_.describe(x)}},
+        x.is_bool() ? "`not x` negates a bool" : ""});
 }
 
 Value Evaluator::evaluate_binary(const ast::Binary& expr, Frame& frame) {
@@ -211,7 +213,7 @@ Value Evaluator::binary_of(const ast::Binary& expr, Value a, Value b) {
         bool about_operands = diagnostic.kind == "type" || diagnostic.kind == "shape" || diagnostic.kind == "dtype";
         if (about_operands && (!diagnostic.span || diagnostic.span == expr.span)) {
             diagnostic.span = expr.span;
-            diagnostic.labels = {{expr.left->span, describe(a)}, {expr.right->span, describe(b)}};
+            diagnostic.labels = {{expr.left->span, semantics_.describe(a)}, {expr.right->span, semantics_.describe(b)}};
         }
         throw;
     }
@@ -282,13 +284,13 @@ Value Evaluator::compare(ast::ComparisonOperator op, Operand a, Operand b, Span 
     }
     try {
         switch (op) {
-            case equal: return this->equal(a.value, b.value);
-            case not_equal: return !this->equal(a.value, b.value);
-            case less: return this->less(a.value, b.value);
-            case greater: return this->less(b.value, a.value);
+            case equal: return semantics_.equal(a.value, b.value);
+            case not_equal: return !semantics_.equal(a.value, b.value);
+            case less: return semantics_.less(a.value, b.value);
+            case greater: return semantics_.less(b.value, a.value);
             // Not the negation of `>`: a comparison with nan is false.
-            case less_equal: return this->less(a.value, b.value) || this->equal(a.value, b.value);
-            default: return this->less(b.value, a.value) || this->equal(a.value, b.value);
+            case less_equal: return semantics_.less(a.value, b.value) || semantics_.equal(a.value, b.value);
+            default: return semantics_.less(b.value, a.value) || semantics_.equal(a.value, b.value);
         }
     } catch (Error& error) {
         if (!error.diagnostic.span) error.diagnostic.span = span;
@@ -298,8 +300,7 @@ Value Evaluator::compare(ast::ComparisonOperator op, Operand a, Operand b, Span 
 
 bool Evaluator::contains(const Value& container, const Value& item, Span span) {
     if (const Values* items = items_of(container)) {
-        return std::any_of(items->begin(), items->end(),
-                           [&](const Value& v) { return same_item(v, item); });
+        return std::any_of(items->begin(), items->end(), [&](const Value& v) { return semantics_.same_item(v, item); });
     }
     if (auto* dict = container.try_as<DictObject>()) return dict->find(as_key(item, span)) != nullptr;
     if (auto* range = container.try_as<RangeObject>()) {
@@ -315,11 +316,11 @@ bool Evaluator::contains(const Value& container, const Value& item, Span span) {
     if (container.is_tensor()) {
         Value same = border_.binary(Operator::equal, {container}, {item}, span);
         Value any = call(builtins_[*builtins_.find(symbols_.intern("any"))].value, {same});
-        return truth(any, span);
+        return semantics_.truth(any, span);
     }
-    throw_error_at(
-        span, "type",
-        fmt::format("`in` needs a list, a tuple, a dict, a range, a str or a tensor, found {}", describe(container)));
+    throw_error_at(span, "type",
+                   fmt::format("`in` needs a list, a tuple, a dict, a range, a str or a tensor, found {}",
+                               semantics_.describe(container)));
 }
 
 // ---- containers ---------------------------------------------------------------------------------------------------
@@ -355,7 +356,8 @@ Value Evaluator::evaluate_dict(const ast::Dict& expr, Frame& frame) {
         Value more = evaluate(*entry.value, frame);
         auto* from = more.try_as<DictObject>();
         if (!from)
-            throw_error_at(entry.value->span, "type", fmt::format("`**` takes a dict, found {}", describe(more)));
+            throw_error_at(entry.value->span, "type",
+                           fmt::format("`**` takes a dict, found {}", semantics_.describe(more)));
         for (const auto& item : from->entries()) dict->set(item.key, item.value);
     }
     return dict;
@@ -392,7 +394,7 @@ void Evaluator::comprehend(const ast::Comprehension& expr, size_t number, Value&
         refresh(clause.fresh, frame);
         assign(*clause.target, item, false, frame);
         bool taken = std::all_of(clause.conditions.begin(), clause.conditions.end(), [&](const ast::Expr* condition) {
-            return truth(evaluate(*condition, frame), condition->span);
+            return semantics_.truth(evaluate(*condition, frame), condition->span);
         });
         if (taken) comprehend(expr, number + 1, result, frame);
         at_back_edge(mark, expr.span, frame);
@@ -418,7 +420,7 @@ void Evaluator::append_parts(std::span<ast::FStringPart> parts, std::string& out
         Span saved = std::exchange(here_, part.value->span);
         if (part.spec.empty()) {
             // `{x=}` is for looking at values: strs show their quotes.
-            out += part.text != Symbol::none ? repr(value) : text(value);
+            out += part.text != Symbol::none ? semantics_.repr(value) : semantics_.text(value);
         } else {
             std::string spec;
             append_parts(part.spec, spec, frame);
@@ -444,10 +446,11 @@ std::string Evaluator::format(const Value& given, std::string_view text_of_spec,
     if (value.is_int()) return format_integer(value.as_int(), spec);
     if (value.is_real()) return format_real(value.as_real(), spec);
     if (is_number_format || spec.grouping) {
-        throw_error("type", fmt::format("the format `{}` is for numbers, found {}", text_of_spec, describe(value)),
+        throw_error("type",
+                    fmt::format("the format `{}` is for numbers, found {}", text_of_spec, semantics_.describe(value)),
                     value.is_tensor() ? "it formats tensors of one element; print(x) shows all" : "");
     }
-    return format_text(text(value), spec);
+    return format_text(semantics_.text(value), spec);
 }
 
 }  // namespace tenon

@@ -104,11 +104,12 @@ void Evaluator::no_attribute(const Value& object, Symbol name, Span span) {
         help = fmt::format("did you mean `{}`?", name_of(*near));
     if (help.empty() || object.is<DictObject>()) {
         const BuiltinGroup* group = builtins_.find_method(name);
-        if (group && group->pick(host_kind(object), true)) help = fmt::format("it is a function: write `.{}()`", wanted);
+        if (group && group->pick(host_kind(object), true))
+            help = fmt::format("it is a function: write `.{}()`", wanted);
     }
     throw_error_at(span, object.is<DictObject>() ? "key" : "name",
                    object.is<DictObject>() ? fmt::format("the dict has no key \"{}\"", wanted)
-                                           : fmt::format("{} has no field `{}`", describe(object), wanted),
+                                           : fmt::format("{} has no field `{}`", semantics_.describe(object), wanted),
                    std::move(help));
 }
 
@@ -119,22 +120,23 @@ void Evaluator::set_attribute(const Value& object, Symbol name, const Value& val
             int found = model.model_class->field_slot(name);
             if (found < 0) break;
             auto slot = static_cast<size_t>(found);
-            if (model.roles[slot] == TensorRole::plain) return set_field(model, slot, value);
+            if (model.roles[slot] == TensorRole::plain) return writes_.set_field(model, slot, value);
             // A param or buffer stays one, of the same type.
             bool is_buffer = model.roles[slot] == TensorRole::buffer;
             const auto* old = model.fields[slot].try_as<TensorObject>();
             const auto* fresh = value.try_as<TensorObject>();
             if (old && fresh && (old->dtype() != fresh->dtype() || old->shape() != fresh->shape())) {
                 std::string kind = old->dtype() != fresh->dtype() ? "dtype" : "shape";
-                throw_error_at(span, std::move(kind),
-                               fmt::format("the {} `{}` is {}, but the new value is {}", is_buffer ? "buffer" : "param",
-                                           name_of(name), describe(model.fields[slot]), describe(value)),
-                               "a param keeps its shape and dtype");
+                throw_error_at(
+                    span, std::move(kind),
+                    fmt::format("the {} `{}` is {}, but the new value is {}", is_buffer ? "buffer" : "param",
+                                name_of(name), semantics_.describe(model.fields[slot]), semantics_.describe(value)),
+                    "a param keeps its shape and dtype");
             }
             bool is_held = fresh && fresh->role != TensorRole::plain;
-            return set_field(model, slot, is_held ? value : hold_tensors(value, is_buffer, nullptr, span));
+            return writes_.set_field(model, slot, is_held ? value : hold_tensors(value, is_buffer, nullptr, span));
         }
-        case Kind::dict: return set_entry(object.as<DictObject>(), Value::text(name_of(name)), value);
+        case Kind::dict: return writes_.set_entry(object.as<DictObject>(), Value::text(name_of(name)), value);
         case Kind::tensor:
             if (border_.set_attribute(object, name_of(name), value, span)) return;
             break;
@@ -147,7 +149,8 @@ void Evaluator::set_attribute(const Value& object, Symbol name, const Value& val
         auto near = nearest_name(name, fields, symbols_);
         help = near ? fmt::format("did you mean `{}`?", name_of(*near)) : "the fields of a model are made in its body";
     }
-    throw_error_at(span, "name", fmt::format("{} has no field `{}` to assign to", describe(object), name_of(name)),
+    throw_error_at(span, "name",
+                   fmt::format("{} has no field `{}` to assign to", semantics_.describe(object), name_of(name)),
                    std::move(help));
 }
 
@@ -226,7 +229,8 @@ Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
         if (auto* dict = object.try_as<DictObject>()) {
             const Value key = as_key(given, span);
             if (const Value* value = dict->find(key)) return *value;
-            throw_error("key", fmt::format("the dict has no key {}", repr(key)), "d.get(key, default) gives a default");
+            throw_error("key", fmt::format("the dict has no key {}", semantics_.repr(key)),
+                        "d.get(key, default) gives a default");
         }
         const Value key = as_index(given, span);
         if (const Values* items = items_of(object)) {
@@ -239,7 +243,7 @@ Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
                 return object.is<ListObject>() ? make_list(std::move(taken)) : make_tuple(std::move(taken));
             }
             throw_error("type", fmt::format("an index of a {} is an int or a slice, found {}",
-                                            tenon::name_of(object.kind()), describe(key)));
+                                            tenon::name_of(object.kind()), semantics_.describe(key)));
         }
         if (auto* text = object.try_as<StringObject>()) return string_item(*text, key);
         if (auto* range = object.try_as<RangeObject>()) {
@@ -266,17 +270,17 @@ Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
         if (!error.diagnostic.span) error.diagnostic.span = span;
         throw;
     }
-    throw_error_at(span, "type", fmt::format("{} has no items", describe(object)));
+    throw_error_at(span, "type", fmt::format("{} has no items", semantics_.describe(object)));
 }
 
 void Evaluator::set_item(const Value& object, const Value& given, Operand value, Span span) {
     if (object.is_tensor()) return border_.set_index(object, given, value, span);
     try {
-        if (auto* dict = object.try_as<DictObject>()) return set_entry(*dict, as_key(given, span), value.value);
+        if (auto* dict = object.try_as<DictObject>()) return writes_.set_entry(*dict, as_key(given, span), value.value);
         const Value key = as_index(given, span);
         if (auto* list = object.try_as<ListObject>()) {
             if (key.is_int())
-                return set_item(*list, position_in(key.as_int(), list->items.size(), "list"), value.value);
+                return writes_.set_item(*list, position_in(key.as_int(), list->items.size(), "list"), value.value);
             if (auto* slice = key.try_as<SliceObject>()) {
                 Values fresh = collect(value.value);
                 SliceBounds bounds = bounds_of(*slice, list->items.size());
@@ -284,7 +288,7 @@ void Evaluator::set_item(const Value& object, const Value& given, Operand value,
                     throw_error("value", fmt::format("{} items are replaced by {} values", bounds.count, fresh.size()),
                                 "only a slice without a step changes the length");
                 }
-                will_change(*list);
+                writes_.will_change(*list);
                 for (const Value& item : fresh) collector_.note(*list, item);
                 if (bounds.step == 1) {
                     auto at = list->items.begin() + bounds.start;
@@ -299,7 +303,8 @@ void Evaluator::set_item(const Value& object, const Value& given, Operand value,
                 }
                 return;
             }
-            throw_error("type", fmt::format("an index of a list is an int or a slice, found {}", describe(key)));
+            throw_error("type",
+                        fmt::format("an index of a list is an int or a slice, found {}", semantics_.describe(key)));
         }
         if (object.is<ModelObject>()) {
             if (Value* layers = object.as<ModelObject>().find("layers")) return set_item(*layers, key, value, span);
@@ -309,7 +314,7 @@ void Evaluator::set_item(const Value& object, const Value& given, Operand value,
         if (!error.diagnostic.span) error.diagnostic.span = span;
         throw;
     }
-    throw_error_at(span, "type", fmt::format("the items of {} cannot be assigned", describe(object)),
+    throw_error_at(span, "type", fmt::format("the items of {} cannot be assigned", semantics_.describe(object)),
                    object.is<TupleObject>() ? "a tuple never changes; use a list" : "");
 }
 

@@ -1,4 +1,4 @@
-// Statements: control flow, assignment, scope blocks.
+// Statements: control flow and scope blocks.
 #include <fmt/format.h>
 
 #include "frontend/evaluate/evaluator.h"
@@ -7,6 +7,7 @@
 #include "frontend/evaluate/quick_operators.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/values/errors.h"
+#include "frontend/values/structure.h"
 
 namespace tenon {
 
@@ -32,7 +33,8 @@ Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame
             case assign: {
                 const auto& assignment = ast::as<ast::Assign>(statement);
                 Value value = evaluate(*assignment.value, frame);
-                if (Value* local = quick_local(*assignment.targets[0], frame); local && assignment.targets.size() == 1) {
+                if (Value* local = quick_local(*assignment.targets[0], frame);
+                    local && assignment.targets.size() == 1) {
                     *local = std::move(value);
                     return Flow::normal;
                 }
@@ -206,7 +208,9 @@ void Evaluator::execute_test(const ast::Test& statement, Frame& frame) {
 
 void Evaluator::execute_assert(const ast::Assert& statement, Frame& frame) {
     const ast::Expr& condition = *statement.condition;
-    auto message = [&] { return statement.message ? text(evaluate(*statement.message, frame)) : std::string(); };
+    auto message = [&] {
+        return statement.message ? semantics_.text(evaluate(*statement.message, frame)) : std::string();
+    };
 
     // A comparison of host values that fails shows both sides.
     std::vector<Label> labels;
@@ -219,7 +223,7 @@ void Evaluator::execute_assert(const ast::Assert& statement, Frame& frame) {
             compare(link.op, {left, comparison.first->is_literal}, {right, link.operand->is_literal}, condition.span);
         if (value.is_bool() && !value.as_bool()) {
             for (auto [expr, side] : {std::pair(comparison.first, &left), std::pair(link.operand, &right)}) {
-                if (!expr->is_literal) labels.push_back({expr->span, repr(*side)});
+                if (!expr->is_literal) labels.push_back({expr->span, semantics_.repr(*side)});
             }
         }
     } else {
@@ -230,246 +234,10 @@ void Evaluator::execute_assert(const ast::Assert& statement, Frame& frame) {
         border_.assert_tensor(value, message, pure, statement.span);
         return;
     }
-    if (truth(value, condition.span)) return;
+    if (semantics_.truth(value, condition.span)) return;
     std::string said = message();
     if (said.empty()) said = fmt::format("the assertion `{}` failed", session_.sources().text(condition.span));
     throw Error(Diagnostic{"assertion", std::move(said), condition.span, std::move(labels), {}});
-}
-
-// ---- assignment ---------------------------------------------------------------------------------------------------
-
-void Evaluator::assign(const ast::Expr& target, const Value& value, bool is_literal, Frame& frame) {
-    switch (target.kind) {
-        case ast::ExprKind::name: store(ast::as<ast::Name>(target).use, value, frame, target.span); return;
-        case ast::ExprKind::attribute: {
-            const auto& attribute = ast::as<ast::Attribute>(target);
-            set_attribute(evaluate(*attribute.object, frame), attribute.name, value, target.span);
-            return;
-        }
-        case ast::ExprKind::index: {
-            const auto& index = ast::as<ast::Index>(target);
-            if (set_quick_item(index, value, frame)) return;
-            Value object = evaluate(*index.object, frame);
-            set_item(object, evaluate_key(index, object, frame), {value, is_literal}, target.span);
-            return;
-        }
-        default: unpack(ast::as<ast::Sequence>(target).items, value, target.span, frame);
-    }
-}
-
-// The variable itself where an assignment is nothing more than to put the value there.
-Value* Evaluator::quick_local(const ast::Expr& target, Frame& frame) const {
-    if (target.kind != ast::ExprKind::name || frame.tries > 0) return nullptr;
-    const ast::NameUse& use = ast::as<ast::Name>(target).use;
-    return use.kind == ast::NameKind::local ? &frame.slots[use.index] : nullptr;
-}
-
-// `xs[i] = e`, `d[k] = e` by names and literals, outside of a graph; false where there is more to it.
-bool Evaluator::set_quick_item(const ast::Index& target, const Value& value, Frame& frame) {
-    if (target.is_tuple || tracer_.capturing() || !is_inert(*target.object) || !is_inert(*target.items[0])) return false;
-    Value kept[2];
-    const Value& object = borrow(*target.object, frame, kept[0]);
-    auto* list = object.try_as<ListObject>();
-    auto* dict = object.try_as<DictObject>();
-    if (!list && !dict) return false;
-    const Value& key = borrow(*target.items[0], frame, kept[1]);
-    const Ref<Object> held(&object.object());  // what is replaced may be the last to hold it
-    if (list) {
-        const Value* item = quick_item(object, key);
-        if (!item) return false;
-        set_item(*list, static_cast<size_t>(item - list->items.data()), value);
-    } else {
-        if (!key.is_int() && !key.is<StringObject>()) return false;
-        set_entry(*dict, key, value);
-    }
-    return true;
-}
-
-// `xs[i] += e`, `d[k] += e` by names and literals on numbers, outside of a graph; false where there is more to it.
-bool Evaluator::update_quick_item(const ast::Update& statement, const ast::Index& target, Frame& frame) {
-    if (target.is_tuple || tracer_.capturing() || !is_inert(*target.object) || !is_inert(*target.items[0]) ||
-        !is_inert(*statement.value))
-        return false;
-    Value kept[3];
-    const Value& object = borrow(*target.object, frame, kept[0]);
-    if (!object.is<ListObject>() && !object.is<DictObject>()) return false;
-    Value* item = quick_item(object, borrow(*target.items[0], frame, kept[1]));
-    if (!item) return false;
-    Value result = quick_binary(statement.op, *item, borrow(*statement.value, frame, kept[2]));
-    if (result.is_unset()) return false;
-    *item = std::move(result);
-    return true;
-}
-
-// `x += e` on a variable that held `current` when `operand` was evaluated, numbers or strs outside of a graph; false
-// where there is more to it.
-bool Evaluator::update_quickly(const ast::Update& statement, const Value& current, const Value& operand, Frame& frame) {
-    if (tracer_.capturing() || !statement.may_rebind) return false;
-    Value* held = variable(ast::as<ast::Name>(*statement.target).use, frame);
-    if (!held) return false;
-    if (auto* text = current.try_as<StringObject>()) {
-        // Nobody but the variable and this function can see the text: it grows where it is.
-        if (statement.op != ast::BinaryOperator::add || !operand.is<StringObject>() || operand.same_as(current) ||
-            !held->same_as(current) || text->use_count() != 2 || !fits_a_text(text->text(), operand.as_text()))
-            return false;
-        text->append(operand.as<StringObject>());
-        return true;
-    }
-    Value result = quick_binary(statement.op, current, operand);
-    if (result.is_unset()) return false;
-    *held = std::move(result);
-    return true;
-}
-
-void Evaluator::unpack(std::span<ast::Expr*> targets, const Value& value, Span span, Frame& frame) {
-    Values collected;
-    const Values* items = items_of(value);
-    Value keep = value;  // the assignments may drop the last other reference
-    if (!items) {
-        try {
-            collected = collect(value);
-        } catch (Error& error) {
-            if (error.diagnostic.kind != "type") throw;
-            throw_error_at(span, "type",
-                           fmt::format("{} names are assigned, but the value is {}", targets.size(), describe(value)));
-        }
-        items = &collected;
-    } else if (value.is<ListObject>()) {
-        collected = *items;  // `xs[0], xs[1] = xs` may change it meanwhile
-        items = &collected;
-    }
-    size_t spread = targets.size();
-    for (size_t i = 0; i < targets.size(); ++i) {
-        if (targets[i]->kind == ast::ExprKind::spread) spread = i;
-    }
-    bool has_spread = spread < targets.size();
-    if (has_spread ? items->size() + 1 < targets.size() : items->size() != targets.size()) {
-        throw_error_at(span, "value",
-                       fmt::format("{}{} name{} assigned, but there {} {} value{}", has_spread ? "at least " : "",
-                                   targets.size() - has_spread, targets.size() - has_spread == 1 ? " is" : "s are",
-                                   items->size() == 1 ? "is" : "are", items->size(), items->size() == 1 ? "" : "s"),
-                       has_spread ? "" : "`*rest` takes any number of values");
-    }
-    size_t rest = has_spread ? items->size() - (targets.size() - 1) : 0;
-    for (size_t i = 0, at = 0; i < targets.size(); ++i) {
-        if (i == spread) {
-            Values taken(items->begin() + static_cast<ptrdiff_t>(at),
-                         items->begin() + static_cast<ptrdiff_t>(at + rest));
-            assign(*ast::as<ast::Spread>(*targets[i]).value, make_list(std::move(taken)), false, frame);
-            at += rest;
-        } else {
-            assign(*targets[i], (*items)[at++], false, frame);
-        }
-    }
-}
-
-void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
-    const ast::Expr& target = *statement.target;
-    Operator op = operator_of(statement.op);
-
-    // Tensors and lists change in place; true when that was done.
-    auto in_place = [&](const Value& current, const Operand& operand) {
-        if (current.is_tensor()) {
-            border_.update(op, current, operand, statement.span);
-            return true;
-        }
-        auto* list = current.try_as<ListObject>();
-        if (!list || op != Operator::add) return false;
-        extend(*list, collect(operand.value));
-        return true;
-    };
-
-    switch (target.kind) {
-        case ast::ExprKind::name: {
-            const auto& name = ast::as<ast::Name>(target);
-            Value current = load(name.use, name.name, frame, target.span);
-            Value value = evaluate(*statement.value, frame);
-            if (update_quickly(statement, current, value, frame)) return;
-            Operand operand{value, statement.value->is_literal};
-            if (in_place(current, operand)) return;
-            if (!statement.may_rebind) {
-                bool is_field = name.use.kind == ast::NameKind::field;
-                throw_error_at(
-                    target.span, "name",
-                    fmt::format("`{}` is {}; `{}=` would rebind it, since {} does not change in place",
-                                name_of(name.name),
-                                is_field ? "a field of the model" : "a name from outside this function",
-                                ast::spelling(statement.op), describe(current)),
-                    is_field ? fmt::format("write `self.{} {}= …`", name_of(name.name), ast::spelling(statement.op))
-                             : "keep it in a list, a dict or a model, and change the content");
-            }
-            store(name.use, binary(op, {current}, operand, statement.span), frame, target.span);
-            return;
-        }
-        case ast::ExprKind::attribute: {
-            const auto& attribute = ast::as<ast::Attribute>(target);
-            Value object = evaluate(*attribute.object, frame);
-            Value current = get_attribute(object, attribute.name, target.span);
-            Value value = evaluate(*statement.value, frame);
-            Operand operand{value, statement.value->is_literal};
-            if (in_place(current, operand)) return;
-            set_attribute(object, attribute.name, binary(op, {current}, operand, statement.span), target.span);
-            return;
-        }
-        default: {
-            const auto& index = ast::as<ast::Index>(target);
-            if (update_quick_item(statement, index, frame)) return;
-            Value object = evaluate(*index.object, frame);
-            Value key = evaluate_key(index, object, frame);
-            Value current = get_item(object, key, target.span);
-            Value value = evaluate(*statement.value, frame);
-            Operand operand{value, statement.value->is_literal};
-            // An item of a tensor may be a copy (a mask, a list of indices): it is written back.
-            if (!object.is_tensor() && in_place(current, operand)) return;
-            Value result = binary(op, {current}, operand, statement.span);
-            set_item(object, key, {result}, target.span);
-        }
-    }
-}
-
-void Evaluator::execute_tensor_declaration(const ast::TensorDeclaration& statement, Frame& frame) {
-    const std::string& name = name_of(statement.target->name);
-    if (!statement.value) {
-        throw_error_at(statement.span, "value", fmt::format("`{}` needs an initial value", name),
-                       fmt::format("write `{} = zeros(…)`", name));
-    }
-    Value initial = evaluate(*statement.value, frame);
-    Value held = hold_tensors(initial, statement.is_buffer, statement.type, statement.value->span);
-    if (statement.type) check_type(*statement.type, held, frame, name, statement.value->span);
-    const ast::NameUse& use = statement.target->use;
-    if (use.kind == ast::NameKind::field) {
-        frame.model().roles[use.index] = statement.is_buffer ? TensorRole::buffer : TensorRole::parameter;
-    }
-    store(use, std::move(held), frame, statement.span);
-}
-
-Value Evaluator::hold_tensors(const Value& initial, bool is_buffer, const ast::TypeNode* type, Span span) {
-    auto part = [&](const Value& value) { return hold_tensors(value, is_buffer, nullptr, span); };
-    if (const Values* items = items_of(initial)) {
-        Values held;
-        for (const Value& item : *items) held.push_back(part(item));
-        return initial.is<ListObject>() ? make_list(std::move(held)) : make_tuple(std::move(held));
-    }
-    if (auto* dict = initial.try_as<DictObject>()) {
-        auto held = make_ref<DictObject>();
-        for (const auto& entry : dict->entries()) held->set(entry.key, part(entry.value));
-        return held;
-    }
-    Value value = initial;
-    if (type && type->has_dtype && (value.is_number() || value.is_bool())) {
-        KeywordArgument dtype{"dtype", type->dtype};
-        value = call(builtins_[*builtins_.find(symbols_.intern("tensor"))].value, std::span(&initial, 1),
-                     std::span(&dtype, 1));
-    }
-    if (!value.is_tensor() && !value.is_number() && !value.is_bool()) {
-        throw_error_at(
-            span, "type",
-            fmt::format("a {} holds tensors, but its value is {}", is_buffer ? "buffer" : "param", describe(value)),
-            "give it a tensor, a number, or a list, tuple or dict of tensors");
-    }
-    Value made = border_.make_parameter(value, is_buffer, span);
-    made.as<TensorObject>().role = is_buffer ? TensorRole::buffer : TensorRole::parameter;
-    return made;
 }
 
 // ---- scope blocks -------------------------------------------------------------------------------------------------
@@ -489,8 +257,7 @@ Evaluator::Flow Evaluator::run_scope(const ast::ScopeBlock& block, Frame& frame,
     CallArguments given = evaluate_arguments(nullptr, block.arguments, frame);
     std::vector<Tracer::ScopeArgument> arguments;
     for (Value& value : given.positional) arguments.push_back({{}, std::move(value)});
-    for (auto& [name, value] : given.keywords)
-        arguments.push_back({name_of(name), scope_argument(value, block.span)});
+    for (auto& [name, value] : given.keywords) arguments.push_back({name_of(name), scope_argument(value, block.span)});
     Span head = block.name_span ? block.name_span : block.span;
     std::unique_ptr<Scope> scope = tracer_.enter_scope(name_of(block.name), arguments, head);
 

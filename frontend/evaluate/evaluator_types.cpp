@@ -26,12 +26,13 @@ void Evaluator::check_type(const ast::TypeNode& type, const Value& value, Frame&
                            ? (type.has_dtype && type.dtype != value.as<TensorObject>().dtype() ? "dtype" : "shape")
                            : "type";
     std::string message =
-        what.empty() ? fmt::format("{} promises to return {}, but it returned {}", name, expected, describe(value))
-                     : fmt::format("{} takes `{}: {}`, but it was given {}", name, what, expected, describe(value));
+        what.empty()
+            ? fmt::format("{} promises to return {}, but it returned {}", name, expected, semantics_.describe(value))
+            : fmt::format("{} takes `{}: {}`, but it was given {}", name, what, expected, semantics_.describe(value));
     throw Error(Diagnostic{std::move(kind),
                            std::move(message),
                            span,
-                           {{span, describe(value)}, {type.span, "expected here"}},
+                           {{span, semantics_.describe(value)}, {type.span, "expected here"}},
                            std::move(why)});
 }
 
@@ -40,7 +41,7 @@ bool Evaluator::matches(const ast::TypeNode& type, const Value& value, Frame& fr
     auto all_match = [&](const ast::TypeNode& element, const Values& items) {
         for (const Value& item : items) {
             if (!matches(element, item, frame, why)) {
-                if (why.empty()) why = fmt::format("one of the items is {}", describe(item));
+                if (why.empty()) why = fmt::format("one of the items is {}", semantics_.describe(item));
                 return false;
             }
         }
@@ -168,7 +169,7 @@ bool Evaluator::matches_shape(const ast::TypeNode& type, const TensorObject& ten
                     const Value wanted = size_in(load(use, dimension.name, frame, dimension.span));
                     if (!wanted.is_int() && !wanted.is_symbolic()) {
                         why = fmt::format("the dimension `{}` is {}, not an int", name_of(dimension.name),
-                                          describe(wanted));
+                                          semantics_.describe(wanted));
                         return false;
                     }
                     if (!agree(wanted, name_of(dimension.name))) return false;
@@ -179,7 +180,7 @@ bool Evaluator::matches_shape(const ast::TypeNode& type, const TensorObject& ten
                 const Value wanted = size_in(evaluate(*dimension.value, frame));
                 if (!wanted.is_int() && !wanted.is_symbolic()) {
                     why = fmt::format("the dimension `{}` is {}, not an int", session_.sources().text(dimension.span),
-                                      describe(wanted));
+                                      semantics_.describe(wanted));
                     return false;
                 }
                 if (!agree(wanted, session_.sources().text(dimension.span))) return false;

@@ -210,12 +210,12 @@ std::string help_for(Operator op, const Value& a, const Value& b) {
 Value host_binary(Evaluator& evaluator, Operator op, const Value& a, const Value& b, Span span) {
     if (op >= Operator::equal) {
         switch (op) {
-            case Operator::equal: return evaluator.equal(a, b);
-            case Operator::not_equal: return !evaluator.equal(a, b);
-            case Operator::less: return evaluator.less(a, b);
-            case Operator::greater: return evaluator.less(b, a);
-            case Operator::less_equal: return evaluator.less(a, b) || evaluator.equal(a, b);
-            default: return evaluator.less(b, a) || evaluator.equal(a, b);
+            case Operator::equal: return evaluator.semantics().equal(a, b);
+            case Operator::not_equal: return !evaluator.semantics().equal(a, b);
+            case Operator::less: return evaluator.semantics().less(a, b);
+            case Operator::greater: return evaluator.semantics().less(b, a);
+            case Operator::less_equal: return evaluator.semantics().less(a, b) || evaluator.semantics().equal(a, b);
+            default: return evaluator.semantics().less(b, a) || evaluator.semantics().equal(a, b);
         }
     }
     Value result = Value::unset();
@@ -227,10 +227,10 @@ Value host_binary(Evaluator& evaluator, Operator op, const Value& a, const Value
         result = other_binary(op, a, b);
     }
     if (!result.is_unset()) return result;
-    throw_error_at(
-        span, "type",
-        fmt::format("`{}` does not go with {} and {}", spelling(op), evaluator.describe(a), evaluator.describe(b)),
-        help_for(op, a, b));
+    throw_error_at(span, "type",
+                   fmt::format("`{}` does not go with {} and {}", spelling(op), evaluator.semantics().describe(a),
+                               evaluator.semantics().describe(b)),
+                   help_for(op, a, b));
 }
 
 bool fits_a_text(std::string_view a, std::string_view b) { return a.size() + b.size() <= most_bytes; }
@@ -254,8 +254,8 @@ Value string_item(const StringObject& object, const Value& key) {
     if (bounds.step == 1) {
         const size_t begin = byte_of(bounds.start);
         const std::string_view rest = text.substr(begin);
-        return Value::text(rest.substr(0, by_bytes ? static_cast<size_t>(bounds.count)
-                                                   : byte_of_character(rest, bounds.count)));
+        return Value::text(
+            rest.substr(0, by_bytes ? static_cast<size_t>(bounds.count) : byte_of_character(rest, bounds.count)));
     }
     std::string out;
     for (int64_t i = 0; i < bounds.count; ++i) out += character(bounds.start + i * bounds.step);

@@ -7,6 +7,7 @@
 
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/values/builtin.h"
+#include "frontend/values/structure.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -64,7 +65,7 @@ public:
 
     void operator()(const Value& value, const std::string& path, int depth = 0) {
         if (depth > deepest_holder) throw_error("recursion", "models and containers are nested too deeply");
-        bool walked = value.is_tensor() || value.is<ModelObject>() || items_of(value) || value.is<DictObject>();
+        bool walked = value.is_tensor() || value.is<ModelObject>() || is_branch(value);
         if (!walked || !seen_.insert(&value.object()).second) return;
         auto at = [&](std::string_view step) {
             return path.empty() ? std::string(step) : fmt::format("{}.{}", path, step);
@@ -82,19 +83,16 @@ public:
                         (*this)(model->fields[i], at(model->field_name(i)), depth + 1);
                 }
             }
-        } else if (const Values* items = items_of(value)) {
-            for (size_t i = 0; i < items->size(); ++i) {
-                if ((*items)[i].is_object()) (*this)((*items)[i], at(std::to_string(i)), depth + 1);
-            }
         } else {
-            for (const auto& entry : value.as<DictObject>().entries()) {
-                if (!entry.value.is_object()) continue;
-                (*this)(entry.value,
-                        at(entry.key.is<StringObject>() ? entry.key.as_text()
-                           : entry.key.is_int()         ? std::to_string(entry.key.as_int())
-                                                        : "?"),
+            for_each_part(value, [&](const Value& part, size_t position, const Value* key) {
+                if (!part.is_object()) return;
+                (*this)(part,
+                        at(!key                      ? std::to_string(position)
+                           : key->is<StringObject>() ? key->as_text()
+                           : key->is_int()           ? std::to_string(key->as_int())
+                                                     : "?"),
                         depth + 1);
-            }
+            });
         }
     }
 
@@ -157,7 +155,7 @@ public:
     explicit Cloner(Evaluator& evaluator) : evaluator_(evaluator) {}
 
     Value operator()(const Value& value) {
-        bool copied = value.is_tensor() || value.is<ModelObject>() || items_of(value) || value.is<DictObject>();
+        bool copied = value.is_tensor() || value.is<ModelObject>() || is_branch(value);
         if (!copied) return value;
         Deeper deeper(depth_);
         if (auto made = copies_.find(&value.object()); made != copies_.end()) return made->second;
@@ -187,9 +185,9 @@ public:
             for (const Value& item : list->items) copy->items.push_back((*this)(item));
             return copy;
         }
-        Values items;
+        Values items;  // of a tuple, which cannot hold itself
         for (const Value& item : value.as<TupleObject>().items) items.push_back((*this)(item));
-        return keep(value, make_tuple(std::move(items)));
+        return keep(value, with_parts(value, std::move(items)));
     }
 
 private:

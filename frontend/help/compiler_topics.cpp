@@ -73,9 +73,10 @@ void add_compiler_topics(Topics& topics) {
                           .part = {},
                           .owners = {"annotate"}});
     }
-    for (const Pass& pass : passes()) {
+    for (const Pass& pass : every_pass()) {  // `tenon opt` knows those that need nothing but a graph
         topics.push_back({.name = std::string(pass.name),
-                          .signature = fmt::format("tenon opt --pass {} FILE", pass.name),
+                          .signature =
+                              pass.run ? fmt::format("tenon opt --pass {} FILE", pass.name) : std::string(pass.name),
                           .tag = "pass",
                           .about = std::string(pass.doc),
                           .section = "Passes",

@@ -24,12 +24,19 @@ namespace tenon {
 
 namespace {
 
-constexpr std::string_view stages[] = {"ast",   "graph", "joint", "forward", "backward", "simplified",
-                                       "fused", "loops", "llvm",  "asm",     "cuda",     "ptx"};
+/// In order: the tree, graphs before the passes and after those whose result has a name, kernels as text.
+std::vector<std::string_view> all_stages() {
+    std::vector<std::string_view> stages{"ast", "graph", "joint", "forward", "backward"};
+    for (const Pass& pass : passes())
+        if (!pass.stage.empty()) stages.push_back(pass.stage);
+    stages.insert(stages.end(), {"llvm", "asm", "cuda", "ptx"});
+    return stages;
+}
 
 bool is_graph_stage(std::string_view stage) {  // between the syntax tree and the text of kernels
-    const auto at = std::find(std::begin(stages), std::end(stages), stage) - std::begin(stages);
-    return at >= 1 && at <= 7;
+    for (std::string_view other : {"ast", "llvm", "asm", "cuda", "ptx"})
+        if (stage == other) return false;
+    return true;
 }
 
 /// Gathers a stage of each captured graph and prints all of them.
@@ -66,7 +73,7 @@ private:
         if (stage_ == "forward") return {split ? split->forward : compiled->graph()};
         if (stage_ == "backward") return split ? std::vector{split->backward} : std::vector<GraphRef>{};
         std::vector<GraphRef> found;
-        if (stage_ == "simplified" || stage_ == "fused") {
+        if (is_graph_stage(stage_) && stage_ != passes().back().stage) {  // what runs is the last one's
             found.push_back(after_passes(split ? split->forward : compiled->graph()));
             if (split) found.push_back(after_passes(split->backward));
             return found;
@@ -105,7 +112,8 @@ private:
 
 // Why there is no such stage, or not in this form; empty where there is.
 std::string refuse_form(const std::string& stage, const std::string& format) {
-    if (std::find(std::begin(stages), std::end(stages), stage) == std::end(stages))
+    const std::vector<std::string_view> stages = all_stages();
+    if (std::ranges::find(stages, stage) == stages.end())
         return fmt::format("there is no stage `{}`; there are {}", stage, fmt::join(stages, ", "));
     if (format == "text" || is_graph_stage(stage) || (stage == "ast" && format == "json")) return {};
     return fmt::format("the stage `{}` has no form `{}`; {}", stage, format,

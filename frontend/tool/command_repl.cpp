@@ -111,7 +111,7 @@ private:
             Value shown;
             session_->evaluator().run(*module_, script, &shown);
             if (show && !shown.is_none()) {
-                std::string text = session_->evaluator().repr(shown);
+                std::string text = session_->evaluator().semantics().repr(shown);
                 session_->output().write(text.ends_with('\n') ? text : text + "\n", {});
             }
             if (value) *value = std::move(shown);
@@ -139,7 +139,7 @@ private:
         } else if (name == ":type") {
             Value value;
             if (evaluate(operand, false, &value))
-                fmt::print("{}\n", without_article(session_->evaluator().describe(value)));
+                fmt::print("{}\n", without_article(session_->evaluator().semantics().describe(value)));
         } else if (name == ":graph" || name == ":explain") {
             std::optional<std::string> call = as_argument_of(name == ":graph" ? "trace" : "explain", operand);
             if (call) {

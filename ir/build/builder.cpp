@@ -275,7 +275,7 @@ RegionId Builder::open_region() {
 void Builder::close_region(std::span<const NodeId> results) {
     assert(open_.size() > 1);
     const NodeId yield = append(op<"yield">(), context_->none(), results, {}, {}, 0, false);
-    graph_.metas[yield.index] = stamp_.meta;  // rule 3: the yield of a nested region carries its surroundings
+    graph_.metas[yield.index] = stamp_.meta;  // the yield of a nested region carries its surroundings
     Open& open = open_.back();
     Region& region = graph_.regions[open.region.index];
     region.params = {uint32_t(graph_.bodies.size()), uint32_t(open.params.size())};

@@ -81,7 +81,7 @@ struct Joint {
 };
 Joint make_joint(const Graph&, std::span<const size_t> results, std::span<const size_t> wrt, bool running);
 
-// Forward and backward apart (rule 10 of the architecture). Forward results: its own, then the saved values.
+// Forward and backward apart. Forward results: its own, then the saved values.
 // Backward parameters: saved values (forward inputs among them), then cotangents, then running sums; results: one per
 // reached wrt. What is saved is the same with running sums and without.
 struct Split {

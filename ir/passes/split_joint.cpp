@@ -92,7 +92,7 @@ private:
         Builder builder(context);
         Copier copy(graph_, builder);
         for (NodeId p : params) {
-            // Inputs of either half carry no metadata, a saved value its maker's (rule 4 of the architecture).
+            // Inputs of either half carry no metadata, a saved value its maker's.
             const bool is_param = graph_[p].op == op<"param">();
             Stamp stamp = copy.stamp_of(p);
             stamp.flags = 0;

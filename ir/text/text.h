@@ -1,4 +1,4 @@
-// The textual form of a graph. parse(print(g)) == g (docs: STAGES look); numbering and spelling are canonical.
+// The textual form of a graph. parse(print(g)) == g (tests/graphs has what it looks like); numbering and spelling are canonical.
 //
 //   graph f(x: f32[n] {pp_stage: 0}) -> f32[n] {
 //       sin = sin(x)                    : f32[n]  {pp_stage: 0}  @3:40

@@ -1,5 +1,5 @@
 #!/bin/bash
-# The start is lean: print(1) loads neither LLVM nor the matrix library nor anything of CUDA (CAG-01). How long it takes is bench/run's to tell.
+# The start is lean: print(1) loads neither LLVM nor the matrix library nor anything of CUDA. How long it takes is bench/run's to tell.
 tenon=$1
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
