@@ -1,4 +1,5 @@
 #include <string>
+#include <utility>
 
 #include "ir/row.h"
 #include "ir/size_facts.h"
@@ -10,7 +11,8 @@ namespace {
 
 class Verifier {
 public:
-    explicit Verifier(const Graph& g) : graph_(g), facts_(*g.context, g.equalities), defined_(g.nodes.size(), false) {}
+    explicit Verifier(const Graph& g)
+        : graph_(g), facts_(*g.context, g.equalities), made_in_(g.nodes.size(), nowhere) {}
     void run(Symbols symbols) {
         for (const SizeSymbol& s : graph_.symbols)
             if ((s.definer || symbols == Symbols::defined) && s.definer.index >= graph_.nodes.size())
@@ -25,20 +27,32 @@ private:
             id, "the graph is broken at " + (is_yield ? "a yield" : "`" + print_node(graph_, id) + "`") + ": " + why,
             std::move(help)};
     }
-    void region(const Region& r, Level level) {
+    // A value is seen in the region that makes it and in those within, but a fusion and a kernel see their parameters only.
+    void region(const Region& r, Level level, bool is_closed = false) {
+        const uint32_t number = uint32_t(is_open_.size()), outermost = outermost_;
+        is_open_.push_back(true);
+        if (is_closed) outermost_ = number;
         for (NodeId p : graph_.params(r)) {
             if (graph_[p].op != op<"param">()) fail(p, "a parameter that is no param");
-            defined_[p.index] = true;
+            made_in_[p.index] = number;
         }
+        const uint32_t around = std::exchange(here_, number);
         for (NodeId id : graph_.body(r)) node(id, level);
         operands(r.yield);
+        here_ = around;
+        outermost_ = outermost;
+        is_open_[number] = false;
     }
     void operands(NodeId id) {
         for (NodeId operand : graph_.operands_of(id)) {
             if (operand.index >= graph_.nodes.size()) fail(id, "an operand that does not exist");
             const Op o = graph_[operand].op;
-            if (!defined_[operand.index] && o != op<"constant">() && o != op<"tensor">())
+            if (o == op<"constant">() || o == op<"tensor">()) continue;
+            const uint32_t made_in = made_in_[operand.index];
+            if (made_in == nowhere)
                 fail(id, "it uses `" + std::string(graph_.name_of(operand)) + "` before it is made");
+            if (!is_open_[made_in] || made_in < outermost_)
+                fail(id, "it uses `" + std::string(graph_.name_of(operand)) + "`, which is made in another region");
         }
     }
     void node(NodeId id, Level level) {
@@ -54,13 +68,31 @@ private:
                          (count > size_t(r.min_operands) ? "at most " + std::to_string(r.max_operands)
                                                          : "at least " + std::to_string(r.min_operands)));
         std::vector<TypeId> results;
+        const bool is_fusion = n.op == op<"fusion">(), is_kernel = n.op == op<"kernel">();
+        if (is_fusion || is_kernel) parameters(id, is_kernel);
         for (unsigned k = 0; k < n.regions; ++k) {
             const Region& inner = graph_.region_of(id, k);
-            region(inner, n.op == op<"kernel">() ? Level::loop : level);
+            region(inner, is_kernel ? Level::loop : level, is_fusion || is_kernel);
             for (NodeId result : graph_.results(inner)) results.push_back(graph_[result].type);
         }
         if (r.result) result_type(id, r, results);
-        defined_[id.index] = true;
+        made_in_[id.index] = here_;
+    }
+    // Of a fusion they are its operands, of a kernel its operands and then its results as buffers.
+    void parameters(NodeId id, bool is_kernel) {
+        if (graph_[id].regions != 1) fail(id, "it has " + std::to_string(graph_[id].regions) + " regions, not one");
+        const auto params = graph_.params(graph_.region_of(id, 0));
+        const auto operands = graph_.operands_of(id);
+        if (is_kernel ? params.size() < operands.size() : params.size() != operands.size())
+            fail(id, "its region has " + std::to_string(params.size()) + " parameters for " +
+                         std::to_string(operands.size()) + " operands");
+        for (size_t k = 0; k < params.size(); ++k) {
+            const Type& of = graph_.type(params[k]);
+            const bool fits = is_kernel ? of.kind == Type::Kind::buffer &&
+                                              (k >= operands.size() || of.dtype == graph_.type(operands[k]).dtype)
+                                        : graph_[params[k]].type == graph_[operands[k]].type;
+            if (!fits) fail(id, "its parameter `" + std::string(graph_.name_of(params[k])) + "` is of another type");
+        }
     }
     void result_type(NodeId id, const Row& r, std::span<const TypeId> region_results) {
         std::vector<TypeId> types;
@@ -85,7 +117,10 @@ private:
 
     const Graph& graph_;
     const SizeFacts facts_;
-    std::vector<bool> defined_;
+    static constexpr uint32_t nowhere = UINT32_MAX;
+    std::vector<uint32_t> made_in_;  // of each node the number of its region
+    std::vector<bool> is_open_;      // of each region met so far: is it around what is looked at?
+    uint32_t here_ = 0, outermost_ = 0;
 };
 
 }  // namespace

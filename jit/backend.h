@@ -44,6 +44,8 @@ public:
     virtual ~CompiledKernel() = default;
     /// Iterations begin … end − 1 of a loop stage (0 … 1 of a stage that runs once). Thread-safe.
     virtual void run(size_t stage, const KernelCall& call, int64_t begin, int64_t end) const = 0;
+    /// Whether `run` itself looks for interrupts (runtime/interrupt.h) while it works, and throws them.
+    virtual bool sees_interrupts() const { return false; }
 };
 
 /// The signature a compiler of machine code gives its stages.

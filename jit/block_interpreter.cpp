@@ -6,6 +6,7 @@
 
 #include "jit/block_translator.h"
 #include "runtime/integer.h"
+#include "runtime/interrupt.h"
 
 namespace tenon {
 
@@ -116,6 +117,7 @@ void run_rows(const Instruction& i, Frame& f, int64_t n) {
     }
     RowFold rows(i, f, n);
     for (int64_t r = low; r < high; ++r) {
+        check_interrupt();
         f.index[i.c] = r;
         run(body, end, f, n);
         rows.add(f.at[i.d], i.mask);
@@ -144,6 +146,7 @@ void run_lanes(const Instruction& i, Frame& f) {
     }
     const auto level = [&](int k) { return f.memory + i.scratch + size_t(k) * chunk * i.size; };
     const auto element = [&](int64_t at) -> const void* {
+        check_interrupt();
         const int64_t n = std::min(chunk, high - at);
         f.index[i.c] = at;
         run(body, end, f, n);
@@ -183,6 +186,7 @@ void run_vector(const Instruction& i, Frame& f) {
     const Instruction* const body = preamble + i.preamble;
     run(preamble, body, f, 1);
     for (int64_t at = low; at < high; at += BlockProgram::block_size) {
+        check_interrupt();
         f.index[i.out] = at;
         run(body, body + i.body, f, std::min(BlockProgram::block_size, high - at));
     }
@@ -195,6 +199,7 @@ void run_serial(const Instruction& i, Frame& f, int64_t n) {
     const Instruction* const body = preamble + i.preamble;
     run(preamble, body, f, n);
     for (int64_t at = low; at < high; at += step) {
+        check_interrupt();
         f.index[i.out] = at;
         run(body, body + i.body, f, n);
     }
@@ -291,6 +296,7 @@ public:
     InterpretedKernel(const KernelSource& source, const KernelInfo& info, WorkspacePool& workspaces)
         : workspaces_(workspaces), programs_(translate_kernel(source, info, plans_)) {}
 
+    bool sees_interrupts() const override { return true; }
     void run(size_t stage, const KernelCall& call, int64_t begin, int64_t end) const override {
         const BlockProgram& program = programs_[stage];
         const size_t index_bytes = (program.indices.size() * 8 + 63) / 64 * 64;
@@ -327,12 +333,14 @@ private:
         const int64_t low = f.index[program.low];
         if (program.vector) {
             for (int64_t at = begin; at < end; at += BlockProgram::block_size) {
+                check_interrupt();
                 f.index[program.variable] = low + at;
                 run_all(program.body, std::min(BlockProgram::block_size, end - at));
             }
             return;
         }
         for (int64_t at = begin; at < end; ++at) {
+            check_interrupt();
             f.index[program.variable] = low + at * program.step;
             run_all(program.body, 1);
         }

@@ -1,7 +1,9 @@
 #include "jit/executable.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cassert>
+#include <chrono>
 #include <cstring>
 #include <map>
 #include <unordered_map>
@@ -16,6 +18,7 @@
 #include "jit/step_builder.h"
 #include "runtime/diagnostic.h"
 #include "runtime/integer.h"
+#include "runtime/interrupt.h"
 
 namespace tenon {
 
@@ -87,11 +90,19 @@ public:
         const ArenaScope arena(machine_, plan_->arena_bytes);
         for (const auto& [memory, offset] : plan_->arena) memory_[memory] = arena.data() + offset;
         for (size_t k = 0; k < pointers_.size(); ++k) pointers_[k] = memory_[pointer_memory_[k]];
+        NodeId at;
         try {
-            for (const Step& step : steps_) execute(step, inputs);
+            for (const Step& step : steps_) {
+                at = step.node;
+                if (step.kind != StepKind::commit) check_interrupt();  // commits are at the end: all of them or none
+                execute(step, inputs);
+            }
+        } catch (Interrupted& interrupted) {
+            let_go(outputs);
+            if (!interrupted.span && at) interrupted.span = graph_->origin(at).span;
+            throw;
         } catch (...) {
-            outputs.clear();
-            copies_.clear();
+            let_go(outputs);
             throw;
         }
         copies_.clear();
@@ -150,6 +161,7 @@ private:
         uint32_t stage;
         bool parallel;
         int64_t trips;
+        int64_t piece = 1;  // iterations that a few milliseconds are known to be enough for
     };
     struct KernelPlan {
         std::vector<int64_t> extents;
@@ -274,6 +286,11 @@ private:
         }
     }
 
+    void let_go(std::vector<Tensor>& outputs) {
+        outputs.clear();
+        copies_.clear();
+    }
+
     // ---- steps
     void execute(const Step& step, std::span<const Tensor> inputs) {
         switch (step.kind) {
@@ -314,7 +331,7 @@ private:
         CachedKernel& cached = *kernel.cached;
         const bool compiles = engine_ >= EngineKind::jit && !kernel.stays_interpreted;
         const CompiledKernel* code = compiles ? cached.compiled.load(std::memory_order_acquire) : nullptr;
-        const KernelPlan& plan = plan_->kernels[step.index];
+        KernelPlan& plan = plan_->kernels[step.index];
         if (plan.stages.empty()) return;  // nothing to write, and no sizes to translate it for
         if (!code) {
             if (!cached.interpreted)
@@ -328,20 +345,37 @@ private:
         uint32_t faults = 0;
         const KernelCall call{reinterpret_cast<void* const*>(pointers_.data() + step.pointers), plan.extents.data(),
                               kernel.scalars.data(), &faults};
-        for (const StageRun& stage : plan.stages) {
+        for (StageRun& stage : plan.stages) {
             if (stage.parallel && machine_.pool().threads() > 1) run_parallel(*code, stage, call);
-            else code->run(stage.stage, call, 0, stage.trips);
+            else run_part(*code, stage, call, 0, stage.trips);
         }
         if (faults & division_by_zero)
             fail_at(*graph_, fault_of(step.node), "value", "division of an integer by zero",
                     "check the divisor first, or divide as floats: they give an infinity or nan");
     }
-    void run_parallel(const CompiledKernel& code, const StageRun& stage, const KernelCall& call) {
+    void run_parallel(const CompiledKernel& code, StageRun& stage, const KernelCall& call) {
         // Iterations are independent, so how they are grouped cannot be seen in the results.
         const int64_t group = std::max<int64_t>(1, stage.trips / (8 * machine_.pool().threads()));
         machine_.pool().parallel_for((stage.trips + group - 1) / group, [&](int64_t tile) {
-            code.run(stage.stage, call, tile * group, std::min(stage.trips, (tile + 1) * group));
+            run_part(code, stage, call, tile * group, std::min(stage.trips, (tile + 1) * group));
         });
+    }
+    // Machine code asks for no interrupt, so its long stages, which are parallel ones, run in pieces of a few
+    // milliseconds. How many iterations these are is learned, and kept with the plan: other runs have no more of them.
+    static void run_part(const CompiledKernel& code, StageRun& stage, const KernelCall& call, int64_t begin,
+                         int64_t end) {
+        using Clock = std::chrono::steady_clock;
+        if (!stage.parallel || code.sees_interrupts()) return code.run(stage.stage, call, begin, end);
+        const std::atomic_ref<int64_t> known(stage.piece);
+        while (begin < end) {
+            check_interrupt();
+            const int64_t piece = known.load(std::memory_order_relaxed);
+            if (piece >= end - begin) return code.run(stage.stage, call, begin, end);
+            const Clock::time_point start = Clock::now();
+            code.run(stage.stage, call, begin, begin + piece);
+            begin += piece;
+            if (Clock::now() - start < std::chrono::milliseconds(2)) known.store(2 * piece, std::memory_order_relaxed);
+        }
     }
     NodeId fault_of(NodeId kernel) const { return analyse_kernel(*graph_, kernel).faulting; }
     void run_library(const Step& step) {

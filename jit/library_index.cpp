@@ -10,6 +10,7 @@
 #include "jit/library_rows.h"
 #include "jit/routines/routines.h"
 #include "runtime/diagnostic.h"
+#include "runtime/interrupt.h"
 
 namespace tenon::library {
 
@@ -83,7 +84,10 @@ void visit_positions(const TensorView& outer, const TensorView& index, int64_t a
     const int64_t stride = weights[size_t(axis)];
     weights[size_t(axis)] = 0;
     Odometer others(index.shape, weights);
-    for (size_t k = 0; k < along.size(); ++k, others.next()) visit(int64_t(k), others.position() + along[k] * stride);
+    for (size_t k = 0; k < along.size(); ++k, others.next()) {
+        check_interrupt();
+        visit(int64_t(k), others.position() + along[k] * stride);
+    }
 }
 
 void arg_fold(const LibraryCall& call, std::string_view op) {
@@ -95,6 +99,7 @@ void arg_fold(const LibraryCall& call, std::string_view op) {
     int64_t* out = call.result.as<int64_t>();
     for (int64_t i = 0; i < view.outer; ++i)
         for (int64_t j = 0; j < view.inner; ++j) {
+            check_interrupt();
             const std::byte* from = x.data + size_t(i * view.size * view.inner + j) * size;
             if (view.inner != 1) {
                 load_strided(row.data(), from, view.inner, size, view.size);
@@ -114,6 +119,7 @@ void take(const LibraryCall& call) {
     std::byte* out = call.result.data;
     for (int64_t i = 0; i < view.outer; ++i)
         for (int64_t p : along) {
+            check_interrupt();
             std::memcpy(out, x.data + size_t(i * view.size + p) * bytes, bytes);
             out += bytes;
         }
@@ -127,6 +133,7 @@ void take_add(const LibraryCall& call) {
             const T* value = call.operands[2].as<T>();
             for (int64_t i = 0; i < view.outer; ++i)
                 for (int64_t p : along) {
+                    check_interrupt();
                     Sum<T>* const to = sums + (i * view.size + p) * view.inner;
                     for (int64_t j = 0; j < view.inner; ++j) add_to<T>(to[j], *value++);
                 }
@@ -165,6 +172,7 @@ void argsort(const LibraryCall& call) {
         std::vector<T> row(size_t(view.size));
         const auto less = [](T a, T b) { return a < b || (b != b && a == a); };  // NaN is largest
         const auto before = [&](int64_t a, int64_t b) {
+            check_interrupt();
             const T p = row[size_t(a)], q = row[size_t(b)];
             return call.plan.descending ? less(q, p) : less(p, q);
         };
@@ -204,6 +212,7 @@ void cumsum(const LibraryCall& call) {
                 const int64_t start = i * view.size * view.inner + j;
                 RunningSum<T> before{};
                 for (int64_t first = 0; first < view.size; first += chunk) {
+                    check_interrupt();
                     RunningSum<T> sum{};
                     for (int64_t k = first; k < std::min(view.size, first + chunk); ++k) {
                         const T value = x.as<T>()[start + k * view.inner];

@@ -11,6 +11,7 @@
 #include "jit/library_rows.h"
 #include "jit/machine.h"
 #include "jit/routines/routines.h"
+#include "runtime/interrupt.h"
 
 namespace tenon {
 
@@ -147,6 +148,7 @@ void row_product(int64_t m, int64_t k, int64_t n, const Left<T>& a, const T* b, 
                 micro_kernel<T, 1, 8, false>(k, {a.data + i * a.row, a.row, a.column}, b + j, ldb, c + i * ldc + j, ldc,
                                              Vector<T>::first(0));
     for (; j < n; j += width) {
+        check_interrupt();
         const int64_t columns = std::min(width, n - j);
         if (transpose_b) {
             for (int64_t q = 0; q < columns; ++q)
@@ -193,6 +195,7 @@ void integer_product(const MatrixShape& s, const T* a, int64_t lda, const T* b, 
     using Wide = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;  // wraps; a narrower result keeps the low bits
     for (int64_t i = 0; i < s.m; ++i)
         for (int64_t j = 0; j < s.n; ++j) {
+            check_interrupt();
             Wide sum = 0;
             for (int64_t p = 0; p < s.k; ++p)
                 sum += Wide(s.transpose_a ? a[p * lda + i] : a[i * lda + p]) *
@@ -208,14 +211,16 @@ struct Tiles {
     int64_t down, across;   // how many
 };
 
-// Tiles are halved, the longer side first, until one is a fraction of a millisecond's work or there are enough of them.
+// Tiles are halved, the longer side first, until one is a fraction of a millisecond's work or there are enough of them
+// that no one takes longer than an interrupt may have to wait.
 Tiles choose_tiles(const MatrixShape& s) {
-    constexpr int64_t worth_a_tile = 4 << 20, enough = 16, smallest = 96;
+    constexpr int64_t worth_a_tile = 4 << 20, enough = 16, longest = int64_t{4} << 30, smallest = 96;
     Tiles t{std::max<int64_t>(s.m, 1), std::max<int64_t>(s.n, 1), 1, 1};
     const auto half = [](int64_t size, int64_t multiple) {
         return ((size + 1) / 2 + multiple - 1) / multiple * multiple;
     };
-    while (2 * t.rows * t.columns * s.k > worth_a_tile && t.down * t.across < enough &&
+    const auto work = [&] { return 2.0 * double(t.rows) * double(t.columns) * double(s.k); };
+    while (work() > worth_a_tile && (t.down * t.across < enough || work() > longest) &&
            std::max(t.rows, t.columns) >= smallest) {
         if (t.columns >= t.rows) t.columns = half(t.columns, 16);
         else t.rows = half(t.rows, 6);

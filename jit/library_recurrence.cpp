@@ -1,5 +1,6 @@
 // h₀ = start, hₖ₊₁ = aₖ hₖ + bₖ along an axis, one step after the other; f16 and bf16 are computed in f32 and rounded once.
 #include "jit/library_rows.h"
+#include "runtime/interrupt.h"
 
 namespace tenon::library {
 
@@ -21,6 +22,7 @@ void run_rows(const LibraryCall& call) {
             int64_t at = i * view.size * view.inner + j + (call.plan.reverse ? (view.size - 1) * view.inner : 0);
             auto h = Wide<T>(call.plan.start);
             for (int64_t k = 0; k < view.size; ++k, at += step) {
+                check_interrupt();
                 out[at] = T(h);
                 h = Wide<T>(a[at]) * h;
                 if (b) h = h + Wide<T>(b[at]);

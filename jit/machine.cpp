@@ -3,13 +3,23 @@
 #include <algorithm>
 #include <cassert>
 #include <chrono>
+#include <new>
+#include <system_error>
 
 #include "jit/block_interpreter.h"
 #include "jit/llvm_loader.h"
 #include "runtime/cpu.h"
 #include "runtime/diagnostic.h"
+#include "runtime/interrupt.h"
 
 namespace tenon {
+
+// LLVM does not take an end of memory well: it is not let run into one where that can be foreseen.
+constexpr size_t room_to_compile = size_t{64} << 20;
+
+[[noreturn]] static void no_room_to_compile() {
+    throw_error("memory", "there is not enough memory to compile machine code", "run with `--engine interp`");
+}
 
 std::byte* Workspace::reserve(size_t bytes) {
     constexpr size_t alignment = 64;
@@ -49,7 +59,7 @@ Machine::~Machine() {
         queue_.clear();
     }
     queue_changed_.notify_all();
-    if (worker_.joinable()) worker_.join();
+    worker_ = {};
     // Code of the backend goes before the backend.
     kernels_.clear();
 }
@@ -90,6 +100,7 @@ std::string Machine::dump(std::span<const KernelSource> kernels, std::string_vie
 }
 
 Backend& Machine::loaded_backend() {
+    if (backend_lost_) no_room_to_compile();
     if (!backend_) {
         backend_ = load_llvm_backend();
         backend_loaded_.store(true, std::memory_order_relaxed);
@@ -109,8 +120,16 @@ void Machine::compile(std::span<const std::shared_ptr<CachedKernel>> kernels, bo
     }
     if (missing.empty()) return;
     Backend& backend = loaded_backend();
+    if (!system_has_room(room_to_compile)) no_room_to_compile();
     const auto start = std::chrono::steady_clock::now();
-    std::vector<std::shared_ptr<CompiledKernel>> compiled = backend.compile(sources);
+    std::vector<std::shared_ptr<CompiledKernel>> compiled;
+    try {
+        compiled = backend.compile(sources);
+    } catch (const std::bad_alloc&) {
+        backend_lost_ = true;
+        static_cast<void>(backend_.release());  // code of it may be running, and it may not know any more what it has
+        throw;
+    }
     const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - start;
     for (size_t k = 0; k < missing.size(); ++k) {
         missing[k]->compile_milliseconds = time.count() / double(missing.size());
@@ -120,8 +139,26 @@ void Machine::compile(std::span<const std::shared_ptr<CachedKernel>> kernels, bo
     }
 }
 
+void Machine::start_worker() {
+    if (!worker_.is_running()) worker_ = WorkerThread([this] { work(); });
+}
+
 void Machine::compile_now(std::span<const std::shared_ptr<CachedKernel>> kernels) {
-    compile(kernels, false);
+    Job job{{kernels.begin(), kernels.end()}, std::make_unique<std::promise<void>>()};
+    std::future<void> done = job.done->get_future();
+    try {
+        const std::lock_guard lock(queue_mutex_);
+        start_worker();
+        queue_.push_front(std::move(job));
+        queue_changed_.notify_all();
+    } catch (const std::system_error&) {  // the system grants no thread
+        compile(kernels, false);
+        done = {};
+    }
+    if (done.valid()) {
+        while (done.wait_for(std::chrono::milliseconds(10)) != std::future_status::ready) check_interrupt();
+        done.get();
+    }
     for (const std::shared_ptr<CachedKernel>& kernel : kernels) kernel->requested = true;
 }
 
@@ -132,8 +169,10 @@ void Machine::compile_later(std::span<const std::shared_ptr<CachedKernel>> kerne
         if (!std::exchange(kernel->requested, true)) fresh.push_back(kernel);
     if (fresh.empty()) return;
     const std::lock_guard lock(queue_mutex_);
-    queue_.insert(queue_.end(), fresh.begin(), fresh.end());
-    if (!worker_.joinable()) worker_ = std::thread([this] { work(); });
+    try {
+        start_worker();
+    } catch (const std::system_error&) { return; }  // the interpreter goes on
+    for (std::shared_ptr<CachedKernel>& kernel : fresh) queue_.push_back({{std::move(kernel)}, nullptr});
     queue_changed_.notify_all();
 }
 
@@ -149,20 +188,24 @@ void Machine::wait_for_compiler() {
 }
 
 void Machine::work() {
+    set_float_environment();
     std::unique_lock lock(queue_mutex_);
     for (;;) {
-        queue_changed_.wait(lock, [this] { return stopping_ || (!held_ && !queue_.empty()); });
+        queue_changed_.wait(lock, [this] { return stopping_ || has_work(); });
         if (stopping_) return;
         // One at a time: what is at work when the machine goes is waited for.
-        const std::shared_ptr<CachedKernel> kernel = std::move(queue_.front());
+        Job job = std::move(queue_.front());
         queue_.pop_front();
         working_ = true;
         lock.unlock();
         try {
-            compile({&kernel, 1}, true);
-        } catch (const Error&) {
-            // The interpreter goes on with this kernel, to the same results.
+            compile(job.kernels, !job.done);
+            if (job.done) job.done->set_value();
+        } catch (...) {
+            // Where nobody waits the interpreter goes on with these kernels, to the same results.
+            if (job.done) job.done->set_exception(std::current_exception());
         }
+        job.kernels.clear();
         lock.lock();
         working_ = false;
         queue_changed_.notify_all();

@@ -5,11 +5,11 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -19,6 +19,7 @@
 #include "runtime/ref.h"
 #include "runtime/tensor.h"
 #include "runtime/thread_pool.h"
+#include "runtime/worker_thread.h"
 
 namespace tenon {
 
@@ -110,11 +111,13 @@ public:
     /// All graphs of a machine are of one Context.
     std::shared_ptr<CachedKernel> kernel(const GraphRef&, NodeId kernel, std::vector<InPlace> in_place);
 
-    /// Compiles what is not compiled yet. Throws Error "internal" where the compiler is not installed.
+    /// Compiles what is not compiled yet, on the background thread, and waits for it. Throws Error "internal" where the
+    /// compiler is not installed, "memory" where there is too little for it, and Interrupted at once: what is being
+    /// compiled then is compiled for the next who asks.
     void compile_now(std::span<const std::shared_ptr<CachedKernel>> kernels);
-    /// The same on the background thread. Without a compiler it does nothing.
+    /// The same without waiting. Without a compiler it does nothing.
     void compile_later(std::span<const std::shared_ptr<CachedKernel>> kernels);
-    /// While held, the background thread starts no kernel (for tests of tiers).
+    /// While held, the background thread starts no kernel that nobody waits for (for tests of tiers).
     void hold_compiler(bool held);
     /// Returns when nothing is queued.
     void wait_for_compiler();
@@ -126,8 +129,15 @@ public:
     bool has_loaded_backend() const { return backend_loaded_.load(std::memory_order_relaxed); }
 
 private:
+    /// What the background thread is asked to compile at a time.
+    struct Job {
+        std::vector<std::shared_ptr<CachedKernel>> kernels;
+        std::unique_ptr<std::promise<void>> done;  // of one that is awaited
+    };
     void compile(std::span<const std::shared_ptr<CachedKernel>> kernels, bool in_background);
     Backend& loaded_backend();  // with backend_mutex_ held
+    void start_worker();        // with queue_mutex_ held; throws std::system_error
+    bool has_work() const { return !queue_.empty() && (!held_ || queue_.front().done); }
     void work();
 
     Allocator allocator_;
@@ -144,12 +154,13 @@ private:
     std::mutex backend_mutex_;  // held while the backend works
     std::unique_ptr<Backend> backend_;
     std::atomic<bool> backend_loaded_{false};
+    bool backend_lost_ = false;  // it met an end of memory: what state it is in nobody knows
 
     std::mutex queue_mutex_;
     std::condition_variable queue_changed_;
-    std::deque<std::shared_ptr<CachedKernel>> queue_;
+    std::deque<Job> queue_;  // those that are awaited first
     bool held_ = false, working_ = false, stopping_ = false;
-    std::thread worker_;  // started by the first compile_later
+    WorkerThread worker_;  // started by the first job; the first to go, so it is waited for
 };
 
 }  // namespace tenon

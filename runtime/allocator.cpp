@@ -93,6 +93,13 @@ size_t machine_available() {
 
 }  // namespace
 
+bool system_has_room(size_t bytes) {
+    void* const room = mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED) return false;
+    munmap(room, bytes);
+    return true;
+}
+
 MemoryPool::~MemoryPool() { trim_locked(); }
 
 Ref<Storage> MemoryPool::allocate(size_t bytes) {

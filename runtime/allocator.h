@@ -13,6 +13,9 @@ namespace tenon {
 class MemoryPool;
 class Storage;
 
+/// Whether the system would map so many more bytes now.
+bool system_has_room(size_t bytes);
+
 /// In bytes, except for the counts.
 struct MemoryStatistics {
     size_t current = 0;        ///< in use by storages

@@ -3,6 +3,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "runtime/interrupt.h"
 #include "runtime/tensor.h"
 
 namespace tenon {
@@ -62,10 +63,14 @@ template <class To, class From> void copy_row(To* to, const From* from, Axis axi
 template <class To, class From> void copy_plane(To* to, const From* from, Axis outer, Axis inner) {
     constexpr int64_t side = 32;
     if (outer.from == 0 || outer.from >= inner.from || inner.size < side) {
-        for (int64_t i = 0; i < outer.size; ++i) copy_row(to + i * outer.to, from + i * outer.from, inner);
+        for (int64_t i = 0; i < outer.size; ++i) {
+            check_interrupt();
+            copy_row(to + i * outer.to, from + i * outer.from, inner);
+        }
         return;
     }
     for (int64_t i = 0; i < outer.size; i += side) {
+        check_interrupt();
         for (int64_t j = 0; j < inner.size; j += side) {
             Axis square{std::min(side, inner.size - j), inner.to, inner.from};
             for (int64_t k = i; k < std::min(i + side, outer.size); ++k) {

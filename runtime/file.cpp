@@ -7,15 +7,19 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstdio>
 #include <system_error>
 #include <utility>
 
 #include "runtime/diagnostic.h"
+#include "runtime/interrupt.h"
 
 namespace tenon {
 
 namespace {
+
+constexpr size_t most_at_once = size_t{8} << 20;  // between two looks for an interrupt
 
 [[noreturn]] void throw_system_error(std::string_view verb, const std::string& path) {
     std::string reason = std::generic_category().message(errno);
@@ -43,14 +47,44 @@ private:
     int number_;
 };
 
+// Where a path leads: links that lead nowhere yet included.
+std::string follow_links(std::string path) {
+    constexpr int most = 40;  // as many as the system follows
+    for (int k = 0; k < most; ++k) {
+        char target[PATH_MAX];
+        const ssize_t length = readlink(path.c_str(), target, sizeof target);
+        if (length < 0) return path;
+        const std::string next(target, static_cast<size_t>(length));
+        path = next.starts_with('/') ? next : folder_of(path) + "/" + next;
+    }
+    errno = ELOOP;
+    throw_system_error("write", path);
+}
+
+// What is written goes to the disk in parts, so that a wait for it can be interrupted.
 void make_durable(int descriptor, const std::string& path) {
+    constexpr off_t part = off_t{8} << 20;
+    struct stat status;
+    if (fstat(descriptor, &status) == 0) {
+        for (off_t at = 0; at + part < status.st_size; at += part) {
+            check_interrupt();
+            const unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+            if (sync_file_range(descriptor, at, part, all) != 0) break;  // not on this file system
+        }
+    }
     // Some file systems (and pipes) have nothing to synchronise and say EINVAL.
     if (fsync(descriptor) != 0 && errno != EINVAL && errno != ENOTSUP) throw_system_error("write", path);
 }
 
 }  // namespace
 
+void check_path(const std::string& path) {
+    if (path.find('\0') == std::string::npos) return;
+    throw_error("io", fmt::format("there is no file {}: a path has no NUL in it", path));
+}
+
 FileReader::FileReader(const std::string& path) : descriptor_(-1), path_(path) {
+    check_path(path);
     // Not blocking: opening a named pipe must not wait for a writer.
     Descriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (file.number() < 0) throw_system_error("open", path);
@@ -64,32 +98,47 @@ FileReader::FileReader(const std::string& path) : descriptor_(-1), path_(path) {
 
 FileReader::~FileReader() { ::close(descriptor_); }
 
+size_t FileReader::read_some(std::span<std::byte> bytes) {
+    for (;;) {
+        check_interrupt();
+        const ssize_t got = ::read(descriptor_, bytes.data(), std::min(bytes.size(), most_at_once));
+        if (got >= 0) return static_cast<size_t>(got);
+        if (errno != EINTR) throw_system_error("read", path_);
+    }
+}
+
 void FileReader::read(std::span<std::byte> bytes) {
-    constexpr size_t most_at_once = size_t{1} << 30;
     while (!bytes.empty()) {
-        ssize_t got = ::read(descriptor_, bytes.data(), std::min(bytes.size(), most_at_once));
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) throw_system_error("read", path_);
+        const size_t got = read_some(bytes);
         if (got == 0)
             throw_error("io", fmt::format("{} ends too early: {} more bytes were expected", path_, bytes.size()));
-        bytes = bytes.subspan(static_cast<size_t>(got));
+        bytes = bytes.subspan(got);
     }
 }
 
 std::string read_text(const std::string& path, uint64_t limit) {
     FileReader file(path);
-    if (file.size() > limit) {
-        throw_error("io",
-                    fmt::format("{} has {} bytes, more than the {} that are read at once", path, file.size(), limit));
-    }
+    auto check = [&](uint64_t size) {
+        if (size <= limit) return;
+        throw_error("io", fmt::format("{} has {} bytes, more than the {} that are read at once", path, size, limit));
+    };
+    check(file.size());
     std::string text(file.size(), '\0');
     file.read(std::as_writable_bytes(std::span(text)));
+    if (!text.empty()) return text;
+    for (size_t got = 1; got > 0;) {
+        const size_t before = text.size();
+        text.resize(before + 4096);
+        got = file.read_some(std::as_writable_bytes(std::span(text)).subspan(before));
+        text.resize(before + got);
+        check(text.size());
+    }
     return text;
 }
 
 void FileWriter::write(std::span<const std::byte> bytes) {
-    constexpr size_t most_at_once = size_t{1} << 30;
     while (!bytes.empty()) {
+        check_interrupt();
         ssize_t put = ::write(descriptor_, bytes.data(), std::min(bytes.size(), most_at_once));
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) throw_system_error("write", path_);
@@ -97,7 +146,9 @@ void FileWriter::write(std::span<const std::byte> bytes) {
     }
 }
 
-void replace_file(const std::string& path, FunctionRef<void(const std::string&)> body) {
+void replace_file(const std::string& asked, FunctionRef<void(const std::string&)> body) {
+    check_path(asked);
+    const std::string path = follow_links(asked);
     struct stat status;
     bool exists = stat(path.c_str(), &status) == 0;
     if (exists && !S_ISREG(status.st_mode)) {

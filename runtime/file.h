@@ -20,9 +20,12 @@ public:
     FileReader(const FileReader&) = delete;
     FileReader& operator=(const FileReader&) = delete;
 
+    /// As the system tells it: 0 of files that are made when they are read (/proc).
     uint64_t size() const { return size_; }
     /// Fills `bytes` with what comes next; a file that ends before is an error.
     void read(std::span<std::byte> bytes);
+    /// As much of that as there is at once; 0 at the end.
+    size_t read_some(std::span<std::byte> bytes);
 
 private:
     int descriptor_;
@@ -47,8 +50,12 @@ private:
     const std::string& path_;
 };
 
-/// Lets `body` write a new file in the folder of `path`, makes it durable and renames it to `path`. If anything fails
-/// the old file stays and the new one is removed. Throws Error "io", and what `body` throws.
+/// Throws Error "io" for a path that no file can have: to the system it would end at its first NUL.
+void check_path(const std::string& path);
+
+/// Lets `body` write a new file in the folder of `path`, makes it durable and renames it to `path`. If anything fails,
+/// or is interrupted, the old file stays and the new one is removed. Where `path` is a symbolic link, it is the file it
+/// leads to that is replaced. Throws Error "io", and what `body` throws.
 void write_file(const std::string& path, FunctionRef<void(FileWriter&)> body);
 
 /// The same for libraries that write by name: `body` gets the name of an empty file to fill.

@@ -16,8 +16,8 @@ namespace tenon {
 namespace {
 
 constexpr std::string_view magic = "\x93NUMPY";
-constexpr uint64_t longest_npy_header = 1 << 20;
-constexpr size_t highest_npy_rank = 64;  // NumPy's own
+constexpr uint64_t longest_npy_header = 10'000;  // NumPy's own, like the next
+constexpr size_t highest_npy_rank = 64;
 
 static_assert(std::endian::native == std::endian::little);
 
@@ -30,7 +30,8 @@ struct Header {
 // The header is a Python dict literal with three keys: {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
 class HeaderParser {
 public:
-    HeaderParser(std::string_view text, std::string_view name) : rest_(text), name_(name) {}
+    /// `longs`: sizes may be those of Python 2, `3L`.
+    HeaderParser(std::string_view text, std::string_view name, bool longs) : rest_(text), name_(name), longs_(longs) {}
 
     Header parse() {
         Header header;
@@ -102,13 +103,15 @@ private:
     int64_t size() {
         int64_t value = 0;
         if (peek() < '0' || peek() > '9') fail("its header is damaged: a size was expected");
+        if (rest_.size() > 1 && rest_[0] == '0' && rest_[1] >= '0' && rest_[1] <= '9')
+            fail("its header is damaged: a size begins with 0");
         while (!rest_.empty() && rest_[0] >= '0' && rest_[0] <= '9') {
             if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, rest_[0] - '0', &value)) {
                 fail("a size in its header is too large");
             }
             rest_.remove_prefix(1);
         }
-        if (!rest_.empty() && rest_[0] == 'L') rest_.remove_prefix(1);  // Python 2 wrote 3L
+        if (longs_ && !rest_.empty() && rest_[0] == 'L') rest_.remove_prefix(1);
         return value;
     }
     Dims shape() {
@@ -117,12 +120,15 @@ private:
         while (!accept(')')) {
             sizes.push_back(size());
             if (sizes.size() > highest_npy_rank) fail("its shape has too many dimensions");
-            if (!accept(',') && peek() != ')') fail("its header is damaged");
+            if (accept(',')) continue;
+            if (peek() != ')') fail("its header is damaged");
+            if (sizes.size() == 1) fail("its header is damaged: its shape is a number");  // `(6)`; one size is `(6,)`
         }
         return sizes;
     }
 
     std::string_view rest_, name_;
+    bool longs_;
 };
 
 struct ElementType {
@@ -177,7 +183,7 @@ Tensor read_npy(const Allocator& allocator, uint64_t size, FunctionRef<void(std:
     unsigned char start[8];
     take(reinterpret_cast<char*>(start), sizeof(start));
     if (std::memcmp(start, magic.data(), magic.size()) != 0) fail("it is not in the .npy format");
-    if (start[6] < 1 || start[6] > 3)
+    if (start[6] < 1 || start[6] > 3 || start[7] != 0)
         fail(fmt::format("version {}.{} of the .npy format is not known", start[6], start[7]));
     unsigned char length_bytes[4] = {};
     take(reinterpret_cast<char*>(length_bytes), start[6] == 1 ? 2 : 4);
@@ -188,7 +194,7 @@ Tensor read_npy(const Allocator& allocator, uint64_t size, FunctionRef<void(std:
     std::string text(length, '\0');
     take(text.data(), length);
     if (text.find('\0') != std::string::npos) fail("its header is damaged");
-    Header header = HeaderParser(text, name).parse();
+    Header header = HeaderParser(text, name, start[6] < 3).parse();
 
     auto [dtype, swapped] = element_type(header.descr, name);
     std::optional<int64_t> count = try_numel(header.shape);

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 #include <zip.h>
 
+#include <algorithm>
 #include <memory>
 #include <unordered_set>
 
 #include "runtime/diagnostic.h"
 #include "runtime/file.h"
+#include "runtime/interrupt.h"
 #include "runtime/npy.h"
 
 namespace tenon {
@@ -22,12 +24,16 @@ struct Discard {
     void operator()(zip_t* archive) const { zip_discard(archive); }
     void operator()(zip_file_t* file) const { zip_fclose(file); }
 };
+constexpr size_t most_of_an_entry = size_t{8} << 20;  // between two looks for an interrupt
+
 using Archive = std::unique_ptr<zip_t, Discard>;
 using Entry = std::unique_ptr<zip_file_t, Discard>;
 
 Archive open_archive(const std::string& path, int flags, const std::string& shown) {
     int code = 0;
     Archive archive(zip_open(path.c_str(), flags, &code));
+    if (!archive && code == ZIP_ER_NOENT && (flags & ZIP_CREATE) == 0)  // of a file that was opened before
+        throw_error("io", fmt::format("cannot open {}: it is no zip archive, or damaged", shown));
     if (!archive) {
         zip_error_t error;
         zip_error_init_with_code(&error, code);
@@ -40,7 +46,8 @@ Archive open_archive(const std::string& path, int flags, const std::string& show
 
 void read_entry(zip_file_t* entry, std::span<std::byte> bytes, const std::string& name) {
     while (!bytes.empty()) {
-        zip_int64_t got = zip_fread(entry, bytes.data(), bytes.size());
+        check_interrupt();
+        zip_int64_t got = zip_fread(entry, bytes.data(), std::min(bytes.size(), most_of_an_entry));
         if (got < 0) throw_error("io", fmt::format("cannot read {}: {}", name, zip_file_strerror(entry)));
         if (got == 0) throw_error("io", fmt::format("cannot read {}: it ends too early", name));
         bytes = bytes.subspan(static_cast<size_t>(got));
@@ -60,7 +67,8 @@ void expect_end(zip_file_t* entry, const std::string& name) {
 
 NamedTensors read_npz(const Allocator& allocator, const std::string& path) {
     uint64_t left = FileReader(path).size();  // compressed bytes that entries may still claim: overlaps are refused
-    Archive archive = open_archive(path, ZIP_RDONLY, path);
+    // Checked against the headers that stand before the entries: two readers must not see two archives.
+    Archive archive = open_archive(path, ZIP_RDONLY | ZIP_CHECKCONS, path);
     NamedTensors tensors;
     std::unordered_set<std::string> names;
     zip_int64_t count = zip_get_num_entries(archive.get(), 0);
@@ -95,6 +103,10 @@ void write_npz(const std::string& path, const NamedTensors& tensors, bool compre
         end_of_directory.resize(22, '\0');
         return write_file(path, [&](FileWriter& file) { file.write(end_of_directory); });
     }
+    for (const auto& [name, tensor] : tensors) {
+        if (name.find('\0') != std::string::npos)
+            throw_error("io", fmt::format("cannot write {}: the name '{}' has a NUL in it", path, name));
+    }
     // libzip reads its sources when the archive is closed: headers and data stay alive until then.
     std::vector<std::string> headers;
     std::vector<Tensor> data;
@@ -123,7 +135,12 @@ void write_npz(const std::string& path, const NamedTensors& tensors, bool compre
             constexpr zip_uint16_t january_1_1980 = (1 << 5) | 1;  // as NumPy: the same tensors make the same file
             zip_file_set_dostime(archive.get(), entry, 0, january_1_1980, 0);
         }
-        if (zip_close(archive.get()) != 0) fail();
+        const auto interrupted = [](zip_t*, void*) { return interrupt::is_wanted() ? 1 : 0; };
+        zip_register_cancel_callback_with_state(archive.get(), interrupted, nullptr, nullptr);
+        if (zip_close(archive.get()) != 0) {
+            check_interrupt();
+            fail();
+        }
         archive.release();
     });
 }

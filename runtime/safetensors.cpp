@@ -35,7 +35,7 @@ struct Record {
     std::string name, dtype;
     Dims shape;
     std::vector<uint64_t> offsets;
-    bool has_shape = false;
+    bool has_shape = false, has_offsets = false;
 };
 
 // {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "__metadata__": {"key": "text"}}
@@ -65,7 +65,7 @@ public:
         if (depth_ == 1) {
             if (!names_.insert(text).second) return reject(fmt::format("'{}' occurs twice", text));
             in_metadata_ = text == metadata_key;
-            if (!in_metadata_) records.push_back({text, {}, {}, {}, false});
+            if (!in_metadata_) records.push_back({text, {}, {}, {}, false, false});
         }
         key_ = text;
         return true;
@@ -81,7 +81,7 @@ public:
         if (depth_ != 2 || in_metadata_ || in_array_) return reject("a list is where none belongs");
         Record& record = records.back();
         bool expected = (key_ == "shape" && !std::exchange(record.has_shape, true)) ||
-                        (key_ == "data_offsets" && record.offsets.empty());
+                        (key_ == "data_offsets" && !std::exchange(record.has_offsets, true));
         in_array_ = true;
         return expected || reject_field();
     }
@@ -175,10 +175,12 @@ NamedTensors read_safetensors(const Allocator& allocator, const std::string& pat
     if (file.size() < sizeof(length)) fail("it is not in the .safetensors format");
     file.read(std::as_writable_bytes(std::span(&length, 1)));
     uint64_t rest = file.size() - sizeof(length);
-    if (length > longest_safetensors_header || length > rest) fail("it is not in the .safetensors format, or ends too early");
+    if (length > longest_safetensors_header || length > rest)
+        fail("it is not in the .safetensors format, or ends too early");
     std::string text(length, '\0');
     file.read(std::as_writable_bytes(std::span(text)));
     if (!text.starts_with('{')) fail("it is not in the .safetensors format");
+    if (text.find('\0') != std::string::npos) fail("its header is damaged: there is a NUL in it");  // JSON ends there
     HeaderReader header;
     if (!Json::sax_parse(text, &header)) fail("its header is damaged: " + header.problem);
 
@@ -233,7 +235,8 @@ void write_safetensors(const std::string& path, const NamedTensors& tensors, con
     header += '}';
     header.resize((header.size() + 7) / 8 * 8, ' ');  // so that the data begins at a multiple of 8
     auto length = static_cast<uint64_t>(header.size());
-    if (length > longest_safetensors_header) throw_error("io", fmt::format("cannot write {}: it has too many tensors", path));
+    if (length > longest_safetensors_header)
+        throw_error("io", fmt::format("cannot write {}: it has too many tensors", path));
     write_file(path, [&](FileWriter& file) {
         file.write(std::as_bytes(std::span(&length, 1)));
         file.write(header);

@@ -7,11 +7,11 @@
 #include <exception>
 #include <limits>
 #include <mutex>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 #include "runtime/cpu.h"
+#include "runtime/interrupt.h"
+#include "runtime/worker_thread.h"
 
 namespace tenon {
 
@@ -39,15 +39,15 @@ public:
         threads_.reserve(static_cast<size_t>(workers));
         try {
             for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
-        } catch (const std::system_error&) {
-            // The system grants no more threads: those there are, or the caller alone, do the work.
+        } catch (const std::exception&) {
+            // The system grants no more threads, or no memory for them: those there are, or the caller alone, do the
+            // work.
         }
     }
     ~Crew() {
         stopping_.store(true, std::memory_order_release);
         launches_.fetch_add(1, std::memory_order_seq_cst);
         launches_.notify_all();
-        for (std::thread& thread : threads_) thread.join();
     }
 
     void run(int64_t count, FunctionRef<void(int64_t)> tile) {
@@ -80,6 +80,7 @@ private:
         void claim() {
             for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
                 try {
+                    check_interrupt();
                     tile(i);
                 } catch (...) {
                     // Tiles are claimed in ascending order: the lowest that throws has been claimed by now.
@@ -121,7 +122,7 @@ private:
     std::atomic<int> gate_{0};
     std::atomic<int> launches_{0};
     std::atomic<bool> stopping_{false};
-    std::vector<std::thread> threads_;
+    std::vector<WorkerThread> threads_;  // the first to go: each is waited for
 };
 
 ThreadPool::ThreadPool(int threads) : threads_(threads >= 1 ? threads : std::max(1, cpu_info().cores)) {}
@@ -130,7 +131,10 @@ ThreadPool::~ThreadPool() = default;
 
 void ThreadPool::parallel_for(int64_t count, FunctionRef<void(int64_t)> tile) {
     if (count <= 1 || threads_ == 1 || busy_.test_and_set(std::memory_order_acquire)) {
-        for (int64_t i = 0; i < count; ++i) tile(i);
+        for (int64_t i = 0; i < count; ++i) {
+            check_interrupt();
+            tile(i);
+        }
         return;
     }
     struct Free {

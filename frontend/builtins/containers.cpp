@@ -21,6 +21,7 @@ struct SortItem {
 // Equal items keep their order, descending too.
 template <class Less> void sort_items(std::vector<SortItem>& items, bool descending, Less less) {
     std::stable_sort(items.begin(), items.end(), [&](const SortItem& a, const SortItem& b) {
+        check_interrupt();
         return descending ? less(b.key, a.key) : less(a.key, b.key);
     });
 }
@@ -78,6 +79,7 @@ Value pop(Evaluator& evaluator, Arguments& a) {
 
 size_t index_in(Evaluator& evaluator, const Values& items, const Value& wanted) {
     for (size_t i = 0; i < items.size(); ++i) {
+        check_interrupt();
         if (evaluator.semantics().same_item(items[i], wanted)) return i;
     }
     return items.size();
@@ -104,8 +106,10 @@ Value index(Evaluator& evaluator, Arguments& a) {
 
 Value count(Evaluator& evaluator, Arguments& a) {
     const Values& items = *items_of(a[0]);
-    return std::count_if(items.begin(), items.end(),
-                         [&](const Value& item) { return evaluator.semantics().same_item(item, a[1]); });
+    return std::count_if(items.begin(), items.end(), [&](const Value& item) {
+        check_interrupt();
+        return evaluator.semantics().same_item(item, a[1]);
+    });
 }
 
 Value reverse(Evaluator& evaluator, Arguments& a) {

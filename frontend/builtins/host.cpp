@@ -54,16 +54,19 @@ Value print(Evaluator& evaluator, Arguments& a) {
 // A line that the next one replaces; only people want to see it.
 Value show_status(Evaluator&, Arguments& a) {
     if (!isatty(STDERR_FILENO)) return {};
-    std::fprintf(stderr, "\r\x1b[K%s", a.text(0, "the text").c_str());
+    fmt::print(stderr, "\r\x1b[K{}", a.text(0, "the text"));
     std::fflush(stderr);
     return {};
 }
 
 Value input(Evaluator& evaluator, Arguments& a) {
     if (a.has(0)) evaluator.session().output().write(a.text(0, "a prompt"), a.span);
-    evaluator.session().output().flush();
     std::string line;
-    if (!std::getline(std::cin, line)) throw_error("io", "input ended");
+    if (!std::getline(std::cin, line)) {
+        std::cin.clear();
+        check_interrupt();  // it ends a wait for input, too
+        throw_error("io", "input ended");
+    }
     return Value::text(line);
 }
 
@@ -148,6 +151,7 @@ template <bool largest> Value extreme(Evaluator& evaluator, Arguments& a) {
     auto key_of = [&](const Value& value) { return a.has(1) ? evaluator.call(a[1], {value}) : value; };
     Value best = values[0], best_key = key_of(best);
     for (size_t i = 1; i < values.size(); ++i) {
+        check_interrupt();
         Value key = key_of(values[i]);
         if (largest ? evaluator.semantics().less(best_key, key) : evaluator.semantics().less(key, best_key)) {
             best = values[i];
@@ -163,6 +167,7 @@ Value sum(Evaluator& evaluator, Arguments& a) {
     Value item;
     bool first = !a.has(1);
     while (source->next(evaluator, item)) {
+        check_interrupt();
         // Starting with the first item keeps `0 + x` out of graphs.
         total = std::exchange(first, false) ? item : evaluator.binary(Operator::add, total, item);
     }
@@ -173,6 +178,7 @@ template <bool wanted> Value any_or_all(Evaluator& evaluator, Arguments& a) {
     auto source = evaluator.iterate(a[0]);
     Value item;
     while (source->next(evaluator, item)) {
+        check_interrupt();
         if (evaluator.semantics().truth(item) == wanted) return wanted;
     }
     return !wanted;
@@ -188,6 +194,7 @@ Value dict(Evaluator& evaluator, Arguments& a) {
             for (const auto& entry : from->entries()) out->set(entry.key, entry.value);
         } else {
             for (const Value& pair : evaluator.collect(a[0])) {
+                check_interrupt();
                 const Values* items = items_of(pair);
                 if (!items || items->size() != 2) expected(evaluator, "a (key, value) pair", pair);
                 out->set(evaluator.as_key((*items)[0], a.span), (*items)[1]);
@@ -355,7 +362,10 @@ Value now(Evaluator&, Arguments&) {
 }
 
 Value env(Evaluator&, Arguments& a) {
-    if (const char* value = std::getenv(a.text(0, "the name of a variable").c_str())) return Value::text(value);
+    const std::string& name = a.text(0, "the name of a variable");
+    if (name.find('\0') == std::string::npos) {
+        if (const char* value = std::getenv(name.c_str())) return Value::text(value);
+    }
     return a.has(1) ? a[1] : Value();
 }
 
@@ -367,8 +377,9 @@ Value write_text(Evaluator&, Arguments& a) {
 }
 
 Value exists(Evaluator&, Arguments& a) {
+    const std::string& path = a.text(0, "a path");
     std::error_code code;
-    return std::filesystem::exists(a.text(0, "a path"), code);
+    return path.find('\0') == std::string::npos && std::filesystem::exists(path, code);
 }
 
 Value fail(Evaluator& evaluator, Arguments& a) { throw_error_at(a.span, "user", evaluator.semantics().text(a[0])); }

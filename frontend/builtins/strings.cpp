@@ -57,6 +57,7 @@ Value split(Evaluator&, Arguments& a) {
     if (!a.has(1) || a[1].is_none()) {
         text = strip(text, blanks, true, false);
         while (!text.empty()) {
+            check_interrupt();
             size_t end = full() ? npos : text.find_first_of(blanks);
             parts.push_back(Value::text(full() ? strip(text, blanks, false, true) : text.substr(0, end)));
             text = end == npos ? std::string_view{} : strip(text.substr(end), blanks, true, false);
@@ -66,6 +67,7 @@ Value split(Evaluator&, Arguments& a) {
     std::string_view separator = a.text(1, "a separator");
     if (separator.empty()) throw_error("value", "the separator of split is empty", "list(text) gives the characters");
     for (;;) {
+        check_interrupt();
         size_t end = full() ? npos : text.find(separator);
         parts.push_back(Value::text(text.substr(0, end)));
         if (end == npos) return make_list(std::move(parts));
@@ -77,6 +79,7 @@ Value split_lines(Evaluator&, Arguments& a) {
     std::string_view text = a.text(0, "a str");
     Values lines;
     while (!text.empty()) {
+        check_interrupt();
         size_t end = text.find('\n');
         std::string_view line = text.substr(0, end);
         if (line.ends_with('\r')) line.remove_suffix(1);
@@ -91,6 +94,7 @@ Value join(Evaluator& evaluator, Arguments& a) {
     std::string out;
     bool first = true;
     for (const Value& part : evaluator.collect(a[1])) {
+        check_interrupt();
         if (!part.is(Kind::string)) {
             throw_error("type", "join takes strs, but one of the items is " + evaluator.semantics().describe(part),
                         "write join([str(x) for x in xs])");
@@ -107,6 +111,7 @@ Value replace(Evaluator&, Arguments& a) {
     if (old.empty()) throw_error("value", "the text to be replaced is empty");
     std::string out;
     for (; limit > 0; --limit) {
+        check_interrupt();
         size_t at = text.find(old);
         if (at == npos) break;
         out.append(text.substr(0, at)).append(fresh);
@@ -143,7 +148,10 @@ Value count_text(Evaluator&, Arguments& a) {
     std::string_view text = a.text(0, "a str"), part = a.text(1, "the text to count");
     if (part.empty()) return count_characters(text) + 1;
     int64_t found = 0;
-    for (size_t at = 0; (at = text.find(part, at)) != npos; at += part.size()) ++found;
+    for (size_t at = 0; (at = text.find(part, at)) != npos; at += part.size()) {
+        check_interrupt();
+        ++found;
+    }
     return found;
 }
 

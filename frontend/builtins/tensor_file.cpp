@@ -25,10 +25,10 @@ bool ends_with(const std::string& path, std::string_view suffix) {
     throw_error("io", fmt::format("what kind of file is `{}`?", path), fmt::format("names end in {}", formats));
 }
 
-NamedTensors read_tensors(const Allocator& allocator, const std::string& path) {
+NamedTensors read_tensors(const Allocator& allocator, const std::string& path, std::string_view formats) {
     if (ends_with(path, ".npz")) return read_npz(allocator, path);
     if (ends_with(path, ".safetensors")) return read_safetensors(allocator, path);
-    unknown_format(path, ".npz or .safetensors");
+    unknown_format(path, formats);
 }
 
 // What a value holds, by name.
@@ -90,7 +90,7 @@ Value load(Evaluator& e, Arguments& a) {
             read_graph(e, "# " + text, a.span, path));  // the header is a comment to the reader
     }
     auto dict = make_ref<DictObject>();
-    for (auto& [name, tensor] : read_tensors(allocator, path))
+    for (auto& [name, tensor] : read_tensors(allocator, path, ".safetensors, .npz, .npy or .graph"))
         dict->set(name, make_ref<TensorObject>(std::move(tensor)));
     return dict;
 }
@@ -102,7 +102,7 @@ Value load_into(Evaluator& e, Arguments& a) {  // model, path or dict
     if (const auto* dict = a[1].try_as<DictObject>()) {
         for (const DictObject::Entry& entry : dict->entries()) given->set(entry.key, entry.value);
     } else {
-        for (auto& [name, tensor] : read_tensors(c.tracer.allocator(), a.text(1, "path")))
+        for (auto& [name, tensor] : read_tensors(c.tracer.allocator(), a.text(1, "path"), ".safetensors or .npz"))
             given->set(name, make_ref<TensorObject>(std::move(tensor)));
     }
     const std::vector<NamedTensor> held = named_tensors(a[0]);

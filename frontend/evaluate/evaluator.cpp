@@ -6,6 +6,8 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
+#include <new>
+
 #include "frontend/evaluate/modules.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/record/capture.h"
@@ -51,7 +53,9 @@ Evaluator::Evaluator(Session& session)
     : session_(session), tracer_(session.tracer()), border_(session.border()), symbols_(session.symbols()),
       builtins_(session.builtins()), writes_(tracer_, collector_), semantics_(*this),
       stack_(new std::byte[stack_slots * sizeof(Value)]), stack_top_(reinterpret_cast<Value*>(stack_.get())),
-      stack_end_(stack_top_ + stack_slots), native_limit_(lowest_stack_address()) {}
+      stack_end_(stack_top_ + stack_slots), native_limit_(lowest_stack_address()) {
+    make_reserve();
+}
 
 Evaluator::~Evaluator() = default;
 
@@ -79,6 +83,11 @@ Evaluator::Frame::Frame(Evaluator& evaluator, const ast::Function& script, const
     : function(script), environment(script_environment), slots(evaluator, script.slot_count),
       caller(evaluator.current_) {}
 
+void Evaluator::make_reserve() {
+    constexpr size_t enough = size_t{1} << 20;
+    if (!reserve_) reserve_.reset(new (std::nothrow) std::byte[enough]);
+}
+
 void Evaluator::check_stack(Span span) {
     if (reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) > native_limit_) return;
     throw_error_at(span, "recursion", "the calls are nested too deeply", "does the recursion end?");
@@ -90,11 +99,6 @@ Span Evaluator::call_in(uint32_t source) const {
         if (frame->call.source == source) return frame->call;
     }
     return {};
-}
-
-void Evaluator::raise_interrupt() {
-    interrupted_.store(false);
-    throw Interrupted();
 }
 
 void Evaluator::run(Module& module, const ast::Script& script, Value* shown) {
@@ -123,6 +127,9 @@ void Evaluator::run(Module& module, const ast::Script& script, Value* shown) {
         else if (tracer_.capturing()) tracer_.flush();
     } catch (Error& error) {
         if (!error.diagnostic.span) error.diagnostic.span = here_;
+        throw;
+    } catch (Interrupted& interrupted) {
+        if (!interrupted.span) interrupted.span = here_;
         throw;
     }
 }

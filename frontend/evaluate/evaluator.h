@@ -3,7 +3,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <deque>
 #include <memory>
 #include <span>
@@ -25,6 +24,7 @@
 #include "frontend/values/function.h"
 #include "frontend/values/value.h"
 #include "runtime/diagnostic.h"
+#include "runtime/interrupt.h"
 #include "runtime/span.h"
 
 namespace tenon {
@@ -42,12 +42,6 @@ struct KeywordArgument {
 struct StackEntry {
     std::string function;  ///< its name, "" for a script's own lines
     Span call;             ///< where it was called
-};
-
-/// Ctrl-C, on its way out of the script. No `catch` of a script sees it.
-class Interrupted : public std::exception {
-public:
-    const char* what() const noexcept override { return "interrupted"; }
 };
 
 class Evaluator {
@@ -114,9 +108,6 @@ public:
     HostWrites& writes() { return writes_; }
 
     // -- the session's life
-    /// Asks the script to stop at its next call or back edge; safe in a signal handler.
-    void interrupt() { interrupted_.store(true, std::memory_order_relaxed); }
-    bool take_interrupt() { return interrupted_.exchange(false); }
     Collector& collector() { return collector_; }
     /// Error "recursion" where the machine's stack is nearly used up.
     void check_stack(Span span);
@@ -212,10 +203,6 @@ private:
     Value make_class(const ast::Model& model, Frame& frame);
     Value decorate(Value function, std::span<ast::Expr*> decorators, Frame& frame);
     bool at_back_edge(Tracer::LoopMark& mark, Span span, Frame& frame);
-    void check_interrupt() {
-        if (interrupted_.load(std::memory_order_relaxed)) raise_interrupt();
-    }
-    [[noreturn]] void raise_interrupt();
     Value hold_tensors(const Value& initial, bool is_buffer, const ast::TypeNode* type, Span span);
     Environment capture(const ast::Function& function, const Frame& frame) const;
     Value scope_argument(const Value& value, Span span);
@@ -304,6 +291,8 @@ private:
     Value run_lines(Frame& callee);
     void drop_locals(Frame& called);
 
+    void make_reserve();
+
     // evaluator_types.cpp
     void check_type(const ast::TypeNode& type, const Value& value, Frame& frame, std::string_view what, Span span);
     bool matches(const ast::TypeNode& type, const Value& value, Frame& frame, std::string& why);
@@ -326,8 +315,8 @@ private:
     std::vector<StackEntry> unwound_;
     std::deque<Value> literals_;         // the strs of the source, by symbol
     std::array<Value, 128> characters_;  // the strs of one ASCII character, made when first asked for
-    std::atomic<bool> interrupted_{false};
     TestRunner test_runner_;
+    std::unique_ptr<std::byte[]> reserve_;  // given back where memory ends, so that a `catch` has some to begin with
 };
 
 }  // namespace tenon

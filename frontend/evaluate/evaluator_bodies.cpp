@@ -64,7 +64,7 @@ std::string Evaluator::argument_name(const Frame& called, const Tensor& tensor) 
 }
 
 Value Evaluator::enter(Frame& called) {
-    check_interrupt();
+    check_interrupt(called.call);
     try {
         Entered entered(*this, called);
         return !tracer_.capturing() && begins_capture(called) ? capture_call(called) : run_body(called);
@@ -72,7 +72,8 @@ Value Evaluator::enter(Frame& called) {
         if (!error.diagnostic.span) error.diagnostic.span = called.call;
         unwound_.push_back({display_name(called.function), called.call});
         throw;
-    } catch (const Interrupted&) {
+    } catch (Interrupted& interrupted) {
+        if (!interrupted.span) interrupted.span = called.call;
         unwound_.push_back({display_name(called.function), called.call});
         throw;
     }

@@ -197,6 +197,10 @@ Value Evaluator::run_builtin(const BuiltinRow& row, tenon::Arguments& arguments)
         here_ = saved;
         if (!error.diagnostic.span) error.diagnostic.span = arguments.span;
         throw;
+    } catch (Interrupted& interrupted) {
+        here_ = saved;
+        if (!interrupted.span) interrupted.span = arguments.span;
+        throw;
     }
 }
 

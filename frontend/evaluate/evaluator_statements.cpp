@@ -91,6 +91,9 @@ Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame
     } catch (const Escape& escape) { return escape.flow; } catch (Error& error) {
         if (!error.diagnostic.span) error.diagnostic.span = statement.span;
         throw;
+    } catch (Interrupted& interrupted) {
+        if (!interrupted.span) interrupted.span = statement.span;
+        throw;
     }
     return Flow::normal;
 }
@@ -103,7 +106,7 @@ Evaluator::Flow Evaluator::execute_if(const ast::If& statement, Frame& frame) {
 }
 
 bool Evaluator::at_back_edge(Tracer::LoopMark& mark, Span span, Frame& frame) {
-    check_interrupt();
+    check_interrupt(span);
     collector_.step();
     if (!tracer_.back_edge(mark, span)) return false;
     // The graph ended: these functions are interpreted from here on, and the calls in them captured.
@@ -174,6 +177,7 @@ Evaluator::Flow Evaluator::execute_try(const ast::Try& statement, Frame& frame) 
         if (tracer_.capturing()) tracer_.flush();  // what fails when it runs, fails inside the try
         return flow;
     } catch (Error& error) { caught = std::move(error.diagnostic); } catch (const std::bad_alloc&) {
+        reserve_.reset();  // what fills the memory is still held by variables
         caught = {"memory", "there is not enough memory", here_, {}, {}};
     }
     try {
@@ -188,7 +192,9 @@ Evaluator::Flow Evaluator::execute_try(const ast::Try& statement, Frame& frame) 
                                                                          {"help", Value::text(caught.help)}});
     error->text = caught.message;
     if (statement.error) store(statement.error->use, error, frame, statement.error->span);
-    return execute(*statement.handler, frame);
+    const Flow flow = execute(*statement.handler, frame);
+    make_reserve();
+    return flow;
 }
 
 void Evaluator::execute_use(const ast::Use& statement, Frame&) {

@@ -45,6 +45,7 @@ Ref<IteratorObject> Evaluator::iterate(const Value& value) {
             const std::string& text = value.as_text();
             Values characters;
             for (size_t at = 0; at < text.size();) {
+                check_interrupt();
                 size_t end = at + byte_of_character(std::string_view(text).substr(at), 1);
                 characters.push_back(Value::text(std::string_view(text).substr(at, end - at)));
                 at = end;

@@ -152,14 +152,24 @@ int64_t repetitions(const Value& times, size_t size, size_t item_bytes, std::str
 Value repeat(const Value& sequence, const Value& times) {
     if (sequence.is<StringObject>()) {
         const std::string& text = sequence.as_text();
+        const int64_t count = repetitions(times, text.size(), 1, "str");
+        if (text.size() == 1) return make_ref<StringObject>(std::string(static_cast<size_t>(count), text[0]));
         std::string out;
-        for (int64_t i = repetitions(times, text.size(), 1, "str"); i > 0; --i) out += text;
+        out.reserve(static_cast<size_t>(count) * text.size());
+        for (int64_t i = count; i > 0; --i) {
+            check_interrupt();
+            out += text;
+        }
         return make_ref<StringObject>(std::move(out));
     }
     const Values& items = *items_of(sequence);
     Values out;
-    for (int64_t i = repetitions(times, items.size(), sizeof(Value), name_of(sequence.kind())); i > 0; --i)
+    const int64_t count = repetitions(times, items.size(), sizeof(Value), name_of(sequence.kind()));
+    out.reserve(static_cast<size_t>(count) * items.size());
+    for (int64_t i = count; i > 0; --i) {
+        check_interrupt();
         out.insert(out.end(), items.begin(), items.end());
+    }
     return sequence.is<ListObject>() ? make_list(std::move(out)) : make_tuple(std::move(out));
 }
 
@@ -258,7 +268,10 @@ Value string_item(const StringObject& object, const Value& key) {
             rest.substr(0, by_bytes ? static_cast<size_t>(bounds.count) : byte_of_character(rest, bounds.count)));
     }
     std::string out;
-    for (int64_t i = 0; i < bounds.count; ++i) out += character(bounds.start + i * bounds.step);
+    for (int64_t i = 0; i < bounds.count; ++i) {
+        check_interrupt();
+        out += character(bounds.start + i * bounds.step);
+    }
     return make_ref<StringObject>(std::move(out));
 }
 

@@ -1,28 +1,38 @@
 #include "frontend/evaluate/output.h"
 
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
+#include <system_error>
 
-#include "runtime/diagnostic.h"
+#include "runtime/interrupt.h"
 
 namespace tenon {
 
-namespace {
-
-[[noreturn]] void fail(int reason) {
-    throw_error("io", std::string("cannot write to the standard output: ") + std::strerror(reason),
-                "what was printed is incomplete");
-}
-
-}  // namespace
-
-void StandardOutput::write(std::string_view text, Span) {
-    if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) fail(errno);
-}
-void StandardOutput::flush() { std::fflush(stdout); }
-void StandardOutput::finish() {
-    if (std::fflush(stdout) != 0) fail(errno);
+void write_standard_output(std::string_view text) {
+    std::fflush(stdout);  // the line editor's
+    while (!text.empty()) {
+        const ssize_t put = ::write(STDOUT_FILENO, text.data(), text.size());
+        if (put >= 0) {
+            text.remove_prefix(static_cast<size_t>(put));
+        } else if (errno == EINTR) {
+            check_interrupt();
+        } else if (errno == EAGAIN) {  // somebody shares it who does not want to wait for its reader
+            pollfd room{STDOUT_FILENO, POLLOUT, 0};
+            poll(&room, 1, -1);
+            check_interrupt();
+        } else {
+            const std::string reason = std::generic_category().message(errno);
+            throw OutputLost(Diagnostic{"io",
+                                        fmt::format("cannot write to the standard output: {}", reason),
+                                        {},
+                                        {},
+                                        "what was printed is incomplete"});
+        }
+    }
 }
 
 }  // namespace tenon

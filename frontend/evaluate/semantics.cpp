@@ -7,6 +7,7 @@
 #include "frontend/evaluate/session.h"
 #include "frontend/values/errors.h"
 #include "frontend/values/format_spec.h"
+#include "runtime/interrupt.h"
 
 namespace tenon {
 
@@ -51,6 +52,7 @@ bool Semantics::equal(const Value& a, const Value& b) {
         if (x->size() != y->size()) return false;
         evaluator_.check_stack(evaluator_.here());
         for (size_t i = 0; i < x->size(); ++i) {
+            check_interrupt();
             if (!same_item((*x)[i], (*y)[i])) return false;
         }
         return true;
@@ -63,6 +65,7 @@ bool Semantics::equal(const Value& a, const Value& b) {
             if (x.size() != y.size()) return false;
             evaluator_.check_stack(evaluator_.here());
             for (const auto& entry : x.entries()) {
+                check_interrupt();
                 const Value* other = y.find(entry.key);
                 if (!other || !equal(entry.value, *other)) return false;
             }
@@ -102,6 +105,7 @@ bool Semantics::less(const Value& a, const Value& b) {
     if (const Values *x = items_of(a), *y = items_of(b); x && y) {
         evaluator_.check_stack(evaluator_.here());
         for (size_t i = 0; i < x->size() && i < y->size(); ++i) {
+            check_interrupt();
             if (!equal((*x)[i], (*y)[i])) return less((*x)[i], (*y)[i]);
         }
         return x->size() < y->size();
@@ -153,6 +157,7 @@ std::string Semantics::repr_of(const Value& value) {
     auto joined = [&](const Values& items) {
         std::string out;
         for (const Value& item : items) {
+            check_interrupt();
             if (!out.empty()) out += ", ";
             out += repr(item);
         }
@@ -176,6 +181,7 @@ std::string Semantics::repr_of(const Value& value) {
         case Kind::dict: {
             std::string out;
             for (const auto& entry : value.as<DictObject>().entries()) {
+                check_interrupt();
                 if (!out.empty()) out += ", ";
                 out += repr(entry.key) + ": " + repr(entry.value);
             }

@@ -107,6 +107,14 @@ bool GraphObject::get_attribute(Evaluator&, std::string_view name, Value& value)
 
 bool GraphObject::call(Evaluator& e, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
                        Value& result) {
+    for (NodeId id : graph->body()) {
+        const Op lowered = (*graph)[id].op;
+        if (lowered != op<"fusion">() && lowered != op<"kernel">()) continue;
+        throw_error(
+            "graph",
+            fmt::format("a graph of fusions and kernels cannot be called, and this one has a {}", row(lowered).name),
+            "call the graph that it was made of: `trace(f, …)` gives it");
+    }
     Dispatcher& d = e.tracer().dispatcher();
     d.set_span(e.here());
     std::vector<TensorRef> inputs(graph->params().size());

@@ -118,7 +118,10 @@ void Capture::flush(std::string_view reason, Span at) {
 
     try {
         run(plan_flush(), reason, at);
-    } catch (Error& error) { fail_run(std::move(error)); }
+    } catch (Error& error) { fail_run(std::move(error)); } catch (...) {
+        journal_.undo_after(0);  // an interrupt, or an end of memory: nothing of it has happened
+        throw;
+    }
 }
 
 void Capture::run(const Plan& plan, std::string_view reason, Span at, bool recovers) {

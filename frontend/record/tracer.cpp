@@ -13,6 +13,7 @@
 #include "frontend/record/generator.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tensor_dispatch.h"
+#include "frontend/syntax/utf8.h"
 #include "jit/machine.h"
 #include "runtime/diagnostic.h"
 
@@ -85,9 +86,7 @@ void Tracer::assert_true(TensorObject& condition, std::string message) {
 }
 
 // ---- capture ------------------------------------------------------------------------------------------------------
-bool Tracer::wants_capture(const void* function) const {
-    return may_capture() && !open_functions_.contains(function);
-}
+bool Tracer::wants_capture(const void* function) const { return may_capture() && !open_functions_.contains(function); }
 
 Value Tracer::captured_call(const CallSite& site, FunctionRef<Value()> thunk) {
     if (capturing_) return thunk();
@@ -189,7 +188,7 @@ void Tracer::tell(const Event& event, std::string_view what) {
     if (!options_.explain) return;
     const std::string place = locate && event.span ? locate(event.span) : std::string("script");
     fmt::print(stderr, "{}: {} in {}: {}\n", place, what, event.function.empty() ? "the script" : event.function,
-               event.reason);
+               visible(event.reason));
 }
 
 }  // namespace tenon

@@ -80,11 +80,15 @@ public:
     Renderer(const SourceMap& sources, bool colour) : sources_(sources), colour_(colour) {}
 
     std::string render(const Diagnostic& diagnostic) {
-        std::string word = diagnostic.kind == "internal" ? "internal error" : "error";
-        out_ = fmt::format("{}{}\n", paint(word + ":", red), paint(" " + diagnostic.message, bold));
+        if (diagnostic.kind == "interrupted") {
+            out_ = paint("interrupted", red) + "\n";
+        } else {
+            std::string word = diagnostic.kind == "internal" ? "internal error" : "error";
+            out_ = fmt::format("{}{}\n", paint(word + ":", red), paint(" " + visible(diagnostic.message), bold));
+        }
         if (diagnostic.span) {
             add(diagnostic.span, "", true);
-            for (const Label& label : diagnostic.labels) add_label(diagnostic, label);
+            for (const Label& label : diagnostic.labels) add_label(diagnostic, {label.span, visible(label.text)});
             margin_ = static_cast<int>(std::to_string(highest_line()).size());
             source_block(diagnostic.span.source, sources_.place(diagnostic.span));
             for (auto& [source, lines] : marks_) {
@@ -94,7 +98,7 @@ public:
             }
         }
         if (!diagnostic.help.empty()) {
-            out_ += fmt::format("{:{}}{} {}\n", "", margin_ + 2, paint("=", blue), diagnostic.help);
+            out_ += fmt::format("{:{}}{} {}\n", "", margin_ + 2, paint("=", blue), visible(diagnostic.help));
         }
         return std::move(out_);
     }

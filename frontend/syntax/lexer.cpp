@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdlib>
-#include <unordered_map>
+#include <utility>
 
 #include "frontend/syntax/utf8.h"
 
@@ -14,19 +15,43 @@ using K = grammar::Parser::token;
 
 namespace {
 
-const std::unordered_map<std::string_view, Lexer::Kind> keywords = {
+/// What words mean, found by halves: made by the compiler, so that nothing runs before main (where no error is caught).
+template <class Meaning, size_t count> class Words {
+public:
+    using Entry = std::pair<std::string_view, Meaning>;
+    consteval Words(const Entry (&entries)[count]) {
+        std::copy(std::begin(entries), std::end(entries), entries_.begin());
+        std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.first < b.first; });
+    }
+    /// Null where the word is none of them.
+    const Meaning* find(std::string_view word) const {
+        const auto at = std::lower_bound(entries_.begin(), entries_.end(), word,
+                                         [](const Entry& entry, std::string_view text) { return entry.first < text; });
+        return at != entries_.end() && at->first == word ? &at->second : nullptr;
+    }
+
+private:
+    std::array<Entry, count> entries_;
+};
+
+constexpr Words<Lexer::Kind, 20> keywords({
     {"if", K::IF},       {"else", K::ELSE},         {"for", K::FOR},       {"while", K::WHILE},
     {"break", K::BREAK}, {"continue", K::CONTINUE}, {"return", K::RETURN}, {"assert", K::ASSERT},
     {"fn", K::FN},       {"try", K::TRY},           {"catch", K::CATCH},   {"in", K::IN},
     {"is", K::IS},       {"and", K::AND},           {"or", K::OR},         {"not", K::NOT},
     {"none", K::NONE},   {"true", K::TRUE},         {"false", K::FALSE},   {"graph_break", K::GRAPH_BREAK},
-};
+});
 
 /// Words that the grammar also takes as names.
-const std::unordered_map<std::string_view, Lexer::Kind> soft_keywords = {
-    {"model", K::MODEL}, {"param", K::PARAM}, {"buffer", K::BUFFER},     {"custom", K::CUSTOM},
-    {"test", K::TEST},   {"use", K::USE},     {"annotate", K::ANNOTATE},
-};
+constexpr Words<Lexer::Kind, 7> soft_keywords({
+    {"model", K::MODEL},
+    {"param", K::PARAM},
+    {"buffer", K::BUFFER},
+    {"custom", K::CUSTOM},
+    {"test", K::TEST},
+    {"use", K::USE},
+    {"annotate", K::ANNOTATE},
+});
 
 struct Reserved {
     Lexer::Kind ours = {};  // what to go on with, if anything
@@ -35,7 +60,7 @@ struct Reserved {
 };
 
 /// Words of other languages, and words kept for later.
-const std::unordered_map<std::string_view, Reserved> reserved_words = {
+constexpr Words<Reserved, 24> reserved_words({
     {"None", {K::NONE, "`None` is written `none`", "write `none`"}},
     {"True", {K::TRUE, "`True` is written `true`", "write `true`"}},
     {"False", {K::FALSE, "`False` is written `false`", "write `false`"}},
@@ -69,7 +94,7 @@ const std::unordered_map<std::string_view, Reserved> reserved_words = {
     {"async", {{}, "`async` is reserved", ""}},
     {"await", {{}, "`await` is reserved", ""}},
     {"match", {{}, "`match` is reserved", "write `if … else if …`"}},
-};
+});
 
 bool is_word_byte(unsigned char c) { return std::isalnum(c) || c == '_'; }
 
@@ -140,18 +165,16 @@ Lexer::Token Lexer::instead(Kind ours, std::string message, std::string help) {
 Lexer::Token Lexer::word() {
     std::string_view text = token_text();
     if (previous_ == K::DOT) return emit(K::IDENT, symbols_.intern(text));
-    if (auto soft = soft_keywords.find(text); soft != soft_keywords.end()) {
-        return emit(soft->second, symbols_.intern(text));
-    }
-    if (auto reserved = reserved_words.find(text); reserved != reserved_words.end()) {
-        const auto& [ours, message, help] = reserved->second;
+    if (const Kind* soft = soft_keywords.find(text)) return emit(*soft, symbols_.intern(text));
+    if (const Reserved* reserved = reserved_words.find(text)) {
+        const auto& [ours, message, help] = *reserved;
         complain(span(), message, help);
         if (ours == K::MODEL) return emit(ours, symbols_.intern("model"));
         return emit(ours == Kind{} ? K::YYerror : ours);
     }
-    auto keyword = keywords.find(text);
-    if (keyword == keywords.end()) return emit(K::IDENT, symbols_.intern(text));
-    switch (keyword->second) {
+    const Kind* keyword = keywords.find(text);
+    if (!keyword) return emit(K::IDENT, symbols_.intern(text));
+    switch (*keyword) {
         case K::IS: return emit(followed_by_word("not") ? K::ISNOT : K::IS);
         case K::NOT: return emit(followed_by_word("in") ? K::NOTIN : K::NOT);
         case K::ELSE:
@@ -164,7 +187,7 @@ Lexer::Token Lexer::word() {
         case K::WHILE: push(Bracket::header); break;
         default: break;
     }
-    return emit(keyword->second);
+    return emit(*keyword);
 }
 
 /// Takes the next word into this token if it is `word` and on the same line.

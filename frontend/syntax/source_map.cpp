@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <algorithm>
 
+#include "frontend/syntax/utf8.h"
+
 namespace tenon {
 
 SourceId SourceMap::add(std::string name, std::string text, bool is_used) {
-    Source source{std::move(name), std::move(text), {0}, is_used};
+    Source source{visible(name), std::move(text), {0}, is_used};
     for (uint32_t i = 0; i < source.text.size(); i++) {
         if (source.text[i] == '\n') source.line_starts.push_back(i + 1);
     }

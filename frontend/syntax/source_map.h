@@ -22,7 +22,7 @@ struct Position {
 /// Source numbers begin at 1; 0 means "no place". Names and texts stay where they are.
 class SourceMap {
 public:
-    /// `name` is what messages show: a path, or `<input>`. `is_used`: a script brought it in with `use`.
+    /// `name` is what messages show (of a path what a terminal may show), or `<input>`. `is_used`: a script brought it in with `use`.
     SourceId add(std::string name, std::string text, bool is_used = false);
 
     const std::string& name(SourceId source) const { return sources_[source - 1].name; }

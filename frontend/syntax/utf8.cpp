@@ -1,5 +1,9 @@
 #include "frontend/syntax/utf8.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 namespace tenon {
 
 void append_utf8(std::string& text, uint32_t code_point) {
@@ -30,6 +34,32 @@ std::optional<CodePoint> decode_utf8(std::string_view text, size_t at) {
     static constexpr uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     if (value < smallest[bytes] || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) return std::nullopt;
     return CodePoint{value, bytes};
+}
+
+std::string visible(std::string_view text) {
+    const auto is_plain = [](char c) { return (c >= 0x20 && c < 0x7F) || c == '\n' || c == '\t'; };
+    std::string out;
+    for (size_t i = 0; i < text.size();) {
+        const size_t plain =
+            static_cast<size_t>(std::find_if_not(text.begin() + i, text.end(), is_plain) - text.begin());
+        out += text.substr(i, plain - i);
+        if ((i = plain) == text.size()) break;
+        const std::optional<CodePoint> character = decode_utf8(text, i);
+        const auto within = [&](uint32_t low, uint32_t high) {
+            return character->value >= low && character->value <= high;
+        };
+        if (!character || character->value < 0x80) {
+            out += fmt::format("\\x{:02x}", static_cast<uint8_t>(text[i++]));
+            continue;
+        }
+        // Control characters of the second kind, marks and overrides of direction, separators of lines.
+        const bool acts =
+            within(0x80, 0x9F) || within(0x200E, 0x200F) || within(0x2028, 0x202E) || within(0x2066, 0x2069);
+        if (acts) out += fmt::format("\\u{:04x}", character->value);
+        else out += text.substr(i, character->bytes);
+        i += character->bytes;
+    }
+    return out;
 }
 
 int display_width(uint32_t c) {

@@ -55,11 +55,11 @@ public:
     }
     bool is_empty() const { return graphs_.empty() && texts_.empty(); }
     void print_all() {
-        if (format_ == "json") return fmt::print("{}", print_json(stage_, graphs_, place_));
-        if (format_ == "dot") return fmt::print("{}", print_dot(stage_, graphs_, options_.locate));
+        if (format_ == "json") return write_standard_output(print_json(stage_, graphs_, place_));
+        if (format_ == "dot") return write_standard_output(print_dot(stage_, graphs_, options_.locate));
         for (const GraphRef& graph : graphs_) texts_.push_back(print(*graph, options_));
         for (size_t k = 0; k < texts_.size(); ++k)
-            fmt::print("{}{}{}", k ? "\n" : "", texts_[k], texts_[k].ends_with('\n') ? "" : "\n");
+            say("{}{}{}", k ? "\n" : "", texts_[k], texts_[k].ends_with('\n') ? "" : "\n");
     }
 
 private:
@@ -140,7 +140,7 @@ bool keep_function(std::vector<CapturedGraph>& log, std::string_view function) {
 
 int dump_script(const CommandLine& line) {
     if (const std::string wrong = refuse_form(line.stage, line.format); !wrong.empty()) {
-        fmt::print(stderr, "tenon: {}\n", wrong);
+        say_refused(wrong);
         return exit_invalid;
     }
     SilentOutput silence;
@@ -150,20 +150,21 @@ int dump_script(const CommandLine& line) {
     Module* module = nullptr;
     Outcome outcome = guarded(session, wants_colour(), [&] { module = &session.modules().open(line.files[0]); });
     if (!module) {
-        std::fputs(outcome.message.c_str(), stderr);
+        say_error(outcome.message);
         return exit_invalid;
     }
     if (line.stage == "ast") {
-        fmt::print("{}", line.format == "json" ? print_tree_json(*module->script, session.symbols(), session.sources())
-                                               : print_tree(*module->script, session.symbols(), session.sources()));
+        write_standard_output(line.format == "json"
+                                  ? print_tree_json(*module->script, session.symbols(), session.sources())
+                                  : print_tree(*module->script, session.symbols(), session.sources()));
         return exit_success;
     }
     std::vector<CapturedGraph> log;
     session.tracer().capture().set_log(&log);
-    InterruptGuard guard(session.evaluator());
+    InterruptGuard guard;
     outcome = guarded(session, wants_colour(), [&] { session.modules().run_once(*module, {}); });
     session.tracer().capture().set_log(nullptr);
-    std::fputs(outcome.message.c_str(), stderr);
+    say_error(outcome.message);
     if (outcome.exit_code != exit_success) return outcome.exit_code;
 
     if (!line.function.empty() && !keep_function(log, line.function)) return exit_failed;
@@ -175,12 +176,11 @@ int dump_script(const CommandLine& line) {
         }
         if (!dumper.is_empty() || line.format != "text") dumper.print_all();
     });
-    std::fputs(outcome.message.c_str(), stderr);
+    say_error(outcome.message);
     if (outcome.exit_code == exit_success && dumper.is_empty()) {
-        fmt::print(stderr, "tenon: {}\n",
-                   log.empty() ? "the script captured no graph; it captures calls of functions with a tensor or model "
-                                 "among the arguments"
-                               : "no graph of the script has this stage");
+        say_refused(log.empty() ? "the script captured no graph; it captures calls of functions with a tensor or model "
+                                  "among the arguments"
+                                : "no graph of the script has this stage");
     }
     return outcome.exit_code;
 }
@@ -192,7 +192,7 @@ int optimise_graphs(const CommandLine& line) {
         if (!pass) {
             std::string known;
             for (const Pass& p : tenon::passes()) known += fmt::format("{}{}", known.empty() ? "" : ", ", p.name);
-            fmt::print(stderr, "tenon: there is no pass `{}`; there are {}\n", name, known);
+            say_refused(fmt::format("there is no pass `{}`; there are {}", name, known));
             return exit_invalid;
         }
         passes.push_back(pass);
@@ -211,11 +211,11 @@ int optimise_graphs(const CommandLine& line) {
         } else {
             for (const Pass* pass : passes) graph = run_pipeline(graph, std::span(pass, 1), options, decisions);
         }
-        fmt::print("{}", print(*graph));
+        write_standard_output(print(*graph));
         for (const Decision& decision : decisions)
-            fmt::print("# {} {}: {}\n", name_of(decision.what), decision.subject, decision.reason);
+            say("# {} {}: {}\n", name_of(decision.what), decision.subject, decision.reason);
     });
-    std::fputs(outcome.message.c_str(), stderr);
+    say_error(outcome.message);
     return outcome.exit_code;
 }
 

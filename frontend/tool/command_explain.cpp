@@ -41,23 +41,22 @@ int explain_script(const CommandLine& line) {
     if (line.format == "json") options.output = &silence;
     Session session(options);
     if (session.tracer().options().engine == Engine::eager) {
-        std::fputs("tenon: the engine eager captures no graphs to explain\n", stderr);
+        say_refused("the engine eager captures no graphs to explain");
         return exit_invalid;
     }
     if (line.format == "dot") {
-        std::fputs("tenon: `tenon explain` has the formats text and json\n", stderr);
+        say_refused("`tenon explain` has the formats text and json");
         return exit_invalid;
     }
     Module* module = nullptr;
     Outcome outcome = guarded(session, wants_colour(), [&] { module = &session.modules().open(line.files[0]); });
-    std::fputs(outcome.message.c_str(), stderr);
+    say_error(outcome.message);
     if (!module) return exit_invalid;
     std::vector<CapturedGraph> log;
     session.tracer().capture().set_log(&log);
-    const InterruptGuard guard(session.evaluator());
+    const InterruptGuard guard;
     outcome = guarded(session, wants_colour(), [&] { session.modules().run_once(*module, {}); });
     session.tracer().capture().set_log(nullptr);
-    session.output().flush();
 
     const SourceMap& sources = session.sources();
     const Counters& counters = session.tracer().counters();
@@ -68,10 +67,9 @@ int explain_script(const CommandLine& line) {
     std::unordered_set<const CompiledGraph*> seen;
     std::erase_if(log, [&](const CapturedGraph& captured) { return !seen.insert(captured.compiled.get()).second; });
     told["graphs"] = explain_graphs(sources, log);
-    if (line.format == "json")
-        std::fputs((told.dump(2, ' ', false, Json::error_handler_t::replace) + "\n").c_str(), stdout);
-    else std::fputs(script_text(told, line.all).c_str(), stdout);
-    std::fputs(outcome.message.c_str(), stderr);
+    write_standard_output(line.format == "json" ? told.dump(2, ' ', false, Json::error_handler_t::replace) + "\n"
+                                                : script_text(told, line.all));
+    say_error(outcome.message);
     return outcome.exit_code;
 }
 

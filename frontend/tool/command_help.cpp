@@ -1,6 +1,4 @@
 // `tenon help NAME`: what the language, the library and the compiler know by that name.
-#include <cstdio>
-
 #include <fmt/format.h>
 
 #include "frontend/evaluate/session.h"
@@ -15,27 +13,21 @@ int tell_help(const CommandLine& line) {
     const BuiltinTable builtins(symbols, {});
     const Help help(builtins);
     if (line.markdown) {
-        try {
-            fmt::print("{}", help.reference());
-        } catch (const Error& error) {
-            fmt::print(stderr, "tenon: {}\n", error.diagnostic.message);
-            return exit_failed;
-        }
+        write_standard_output(help.reference());
         return exit_success;
     }
     int code = exit_success;
     bool first = true;
     for (const std::string& name : line.files) {
         const std::string text = help.about(name);
-        if (!first) fmt::print("\n");
+        if (!first) write_standard_output("\n");
         first = false;
         const bool is_command = print_command_help(name);
-        if (is_command && !text.empty()) fmt::print("\n");
-        fmt::print("{}", text);
+        if (is_command && !text.empty()) write_standard_output("\n");
+        write_standard_output(text);
         if (!text.empty() || is_command) continue;
         const std::string advice = help.suggestion(name);
-        std::fflush(stdout);
-        fmt::print(stderr, "tenon: nothing is called `{}`{}{}\n", name, advice.empty() ? "" : "; ", advice);
+        say_refused(fmt::format("nothing is called `{}`{}{}", name, advice.empty() ? "" : "; ", advice));
         code = exit_invalid;
     }
     return code;

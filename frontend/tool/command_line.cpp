@@ -2,11 +2,18 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
-#include <cstdio>
+#include <csignal>
+#include <new>
+#include <span>
 
+#include "frontend/tool/report.h"
 #include "jit/build_id.h"
+#include "runtime/allocator.h"
 #include "runtime/cpu.h"
+#include "runtime/diagnostic.h"
+#include "runtime/interrupt.h"
 
 namespace tenon {
 
@@ -66,25 +73,25 @@ bool has_option(const Command& command, std::string_view name) {
     return false;
 }
 
-void print_help(std::FILE* to, const Command* command) {
+std::string help_text(const Command* command) {
     if (command) {
-        fmt::print(to, "tenon {} {}{}\n    {}\n", command->name, command->options.empty() ? "" : "[OPTION…] ",
-                   command->operands, command->about);
+        std::string text = fmt::format("tenon {} {}{}\n    {}\n", command->name,
+                                       command->options.empty() ? "" : "[OPTION…] ", command->operands, command->about);
         for (const Option& option : options) {
             if (!has_option(*command, option.name)) continue;
-            fmt::print(to, "\n    {} {}\n        {}\n", option.long_form, option.value, option.about);
+            text += fmt::format("\n    {} {}\n        {}\n", option.long_form, option.value, option.about);
         }
-        return;
+        return text;
     }
-    fmt::print(to, "tenon {}: trains and serves models written as scripts\n\n", TENON_VERSION);
-    for (const Command& c : commands) fmt::print(to, "    tenon {:<8}{:<28}{}\n", c.name, c.operands, c.about);
-    fmt::print(to,
-               "\n`tenon COMMAND --help` tells the options of a command, `tenon help NAME` what a name of the language "
-               "means.\n");
+    std::string text = fmt::format("tenon {}: trains and serves models written as scripts\n\n", TENON_VERSION);
+    for (const Command& c : commands) text += fmt::format("    tenon {:<8}{:<28}{}\n", c.name, c.operands, c.about);
+    return text +
+           "\n`tenon COMMAND --help` tells the options of a command, `tenon help NAME` what a name of the language "
+           "means.\n";
 }
 
-int refuse(std::string message) {
-    fmt::print(stderr, "tenon: {}\n", message);
+int refuse(std::string_view message) {
+    say_refused(message);
     return exit_invalid;
 }
 
@@ -123,30 +130,18 @@ std::string set_option(CommandLine& line, const Option& option, std::string_view
     return {};
 }
 
-}  // namespace
-
-bool print_command_help(std::string_view name) {
-    for (const Command& command : commands) {
-        if (command.name != name) continue;
-        print_help(stdout, &command);
-        return true;
-    }
-    return false;
-}
-
-int run_command_line(int count, char** arguments) {
-    set_float_environment();
-    std::vector<std::string_view> words(arguments + 1, arguments + count);
+int do_command(std::span<char* const> arguments) {
+    std::vector<std::string_view> words(arguments.begin(), arguments.end());
     if (words.empty()) {
-        print_help(stderr, nullptr);
+        say_error(help_text(nullptr));
         return exit_invalid;
     }
     if (words[0] == "--help" || words[0] == "-h" || (words[0] == "help" && words.size() == 1)) {
-        print_help(stdout, nullptr);
+        write_standard_output(help_text(nullptr));
         return exit_success;
     }
     if (words[0] == "--version") {
-        fmt::print("tenon {} (build {})\n", TENON_VERSION, build_id());
+        say("tenon {} (build {})\n", TENON_VERSION, build_id());
         return exit_success;
     }
     const Command* command = nullptr;
@@ -177,7 +172,7 @@ int run_command_line(int count, char** arguments) {
             continue;
         }
         if (word == "--help" || word == "-h") {
-            print_help(stdout, command);
+            write_standard_output(help_text(command));
             return exit_success;
         }
         size_t equals = word.find('=');
@@ -201,7 +196,7 @@ int run_command_line(int count, char** arguments) {
             return refuse(fmt::format("{} takes no value", option->long_form));
         }
         std::string wrong = set_option(line, *option, value);
-        if (!wrong.empty()) return refuse(std::move(wrong));
+        if (!wrong.empty()) return refuse(wrong);
     }
     bool needs_file = command->operands.find("FILE") != std::string_view::npos;
     if (needs_file && line.files.empty())
@@ -209,6 +204,40 @@ int run_command_line(int count, char** arguments) {
     if (command->operands.empty() && !line.files.empty())
         return refuse(fmt::format("`tenon {}` takes no file", command->name));
     return command->run(line);
+}
+
+}  // namespace
+
+bool print_command_help(std::string_view name) {
+    for (const Command& command : commands) {
+        if (command.name != name) continue;
+        write_standard_output(help_text(&command));
+        return true;
+    }
+    return false;
+}
+
+// What no command has an answer to: there is no session yet, or no script to blame.
+int run_command_line(int count, char** arguments) {
+    constexpr std::string_view no_memory = "tenon: there is not enough memory\n";
+    if (!system_has_room(size_t{4} << 20)) {  // not even for an exception
+        say_error(no_memory);
+        return exit_failed;
+    }
+    set_float_environment();
+    signal(SIGXFSZ, SIG_IGN);  // a file that grows too large is an error of writing
+    try {
+        return do_command({arguments + 1, arguments + std::max(count, 1)});
+    } catch (const Error& error) {
+        const Diagnostic& what = error.diagnostic;
+        say_refused(what.help.empty() ? what.message : fmt::format("{}; {}", what.message, what.help));
+    } catch (const Interrupted&) {
+        say_error("interrupted\n");
+        return exit_interrupted;
+    } catch (const std::bad_alloc&) { say_error(no_memory); } catch (const std::exception& error) {
+        say_refused(fmt::format("tenon itself failed: {}", error.what()));
+    }
+    return exit_failed;
 }
 
 }  // namespace tenon

@@ -64,9 +64,9 @@ public:
     }
 
     int run() {
-        if (editor_.is_terminal()) fmt::print("tenon {}; :help tells more, Ctrl-D leaves\n", TENON_VERSION);
+        if (editor_.is_terminal()) say("tenon {}; :help tells more, Ctrl-D leaves\n", TENON_VERSION);
         std::string text;
-        for (;;) {
+        while (!output_lost_) {
             std::string line;
             switch (editor_.read(text.empty() ? "> " : ". ", line)) {
                 case LineEditor::Result::interrupted: text.clear(); continue;
@@ -76,7 +76,7 @@ public:
                         continue;
                     }
                     if (!trimmed(text).empty()) evaluate(text, false);  // of a pipe that ends within a block
-                    return exit_success;
+                    return output_lost_ ? exit_failed : exit_success;
                 case LineEditor::Result::line: break;
             }
             text += text.empty() ? line : "\n" + line;
@@ -94,6 +94,7 @@ public:
             }
             text.clear();
         }
+        return exit_failed;
     }
 
 private:
@@ -105,7 +106,7 @@ private:
 
     // Runs text; false if it failed.
     bool evaluate(const std::string& text, bool show, Value* value = nullptr) {
-        InterruptGuard guard(session_->evaluator());
+        InterruptGuard guard;
         Outcome outcome = guarded(*session_, wants_colour(), [&] {
             ast::Script& script = session_->modules().compile(*module_, "<input>", text + "\n", true);
             Value shown;
@@ -116,7 +117,8 @@ private:
             }
             if (value) *value = std::move(shown);
         });
-        std::fputs(outcome.message.c_str(), stderr);
+        say_error(outcome.message);
+        output_lost_ |= outcome.output_lost;
         return outcome.exit_code == exit_success;
     }
 
@@ -127,7 +129,7 @@ private:
         std::string operand(space == std::string_view::npos ? "" : trimmed(entry.substr(space)));
         if (name == ":quit" || name == ":q") return false;
         if (name == ":help" || name == ":h") {
-            if (operand.empty()) fmt::print("{}", commands_help);
+            if (operand.empty()) write_standard_output(commands_help);
             else tell(operand);
         } else if (name == ":reset") {
             start();
@@ -139,7 +141,7 @@ private:
         } else if (name == ":type") {
             Value value;
             if (evaluate(operand, false, &value))
-                fmt::print("{}\n", without_article(session_->evaluator().semantics().describe(value)));
+                say("{}\n", without_article(session_->evaluator().semantics().describe(value)));
         } else if (name == ":graph" || name == ":explain") {
             std::optional<std::string> call = as_argument_of(name == ":graph" ? "trace" : "explain", operand);
             if (call) {
@@ -152,15 +154,14 @@ private:
             bool done = evaluate(operand, true);
             double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
             if (done)
-                fmt::print("{}\n", seconds < 1e-3 ? fmt::format("{:.1f} µs", seconds * 1e6)
-                                   : seconds < 1  ? fmt::format("{:.2f} ms", seconds * 1e3)
-                                                  : fmt::format("{:.2f} s", seconds));
+                say("{}\n", seconds < 1e-3 ? fmt::format("{:.1f} µs", seconds * 1e6)
+                            : seconds < 1  ? fmt::format("{:.2f} ms", seconds * 1e3)
+                                           : fmt::format("{:.2f} s", seconds));
         } else if (name == ":load") {
             load(operand);
         } else {
             fmt::print(stderr, "there is no command {}; :help lists them\n", name);
         }
-        std::fflush(stdout);
         return true;
     }
 
@@ -168,16 +169,17 @@ private:
         const Help help(session_->builtins());
         const std::string text = help.about(name), advice = text.empty() ? help.suggestion(name) : std::string();
         if (text.empty()) fmt::print(stderr, "nothing is called `{}`{}{}\n", name, advice.empty() ? "" : "; ", advice);
-        else fmt::print("{}", text);
+        else write_standard_output(text);
     }
 
     void load(const std::string& path) {
-        InterruptGuard guard(session_->evaluator());
+        InterruptGuard guard;
         Outcome outcome = guarded(*session_, wants_colour(), [&] {
             ast::Script& script = session_->modules().compile(*module_, path, tenon::read_text(path));
             session_->evaluator().run(*module_, script);
         });
-        std::fputs(outcome.message.c_str(), stderr);
+        say_error(outcome.message);
+        output_lost_ |= outcome.output_lost;
     }
 
     std::vector<std::string> complete(std::string_view prefix) {
@@ -200,6 +202,7 @@ private:
     SessionOptions options_;
     std::unique_ptr<Session> session_;
     Module* module_ = nullptr;
+    bool output_lost_ = false;  // then there is nobody to go on for
     LineEditor editor_;
 };
 

@@ -15,7 +15,7 @@ Module* open_script(Session& session, const std::string& path, Outcome& outcome)
     Module* module = nullptr;
     outcome = guarded(session, wants_colour(), [&] { module = &session.modules().open(path); });
     if (outcome.exit_code == exit_failed) outcome.exit_code = exit_invalid;
-    std::fputs(outcome.message.c_str(), stderr);
+    say_error(outcome.message);
     return outcome.exit_code == exit_success ? module : nullptr;
 }
 
@@ -35,9 +35,9 @@ int run_script(const CommandLine& line) {
     Outcome outcome;
     Module* module = open_script(session, line.files[0], outcome);
     if (!module) return outcome.exit_code;
-    InterruptGuard guard(session.evaluator());
+    InterruptGuard guard;
     outcome = guarded(session, wants_colour(), [&] { session.modules().run_once(*module, {}); });
-    std::fputs(outcome.message.c_str(), stderr);
+    say_error(outcome.message);
     leave(outcome.exit_code);
     return outcome.exit_code;
 }

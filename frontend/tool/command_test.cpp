@@ -5,6 +5,7 @@
 #include <chrono>
 #include <filesystem>
 
+#include "frontend/syntax/utf8.h"
 #include "frontend/tool/command_line.h"
 #include "frontend/tool/golden_file.h"
 #include "frontend/tool/report.h"
@@ -57,7 +58,7 @@ ScriptResult run_golden(const CommandLine& line, const std::string& path, const 
     options.args = golden.args;
     options.output = &output;
     Session session(options);
-    InterruptGuard guard(session.evaluator());
+    InterruptGuard guard;
     // Messages name the file without its folder, so that they are the same wherever the tests are run from.
     std::string name = std::filesystem::path(path).filename().string();
 
@@ -115,11 +116,11 @@ int test_scripts(const CommandLine& line) {
     try {
         scripts = scripts_in(line.files.empty() ? std::vector<std::string>{"."} : line.files);
     } catch (const std::filesystem::filesystem_error& error) {
-        fmt::print(stderr, "tenon: {}\n", error.what());
+        say_refused(error.what());
         return exit_invalid;
     }
     if (scripts.empty()) {
-        fmt::print(stderr, "tenon: there are no scripts to test; they are files that end in .model\n");
+        say_refused("there are no scripts to test; they are files that end in .model");
         return exit_invalid;
     }
     std::string_view engine = name_of(line.session.tracer.engine);
@@ -134,7 +135,7 @@ int test_scripts(const CommandLine& line) {
             }
             ScriptResult result = run_golden(line, path, text, golden);
             if (result.exit_code == exit_interrupted) {
-                fmt::print(stderr, "interrupted in {}\n", path);
+                say_error(fmt::format("interrupted in {}\n", visible(path)));
                 return exit_interrupted;
             }
             if (line.bless) {
@@ -148,7 +149,7 @@ int test_scripts(const CommandLine& line) {
                 }
                 if (text != before) {
                     write_file(path, [&](FileWriter& file) { file.write(text); });
-                    fmt::print("blessed {}\n", path);
+                    say("blessed {}\n", visible(path));
                     ++blessed;
                 }
             }
@@ -162,14 +163,14 @@ int test_scripts(const CommandLine& line) {
                 ++passed;
             } else {
                 ++failed;
-                fmt::print("{} failed\n{}", path, differences);
+                say("{} failed\n{}", visible(path), differences);
             }
         } catch (const Error& error) {
             ++failed;
             const std::string& help = error.diagnostic.help;
-            fmt::print("{} failed\n  {}{}{}\n", path, error.diagnostic.message, help.empty() ? "" : "; ", help);
+            say("{} failed\n  {}{}{}\n", visible(path), visible(error.diagnostic.message), help.empty() ? "" : "; ",
+                help);
         }
-        std::fflush(stdout);
     }
     double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
     std::string summary = fmt::format("{} script{} passed", passed, passed == 1 ? "" : "s");
@@ -177,7 +178,7 @@ int test_scripts(const CommandLine& line) {
     if (skipped) summary += fmt::format(", {} not for this engine", skipped);
     if (blessed) summary += fmt::format(", {} blessed", blessed);
     if (tests) summary += fmt::format("; {} test block{}", tests, tests == 1 ? "" : "s");
-    fmt::print("{}  (engine {}, {:.1f} s)\n", summary, engine, seconds);
+    say("{}  (engine {}, {:.1f} s)\n", summary, engine, seconds);
     return failed ? exit_failed : exit_success;
 }
 

@@ -3,12 +3,16 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <new>
 
-#include "frontend/tool/command_line.h"
 #include "frontend/syntax/diagnostics_renderer.h"
+#include "frontend/syntax/utf8.h"
+#include "frontend/tool/command_line.h"
+#include "runtime/interrupt.h"
 
 namespace tenon {
 
@@ -16,6 +20,18 @@ namespace {
 
 constexpr size_t stack_lines_at_each_end = 8;  // of a deep recursion
 constexpr size_t stack_size = 64 * 1024;       // of the signal handler: AVX-512 state alone is some kilobytes
+
+// A script that is wrong all over is told so once.
+std::string render_all(const std::vector<Diagnostic>& diagnostics, const SourceMap& sources, bool colour) {
+    constexpr size_t most = 50;
+    std::string text;
+    for (size_t k = 0; k < diagnostics.size() && k < most; ++k) {
+        if (k > 0) text += '\n';
+        text += render(diagnostics[k], sources, colour);
+    }
+    if (diagnostics.size() > most) text += fmt::format("\n… and {} errors more\n", diagnostics.size() - most);
+    return text;
+}
 
 std::string render_stack(const std::vector<StackEntry>& stack, const SourceMap& sources) {
     std::string out;
@@ -32,15 +48,14 @@ std::string render_stack(const std::vector<StackEntry>& stack, const SourceMap& 
     return out;
 }
 
-// A signal handler can reach nothing else. Null while no script may be interrupted.
-std::atomic<Evaluator*> interruptible{nullptr};
+// A signal handler can reach nothing else.
+std::atomic<bool> listening{false};
 volatile std::sig_atomic_t pressed = 0;
 
 void on_interrupt(int) {
-    Evaluator* evaluator = interruptible.load(std::memory_order_relaxed);
-    if (!evaluator || pressed) _exit(exit_interrupted);
+    if (!listening.load(std::memory_order_relaxed) || pressed) _exit(exit_interrupted);
     pressed = 1;
-    evaluator->interrupt();
+    interrupt::request();
 }
 
 }  // namespace
@@ -50,27 +65,25 @@ bool wants_colour() {
     return isatty(STDERR_FILENO) && !(no_colour && *no_colour);
 }
 
+void say_error(std::string_view text) { std::fwrite(text.data(), 1, text.size(), stderr); }
+
+void say_refused(std::string_view message) { say_error(fmt::format("tenon: {}\n", visible(message))); }
+
 Outcome guarded(Session& session, bool colour, const std::function<void()>& body) {
-    auto failed = [&](const Diagnostic& diagnostic) {
-        session.output().flush();
-        return Outcome{exit_failed, render(diagnostic, session.sources(), colour) +
-                                        render_stack(session.evaluator().take_stack(), session.sources())};
+    auto told = [&](const Diagnostic& diagnostic) {
+        return render(diagnostic, session.sources(), colour) +
+               render_stack(session.evaluator().take_stack(), session.sources());
     };
+    auto failed = [&](const Diagnostic& diagnostic) { return Outcome{exit_failed, told(diagnostic)}; };
     try {
         body();
-        session.output().finish();
         return {};
     } catch (const InvalidScript& invalid) {
-        session.output().flush();
-        std::string message;
-        for (const Diagnostic& diagnostic : invalid.diagnostics) {
-            if (!message.empty()) message += '\n';
-            message += render(diagnostic, session.sources(), colour);
-        }
-        return {exit_invalid, std::move(message)};
-    } catch (const Error& error) { return failed(error.diagnostic); } catch (const Interrupted&) {
-        session.output().flush();
-        return {exit_interrupted, "interrupted\n" + render_stack(session.evaluator().take_stack(), session.sources())};
+        return {exit_invalid, render_all(invalid.diagnostics, session.sources(), colour)};
+    } catch (const OutputLost& lost) { return {exit_failed, told(lost.diagnostic), true}; } catch (const Error& error) {
+        return failed(error.diagnostic);
+    } catch (const Interrupted& interrupted) {
+        return {exit_interrupted, told({"interrupted", "", interrupted.span, {}, {}})};
     } catch (const std::bad_alloc&) {
         return failed({"memory", "there is not enough memory", session.evaluator().here(), {}, {}});
     } catch (const std::exception& error) {
@@ -82,9 +95,10 @@ Outcome guarded(Session& session, bool colour, const std::function<void()>& body
     }
 }
 
-InterruptGuard::InterruptGuard(Evaluator& evaluator) : stack_(std::make_unique<std::byte[]>(stack_size)) {
+InterruptGuard::InterruptGuard() : stack_(std::make_unique<std::byte[]>(stack_size)) {
+    interrupt::forget();
     pressed = 0;
-    interruptible.store(&evaluator);
+    listening.store(true);
     // Kernels of libraries may keep data below the stack pointer, where a handler's frame would overwrite it.
     stack_t stack{};
     stack.ss_sp = stack_.get();
@@ -97,7 +111,8 @@ InterruptGuard::InterruptGuard(Evaluator& evaluator) : stack_(std::make_unique<s
 }
 
 InterruptGuard::~InterruptGuard() {
-    interruptible.store(nullptr);
+    listening.store(false);
+    interrupt::forget();
     pressed = 0;
     stack_t stack{};
     stack.ss_flags = SS_DISABLE;

@@ -4,6 +4,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "runtime/interrupt.h"
+
 namespace tenon {
 
 class Collector::Head final : public Container {
@@ -41,6 +43,7 @@ size_t Collector::collect() {
     };
     for (Container* c = head_->next_; c != head_.get(); c = c->next_) reach(*c);
     for (size_t i = 0; i < order.size(); ++i) {
+        check_interrupt();
         order[i]->visit_children([&](const Value& child) {
             if (child.is_object()) ++reach(child.object()).inside;
         });
@@ -55,6 +58,7 @@ size_t Collector::collect() {
         }
     }
     while (!work.empty()) {
+        check_interrupt();
         const Object* object = work.back();
         work.pop_back();
         object->visit_children([&](const Value& child) {

@@ -283,7 +283,12 @@ void DictObject::set(const Value& key, Value value) {
     entries_.push_back({key, std::move(value), hash});
     if (entries_.size() <= linear_limit) return;
     if (table_.size() < entries_.size() * 2) {
-        rebuild();
+        try {
+            rebuild();
+        } catch (...) {  // no memory: an entry that nobody could find is none
+            entries_.pop_back();
+            throw;
+        }
         return;
     }
     size_t slot = hash & (table_.size() - 1);

@@ -1,6 +1,7 @@
 #include "jit/llvm/compiler.h"
 
 #include <mutex>
+#include <new>
 
 #include <fmt/format.h>
 #include <llvm/ExecutionEngine/Orc/LLJIT.h>
@@ -9,6 +10,7 @@
 #include <llvm/IR/Verifier.h>
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/ErrorHandling.h>
 #include <llvm/Support/SmallVectorMemoryBuffer.h>
 #include <llvm/Support/TargetSelect.h>
 #include <llvm/Target/TargetMachine.h>
@@ -58,6 +60,10 @@ public:
     explicit Implementation(const VectorFacts& facts) {
         static std::once_flag once;
         std::call_once(once, [] {
+            // LLVM ends the process where memory ends or where it cannot go on; here that ends the compilation.
+            llvm::install_bad_alloc_error_handler([](void*, const char*, bool) { throw std::bad_alloc(); });
+            llvm::install_fatal_error_handler(
+                [](void*, const char* reason, bool) { throw_error("internal", fmt::format("LLVM: {}", reason)); });
             llvm::InitializeNativeTarget();
             llvm::InitializeNativeTargetAsmPrinter();
         });

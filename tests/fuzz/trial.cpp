@@ -26,7 +26,6 @@ class FileOutput final : public Output {
 public:
     explicit FileOutput(std::FILE* file) : file_(file) {}
     void write(std::string_view text, Span) override { std::fwrite(text.data(), 1, text.size(), file_); }
-    void flush() override { std::fflush(file_); }
 
 private:
     std::FILE* file_;
