@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <cstdlib>
+#include <span>
 #include <utility>
 
 #include "frontend/syntax/utf8.h"
@@ -23,6 +24,7 @@ public:
         std::copy(std::begin(entries), std::end(entries), entries_.begin());
         std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.first < b.first; });
     }
+    std::span<const Entry> all() const { return entries_; }
     /// Null where the word is none of them.
     const Meaning* find(std::string_view word) const {
         const auto at = std::lower_bound(entries_.begin(), entries_.end(), word,
@@ -102,8 +104,11 @@ bool is_word_byte(unsigned char c) { return std::isalnum(c) || c == '_'; }
 
 std::vector<std::string_view> language_words() {
     std::vector<std::string_view> words;
-    for (const auto* list : {&keywords, &soft_keywords})
-        for (const auto& [word, kind] : *list) words.push_back(word);
+    const auto add = [&](const auto& entries) {
+        for (const auto& [word, kind] : entries) words.push_back(word);
+    };
+    add(keywords.all());
+    add(soft_keywords.all());
     std::ranges::sort(words);
     return words;
 }

@@ -11,12 +11,16 @@ void KernelWriter::set_emitted(ExpressionId id, NodeId node) {
     trail_.push_back(id);
 }
 void KernelWriter::leave(size_t mark) {
-    for (; trail_.size() > mark; trail_.pop_back()) emitted_[trail_.back()] = NodeId::none();
+    for (; trail_.size() > mark; trail_.pop_back())
+        if (trail_.back() != no_expression) emitted_[trail_.back()] = NodeId::none();
     std::erase_if(extents_, [&](const auto& e) { return e.second.second > mark; });
 }
 NodeId KernelWriter::extent(AttrId value) {
     const auto [it, fresh] = extents_.try_emplace(value);
-    if (fresh) it->second = {builder_.emit_typed(op<"extent">(), context_.index(), {}, value), mark()};
+    if (fresh) {
+        trail_.push_back(no_expression);  // a region may hold an extent and no expression yet
+        it->second = {builder_.emit_typed(op<"extent">(), context_.index(), {}, value), mark()};
+    }
     return it->second.first;
 }
 NodeId KernelWriter::extent(SizeId value) {

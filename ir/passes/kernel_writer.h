@@ -63,7 +63,8 @@ private:
     const Expressions& expressions_;
     std::vector<NodeId> params_;
     std::vector<NodeId> emitted_;
-    std::vector<ExpressionId> trail_;
+    static constexpr ExpressionId no_expression = UINT32_MAX;
+    std::vector<ExpressionId> trail_;                      // what was emitted, in order; an extent as no expression
     std::map<AttrId, std::pair<NodeId, size_t>> extents_;  // with the mark at which each was emitted
     const PlannedNest* nest_ = nullptr;
     std::vector<bool> stored_scratch_;
