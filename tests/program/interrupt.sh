@@ -5,7 +5,7 @@ tenon=$1
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 failed=0
-limit=${TENON_INTERRUPT_LIMIT:-3000} # ms: the machine may be busy. `bench/interrupt.sh` tells how long it takes
+limit=${TENON_INTERRUPT_LIMIT:-3000} # ms: the machine may be busy. bench/interrupt.py tells how long it takes
 has_jit=1
 [ -e "$(dirname "$tenon")/tenon_llvm.so" ] || has_jit=0
 mkfifo "$folder/silence"
