@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include <new>
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -67,6 +68,7 @@ void visit_all(const Values& values, FunctionRef<void(const Value&)> visit) {
 }
 
 void take_all(Values& values, Values& into) {
+    if (into.empty()) return into.swap(values);  // the usual case, which takes no memory
     into.insert(into.end(), std::make_move_iterator(values.begin()), std::make_move_iterator(values.end()));
     values.clear();
 }
@@ -77,11 +79,16 @@ void Container::dismantle() {
     // A list of lists of lists … dies from the outside in: whoever would be the last owner of a container takes its
     // children over first.
     Values orphans;
-    take_children(orphans);
-    while (!orphans.empty()) {
-        Value value = std::move(orphans.back());
-        orphans.pop_back();
-        if (value.is_object() && value.object().use_count() == 1) value.object().take_children(orphans);
+    try {
+        take_children(orphans);
+        while (!orphans.empty()) {
+            Value value = std::move(orphans.back());
+            orphans.pop_back();
+            if (value.is_object() && value.object().use_count() == 1) value.object().take_children(orphans);
+        }
+    } catch (const std::bad_alloc&) {
+        // The end of memory is when lists are let go: those that are left die from the inside out, a call deeper for each
+        // level, and each takes over its own children's.
     }
 }
 

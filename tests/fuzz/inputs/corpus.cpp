@@ -71,7 +71,7 @@ void Corpus::add_scripts() {
         add(Input::checked_script, script);
         if (writes_files(script) || script.find("use \"") != std::string::npos) continue;
         add(Input::script, script);
-        if (of(Input::graph).size() < most_graphs && path.find("/syntax/") == std::string::npos) add_graphs_of(script);
+        if (of(Input::graph).size() < most_graphs && path.find("/_syntax/") == std::string::npos) add_graphs_of(script);
     }
 }
 
