@@ -4,7 +4,11 @@
 #include <cassert>
 #include <charconv>
 #include <cmath>
+#include <functional>
+#include <string>
 #include <vector>
+
+#include "runtime/diagnostic.h"
 
 namespace tenon {
 
@@ -98,6 +102,29 @@ private:
     std::string_view text_;
 };
 
+void list_names(const Tree& t, std::string& names) {
+    if (t.kind == Tree::Kind::name) names += t.name;
+    for (const Tree& o : t.operands) list_names(o, names);
+}
+
+// A pattern is an op; a replacement is made of ops and of names that the pattern has.
+void check(const Rule& rule, const Tree& pattern, const Tree& replacement) {
+    const auto refuse = [&](std::string_view why) {
+        throw_error("internal", "the rule " + std::string(rule.name) + ": " + std::string(why));
+    };
+    if (pattern.kind != Tree::Kind::op) refuse("its pattern is no op");
+    std::string bound;
+    list_names(pattern, bound);
+    const std::function<void(const Tree&)> look = [&](const Tree& t) {
+        if (t.kind == Tree::Kind::number)
+            refuse("its replacement holds a number; only ops and the pattern's names can stand there");
+        if (t.kind == Tree::Kind::name && bound.find(t.name) == std::string::npos)
+            refuse("its replacement has a name that the pattern has not");
+        for (const Tree& o : t.operands) look(o);
+    };
+    look(replacement);
+}
+
 struct Compiled {
     const Rule* rule;
     Tree pattern, replacement;
@@ -108,6 +135,7 @@ const std::vector<std::vector<Compiled>>& compiled() {
         std::vector<std::vector<Compiled>> out(all_rows().size());
         for (const Rule& r : rule_table) {
             Compiled c{&r, Reader(r.pattern).tree(), Reader(r.replacement).tree()};
+            check(r, c.pattern, c.replacement);
             out[c.pattern.op.row].push_back(std::move(c));
         }
         return out;

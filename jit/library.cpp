@@ -1,10 +1,12 @@
 #include "jit/library.h"
 
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "ir/row.h"
 #include "jit/library_rows.h"
+#include "runtime/diagnostic.h"
 
 namespace tenon {
 
@@ -27,6 +29,11 @@ LibraryPlan plan_library_call(const Graph& graph, NodeId node) {
     static const std::vector<LibraryFunction> functions = [] {  // by row
         std::vector<LibraryFunction> by_row(all_rows().size());
         for (const Entry& entry : entries) by_row[require_op(entry.row).row] = entry.function;
+        for (size_t k = 0; k < by_row.size(); ++k) {
+            const Row& r = all_rows()[k];
+            if (r.lowering == Lowering::library && !by_row[k])
+                throw_error("internal", "the row " + std::string(r.name) + " has no function in jit/library.cpp");
+        }
         return by_row;
     }();
     LibraryPlan plan;

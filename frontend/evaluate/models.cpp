@@ -103,7 +103,7 @@ private:
 };
 
 constexpr int deepest_argument = 16;  // containers inside containers that are searched for tensors
-constexpr int most_searched = 256;     // items: every call asks, and what it asks about may be long
+constexpr int most_searched = 256;    // items: every call asks, and what it asks about may be long
 
 bool holds(const Value& value, int depth, int& left) {
     if (value.is_tensor() || value.is<ModelObject>()) return true;
@@ -161,9 +161,12 @@ public:
         if (auto made = copies_.find(&value.object()); made != copies_.end()) return made->second;
         if (auto* tensor = value.try_as<TensorObject>()) {
             if (tensor->role == TensorRole::plain) return keep(value, evaluator_.call_method(value, "clone", {}));
-            Value copy =
-                evaluator_.border().make_parameter(value, tensor->role == TensorRole::buffer, evaluator_.here());
+            const Value held = value;  // a parameter takes over the memory of what nobody else holds
+            const bool is_buffer = tensor->role == TensorRole::buffer;
+            Value copy = evaluator_.border().make_parameter(held, is_buffer, evaluator_.here());
             copy.as<TensorObject>().role = tensor->role;
+            if (!is_buffer && !tensor->requires_grad())
+                evaluator_.tracer().require_gradient(copy.as<TensorObject>(), false);
             return keep(value, copy);
         }
         if (auto* model = value.try_as<ModelObject>()) {

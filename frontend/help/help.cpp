@@ -136,7 +136,7 @@ std::string Help::reference() const {
         "Written by `tenon help --markdown` from what the program itself knows; `tenon help NAME` tells the same of "
         "one "
         "name. Do not edit it: change the text at its source\n"
-        "and run `ninja -C build/dev reference`. What the parts mean together is told in "
+        "and run `./dev build reference`. What the parts mean together is told in "
         "[language.md](language.md).\n\n"
         "In a signature of a built-in, `x?` may be left out, `*xs` takes any number of values, and what stands behind "
         "`;` is "

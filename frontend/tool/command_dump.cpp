@@ -131,15 +131,19 @@ bool keep_function(std::vector<CapturedGraph>& log, std::string_view function) {
         if (std::ranges::find(names, function_of(captured)) == names.end()) names.push_back(function_of(captured));
     std::erase_if(log, [&](const CapturedGraph& captured) { return function_of(captured) != function; });
     if (!log.empty()) return true;
-    fmt::print(stderr, "tenon: no graph is of a function `{}`; {}\n", function,
-               names.empty() ? "the script captured none" : fmt::format("there are {}", fmt::join(names, ", ")));
+    say_refused(
+        fmt::format("no graph is of a function `{}`; {}", function,
+                    names.empty() ? "the script captured none" : fmt::format("there are {}", fmt::join(names, ", "))));
     return false;
 }
 
 }  // namespace
 
 int dump_script(const CommandLine& line) {
-    if (const std::string wrong = refuse_form(line.stage, line.format); !wrong.empty()) {
+    std::string wrong = refuse_form(line.stage, line.format);
+    if (line.stage == "ast" && !line.function.empty())
+        wrong = "the stage `ast` is the whole script's; --function chooses graphs";
+    if (!wrong.empty()) {
         say_refused(wrong);
         return exit_invalid;
     }

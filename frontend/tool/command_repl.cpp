@@ -168,7 +168,8 @@ private:
     void tell(const std::string& name) const {
         const Help help(session_->builtins());
         const std::string text = help.about(name), advice = text.empty() ? help.suggestion(name) : std::string();
-        if (text.empty()) fmt::print(stderr, "nothing is called `{}`{}{}\n", name, advice.empty() ? "" : "; ", advice);
+        if (text.empty())
+            say_error(fmt::format("nothing is called `{}`{}{}\n", name, advice.empty() ? "" : "; ", advice));
         else write_standard_output(text);
     }
 

@@ -83,5 +83,12 @@ expect 1 '1 failed' '^$' "$tenon" test suite/_broken
 printf 'fn f(x) = sin(x)\nfn g(x) = cos(x)\nf(ones([3])); g(ones([3]))\n' >two.model
 expect 0 '^graph g\(.*cos\(x\)[^}]*\}[[:space:]]*$' '^$' "$tenon" dump --function g two.model
 expect 1 '^$' 'no graph is of a function `h`; there are f, g' "$tenon" dump --function h two.model
+expect 2 '^$' 'the whole script' "$tenon" dump --stage ast --function f two.model
+
+# Of a large graph explain tells a page, and everything with --all.
+printf 'fn f(x) { for i in range(40) { x = softmax(x @ x) }; return x }\nf(ones([4, 4]))\n' >large.model
+expect 0 'by line.*large.model:1 .*decided.*tenon explain --all FILE' '^$' "$tenon" explain large.model
+[ "$("$tenon" explain large.model | wc -l)" -le 60 ] || { echo "failed: explain tells more than a page"; failed=1; }
+[ "$("$tenon" explain --all large.model | wc -l)" -gt 120 ] || { echo "failed: explain --all leaves something out"; failed=1; }
 
 exit $failed

@@ -8,6 +8,6 @@ if ! "$tenon" help --markdown >"${TMPDIR:-/tmp}/reference.$$"; then
 fi
 trap 'rm -f "${TMPDIR:-/tmp}/reference.$$"' EXIT
 if ! diff -u docs/reference.md "${TMPDIR:-/tmp}/reference.$$"; then
-    echo "failed: docs/reference.md is stale: ninja -C build/dev reference"
+    echo "failed: docs/reference.md is stale: ./dev build reference"
     exit 1
 fi
