@@ -51,6 +51,7 @@ constexpr Rule rule_table[] = {
     {"where-not", "where(logical_not(c), x, y)", "where(c, y, x)"},
     {"identity", "identity(x)", "x"},
     {"detach", "detach(x)", "x"},
+    {"with-history", "with_history(x, y)", "x"},
     {"cast-to-itself", "cast(x)", "x"},
     {"expand-to-itself", "expand(x)", "x"},
     {"reshape-to-itself", "reshape(x)", "x"},

@@ -46,6 +46,7 @@ Tape::Root root_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cotan
     Dispatcher& d = tracer.dispatcher();
     TensorRef start = cotangent;
     if (!start) start = make_ref<TensorObject>(Tensor::full(tracer.allocator(), loss->dtype(), loss->shape(), 1.0));
+    d.settle_history(*loss);
     return {Edge::of(*loss), start, d.span()};
 }
 
@@ -106,11 +107,13 @@ std::vector<bool> have_history_beside(Tracer& tracer, std::span<const TensorRef>
     std::vector<size_t> places;
     for (size_t k = 0; k < values.size(); ++k) {
         if (!values[k] || !values[k]->requires_grad()) continue;
-        const bool in_graph = values[k]->is_symbolic() || (values[k]->autograd && values[k]->autograd->in_graph);
+        const TensorObject& base = values[k]->base ? *values[k]->base : *values[k];
+        const bool in_graph = values[k]->is_symbolic() || (base.autograd && base.autograd->in_graph);
         if (tracer.capturing() && in_graph) {
             captured.push_back(values[k]);
             places.push_back(k);
         } else {
+            tracer.dispatcher().settle_history(*values[k]);
             has[k] = history.leads(Edge::of(*values[k]));
         }
     }

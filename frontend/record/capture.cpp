@@ -182,6 +182,7 @@ void Capture::admit_operation() {
         });
     }
     operation->admitted_to = serial_;
+    operation->first_node = static_cast<uint32_t>(builder_.size());
 }
 
 void Capture::register_input(TensorObject& x) {
@@ -191,6 +192,12 @@ void Capture::register_input(TensorObject& x) {
         throw_error("graph", "this tensor has no elements: the graph that computes it was given up",
                     "an error ended the run of that graph, or the tensor is `meta`");
     }
+    TensorObject& base = x.base ? *x.base : x;
+    if (x.base && base.autograd && base.autograd->in_graph) {  // its history is yet to be recorded
+        flush("a second view of memory that was written");
+        return;  // the caller looks at all of them again
+    }
+    tracer_.dispatcher().settle_history(x);
     const Edge edge = Edge::of(x);
     const Storage* memory = x.tensor.storage.get();
     if (uint32_t* first = memory_.find(memory)) {
@@ -200,7 +207,7 @@ void Capture::register_input(TensorObject& x) {
             dirty |= storages_[in.storage].version > 0;
             if (in.tensor.dtype == x.tensor.dtype && in.tensor.shape == x.tensor.shape &&
                 in.tensor.strides == x.tensor.strides && in.tensor.offset == x.tensor.offset &&
-                same_edge(in.edge, edge)) {
+                in.base.get() == &base && same_edge(in.edge, edge)) {
                 return adopt(x, in.value);
             }
         }
@@ -222,8 +229,10 @@ void Capture::register_input(TensorObject& x) {
     name = as_identifier(std::move(name));
     const uint32_t input = add_input(x.tensor, edge, name);
     note_dynamic(x, inputs_[input].node);
+    inputs_[input].base = TensorRef(&base);
     inputs_[input].storage = static_cast<uint32_t>(storages_.size());
-    storages_.push_back({.current = inputs_[input].node, .input = input, .leaf = edge.leaf});
+    storages_.push_back(
+        {.current = inputs_[input].node, .input = input, .has_history = bool(edge.entry), .leaf = edge.leaf});
     inputs_[input].value = static_cast<uint32_t>(values_.size());
     values_.push_back({.storage = inputs_[input].storage});
     if (uint32_t* first = memory_.find(memory)) {
@@ -281,7 +290,11 @@ NodeId Capture::materialise(uint32_t v) {
     if (values_[v].chain_version == storage.version) return values_[v].chain;
     const uint32_t base = values_[v].parent;
     const NodeId from = materialise(base);
-    Builder::StampScope scope(builder_, values_[v].stamp);
+    Stamp stamp = values_[v].stamp;
+    // A view made under no_grad has no history, until its base gets another one.
+    if (storages_[values_[v].storage].histories != values_[v].histories)
+        stamp.flags = uint8_t(stamp.flags & ~no_grad_flag);
+    Builder::StampScope scope(builder_, stamp);
     const NodeId made = builder_.emit(values_[v].op, {from}, values_[v].attr);
     if (is_view_.size() <= made.index) is_view_.resize(made.index + 1);
     is_view_[made.index] = true;
@@ -330,16 +343,19 @@ TensorRef Capture::make_result(NodeId node, bool requires_grad) {
     }
     geometry.strides = contiguous_strides(geometry.shape);
     auto result = make_ref<TensorObject>(std::move(geometry));
-    storages_.push_back({.current = node});
+    storages_.push_back({.current = node, .has_history = requires_grad});
     values_.push_back({.storage = static_cast<uint32_t>(storages_.size() - 1),
                        .made = static_cast<uint32_t>(builder_.body().size())});
     adopt(*result, static_cast<uint32_t>(values_.size() - 1));
     link(*result);
-    if (requires_grad) {
-        Autograd& autograd = result->make_autograd();
-        autograd.requires_grad = autograd.in_graph = true;
-    }
+    if (requires_grad) require_in_graph(*result);
     return result;
+}
+
+void Capture::require_in_graph(TensorObject& x) {
+    Autograd& autograd = x.make_autograd();
+    autograd.requires_grad = autograd.in_graph = true;
+    autograd.number = tracer_.tape().number_history();
 }
 
 TensorRef Capture::append(Op op, std::span<const Arg> args, AttrId attr) {
@@ -395,16 +411,19 @@ TensorRef Capture::view(Op op, TensorObject& x, AttrId attr, Tensor geometry) {
     materialise(parent);
     geometry.storage = nullptr;
     auto result = make_ref<TensorObject>(std::move(geometry));
-    values_.push_back({.storage = values_[parent].storage, .parent = parent, .op = op, .attr = attr, .stamp = stamp()});
+    const uint32_t storage = values_[parent].storage;
+    values_.push_back({.storage = storage,
+                       .parent = parent,
+                       .histories = storages_[storage].histories,
+                       .op = op,
+                       .attr = attr,
+                       .stamp = stamp()});
     const auto value = static_cast<uint32_t>(values_.size() - 1);
     materialise(value);  // at once, so that nodes stand in the order of the script
     values_[value].made = static_cast<uint32_t>(builder_.body().size());
     adopt(*result, value);
     link(*result);
-    if (x.requires_grad() && tracer_.dispatcher().grad_enabled() && row(op).gradient) {
-        Autograd& autograd = result->make_autograd();
-        autograd.requires_grad = autograd.in_graph = true;
-    }
+    if (x.requires_grad() && tracer_.dispatcher().grad_enabled() && row(op).gradient) require_in_graph(*result);
     return result;
 }
 
@@ -418,83 +437,6 @@ NodeId Capture::as_type(NodeId value, TypeId type) {
     AttrList list(sizes.begin(), sizes.end());
     const AttrId attr = tracer_.context().attr({{tracer_.dispatcher().names().sizes, AttrValue(std::move(list))}});
     return builder_.emit(op<"reshape">(), {value}, attr);
-}
-
-// A graph that holds several views of what it writes would read some of them too early or too late: the graph before
-// ends, and this one holds x alone. What x takes from the same memory is copied before.
-void Capture::admit_write(TensorObject& x, TensorRef& value) {
-    for (;;) {
-        admit({&x, value.get()});
-        if (example_) refuse_outer_write(x);
-        if (!memory_is_aliased(storages_[values_[x.capture_value_].storage])) return;
-        if (const Arg copied[] = {Arg(value)}; memory_of(*value) && memory_of(*value) == memory_of(x))
-            value = append(op<"identity">(), copied, {});
-        flush("a write to memory of which this graph holds several views");
-    }
-}
-
-const Storage* Capture::memory_of(const TensorObject& x) const {
-    const StorageValue& storage = storages_[values_[x.capture_value_].storage];
-    return storage.input == none ? nullptr : inputs_[storage.input].tensor.storage.get();
-}
-
-void Capture::write(TensorObject& x, TensorObject& value) {
-    const Holding holding(*this);
-    NodeId to = node(value);
-    Builder::StampScope scope(builder_, stamp());
-    const uint32_t v = x.capture_value_;
-    const uint32_t s = values_[v].storage;
-    overwritten_.push_back({.node = storages_[s].current, .write = tracer_.dispatcher().span(), .storage = s});
-    if (values_[v].parent == none) {
-        storages_[s].current = as_type(to, builder_.node(storages_[s].current).type);
-        ++storages_[s].version;
-    } else {
-        // The chain itself is needed, not what its links are known to hold, nor what was made of that.
-        uint32_t above = none;  // the last link, seen from x, that is known to hold something
-        for (uint32_t link = v; values_[link].parent != none; link = values_[link].parent) {
-            if (std::exchange(values_[link].content_version, none) != none) above = link;
-        }
-        for (uint32_t link = v; above != none; link = values_[link].parent) {
-            values_[link].chain_version = none;
-            if (link == above) break;
-        }
-        const NodeId view = materialise(v);
-        assert(is_chain(view, storages_[s].current) && "what a write goes through is movement of the base's value");
-        to = as_type(to, builder_.node(view).type);
-        storages_[s].current = builder_.emit(op<"update">(), {storages_[s].current, view, to});
-        ++storages_[s].version;
-        values_[v].content = to;
-        values_[v].content_version = storages_[s].version;
-    }
-    overwritten_.back().position = static_cast<uint32_t>(builder_.body().size());
-    if (storages_[s].input != none) storages_[s].dirty = true;
-
-    // History: what was written makes x, and the tensor it is a view of, depend on what value depends on.
-    Dispatcher& d = tracer_.dispatcher();
-    if (!d.grad_enabled() || !(value.requires_grad() || x.requires_grad())) return;
-    for (TensorObject* changed : {&x, x.base.get()}) {
-        if (!changed) continue;
-        assert(holds_together(x, *changed));
-        record(HostEffect::history(*changed));
-        Autograd& autograd = changed->make_autograd();
-        if (changed == &x && !value.requires_grad() && !x.base) {  // overwritten whole by what needs no gradient
-            changed->autograd = nullptr;
-            continue;
-        }
-        autograd.requires_grad = true;
-        if (!autograd.in_graph) {
-            autograd.in_graph = true;
-            if (!changed->is_symbolic()) rewritten_.push_back(TensorRef(changed));
-        }
-        autograd.entry = nullptr;
-    }
-    storages_[s].leaf = nullptr;
-}
-
-bool Capture::is_chain(NodeId view, NodeId base) const {
-    while (view != base && row(builder_.node(view).op).lowering == Lowering::movement)
-        view = builder_.operands_of(view)[0];
-    return view == base;
 }
 
 // An op that fails ends the script where it stands, whether its result is used or not. Division by a literal does not.
@@ -547,17 +489,6 @@ void Capture::assert_true(TensorObject& condition, std::string_view message) {
     Record record;
     if (!message.empty()) record.push_back({names.message, AttrValue(context.name(message))});
     builder_.emit(op<"assert">(), {holds}, context.attr(std::move(record)));
-}
-
-void Capture::commit_dirty() {
-    for (size_t s = 0; s < storages_.size(); ++s) {
-        StorageValue& storage = storages_[s];
-        if (!storage.dirty) continue;
-        storage.dirty = false;
-        Builder::StampScope scope(builder_, stamp());
-        const NodeId input = inputs_[storage.input].node;
-        builder_.emit(op<"commit">(), {input, storage.current});
-    }
 }
 
 void Capture::become_leaf(TensorObject& x) {

@@ -85,11 +85,11 @@ public:
     /// Before a write: x and value are admitted, and x is the only view of its memory that this graph holds. `value`
     /// becomes a copy where it shares that memory.
     void admit_write(TensorObject& x, TensorRef& value);
-    /// Whether a write into x, which was admitted, is one into `base` here: both are values of one memory.
-    bool holds_together(const TensorObject& x, const TensorObject& base) const {
-        return is_admitted(base) && values_[base.capture_value_].storage == values_[x.capture_value_].storage;
-    }
-    void write(TensorObject& x, TensorObject& value);
+    /// Whether the history of what x shows, which was admitted, is that of its memory here: x, or what it is a view of,
+    /// is what this graph has of the memory, and nothing detached lies between.
+    bool holds_base(const TensorObject& x) const;
+    /// With `makes_history` the base gets the value's history, otherwise it keeps its own.
+    void write(TensorObject& x, TensorObject& value, bool makes_history);
     Size size(TensorObject& x, size_t dimension);
     /// An int of the host, not negative, as a symbol of its own: static at first, symbolic from its first change on. With
     /// `shared`, one line that gives one value several times gives one symbol.
@@ -180,16 +180,19 @@ private:
     struct StorageValue {  // memory: its current value, and what it was at the start
         NodeId current;
         uint32_t version = 0;
-        uint32_t input = none;   // into inputs_; none for memory made by this graph
-        uint32_t output = none;  // result number at a flush
-        bool dirty = false;      // an input whose current value is not committed
-        Ref<Autograd> leaf;      // the leaf that owns it: an input, or a value that became one
-        NodeId leaf_node;        // the last of its values that was noted in leaves_
+        uint32_t input = none;     // into inputs_; none for memory made by this graph
+        uint32_t output = none;    // result number at a flush
+        bool dirty = false;        // an input whose current value is not committed
+        bool has_history = false;  // of its own, not a leaf's
+        uint32_t histories = 0;    // how often a write has changed it
+        Ref<Autograd> leaf;        // the leaf that owns it: an input, or a value that became one
+        NodeId leaf_node;          // the last of its values that was noted in leaves_
     };
     struct ViewValue {  // a tensor: a storage, or a movement op of another tensor
         uint32_t storage;
         uint32_t parent = none;
-        uint32_t made = 0;  // nodes of the body when it was there
+        uint32_t made = 0;       // nodes of the body when it was there
+        uint32_t histories = 0;  // the storage's then
         Op op;
         AttrId attr;
         Stamp stamp;
@@ -204,6 +207,7 @@ private:
         uint32_t storage = none;     // none for host numbers
         uint32_t value = none;       // into values_
         uint32_t next_alias = none;  // another input with the same memory
+        Ref<TensorObject> base;      // whose history it has: the tensor itself, or what it is a view of
         bool used = false;
         std::string name;  // empty where nothing names it
     };
@@ -264,6 +268,10 @@ private:
     void adopt(TensorObject& x, uint32_t value);
     void link(TensorObject& x);
     TensorRef make_result(NodeId node, bool requires_grad);
+    void require_in_graph(TensorObject& x);
+    void give_history(TensorObject& base, bool any);
+    NodeId written(uint32_t value, NodeId to);
+    uint32_t first_of_operation() const;
     void mark_used(uint32_t input);
     void commit_dirty();
     void note_fallible(NodeId made);
@@ -289,6 +297,7 @@ private:
 
     Plan plan_flush();
     void add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage);
+    void add_written_leaves(Plan& plan);
     std::shared_ptr<CompiledGraph> find_graph(const Plan& plan, bool& hit);
     void name_inputs();
     void note_recompile(const GraphEntry& entry, const std::string& reason);

@@ -72,10 +72,7 @@ TensorRef Capture::example(TensorObject& whole, size_t axis) {
     auto made = make_ref<TensorObject>(geometry);
     adopt(*made,
           add_outer_input(whole, std::move(geometry), tracer_.context().type(std::move(type)), static_cast<int>(axis)));
-    if (whole.requires_grad()) {
-        Autograd& autograd = made->make_autograd();
-        autograd.requires_grad = autograd.in_graph = true;
-    }
+    if (whole.requires_grad()) require_in_graph(*made);
     return made;
 }
 

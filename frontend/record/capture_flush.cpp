@@ -24,6 +24,18 @@ void Capture::add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage)
     }
 }
 
+// Of a leaf that this graph was given and has written likewise: what was computed from its later values leads to it too.
+void Capture::add_written_leaves(Plan& plan) {
+    for (const Leaf& leaf : leaves_) {
+        if (builder_.node(leaf.node).op == op<"param">()) continue;
+        const auto input = std::find_if(inputs_.begin(), inputs_.end(),
+                                        [&](const Input& in) { return in.edge.leaf && in.edge.leaf == leaf.leaf; });
+        if (input == inputs_.end()) continue;
+        plan.leaves.push_back({input->base.get(), plan.results.size()});
+        plan.results.push_back(leaf.node);
+    }
+}
+
 Capture::Plan Capture::plan_flush() {
     Plan plan;
     // What a backward of this graph has gone through cannot be gone through again, nor can what depends on it.
@@ -56,9 +68,9 @@ Capture::Plan Capture::plan_flush() {
             add_leaf(plan, *x, storage);
         if (!x->autograd || !x->autograd->in_graph) continue;
         if (value.parent == none) add_history(*x, storage.current, storage.output);
-        else plan.views.push_back(x);
     }
     for (const TensorRef& x : rewritten_) {
+        if (!x->autograd || !x->autograd->in_graph) continue;  // then overwritten by what has no history
         const StorageValue& storage = storages_[values_[x->capture_value_].storage];
         add_history(*x, storage.current, plan.results.size());
         plan.results.push_back(storage.current);
@@ -77,6 +89,7 @@ Capture::Plan Capture::plan_flush() {
         }
     }
     if (!plan.differentiable.empty()) {
+        add_written_leaves(plan);
         for (size_t k = 0; k < inputs_.size(); ++k) {
             if (inputs_[k].edge && is_float(inputs_[k].tensor.dtype)) plan.wrt.push_back(k);
         }
@@ -238,7 +251,9 @@ void Capture::note_recompile(const GraphEntry& entry, const std::string& changed
 void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::span<const uint32_t> versions,
                    std::span<const Tensor> outputs) {
     // The ring is emptied by the caller; what it holds gets its memory now.
+    std::vector<TensorObject*> apart;  // views made under no_grad: without a history until their bases get another one
     for (TensorObject* x = ring_.next_; x != &ring_; x = x->next_) {
+        if (x->base && !x->is_behind() && !x->requires_grad()) apart.push_back(x);
         const StorageValue& storage = storages_[values_[x->capture_value_].storage];
         const Tensor& memory = storage.input == none ? outputs[storage.output] : inputs_[storage.input].tensor;
         x->tensor.storage = memory.storage;
@@ -258,8 +273,15 @@ void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph
         x->autograd->entry = tracer_.tape().used_up(site_.span);
         x->autograd->output = 0;
         x->autograd->in_graph = false;
+        x->autograd->number = tracer_.tape().number_history();
     }
-    for (TensorObject* x : plan.views) tracer_.dispatcher().renew_view_history(*x);
+    // Other views have the histories of their bases, from when these are asked for.
+    for (TensorObject* x = ring_.next_; x != &ring_; x = x->next_) {
+        if (!x->base) continue;
+        if (x->requires_grad()) x->autograd = nullptr;
+        x->base_history = 0;
+    }
+    for (TensorObject* x : apart) x->base_history = x->base->history();
 }
 
 }  // namespace tenon

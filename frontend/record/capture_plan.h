@@ -20,7 +20,6 @@ struct Capture::Plan {
     };
     std::vector<Leaf> leaves;            // that this graph has made
     std::vector<size_t> wrt;             // inputs that require a gradient, then leaves: see CompiledGraph
-    std::vector<TensorObject*> views;    // views that need a history of their own
     bool empty = false;                  // nothing to run
 };
 

@@ -16,10 +16,14 @@ void Capture::begin_trace(std::span<const TraceInput> inputs, bool outer_tensors
     for (const TraceInput& given : inputs) {
         TensorObject& x = *given.tensor;
         if (x.capture_serial_ == serial_) continue;  // given twice: one input
+        tracer_.dispatcher().settle_history(x);
         const uint32_t input = add_input(x.tensor, Edge::of(x), given.name);
+        inputs_[input].base = x.base ? x.base : TensorRef(&x);
         inputs_[input].storage = static_cast<uint32_t>(storages_.size());
         inputs_[input].value = static_cast<uint32_t>(values_.size());
-        storages_.push_back({.current = inputs_[input].node, .input = input, .leaf = inputs_[input].edge.leaf});
+        const Edge& edge = inputs_[input].edge;
+        storages_.push_back(
+            {.current = inputs_[input].node, .input = input, .has_history = bool(edge.entry), .leaf = edge.leaf});
         values_.push_back({.storage = inputs_[input].storage});
         if (x.tensor.storage && !memory_.find(x.tensor.storage.get())) memory_.add(x.tensor.storage.get(), input);
         adopt(x, inputs_[input].value);

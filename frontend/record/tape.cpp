@@ -29,6 +29,7 @@ void throw_overwritten(std::string_view type, Span saved, Span write) {
 }
 
 Edge Edge::of(const TensorObject& tensor) {
+    assert(!tensor.is_behind() && "a view's history is used that is not its base's");
     if (!tensor.requires_grad()) return {};
     const Autograd& autograd = *tensor.autograd;
     if (autograd.entry) return {autograd.entry, autograd.output, {}};
@@ -46,6 +47,7 @@ void Autograd::restore_history(const Autograd& before) {
     entry = before.entry;
     output = before.output;
     in_graph = before.in_graph;
+    number = before.number;
 }
 
 // Long chains (a recurrent net's steps) are taken apart one by one, not by recursion.
@@ -103,6 +105,7 @@ void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeE
         autograd.entry = entry;
         autograd.output = static_cast<uint32_t>(k);
         autograd.in_graph = false;
+        autograd.number = number_history();
     }
 }
 
@@ -530,7 +533,10 @@ void Tape::backward(std::span<const Root> roots, const BackwardOptions& options,
     Dispatcher& dispatcher = tracer_.dispatcher();
     const Dispatcher::GradMode mode(dispatcher, options.create_graph);
     Walk walk(tracer_, options);
-    for (const TensorRef& tensor : only) walk.ask(Edge::of(*tensor));
+    for (const TensorRef& tensor : only) {
+        dispatcher.settle_history(*tensor);
+        walk.ask(Edge::of(*tensor));
+    }
     walk.run(roots);
     for (const Walk::LeafSum& leaf : walk.leaves) {
         if (!leaf.sum) continue;
@@ -544,6 +550,7 @@ std::vector<TensorRef> Tape::gradients(std::span<const Root> roots, std::span<co
     Walk walk(tracer_, options);
     std::vector<Edge> edges;
     for (const TensorRef& tensor : wrt) {
+        tracer_.dispatcher().settle_history(*tensor);
         edges.push_back(Edge::of(*tensor));
         if (edges.back()) edges.back() = walk.ask(edges.back());
     }

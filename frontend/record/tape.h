@@ -25,6 +25,7 @@ struct Edge {
     uint32_t output = 0;
     Ref<Autograd> leaf;
     explicit operator bool() const { return entry || leaf; }
+    /// Of a tensor whose history is settled.
     static Edge of(const TensorObject& tensor);
 };
 
@@ -86,6 +87,8 @@ public:
     /// Records that `graph` made `results` (one a differentiable result) from `inputs`. `outputs` are what run() gave.
     void record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs,
                 std::span<const Tensor> outputs, std::span<TensorObject* const> results, Span span, MetaId meta);
+    /// A number for a history that a tensor gets now.
+    uint64_t number_history() { return ++last_history_; }
     /// An entry that stands for a history a captured backward has used up already.
     Ref<TapeEntry> used_up(Span span);
 
@@ -110,6 +113,7 @@ private:
     static constexpr uint64_t apart = 1 << 24;  // positions between two entries: room for the ops of a graph
     Tracer& tracer_;
     uint64_t next_position_ = apart, step_ = apart;
+    uint64_t last_history_ = 0;
 };
 
 /// `.grad` += gradient, in place where there is one already.

@@ -133,6 +133,7 @@ TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
         const Tensor& tensor = arg.tensor->tensor;
         key.operands.push_back(static_cast<uint64_t>(tensor.dtype) | uint64_t{tensor.rank()} << 8);
         for (int64_t size : tensor.shape) key.operands.push_back(static_cast<uint64_t>(size));
+        if (records) settle_history(*arg.tensor);
         if (records && k < 64 && arg.tensor->requires_grad() && is_float(tensor.dtype)) {
             key.wanted |= uint64_t{1} << k;
             any = true;
@@ -212,6 +213,7 @@ TensorRef Dispatcher::view(Op op, TensorObject& x, AttrId attr, Tensor geometry)
             throw_error("graph", "this tensor has no elements: the graph that computes it was given up",
                         "an error ended the run of that graph, or the tensor is `meta`");
         }
+        if (grad_enabled_) settle_history(x);
         geometry.storage = x.tensor.storage;
         result = make_ref<TensorObject>(std::move(geometry));
     }
@@ -220,7 +222,7 @@ TensorRef Dispatcher::view(Op op, TensorObject& x, AttrId attr, Tensor geometry)
     result->path = make_ref<ViewStep>(x.path, op, tracer_.capturing() ? constant_sizes(attr) : attr);
     if (!tracer_.capturing() && grad_enabled_ && x.requires_grad() && row(op).gradient)
         record_movement(op, attr, x, *result);
-    if (x.tensor.storage) result->base_version = x.tensor.storage->version;
+    result->base_history = result->base->history();
     return result;
 }
 
@@ -266,29 +268,30 @@ AttrId Dispatcher::static_attr(Op o, AttrId attr, const TensorObject& result) {
     return attr;
 }
 
-void Dispatcher::renew_view_history(TensorObject& view) {
-    // The steps from the base, first to last.
+void Dispatcher::settle_history(TensorObject& view) {
+    if (!view.is_behind() || view.is_symbolic()) return;
+    assert(!view.base->base && "a base is no view");
+    assert(!view.base->autograd || !view.base->autograd->in_graph);
+    view.autograd = nullptr;
+    view.base_history = view.base->history();
+    if (view.base_history == 0) return;
+    // The steps from the base, last to first.
     std::vector<const ViewStep*> steps;
     for (const ViewStep* step = view.path.get(); step; step = step->before.get()) steps.push_back(step);
     TensorRef from = view.base;
     for (size_t k = steps.size(); k-- > 0;) {
         const TensorRef to =
             k == 0 ? TensorRef(&view) : make_ref<TensorObject>(moved(steps[k]->op, steps[k]->attr, from->tensor));
-        if (!row(steps[k]->op).gradient) {
-            view.autograd = nullptr;
-            return;
-        }
         record_movement(steps[k]->op, steps[k]->attr, *from, *to);
         from = to;
     }
-    view.base_version = view.tensor.storage->version;
 }
 
 // ---- writes -------------------------------------------------------------------------------------------------------
 void Dispatcher::check_write(TensorObject& x) {
     if (!grad_enabled_) return;
     const bool is_leaf = x.requires_grad() && x.is_leaf();
-    const bool views_leaf = x.requires_grad() && x.base && x.base->requires_grad() && x.base->is_leaf();
+    const bool views_leaf = x.base && x.base->requires_grad() && x.base->is_leaf();
     if (!is_leaf && !views_leaf) return;
     throw_error("gradient",
                 is_leaf ? "a leaf that requires a gradient cannot be changed in place"
@@ -304,30 +307,28 @@ void Dispatcher::write(TensorObject& x, TensorObject& value) {
     TensorRef source(&value);
     capture.admit_write(x, source);
     const bool makes_history = grad_enabled_ && (x.requires_grad() || source->requires_grad());
-    if (!makes_history || !x.base || capture.holds_together(x, *x.base)) return capture.write(x, *source);
+    if (!makes_history || capture.holds_base(x)) return capture.write(x, *source, makes_history);
     // A view that was made outside of this graph, or a part of one, gets a history: its base has to get it too, which
-    // is the tape's work.
+    // is the tape's work. So is what a detached view gets, which is not the history of the memory's other views.
     capture.flush("a write through a view that was made before");
     write_eagerly(x, *source);
 }
 
+// What is written gives its history to the base; views of it, x among them, are behind then.
 void Dispatcher::write_eagerly(TensorObject& x, TensorObject& value) {
+    if (grad_enabled_) settle_history(value);
     copy_strided(x.tensor, value.tensor);
     ++x.tensor.storage->version;
     note_write(*x.tensor.storage, span_);
     if (!grad_enabled_ || !(x.requires_grad() || value.requires_grad())) return;
-    if (!x.base) {
-        x.autograd = value.requires_grad() ? make_ref<Autograd>() : nullptr;
-        if (x.autograd) {
-            x.autograd->requires_grad = true;
-            x.autograd->entry = value.autograd->entry;
-            x.autograd->output = value.autograd->output;
-            if (!x.autograd->entry) record_identity(value, x);
-        }
-        return;
-    }
-    record_update(*x.base, x, value);
-    renew_view_history(x);
+    if (x.base) return record_update(*x.base, x, value);
+    x.autograd = value.requires_grad() ? make_ref<Autograd>() : nullptr;
+    if (!x.autograd) return;
+    x.autograd->requires_grad = true;
+    x.autograd->entry = value.autograd->entry;
+    x.autograd->output = value.autograd->output;
+    x.autograd->number = tracer_.tape().number_history();
+    if (!x.autograd->entry) record_identity(value, x);
 }
 
 // update(base, view, value) as a graph of base and value, compiled once for their types and the way to the view.

@@ -86,6 +86,7 @@ public:
 
         void each_tensor(FunctionRef<void(TensorObject&)> visit) const;
         uint64_t admitted_to = 0;  ///< the graph with this serial has them all
+        uint32_t first_node = 0;   ///< of that graph: the id of the first node made since
 
     private:
         using Part = std::span<const Value>;
@@ -116,8 +117,9 @@ public:
     /// x's elements become those of `value`, of x's shape and dtype. Throws Error "gradient" where differentiation
     /// forbids it.
     void write(TensorObject& x, TensorObject& value);
-    /// A view's history anew from its base's, after the base was written or computed.
-    void renew_view_history(TensorObject& view);
+    /// The history of a view anew from its base's, where the base has another one since. What the graph under capture
+    /// computes follows its base there.
+    void settle_history(TensorObject& x);
     /// Throws what `write` would throw before anything is computed.
     void check_write(TensorObject& x);
 

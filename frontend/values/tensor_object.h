@@ -25,6 +25,7 @@ public:
     uint32_t output = 0;     ///< which result of `entry` it is
     Ref<TensorObject> grad;  ///< of a leaf; null is none
     bool in_graph = false;   ///< computed from what requires a gradient by the graph under capture
+    uint64_t number = 0;     ///< of this history: what a tensor gets later has another one (Tape::number_history)
     bool is_leaf() const { return !entry && !in_graph; }
     // All but `grad`. In tape.cpp: they need the whole of TapeEntry.
     Ref<Autograd> copy_of_history() const;
@@ -58,16 +59,24 @@ public:
     const Dims& shape() const { return tensor.shape; }
     size_t rank() const { return tensor.shape.size(); }
     Device device() const { return tensor.storage ? tensor.storage->device : Device{}; }
-    bool requires_grad() const { return autograd && autograd->requires_grad; }
-    bool is_leaf() const { return !autograd || autograd->is_leaf(); }
+    bool requires_grad() const { return is_behind() ? base->requires_grad() : autograd && autograd->requires_grad; }
+    bool is_leaf() const { return !requires_grad() || (!is_behind() && autograd->is_leaf()); }
+    /// Which history this is, of a tensor that is no view; 0: it has none.
+    uint64_t history() const {
+        if (!autograd || !autograd->requires_grad) return 0;
+        return autograd->is_leaf() ? 1 : autograd->number + 2;
+    }
+    /// A view shows its base, and has its history: whether the base has another one by now than this view's was made
+    /// from. It is made anew before it is used (Dispatcher::settle_history).
+    bool is_behind() const { return base && base->history() != base_history; }
     Autograd& make_autograd();  // in tape.h: it needs the whole of TapeEntry
 
     Tensor tensor;  ///< its storage is null while it is symbolic
     Ref<Autograd> autograd;
-    Ref<TensorObject> base;     ///< of a view: the tensor that owns the memory's history; null for no view
+    Ref<TensorObject> base;     ///< of a view: the tensor that owns the memory's history, no view; null for no view
     Ref<ViewStep> path;         ///< of a view: how it is reached from `base`
+    uint64_t base_history = 0;  ///< of a view: which history of `base` its own was made from
     uint32_t dynamic_dims = 0;  ///< bit d: graphs take the size of dimension d as symbolic
-    uint32_t base_version = 0;  ///< of a view: the storage's version when its history was made
     TensorRole role = TensorRole::plain;
 
 private:

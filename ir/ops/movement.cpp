@@ -138,6 +138,17 @@ TypeId update_rule(Infer& i) {
     return i.operands[0];
 }
 
+TypeId with_history_rule(Infer& i) {
+    for (size_t k = 0; k < 2; ++k) require_tensor(i, k);
+    const Type &value = i.type(0), &history = i.type(1);
+    bool fits = value.rank() == history.rank() && value.dtype == history.dtype;
+    for (size_t d = 0; fits && d < value.rank(); ++d) fits = i.equal(value.sizes[d], history.sizes[d]);
+    if (!fits)
+        i.fail("shape", "with_history needs two values of one type, but they are " + i.show(i.operands[0]) + " and " +
+                            i.show(i.operands[1]));
+    return i.operands[0];
+}
+
 // ---- index maps: result position -> operand position ---------------------------------------------------------------
 void expand_index(IndexMap& m) {
     const Type& from = m.operand();
@@ -267,6 +278,7 @@ NodeId slice_batching(Batching& b) {  // every example of the batch, of each the
                    b.attr({{"starts", starts}, {"stops", b.batch_of(a.sizes("stops"))}, {"steps", steps}}));
 }
 NodeId same_batching(Batching& b) { return b.again({b.operand(0)}, b.attr()); }
+NodeId with_history_batching(Batching& b) { return b.again({b.whole(0), b.whole(1)}, b.attr()); }
 NodeId full_batching(Batching& b) {  // a number an example
     const std::vector<SizeId> sizes = b.attributes().sizes("sizes");
     return b.expand(b.aligned(0, sizes.size()), b.batch_of(sizes));
@@ -279,6 +291,10 @@ NodeId update_batching(Batching& b) {
 constexpr Row movement(Row r) {
     r.min_operands = r.max_operands = 1;
     r.lowering = Lowering::movement;
+    return r;
+}
+constexpr Row with_history(Row r) {  // moves its first operand
+    r.min_operands = r.max_operands = 2;
     return r;
 }
 constexpr Row source(Row r) {  // elements out of nothing
@@ -311,6 +327,9 @@ const Row movement_table[] = {
     movement({.name = "detach", .doc = "the same value, through which no gradient flows", .result = same_as_first, .index = same_index,
               .view = same_view, .memory = MemoryUse::names,
               .no_gradient = "it is there to stop gradients", .stops_gradient = true, .batching = same_batching}),
+    with_history(movement({.name = "with_history", .doc = "the first value; gradients flow to the second, whose history it has", .result = with_history_rule,
+                           .index = same_index, .view = same_view, .memory = MemoryUse::names,
+                           .gradient = [](Gradient& d) { d.x(1) += d.g; }, .batching = with_history_batching})),
     {.name = "full", .doc = "one number in every place", .min_operands = 1, .max_operands = 1, .result = full_rule, .lowering = Lowering::loops, .source = Source::operand,
      .gradient = [](Gradient& d) { d.x(0) += d.g; }, .batching = full_batching},
     source({.name = "iota", .doc = "0, 1, 2, … along the last dimension", .result = iota_rule, .source = Source::position}),

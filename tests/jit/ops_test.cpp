@@ -49,6 +49,7 @@ TEST(Ops, GradientsAgreeWithCentralDifferences) {
     Computer computer(1);
     for (Op op : computing_rows()) {
         if (!row(op).gradient) continue;
+        if (row(op).name == "with_history") continue;  // its gradient is that of another value, which is its purpose
         size_t tried = 0;
         for (const RowSample& sample : samples_of(context, op, DType::f64)) {
             const GraphRef graph = sample.graph(context);

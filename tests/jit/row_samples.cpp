@@ -107,6 +107,8 @@ void movement(Recipe& r, bool large) {
     } else if (name == "flip") {
         r.add({r.data({3, n})}, r.attr({{"axes", list({1})}}));
         r.add({r.data({3, n})}, r.attr({{"axes", list({0, 1})}}));
+    } else if (name == "with_history") {
+        r.add({r.data({3, n}), r.data({3, n})});
     } else {  // identity, detach
         r.add({r.data({3, n})});
     }

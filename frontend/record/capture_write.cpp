@@ -1,0 +1,126 @@
+// Capture: writes. Mutation is keyed by storage: a write gives a memory its next value in the graph, which everything that
+// shows this memory reads from there on, and inputs are written at the graph's end.
+#include <cassert>
+
+#include "frontend/record/capture.h"
+#include "ir/row.h"
+
+namespace tenon {
+
+// A graph that holds several views of what it writes would read some of them too early or too late: the graph before
+// ends, and this one holds x alone. What x takes from the same memory is copied before.
+void Capture::admit_write(TensorObject& x, TensorRef& value) {
+    for (;;) {
+        admit({&x, value.get()});
+        if (example_) refuse_outer_write(x);
+        if (!memory_is_aliased(storages_[values_[x.capture_value_].storage])) return;
+        if (const Arg copied[] = {Arg(value)}; memory_of(*value) && memory_of(*value) == memory_of(x))
+            value = append(op<"identity">(), copied, {});
+        flush("a write to memory of which this graph holds several views");
+    }
+}
+
+const Storage* Capture::memory_of(const TensorObject& x) const {
+    const StorageValue& storage = storages_[values_[x.capture_value_].storage];
+    return storage.input == none ? nullptr : inputs_[storage.input].tensor.storage.get();
+}
+
+bool Capture::holds_base(const TensorObject& x) const {
+    const TensorObject& base = x.base ? *x.base : x;
+    if (!is_admitted(base)) return false;
+    const ViewValue& value = values_[base.capture_value_];
+    return value.parent == none && value.storage == values_[x.capture_value_].storage;
+}
+
+// One meaning of a write, as op by op (Dispatcher::write_eagerly): the memory's value is another one. Its history, and
+// with it that of all views, is another one where the write is differentiated, and stays what it was where it is not.
+void Capture::write(TensorObject& x, TensorObject& value, bool makes_history) {
+    const Holding holding(*this);
+    NodeId to = node(value);
+    Builder::StampScope scope(builder_, stamp());
+    const uint32_t v = x.capture_value_;
+    const uint32_t s = values_[v].storage;
+    const NodeId before = storages_[s].current;
+    overwritten_.push_back({.node = before, .write = tracer_.dispatcher().span(), .storage = s});
+    if (to.index < first_of_operation()) to = builder_.emit(op<"identity">(), {to});  // a copy of another's value
+    NodeId now = written(v, to);
+    const bool keeps_history = !makes_history && (storages_[s].leaf || storages_[s].has_history);
+    if (keeps_history && storages_[s].has_history) {
+        Stamp through = stamp();
+        through.flags = uint8_t(through.flags & ~no_grad_flag);
+        Builder::StampScope differentiated(builder_, through);
+        now = builder_.emit(op<"with_history">(), {now, before});
+    } else if (keeps_history && tracer_.dispatcher().grad_enabled()) {
+        now = builder_.emit(op<"detach">(), {now});  // each value of a leaf is one
+    }
+    StorageValue& storage = storages_[s];
+    storage.current = now;
+    ++storage.version;
+    if (values_[v].parent != none && !keeps_history) {
+        values_[v].content = to;
+        values_[v].content_version = storage.version;
+    }
+    overwritten_.back().position = static_cast<uint32_t>(builder_.body().size());
+    if (storage.input != none) storage.dirty = true;
+    if (!makes_history) return;
+    assert(holds_base(x) && "a write gives a history to what does not own that of the memory");
+    storage.leaf = nullptr;
+    storage.has_history = values_[v].parent != none || value.requires_grad();
+    ++storage.histories;
+    give_history(x.base ? *x.base : x, storage.has_history);
+}
+
+// What the memory of value v is once `to` is written into it.
+NodeId Capture::written(uint32_t v, NodeId to) {
+    const NodeId before = storages_[values_[v].storage].current;
+    if (values_[v].parent == none) return as_type(to, builder_.node(before).type);
+    // The chain itself is needed, not what its links are known to hold, nor what was made of that.
+    uint32_t above = none;  // the last link, seen from x, that is known to hold something
+    for (uint32_t link = v; values_[link].parent != none; link = values_[link].parent) {
+        if (std::exchange(values_[link].content_version, none) != none) above = link;
+    }
+    for (uint32_t link = v; above != none; link = values_[link].parent) {
+        values_[link].chain_version = none;
+        if (link == above) break;
+    }
+    const NodeId view = materialise(v);
+    assert(is_chain(view, before) && "what a write goes through is movement of the base's value");
+    return builder_.emit(op<"update">(), {before, view, as_type(to, builder_.node(view).type)});
+}
+
+// The base of what was written: from here on it is computed by this graph, or, without `any`, from nothing that
+// requires a gradient. Its views are behind.
+void Capture::give_history(TensorObject& base, bool any) {
+    record(HostEffect::history(base));
+    const bool known = base.autograd && base.autograd->in_graph;
+    base.autograd = nullptr;
+    if (!any) return;
+    require_in_graph(base);
+    if (!known && !base.is_symbolic()) rewritten_.push_back(TensorRef(&base));
+}
+
+// Ids from this one on belong to the operation of the script that is under way.
+uint32_t Capture::first_of_operation() const {
+    const Dispatcher::Operation* operation = tracer_.dispatcher().operation();
+    return operation && operation->admitted_to == serial_ ? operation->first_node
+                                                          : static_cast<uint32_t>(builder_.size());
+}
+
+bool Capture::is_chain(NodeId view, NodeId base) const {
+    while (view != base && row(builder_.node(view).op).lowering == Lowering::movement)
+        view = builder_.operands_of(view)[0];
+    return view == base;
+}
+
+void Capture::commit_dirty() {
+    for (size_t s = 0; s < storages_.size(); ++s) {
+        StorageValue& storage = storages_[s];
+        if (!storage.dirty) continue;
+        storage.dirty = false;
+        Builder::StampScope scope(builder_, stamp());
+        const NodeId input = inputs_[storage.input].node;
+        builder_.emit(op<"commit">(), {input, storage.current});
+    }
+}
+
+}  // namespace tenon
