@@ -27,21 +27,21 @@ Value finish(TensorCall& c, const TensorRef& result, bool in_place) {
 template <FixedString name, bool in_place = false>
 Value unary(Evaluator& e, Arguments& a) {  // of numbers of any dtype
     TensorCall c(e, a);
-    if constexpr (in_place) c.d.check_write(*c.tensor(0));
+    if constexpr (in_place) c.d.begin_write(*c.tensor(0));
     const Term terms[] = {c.tensor(0)};
     return finish(c, ops::elementwise(c.d, op<name>(), terms), in_place);
 }
 template <FixedString name, bool in_place = false>
 Value unary_float(Evaluator& e, Arguments& a) {  // integers and bools become f32
     TensorCall c(e, a);
-    if constexpr (in_place) c.d.check_write(*c.tensor(0));
+    if constexpr (in_place) c.d.begin_write(*c.tensor(0));
     const Term terms[] = {c.tensor(0)};
     return finish(c, ops::elementwise_float(c.d, op<name>(), terms), in_place);
 }
 template <Operator o, bool in_place = false>
 Value arithmetic(Evaluator& e, Arguments& a) {  // x, y; alpha?
     TensorCall c(e, a);
-    if constexpr (in_place) c.d.check_write(*c.tensor(0));
+    if constexpr (in_place) c.d.begin_write(*c.tensor(0));
     Term other = c.term(1);
     if (a.size() > 2 && c.has(2)) other = Term(ops::binary(c.d, Operator::mul, c.tensor(1), c.term(2)));
     return finish(c, ops::binary(c.d, o, c.term(0), other), in_place);
@@ -49,7 +49,7 @@ Value arithmetic(Evaluator& e, Arguments& a) {  // x, y; alpha?
 template <FixedString name, bool in_place = false>
 Value binary(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
-    if constexpr (in_place) c.d.check_write(*c.tensor(0));
+    if constexpr (in_place) c.d.begin_write(*c.tensor(0));
     Term terms[] = {c.term(0), c.term(1)};
     if constexpr (!std::string_view(name.text).starts_with("bitwise")) ops::require_numbers_fit(c.d, terms);
     return finish(c, ops::elementwise(c.d, op<name>(), terms), in_place);
@@ -99,7 +99,7 @@ template <bool in_place>
 Value clamp(Evaluator& e, Arguments& a) {  // x, min?, max?
     TensorCall c(e, a);
     TensorRef x = c.tensor(0);
-    if constexpr (in_place) c.d.check_write(*x);
+    if constexpr (in_place) c.d.begin_write(*x);
     if (!c.has(1) && !c.has(2))
         throw_error("arity", "clamp needs a lower or an upper bound", "clamp(x, 0, 1), or clamp(x, min: 0)");
     // A bound that lies beyond what the dtype holds keeps every element.
@@ -133,7 +133,7 @@ template <bool in_place>
 Value masked_fill(Evaluator& e, Arguments& a) {  // x, mask, value
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
-    if constexpr (in_place) c.d.check_write(*x);
+    if constexpr (in_place) c.d.begin_write(*x);
     std::vector<TensorRef> keep;
     const Term filling = ops::fitting(c.d, c.term(2), x->dtype());
     const Arg value = ops::as_arg(c.d, filling, x->dtype(), keep);

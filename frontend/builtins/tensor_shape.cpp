@@ -183,7 +183,7 @@ template <bool in_place>
 Value scatter_add(Evaluator& e, Arguments& a) {  // x, dim, index, source
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
-    if constexpr (in_place) c.d.check_write(*x);
+    if constexpr (in_place) c.d.begin_write(*x);
     const TensorRef sum = c.d.apply(op<"scatter_add">(), {x, c.tensor(2), ops::cast(c.d, c.tensor(3), x->dtype())},
                                     axis_attr(c, x, *c.dim(1)));
     if (!in_place) return sum;
@@ -194,7 +194,7 @@ template <bool in_place>
 Value index_add(Evaluator& e, Arguments& a) {  // x, dim, index, source
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
-    if constexpr (in_place) c.d.check_write(*x);
+    if constexpr (in_place) c.d.begin_write(*x);
     const TensorRef sum = c.d.apply(op<"take_add">(), {x, c.tensor(2), ops::cast(c.d, c.tensor(3), x->dtype())},
                                     axis_attr(c, x, *c.dim(1)));
     if (!in_place) return sum;
@@ -238,7 +238,7 @@ template <bool in_place>
 Value scatter(Evaluator& e, Arguments& a) {  // x, dim, index, source
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0), index = c.tensor(2);
-    if constexpr (in_place) c.d.check_write(*x);
+    if constexpr (in_place) c.d.begin_write(*x);
     const int64_t axis = normalise_dim(*c.dim(1), x->rank());
     const AttrId attr = axis_attr(c, x, axis);
     const Term value = ops::fitting(c.d, c.term(3), x->dtype());

@@ -181,7 +181,7 @@ void Border::update(Operator op, const Value& x, Operand e, Span span) {
     const Dispatcher::Operation operation(d, x, e.value);
     at(d, span, [&] {
         const TensorRef target = x.ref<TensorObject>();
-        d.check_write(*target);
+        d.begin_write(*target);
         const ops::Term value = ops::term_of(d, e.value, e.is_literal, operand_of(op));
         ops::assign_result(d, target, ops::binary(d, op, target, value), "an operator that assigns");
     });
@@ -197,7 +197,7 @@ void Border::set_index(const Value& x, const Value& i, Operand e, Span span) {
     const Dispatcher::Operation operation(d, x, i, e.value);
     at(d, span, [&] {
         const TensorRef target = x.ref<TensorObject>();
-        d.check_write(*target);
+        d.begin_write(*target);
         ops::set_index(d, target, i,
                        ops::term_of(d, e.value, e.is_literal, "what is assigned to elements of a tensor"));
     });

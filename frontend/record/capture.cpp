@@ -63,7 +63,7 @@ void Capture::clear() {
     leaves_.clear();
     journal_.clear();
     overwritten_.clear();
-    is_view_.clear();
+    shows_.clear();
     rewritten_.clear();
     used_up_.clear();
     used_up_log_.clear();
@@ -296,8 +296,7 @@ NodeId Capture::materialise(uint32_t v) {
         stamp.flags = uint8_t(stamp.flags & ~no_grad_flag);
     Builder::StampScope scope(builder_, stamp);
     const NodeId made = builder_.emit(values_[v].op, {from}, values_[v].attr);
-    if (is_view_.size() <= made.index) is_view_.resize(made.index + 1);
-    is_view_[made.index] = true;
+    note_shown(made, from);
     values_[v].chain = made;
     values_[v].chain_version = storages_[values_[v].storage].version;
     return made;

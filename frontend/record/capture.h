@@ -24,6 +24,7 @@
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/record/tracer.h"
 #include "ir/build/builder.h"
+#include "ir/differentiate/gradient.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -83,8 +84,12 @@ public:
     TensorRef append(Op op, std::span<const Arg> args, AttrId attr);
     TensorRef view(Op op, TensorObject& x, AttrId attr, Tensor geometry);
     /// Before a write: x and value are admitted, and x is the only view of its memory that this graph holds. `value`
-    /// becomes a copy where it shares that memory.
-    void admit_write(TensorObject& x, TensorRef& value);
+    /// becomes a copy where it shares that memory. False: it was not the only one, and the graph before has ended.
+    bool admit_write(TensorObject& x, TensorRef& value);
+    /// Whether this graph holds no other view of the memory of x, which was admitted.
+    bool is_only_view(const TensorObject& x) const {
+        return !memory_is_aliased(storages_[values_[x.capture_value_].storage]);
+    }
     /// Whether the history of what x shows, which was admitted, is that of its memory here: x, or what it is a view of,
     /// is what this graph has of the memory, and nothing detached lies between.
     bool holds_base(const TensorObject& x) const;
@@ -177,6 +182,10 @@ public:
 
 private:
     static constexpr uint32_t none = UINT32_MAX;
+    struct Operation {  // of the script: its nodes are those with ids from `first` to before `end`
+        uint32_t first = 0, end = 0;
+        bool has(NodeId id) const { return first <= id.index && id.index < end; }
+    };
     struct StorageValue {  // memory: its current value, and what it was at the start
         NodeId current;
         uint32_t version = 0;
@@ -185,6 +194,7 @@ private:
         bool dirty = false;        // an input whose current value is not committed
         bool has_history = false;  // of its own, not a leaf's
         uint32_t histories = 0;    // how often a write has changed it
+        Operation written_by;      // the last one
         Ref<Autograd> leaf;        // the leaf that owns it: an input, or a value that became one
         NodeId leaf_node;          // the last of its values that was noted in leaves_
     };
@@ -214,8 +224,9 @@ private:
     struct Overwritten {  // a value that a write has replaced: a gradient that needs it comes too late
         NodeId node;
         Span write;
-        uint32_t storage;   // whose value it was
-        uint32_t position;  // nodes of the body after the write
+        uint32_t storage;       // whose value it was
+        uint32_t position;      // nodes of the body after the write
+        Operation by, made_by;  // what has written it, and what has written it before, if that is in this graph
     };
     struct UsedUp {
         uint32_t position;         // nodes of the body after the backward
@@ -290,10 +301,15 @@ private:
     std::vector<TensorRef> make_gradients(std::span<const NodeId> found, std::span<const size_t> owner, size_t count,
                                           const BackwardOptions& options);
     NodeId sum_of(std::span<const NodeId> found, std::span<const size_t> owner, size_t k);
+    void note_shown(NodeId view, NodeId value);
+    NodeId memory_value(NodeId node) const;
     const Overwritten* overwritten(NodeId node) const;
-    void check_overwritten(size_t first_backward, std::span<const NodeId> recomputed) const;
+    std::string describe(NodeId value) const;
+    void check_overwritten(std::span<const ReverseRequest::Named> named) const;
     void note_lost(const CompiledGraph& graph, const Plan& plan);
-    [[noreturn]] void fail_overwritten(const Overwritten& write, NodeId value, Span saved) const;
+    std::vector<ReverseRequest::Named> named_by_formulas(const Plan& plan);
+    std::vector<bool> results_leading_to(NodeId op, const Plan& plan) const;
+    std::vector<TapeEntry::Input> inputs_to_record(const Plan& plan, const CompiledGraph& graph) const;
 
     Plan plan_flush();
     void add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage);
@@ -301,7 +317,7 @@ private:
     std::shared_ptr<CompiledGraph> find_graph(const Plan& plan, bool& hit);
     void name_inputs();
     void note_recompile(const GraphEntry& entry, const std::string& reason);
-    void bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::span<const uint32_t> versions,
+    void bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs,
               std::span<const Tensor> outputs);
     void run(const Plan& plan, std::string_view reason, Span at, bool recovers = false);
     std::shared_ptr<CompiledGraph> compile_once(const Plan& plan);
@@ -321,7 +337,7 @@ private:
     std::vector<Leaf> leaves_;
     Journal journal_;
     std::vector<Overwritten> overwritten_;
-    std::vector<bool> is_view_;         // by node: it shows the memory of its operand
+    std::vector<NodeId> shows_;         // by node: whose memory it shows, if it is a view's value
     std::vector<NodeId> operands_;      // of the op being appended
     std::vector<TensorRef> rewritten_;  // concrete tensors that this graph gave a history
     std::vector<bool> used_up_;         // by node: a captured backward has freed it
@@ -348,7 +364,11 @@ private:
     std::vector<Borrowed> borrowed_;          // of an example
     std::vector<ExampleInput> outer_inputs_;  // of an example, beside inputs_; no tensor for host numbers
     std::vector<CapturedGraph>* log_ = nullptr;
-    std::unordered_map<const CompiledGraph*, std::vector<TapeEntry::Lost>> lost_;
+    struct WrittenValues {  // that formulas of a graph name and the graph itself overwrites
+        std::vector<TapeEntry::Lost> lost;
+        std::vector<size_t> kept;  // inputs that only the operations which write them name: these keep a copy
+    };
+    std::unordered_map<const CompiledGraph*, WrittenValues> lost_;
     std::unordered_map<const void*, FunctionRecord> functions_;
     FunctionRecord* record_ = nullptr;  // of the function under capture
 };

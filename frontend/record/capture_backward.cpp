@@ -2,49 +2,15 @@
 #include <algorithm>
 #include <cassert>
 
-#include <fmt/format.h>
-
 #include "frontend/record/capture_plan.h"
-#include "ir/build/copier.h"
 #include "ir/differentiate/gradient.h"
-#include "ir/passes/drop_cotangents.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
 
-namespace {
-
-// The same graph, by the same names, with nothing marked to be computed again in backward.
-GraphRef without_recomputation(const Graph& graph) {
-    Builder builder(*graph.context);
-    Copier copy(graph, builder);
-    copy.copy_params();
-    copy.copy_body();
-    for (NodeId id : builder.body()) builder.set_flags(id, uint8_t(builder.node(id).flags & ~recompute_flag));
-    std::vector<NodeId> results;
-    for (NodeId r : graph.results()) results.push_back(copy(r));
-    return builder.finish(results, graph.name);
-}
-
-// Where the script's op stands whose gradient reads the parameter of this name.
-Span reader_of(const Graph& backward, std::string_view name) {
-    for (NodeId id : backward.body()) {
-        for (NodeId operand : backward.operands_of(id)) {
-            if (backward.name_of(operand) == name) return backward.origin(id).span;
-        }
-    }
-    return {};
-}
-
-}  // namespace
-
 bool Capture::stops_gradients(const Node& node) {
     return (node.flags & no_grad_flag) || row(node.op).stops_gradient || node.op == op<"param">();
-}
-
-GraphRef without_symbols(const Graph& graph, std::span<const int64_t> values) {
-    return specialise(graph, values, std::vector<bool>(values.size()));
 }
 
 bool Capture::holds_history(std::span<const Cotangent> roots) {
@@ -114,82 +80,15 @@ std::vector<NodeId> Capture::reverse_from(std::span<const Cotangent> roots, std:
     }
     assert(cotangents.empty() || cotangents.size() == roots.size());
     Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
-    const size_t end = builder_.size();
-    std::vector<NodeId> recomputed;
-    std::vector<NodeId> found = reverse(builder_, {results, cotangents, wrt, {}, &recomputed});
-    check_overwritten(end, recomputed);
+    std::vector<ReverseRequest::Named> named;
+    std::vector<NodeId> found = reverse(builder_, {results, cotangents, wrt, {}, &named});
+    check_overwritten(named);
     if (!options.retain_graph && !options.create_graph) {  // nothing goes through these again
         used_up_log_.push_back({uint32_t(builder_.body().size()), used_up_});
         used_up_.resize(builder_.size());
         for (NodeId id : ops) used_up_[id.index] = true;
     }
     return found;
-}
-
-// The write that has replaced what this node holds, or what it is a view of; null where there was none.
-const Capture::Overwritten* Capture::overwritten(NodeId node) const {
-    if (overwritten_.empty()) return nullptr;
-    while (node.index < is_view_.size() && is_view_[node.index]) node = builder_.operands_of(node)[0];
-    const auto found =
-        std::find_if(overwritten_.begin(), overwritten_.end(), [&](const Overwritten& o) { return o.node == node; });
-    return found == overwritten_.end() ? nullptr : &*found;
-}
-
-void Capture::fail_overwritten(const Overwritten& write, NodeId value, Span saved) const {
-    const Type& type = builder_.type(value);
-    Dims shape;
-    for (SizeId size : type.sizes) shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
-    throw_overwritten(std::string(name_of(type.dtype)) + shape_to_string(shape), saved, write.write);
-}
-
-// A gradient formula that names a value which was written since would read the old one here, but nothing at all when
-// the ops run one by one: it is the same error. `recomputed`: what formulas named of checkpoints.
-void Capture::check_overwritten(size_t first_backward, std::span<const NodeId> recomputed) const {
-    if (overwritten_.empty()) return;
-    for (NodeId id : builder_.body()) {
-        if (id.index < first_backward || (builder_.node(id).flags & recomputed_flag)) continue;
-        const Span saved = tracer_.context()[builder_.stamp_of(id).origin].span;
-        for (NodeId operand : builder_.operands_of(id)) {
-            if (operand.index >= first_backward) continue;
-            if (const Overwritten* write = overwritten(operand)) fail_overwritten(*write, operand, saved);
-        }
-    }
-    for (NodeId value : recomputed) {
-        if (const Overwritten* write = overwritten(value))
-            fail_overwritten(*write, value, tracer_.context()[builder_.stamp_of(value).origin].span);
-    }
-}
-
-// The same for a backward half: which values that its formulas name the graph itself has overwritten. Whether the half
-// saves them or computes them again is no matter: op by op they would have been saved. Of inputs the version tells.
-void Capture::note_lost(const CompiledGraph& graph, const Plan& plan) {
-    lost_.erase(&graph);  // of one before it, which is gone
-    if (!graph.split() || overwritten_.empty()) return;
-    std::vector<NodeId> kept;
-    const GraphRef flat = without_symbols(*builder_.finish(plan.results, {}, false, &kept), builder_.hints());
-    const Split split =
-        split_joint(make_joint(*without_recomputation(*flat), graph.differentiable(), graph.wrt(), false));
-    for (NodeId id : builder_.body()) {
-        const Overwritten* write = kept[id.index] ? overwritten(id) : nullptr;
-        if (!write) continue;
-        const std::string_view name = flat->name_of(kept[id.index]);
-        for (size_t k = 0; k < split.saved.size(); ++k) {
-            const Split::Saved& saved = split.saved[k];
-            if (saved.is_input || split.forward->name_of(split.forward->results()[saved.index]) != name) continue;
-            Dims shape;
-            for (SizeId size : builder_.type(id).sizes)
-                shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
-            const size_t results = graph.differentiable().size();
-            std::vector<bool> needed_by(results);
-            for (size_t r = 0; r < results; ++r) {
-                std::vector<bool> alone(results);
-                alone[r] = true;
-                needed_by[r] = reads_saved(*split.backward, split.saved.size(), k, alone);
-            }
-            lost_[&graph].push_back(
-                {builder_.type(id).dtype, shape, reader_of(*split.backward, name), write->write, std::move(needed_by)});
-        }
-    }
 }
 
 // The cotangent of leaf k: the sum over its values, later ones first, since their uses come later.

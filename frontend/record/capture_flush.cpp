@@ -155,16 +155,13 @@ void Capture::run(const Plan& plan, std::string_view reason, Span at, bool recov
                          .from_cache = hit});
     }
     std::vector<Tensor> arguments;
-    std::vector<uint32_t> versions;  // before the run: a saved input that the graph itself writes is stale afterwards
     arguments.reserve(inputs_.size());
-    for (const Input& input : inputs_) {
-        arguments.push_back(input.tensor);
-        if (!plan.differentiable.empty()) versions.push_back(input.tensor.storage->version);
-    }
+    for (const Input& input : inputs_) arguments.push_back(input.tensor);
+    std::vector<TapeEntry::Input> recorded = inputs_to_record(plan, *graph);
     std::vector<Tensor> outputs;
     graph->run(arguments, outputs);
     ++graph_number_;
-    bind(plan, graph, versions, outputs);
+    bind(plan, graph, std::move(recorded), outputs);
 }
 
 std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) {
@@ -248,7 +245,7 @@ void Capture::note_recompile(const GraphEntry& entry, const std::string& changed
     record.graphs[graph_number_] = std::move(now);
 }
 
-void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::span<const uint32_t> versions,
+void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs,
                    std::span<const Tensor> outputs) {
     // The ring is emptied by the caller; what it holds gets its memory now.
     std::vector<TensorObject*> apart;  // views made under no_grad: without a history until their bases get another one
@@ -260,15 +257,12 @@ void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph
         if (storage.input == none) x->tensor.offset += memory.offset;
     }
     if (!plan.differentiable.empty()) {
-        std::vector<TapeEntry::Input> inputs;
-        inputs.reserve(inputs_.size());
-        for (size_t k = 0; k < inputs_.size(); ++k) inputs.push_back({inputs_[k].tensor, versions[k], inputs_[k].edge});
         for (const Plan::Leaf& leaf : plan.leaves)
             inputs.push_back({leaf.tensor->tensor, 0, Edge{{}, 0, leaf.tensor->autograd}});
         tracer_.tape().record(graph, std::move(inputs), outputs, plan.owners, site_.span, MetaId::none());
     }
     if (const auto lost = lost_.find(graph.get()); lost != lost_.end())
-        plan.owners[0]->autograd->entry->lost = lost->second;
+        plan.owners[0]->autograd->entry->lost = lost->second.lost;
     for (const TensorRef& x : plan.consumed) {
         x->autograd->entry = tracer_.tape().used_up(site_.span);
         x->autograd->output = 0;

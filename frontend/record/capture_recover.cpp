@@ -74,7 +74,11 @@ void Capture::truncate(uint32_t failing) {
         storage.output = none;
         storage.dirty = storage.input != none && storage.current != inputs_[storage.input].node;
     }
-    move_marks(is_view_);
+    std::vector<NodeId> shown(shows_.empty() ? 0 : builder_.size());
+    for (size_t k = 0; k < shows_.size(); ++k) {
+        if (shows_[k] && image[k]) shown[image[k].index] = image[shows_[k].index];
+    }
+    shows_ = std::move(shown);
     move_marks(used_up_);
 }
 

@@ -9,11 +9,11 @@ namespace tenon {
 
 // A graph that holds several views of what it writes would read some of them too early or too late: the graph before
 // ends, and this one holds x alone. What x takes from the same memory is copied before.
-void Capture::admit_write(TensorObject& x, TensorRef& value) {
-    for (;;) {
+bool Capture::admit_write(TensorObject& x, TensorRef& value) {
+    for (bool was_only_view = true;; was_only_view = false) {
         admit({&x, value.get()});
         if (example_) refuse_outer_write(x);
-        if (!memory_is_aliased(storages_[values_[x.capture_value_].storage])) return;
+        if (is_only_view(x)) return was_only_view;
         if (const Arg copied[] = {Arg(value)}; memory_of(*value) && memory_of(*value) == memory_of(x))
             value = append(op<"identity">(), copied, {});
         flush("a write to memory of which this graph holds several views");
@@ -41,8 +41,8 @@ void Capture::write(TensorObject& x, TensorObject& value, bool makes_history) {
     const uint32_t v = x.capture_value_;
     const uint32_t s = values_[v].storage;
     const NodeId before = storages_[s].current;
-    overwritten_.push_back({.node = before, .write = tracer_.dispatcher().span(), .storage = s});
-    if (to.index < first_of_operation()) to = builder_.emit(op<"identity">(), {to});  // a copy of another's value
+    const uint32_t first = first_of_operation();
+    if (to.index < first) to = builder_.emit(op<"identity">(), {to});  // a copy of another's value
     NodeId now = written(v, to);
     const bool keeps_history = !makes_history && (storages_[s].leaf || storages_[s].has_history);
     if (keeps_history && storages_[s].has_history) {
@@ -54,15 +54,24 @@ void Capture::write(TensorObject& x, TensorObject& value, bool makes_history) {
         now = builder_.emit(op<"detach">(), {now});  // each value of a leaf is one
     }
     StorageValue& storage = storages_[s];
+    const Operation operation{first, static_cast<uint32_t>(builder_.size())};
+    overwritten_.push_back({.node = before,
+                            .write = tracer_.dispatcher().span(),
+                            .storage = s,
+                            .position = static_cast<uint32_t>(builder_.body().size()),
+                            .by = operation,
+                            .made_by = storage.written_by});
+    storage.written_by = operation;
     storage.current = now;
     ++storage.version;
     if (values_[v].parent != none && !keeps_history) {
         values_[v].content = to;
         values_[v].content_version = storage.version;
+        note_shown(to, now);
     }
-    overwritten_.back().position = static_cast<uint32_t>(builder_.body().size());
     if (storage.input != none) storage.dirty = true;
     if (!makes_history) return;
+    builder_.mix(first);  // whose formulas keep what they name is a fact of the graph
     assert(holds_base(x) && "a write gives a history to what does not own that of the memory");
     storage.leaf = nullptr;
     storage.has_history = values_[v].parent != none || value.requires_grad();

@@ -109,6 +109,36 @@ void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeE
     }
 }
 
+void Tape::keep(const Edge& last, uint64_t since, const Storage& memory) {
+    std::vector<TapeEntry*> found;
+    const auto visit = [&](const Edge& edge) {
+        TapeEntry* entry = edge.entry.get();
+        if (entry && entry->position >= since && std::find(found.begin(), found.end(), entry) == found.end())
+            found.push_back(entry);
+    };
+    visit(last);
+    for (size_t k = 0; k < found.size(); ++k) {
+        TapeEntry& entry = *found[k];
+        std::vector<std::pair<Tensor, Tensor>> copies;  // one of what several refer to
+        const auto keep_copy = [&](Tensor& tensor, uint32_t& version) {
+            if (tensor.storage.get() != &memory || version != memory.version) return;
+            const auto same = [&](const auto& copy) {
+                return copy.first.offset == tensor.offset && copy.first.shape == tensor.shape &&
+                       copy.first.strides == tensor.strides && copy.first.dtype == tensor.dtype;
+            };
+            auto copy = std::find_if(copies.begin(), copies.end(), same);
+            if (copy == copies.end()) copy = copies.insert(copy, {tensor, tensor.clone()});
+            tensor = copy->second;
+            version = tensor.storage->version;
+        };
+        for (TapeEntry::Saved& saved : entry.saved) keep_copy(saved.tensor, saved.version);
+        for (TapeEntry::Input& input : entry.inputs) {
+            if (input.tensor.storage) keep_copy(input.tensor, input.version);
+        }
+        for (const Edge& edge : entry.edges) visit(edge);
+    }
+}
+
 const TapeEntry::Input& TapeEntry::input_of(size_t edge) const {
     if (edge < graph->first_leaf()) return inputs[graph->wrt()[edge]];
     return inputs[inputs.size() - graph->wrt().size() + edge];
@@ -247,6 +277,12 @@ void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std
         if (entry.span) diagnostic.labels.push_back({entry.span, "computed here"});
         throw Error(std::move(diagnostic));
     }
+    for (const TapeEntry::Lost& lost : entry.lost) {
+        bool needed = present.empty();
+        for (size_t r = 0; r < present.size(); ++r) needed |= present[r] && lost.needed_by[r];
+        if (needed)
+            throw_overwritten(std::string(name_of(lost.dtype)) + shape_to_string(lost.shape), lost.by, lost.write);
+    }
     for (size_t k = 0; k < entry.saved.size(); ++k) {
         const TapeEntry::Saved& saved = entry.saved[k];
         if (saved.tensor.storage->version == saved.version) continue;
@@ -254,12 +290,6 @@ void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std
         if (!reads_saved(*entry.graph->lean()->backward, entry.saved.size(), k, present)) continue;
         throw_overwritten(describe_type(saved.tensor), saved_by(entry, k),
                           dispatcher.last_write(*saved.tensor.storage));
-    }
-    for (const TapeEntry::Lost& lost : entry.lost) {
-        bool needed = present.empty();
-        for (size_t r = 0; r < present.size(); ++r) needed |= present[r] && lost.needed_by[r];
-        if (needed)
-            throw_overwritten(std::string(name_of(lost.dtype)) + shape_to_string(lost.shape), lost.by, lost.write);
     }
 }
 

@@ -89,6 +89,11 @@ public:
                 std::span<const Tensor> outputs, std::span<TensorObject* const> results, Span span, MetaId meta);
     /// A number for a history that a tensor gets now.
     uint64_t number_history() { return ++last_history_; }
+    /// Where the next entry will stand.
+    uint64_t position() const { return next_position_; }
+    /// The ops from position `since` on that lead to `last` have saved what they need of this memory, which is about to
+    /// be written: they keep a copy.
+    void keep(const Edge& last, uint64_t since, const Storage& memory);
     /// An entry that stands for a history a captured backward has used up already.
     Ref<TapeEntry> used_up(Span span);
 

@@ -49,6 +49,10 @@ static void visit_tensors(std::span<const Value> values, int depth, FunctionRef<
     }
 }
 
+Dispatcher::Operation::Operation(Dispatcher& d, Part a, Part b, Part c)
+    : first_entry(d.tracer_.tape().position()), dispatcher_(d), outer_(std::exchange(d.operation_, this)),
+      given_{a, b, c} {}
+
 void Dispatcher::Operation::each_tensor(FunctionRef<void(TensorObject&)> visit) const {
     for (const Part& part : given_) visit_tensors(part, 3, visit);
 }
@@ -299,17 +303,32 @@ void Dispatcher::check_write(TensorObject& x) {
                 "update it under `no_grad { … }`");
 }
 
+void Dispatcher::begin_write(TensorObject& x) {
+    check_write(x);
+    if (!tracer_.capturing() || !grad_enabled_ || !operation_) return;
+    bool any = false;
+    operation_->each_tensor([&](TensorObject& given) { any |= given.requires_grad(); });
+    Capture& capture = tracer_.capture();
+    if (!any || capture.tracing()) return;
+    capture.admit_operation();
+    capture.admit({&x});
+    if (capture.holds_base(x) && capture.is_only_view(x)) return;
+    capture.flush("a write through a view that was made before");
+    operation_->first_entry = tracer_.tape().position();
+}
+
 void Dispatcher::write(TensorObject& x, TensorObject& value) {
     assert(x.dtype() == value.dtype() && x.shape() == value.shape());
     check_write(x);
     if (!tracer_.capturing()) return write_eagerly(x, value);
     Capture& capture = tracer_.capture();
     TensorRef source(&value);
-    capture.admit_write(x, source);
+    const bool was_apart = capture.admit_write(x, source);
     const bool makes_history = grad_enabled_ && (x.requires_grad() || source->requires_grad());
-    if (!makes_history || capture.holds_base(x)) return capture.write(x, *source, makes_history);
+    if (!makes_history || (was_apart && capture.holds_base(x))) return capture.write(x, *source, makes_history);
     // A view that was made outside of this graph, or a part of one, gets a history: its base has to get it too, which
-    // is the tape's work. So is what a detached view gets, which is not the history of the memory's other views.
+    // is the tape's work. So is what a detached view gets, which is not the history of the memory's other views, and a
+    // write by what has read several views of the memory, since what it has read of them is kept for its gradient.
     capture.flush("a write through a view that was made before");
     write_eagerly(x, *source);
 }
@@ -317,6 +336,8 @@ void Dispatcher::write(TensorObject& x, TensorObject& value) {
 // What is written gives its history to the base; views of it, x among them, are behind then.
 void Dispatcher::write_eagerly(TensorObject& x, TensorObject& value) {
     if (grad_enabled_) settle_history(value);
+    if (grad_enabled_ && value.requires_grad() && operation_)
+        tracer_.tape().keep(Edge::of(value), operation_->first_entry, *x.tensor.storage);
     copy_strided(x.tensor, value.tensor);
     ++x.tensor.storage->version;
     note_write(*x.tensor.storage, span_);

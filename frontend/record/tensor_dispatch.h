@@ -87,11 +87,11 @@ public:
         void each_tensor(FunctionRef<void(TensorObject&)> visit) const;
         uint64_t admitted_to = 0;  ///< the graph with this serial has them all
         uint32_t first_node = 0;   ///< of that graph: the id of the first node made since
+        uint64_t first_entry;      ///< where the tape was
 
     private:
         using Part = std::span<const Value>;
-        Operation(Dispatcher& d, Part a, Part b, Part c)
-            : dispatcher_(d), outer_(std::exchange(d.operation_, this)), given_{a, b, c} {}
+        Operation(Dispatcher& d, Part a, Part b, Part c);
         Dispatcher& dispatcher_;
         Operation* outer_;
         const Part given_[3];
@@ -122,6 +122,9 @@ public:
     void settle_history(TensorObject& x);
     /// Throws what `write` would throw before anything is computed.
     void check_write(TensorObject& x);
+    /// The same, of an operation that writes into x what it is about to compute of it: where the write is the tape's
+    /// work, so is the operation, apart from what the graph under capture has computed before.
+    void begin_write(TensorObject& x);
 
     // -- attributes, names interned once
     using Entry = std::pair<NameId, AttrValue>;

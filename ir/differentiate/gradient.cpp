@@ -16,7 +16,7 @@ class Reverse {
 public:
     Reverse(Builder& builder, const ReverseRequest& request)
         : builder_(builder), end_(builder.size()), needs_(end_, false), cotangent_(end_), clone_(end_),
-          recomputed_(request.recomputed) {
+          named_(request.named) {
         find_originals();
         mark_dependents(request.wrt);
         mark_checkpoint_outputs();
@@ -134,6 +134,7 @@ private:
         stamp.flags = 0;
         Builder::StampScope scope(builder_, stamp);
         arena_.clear();
+        differentiated_ = id;
         Gradient gradient(*this, id, cotangent_[id.index]);
         r.gradient(gradient);
     }
@@ -181,9 +182,8 @@ private:
         switch (entry.kind) {
             case Entry::Kind::made: return entry.node;
             case Entry::Kind::forward: {
-                const NodeId value = resolve(entry.node);
-                if (recomputed_ && value != entry.node) recomputed_->push_back(entry.node);
-                return value;
+                if (named_) named_->push_back({entry.node, differentiated_});
+                return resolve(entry.node);
             }
             case Entry::Kind::fit: result = fit(emit(entry.operands[0], number_dtype), entry.shape); break;
             case Entry::Kind::call: result = emit_call(entry, number_dtype); break;
@@ -293,7 +293,8 @@ private:
     std::vector<bool> needs_;  // depends on wrt
     std::vector<NodeId> cotangent_, clone_;
     std::vector<NodeId> original_;  // of a copy that an earlier backward has made; empty: there are none
-    std::vector<NodeId>* const recomputed_;
+    std::vector<ReverseRequest::Named>* const named_;
+    NodeId differentiated_;  // whose formula is at hand
     std::vector<Entry> arena_;
 };
 

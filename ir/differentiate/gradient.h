@@ -90,7 +90,10 @@ struct ReverseRequest {
     std::span<const NodeId> cotangents;  // as many; empty: ones of each result's shape
     std::span<const NodeId> wrt;
     std::span<const NodeId> running;  // optional, as many as wrt: a cotangent sum to continue, none to start anew
-    std::vector<NodeId>* recomputed = nullptr;  // receives the checkpointed values that formulas name
+    struct Named {
+        NodeId value, by;  // a forward value, and the op whose formula names it
+    };
+    std::vector<Named>* named = nullptr;  // receives them in the order in which ops are differentiated
 };
 // One node per wrt, none where no path leads there. Throws Error kind "gradient" at a row without a gradient.
 std::vector<NodeId> reverse(Builder& builder, const ReverseRequest&);

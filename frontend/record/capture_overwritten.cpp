@@ -1,0 +1,147 @@
+// Capture: values that gradients need and that writes have replaced. In the graph they are still there; op by op they are
+// not, and what is an error there is one here. An operation that writes in place keeps what its own gradient needs.
+#include <algorithm>
+#include <cassert>
+
+#include "frontend/record/capture_plan.h"
+#include "ir/build/copier.h"
+#include "ir/build/substitution.h"
+#include "ir/differentiate/gradient.h"
+
+namespace tenon {
+
+void Capture::note_shown(NodeId view, NodeId value) {
+    if (shows_.size() <= view.index) shows_.resize(view.index + 1);
+    shows_[view.index] = value;
+}
+
+// What the memory that this node shows held: a value of a storage.
+NodeId Capture::memory_value(NodeId node) const {
+    while (node.index < shows_.size() && shows_[node.index]) node = shows_[node.index];
+    return node;
+}
+
+// The write that has replaced what this node shows; null where there was none.
+const Capture::Overwritten* Capture::overwritten(NodeId node) const {
+    if (overwritten_.empty()) return nullptr;
+    const NodeId value = memory_value(node);
+    const auto found =
+        std::find_if(overwritten_.begin(), overwritten_.end(), [&](const Overwritten& o) { return o.node == value; });
+    return found == overwritten_.end() ? nullptr : &*found;
+}
+
+// A value that is read before it is overwritten by the operation whose gradient needs it, or that this operation has
+// written itself, is kept for it.
+static bool keeps(const auto& write, NodeId op) { return write.by.has(op) || write.made_by.has(op); }
+
+void Capture::check_overwritten(std::span<const ReverseRequest::Named> named) const {
+    for (const auto& [value, by] : named) {
+        const Overwritten* write = overwritten(value);
+        if (!write || keeps(*write, by)) continue;
+        throw_overwritten(describe(value), tracer_.context()[builder_.stamp_of(by).origin].span, write->write);
+    }
+}
+
+std::string Capture::describe(NodeId value) const {
+    const Type& type = builder_.type(value);
+    Dims shape;
+    for (SizeId size : type.sizes) shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
+    return std::string(name_of(type.dtype)) + shape_to_string(shape);
+}
+
+GraphRef without_symbols(const Graph& graph, std::span<const int64_t> values) {
+    return specialise(graph, values, std::vector<bool>(values.size()));
+}
+
+// What the formulas of a backward half name, whether the half saves it or computes it again: op by op it would have been
+// saved. Found by differentiating a copy in which nothing is marked to be computed again.
+std::vector<ReverseRequest::Named> Capture::named_by_formulas(const Plan& plan) {
+    Context& context = tracer_.context();
+    std::vector<NodeId> kept;
+    const GraphRef flat = builder_.finish(plan.results, {}, false, &kept);
+    std::vector<SizeId> sizes;
+    for (int64_t hint : builder_.hints()) sizes.push_back(context.constant(hint));
+    Substitution at_sizes(context, std::move(sizes));
+    Builder joint(context);
+    Copier copy(*flat, joint, &at_sizes);
+    for (NodeId param : flat->params()) copy.copy_parameter(param);
+    copy.copy_body();
+    for (NodeId id : joint.body()) joint.set_flags(id, uint8_t(joint.node(id).flags & ~recompute_flag));
+
+    std::vector<NodeId> here(joint.size());  // by node of the copy: the node of this graph
+    for (uint32_t id = 0; id < kept.size(); ++id) {
+        if (kept[id] && copy.has(kept[id])) here[copy(kept[id]).index] = NodeId(id);
+    }
+    std::vector<NodeId> results, wrt;
+    for (size_t k : plan.differentiable) results.push_back(copy(flat->results()[k]));
+    for (size_t k : plan.wrt)
+        wrt.push_back(k < inputs_.size() ? copy(flat->params()[k]) : copy(flat->results()[k - inputs_.size()]));
+    std::vector<ReverseRequest::Named> named, found;
+    reverse(joint, {results, {}, wrt, {}, &named});
+    for (const auto& [value, by] : named) {
+        if (value.index < here.size() && here[value.index]) found.push_back({here[value.index], here[by.index]});
+    }
+    return found;
+}
+
+// By differentiable result: whether its cotangent reaches the op.
+std::vector<bool> Capture::results_leading_to(NodeId op, const Plan& plan) const {
+    std::vector<bool> leads;
+    for (size_t k : plan.differentiable) {
+        std::vector<bool> seen(builder_.size());
+        std::vector<NodeId> stack{plan.results[k]};
+        while (!stack.empty() && !seen[op.index]) {
+            const NodeId id = stack.back();
+            stack.pop_back();
+            if (seen[id.index]) continue;
+            seen[id.index] = true;
+            if (!passes_gradients(id)) continue;
+            for (NodeId operand : builder_.operands_of(id)) stack.push_back(operand);
+        }
+        leads.push_back(seen[op.index]);
+    }
+    return leads;
+}
+
+// Which values of this graph its backward halves come too late for, and of which inputs copies are kept for them.
+void Capture::note_lost(const CompiledGraph& graph, const Plan& plan) {
+    lost_.erase(&graph);  // of one before it, which is gone
+    if (!graph.split() || overwritten_.empty()) return;
+    WrittenValues found;
+    for (const auto& [value, by] : named_by_formulas(plan)) {
+        const Overwritten* write = overwritten(value);
+        if (!write) continue;
+        if (keeps(*write, by)) {
+            const NodeId held = memory_value(value);
+            for (size_t k = 0; k < inputs_.size(); ++k) {
+                if (inputs_[k].node == held) found.kept.push_back(k);
+            }
+            continue;
+        }
+        const Type& type = builder_.type(value);
+        Dims shape;
+        for (SizeId size : type.sizes) shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
+        found.lost.push_back({type.dtype, shape, tracer_.context()[builder_.stamp_of(by).origin].span, write->write,
+                              results_leading_to(by, plan)});
+    }
+    if (!found.lost.empty() || !found.kept.empty()) lost_.emplace(&graph, std::move(found));
+}
+
+// The inputs as they are before the run: one that the graph itself writes is stale afterwards, or kept as a copy.
+std::vector<TapeEntry::Input> Capture::inputs_to_record(const Plan& plan, const CompiledGraph& graph) const {
+    std::vector<TapeEntry::Input> inputs;
+    if (plan.differentiable.empty()) return inputs;
+    inputs.reserve(inputs_.size());
+    for (const Input& input : inputs_) inputs.push_back({input.tensor, input.tensor.storage->version, input.edge});
+    const auto written = lost_.find(&graph);
+    if (written == lost_.end()) return inputs;
+    for (const Split::Saved& saved : graph.saved()) {
+        const std::vector<size_t>& kept = written->second.kept;
+        if (!saved.is_input || std::find(kept.begin(), kept.end(), saved.index) == kept.end()) continue;
+        inputs[saved.index].tensor = inputs[saved.index].tensor.clone();
+        inputs[saved.index].version = inputs[saved.index].tensor.storage->version;
+    }
+    return inputs;
+}
+
+}  // namespace tenon
