@@ -13,6 +13,7 @@
 
 #include "frontend/evaluate/host_writes.h"
 #include "frontend/evaluate/models.h"
+#include "frontend/evaluate/quick_operators.h"
 #include "frontend/evaluate/semantics.h"
 #include "frontend/ops/border.h"
 #include "frontend/record/effects.h"
@@ -194,6 +195,7 @@ private:
     void execute_tensor_declaration(const ast::TensorDeclaration& statement, Frame& frame);
     void execute_test(const ast::Test& statement, Frame& frame);
     Value* quick_local(const ast::Expr& target, Frame& frame) const;
+    bool assign_side_by_side(const ast::Expr& target, const ast::Expr& value, Frame& frame);
     bool set_quick_item(const ast::Index& target, const Value& value, Frame& frame);
     bool update_quick_item(const ast::Update& statement, const ast::Index& target, Frame& frame);
     bool update_quickly(const ast::Update& statement, const Value& current, const Value& operand, Frame& frame);
@@ -202,11 +204,23 @@ private:
     Value make_closure(const ast::Function& function, Frame& frame);
     Value make_class(const ast::Model& model, Frame& frame);
     Value decorate(Value function, std::span<ast::Expr*> decorators, Frame& frame);
-    bool at_back_edge(Tracer::LoopMark& mark, Span span, Frame& frame);
+    void at_back_edge(Tracer::LoopMark& mark, Span span, Frame& frame) {
+        check_interrupt(span);
+        collector_.step();
+        if (tracer_.back_edge(mark, span)) open_functions(frame);
+    }
+    void open_functions(Frame& frame);
     Value hold_tensors(const Value& initial, bool is_buffer, const ast::TypeNode* type, Span span);
     Environment capture(const ast::Function& function, const Frame& frame) const;
     Value scope_argument(const Value& value, Span span);
     Flow run_scope(const ast::ScopeBlock& block, Frame& frame, Value* worth);
+
+    // evaluator_quick.cpp
+    /// The value where it is a number or a bool and nothing has to happen for it; unset elsewhere.
+    Quick quick(const ast::Expr& expr, Frame& frame);
+    Quick quick_operand(const ast::Expr& expr, Frame& frame);
+    static Value* quick_item(Values& items, Quick key);
+    bool set_quickly(const ast::Index& target, const ast::Expr& value, Frame& frame);
 
     // evaluator_expressions.cpp
     Value evaluate(const ast::Expr& expr, Frame& frame);

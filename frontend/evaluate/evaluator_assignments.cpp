@@ -36,6 +36,23 @@ Value* Evaluator::quick_local(const ast::Expr& target, Frame& frame) const {
     return use.kind == ast::NameKind::local ? &frame.slots[use.index] : nullptr;
 }
 
+// `(a, b) = (x, y)` on local variables, without the tuple; false where there is more to it.
+bool Evaluator::assign_side_by_side(const ast::Expr& target, const ast::Expr& value, Frame& frame) {
+    constexpr size_t most = 4;
+    if (target.kind != ast::ExprKind::tuple || value.kind != ast::ExprKind::tuple) return false;
+    const auto& targets = ast::as<ast::Sequence>(target);
+    const auto& values = ast::as<ast::Sequence>(value);
+    if (targets.items.size() != values.items.size() || targets.items.size() > most || values.has_spread) return false;
+    Value* locals[most];
+    for (size_t k = 0; k < targets.items.size(); ++k) {
+        if (!(locals[k] = quick_local(*targets.items[k], frame))) return false;
+    }
+    Value made[most];
+    for (size_t k = 0; k < values.items.size(); ++k) made[k] = evaluate(*values.items[k], frame);
+    for (size_t k = 0; k < values.items.size(); ++k) *locals[k] = std::move(made[k]);
+    return true;
+}
+
 // `xs[i] = e`, `d[k] = e` by names and literals, outside of a graph; false where there is more to it.
 bool Evaluator::set_quick_item(const ast::Index& target, const Value& value, Frame& frame) {
     if (target.is_tuple || tracer_.capturing() || !is_inert(*target.object) || !is_inert(*target.items[0]))
@@ -68,9 +85,10 @@ bool Evaluator::update_quick_item(const ast::Update& statement, const ast::Index
     if (!object.is<ListObject>() && !object.is<DictObject>()) return false;
     Value* item = quick_item(object, borrow(*target.items[0], frame, kept[1]));
     if (!item) return false;
-    Value result = quick_binary(statement.op, *item, borrow(*statement.value, frame, kept[2]));
-    if (result.is_unset()) return false;
-    *item = std::move(result);
+    const Quick result =
+        quick_binary(statement.op, Quick::of(*item), Quick::of(borrow(*statement.value, frame, kept[2])));
+    if (!result) return false;
+    *item = result.value();
     return true;
 }
 
@@ -88,9 +106,9 @@ bool Evaluator::update_quickly(const ast::Update& statement, const Value& curren
         text->append(operand.as<StringObject>());
         return true;
     }
-    Value result = quick_binary(statement.op, current, operand);
-    if (result.is_unset()) return false;
-    *held = std::move(result);
+    const Quick result = quick_binary(statement.op, Quick::of(current), Quick::of(operand));
+    if (!result) return false;
+    *held = result.value();
     return true;
 }
 
@@ -156,6 +174,14 @@ void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
     switch (target.kind) {
         case ast::ExprKind::name: {
             const auto& name = ast::as<ast::Name>(target);
+            if (Value* local = statement.may_rebind ? quick_local(target, frame) : nullptr) {
+                const Quick held = Quick::of(*local);
+                const Quick number = held ? quick(*statement.value, frame) : held;
+                if (const Quick result = quick_binary(statement.op, held, number)) {
+                    *local = result.value();
+                    return;
+                }
+            }
             Value current = load(name.use, name.name, frame, target.span);
             Value value = evaluate(*statement.value, frame);
             if (update_quickly(statement, current, value, frame)) return;
@@ -179,6 +205,10 @@ void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
             const auto& attribute = ast::as<ast::Attribute>(target);
             Value object = evaluate(*attribute.object, frame);
             Value current = get_attribute(object, attribute.name, target.span);
+            if (const Quick held = Quick::of(current)) {
+                if (const Quick result = quick_binary(statement.op, held, quick(*statement.value, frame)))
+                    return set_attribute(object, attribute.name, result.value(), target.span);
+            }
             Value value = evaluate(*statement.value, frame);
             Operand operand{value, statement.value->is_literal};
             if (in_place(current, operand)) return;

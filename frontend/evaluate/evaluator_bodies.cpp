@@ -35,7 +35,8 @@ bool Evaluator::begins_capture(const Frame& called) const {
     }
     bool holds = function.kind == ast::FunctionKind::method;
     for (size_t i = 0; i < function.parameters.size() && !holds; ++i) {
-        holds = holds_tensor_or_model(called.slots[function.parameters[i].slot]);
+        const Value& argument = called.slots[function.parameters[i].slot];
+        holds = argument.is_object() && holds_tensor_or_model(argument);
     }
     return holds && tracer_.wants_capture(&function);
 }
@@ -67,7 +68,11 @@ Value Evaluator::enter(Frame& called) {
     check_interrupt(called.call);
     try {
         Entered entered(*this, called);
-        return !tracer_.capturing() && begins_capture(called) ? capture_call(called) : run_body(called);
+        if (tracer_.capturing() || !begins_capture(called)) return run_body(called);
+        const uint64_t before = tracer_.work();
+        Value result = tracer_.is_idle(&called.function) ? run_body(called) : capture_call(called);
+        tracer_.note_call(&called.function, tracer_.work() != before);
+        return result;
     } catch (Error& error) {
         if (!error.diagnostic.span) error.diagnostic.span = called.call;
         unwound_.push_back({display_name(called.function), called.call});

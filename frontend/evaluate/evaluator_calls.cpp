@@ -33,8 +33,12 @@ Value Evaluator::evaluate_call(const ast::Call& call, Frame& frame) {
                                call.span);
         }
     }
-    Value callee = evaluate(*call.callee, frame);
-    return call_value(callee, nullptr, call.arguments, frame, call.span);
+    Value keep;
+    const Value& callee = borrow(*call.callee, frame, keep);
+    // The frame of the call holds the function, whatever its arguments do to the variable.
+    if (const auto* function = callee.try_as<FunctionObject>())
+        return call_function(*function, {}, nullptr, call.arguments, frame, call.span);
+    return call_value(Value(callee), nullptr, call.arguments, frame, call.span);
 }
 
 Value Evaluator::call_method(const Value& receiver, const Value& method, const ast::Arguments& arguments, Frame& frame,
@@ -44,8 +48,21 @@ Value Evaluator::call_method(const Value& receiver, const Value& method, const a
     return call_value(method, &receiver, arguments, frame, span);
 }
 
+namespace {
+
+bool is_one_value(const ast::Arguments& arguments) {
+    return arguments.items.size() == 1 && arguments.items[0].kind == ast::ArgumentKind::positional;
+}
+
+}  // namespace
+
 Value Evaluator::evaluate_method_call(const ast::MethodCall& expr, Frame& frame) {
     Value receiver = evaluate(*expr.receiver, frame);
+    if (auto* list = receiver.try_as<ListObject>();
+        list && expr.name == symbols::append && is_one_value(expr.arguments)) {
+        writes_.append(*list, evaluate(*expr.arguments.items[0].value, frame));
+        return {};
+    }
     if (auto* model = receiver.try_as<ModelObject>()) {
         int slot = model->model_class->field_slot(expr.name);
         if (slot >= 0 && !model->fields[static_cast<size_t>(slot)].is_unset()) {
@@ -244,7 +261,8 @@ Value Evaluator::call_function(const FunctionObject& callee, const Value& self, 
                          arguments.positional + (first ? 1 : 0), span);
             }
         }
-        called.slots[parameters[at].slot] = evaluate(*argument.value, frame);
+        const Quick number = quick(*argument.value, frame);
+        called.slots[parameters[at].slot] = number ? number.value() : evaluate(*argument.value, frame);
     }
     return enter(called);
 }

@@ -32,9 +32,13 @@ Value Evaluator::evaluate(const ast::Expr& expr, Frame& frame) {
         case dict: return evaluate_dict(ast::as<ast::Dict>(expr), frame);
         case comprehension: return evaluate_comprehension(ast::as<ast::Comprehension>(expr), frame);
         case unary: return evaluate_unary(ast::as<ast::Unary>(expr), frame);
-        case binary: return evaluate_binary(ast::as<ast::Binary>(expr), frame);
+        case binary:
+            if (const Quick number = quick(expr, frame)) return number.value();
+            return evaluate_binary(ast::as<ast::Binary>(expr), frame);
         case logical: return condition(expr, frame);
-        case comparison: return evaluate_comparison(ast::as<ast::Comparison>(expr), frame);
+        case comparison:
+            if (const Quick number = quick(expr, frame)) return number.value();
+            return evaluate_comparison(ast::as<ast::Comparison>(expr), frame);
         case conditional: {
             const auto& conditional = ast::as<ast::Conditional>(expr);
             return evaluate(condition(*conditional.condition, frame) ? *conditional.yes : *conditional.no, frame);
@@ -102,6 +106,7 @@ const Value& Evaluator::literal(Symbol text) {
 }
 
 bool Evaluator::condition(const ast::Expr& expr, Frame& frame) {
+    if (const Quick known = quick(expr, frame); known.is(Kind::boolean)) return known.word;
     if (expr.kind == ast::ExprKind::comparison) {
         const auto& comparison = ast::as<ast::Comparison>(expr);
         if (comparison.links.size() == 1) {
@@ -109,7 +114,8 @@ bool Evaluator::condition(const ast::Expr& expr, Frame& frame) {
             Value compared;
             {
                 const Pair pair(*this, *comparison.first, *link.operand, frame);
-                if (const auto holds = quick_comparison(link.op, *pair.a, *pair.b)) return *holds;
+                if (const Quick holds = quick_comparison(link.op, Quick::of(*pair.a), Quick::of(*pair.b)))
+                    return holds.word;
                 compared = compare_of(comparison, *pair.a, *pair.b);
             }
             return semantics_.truth(compared,
@@ -199,8 +205,8 @@ Value Evaluator::evaluate_unary(const ast::Unary& expr, Frame& frame) {
 
 Value Evaluator::evaluate_binary(const ast::Binary& expr, Frame& frame) {
     const Pair pair(*this, *expr.left, *expr.right, frame);
-    Value result = quick_binary(expr.op, *pair.a, *pair.b);
-    return result.is_unset() ? binary_of(expr, *pair.a, *pair.b) : result;
+    const Quick result = quick_binary(expr.op, Quick::of(*pair.a), Quick::of(*pair.b));
+    return result ? result.value() : binary_of(expr, *pair.a, *pair.b);
 }
 
 // The operands are held: a graph that ends here may take variables back to what they were.
@@ -236,7 +242,7 @@ Value Evaluator::evaluate_comparison(const ast::Comparison& expr, Frame& frame) 
     if (expr.links.size() == 1) {
         const ast::ComparisonLink& link = expr.links[0];
         const Pair pair(*this, *expr.first, *link.operand, frame);
-        if (const auto holds = quick_comparison(link.op, *pair.a, *pair.b)) return *holds;
+        if (const Quick holds = quick_comparison(link.op, Quick::of(*pair.a), Quick::of(*pair.b))) return holds.value();
         return compare_of(expr, *pair.a, *pair.b);
     }
     Value left = evaluate(*expr.first, frame);
@@ -272,7 +278,7 @@ Value Evaluator::compare(ast::ComparisonOperator op, Operand a, Operand b, Span 
         case not_in: return !contains(b.value, a.value, span);
         default: break;
     }
-    if (const auto holds = quick_comparison(op, a.value, b.value)) return *holds;
+    if (const Quick holds = quick_comparison(op, Quick::of(a.value), Quick::of(b.value))) return holds.value();
     // Beside a tensor or a symbolic number only numbers compare elementwise: `x == none`, `n == "a"` are plain answers.
     auto is_traced = [](const Value& v) { return v.is_tensor() || v.is_symbolic(); };
     auto is_operand = [&](const Value& v) { return is_traced(v) || v.is_number() || v.is_bool(); };

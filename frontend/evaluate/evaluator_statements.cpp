@@ -32,12 +32,21 @@ Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame
             }
             case assign: {
                 const auto& assignment = ast::as<ast::Assign>(statement);
-                Value value = evaluate(*assignment.value, frame);
-                if (Value* local = quick_local(*assignment.targets[0], frame);
-                    local && assignment.targets.size() == 1) {
-                    *local = std::move(value);
+                Value* const local =
+                    assignment.targets.size() == 1 ? quick_local(*assignment.targets[0], frame) : nullptr;
+                if (local) {
+                    if (const Quick number = quick(*assignment.value, frame)) *local = number.value();
+                    else *local = evaluate(*assignment.value, frame);
                     return Flow::normal;
                 }
+                if (assignment.targets.size() == 1) {
+                    const ast::Expr& target = *assignment.targets[0];
+                    if (target.kind == ast::ExprKind::index &&
+                        set_quickly(ast::as<ast::Index>(target), *assignment.value, frame))
+                        return Flow::normal;
+                    if (assign_side_by_side(target, *assignment.value, frame)) return Flow::normal;
+                }
+                Value value = evaluate(*assignment.value, frame);
                 for (const ast::Expr* target : assignment.targets)
                     this->assign(*target, value, assignment.value->is_literal, frame);
                 return Flow::normal;
@@ -105,16 +114,12 @@ Evaluator::Flow Evaluator::execute_if(const ast::If& statement, Frame& frame) {
     return statement.otherwise ? execute(*statement.otherwise, frame) : Flow::normal;
 }
 
-bool Evaluator::at_back_edge(Tracer::LoopMark& mark, Span span, Frame& frame) {
-    check_interrupt(span);
-    collector_.step();
-    if (!tracer_.back_edge(mark, span)) return false;
-    // The graph ended: these functions are interpreted from here on, and the calls in them captured.
+// The graph ended: these functions are interpreted from here on, and the calls in them captured.
+void Evaluator::open_functions(Frame& frame) {
     for (Frame* open = &frame; open; open = open->caller) {
         if (open->closure) tracer_.open_function(&open->function);
         if (std::exchange(open->starts_capture, false)) break;
     }
-    return true;
 }
 
 Evaluator::Flow Evaluator::execute_while(const ast::While& statement, Frame& frame) {
@@ -131,11 +136,12 @@ Evaluator::Flow Evaluator::execute_while(const ast::While& statement, Frame& fra
 Evaluator::Flow Evaluator::execute_for(const ast::For& statement, Frame& frame) {
     Value iterable = evaluate(*statement.iterable, frame);
     auto mark = tracer_.enter_loop();
+    Value* const local = quick_local(*statement.target, frame);
     // True: the loop goes on.
     Flow flow = Flow::normal;
     auto turn = [&](const Value& item) {
-        refresh(statement.fresh, frame);
-        if (Value* local = quick_local(*statement.target, frame)) *local = item;
+        if (!statement.fresh.empty()) refresh(statement.fresh, frame);
+        if (local) *local = item;
         else assign(*statement.target, item, false, frame);
         flow = execute(*statement.body, frame);
         if (flow == Flow::break_loop || flow == Flow::return_value) return false;

@@ -54,12 +54,24 @@ private:
     int64_t size_, at_ = 0;
 };
 
+/// The items of the tuple that `value` holds, where nobody else can see it and it is of this size: the next turn of a loop
+/// writes into the tuple of the one before. Otherwise null.
+inline Values* spent_tuple(const Value& value, size_t size) {
+    auto* tuple = value.try_as<TupleObject>();
+    return tuple && tuple->use_count() == 1 && tuple->items.size() == size ? &tuple->items : nullptr;
+}
+
 class EnumerateIterator final : public IteratorObject {
 public:
     EnumerateIterator(Ref<IteratorObject> source, int64_t first) : source_(std::move(source)), at_(first) {
         stand_on(*source_);
     }
     bool next(Evaluator& evaluator, Value& value) override {
+        if (Values* spent = spent_tuple(value, 2)) {
+            if (!source_->next(evaluator, (*spent)[1])) return false;
+            (*spent)[0] = at_++;
+            return true;
+        }
         Value item;
         if (!source_->next(evaluator, item)) return false;
         Values pair;
@@ -82,6 +94,12 @@ public:
     }
     bool next(Evaluator& evaluator, Value& value) override {
         if (sources_.empty()) return false;
+        if (Values* spent = spent_tuple(value, sources_.size())) {
+            for (size_t i = 0; i < sources_.size(); ++i) {
+                if (!sources_[i]->next(evaluator, (*spent)[i])) return false;
+            }
+            return true;
+        }
         Values items(sources_.size());
         for (size_t i = 0; i < sources_.size(); ++i) {
             if (!sources_[i]->next(evaluator, items[i])) return false;

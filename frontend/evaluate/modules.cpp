@@ -6,10 +6,10 @@
 #include <filesystem>
 
 #include "frontend/evaluate/embedded.h"
-#include "frontend/values/errors.h"
 #include "frontend/evaluate/evaluator.h"
-#include "frontend/syntax/parser.h"
 #include "frontend/evaluate/session.h"
+#include "frontend/syntax/parser.h"
+#include "frontend/values/errors.h"
 #include "runtime/file.h"
 
 namespace tenon {

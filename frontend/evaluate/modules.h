@@ -7,10 +7,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "frontend/resolve/resolver.h"
 #include "frontend/syntax/arena.h"
 #include "frontend/syntax/ast.h"
 #include "frontend/values/function.h"
-#include "frontend/resolve/resolver.h"
 #include "frontend/values/value.h"
 #include "runtime/diagnostic.h"
 

@@ -109,6 +109,7 @@ void Capture::flush(std::string_view reason, Span at) {
         return;
     }
     if (tracing_) refuse_break(reason, at);
+    tracer_.note_work();
     assert(!flushing_);
     assert(held_ == 0 && "a graph ends while its ids are held");
     const std::vector<OpenCall> open = open_calls_;

@@ -22,6 +22,7 @@ namespace tenon {
 namespace {
 
 constexpr size_t longest_graph = 4000;  // nodes of a host loop's turns before the loop's function is opened
+constexpr int calls_to_idle = 8;        // without work, until a function is called without a graph
 
 }  // namespace
 
@@ -41,6 +42,7 @@ void Tracer::reset() {
     capture_->forget_functions();
     dispatcher_->reset();
     open_functions_.clear();
+    idle_calls_.clear();
     machine_.counters() = {};
 }
 
@@ -87,6 +89,17 @@ void Tracer::assert_true(TensorObject& condition, std::string message) {
 
 // ---- capture ------------------------------------------------------------------------------------------------------
 bool Tracer::wants_capture(const void* function) const { return may_capture() && !open_functions_.contains(function); }
+
+bool Tracer::is_idle(const void* function) const {
+    if (fullgraph_ || stay_captured_depth_ > 0) return false;
+    const auto found = idle_calls_.find(function);
+    return found != idle_calls_.end() && found->second >= calls_to_idle;
+}
+
+void Tracer::note_call(const void* function, bool has_worked) {
+    uint8_t& calls = idle_calls_[function];
+    calls = has_worked ? 0 : static_cast<uint8_t>(std::min(calls + 1, calls_to_idle));
+}
 
 Value Tracer::captured_call(const CallSite& site, FunctionRef<Value()> thunk) {
     if (capturing_) return thunk();

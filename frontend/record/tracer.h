@@ -11,6 +11,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -73,6 +74,12 @@ public:
     /// Whether a call of this function from the interpreter's own lines is captured. The evaluator has made sure that
     /// a tensor or a model is among the arguments.
     bool wants_capture(const void* function) const;
+    /// Functions whose last calls have computed nothing with tensors are called without a graph, until one has.
+    bool is_idle(const void* function) const;
+    void note_call(const void* function, bool has_worked);
+    /// Counts ops that ran and graphs that ended.
+    uint64_t work() const { return work_; }
+    void note_work() { ++work_; }
     /// The part of that question which no function changes, and no argument.
     bool may_capture() const { return options_.engine != Engine::eager && !capturing_ && no_compile_depth_ == 0; }
     /// Runs `thunk` under capture: the outermost one ends the graph. Border::captured_call settles what it returns.
@@ -209,6 +216,8 @@ private:
     FullGraph* fullgraph_ = nullptr;
     int no_compile_depth_ = 0, stay_captured_depth_ = 0;
     std::unordered_set<const void*> open_functions_;
+    std::unordered_map<const void*, uint8_t> idle_calls_;  // one after another, by function
+    uint64_t work_ = 0;
     std::unique_ptr<Counters> counters_;
     std::unique_ptr<Generator> generator_;
     std::unique_ptr<GraphCache> graph_cache_;

@@ -87,6 +87,7 @@ struct Expr {
     bool parenthesised = false;
     uint16_t depth = 1;  // height of the tree below, itself included
     Span span;
+    mutable bool in_registers = true;  // evaluator: false once it was no number
 };
 
 struct BooleanLiteral : Expr {

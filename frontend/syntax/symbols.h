@@ -20,7 +20,7 @@ namespace symbols {
 #define TENON_SYMBOLS(X) \
     X(self) \
     X(forward) X(backward) X(next) X(train) X(eval) X(training) X(annotate) X(checkpoint) X(args) X(stats) X(message) \
-    X(kind) X(line) X(shape) X(dtype) X(device) X(grad) X(items) X(keys) X(values) X(lambda)
+    X(kind) X(line) X(shape) X(dtype) X(device) X(grad) X(items) X(keys) X(values) X(lambda) X(append)
 // clang-format on
 enum class Number : uint32_t {
     none,

@@ -10,6 +10,13 @@
 
 namespace tenon {
 
+Value& Value::replace(Value&& other) noexcept {
+    if (this == &other) return *this;
+    const Value old = std::move(*this);
+    new (this) Value(std::move(other));
+    return *this;
+}
+
 std::string_view name_of(Kind kind) {
     switch (kind) {
         case Kind::unset: return "nothing";

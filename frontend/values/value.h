@@ -130,11 +130,8 @@ public:
     }
     Value& operator=(const Value& other) { return *this = Value(other); }
     Value& operator=(Value&& other) noexcept {
-        if (this == &other) return *this;
-        // The old object is released last: its destructor may run code that looks at this value.
-        Value old = std::move(*this);
-        new (this) Value(std::move(other));
-        return *this;
+        if (is_object()) return replace(std::move(other));
+        return *new (this) Value(std::move(other));
     }
 
     Kind kind() const { return kind_; }
@@ -187,6 +184,17 @@ public:
     /// The text of a str.
     const std::string& as_text() const;
 
+    /// A bool, int or float as a plain word (of a float its bits), and back.
+    uint64_t word() const {
+        assert(!is_object());
+        return static_cast<uint64_t>(integer_);
+    }
+    static Value of_word(Kind kind, uint64_t word) {
+        Value value(kind);
+        value.integer_ = static_cast<int64_t>(word);
+        return value;
+    }
+
     /// `is` of the language: the same object, or the same small value.
     bool same_as(const Value& other) const {
         if (kind_ != other.kind_) return false;
@@ -195,6 +203,8 @@ public:
 
 private:
     explicit Value(Kind kind) : kind_(kind), integer_(0) {}
+    // The old object is released last: its destructor may run code that looks at this value.
+    Value& replace(Value&& other) noexcept;
     void forget() {
         object_.~Ref();
         kind_ = Kind::none;
