@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "frontend/record/capture_plan.h"
+#include "frontend/record/saved_values.h"
 #include "ir/build/copier.h"
 #include "ir/build/substitution.h"
 #include "ir/differentiate/gradient.h"

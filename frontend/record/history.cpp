@@ -4,6 +4,7 @@
 
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/capture.h"
+#include "frontend/record/saved_values.h"
 
 namespace tenon {
 
@@ -47,7 +48,8 @@ std::vector<bool> Capture::with_history(HistoryBeside& history) const {
         if (!history.is_own(*leaf.leaf)) has[leaf.node.index] = true;
     }
     for (size_t k = 0; k < inputs_.size(); ++k) {
-        const bool outside = k < outer_inputs_.size() && outer_inputs_[k].tensor && outer_inputs_[k].tensor->requires_grad();
+        const bool outside =
+            k < outer_inputs_.size() && outer_inputs_[k].tensor && outer_inputs_[k].tensor->requires_grad();
         if (outside || (inputs_[k].edge.entry && history.leads(inputs_[k].edge))) has[inputs_[k].node.index] = true;
     }
     for (NodeId id : builder_.body()) {

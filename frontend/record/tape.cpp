@@ -10,23 +10,13 @@
 
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/graph_replay.h"
+#include "frontend/record/saved_values.h"
 #include "frontend/record/tracer.h"
 #include "ir/passes/drop_cotangents.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
-
-void throw_overwritten(std::string_view type, Span saved, Span write) {
-    Diagnostic diagnostic;
-    diagnostic.kind = "gradient";
-    diagnostic.message =
-        fmt::format("a {} that was saved for the gradient was changed in place before backward needed it", type);
-    diagnostic.help = "write `x = x + e` instead of changing x in place, or save a copy: `x.clone()`";
-    if (saved) diagnostic.labels.push_back({saved, "saved here"});
-    if (write) diagnostic.labels.push_back({write, "changed in place here"});
-    throw Error(std::move(diagnostic));
-}
 
 Edge Edge::of(const TensorObject& tensor) {
     assert(!tensor.is_behind() && "a view's history is used that is not its base's");
@@ -153,25 +143,6 @@ Ref<TapeEntry> Tape::used_up(Span span) {
     return entry;
 }
 
-std::vector<bool> reached_from(const CompiledGraph& compiled, const std::vector<bool>& present) {
-    const Joint& joint = *compiled.joint();
-    const Graph& graph = *joint.graph;
-    std::vector<bool> on_path(graph.nodes.size());
-    for (size_t k = 0; k < present.size(); ++k) {
-        if (present[k]) on_path[graph.results()[joint.results[k]].index] = true;
-    }
-    const std::span<const NodeId> body = graph.body();
-    for (size_t i = body.size(); i-- > 0;) {
-        const Node& node = graph[body[i]];
-        if (!on_path[body[i].index] || (node.flags & no_grad_flag) || row(node.op).stops_gradient) continue;
-        if (!graph.type(body[i]).is_tensor() || !is_float(graph.type(body[i]).dtype)) continue;
-        for (NodeId operand : graph.operands_of(body[i])) on_path[operand.index] = true;
-    }
-    std::vector<bool> reached;
-    for (size_t k = 0; k < joint.wrt.size(); ++k) reached.push_back(on_path[joint.wrt_node(k).index]);
-    return reached;
-}
-
 // ---- unfolding ----------------------------------------------------------------------------------------------------
 namespace {
 
@@ -184,113 +155,12 @@ Edge resolved(Edge edge) {
     return edge;
 }
 
-// Whether one of the graph's results is computed from another, the `output`-th differentiable one.
-bool leads_to_another_result(const CompiledGraph& compiled, uint32_t output) {
-    const Joint& joint = *compiled.joint();
-    const Graph& graph = *joint.graph;
-    std::vector<bool> depends(graph.nodes.size());
-    depends[graph.results()[joint.results[output]].index] = true;
-    for (NodeId id : graph.body()) {
-        for (NodeId operand : graph.operands_of(id)) {
-            if (depends[operand.index]) depends[id.index] = true;
-        }
-    }
-    for (size_t k = 0; k < joint.results.size(); ++k) {
-        if (k != output && depends[graph.results()[joint.results[k]].index]) return true;
-    }
-    return false;
-}
-
-// The way of reached_from from its other end: which results a path leads from to what a backward has gone through, from the results
-// `present` to the wrt `wanted`. (Op by op these are the entries that it has used up.)
-std::vector<bool> used_up_by(const CompiledGraph& compiled, const std::vector<bool>& present,
-                             const std::vector<bool>& wanted) {
-    const Joint& joint = *compiled.joint();
-    const Graph& graph = *joint.graph;
-    const std::span<const NodeId> body = graph.body();
-    std::vector<bool> is_leaf(graph.nodes.size()), leads(graph.nodes.size()), used(graph.nodes.size());
-    for (size_t k = 0; k < joint.wrt.size(); ++k) {
-        is_leaf[joint.wrt_node(k).index] = true;
-        leads[joint.wrt_node(k).index] = wanted[k];
-    }
-    const auto is_gone_through = [&](NodeId id) {
-        const Node& node = graph[id];
-        return !is_leaf[id.index] && !(node.flags & no_grad_flag) && !row(node.op).stops_gradient &&
-               graph.type(id).is_tensor() && is_float(graph.type(id).dtype);
-    };
-    for (NodeId id : body) {
-        if (!is_gone_through(id)) continue;
-        for (NodeId operand : graph.operands_of(id)) leads[id.index] = leads[id.index] || leads[operand.index];
-    }
-    for (size_t k = 0; k < present.size(); ++k) {
-        const NodeId result = graph.results()[joint.results[k]];
-        if (present[k] && is_gone_through(result) && leads[result.index]) used[result.index] = true;
-    }
-    for (size_t i = body.size(); i-- > 0;) {
-        if (!used[body[i].index]) continue;
-        for (NodeId operand : graph.operands_of(body[i]))
-            if (is_gone_through(operand) && leads[operand.index]) used[operand.index] = true;
-    }
-    std::vector<bool> meets = used;  // or leads to it
-    for (NodeId id : body) {
-        if (!is_gone_through(id)) continue;
-        for (NodeId operand : graph.operands_of(id)) meets[id.index] = meets[id.index] || meets[operand.index];
-    }
-    std::vector<bool> results;
-    for (size_t result : joint.results) results.push_back(meets[graph.results()[result].index]);
-    return results;
-}
-
-// Of a captured graph: the op whose gradient names the saved value.
-Span saved_by(const TapeEntry& entry, size_t saved) {
-    if (entry.graph && entry.graph->purpose() == CompiledGraph::Purpose::capture && entry.graph->lean()) {
-        const Graph& backward = *entry.graph->lean()->backward;
-        const NodeId value = backward.params()[saved];
-        for (NodeId id : backward.body()) {
-            for (NodeId operand : backward.operands_of(id)) {
-                if (operand == value && !(backward[id].flags & recomputed_flag) && backward.origin(id).span)
-                    return backward.origin(id).span;
-            }
-        }
-    }
-    return entry.span;
-}
-
 // Which results a cotangent comes from; empty: all of them. `cotangents`: null where there is none.
 std::vector<bool> present_of(std::span<const TensorRef> cotangents) {
     if (std::find(cotangents.begin(), cotangents.end(), TensorRef()) == cotangents.end()) return {};
     std::vector<bool> present;
     for (const TensorRef& cotangent : cotangents) present.push_back(bool(cotangent));
     return present;
-}
-
-// Throws Error "gradient" where what a backward needs is gone, with cotangents from the results `present` (empty: all).
-void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std::vector<bool>& present = {}) {
-    bool freed = entry.freed;
-    for (size_t k = 0; k < entry.used_up.size(); ++k) freed |= entry.used_up[k] && (present.empty() || present[k]);
-    if (freed) {
-        Diagnostic diagnostic;
-        diagnostic.kind = "gradient";
-        diagnostic.message =
-            "backward goes through this value a second time, but the first backward has used its history up";
-        diagnostic.help = "call the first backward with `retain_graph: true`";
-        if (entry.span) diagnostic.labels.push_back({entry.span, "computed here"});
-        throw Error(std::move(diagnostic));
-    }
-    for (const TapeEntry::Lost& lost : entry.lost) {
-        bool needed = present.empty();
-        for (size_t r = 0; r < present.size(); ++r) needed |= present[r] && lost.needed_by[r];
-        if (needed)
-            throw_overwritten(std::string(name_of(lost.dtype)) + shape_to_string(lost.shape), lost.by, lost.write);
-    }
-    for (size_t k = 0; k < entry.saved.size(); ++k) {
-        const TapeEntry::Saved& saved = entry.saved[k];
-        if (saved.tensor.storage->version == saved.version) continue;
-        // A saved input may be there for its sizes only: they are what they were.
-        if (!reads_saved(*entry.graph->lean()->backward, entry.saved.size(), k, present)) continue;
-        throw_overwritten(describe_type(saved.tensor), saved_by(entry, k),
-                          dispatcher.last_write(*saved.tensor.storage));
-    }
 }
 
 }  // namespace

@@ -67,12 +67,6 @@ public:
     std::vector<bool> used_up;  // or has gone through some of its ops: by result, whether it goes through one of these
 };
 
-/// Error "gradient": a value of this type ("f32[2]") is gone, by the write, that the op at `saved` needs.
-[[noreturn]] void throw_overwritten(std::string_view type, Span saved, Span write);
-
-/// Which of the graph's wrt a path leads to from the differentiable results that are `present`.
-std::vector<bool> reached_from(const CompiledGraph& compiled, const std::vector<bool>& present);
-
 struct BackwardOptions {
     bool retain_graph = false;
     bool create_graph = false;

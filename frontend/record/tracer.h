@@ -109,7 +109,6 @@ public:
         std::string_view name;  ///< empty: positional
         Value value;
     };
-    static bool is_scope(std::string_view name);
     /// Throws Error where the arguments do not fit the scope.
     std::unique_ptr<Scope> enter_scope(std::string_view name, std::span<const ScopeArgument> arguments, Span span);
 

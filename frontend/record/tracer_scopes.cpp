@@ -72,14 +72,6 @@ private:
 
 class Tracer::PlainScope final : public Scope {};
 
-bool Tracer::is_scope(std::string_view name) {
-    for (std::string_view known : {"annotate", "checkpoint", "no_grad", "enable_grad", "no_compile",
-                                   "compiled_backward", "no_compiled_backward", "device"}) {
-        if (name == known) return true;
-    }
-    return false;
-}
-
 std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<const ScopeArgument> arguments, Span span) {
     auto fail = [&](std::string message, std::string help) {
         throw Error(Diagnostic{"arity", std::move(message), span, {}, std::move(help)});
