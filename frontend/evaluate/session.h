@@ -7,7 +7,7 @@
 
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/modules.h"
-#include "frontend/evaluate/output.h"
+#include "frontend/values/output.h"
 #include "frontend/ops/border.h"
 #include "frontend/record/tracer.h"
 #include "frontend/syntax/source_map.h"

@@ -1,7 +1,7 @@
 // Output that nobody sees: what a script prints itself is in the way of what a command prints about it.
 #pragma once
 
-#include "frontend/evaluate/output.h"
+#include "frontend/values/output.h"
 
 namespace tenon {
 

@@ -1,4 +1,4 @@
-#include "frontend/evaluate/output.h"
+#include "frontend/values/output.h"
 
 #include <fmt/format.h>
 #include <poll.h>
