@@ -75,6 +75,7 @@ private:
             region(inner, is_kernel ? Level::loop : level, is_fusion || is_kernel);
             for (NodeId result : graph_.results(inner)) results.push_back(graph_[result].type);
         }
+        if (r.memory == MemoryUse::replaces) view_of_base(id);
         if (r.result) result_type(id, r, results);
         made_in_[id.index] = here_;
     }
@@ -92,6 +93,17 @@ private:
                                               (k >= operands.size() || of.dtype == graph_.type(operands[k]).dtype)
                                         : graph_[params[k]].type == graph_[operands[k]].type;
             if (!fits) fail(id, "its parameter `" + std::string(graph_.name_of(params[k])) + "` is of another type");
+        }
+    }
+    // The view that is written leads to the base by movement; in a call's body the way may begin outside of it.
+    void view_of_base(NodeId id) const {
+        const NodeId base = graph_.operand(id, replaced_base);
+        for (NodeId view = graph_.operand(id, replaced_view); view != base; view = graph_.operand(view, 0)) {
+            const Op o = graph_[view].op;
+            if (row(o).lowering == Lowering::movement) continue;
+            if (here_ != 0 ? o == op<"param">() : o == op<"get">() || o == op<"call">()) return;
+            fail(id, "its view `" + std::string(graph_.name_of(graph_.operand(id, replaced_view))) +
+                         "` does not lead to its base `" + std::string(graph_.name_of(base)) + "`");
         }
     }
     void result_type(NodeId id, const Row& r, std::span<const TypeId> region_results) {

@@ -26,9 +26,13 @@ public:
 
     GraphRef run() {
         copy_.copy_params();
+        std::unordered_set<NodeId> bases;
         for (NodeId id : graph_.body())
-            if (row(graph_[id].op).memory == MemoryUse::replaces) bases_.insert(graph_.operand(id, replaced_base));
-        for (NodeId id : graph_.body()) node(id);
+            if (row(graph_[id].op).memory == MemoryUse::replaces) bases.insert(graph_.operand(id, replaced_base));
+        for (NodeId id : graph_.body()) {
+            node(id);
+            if (bases.contains(id)) bases_.insert(copy_(id));
+        }
         return copy_.finish();
     }
 
@@ -111,7 +115,7 @@ private:
         NodeId x = operands[0];
         AttrId attr = n.attr;
         // A view leads to its update's base: nothing may look through that.
-        const bool twice = r.compose && builder_.node(x).op == n.op && !bases_.contains(graph_.operand(id, 0));
+        const bool twice = r.compose && builder_.node(x).op == n.op && !bases_.contains(x);
         if (twice) {
             attr = r.compose(context_, builder_.node(x).attr, attr);
             x = builder_.operands_of(x)[0];
@@ -146,7 +150,7 @@ private:
     Copier copy_;
     Decisions* decisions_;
     std::unordered_map<uint64_t, std::vector<NodeId>> seen_;
-    std::unordered_set<NodeId> bases_;  // of updates
+    std::unordered_set<NodeId> bases_;  // what the bases of updates have become
 };
 
 }  // namespace

@@ -1,4 +1,7 @@
 // Random graphs, with symbols and without: passes keep their meaning for all sizes that their guards admit.
+#include "ir/passes/batch.h"
+#include "ir/passes/pipeline.h"
+#include "runtime/diagnostic.h"
 #include "tests/ir/lowering.h"
 #include "tests/ir/random_graph.h"
 
@@ -55,6 +58,28 @@ TEST(Schedule, RandomGraphsWithSymbolsKeepTheirMeaningForAllSizes) {
     EXPECT_GT(symbolic, 900u);
     EXPECT_GT(resized, 900u);
     EXPECT_GT(guarded, 30u);
+}
+
+// What a pass makes of a batch, and of a batch of batches, is well formed: run_pipeline verifies it.
+TEST(Pipeline, TakesRandomGraphsOfBatches) {
+    for (uint32_t seed = 1; seed <= 1000; ++seed) {
+        Context c;
+        std::vector<std::vector<int64_t>> shapes;
+        GraphRef g = RandomGraph(c, seed).make(shapes);
+        std::mt19937 random(seed);
+        for (int64_t examples : {3, 2}) {
+            std::vector<int> in_axes;
+            for (NodeId p : g->params()) {
+                const bool batched = in_axes.size() == seed % g->params().size() || random() % 2;
+                in_axes.push_back(batched ? int(random() % (g->type(p).rank() + 1)) : -1);
+            }
+            g = batch(*g, {SizeId(examples), in_axes, std::vector<int>(g->results().size(), 0)});
+            Decisions decisions;
+            try {
+                run_pipeline(g, PipelineOptions{.verify = true}, decisions);
+            } catch (const Error& e) { FAIL() << "seed " << seed << ": " << e.diagnostic.message << "\n" << print(*g); }
+        }
+    }
 }
 
 TEST(Simplify, RandomGraphsKeepTheirMeaning) {
