@@ -307,7 +307,8 @@ private:
     std::string describe(NodeId value) const;
     void check_overwritten(std::span<const ReverseRequest::Named> named) const;
     void note_lost(const CompiledGraph& graph, const Plan& plan);
-    std::vector<ReverseRequest::Named> named_by_formulas(const Plan& plan);
+    std::vector<ReverseRequest::Named> named_by_formulas(const Plan& plan, const Graph& flat,
+                                                         std::span<const NodeId> kept) const;
     std::vector<bool> results_leading_to(NodeId op, const Plan& plan) const;
     std::vector<TapeEntry::Input> inputs_to_record(const Plan& plan, const CompiledGraph& graph) const;
 

@@ -173,8 +173,10 @@ bool Capture::is_pending(const TensorObject& x) const {
     return false;
 }
 
+// What an input shows twice is several views, too.
 bool Capture::memory_is_aliased(const StorageValue& storage) const {
     if (storage.input == none) return false;
+    if (repeats_elements(inputs_[storage.input].tensor)) return true;
     const uint32_t* first = memory_.find(inputs_[storage.input].tensor.storage.get());
     return first && inputs_[*first].next_alias != none;  // a traced type has no memory
 }

@@ -56,16 +56,16 @@ GraphRef without_symbols(const Graph& graph, std::span<const int64_t> values) {
 
 // What the formulas of a backward half name, whether the half saves it or computes it again: op by op it would have been
 // saved. Found by differentiating a copy in which nothing is marked to be computed again.
-std::vector<ReverseRequest::Named> Capture::named_by_formulas(const Plan& plan) {
+// `flat`: this graph, `kept`: where its nodes are there.
+std::vector<ReverseRequest::Named> Capture::named_by_formulas(const Plan& plan, const Graph& flat,
+                                                              std::span<const NodeId> kept) const {
     Context& context = tracer_.context();
-    std::vector<NodeId> kept;
-    const GraphRef flat = builder_.finish(plan.results, {}, false, &kept);
     std::vector<SizeId> sizes;
     for (int64_t hint : builder_.hints()) sizes.push_back(context.constant(hint));
     Substitution at_sizes(context, std::move(sizes));
     Builder joint(context);
-    Copier copy(*flat, joint, &at_sizes);
-    for (NodeId param : flat->params()) copy.copy_parameter(param);
+    Copier copy(flat, joint, &at_sizes);
+    for (NodeId param : flat.params()) copy.copy_parameter(param);
     copy.copy_body();
     for (NodeId id : joint.body()) joint.set_flags(id, uint8_t(joint.node(id).flags & ~recompute_flag));
 
@@ -74,9 +74,9 @@ std::vector<ReverseRequest::Named> Capture::named_by_formulas(const Plan& plan) 
         if (kept[id] && copy.has(kept[id])) here[copy(kept[id]).index] = NodeId(id);
     }
     std::vector<NodeId> results, wrt;
-    for (size_t k : plan.differentiable) results.push_back(copy(flat->results()[k]));
+    for (size_t k : plan.differentiable) results.push_back(copy(flat.results()[k]));
     for (size_t k : plan.wrt)
-        wrt.push_back(k < inputs_.size() ? copy(flat->params()[k]) : copy(flat->results()[k - inputs_.size()]));
+        wrt.push_back(k < inputs_.size() ? copy(flat.params()[k]) : copy(flat.results()[k - inputs_.size()]));
     std::vector<ReverseRequest::Named> named, found;
     reverse(joint, {results, {}, wrt, {}, &named});
     for (const auto& [value, by] : named) {
@@ -109,7 +109,17 @@ void Capture::note_lost(const CompiledGraph& graph, const Plan& plan) {
     lost_.erase(&graph);  // of one before it, which is gone
     if (!graph.split() || overwritten_.empty()) return;
     WrittenValues found;
-    for (const auto& [value, by] : named_by_formulas(plan)) {
+    std::vector<NodeId> kept;
+    const GraphRef flat = builder_.finish(plan.results, {}, false, &kept);
+    // The joint's graph begins with the same nodes in the same order.
+    const Graph& joint = *graph.joint()->graph;
+    std::vector<NodeId> there(flat->nodes.size());
+    for (size_t k = 0; k < flat->params().size(); ++k) there[flat->params()[k].index] = joint.params()[k];
+    for (size_t k = 0; k < flat->body().size(); ++k) {
+        assert((*flat)[flat->body()[k]].op == joint[joint.body()[k]].op && "the joint begins with another graph");
+        there[flat->body()[k].index] = joint.body()[k];
+    }
+    for (const auto& [value, by] : named_by_formulas(plan, *flat, kept)) {
         const Overwritten* write = overwritten(value);
         if (!write) continue;
         if (keeps(*write, by)) {
@@ -123,7 +133,8 @@ void Capture::note_lost(const CompiledGraph& graph, const Plan& plan) {
         Dims shape;
         for (SizeId size : type.sizes) shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
         found.lost.push_back({type.dtype, shape, tracer_.context()[builder_.stamp_of(by).origin].span, write->write,
-                              results_leading_to(by, plan)});
+                              results_leading_to(by, plan), there[kept[by.index].index],
+                              there[kept[value.index].index]});
     }
     if (!found.lost.empty() || !found.kept.empty()) lost_.emplace(&graph, std::move(found));
 }

@@ -6,6 +6,7 @@
 
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/capture.h"
+#include "frontend/record/saved_values.h"
 #include "frontend/record/tracer.h"
 #include "ir/build/substitution.h"
 #include "ir/row.h"
@@ -40,6 +41,11 @@ public:
     /// own then as a leaf of its own.
     void make_leaf(NodeId id, Ref<Autograd> leaf) { leaves_.emplace(id.index, std::move(leaf)); }
     void set_options(const ReplayOptions& options) { options_ = options; }
+    /// What this value was is gone, by the write: what is computed from it is something else, and the ops that save it or
+    /// such a value have nothing for their gradients.
+    void mark_gone(NodeId value, Span write) { gone_.emplace(value.index, write); }
+    /// The same for the gradient of one op.
+    void mark_gone(NodeId value, NodeId by, Span write) { gone_for_.push_back({value, by, write}); }
     /// To be called once all is given and wanted: finds what is needed for it.
     void plan() {
         const std::span<const NodeId> body = graph_.body();
@@ -152,13 +158,45 @@ private:
     void compute(NodeId id) {
         const bool grad = dispatcher_.grad_enabled() && !(graph_[id].flags & no_grad_flag);
         const Dispatcher::GradMode mode(dispatcher_, grad);
+        std::vector<NodeId> inputs;  // what a tape entry of this op has as such
         if (row(graph_[id].op).memory == MemoryUse::replaces) {
             values_[id.index] = update(id);
-            return;
+            inputs = {graph_.operand(id, replaced_base), graph_.operand(id, replaced_value)};
+        } else {
+            std::vector<Arg> arguments;
+            for (NodeId operand : graph_.operands_of(id)) {
+                arguments.push_back(argument(operand));
+                if (arguments.back().tensor) inputs.push_back(operand);
+            }
+            values_[id.index] = dispatcher_.apply(graph_[id].op, arguments, attr_of(id));
         }
-        std::vector<Arg> arguments;
-        for (NodeId operand : graph_.operands_of(id)) arguments.push_back(argument(operand));
-        values_[id.index] = dispatcher_.apply(graph_[id].op, arguments, attr_of(id));
+        if (!gone_.empty() || !gone_for_.empty()) note_gone(id, inputs);
+    }
+    // Of a value just computed: whether it is what it was, and what its entry has saved.
+    void note_gone(NodeId id, std::span<const NodeId> inputs) {
+        for (NodeId input : inputs) {
+            if (const auto found = gone_.find(input.index); found != gone_.end()) {
+                gone_.emplace(id.index, found->second);
+                break;
+            }
+        }
+        const auto write_of = [&](NodeId value) -> std::optional<Span> {
+            if (const auto found = gone_.find(value.index); found != gone_.end()) return found->second;
+            for (const GoneFor& one : gone_for_) {
+                if (one.value == value && one.by == id) return one.write;
+            }
+            return std::nullopt;
+        };
+        const Ref<Autograd>& history = values_[id.index]->autograd;
+        if (!history || !history->entry) return;
+        TapeEntry& entry = *history->entry;
+        const std::span<const Split::Saved> saved = entry.graph->saved();
+        for (size_t k = 0; k < saved.size(); ++k) {
+            const std::optional<Span> write = write_of(saved[k].is_input ? inputs[saved[k].index] : id);
+            if (!write) continue;
+            entry.saved[k].is_gone = true;
+            entry.saved[k].write = *write;
+        }
     }
     // The view that is written is given as the way to it from the base.
     TensorRef update(NodeId id) {
@@ -176,6 +214,12 @@ private:
     std::vector<TensorRef> values_;
     std::vector<bool> needed_;
     std::unordered_map<uint32_t, Ref<Autograd>> leaves_;
+    struct GoneFor {
+        NodeId value, by;
+        Span write;
+    };
+    std::unordered_map<uint32_t, Span> gone_;
+    std::vector<GoneFor> gone_for_;
     std::optional<Substitution> at_sizes_;
     ReplayOptions options_;
 };
@@ -197,13 +241,15 @@ std::vector<TensorRef> inputs_of(const TapeEntry& entry) {
     return inputs;
 }
 
-void check_inputs(const TapeEntry& entry, const Graph& graph, const Replay& replay) {
+bool is_changed(const TapeEntry::Input& input) {
+    return input.tensor.storage && input.tensor.storage->version != input.version;
+}
+
+void check_inputs(const Dispatcher& dispatcher, const TapeEntry& entry, const Graph& graph, const Replay& replay) {
     for (size_t k = 0; k < entry.graph->joint()->inputs; ++k) {
         const TapeEntry::Input& input = entry.inputs[k];
-        if (!replay.needs(graph.params()[k]) || !input.tensor.storage || input.tensor.storage->version == input.version)
-            continue;
-        throw_error("gradient", "a tensor that a higher derivative needs was changed in place",
-                    "write `x = x + e` instead of changing x in place");
+        if (replay.needs(graph.params()[k]) && is_changed(input))
+            throw_overwritten(describe_type(input.tensor), entry.span, dispatcher.last_write(*input.tensor.storage));
     }
 }
 
@@ -243,7 +289,11 @@ std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& e
         replay.make_leaf(graph.results()[result], {});
     }
     replay.plan();
-    check_inputs(entry, graph, replay);
+    for (size_t k = 0; k < joint.inputs; ++k) {
+        const TapeEntry::Input& input = entry.inputs[k];
+        if (is_changed(input)) replay.mark_gone(graph.params()[k], dispatcher.last_write(*input.tensor.storage));
+    }
+    for (const TapeEntry::Lost& lost : entry.lost) replay.mark_gone(lost.value, lost.op, lost.write);
     replay.run();
     std::vector<TensorRef> outputs;
     for (size_t result : joint.results) outputs.push_back(replay.value(graph.results()[result]));
@@ -273,7 +323,7 @@ std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEn
     }
     for (size_t r = joint.outputs; r < graph.results().size(); ++r) replay.want(graph.results()[r]);
     replay.plan();
-    check_inputs(*entry, graph, replay);
+    check_inputs(dispatcher, *entry, graph, replay);
     replay.run();
     std::vector<TensorRef> gradients(joint.wrt.size());
     for (size_t k = 0, next = joint.outputs; k < joint.wrt.size(); ++k) {

@@ -42,18 +42,21 @@ Span saved_by(const TapeEntry& entry, size_t saved) {
 
 }  // namespace
 
-void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std::vector<bool>& present) {
+void check_used_up(const TapeEntry& entry, const std::vector<bool>& present) {
     bool freed = entry.freed;
     for (size_t k = 0; k < entry.used_up.size(); ++k) freed |= entry.used_up[k] && (present.empty() || present[k]);
-    if (freed) {
-        Diagnostic diagnostic;
-        diagnostic.kind = "gradient";
-        diagnostic.message =
-            "backward goes through this value a second time, but the first backward has used its history up";
-        diagnostic.help = "call the first backward with `retain_graph: true`";
-        if (entry.span) diagnostic.labels.push_back({entry.span, "computed here"});
-        throw Error(std::move(diagnostic));
-    }
+    if (!freed) return;
+    Diagnostic diagnostic;
+    diagnostic.kind = "gradient";
+    diagnostic.message =
+        "backward goes through this value a second time, but the first backward has used its history up";
+    diagnostic.help = "call the first backward with `retain_graph: true`";
+    if (entry.span) diagnostic.labels.push_back({entry.span, "computed here"});
+    throw Error(std::move(diagnostic));
+}
+
+void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std::vector<bool>& present) {
+    check_used_up(entry, present);
     for (const TapeEntry::Lost& lost : entry.lost) {
         bool needed = present.empty();
         for (size_t r = 0; r < present.size(); ++r) needed |= present[r] && lost.needed_by[r];
@@ -62,11 +65,11 @@ void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std
     }
     for (size_t k = 0; k < entry.saved.size(); ++k) {
         const TapeEntry::Saved& saved = entry.saved[k];
-        if (saved.tensor.storage->version == saved.version) continue;
+        if (!saved.is_gone && saved.tensor.storage->version == saved.version) continue;
         // A saved input may be there for its sizes only: they are what they were.
         if (!reads_saved(*entry.graph->lean()->backward, entry.saved.size(), k, present)) continue;
         throw_overwritten(describe_type(saved.tensor), saved_by(entry, k),
-                          dispatcher.last_write(*saved.tensor.storage));
+                          saved.is_gone ? saved.write : dispatcher.last_write(*saved.tensor.storage));
     }
 }
 

@@ -13,8 +13,10 @@ class Dispatcher;
 /// Error "gradient": a value of this type ("f32[2]") is gone, by the write, that the op at `saved` needs.
 [[noreturn]] void throw_overwritten(std::string_view type, Span saved, Span write);
 
-/// Throws Error "gradient" where what a backward needs is gone, with cotangents from the results `present` (empty: all).
-void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std::vector<bool>& present = {});
+/// Throws Error "gradient" where a backward has used the entry up, for cotangents from the results `present` (empty: all).
+void check_used_up(const TapeEntry& entry, const std::vector<bool>& present);
+/// The same where what a backward needs is gone.
+void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std::vector<bool>& present);
 
 // ---- paths through a captured graph
 /// Which of the graph's wrt a path leads to from the differentiable results that are `present`.

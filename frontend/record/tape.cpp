@@ -170,7 +170,7 @@ void Tape::unfold(TapeEntry& entry) {
     const Tracer::Pause pause(tracer_);  // what it computes is there already: no graph under capture needs it
     std::vector<bool> present(entry.used_up);
     present.flip();
-    check_saved(dispatcher, entry, present);
+    check_used_up(entry, present);  // what is gone is found where a gradient needs it
     struct Place {  // the ops' entries stand where the graph's entry stood
         Tape& tape;
         Dispatcher& dispatcher;

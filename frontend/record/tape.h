@@ -34,12 +34,15 @@ public:
     struct Saved {
         Tensor tensor;
         uint32_t version = 0;
+        bool is_gone = false;  // computed again from what has been overwritten since, or overwritten itself
+        Span write;            // by what, if it is gone
     };
     struct Lost {  // a saved value that the graph itself has overwritten
         DType dtype;
         Dims shape;
         Span by, write;               // the op that needs it, what has overwritten it
         std::vector<bool> needed_by;  // which results' cotangents need it
+        NodeId op, value;             // of the graph of the joint: the same
     };
     struct Input {  // for higher orders: the graph is differentiated again as recorded ops
         Tensor tensor;

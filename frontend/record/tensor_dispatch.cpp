@@ -34,6 +34,13 @@ Dims values_of(std::span<const Size> sizes) {
     return values;
 }
 
+bool repeats_elements(const Tensor& tensor) {
+    for (size_t d = 0; d < tensor.rank(); ++d) {
+        if (tensor.shape[d] > 1 && tensor.strides[d] == 0) return tensor.numel() > 0;
+    }
+    return false;
+}
+
 Dispatcher::Names::Names(Context& c)
     : sizes(c.name("sizes")), axes(c.name("axes")), axis(c.name("axis")), keepdim(c.name("keepdim")),
       dtype(c.name("dtype")), starts(c.name("starts")), stops(c.name("stops")), steps(c.name("steps")),
@@ -321,6 +328,12 @@ void Dispatcher::begin_write(TensorObject& x) {
 void Dispatcher::write(TensorObject& x, TensorObject& value) {
     assert(x.dtype() == value.dtype() && x.shape() == value.shape());
     check_write(x);
+    if (repeats_elements(x.tensor)) {
+        throw_error("value",
+                    fmt::format("this {} shows elements of its memory in several places: it cannot be changed in place",
+                                describe_type(x)),
+                    "write into what was expanded, or into a copy of this: `x.clone()`");
+    }
     if (!tracer_.capturing()) return write_eagerly(x, value);
     Capture& capture = tracer_.capture();
     TensorRef source(&value);

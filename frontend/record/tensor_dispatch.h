@@ -49,6 +49,8 @@ struct Size {
 };
 using Sizes = std::vector<Size>;
 Dims values_of(std::span<const Size> sizes);
+/// Whether it shows an element of its memory in several places.
+bool repeats_elements(const Tensor& tensor);
 
 class Dispatcher {
 public:
