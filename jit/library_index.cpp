@@ -1,7 +1,6 @@
 // Rows that read and write at positions that are data, and those whose results are positions.
 #include <algorithm>
 #include <cstring>
-#include <numeric>
 #include <vector>
 
 #include <fmt/format.h>
@@ -166,10 +165,11 @@ void argsort(const LibraryCall& call) {
     if (result.size > view.size)
         throw_error("index", fmt::format("the first {} positions are asked for, but dimension {} has {}", result.size,
                                          call.plan.axis, view.size));
-    std::vector<int64_t> order(size_t(view.size));
-    const auto end = order.begin() + result.size;
+    std::vector<int64_t> order;
+    order.reserve(size_t(view.size));
     visit_dtype(x.dtype, [&]<class T>() {
-        std::vector<T> row(size_t(view.size));
+        std::vector<T> row;
+        row.reserve(size_t(view.size));
         const auto less = [](T a, T b) { return a < b || (b != b && a == a); };  // NaN is largest
         const auto before = [&](int64_t a, int64_t b) {
             check_interrupt();
@@ -181,8 +181,14 @@ void argsort(const LibraryCall& call) {
             for (int64_t j = 0; j < view.inner; ++j) {
                 const T* const from = x.as<T>() + i * view.size * view.inner + j;
                 int64_t* const to = call.result.as<int64_t>() + i * result.size * view.inner + j;
-                for (int64_t k = 0; k < view.size; ++k) row[size_t(k)] = from[k * view.inner];
-                std::iota(order.begin(), order.end(), int64_t{0});
+                row.clear();
+                order.clear();
+                for (int64_t k = 0; k < view.size; ++k) {
+                    check_interrupt();
+                    row.push_back(from[k * view.inner]);
+                    order.push_back(k);
+                }
+                const auto end = order.begin() + result.size;
                 if (end == order.end()) {
                     std::stable_sort(order.begin(), order.end(), before);
                 } else {

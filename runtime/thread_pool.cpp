@@ -63,6 +63,7 @@ public:
                 for (int inside; (inside = gate_.load(std::memory_order_acquire)) != 0;) gate_.wait(inside);
             }
         }
+        if (job.interrupted) interrupt::forget();  // told; see claim()
         if (job.error) std::rethrow_exception(job.error);
     }
 
@@ -76,21 +77,28 @@ private:
         std::mutex error_mutex{};
         std::exception_ptr error{};
         int64_t error_tile = std::numeric_limits<int64_t>::max();
+        std::atomic<bool> interrupted{false};
 
+        // Tiles are claimed in ascending order: the lowest that throws has been claimed by now.
+        void fail(int64_t tile_number) {
+            next.store(count, std::memory_order_relaxed);
+            const std::lock_guard lock(error_mutex);
+            if (tile_number < error_tile) {
+                error = std::current_exception();
+                error_tile = tile_number;
+            }
+        }
         void claim() {
             for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
                 try {
                     check_interrupt();
                     tile(i);
-                } catch (...) {
-                    // Tiles are claimed in ascending order: the lowest that throws has been claimed by now.
-                    next.store(count, std::memory_order_relaxed);
-                    std::lock_guard lock(error_mutex);
-                    if (i < error_tile) {
-                        error = std::current_exception();
-                        error_tile = i;
-                    }
-                }
+                } catch (const Interrupted&) {
+                    // The others are told too, in the midst of their tiles: the caller would wait for these.
+                    interrupted.store(true, std::memory_order_relaxed);
+                    interrupt::request();
+                    fail(i);
+                } catch (...) { fail(i); }
             }
         }
     };

@@ -32,10 +32,14 @@ void sort_values(Evaluator& evaluator, Values& values, const Value& key, bool de
     std::vector<SortItem> items;
     items.reserve(values.size());
     for (Value& value : values) {
+        check_interrupt();
         items.push_back({key.is_none() || key.is_unset() ? value : evaluator.call(key, {value}), value});
     }
     auto all = [&](auto test) {
-        return std::all_of(items.begin(), items.end(), [&](const SortItem& item) { return test(item.key); });
+        return std::all_of(items.begin(), items.end(), [&](const SortItem& item) {
+            check_interrupt();
+            return test(item.key);
+        });
     };
     if (all([](const Value& v) { return v.is_int(); })) {
         sort_items(items, descending, [](const Value& a, const Value& b) { return a.as_int() < b.as_int(); });

@@ -45,6 +45,20 @@ TEST(Interrupt, EndsAParallelLoopWithinATile) {
     }
 }
 
+TEST(Interrupt, ReachesTheTilesOfOtherThreads) {
+    ThreadPool pool(4);
+    std::atomic<bool> asked{false};
+    // Each tile works until it is told, so this ends only if all are.
+    const auto tile = [&](int64_t) {
+        for (;;) {
+            if (!asked.exchange(true)) interrupt::request();
+            check_interrupt();
+        }
+    };
+    EXPECT_THROW(pool.parallel_for(4, tile), Interrupted);
+    EXPECT_FALSE(interrupt::is_wanted());
+}
+
 TEST(Interrupt, LeavesTheOldFile) {
     const auto folder = std::filesystem::temp_directory_path() / "tenon_interrupt_test";
     std::filesystem::create_directories(folder);
