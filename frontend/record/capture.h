@@ -176,7 +176,7 @@ public:
     void set_dynamic(bool dynamic) { dynamic_ = dynamic; }
     void forget_functions() {
         functions_.clear();
-        lost_.clear();
+        named_.clear();
         record_ = nullptr;
     }
 
@@ -306,10 +306,10 @@ private:
     const Overwritten* overwritten(NodeId node) const;
     std::string describe(NodeId value) const;
     void check_overwritten(std::span<const ReverseRequest::Named> named) const;
-    void note_lost(const CompiledGraph& graph, const Plan& plan);
+    void note_named(const CompiledGraph& graph, const Plan& plan);
     std::vector<ReverseRequest::Named> named_by_formulas(const Plan& plan, const Graph& flat,
                                                          std::span<const NodeId> kept) const;
-    std::vector<bool> results_leading_to(NodeId op, const Plan& plan) const;
+    std::vector<std::vector<bool>> nodes_reached(const Plan& plan) const;
     std::vector<TapeEntry::Input> inputs_to_record(const Plan& plan, const CompiledGraph& graph) const;
 
     Plan plan_flush();
@@ -365,11 +365,12 @@ private:
     std::vector<Borrowed> borrowed_;          // of an example
     std::vector<ExampleInput> outer_inputs_;  // of an example, beside inputs_; no tensor for host numbers
     std::vector<CapturedGraph>* log_ = nullptr;
-    struct WrittenValues {  // that formulas of a graph name and the graph itself overwrites
-        std::vector<TapeEntry::Lost> lost;
+    struct NamedValues {                    // by formulas of a graph, of memory that is written
+        std::vector<TapeEntry::Lost> lost;  // by the graph itself
+        std::shared_ptr<const std::vector<TapeEntry::Shown>> shown;  // by whoever may
         std::vector<size_t> kept;  // inputs that only the operations which write them name: these keep a copy
     };
-    std::unordered_map<const CompiledGraph*, WrittenValues> lost_;
+    std::unordered_map<const CompiledGraph*, NamedValues> named_;
     std::unordered_map<const void*, FunctionRecord> functions_;
     FunctionRecord* record_ = nullptr;  // of the function under capture
 };

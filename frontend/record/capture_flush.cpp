@@ -195,7 +195,7 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
         cache.add_variant(*entry, tracer_.compile_settings(), builder_.hints(), dynamic, tracer_.locate);
     note_recompile(*entry, changed);
     const std::shared_ptr<CompiledGraph> graph = entry->find(builder_.hints())->graph;
-    note_lost(*graph, plan);
+    note_named(*graph, plan);
     return graph;
 }
 
@@ -262,8 +262,15 @@ void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph
             inputs.push_back({leaf.tensor->tensor, 0, Edge{{}, 0, leaf.tensor->autograd}});
         tracer_.tape().record(graph, std::move(inputs), outputs, plan.owners, site_.span, MetaId::none());
     }
-    if (const auto lost = lost_.find(graph.get()); lost != lost_.end())
-        plan.owners[0]->autograd->entry->lost = lost->second.lost;
+    if (const auto named = named_.find(graph.get()); named != named_.end() && !plan.owners.empty()) {
+        TapeEntry& entry = *plan.owners[0]->autograd->entry;
+        entry.lost = named->second.lost;
+        entry.shown = named->second.shown;
+        for (const TapeEntry::Shown& shown : *entry.shown) {
+            const Tensor& memory = shown.is_input ? inputs_[shown.index].tensor : outputs[shown.index];
+            entry.shown_memory.push_back({memory, memory.storage->version});
+        }
+    }
     for (const TensorRef& x : plan.consumed) {
         x->autograd->entry = tracer_.tape().used_up(site_.span);
         x->autograd->output = 0;

@@ -82,16 +82,25 @@ std::vector<ReverseRequest::Named> Capture::named_by_formulas(const Plan& plan, 
     for (const auto& [value, by] : named) {
         if (value.index < here.size() && here[value.index]) found.push_back({here[value.index], here[by.index]});
     }
+    // Of one op in the order in which it saves them: operands, then its result.
+    const auto place = [&](const ReverseRequest::Named& n) {
+        const auto operands = builder_.operands_of(n.by);
+        return std::find(operands.begin(), operands.end(), n.value) - operands.begin();
+    };
+    for (auto first = found.begin(), last = first; first != found.end(); first = last) {
+        last = std::find_if(first, found.end(), [&](const ReverseRequest::Named& n) { return n.by != first->by; });
+        std::stable_sort(first, last, [&](const auto& a, const auto& b) { return place(a) < place(b); });
+    }
     return found;
 }
 
-// By differentiable result: whether its cotangent reaches the op.
-std::vector<bool> Capture::results_leading_to(NodeId op, const Plan& plan) const {
-    std::vector<bool> leads;
+// By differentiable result: the nodes that its cotangent reaches.
+std::vector<std::vector<bool>> Capture::nodes_reached(const Plan& plan) const {
+    std::vector<std::vector<bool>> reached;
     for (size_t k : plan.differentiable) {
-        std::vector<bool> seen(builder_.size());
+        std::vector<bool>& seen = reached.emplace_back(builder_.size());
         std::vector<NodeId> stack{plan.results[k]};
-        while (!stack.empty() && !seen[op.index]) {
+        while (!stack.empty()) {
             const NodeId id = stack.back();
             stack.pop_back();
             if (seen[id.index]) continue;
@@ -99,16 +108,15 @@ std::vector<bool> Capture::results_leading_to(NodeId op, const Plan& plan) const
             if (!passes_gradients(id)) continue;
             for (NodeId operand : builder_.operands_of(id)) stack.push_back(operand);
         }
-        leads.push_back(seen[op.index]);
     }
-    return leads;
+    return reached;
 }
 
-// Which values of this graph its backward halves come too late for, and of which inputs copies are kept for them.
-void Capture::note_lost(const CompiledGraph& graph, const Plan& plan) {
-    lost_.erase(&graph);  // of one before it, which is gone
-    if (!graph.split() || overwritten_.empty()) return;
-    WrittenValues found;
+// Which values of this graph its backward halves come too late for, which they do once others write, and of which inputs
+// copies are kept for them.
+void Capture::note_named(const CompiledGraph& graph, const Plan& plan) {
+    named_.erase(&graph);  // of one before it, which is gone
+    if (!graph.split()) return;
     std::vector<NodeId> kept;
     const GraphRef flat = builder_.finish(plan.results, {}, false, &kept);
     // The joint's graph begins with the same nodes in the same order.
@@ -119,24 +127,44 @@ void Capture::note_lost(const CompiledGraph& graph, const Plan& plan) {
         assert((*flat)[flat->body()[k]].op == joint[joint.body()[k]].op && "the joint begins with another graph");
         there[flat->body()[k].index] = joint.body()[k];
     }
+    std::vector<uint32_t> holder(builder_.size(), none);  // of a value that memory holds at the end: its storage
+    for (uint32_t s = 0; s < storages_.size(); ++s) {
+        if (storages_[s].input != none || storages_[s].output != none) holder[storages_[s].current.index] = s;
+    }
+    const std::vector<std::vector<bool>> reached = nodes_reached(plan);
+    const auto as_lost = [&](NodeId value, NodeId by, Span write) {
+        const Type& type = builder_.type(value);
+        TapeEntry::Lost lost{type.dtype,
+                             {},
+                             tracer_.context()[builder_.stamp_of(by).origin].span,
+                             write,
+                             {},
+                             there[kept[by.index].index],
+                             there[kept[value.index].index]};
+        for (SizeId size : type.sizes) lost.shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
+        for (const std::vector<bool>& nodes : reached) lost.needed_by.push_back(nodes[by.index]);
+        return lost;
+    };
+    NamedValues found;
+    std::vector<TapeEntry::Shown> shown;
     for (const auto& [value, by] : named_by_formulas(plan, *flat, kept)) {
-        const Overwritten* write = overwritten(value);
-        if (!write) continue;
-        if (keeps(*write, by)) {
-            const NodeId held = memory_value(value);
+        const NodeId held = memory_value(value);
+        if (const Overwritten* write = overwritten(value)) {
+            if (!keeps(*write, by)) {
+                found.lost.push_back(as_lost(value, by, write->write));
+                continue;
+            }
             for (size_t k = 0; k < inputs_.size(); ++k) {
                 if (inputs_[k].node == held) found.kept.push_back(k);
             }
-            continue;
+        } else if (const uint32_t s = holder[held.index]; s != none && !storages_[s].written_by.has(by)) {
+            const bool is_input = storages_[s].input != none;
+            shown.push_back({as_lost(value, by, {}), is_input, is_input ? storages_[s].input : storages_[s].output});
         }
-        const Type& type = builder_.type(value);
-        Dims shape;
-        for (SizeId size : type.sizes) shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
-        found.lost.push_back({type.dtype, shape, tracer_.context()[builder_.stamp_of(by).origin].span, write->write,
-                              results_leading_to(by, plan), there[kept[by.index].index],
-                              there[kept[value.index].index]});
     }
-    if (!found.lost.empty() || !found.kept.empty()) lost_.emplace(&graph, std::move(found));
+    if (found.lost.empty() && found.kept.empty() && shown.empty()) return;
+    found.shown = std::make_shared<const std::vector<TapeEntry::Shown>>(std::move(shown));
+    named_.emplace(&graph, std::move(found));
 }
 
 // The inputs as they are before the run: one that the graph itself writes is stale afterwards, or kept as a copy.
@@ -145,8 +173,8 @@ std::vector<TapeEntry::Input> Capture::inputs_to_record(const Plan& plan, const 
     if (plan.differentiable.empty()) return inputs;
     inputs.reserve(inputs_.size());
     for (const Input& input : inputs_) inputs.push_back({input.tensor, input.tensor.storage->version, input.edge});
-    const auto written = lost_.find(&graph);
-    if (written == lost_.end()) return inputs;
+    const auto written = named_.find(&graph);
+    if (written == named_.end()) return inputs;
     for (const Split::Saved& saved : graph.saved()) {
         const std::vector<size_t>& kept = written->second.kept;
         if (!saved.is_input || std::find(kept.begin(), kept.end(), saved.index) == kept.end()) continue;

@@ -89,7 +89,7 @@ std::shared_ptr<CompiledGraph> Capture::compile_once(const Plan& plan) {
     auto compiled = std::make_shared<CompiledGraph>(tracer_.graph_cache(), tracer_.compile_settings(),
                                                     without_symbols(*skeleton, builder_.hints()), plan.differentiable,
                                                     plan.wrt, CompiledGraph::Purpose::capture);
-    note_lost(*compiled, plan);
+    note_named(*compiled, plan);
     return compiled;
 }
 

@@ -294,6 +294,12 @@ std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& e
         if (is_changed(input)) replay.mark_gone(graph.params()[k], dispatcher.last_write(*input.tensor.storage));
     }
     for (const TapeEntry::Lost& lost : entry.lost) replay.mark_gone(lost.value, lost.op, lost.write);
+    for (size_t k = 0; k < entry.shown_memory.size(); ++k) {
+        const TapeEntry::Saved& memory = entry.shown_memory[k];
+        const TapeEntry::Lost& lost = (*entry.shown)[k].as_lost;
+        if (memory.tensor.storage->version != memory.version)
+            replay.mark_gone(lost.value, lost.op, dispatcher.last_write(*memory.tensor.storage));
+    }
     replay.run();
     std::vector<TensorRef> outputs;
     for (size_t result : joint.results) outputs.push_back(replay.value(graph.results()[result]));

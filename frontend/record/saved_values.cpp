@@ -57,11 +57,22 @@ void check_used_up(const TapeEntry& entry, const std::vector<bool>& present) {
 
 void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std::vector<bool>& present) {
     check_used_up(entry, present);
-    for (const TapeEntry::Lost& lost : entry.lost) {
+    const auto is_needed = [&](const TapeEntry::Lost& lost) {
         bool needed = present.empty();
         for (size_t r = 0; r < present.size(); ++r) needed |= present[r] && lost.needed_by[r];
-        if (needed)
-            throw_overwritten(std::string(name_of(lost.dtype)) + shape_to_string(lost.shape), lost.by, lost.write);
+        return needed;
+    };
+    const auto fail = [](const TapeEntry::Lost& lost, Span write) {
+        throw_overwritten(std::string(name_of(lost.dtype)) + shape_to_string(lost.shape), lost.by, write);
+    };
+    for (const TapeEntry::Lost& lost : entry.lost) {
+        if (is_needed(lost)) fail(lost, lost.write);
+    }
+    for (size_t k = 0; k < entry.shown_memory.size(); ++k) {
+        const TapeEntry::Saved& memory = entry.shown_memory[k];
+        if (memory.tensor.storage->version == memory.version) continue;
+        const TapeEntry::Lost& lost = (*entry.shown)[k].as_lost;
+        if (is_needed(lost)) fail(lost, dispatcher.last_write(*memory.tensor.storage));
     }
     for (size_t k = 0; k < entry.saved.size(); ++k) {
         const TapeEntry::Saved& saved = entry.saved[k];

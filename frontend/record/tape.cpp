@@ -122,6 +122,7 @@ void Tape::keep(const Edge& last, uint64_t since, const Storage& memory) {
             version = tensor.storage->version;
         };
         for (TapeEntry::Saved& saved : entry.saved) keep_copy(saved.tensor, saved.version);
+        for (TapeEntry::Saved& shown : entry.shown_memory) keep_copy(shown.tensor, shown.version);
         for (TapeEntry::Input& input : entry.inputs) {
             if (input.tensor.storage) keep_copy(input.tensor, input.version);
         }
@@ -193,6 +194,7 @@ void Tape::unfold(TapeEntry& entry) {
     }
     entry.unfolded = std::move(edges);
     entry.saved.clear();
+    entry.shown_memory.clear();
     entry.inputs.clear();
     entry.edges.clear();
 }
@@ -415,6 +417,7 @@ private:
     static void free(TapeEntry& entry) {
         entry.freed = true;
         entry.saved.clear();
+        entry.shown_memory.clear();
         for (TapeEntry::Input& input : entry.inputs) input.tensor = {};
     }
 

@@ -44,6 +44,11 @@ public:
         std::vector<bool> needed_by;  // which results' cotangents need it
         NodeId op, value;             // of the graph of the joint: the same
     };
+    struct Shown {      // a value that a formula of a graph names, of memory that others may write
+        Lost as_lost;   // what it is once they have; without the write
+        bool is_input;  // of the graph, else a result
+        size_t index;
+    };
     struct Input {  // for higher orders: the graph is differentiated again as recorded ops
         Tensor tensor;
         uint32_t version = 0;
@@ -59,6 +64,9 @@ public:
     std::shared_ptr<CompiledGraph> graph;
     std::vector<Saved> saved;
     std::vector<Lost> lost;
+    // Op by op these values would have been saved as they lie there, whatever the graph saves in their place.
+    std::shared_ptr<const std::vector<Shown>> shown;
+    std::vector<Saved> shown_memory;           // beside `shown`
     std::vector<Edge> edges;                   // one a wrt of the graph
     std::vector<Input> inputs;                 // the graph's, then the leaves among its wrt that it has made itself
     std::vector<Output> outputs;               // one a differentiable result
