@@ -18,7 +18,6 @@
 
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/effects.h"
-#include "frontend/record/epoch_map.h"
 #include "frontend/record/history.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tensor_dispatch.h"
@@ -26,6 +25,7 @@
 #include "ir/build/builder.h"
 #include "ir/differentiate/gradient.h"
 #include "runtime/diagnostic.h"
+#include "runtime/epoch_map.h"
 
 namespace tenon {
 

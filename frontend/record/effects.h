@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <vector>
 
-#include "frontend/record/epoch_map.h"
 #include "frontend/record/generator.h"
 #include "frontend/values/tensor_object.h"
 #include "frontend/values/value.h"
+#include "runtime/epoch_map.h"
 
 namespace tenon {
 
