@@ -36,7 +36,7 @@ Capture* capture_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cota
     for (const TensorRef& x : wrt) all.push_back(x.get());
     tracer.capture().admit(all);
     const Capture::Cotangent root{*loss, cotangent.get()};
-    if (tracer.capture().holds_history({&root, 1})) return &tracer.capture();
+    if (tracer.capture().holds_history({&root, 1}, wrt)) return &tracer.capture();
     tracer.flush();
     return nullptr;
 }

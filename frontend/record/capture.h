@@ -119,8 +119,8 @@ public:
         TensorObject& of;
         TensorObject* value;  ///< null: ones
     };
-    /// Whether all that `roots` depend on and that requires a gradient was recorded in this graph.
-    bool holds_history(std::span<const Cotangent> roots);
+    /// Whether all that gradients of `roots` with respect to `wrt` (all leaves where empty) go through lies in this graph.
+    bool holds_history(std::span<const Cotangent> roots, std::span<const TensorRef> wrt);
     /// Appends the backward of `roots` and adds into `.grad` of the leaves; with `only`, of these tensors alone.
     void backward(std::span<const Cotangent> roots, const BackwardOptions& options,
                   std::span<const TensorRef> only = {});

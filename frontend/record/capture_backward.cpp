@@ -13,8 +13,14 @@ bool Capture::stops_gradients(const Node& node) {
     return (node.flags & no_grad_flag) || row(node.op).stops_gradient || node.op == op<"param">();
 }
 
-bool Capture::holds_history(std::span<const Cotangent> roots) {
+// No history of a graph before this one leads to memory that this one has made.
+bool Capture::holds_history(std::span<const Cotangent> roots, std::span<const TensorRef> wrt) {
     const Holding holding(*this);
+    const auto is_made_here = [&](const TensorRef& x) {
+        assert(is_admitted(*x));
+        return storages_[values_[x->capture_value_].storage].input == none;
+    };
+    if (!wrt.empty() && std::all_of(wrt.begin(), wrt.end(), is_made_here)) return true;
     std::vector<NodeId> stack;
     for (const Cotangent& root : roots) stack.push_back(node(root.of));
     std::vector<bool> foreign(builder_.size()), seen(builder_.size());
