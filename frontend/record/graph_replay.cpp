@@ -44,6 +44,9 @@ public:
     /// What this value was is gone, by the write: what is computed from it is something else, and the ops that save it or
     /// such a value have nothing for their gradients.
     void mark_gone(NodeId value, Span write) { gone_.emplace(value.index, write); }
+    /// The same where the value is known: what is computed from it is what it was, but no op that saves it or a view of
+    /// it has it for its gradient.
+    void mark_overwritten(NodeId value, Span write) { overwritten_.emplace(value.index, write); }
     /// The same for the gradient of one op.
     void mark_gone(NodeId value, NodeId by, Span write) { gone_for_.push_back({value, by, write}); }
     /// To be called once all is given and wanted: finds what is needed for it.
@@ -170,7 +173,7 @@ private:
             }
             values_[id.index] = dispatcher_.apply(graph_[id].op, arguments, attr_of(id));
         }
-        if (!gone_.empty() || !gone_for_.empty()) note_gone(id, inputs);
+        if (!gone_.empty() || !overwritten_.empty() || !gone_for_.empty()) note_gone(id, inputs);
     }
     // Of a value just computed: whether it is what it was, and what its entry has saved.
     void note_gone(NodeId id, std::span<const NodeId> inputs) {
@@ -180,8 +183,13 @@ private:
                 break;
             }
         }
+        if (row(graph_[id].op).lowering == Lowering::movement) {
+            const auto found = overwritten_.find(graph_.operand(id, 0).index);
+            if (found != overwritten_.end()) overwritten_.emplace(id.index, found->second);
+        }
         const auto write_of = [&](NodeId value) -> std::optional<Span> {
             if (const auto found = gone_.find(value.index); found != gone_.end()) return found->second;
+            if (const auto found = overwritten_.find(value.index); found != overwritten_.end()) return found->second;
             for (const GoneFor& one : gone_for_) {
                 if (one.value == value && one.by == id) return one.write;
             }
@@ -218,7 +226,7 @@ private:
         NodeId value, by;
         Span write;
     };
-    std::unordered_map<uint32_t, Span> gone_;
+    std::unordered_map<uint32_t, Span> gone_, overwritten_;
     std::vector<GoneFor> gone_for_;
     std::optional<Substitution> at_sizes_;
     ReplayOptions options_;
@@ -227,7 +235,7 @@ private:
 std::vector<TensorRef> inputs_of(const TapeEntry& entry) {
     std::vector<TensorRef> inputs;
     for (const TapeEntry::Input& input : std::span(entry.inputs).first(entry.graph->joint()->inputs)) {
-        auto tensor = make_ref<TensorObject>(input.tensor);
+        auto tensor = make_ref<TensorObject>(input.value());
         if (input.edge.leaf) {
             tensor->autograd = input.edge.leaf;
         } else if (input.edge.entry) {
@@ -291,7 +299,10 @@ std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& e
     replay.plan();
     for (size_t k = 0; k < joint.inputs; ++k) {
         const TapeEntry::Input& input = entry.inputs[k];
-        if (is_changed(input)) replay.mark_gone(graph.params()[k], dispatcher.last_write(*input.tensor.storage));
+        if (!is_changed(input)) continue;
+        const Span write = dispatcher.last_write(*input.tensor.storage);
+        if (input.before.defined()) replay.mark_overwritten(graph.params()[k], write);
+        else replay.mark_gone(graph.params()[k], write);
     }
     for (const TapeEntry::Lost& lost : entry.lost) replay.mark_gone(lost.value, lost.op, lost.write);
     for (size_t k = 0; k < entry.shown_memory.size(); ++k) {

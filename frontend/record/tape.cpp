@@ -418,7 +418,7 @@ private:
         entry.freed = true;
         entry.saved.clear();
         entry.shown_memory.clear();
-        for (TapeEntry::Input& input : entry.inputs) input.tensor = {};
+        for (TapeEntry::Input& input : entry.inputs) input.tensor = input.before = {};
     }
 
     Tracer& tracer_;

@@ -53,6 +53,8 @@ public:
         Tensor tensor;
         uint32_t version = 0;
         Edge edge;
+        Tensor before = {};  ///< what it held where the graph has written it, if that is kept
+        const Tensor& value() const { return before.defined() ? before : tensor; }
     };
     struct Output {
         DType dtype;
