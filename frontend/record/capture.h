@@ -305,6 +305,7 @@ private:
     NodeId memory_value(NodeId node) const;
     const Overwritten* overwritten(NodeId node) const;
     std::string describe(NodeId value) const;
+    bool is_kept(const Overwritten& write, NodeId by) const;
     void check_overwritten(std::span<const ReverseRequest::Named> named) const;
     void note_named(const CompiledGraph& graph, const Plan& plan);
     std::vector<ReverseRequest::Named> named_by_formulas(const Plan& plan, const Graph& flat,

@@ -32,13 +32,18 @@ const Capture::Overwritten* Capture::overwritten(NodeId node) const {
 }
 
 // A value that is read before it is overwritten by the operation whose gradient needs it, or that this operation has
-// written itself, is kept for it.
-static bool keeps(const auto& write, NodeId op) { return write.by.has(op) || write.made_by.has(op); }
+// written itself, is kept for it; and what reads it later, as the gradient's own formula does, reads what was kept.
+bool Capture::is_kept(const Overwritten& write, NodeId by) const {
+    if (write.by.has(by) || write.made_by.has(by)) return true;
+    const std::span<const NodeId> body = builder_.body();
+    const bool is_later = write.position < body.size() && by.index >= body[write.position].index;
+    return is_later && !(builder_.node(by).flags & recomputed_flag);
+}
 
 void Capture::check_overwritten(std::span<const ReverseRequest::Named> named) const {
     for (const auto& [value, by] : named) {
         const Overwritten* write = overwritten(value);
-        if (!write || keeps(*write, by)) continue;
+        if (!write || is_kept(*write, by)) continue;
         throw_overwritten(describe(value), tracer_.context()[builder_.stamp_of(by).origin].span, write->write);
     }
 }
@@ -150,7 +155,7 @@ void Capture::note_named(const CompiledGraph& graph, const Plan& plan) {
     for (const auto& [value, by] : named_by_formulas(plan, *flat, kept)) {
         const NodeId held = memory_value(value);
         if (const Overwritten* write = overwritten(value)) {
-            if (!keeps(*write, by)) {
+            if (!is_kept(*write, by)) {
                 found.lost.push_back(as_lost(value, by, write->write));
                 continue;
             }
