@@ -102,6 +102,7 @@ class Targets {
 public:
     /// Replaces the argument by what the function is called with.
     void add(TensorCall& c, Value& argument) {
+        c.tracer.capture().note_derivative();
         Value replaced;
         targets_.emplace_back(c, argument, replaced);
         argument = std::move(replaced);

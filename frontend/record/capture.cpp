@@ -29,6 +29,7 @@ void Capture::begin(const CallSite& site) {
     assert(is_empty());
     site_ = site;
     record_ = &functions_[site.function];
+    derives_ = false;
     graph_number_ = 0;
 }
 
@@ -323,14 +324,12 @@ void Capture::assert_true(TensorObject& condition, std::string_view message) {
 void Capture::become_leaf(TensorObject& x) {
     assert(is_admitted(x) && values_[x.capture_value_].parent == none && !x.requires_grad());
     x.make_autograd().requires_grad = true;
-    x.autograd->is_own = true;
     storages_[values_[x.capture_value_].storage].leaf = x.autograd;
 }
 
 TensorRef Capture::distinct_leaf(TensorObject& x) {
     auto leaf = make_ref<TensorObject>(x.tensor);
     leaf->make_autograd().requires_grad = true;
-    leaf->autograd->is_own = true;
     return leaf;
 }
 

@@ -115,6 +115,8 @@ public:
     /// The same of a value that this graph computes: x, which has no history, becomes a leaf. Where the graph ends
     /// before a gradient is asked for, it is differentiated with respect to x as to one of its inputs.
     void become_leaf(TensorObject& x);
+    /// A functional derivative begins.
+    void note_derivative() { derives_ = true; }
     struct Cotangent {
         TensorObject& of;
         TensorObject* value;  ///< null: ones
@@ -373,6 +375,7 @@ private:
     };
     std::unordered_map<const CompiledGraph*, NamedValues> named_;
     std::unordered_map<const void*, FunctionRecord> functions_;
+    bool derives_ = false;              // a functional derivative has begun in this captured call
     FunctionRecord* record_ = nullptr;  // of the function under capture
 };
 

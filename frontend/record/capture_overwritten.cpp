@@ -178,10 +178,8 @@ std::vector<TapeEntry::Input> Capture::inputs_to_record(const Plan& plan, const 
     if (plan.differentiable.empty()) return inputs;
     inputs.reserve(inputs_.size());
     for (const Input& input : inputs_) inputs.push_back({input.tensor, input.tensor.storage->version, input.edge});
-    // In the midst of a functional derivative the graph is soon differentiated op by op, from what its inputs were.
-    const auto is_own = [](const Ref<Autograd>& leaf) { return leaf && leaf->is_own; };
-    if (std::any_of(leaves_.begin(), leaves_.end(), [&](const Leaf& leaf) { return is_own(leaf.leaf); }) ||
-        std::any_of(inputs_.begin(), inputs_.end(), [&](const Input& input) { return is_own(input.edge.leaf); })) {
+    // A functional derivative that goes on after this graph differentiates it op by op, from what its inputs were.
+    if (derives_) {
         for (size_t k = 0; k < inputs_.size(); ++k) {
             const uint32_t storage = inputs_[k].storage;
             if (storage != none && storages_[storage].version > 0) inputs[k].before = inputs_[k].tensor.clone();

@@ -25,7 +25,6 @@ public:
     uint32_t output = 0;     ///< which result of `entry` it is
     Ref<TensorObject> grad;  ///< of a leaf; null is none
     bool in_graph = false;   ///< computed from what requires a gradient by the graph under capture
-    bool is_own = false;     ///< a leaf that a functional derivative has made for itself
     uint64_t number = 0;     ///< of this history: what a tensor gets later has another one (Tape::number_history)
     bool is_leaf() const { return !entry && !in_graph; }
     // All but `grad`. In tape.cpp: they need the whole of TapeEntry.
