@@ -63,7 +63,20 @@ void Capture::truncate(uint32_t failing) {
         marks = std::move(moved);
     };
     for (Input& input : inputs_) move(input.node);
-    for (Overwritten& write : overwritten_) move(write.node);
+    auto move_operation = [&](Operation& operation) {  // ids ascend as before, so that the range stays one
+        Operation moved;
+        for (uint32_t id = operation.first; id < std::min<size_t>(operation.end, image.size()); ++id) {
+            if (!image[id]) continue;
+            if (!moved.end) moved.first = image[id].index;
+            moved.end = image[id].index + 1;
+        }
+        operation = moved;
+    };
+    for (Overwritten& write : overwritten_) {
+        move(write.node);
+        move_operation(write.by);
+        move_operation(write.made_by);
+    }
     for (Leaf& leaf : leaves_) move(leaf.node);
     std::erase_if(leaves_, [](const Leaf& leaf) { return !leaf.node; });
     for (NodeId& id : fallible_) move(id);
@@ -71,6 +84,7 @@ void Capture::truncate(uint32_t failing) {
     for (StorageValue& storage : storages_) {
         move(storage.current);
         move(storage.leaf_node);
+        move_operation(storage.written_by);
         storage.output = none;
         storage.dirty = storage.input != none && storage.current != inputs_[storage.input].node;
     }
