@@ -22,6 +22,10 @@ namespace tenon::fuzz {
 
 namespace {
 
+// A build without LLVM has no machine code.
+constexpr Engine compiled = TENON_LLVM ? Engine::jit : Engine::interp,
+                 tiers = TENON_LLVM ? Engine::automatic : Engine::interp;
+
 struct Options {
     uint64_t seed = 1;
     uint64_t count = 200;
@@ -73,11 +77,11 @@ std::optional<Failure> check(const Statements& program, uint64_t turn) {
     }
     std::vector<Settings> ways = {{Engine::interp, 1 + static_cast<int>(turn % 2), false}};
     switch (turn % 5) {
-        case 0: ways.push_back({Engine::jit, 2, false}); break;
+        case 0: ways.push_back({compiled, 2, false}); break;
         case 1: ways.push_back({Engine::interp, 4, true}); break;
-        case 2: ways.push_back({Engine::automatic, 2, false}); break;
+        case 2: ways.push_back({tiers, 2, false}); break;
         case 3: ways.push_back({Engine::eager, 4, false}); break;
-        default: ways.push_back({Engine::jit, 1, true}); break;
+        default: ways.push_back({compiled, 1, true}); break;
     }
     for (const Settings& way : ways)
         if (auto failure = compare(eager, run_trial(script, way), text_of(way))) return failure;
