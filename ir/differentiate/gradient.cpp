@@ -20,6 +20,7 @@ public:
         find_originals();
         mark_dependents(request.wrt);
         mark_checkpoint_outputs();
+        const std::vector<NodeId> body(builder_.body().begin(), builder_.body().end());  // without what is made here
         Builder::StampScope scope(builder_, {});
         if (!request.running.empty())
             for (size_t k = 0; k < request.wrt.size(); ++k)
@@ -29,7 +30,6 @@ public:
             if (needs_[result.index])
                 accumulate(result, request.cotangents.empty() ? ones(result) : request.cotangents[k]);
         }
-        const std::vector<NodeId> body(builder_.body().begin(), builder_.body().end());
         for (size_t i = body.size(); i-- > 0;)
             if (needs_[body[i].index] && cotangent_[body[i].index] && through(body[i])) differentiate(body[i]);
     }
