@@ -219,7 +219,13 @@ private:
     /// The value where it is a number or a bool and nothing has to happen for it; unset elsewhere.
     Quick quick(const ast::Expr& expr, Frame& frame);
     Quick quick_operand(const ast::Expr& expr, Frame& frame);
-    static Value* quick_item(Values& items, Quick key);
+    /// The item that is there; null where there is none.
+    static Value* quick_item(Values& items, Quick key) {
+        if (!key.is(Kind::integer)) return nullptr;
+        const auto size = static_cast<int64_t>(items.size());
+        const int64_t at = key.as_int() < 0 ? key.as_int() + size : key.as_int();
+        return at >= 0 && at < size ? &items[static_cast<size_t>(at)] : nullptr;
+    }
     bool set_quickly(const ast::Index& target, const ast::Expr& value, Frame& frame);
 
     // evaluator_expressions.cpp

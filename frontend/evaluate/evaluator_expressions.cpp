@@ -137,11 +137,8 @@ Value* Evaluator::quick_item(const Value& object, const Value& key) {
         return key.is_int() || key.is<StringObject>() ? dict->find(key) : nullptr;
     if (auto* text = object.try_as<StringObject>())
         return key.is_int() ? quick_character(*text, key.as_int()) : nullptr;
-    Values* items = key.is_int() ? items_of(object) : nullptr;
-    if (!items) return nullptr;
-    const auto size = static_cast<int64_t>(items->size());
-    const int64_t at = key.as_int() < 0 ? key.as_int() + size : key.as_int();
-    return at >= 0 && at < size ? &(*items)[static_cast<size_t>(at)] : nullptr;
+    Values* items = items_of(object);
+    return items ? quick_item(*items, Quick::of(key)) : nullptr;
 }
 
 // The strs of one ASCII character are made once.

@@ -6,14 +6,6 @@
 
 namespace tenon {
 
-// The item that is there; null where there is none.
-inline Value* Evaluator::quick_item(Values& items, Quick key) {
-    if (!key.is(Kind::integer)) return nullptr;
-    const auto size = static_cast<int64_t>(items.size());
-    const int64_t at = key.as_int() < 0 ? key.as_int() + size : key.as_int();
-    return at >= 0 && at < size ? &items[static_cast<size_t>(at)] : nullptr;
-}
-
 // Most operands are local variables and literals, which need no call.
 inline Quick Evaluator::quick_operand(const ast::Expr& expr, Frame& frame) {
     if (expr.kind == ast::ExprKind::name) {
