@@ -215,21 +215,12 @@ TensorRef first_positions(TensorCall& c, const TensorRef& x, int64_t axis, bool 
 // Of the elements of source that go to one position along the axis the last is written: in the order of a stable sort
 // of index it is the one whose successor differs. The others become −0, which adds nothing to any value.
 TensorRef put_last(TensorCall& c, const TensorRef& kept, TensorRef index, TensorRef source, int64_t axis, AttrId attr) {
-    Sizes sizes = c.d.sizes(*index);
     index = ops::positions_from_front(c.d, kept, index, axis);
     const TensorRef order = sorted_positions(c, index, axis, false);
     index = ops::gather(c.d, index, axis, order);
     source = ops::gather(c.d, source, axis, order);
-    const Size count = sizes[static_cast<size_t>(axis)];
-    sizes[static_cast<size_t>(axis)] = Size(1);
-    const TensorRef last = ops::full(c.d, Term::literal(int64_t{1}), DType::boolean, sizes);
-    const TensorRef differs =
-        ops::elementwise(c.d, op<"not_equal">(),
-                         {ops::narrow(c.d, index, axis, Size(1), count),
-                          ops::narrow(c.d, index, axis, Size(0), ops::subtract(c.d, count, Size(1)))});
-    const TensorRef parts[] = {differs, last};
     const TensorRef nothing = ops::scalar(c.d, Scalar(-0.0), source->dtype());
-    source = ops::where(c.d, ops::cat(c.d, parts, axis), Term(source), Term(nothing));
+    source = ops::where(c.d, ops::ends_of_runs(c.d, index, axis), Term(source), Term(nothing));
     return c.d.apply(op<"scatter_add">(), {kept, index, source}, attr);
 }
 

@@ -181,8 +181,7 @@ TensorRef nonzero(Dispatcher& d, const TensorRef& x) {
 
 namespace {
 
-// The last occurrence of each position, and which elements along the dimension have one. `kept` elements of x stay;
-// the others are −0, onto which the one value that is added is itself to the bit.
+// The last occurrence of each position, and which elements along the dimension have one.
 struct Placed {
     TensorRef hit;     // bool, x's size along the dimension, 1 along all others
     TensorRef to;      // positions from the front, i64[n]
@@ -223,8 +222,8 @@ Placed placed(Dispatcher& d, const TensorRef& x, const Tensor& positions, const 
             make_ref<TensorObject>(Tensor::from<int64_t>(allocator, targets, count)), take(d, value, from, dim)};
 }
 
-// Positions that the graph under capture computes: in the order of a stable sort the last occurrence of a position is
-// the one whose successor differs.
+// Positions that the graph under capture computes: in the order of a stable sort the last occurrence of a position ends
+// its run.
 Placed placed(Dispatcher& d, const TensorRef& x, const TensorRef& positions, const TensorRef& value, int64_t dim) {
     const Size count = d.size(*positions, 0), extent = d.size(*x, static_cast<size_t>(dim));
     const AttrId axis = d.attr({{d.names().axis, AttrValue(dim)}});
@@ -235,11 +234,7 @@ Placed placed(Dispatcher& d, const TensorRef& x, const TensorRef& positions, con
     TensorRef to = positions_from_front(d, x, positions, dim);
     const TensorRef order = d.apply(op<"argsort">(), {to}, d.attr({{d.names().axis, AttrValue(int64_t{0})}}));
     to = take(d, to, order, 0);
-    const TensorRef differs =
-        elementwise(d, op<"not_equal">(),
-                    {narrow(d, to, 0, Size(1), count), narrow(d, to, 0, Size(0), subtract(d, count, Size(1)))});
-    const TensorRef parts[] = {differs, full(d, Term::literal(int64_t{1}), DType::boolean, {Size(1)})};
-    const TensorRef is_last = reshape(d, cat(d, parts, 0), along(x->rank(), dim, count));
+    const TensorRef is_last = reshape(d, ends_of_runs(d, to, 0), along(x->rank(), dim, count));
     const TensorRef nothing = scalar(d, Scalar(-0.0), x->dtype());
     return {hit, to, where(d, is_last, Term(take(d, value, order, dim)), Term(nothing))};
 }
@@ -257,6 +252,7 @@ TensorRef put(Dispatcher& d, const TensorRef& x, const TensorRef& index, const T
         is_pending ? placed(d, x, reshape(d, cast(d, index, DType::i64), {d.constant(-1)}), flat, dim)
                    : placed(d, x, d.elements(*index, "an assignment by an index tensor").cast(DType::i64).contiguous(),
                             flat, dim);
+    // What is replaced is −0 before: the value that is added onto it is itself to the bit.
     const TensorRef kept = where(d, at.hit, Term(scalar(d, Scalar(-0.0), x->dtype())), Term(x));
     return d.apply(op<"take_add">(), {kept, at.to, at.source}, d.attr({{d.names().axis, AttrValue(dim)}}));
 }

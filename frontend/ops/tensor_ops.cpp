@@ -280,8 +280,8 @@ TensorRef mean(Dispatcher& d, const TensorRef& x, const Dims& axes, bool keepdim
 TensorRef root(Dispatcher& d, const TensorRef& total, double p) {
     const TensorRef zero = elementwise(d, op<"equal">(), {total, Term::literal(0.0)});
     const TensorRef safe = where(d, zero, Term::literal(1.0), total);
-    const TensorRef taken = p == 2 ? elementwise(d, op<"sqrt">(), {safe})
-                                   : elementwise(d, op<"pow">(), {safe, Term::literal(1 / p)});
+    const TensorRef taken =
+        p == 2 ? elementwise(d, op<"sqrt">(), {safe}) : elementwise(d, op<"pow">(), {safe, Term::literal(1 / p)});
     return where(d, zero, Term::literal(0.0), taken);
 }
 
@@ -363,6 +363,17 @@ TensorRef where(Dispatcher& d, const TensorRef& condition, const Term& a, const 
     keep.reserve(2);
     const Arg yes = as_arg(d, terms[0], dtype, keep), no = as_arg(d, terms[1], dtype, keep);
     return d.apply(op<"where">(), {Arg(condition), yes, no});
+}
+
+TensorRef ends_of_runs(Dispatcher& d, const TensorRef& sorted, int64_t axis) {
+    Sizes sizes = d.sizes(*sorted);
+    const Size count = sizes[static_cast<size_t>(axis)];
+    sizes[static_cast<size_t>(axis)] = Size(1);
+    const TensorRef differs = elementwise(
+        d, op<"not_equal">(),
+        {narrow(d, sorted, axis, Size(1), count), narrow(d, sorted, axis, Size(0), subtract(d, count, Size(1)))});
+    const TensorRef parts[] = {differs, full(d, Term::literal(int64_t{1}), DType::boolean, sizes)};
+    return cat(d, parts, axis);
 }
 
 TensorRef positions_from_front(Dispatcher& d, const TensorRef& x, const TensorRef& index, int64_t axis) {

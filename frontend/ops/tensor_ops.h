@@ -113,6 +113,8 @@ TensorRef stack(Dispatcher& d, std::span<const TensorRef> parts, int64_t dim);
 TensorRef where(Dispatcher& d, const TensorRef& condition, const Term& a, const Term& b);
 /// Positions along an axis of x, counted from the front; those out of range stay so.
 TensorRef positions_from_front(Dispatcher& d, const TensorRef& x, const TensorRef& index, int64_t axis);
+/// Of sorted values along an axis that is not empty: whether the next one differs, bool; true for the last.
+TensorRef ends_of_runs(Dispatcher& d, const TensorRef& sorted, int64_t axis);
 TensorRef take(Dispatcher& d, const TensorRef& x, const TensorRef& index, int64_t dim);
 TensorRef gather(Dispatcher& d, const TensorRef& x, int64_t dim, const TensorRef& index);
 
