@@ -44,7 +44,7 @@ void sort_values(Evaluator& evaluator, Values& values, const Value& key, bool de
     if (all([](const Value& v) { return v.is_int(); })) {
         sort_items(items, descending, [](const Value& a, const Value& b) { return a.as_int() < b.as_int(); });
     } else if (all([](const Value& v) { return v.is<StringObject>(); })) {
-        sort_items(items, descending, [](const Value& a, const Value& b) { return a.as_text() < b.as_text(); });
+        sort_items(items, descending, [](const Value& a, const Value& b) { return text_of(a) < text_of(b); });
     } else {
         sort_items(items, descending, [&](const Value& a, const Value& b) { return evaluator.semantics().less(a, b); });
     }

@@ -39,7 +39,7 @@ Value explain(Evaluator& e, Arguments& a) {
     std::vector<KeywordArgument> keywords;
     if (a.has(2)) {
         for (const DictObject::Entry& entry : a[2].as<DictObject>().entries())
-            keywords.push_back({entry.key.as_text(), entry.value});
+            keywords.push_back({text_of(entry.key), entry.value});
     }
     std::vector<CapturedGraph> log;
     const Counters& counters = c.tracer.counters();
@@ -83,17 +83,17 @@ Value explain(Evaluator& e, Arguments& a) {
     for (const CapturedGraph& captured : log) graphs.push_back(make_ref<GraphObject>(captured.graph, true));
     auto strings = [](const std::vector<std::string>& lines) {
         Values items;
-        for (const std::string& line : lines) items.push_back(Value::text(line));
+        for (const std::string& line : lines) items.push_back(make_text(line));
         return make_list(std::move(items));
     };
     auto record = make_ref<RecordObject>(
-        "explain", std::vector<RecordObject::Field>{
-                       {"graphs", make_list(std::move(graphs))},
-                       {"breaks", strings(broken)},
-                       {"recompiles", strings(compiled_again)},
-                       {"json", Value::text(told.dump(2, ' ', false, Json::error_handler_t::replace))},
-                       {"all", Value::text(all)},
-                       {"result", result}});
+        "explain",
+        std::vector<RecordObject::Field>{{"graphs", make_list(std::move(graphs))},
+                                         {"breaks", strings(broken)},
+                                         {"recompiles", strings(compiled_again)},
+                                         {"json", make_text(told.dump(2, ' ', false, Json::error_handler_t::replace))},
+                                         {"all", make_text(all)},
+                                         {"result", result}});
     while (text.ends_with('\n')) text.pop_back();
     record->text = std::move(text);
     return record;

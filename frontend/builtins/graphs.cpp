@@ -34,7 +34,7 @@ void name_inputs(const Value& argument, const std::string& argument_name, std::v
         std::string name = argument_name;
         for (const Step& step : path) {
             if (step.key.is_unset()) name += fmt::format("_{}", step.position);
-            else if (step.key.is<StringObject>()) name = step.key.as_text();
+            else if (step.key.is<StringObject>()) name = text_of(step.key);
         }
         inputs.push_back({tensor, name});
     });
@@ -74,11 +74,11 @@ Traced trace_function(Evaluator& e, Arguments& a, bool outline, bool constants) 
     std::vector<std::string> names;
     if (a.has(2) && a[2].is<DictObject>()) {
         for (const DictObject::Entry& entry : a[2].as<DictObject>().entries())
-            keywords.push_back({entry.key.as_text(), entry.value});
+            keywords.push_back({text_of(entry.key), entry.value});
     }
     if (a.has(3)) {
         for (const DictObject::Entry& entry : a[3].as<DictObject>().entries())
-            keywords.push_back({entry.key.as_text(), entry.value});
+            keywords.push_back({text_of(entry.key), entry.value});
     }
     std::vector<Capture::TraceInput> inputs;
     const FunctionObject* declared = declaration_of(a[0]);
@@ -155,8 +155,8 @@ Value events(Evaluator& e, const Events& all) {
     for (const Event& event : all.after(0)) {
         list.push_back(record(
             "event",
-            {{"function", Value::text(event.function)},
-             {"reason", Value::text(event.reason)},
+            {{"function", make_text(event.function)},
+             {"reason", make_text(event.reason)},
              {"line", event.span ? Value(static_cast<int64_t>(e.session().sources().line(event.span))) : Value()}}));
     }
     return make_list(std::move(list));

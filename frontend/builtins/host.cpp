@@ -67,7 +67,7 @@ Value input(Evaluator& evaluator, Arguments& a) {
         check_interrupt();  // it ends a wait for input, too
         throw_error("io", "input ended");
     }
-    return Value::text(line);
+    return make_text(line);
 }
 
 // ---- sequences ----------------------------------------------------------------------------------------------------
@@ -235,22 +235,22 @@ Value int_of(Evaluator& evaluator, Arguments& a) {
     if (x.is_unset()) return 0;
     if (x.is_symbolic() || x.is_int()) return x;
     if (x.is_bool()) return int64_t{x.as_bool()};
-    if (x.is_real()) return int_of_real(x.as_real());
+    if (x.is(Kind::real)) return int_of_real(x.as_real());
     if (!x.is(Kind::string)) expected(evaluator, "a number or a str", x);
     if (a.has(1)) a[1] = evaluator.settled(a[1], a.span_of(1));
     const int64_t base = a.integer_or(1, 10, "a base");
     if (base < 2 || base > 36) throw_error("value", fmt::format("a base is 2 to 36, not {}", base));
     std::string digits;
-    for (char c : trimmed(x.as_text())) {
+    for (char c : trimmed(text_of(x))) {
         if (c != '_') digits += c;
     }
     const char* begin = digits.data() + (digits.starts_with('+') ? 1 : 0);
     int64_t value = 0;
     auto [end, code] = std::from_chars(begin, digits.data() + digits.size(), value, static_cast<int>(base));
     if (code == std::errc::result_out_of_range)
-        throw_error("overflow", fmt::format("{} does not fit in an int (64 bits)", x.as_text()));
+        throw_error("overflow", fmt::format("{} does not fit in an int (64 bits)", text_of(x)));
     if (code != std::errc{} || end != digits.data() + digits.size()) {
-        throw_error("value", fmt::format("{} is no int", quote(x.as_text())), "float(text) reads floats");
+        throw_error("value", fmt::format("{} is no int", quote(text_of(x))), "float(text) reads floats");
     }
     return value;
 }
@@ -262,12 +262,12 @@ Value float_of(Evaluator& evaluator, Arguments& a) {
     if (x.is_number()) return x.as_number();
     if (x.is_bool()) return x.as_bool() ? 1.0 : 0.0;
     if (!x.is(Kind::string)) expected(evaluator, "a number or a str", x);
-    std::string_view text = trimmed(x.as_text());
+    std::string_view text = trimmed(text_of(x));
     if (text.starts_with('+')) text.remove_prefix(1);
     double value = 0;
     auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (code == std::errc::invalid_argument || end != text.data() + text.size()) {
-        throw_error("value", fmt::format("{} is no float", quote(x.as_text())));
+        throw_error("value", fmt::format("{} is no float", quote(text_of(x))));
     }
     return value;
 }
@@ -279,12 +279,12 @@ Value bool_of(Evaluator& evaluator, Arguments& a) {
     expected(evaluator, "a bool or a number", x, "write len(xs) > 0, or x is not none");
 }
 
-Value str(Evaluator& evaluator, Arguments& a) { return Value::text(a.has(0) ? evaluator.semantics().text(a[0]) : ""); }
-Value repr(Evaluator& evaluator, Arguments& a) { return Value::text(evaluator.semantics().repr(a[0])); }
+Value str(Evaluator& evaluator, Arguments& a) { return make_text(a.has(0) ? evaluator.semantics().text(a[0]) : ""); }
+Value repr(Evaluator& evaluator, Arguments& a) { return make_text(evaluator.semantics().repr(a[0])); }
 
 Value type(Evaluator&, Arguments& a) {
     if (auto* model = a[0].try_as<ModelObject>()) return model->model_class;
-    return Value::text(name_of(host_kind(a[0])));
+    return make_text(name_of(host_kind(a[0])));
 }
 
 bool is_instance(const Value& value, const Value& type) {
@@ -297,7 +297,7 @@ bool is_instance(const Value& value, const Value& type) {
     }
     if (auto* wanted = type.try_as<BuiltinObject>()) return wanted->group.name == name_of(host_kind(value));
     if (type.is(Kind::dtype) && type.as_dtype() == DType::boolean) return host_kind(value) == Kind::boolean;
-    if (type.is(Kind::string)) return type.as_text() == name_of(host_kind(value));
+    if (type.is(Kind::string)) return text_of(type) == name_of(host_kind(value));
     if (type.is_none()) return value.is_none();
     throw_error("type",
                 "the second argument of isinstance is a model class, a type such as int or list, or a tuple of these");
@@ -310,7 +310,7 @@ Value hasattr(Evaluator& evaluator, Arguments& a) { return evaluator.has_method(
 // ---- arithmetic ---------------------------------------------------------------------------------------------------
 
 Value abs(Evaluator&, Arguments& a) {
-    if (a[0].is_real()) return std::fabs(a[0].as_real());
+    if (a[0].is(Kind::real)) return std::fabs(a[0].as_real());
     if (a[0].as_int() == INT64_MIN) throw_error("overflow", "abs of the smallest int does not fit in an int (64 bits)");
     return a[0].as_int() < 0 ? -a[0].as_int() : a[0].as_int();
 }
@@ -364,7 +364,7 @@ Value now(Evaluator&, Arguments&) {
 Value env(Evaluator&, Arguments& a) {
     const std::string& name = a.text(0, "the name of a variable");
     if (name.find('\0') == std::string::npos) {
-        if (const char* value = std::getenv(name.c_str())) return Value::text(value);
+        if (const char* value = std::getenv(name.c_str())) return make_text(value);
     }
     return a.has(1) ? a[1] : Value();
 }

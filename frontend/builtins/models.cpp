@@ -12,7 +12,7 @@ template <bool wanted, bool with_names> Value list_tensors(Evaluator&, Arguments
     Values out;
     for (NamedTensor& tensor : named_tensors(a[0])) {
         if (tensor.is_parameter != wanted) continue;
-        out.push_back(with_names ? make_tuple({Value::text(tensor.name), tensor.tensor}) : tensor.tensor);
+        out.push_back(with_names ? make_tuple({make_text(tensor.name), tensor.tensor}) : tensor.tensor);
     }
     return make_list(std::move(out));
 }
@@ -20,7 +20,7 @@ template <bool wanted, bool with_names> Value list_tensors(Evaluator&, Arguments
 template <bool with_names> Value list_models(Evaluator&, Arguments& a) {
     Values out;
     for (auto& [name, model] : named_models(a[0])) {
-        out.push_back(with_names ? make_tuple({Value::text(name), Value(model)}) : Value(model));
+        out.push_back(with_names ? make_tuple({make_text(name), Value(model)}) : Value(model));
     }
     return make_list(std::move(out));
 }
@@ -53,10 +53,10 @@ Value requires_grad(Evaluator& evaluator, Arguments& a) {
 
 Value name_of_part(Evaluator&, Arguments& a) {
     for (auto& [name, model] : named_models(a[0])) {
-        if (Value(model).same_as(a[1])) return Value::text(name);
+        if (identical(Value(model), a[1])) return make_text(name);
     }
     for (const NamedTensor& tensor : named_tensors(a[0])) {
-        if (tensor.tensor.same_as(a[1])) return Value::text(tensor.name);
+        if (identical(tensor.tensor, a[1])) return make_text(tensor.name);
     }
     return {};
 }

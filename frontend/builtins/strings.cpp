@@ -22,7 +22,7 @@ std::string_view strip(std::string_view text, std::string_view set, bool left, b
 }
 
 template <bool left, bool right> Value strip_method(Evaluator&, Arguments& a) {
-    return Value::text(
+    return make_text(
         strip(a.text(0, "a str"), a.has(1) ? std::string_view(a.text(1, "characters")) : blanks, left, right));
 }
 
@@ -31,7 +31,7 @@ template <int (*convert)(int)> Value map_ascii(Evaluator&, Arguments& a) {
     for (char& c : text) {
         if (static_cast<unsigned char>(c) < 0x80) c = static_cast<char>(convert(static_cast<unsigned char>(c)));
     }
-    return Value::text(text);
+    return make_text(text);
 }
 
 template <int (*test)(int)> Value all_ascii(Evaluator&, Arguments& a) {
@@ -46,7 +46,7 @@ Value capitalize(Evaluator&, Arguments& a) {
         unsigned char c = static_cast<unsigned char>(text[i]);
         if (c < 0x80) text[i] = static_cast<char>(i == 0 ? std::toupper(c) : std::tolower(c));
     }
-    return Value::text(text);
+    return make_text(text);
 }
 
 Value split(Evaluator&, Arguments& a) {
@@ -59,7 +59,7 @@ Value split(Evaluator&, Arguments& a) {
         while (!text.empty()) {
             check_interrupt();
             size_t end = full() ? npos : text.find_first_of(blanks);
-            parts.push_back(Value::text(full() ? strip(text, blanks, false, true) : text.substr(0, end)));
+            parts.push_back(make_text(full() ? strip(text, blanks, false, true) : text.substr(0, end)));
             text = end == npos ? std::string_view{} : strip(text.substr(end), blanks, true, false);
         }
         return make_list(std::move(parts));
@@ -69,7 +69,7 @@ Value split(Evaluator&, Arguments& a) {
     for (;;) {
         check_interrupt();
         size_t end = full() ? npos : text.find(separator);
-        parts.push_back(Value::text(text.substr(0, end)));
+        parts.push_back(make_text(text.substr(0, end)));
         if (end == npos) return make_list(std::move(parts));
         text.remove_prefix(end + separator.size());
     }
@@ -83,7 +83,7 @@ Value split_lines(Evaluator&, Arguments& a) {
         size_t end = text.find('\n');
         std::string_view line = text.substr(0, end);
         if (line.ends_with('\r')) line.remove_suffix(1);
-        lines.push_back(Value::text(line));
+        lines.push_back(make_text(line));
         if (end == npos) break;
         text.remove_prefix(end + 1);
     }
@@ -100,9 +100,9 @@ Value join(Evaluator& evaluator, Arguments& a) {
                         "write join([str(x) for x in xs])");
         }
         if (!std::exchange(first, false)) out += a.text(0, "a str");
-        out += part.as_text();
+        out += text_of(part);
     }
-    return Value::text(out);
+    return make_text(out);
 }
 
 Value replace(Evaluator&, Arguments& a) {
@@ -117,7 +117,7 @@ Value replace(Evaluator&, Arguments& a) {
         out.append(text.substr(0, at)).append(fresh);
         text.remove_prefix(at + old.size());
     }
-    return Value::text(out.append(text));
+    return make_text(out.append(text));
 }
 
 // A str, or a tuple of strs of which one must do.
@@ -126,7 +126,7 @@ template <class Test> bool any_text(const Value& what, Test test) {
         return std::any_of(items->begin(), items->end(), [&](const Value& v) { return any_text(v, test); });
     }
     if (!what.is(Kind::string)) throw_error("type", "expected a str, found a " + std::string(name_of(what.kind())));
-    return test(what.as_text());
+    return test(text_of(what));
 }
 
 Value starts_with(Evaluator&, Arguments& a) {
@@ -160,32 +160,32 @@ template <char align> Value justify(Evaluator&, Arguments& a) {
     spec.align = align;
     spec.width = static_cast<int>(std::clamp<int64_t>(a.integer(1, "a width"), 0, 100'000));
     if (a.has(2)) spec.fill = a.text(2, "a character to fill with");
-    return Value::text(format_text(a.text(0, "a str"), spec));
+    return make_text(format_text(a.text(0, "a str"), spec));
 }
 
 Value zero_fill(Evaluator&, Arguments& a) {
     const std::string& text = a.text(0, "a str");
     int64_t missing = std::min<int64_t>(a.integer(1, "a width"), 100'000) - count_characters(text);
     size_t sign = !text.empty() && (text[0] == '-' || text[0] == '+') ? 1 : 0;
-    return Value::text(text.substr(0, sign) + std::string(static_cast<size_t>(std::max<int64_t>(missing, 0)), '0') +
-                       text.substr(sign));
+    return make_text(text.substr(0, sign) + std::string(static_cast<size_t>(std::max<int64_t>(missing, 0)), '0') +
+                     text.substr(sign));
 }
 
 Value remove_prefix(Evaluator&, Arguments& a) {
     std::string_view text = a.text(0, "a str"), part = a.text(1, "a prefix");
-    return Value::text(text.starts_with(part) ? text.substr(part.size()) : text);
+    return make_text(text.starts_with(part) ? text.substr(part.size()) : text);
 }
 Value remove_suffix(Evaluator&, Arguments& a) {
     std::string_view text = a.text(0, "a str"), part = a.text(1, "a suffix");
-    return Value::text(text.ends_with(part) ? text.substr(0, text.size() - part.size()) : text);
+    return make_text(text.ends_with(part) ? text.substr(0, text.size() - part.size()) : text);
 }
 
 Value partition(Evaluator&, Arguments& a) {
     std::string_view text = a.text(0, "a str"), separator = a.text(1, "a separator");
     size_t at = text.find(separator);
-    if (at == npos) return make_tuple({Value::text(text), Value::text(""), Value::text("")});
+    if (at == npos) return make_tuple({make_text(text), make_text(""), make_text("")});
     return make_tuple(
-        {Value::text(text.substr(0, at)), Value::text(separator), Value::text(text.substr(at + separator.size()))});
+        {make_text(text.substr(0, at)), make_text(separator), make_text(text.substr(at + separator.size()))});
 }
 
 constexpr KindSet strs = kinds(Kind::string);

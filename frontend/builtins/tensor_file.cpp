@@ -44,7 +44,7 @@ NamedTensors tensors_of(TensorCall& c, const Value& value) {
                     "type", "a dict that is saved holds tensors under str keys",
                     fmt::format("here {} holds {}", with_article(entry.key.kind()), with_article(entry.value.kind())));
             }
-            add(entry.key.as_text(), entry.value);
+            add(text_of(entry.key), entry.value);
         }
         return named;
     }

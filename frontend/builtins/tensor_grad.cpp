@@ -161,10 +161,10 @@ size_t position_of(Evaluator& e, const Value& function, const Value& given) {
     if (which.is<StringObject>() && declared) {
         size_t position = 0;
         for (const ast::Parameter& parameter : declared->function.parameters) {
-            if (e.session().symbols().text(parameter.name) == which.as_text()) return position;
+            if (e.session().symbols().text(parameter.name) == text_of(which)) return position;
             ++position;
         }
-        throw_error("name", fmt::format("the function has no parameter `{}`", which.as_text()));
+        throw_error("name", fmt::format("the function has no parameter `{}`", text_of(which)));
     }
     throw_error("type", "`wrt:` names parameters of the function", "for example wrt: \"w\", or wrt: [\"w\", \"b\"]");
 }

@@ -185,7 +185,7 @@ PassCheck& GraphCache::checker() {
     return *checker_;
 }
 
-GraphEntry* GraphCache::find(const Builder::Hash& hash) {
+GraphEntry* GraphCache::find(const SkeletonHash& hash) {
     const auto found = entries_.find(hash);
     if (found == entries_.end()) return nullptr;
     found->second->last_use = ++uses_;
@@ -204,7 +204,7 @@ void GraphCache::make_room() {
     std::erase_if(entries_, [&](const auto& entry) { return entry.second->last_use < *quarter; });
 }
 
-GraphEntry& GraphCache::add(const Builder::Hash& hash, GraphEntry entry) {
+GraphEntry& GraphCache::add(const SkeletonHash& hash, GraphEntry entry) {
     make_room();
     entry.last_use = ++uses_;
     return *entries_.emplace(hash, std::make_unique<GraphEntry>(std::move(entry))).first->second;

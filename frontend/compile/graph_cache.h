@@ -161,8 +161,8 @@ public:
 
     /// Null where there is none. Entries stay where they are until the next is added: then, where there are many, those
     /// go that were not asked for the longest.
-    GraphEntry* find(const Builder::Hash& hash);
-    GraphEntry& add(const Builder::Hash& hash, GraphEntry entry);
+    GraphEntry* find(const SkeletonHash& hash);
+    GraphEntry& add(const SkeletonHash& hash, GraphEntry entry);
     /// Compiles the variant for these sizes. Symbolic are those asked for and, with other variants present, those that
     /// differ from theirs; the reason (which size was what) is returned, empty for the first variant.
     std::string add_variant(GraphEntry& entry, const CompileSettings& settings, std::span<const int64_t> hints,
@@ -176,7 +176,7 @@ public:
 
 private:
     struct HashOfHash {
-        size_t operator()(const Builder::Hash& h) const { return h.low ^ (h.high * 0x9E3779B97F4A7C15ull); }
+        size_t operator()(const SkeletonHash& h) const { return h.low ^ (h.high * 0x9E3779B97F4A7C15ull); }
     };
     void make_room();
     std::string describe_change(const GraphEntry& entry, const GraphEntry::Variant& last,
@@ -185,7 +185,7 @@ private:
     Machine& machine_;
     Counters& counters_;
     std::unique_ptr<PassCheck> checker_;
-    std::unordered_map<Builder::Hash, std::unique_ptr<GraphEntry>, HashOfHash> entries_;
+    std::unordered_map<SkeletonHash, std::unique_ptr<GraphEntry>, HashOfHash> entries_;
     uint64_t uses_ = 0;
 };
 

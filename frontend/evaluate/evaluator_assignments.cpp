@@ -100,8 +100,8 @@ bool Evaluator::update_quickly(const ast::Update& statement, const Value& curren
     if (!held) return false;
     if (auto* text = current.try_as<StringObject>()) {
         // Nobody but the variable and this function can see the text: it grows where it is.
-        if (statement.op != ast::BinaryOperator::add || !operand.is<StringObject>() || operand.same_as(current) ||
-            !held->same_as(current) || text->use_count() != 2 || !fits_a_text(text->text(), operand.as_text()))
+        if (statement.op != ast::BinaryOperator::add || !operand.is<StringObject>() || identical(operand, current) ||
+            !identical(*held, current) || text->use_count() != 2 || !fits_a_text(text->text(), text_of(operand)))
             return false;
         text->append(operand.as<StringObject>());
         return true;

@@ -177,7 +177,7 @@ Evaluator::CallArguments Evaluator::evaluate_arguments(const Value* first, const
                                        fmt::format("the names of arguments are strs, found the key {}",
                                                    semantics_.repr(entry.key)));
                     }
-                    out.keywords.emplace_back(symbols_.intern(entry.key.as_text()), entry.value);
+                    out.keywords.emplace_back(symbols_.intern(text_of(entry.key)), entry.value);
                 }
                 break;
             }

@@ -101,7 +101,7 @@ const Value& Evaluator::literal(Symbol text) {
     const uint32_t number = index_of(text);
     if (number >= literals_.size()) literals_.resize(symbols_.size(), Value::unset());
     Value& known = literals_[number];
-    if (known.is_unset()) known = Value::text(name_of(text));
+    if (known.is_unset()) known = make_text(name_of(text));
     return known;
 }
 
@@ -149,7 +149,7 @@ Value* Evaluator::quick_character(const StringObject& text, int64_t position) {
     const char c = text.text()[static_cast<size_t>(at)];
     if (static_cast<unsigned char>(c) >= characters_.size()) return nullptr;
     Value& known = characters_[static_cast<size_t>(c)];
-    if (!known.is_object()) known = Value::text(std::string_view(&c, 1));
+    if (!known.is_object()) known = make_text(std::string_view(&c, 1));
     return &known;
 }
 
@@ -179,7 +179,7 @@ Value Evaluator::evaluate_unary(const ast::Unary& expr, Frame& frame) {
     switch (expr.op) {
         case ast::UnaryOperator::logical_not: break;
         case ast::UnaryOperator::negate:
-            if (x.is_real()) return -x.as_real();
+            if (x.is(Kind::real)) return -x.as_real();
             if (x.is_int() && x.as_int() != INT64_MIN) return -x.as_int();
             break;
         case ast::UnaryOperator::invert:
@@ -269,8 +269,8 @@ Value Evaluator::compare_of(const ast::Comparison& expr, Value a, Value b) {
 Value Evaluator::compare(ast::ComparisonOperator op, Operand a, Operand b, Span span) {
     using enum ast::ComparisonOperator;
     switch (op) {
-        case is: return settled(a.value, span).same_as(settled(b.value, span));
-        case is_not: return !settled(a.value, span).same_as(settled(b.value, span));
+        case is: return identical(settled(a.value, span), settled(b.value, span));
+        case is_not: return !identical(settled(a.value, span), settled(b.value, span));
         case in: return contains(b.value, a.value, span);
         case not_in: return !contains(b.value, a.value, span);
         default: break;
@@ -315,7 +315,7 @@ bool Evaluator::contains(const Value& container, const Value& item, Span span) {
         return between && (n - range->start) % range->step == 0;
     }
     if (container.is<StringObject>() && item.is<StringObject>())
-        return container.as_text().find(item.as_text()) != std::string::npos;
+        return text_of(container).find(text_of(item)) != std::string::npos;
     if (container.is_tensor()) {
         Value same = border_.binary(Operator::equal, {container}, {item}, span);
         Value any = call(builtins_[*builtins_.find(symbols_.intern("any"))].value, {same});
@@ -447,7 +447,7 @@ std::string Evaluator::format(const Value& given, std::string_view text_of_spec,
         value = border_.settle(value, span);
     }
     if (value.is_int()) return format_integer(value.as_int(), spec);
-    if (value.is_real()) return format_real(value.as_real(), spec);
+    if (value.is(Kind::real)) return format_real(value.as_real(), spec);
     if (is_number_format || spec.grouping) {
         throw_error("type",
                     fmt::format("the format `{}` is for numbers, found {}", text_of_spec, semantics_.describe(value)),

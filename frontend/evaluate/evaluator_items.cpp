@@ -49,17 +49,17 @@ Value Evaluator::get_attribute(const Value& object, Symbol name, Span span) {
         }
         case Kind::device:
             if (name_of(name) == "index") return int64_t{object.as_device().index};
-            if (name_of(name) == "kind") return Value::text(object.as_device().kind == Device::cpu ? "cpu" : "cuda");
+            if (name_of(name) == "kind") return make_text(object.as_device().kind == Device::cpu ? "cpu" : "cuda");
             break;
         case Kind::dtype:
-            if (name_of(name) == "name") return Value::text(tenon::name_of(object.as_dtype()));
+            if (name_of(name) == "name") return make_text(tenon::name_of(object.as_dtype()));
             if (name_of(name) == "size") return size_of(object.as_dtype());
             break;
         case Kind::function:
-            if (name_of(name) == "name") return Value::text(name_of(object.as<FunctionObject>().function.name));
+            if (name_of(name) == "name") return make_text(name_of(object.as<FunctionObject>().function.name));
             break;
         case Kind::model_class:
-            if (name_of(name) == "name") return Value::text(object.as<ModelClassObject>().name());
+            if (name_of(name) == "name") return make_text(object.as<ModelClassObject>().name());
             break;
         default: break;
     }
@@ -91,7 +91,7 @@ void Evaluator::no_attribute(const Value& object, Symbol name, Span span) {
         for (Symbol field : model_class.model.fields) candidates.push_back(field);
     } else if (auto* dict = object.try_as<DictObject>()) {
         for (const auto& entry : dict->entries()) {
-            if (entry.key.is<StringObject>()) add(entry.key.as_text());
+            if (entry.key.is<StringObject>()) add(text_of(entry.key));
         }
         if (help.empty()) help = fmt::format("d.get(\"{}\", default) gives a default", wanted);
     } else if (auto* record = object.try_as<RecordObject>()) {
@@ -136,7 +136,7 @@ void Evaluator::set_attribute(const Value& object, Symbol name, const Value& val
             bool is_held = fresh && fresh->role != TensorRole::plain;
             return writes_.set_field(model, slot, is_held ? value : hold_tensors(value, is_buffer, nullptr, span));
         }
-        case Kind::dict: return writes_.set_entry(object.as<DictObject>(), Value::text(name_of(name)), value);
+        case Kind::dict: return writes_.set_entry(object.as<DictObject>(), make_text(name_of(name)), value);
         case Kind::tensor:
             if (border_.set_attribute(object, name_of(name), value, span)) return;
             break;
@@ -208,7 +208,7 @@ Value Evaluator::as_key(const Value& key, Span span, int depth) {
         if (depth > deepest) return key;
         for (size_t i = 0; i < tuple->items.size(); ++i) {
             Value item = as_key(tuple->items[i], span, depth + 1);
-            if (item.same_as(tuple->items[i])) continue;
+            if (identical(item, tuple->items[i])) continue;
             Values items = tuple->items;
             items[i] = std::move(item);
             for (++i; i < items.size(); ++i) items[i] = as_key(items[i], span, depth + 1);

@@ -192,10 +192,10 @@ Evaluator::Flow Evaluator::execute_try(const ast::Try& statement, Frame& frame) 
     unwound_.clear();
     int64_t line = caught.span ? session_.sources().line(caught.span) : 0;
     auto error =
-        make_ref<RecordObject>("error", std::vector<RecordObject::Field>{{"message", Value::text(caught.message)},
-                                                                         {"kind", Value::text(caught.kind)},
+        make_ref<RecordObject>("error", std::vector<RecordObject::Field>{{"message", make_text(caught.message)},
+                                                                         {"kind", make_text(caught.kind)},
                                                                          {"line", line},
-                                                                         {"help", Value::text(caught.help)}});
+                                                                         {"help", make_text(caught.help)}});
     error->text = caught.message;
     if (statement.error) store(statement.error->use, error, frame, statement.error->span);
     const Flow flow = execute(*statement.handler, frame);

@@ -42,12 +42,12 @@ Ref<IteratorObject> Evaluator::iterate(const Value& value) {
             return make_ref<ValuesIterator>(std::move(keys));
         }
         case Kind::string: {
-            const std::string& text = value.as_text();
+            const std::string& text = text_of(value);
             Values characters;
             for (size_t at = 0; at < text.size();) {
                 check_interrupt();
                 size_t end = at + byte_of_character(std::string_view(text).substr(at), 1);
-                characters.push_back(Value::text(std::string_view(text).substr(at, end - at)));
+                characters.push_back(make_text(std::string_view(text).substr(at, end - at)));
                 at = end;
             }
             return make_ref<ValuesIterator>(std::move(characters));

@@ -151,7 +151,7 @@ int64_t repetitions(const Value& times, size_t size, size_t item_bytes, std::str
 
 Value repeat(const Value& sequence, const Value& times) {
     if (sequence.is<StringObject>()) {
-        const std::string& text = sequence.as_text();
+        const std::string& text = text_of(sequence);
         const int64_t count = repetitions(times, text.size(), 1, "str");
         if (text.size() == 1) return make_ref<StringObject>(std::string(static_cast<size_t>(count), text[0]));
         std::string out;
@@ -177,8 +177,8 @@ Value repeat(const Value& sequence, const Value& times) {
 Value other_binary(Operator op, const Value& a, const Value& b) {
     if (a.kind() == b.kind()) {
         if (op == Operator::add && a.is<StringObject>()) {
-            check_room(a.as_text().size() + b.as_text().size(), 1, "str");
-            return make_ref<StringObject>(a.as_text() + b.as_text());
+            check_room(text_of(a).size() + text_of(b).size(), 1, "str");
+            return make_ref<StringObject>(text_of(a) + text_of(b));
         }
         if (op == Operator::add && items_of(a)) {
             check_room(items_of(a)->size() + items_of(b)->size(), sizeof(Value), name_of(a.kind()));
@@ -256,7 +256,7 @@ Value string_item(const StringObject& object, const Value& key) {
         const size_t begin = byte_of(position);
         return text.substr(begin, by_bytes ? 1 : byte_of_character(text.substr(begin), 1));
     };
-    if (key.is_int()) return Value::text(character(static_cast<int64_t>(position_in(key.as_int(), size, "str"))));
+    if (key.is_int()) return make_text(character(static_cast<int64_t>(position_in(key.as_int(), size, "str"))));
     auto* slice = key.try_as<SliceObject>();
     if (!slice)
         throw_error("type", fmt::format("an index of a str is an int or a slice, found {}", with_article(key.kind())));
@@ -264,7 +264,7 @@ Value string_item(const StringObject& object, const Value& key) {
     if (bounds.step == 1) {
         const size_t begin = byte_of(bounds.start);
         const std::string_view rest = text.substr(begin);
-        return Value::text(
+        return make_text(
             rest.substr(0, by_bytes ? static_cast<size_t>(bounds.count) : byte_of_character(rest, bounds.count)));
     }
     std::string out;

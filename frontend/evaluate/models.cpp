@@ -88,7 +88,7 @@ public:
                 if (!part.is_object()) return;
                 (*this)(part,
                         at(!key                      ? std::to_string(position)
-                           : key->is<StringObject>() ? key->as_text()
+                           : key->is<StringObject>() ? text_of(*key)
                            : key->is_int()           ? std::to_string(key->as_int())
                                                      : "?"),
                         depth + 1);

@@ -59,7 +59,7 @@ bool Semantics::equal(const Value& a, const Value& b) {
     }
     if (a.kind() != b.kind()) return false;
     switch (a.kind()) {
-        case Kind::string: return a.as_text() == b.as_text();
+        case Kind::string: return text_of(a) == text_of(b);
         case Kind::dict: {
             const auto &x = a.as<DictObject>(), &y = b.as<DictObject>();
             if (x.size() != y.size()) return false;
@@ -80,7 +80,7 @@ bool Semantics::equal(const Value& a, const Value& b) {
             const auto &x = a.as<SliceObject>(), &y = b.as<SliceObject>();
             return equal(x.start, y.start) && equal(x.stop, y.stop) && equal(x.step, y.step);
         }
-        default: return a.same_as(b);
+        default: return identical(a, b);
     }
 }
 
@@ -88,9 +88,9 @@ bool Semantics::same_item(const Value& a, const Value& b) {
     if (a.is_symbolic() || b.is_symbolic()) {  // decided: nan is the same as itself, though not equal
         if (a.is_tensor() || b.is_tensor()) return equal(a, b);
         const Value x = evaluator_.settled(a, evaluator_.here()), y = evaluator_.settled(b, evaluator_.here());
-        return x.same_as(y) || equal(x, y);
+        return identical(x, y) || equal(x, y);
     }
-    return a.same_as(b) || equal(a, b);
+    return identical(a, b) || equal(a, b);
 }
 
 bool Semantics::less(const Value& a, const Value& b) {
@@ -101,7 +101,7 @@ bool Semantics::less(const Value& a, const Value& b) {
     if (a.is_tensor() || a.is_symbolic() || b.is_tensor() || b.is_symbolic()) {
         return truth(evaluator_.border().binary(Operator::less, {a}, {b}, evaluator_.here()));
     }
-    if (a.is<StringObject>() && b.is<StringObject>()) return a.as_text() < b.as_text();
+    if (a.is<StringObject>() && b.is<StringObject>()) return text_of(a) < text_of(b);
     if (const Values *x = items_of(a), *y = items_of(b); x && y) {
         evaluator_.check_stack(evaluator_.here());
         for (size_t i = 0; i < x->size() && i < y->size(); ++i) {
@@ -133,7 +133,7 @@ bool is_short(const Value& value) {
 
 }  // namespace
 
-std::string Semantics::text(const Value& value) { return value.is<StringObject>() ? value.as_text() : repr(value); }
+std::string Semantics::text(const Value& value) { return value.is<StringObject>() ? text_of(value) : repr(value); }
 
 std::string Semantics::repr(const Value& value) {
     bool holds_values =
@@ -172,7 +172,7 @@ std::string Semantics::repr_of(const Value& value) {
         case Kind::dtype: return std::string(tenon::name_of(value.as_dtype()));
         case Kind::device: return tenon::name_of(value.as_device());
         case Kind::ellipsis: return "...";
-        case Kind::string: return quote(value.as_text());
+        case Kind::string: return quote(text_of(value));
         case Kind::list: return "[" + joined(value.as<ListObject>().items) + "]";
         case Kind::tuple: {
             const Values& items = value.as<TupleObject>().items;

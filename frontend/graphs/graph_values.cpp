@@ -28,11 +28,11 @@ Value from_attribute(const Context& context, const AttrValue& value) {
     if (const auto* flag = std::get_if<bool>(&value.value)) return Value(*flag);
     if (const auto* integer = std::get_if<int64_t>(&value.value)) return Value(*integer);
     if (const auto* real = std::get_if<double>(&value.value)) return Value(*real);
-    if (const auto* name = std::get_if<NameId>(&value.value)) return Value::text(context.text(*name));
+    if (const auto* name = std::get_if<NameId>(&value.value)) return make_text(context.text(*name));
     if (const auto* dtype = std::get_if<DType>(&value.value)) return Value(*dtype);
     if (const auto* size = std::get_if<SizeId>(&value.value)) {
         if (const auto constant = context.as_constant(*size)) return Value(*constant);
-        return Value::text(context.to_string(*size, {}));
+        return make_text(context.to_string(*size, {}));
     }
     if (const auto* list = std::get_if<AttrList>(&value.value)) {
         Values items;
@@ -76,7 +76,7 @@ Value shape_of(const Graph& graph, const Type& type) {
     const std::vector<std::string> names = graph.symbol_names();
     for (SizeId size : type.sizes) {
         if (const auto constant = graph.context->as_constant(size)) sizes.push_back(Value(*constant));
-        else sizes.push_back(Value::text(graph.context->to_string(size, names)));
+        else sizes.push_back(make_text(graph.context->to_string(size, names)));
     }
     return make_list(std::move(sizes));
 }
@@ -98,7 +98,7 @@ bool GraphObject::get_attribute(Evaluator&, std::string_view name, Value& value)
         for (NodeId r : graph->results()) nodes.push_back(make_ref<NodeObject>(self, r, "op"));
         value = make_list(std::move(nodes));
     } else if (name == "name") {
-        value = Value::text(graph->context->text(graph->name));
+        value = make_text(graph->context->text(graph->name));
     } else {
         return false;
     }
@@ -159,13 +159,13 @@ bool NodeObject::get_attribute(Evaluator& e, std::string_view name, Value& value
     const Graph& g = *graph->graph;
     const Context& context = *g.context;
     const Type& type = g.type(id);
-    if (name == "op") value = Value::text(row(g[id].op).name);
+    if (name == "op") value = make_text(row(g[id].op).name);
     else if (name == "name")
-        value = Value::text(role == "output" || role == "yield" ? std::string_view(role) : g.name_of(id));
-    else if (name == "kind") value = Value::text(role);
+        value = make_text(role == "output" || role == "yield" ? std::string_view(role) : g.name_of(id));
+    else if (name == "kind") value = make_text(role);
     else if (name == "shape") value = type.is_tensor() ? shape_of(g, type) : Value();
     else if (name == "dtype") value = type.is_tensor() ? Value(type.dtype) : Value();
-    else if (name == "type") value = Value::text(print_type(context, g[id].type, g.symbol_names()));
+    else if (name == "type") value = make_text(print_type(context, g[id].type, g.symbol_names()));
     else if (name == "meta") value = to_dict(context, context[g.metas[id.index]]);
     else if (name == "line") {
         const Span span = g.origin(id).span;

@@ -14,8 +14,8 @@ namespace tenon {
 
 Capture::Capture(Tracer& tracer)
     : tracer_(tracer), builder_(tracer.context()), serial_(tracer.next_serial()), journal_(tracer.generator()) {
-    builder_.assume_hints(true);
-    builder_.decide_small_sizes(true);
+    builder_.known_sizes().assume_hints(true);
+    builder_.known_sizes().decide_small(true);
     ring_.previous_ = ring_.next_ = &ring_;
 }
 
@@ -136,11 +136,7 @@ NodeId Capture::materialise(uint32_t v) {
 // A literal is a constant of the graph. Any other number is a 0-dim input; one site that gives one value several times
 // (a loop over parameters) is one input.
 NodeId Capture::number(const Arg& arg, size_t operand) {
-    if (arg.is_literal) {
-        if (arg.dtype == DType::boolean) return builder_.literal(scalar_as<bool>(arg.number));
-        if (is_float(arg.dtype)) return builder_.literal(scalar_as<double>(arg.number), arg.dtype);
-        return builder_.literal(scalar_as<int64_t>(arg.number), arg.dtype);
-    }
+    if (arg.is_literal) return builder_.literal(arg.number, arg.dtype);
     const uint64_t bits = std::visit(
         [](auto value) {
             if constexpr (std::is_same_v<decltype(value), double>) return std::bit_cast<uint64_t>(value);
@@ -169,7 +165,8 @@ TensorRef Capture::make_result(NodeId node, bool requires_grad) {
     geometry.shape.resize(type.sizes.size());
     for (size_t d = 0; d < type.sizes.size(); ++d) {
         const SizeId id = type.sizes[d];
-        geometry.shape[d] = id.is_inline_constant() ? id.bits : tracer_.context().evaluate(id, builder_.hints());
+        geometry.shape[d] =
+            id.is_inline_constant() ? id.bits : tracer_.context().evaluate(id, builder_.known_sizes().hints());
     }
     geometry.strides = contiguous_strides(geometry.shape);
     auto result = make_ref<TensorObject>(std::move(geometry));
@@ -262,7 +259,7 @@ NodeId Capture::as_type(NodeId value, TypeId type) {
     if (builder_.node(value).type == type) return value;
     const std::vector<SizeId>&sizes = tracer_.context()[type].sizes, &own = builder_.type(value).sizes;
     if (std::equal(sizes.begin(), sizes.end(), own.begin(), own.end(),
-                   [&](SizeId a, SizeId b) { return builder_.equal_sizes(a, b); }))
+                   [&](SizeId a, SizeId b) { return builder_.known_sizes().equal(a, b); }))
         return value;
     AttrList list(sizes.begin(), sizes.end());
     const AttrId attr = tracer_.context().attr({{tracer_.dispatcher().names().sizes, AttrValue(std::move(list))}});

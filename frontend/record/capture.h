@@ -99,7 +99,7 @@ public:
     /// An int of the host, not negative, as a symbol of its own: static at first, symbolic from its first change on. With
     /// `shared`, one line that gives one value several times gives one symbol.
     Size host_size(int64_t value, bool shared);
-    std::span<const int64_t> hints() const { return builder_.hints(); }
+    std::span<const int64_t> hints() const { return builder_.known_sizes().hints(); }
     /// True where x's elements are not those in its memory: not computed yet, or written by the graph under capture.
     bool is_pending(const TensorObject& x) const;
     void assert_true(TensorObject& condition, std::string_view message);

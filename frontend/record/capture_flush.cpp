@@ -149,11 +149,12 @@ void Capture::run(const Plan& plan, std::string_view reason, Span at, bool recov
         if (hit) name_inputs();
         const GraphRef captured = builder_.finish(plan.results, tracer_.context().name(site_.name), true);
         const std::vector<bool> all(captured->symbols.size(), true);
-        log_->push_back({.graph = specialise(*captured, builder_.hints(), all),  // what guards make one size is one
-                         .compiled = graph,
-                         .ended_by = std::string(reason),
-                         .ended_at = at,
-                         .from_cache = hit});
+        log_->push_back(
+            {.graph = specialise(*captured, builder_.known_sizes().hints(), all),  // what guards make one size is one
+             .compiled = graph,
+             .ended_by = std::string(reason),
+             .ended_at = at,
+             .from_cache = hit});
     }
     std::vector<Tensor> arguments;
     arguments.reserve(inputs_.size());
@@ -169,10 +170,10 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
     GraphCache& cache = tracer_.graph_cache();
     Counters& counters = tracer_.counters();
     builder_.mix(tracer_.compile_settings().bits());
-    const Builder::Hash hash = builder_.hash();
+    const SkeletonHash hash = builder_.hash();
     GraphEntry* entry = cache.find(hash);
     if (entry) {
-        if (const GraphEntry::Variant* variant = entry->find(builder_.hints())) {
+        if (const GraphEntry::Variant* variant = entry->find(builder_.known_sizes().hints())) {
             hit = true;
             ++counters.cache_hits;
             return variant->graph;
@@ -189,12 +190,12 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
         made.declaration = site_.declaration;
         entry = &cache.add(hash, std::move(made));
     }
-    std::vector<bool> dynamic(builder_.hints().size(), dynamic_);
+    std::vector<bool> dynamic(builder_.known_sizes().hints().size(), dynamic_);
     for (size_t k : dynamic_symbols_) dynamic[k] = true;
     const std::string changed =
-        cache.add_variant(*entry, tracer_.compile_settings(), builder_.hints(), dynamic, tracer_.locate);
+        cache.add_variant(*entry, tracer_.compile_settings(), builder_.known_sizes().hints(), dynamic, tracer_.locate);
     note_recompile(*entry, changed);
-    const std::shared_ptr<CompiledGraph> graph = entry->find(builder_.hints())->graph;
+    const std::shared_ptr<CompiledGraph> graph = entry->find(builder_.known_sizes().hints())->graph;
     note_named(*graph, plan);
     return graph;
 }

@@ -51,7 +51,7 @@ void Capture::check_overwritten(std::span<const ReverseRequest::Named> named) co
 std::string Capture::describe(NodeId value) const {
     const Type& type = builder_.type(value);
     Dims shape;
-    for (SizeId size : type.sizes) shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
+    for (SizeId size : type.sizes) shape.push_back(tracer_.context().evaluate(size, builder_.known_sizes().hints()));
     return std::string(name_of(type.dtype)) + shape_to_string(shape);
 }
 
@@ -66,7 +66,7 @@ std::vector<ReverseRequest::Named> Capture::named_by_formulas(const Plan& plan, 
                                                               std::span<const NodeId> kept) const {
     Context& context = tracer_.context();
     std::vector<SizeId> sizes;
-    for (int64_t hint : builder_.hints()) sizes.push_back(context.constant(hint));
+    for (int64_t hint : builder_.known_sizes().hints()) sizes.push_back(context.constant(hint));
     Substitution at_sizes(context, std::move(sizes));
     Builder joint(context);
     Copier copy(flat, joint, &at_sizes);
@@ -146,7 +146,8 @@ void Capture::note_named(const CompiledGraph& graph, const Plan& plan) {
                              {},
                              there[kept[by.index].index],
                              there[kept[value.index].index]};
-        for (SizeId size : type.sizes) lost.shape.push_back(tracer_.context().evaluate(size, builder_.hints()));
+        for (SizeId size : type.sizes)
+            lost.shape.push_back(tracer_.context().evaluate(size, builder_.known_sizes().hints()));
         for (const std::vector<bool>& nodes : reached) lost.needed_by.push_back(nodes[by.index]);
         return lost;
     };

@@ -101,8 +101,8 @@ std::shared_ptr<CompiledGraph> Capture::compile_once(const Plan& plan) {
     name_inputs();
     const GraphRef skeleton = builder_.finish(plan.results, tracer_.context().name(site_.name), true);
     auto compiled = std::make_shared<CompiledGraph>(tracer_.graph_cache(), tracer_.compile_settings(),
-                                                    without_symbols(*skeleton, builder_.hints()), plan.differentiable,
-                                                    plan.wrt, CompiledGraph::Purpose::capture);
+                                                    without_symbols(*skeleton, builder_.known_sizes().hints()),
+                                                    plan.differentiable, plan.wrt, CompiledGraph::Purpose::capture);
     note_named(*compiled, plan);
     return compiled;
 }

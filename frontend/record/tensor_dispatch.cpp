@@ -153,19 +153,15 @@ TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
     std::shared_ptr<CompiledGraph>& compiled = compiled_op(key);
     if (!compiled) {
         Builder builder(c);
-        builder.set_stamp({.origin = c.origin(Origin{.span = span_, .rule = {}, .differentiated = {}, .path = {}}),
-                           .meta = {},
-                           .flags = 0});
+        const OriginId origin = c.origin(Origin{.span = span_, .rule = {}, .differentiated = {}, .path = {}});
+        const Builder::StampScope scope(builder, {.origin = origin, .meta = {}, .flags = 0});
         std::vector<NodeId> nodes;
         std::vector<size_t> wrt;
         size_t parameters = 0;
         for (size_t k = 0; k < args.size(); ++k) {
             const Arg& arg = args[k];
             if (!arg.tensor && arg.is_literal) {
-                if (arg.dtype == DType::boolean) nodes.push_back(builder.literal(scalar_as<bool>(arg.number)));
-                else if (is_float(arg.dtype))
-                    nodes.push_back(builder.literal(scalar_as<double>(arg.number), arg.dtype));
-                else nodes.push_back(builder.literal(scalar_as<int64_t>(arg.number), arg.dtype));
+                nodes.push_back(builder.literal(arg.number, arg.dtype));
                 continue;
             }
             sizes.clear();

@@ -16,7 +16,7 @@ AttrValue to_attribute(Context& context, const Value& value) {
         case Kind::integer: return AttrValue(value.as_int());
         case Kind::real: return AttrValue(value.as_real());
         case Kind::dtype: return AttrValue(value.as_dtype());
-        case Kind::string: return AttrValue(context.name(value.as_text()));
+        case Kind::string: return AttrValue(context.name(text_of(value)));
         default: break;
     }
     if (const Values* items = items_of(value)) {
@@ -103,7 +103,7 @@ std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<cons
                 for (const DictObject::Entry& entry : dict->entries()) {
                     if (!entry.key.is<StringObject>())
                         fail("the keys of metadata are strs", "annotate(**d) takes a dict with str keys");
-                    add(entry.key.as_text(), entry.value);
+                    add(text_of(entry.key), entry.value);
                 }
             } else {
                 fail("`annotate` takes keys and their values", "write `annotate {pp_stage: 0} { … }`");

@@ -47,7 +47,7 @@ bool Arguments::flag_or(size_t k, bool otherwise, std::string_view what) const {
 
 const std::string& Arguments::text(size_t k, std::string_view what) const {
     if (!values[k].is<StringObject>()) refuse(*this, k, what, "a str");
-    return values[k].as_text();
+    return text_of(values[k]);
 }
 
 }  // namespace tenon

@@ -48,7 +48,7 @@ BuiltinTable::BuiltinTable(SymbolTable& symbols, std::span<const std::string> ar
     add_constant("inf", std::numeric_limits<double>::infinity(), "∞, as a float");
     add_constant("nan", std::numeric_limits<double>::quiet_NaN(), "what is no number, as a float; equal to nothing");
     Values list;
-    for (const std::string& arg : args) list.push_back(Value::text(arg));
+    for (const std::string& arg : args) list.push_back(make_text(arg));
     add_constant("args", make_list(std::move(list)), "what follows the script on the command line: a list of strs");
 }
 

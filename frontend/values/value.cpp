@@ -205,13 +205,13 @@ void StringObject::append(const StringObject& more) {
 
 bool equal_keys(const Value& a, const Value& b) {
     if (a.kind() != b.kind()) return false;
-    if (a.is(Kind::string)) return a.as_text() == b.as_text();
+    if (a.is(Kind::string)) return text_of(a) == text_of(b);
     if (a.is(Kind::tuple)) {
         const Values& x = a.as<TupleObject>().items;
         const Values& y = b.as<TupleObject>().items;
         return std::equal(x.begin(), x.end(), y.begin(), y.end(), equal_keys);
     }
-    return a.same_as(b);
+    return identical(a, b);
 }
 
 void DictObject::visit_children(FunctionRef<void(const Value&)> visit) const {
@@ -272,7 +272,7 @@ Value* DictObject::find(const Value& key) {
 Value* DictObject::find(std::string_view key) {
     uint64_t hash = hash_text(key);
     auto matches = [&](const Entry& entry) {
-        return entry.hash == hash && entry.key.is(Kind::string) && entry.key.as_text() == key;
+        return entry.hash == hash && entry.key.is(Kind::string) && text_of(entry.key) == key;
     };
     if (table_.empty()) {
         for (Entry& entry : entries_) {
@@ -314,7 +314,7 @@ void DictObject::set(std::string_view key, Value value) {
     if (Value* old = find(key)) {
         *old = std::move(value);
     } else {
-        set(Value::text(key), std::move(value));
+        set(make_text(key), std::move(value));
     }
 }
 

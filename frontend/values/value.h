@@ -108,7 +108,6 @@ public:
     explicit Value(Object& object) : kind_(object.kind()), object_(&object) {}
     static Value unset() { return Value(Kind::unset); }
     static Value ellipsis() { return Value(Kind::ellipsis); }
-    static Value text(std::string_view text);
 
     Value(const Value& other) : kind_(other.kind_) {
         if (is_object()) {
@@ -140,7 +139,6 @@ public:
     bool is_unset() const { return kind_ == Kind::unset; }
     bool is_bool() const { return kind_ == Kind::boolean; }
     bool is_int() const { return kind_ == Kind::integer; }
-    bool is_real() const { return kind_ == Kind::real; }
     bool is_number() const { return kind_ == Kind::integer || kind_ == Kind::real; }
     bool is_tensor() const { return kind_ == Kind::tensor; }
     bool is_symbolic() const { return kind_ == Kind::symbolic; }
@@ -156,7 +154,7 @@ public:
         return integer_;
     }
     double as_real() const {
-        assert(is_real());
+        assert(is(Kind::real));
         return real_;
     }
     /// Of an int or a float.
@@ -181,8 +179,6 @@ public:
     /// The object if it is a T, else null.
     template <class T> T* try_as() const { return is<T>() ? static_cast<T*>(object_.get()) : nullptr; }
     template <class T> Ref<T> ref() const { return Ref<T>(&as<T>()); }
-    /// The text of a str.
-    const std::string& as_text() const;
 
     /// A bool, int or float as a plain word (of a float its bits), and back.
     uint64_t word() const {
@@ -193,12 +189,6 @@ public:
         Value value(kind);
         value.integer_ = static_cast<int64_t>(word);
         return value;
-    }
-
-    /// `is` of the language: the same object, or the same small value.
-    bool same_as(const Value& other) const {
-        if (kind_ != other.kind_) return false;
-        return is_object() ? object_.get() == other.object_.get() : integer_ == other.integer_;
     }
 
 private:
@@ -221,6 +211,12 @@ private:
 static_assert(sizeof(Value) == 16);
 
 using Values = std::vector<Value>;
+
+/// `is` of the language: the same object, or the same small value.
+inline bool identical(const Value& a, const Value& b) {
+    if (a.kind() != b.kind()) return false;
+    return a.is_object() ? &a.object() == &b.object() : a.word() == b.word();
+}
 
 /// A container that may be part of a cycle. Once a container has been stored into it, it hangs in its session's list of
 /// suspects (collector.h) until it dies.
@@ -446,9 +442,9 @@ inline bool Container::can_nest(const Values& children) {
     return false;
 }
 
-inline const std::string& Value::as_text() const { return as<StringObject>().text(); }
-inline Value Value::text(std::string_view text) { return make_ref<StringObject>(text); }
-
+/// A str, and the text of one.
+inline Value make_text(std::string_view text) { return make_ref<StringObject>(text); }
+inline const std::string& text_of(const Value& value) { return value.as<StringObject>().text(); }
 /// A list, a tuple of `values`.
 inline Value make_list(Values values) { return make_ref<ListObject>(std::move(values)); }
 inline Value make_tuple(Values values) { return make_ref<TupleObject>(std::move(values)); }

@@ -7,11 +7,10 @@
 #include "ir/build/copier.h"
 #include "ir/build/freeze.h"
 #include "ir/build/outline.h"
-#include "ir/intern_table.h"
 
 namespace tenon {
 
-Builder::Builder(Context& context) : context_(&context) { reset(); }
+Builder::Builder(Context& context) : context_(&context), sizes_(context) { reset(); }
 
 void Builder::reset() {
     graph_.context = context_;
@@ -20,7 +19,6 @@ void Builder::reset() {
     graph_.operands.clear();
     graph_.bodies.clear();
     graph_.symbols.clear();
-    graph_.equalities.clear();
     graph_.origins.clear();
     graph_.metas.clear();
     graph_.names.clear();
@@ -32,9 +30,7 @@ void Builder::reset() {
     open_call_ = -1;
     stamp_ = {};
     rule_ = {};
-    hints_.clear();
-    equal_symbol_.clear();
-    facts_.reset();
+    sizes_.clear();
     hash_ = {};
     literals_.clear();
     closed_.clear();
@@ -47,11 +43,6 @@ Builder Builder::thaw(const Graph& graph) {
     copy.copy_body();
     b.graph_.name = graph.name;
     return b;
-}
-
-void Builder::mix(uint64_t value) {
-    hash_.low = mix_hash(hash_.low, value);
-    hash_.high = mix_hash(hash_.high ^ 0x94D049BB133111EBull, value * 0xD6E8FEB86659FD93ull);
 }
 
 NodeId Builder::append(Op op, TypeId type, std::span<const NodeId> operands, AttrId attr, RegionId first,
@@ -104,32 +95,28 @@ NodeId Builder::parameter(TypeId type, NameId name) {
     return id;
 }
 
-NodeId Builder::literal(double value, DType dtype) {
-    assert(is_float(dtype));
-    // A literal is rounded to the dtype it has, so that equal literals are one node.
-    if (dtype == DType::f32) value = double(float(value));
-    const LiteralKey key{std::bit_cast<uint64_t>(value), dtype};
+NodeId Builder::literal(Scalar given, DType dtype) {
+    AttrValue value;
+    LiteralKey key{0, dtype};
+    if (dtype == DType::boolean) {
+        const bool truth = scalar_as<bool>(given);
+        value = AttrValue(truth);
+        key.bits = truth;
+    } else if (is_float(dtype)) {
+        // A literal is rounded to the dtype it has, so that equal literals are one node.
+        double number = scalar_as<double>(given);
+        if (dtype == DType::f32) number = double(float(number));
+        value = AttrValue(number);
+        key.bits = std::bit_cast<uint64_t>(number);
+    } else {
+        const int64_t number = scalar_as<int64_t>(given);
+        value = AttrValue(number);
+        key.bits = uint64_t(number);
+    }
     auto [it, fresh] = literals_.try_emplace(key);
     if (fresh)
         it->second = append(op<"constant">(), context_->tensor(dtype, {}), {},
-                            context_->attr({{context_->name("value"), AttrValue(value)}}), {}, 0, false);
-    return it->second;
-}
-NodeId Builder::literal(int64_t value, DType dtype) {
-    if (is_float(dtype)) return literal(double(value), dtype);
-    const LiteralKey key{uint64_t(value), dtype};
-    auto [it, fresh] = literals_.try_emplace(key);
-    if (fresh)
-        it->second = append(op<"constant">(), context_->tensor(dtype, {}), {},
-                            context_->attr({{context_->name("value"), AttrValue(value)}}), {}, 0, false);
-    return it->second;
-}
-NodeId Builder::literal(bool value) {
-    const LiteralKey key{uint64_t(value), DType::boolean};
-    auto [it, fresh] = literals_.try_emplace(key);
-    if (fresh)
-        it->second = append(op<"constant">(), context_->tensor(DType::boolean, {}), {},
-                            context_->attr({{context_->name("value"), AttrValue(value)}}), {}, 0, false);
+                            context_->attr({{context_->name("value"), value}}), {}, 0, false);
     return it->second;
 }
 bool Builder::is_literal(NodeId id) const { return node(id).op == op<"constant">(); }
@@ -147,71 +134,14 @@ NodeId Builder::tensor(Tensor value) {
 
 uint32_t Builder::symbol(NodeId definer, int dim, int64_t hint, NameId name) {
     graph_.symbols.push_back({definer, dim, hint, name});
-    hints_.push_back(hint);
-    equal_symbol_.push_back(uint32_t(equal_symbol_.size()));
+    sizes_.add_symbol(hint);
     mix(uint64_t(definer.index) << 32 | uint32_t(dim));
     return uint32_t(graph_.symbols.size() - 1);
 }
 
-// ---- sizes --------------------------------------------------------------------------------------------------------
-void Builder::add_equalities(std::span<const SizeEquality> equalities) {
-    graph_.equalities.insert(graph_.equalities.end(), equalities.begin(), equalities.end());
-    facts_.reset();
-}
-
-void Builder::guard(SizeId a, SizeId b) {
-    graph_.equalities.push_back({a, b});
-    facts_.reset();
-    mix(uint64_t(a.bits));
-    mix(uint64_t(b.bits));
-}
-
-uint32_t Builder::first_equal(uint32_t symbol) const {
-    while (equal_symbol_[symbol] != symbol) symbol = equal_symbol_[symbol] = equal_symbol_[equal_symbol_[symbol]];
-    return symbol;
-}
-
-bool Builder::equal_sizes(SizeId a, SizeId b) const {
-    if (a == b) return true;
-    const auto x = context_->symbol_number(a), y = context_->symbol_number(b);
-    return x && y && first_equal(*x) == first_equal(*y);
-}
-
-bool Builder::must_be_equal(SizeId a, SizeId b) {
-    if (!assume_hints_) {
-        if (graph_.equalities.empty()) return false;
-        if (!facts_) facts_.emplace(*context_, graph_.equalities);
-        return facts_->equal(a, b);
-    }
-    if (equal_sizes(a, b)) return true;
-    if (context_->evaluate(a, hints_) != context_->evaluate(b, hints_)) return false;
-    guard(a, b);
-    const auto x = context_->symbol_number(a), y = context_->symbol_number(b);
-    if (x && y) {
-        const auto [first, second] = std::minmax({first_equal(*x), first_equal(*y)});
-        equal_symbol_[second] = first;
-    }
-    return true;
-}
-
-TypeId Builder::decided(TypeId id) {
-    const Type& type = (*context_)[id];
-    for (size_t d = 0; d < type.sizes.size(); ++d) {
-        if (type.sizes[d].is_inline_constant() || context_->evaluate(type.sizes[d], hints_) > 1) continue;
-        Type small = type;
-        for (SizeId& size : small.sizes) {
-            const int64_t value = size.is_inline_constant() ? 2 : context_->evaluate(size, hints_);
-            if (value < 0 || value > 1) continue;
-            guard(size, SizeId(value));
-            size = SizeId(value);
-        }
-        return context_->type(std::move(small));
-    }
-    return id;
-}
-
 // ---- nodes --------------------------------------------------------------------------------------------------------
-NodeId Builder::emit(Op o, std::span<const NodeId> operands, AttrId attr) {
+NodeId Builder::emit(Op o, NodeList list, AttrId attr) {
+    const std::span<const NodeId> operands = list;
     const Row& r = row(o);
     std::array<TypeId, 8> few;
     std::vector<TypeId> many;
@@ -221,15 +151,16 @@ NodeId Builder::emit(Op o, std::span<const NodeId> operands, AttrId attr) {
         types = many.data();
     }
     for (size_t k = 0; k < operands.size(); ++k) types[k] = node(operands[k]).type;
-    const std::function<bool(SizeId, SizeId)> same = [this](SizeId a, SizeId b) { return must_be_equal(a, b); };
-    Infer infer{*context_, r.name, {types, operands.size()}, attr, {}, &same, hints_};
+    const std::function<bool(SizeId, SizeId)> same = [this](SizeId a, SizeId b) {
+        return sizes_.must_be_equal(a, b, hash_);
+    };
+    Infer infer{*context_, r.name, {types, operands.size()}, attr, {}, &same, sizes_.hints()};
     TypeId type;
     try {
         if (int(operands.size()) < r.min_operands || (r.max_operands >= 0 && int(operands.size()) > r.max_operands))
             infer.fail("arity", std::string(r.name) + " takes " + std::to_string(int(r.min_operands)) +
                                     " operands, but got " + std::to_string(operands.size()));
-        type = r.result(infer);
-        if (decide_small_sizes_) type = decided(type);
+        type = sizes_.decided(r.result(infer), hash_);
     } catch (Error& e) {
         e.diagnostic.span = (*context_)[stamp_.origin].span;
         for (size_t k = 0; k < operands.size(); ++k) {
@@ -242,8 +173,7 @@ NodeId Builder::emit(Op o, std::span<const NodeId> operands, AttrId attr) {
     return append(o, type, operands, attr, {}, 0, true);
 }
 
-NodeId Builder::emit_typed(Op o, TypeId type, std::span<const NodeId> operands, AttrId attr, RegionId first,
-                           unsigned regions) {
+NodeId Builder::emit_typed(Op o, TypeId type, NodeList operands, AttrId attr, RegionId first, unsigned regions) {
     if (regions > 0) {
         assert(closed_.size() >= regions);
         const std::span<const RegionId> mine(closed_.data() + closed_.size() - regions, regions);
@@ -272,7 +202,7 @@ RegionId Builder::open_region() {
     return id;
 }
 
-void Builder::close_region(std::span<const NodeId> results) {
+void Builder::close_region(NodeList results) {
     assert(open_.size() > 1);
     const NodeId yield = append(op<"yield">(), context_->none(), results, {}, {}, 0, false);
     graph_.metas[yield.index] = stamp_.meta;  // the yield of a nested region carries its surroundings
@@ -329,6 +259,7 @@ std::vector<NodeId> Builder::truncate(size_t count) {
     assert(open_.size() == 1 && open_call_ < 0);
     Graph old;
     std::swap(old, graph_);
+    const std::vector<SizeEquality> equalities = sizes_.equalities();
     const Open main = std::move(open_[0]);
     const std::vector<CallRange> calls = std::move(calls_);
     reset();
@@ -339,8 +270,8 @@ std::vector<NodeId> Builder::truncate(size_t count) {
         copy.map(p, image[p.index] = parameter(old[p].type, old.names[p.index]));
     }
     for (const SizeSymbol& s : old.symbols) symbol(copy(s.definer), s.dim, s.hint, s.name);
-    for (const SizeEquality& e : old.equalities)
-        if (!equal_sizes(e.left, e.right)) must_be_equal(e.left, e.right);
+    for (const SizeEquality& e : equalities)
+        if (!sizes_.equal(e.left, e.right)) sizes_.must_be_equal(e.left, e.right, hash_);
     std::vector<uint32_t> ends;  // of the calls that are open
     size_t next = 0;
     for (uint32_t at = 0; at < count; ++at) {
@@ -357,11 +288,13 @@ std::vector<NodeId> Builder::truncate(size_t count) {
     return image;
 }
 
-GraphRef Builder::finish(std::span<const NodeId> results, NameId name, bool with_calls, std::vector<NodeId>* kept) {
+GraphRef Builder::finish(NodeList list, NameId name, bool with_calls, std::vector<NodeId>* kept) {
     assert(open_.size() == 1);
+    const std::span<const NodeId> results = list;
     const Open& main = open_.back();
     const Liveness live = liveness(results);
     graph_.name = name;
+    graph_.equalities = sizes_.equalities();
     if (!with_calls || calls_.empty()) return freeze(graph_, main.params, main.body, results, live, kept);
     assert(!kept);
     return outline(graph_, main.params, main.body, results, calls_, live);

@@ -5,14 +5,15 @@
 // `finish` can turn these ranges into `call` nodes with regions (outline), which is the form that listings show.
 #pragma once
 #include <array>
-#include <optional>
 #include <string>
 #include <unordered_map>
 
+#include "ir/build/known_sizes.h"
+#include "ir/build/node_list.h"
+#include "ir/build/skeleton_hash.h"
 #include "ir/graph.h"
 #include "ir/liveness.h"
 #include "ir/row.h"
-#include "ir/size_facts.h"
 
 namespace tenon {
 
@@ -42,29 +43,18 @@ public:
 
     // -- inputs, literals, captured tensors
     NodeId parameter(TypeId, NameId name = {});  // of the open region; stamped with `stamp()`
-    NodeId literal(double, DType);               // 0-dim constant outside the body, one node a value
-    NodeId literal(int64_t, DType);
-    NodeId literal(bool);
-    NodeId tensor(Tensor);                                                     // a captured tensor, printed `const #k`
+    NodeId literal(Scalar, DType);               // 0-dim constant outside the body, one node a value
+    NodeId tensor(Tensor);                       // a captured tensor, printed `const #k`
     uint32_t symbol(NodeId definer, int dim, int64_t hint, NameId name = {});  // returns its number
 
     // -- nodes. `emit` runs the row's result rule and throws Error with a label per operand.
-    NodeId emit(Op, std::span<const NodeId> operands, AttrId attr = {});
-    NodeId emit(Op o, std::initializer_list<NodeId> operands, AttrId attr = {}) {
-        return emit(o, std::span(operands.begin(), operands.size()), attr);
-    }
+    NodeId emit(Op, NodeList operands, AttrId attr = {});
     // Trusted: the caller gives the type. `regions` were closed just before, the first of them at `first`.
-    NodeId emit_typed(Op, TypeId, std::span<const NodeId> operands, AttrId attr = {}, RegionId first = {},
-                      unsigned regions = 0);
-    NodeId emit_typed(Op o, TypeId t, std::initializer_list<NodeId> operands, AttrId attr = {}, RegionId first = {},
-                      unsigned regions = 0) {
-        return emit_typed(o, t, std::span(operands.begin(), operands.size()), attr, first, regions);
-    }
+    NodeId emit_typed(Op, TypeId, NodeList operands, AttrId attr = {}, RegionId first = {}, unsigned regions = 0);
 
     // -- regions (loop nests, cond, call bodies). Regions nest; a region's results are given when it is closed.
     RegionId open_region();
-    void close_region(std::span<const NodeId> results);
-    void close_region(std::initializer_list<NodeId> r) { close_region(std::span(r.begin(), r.size())); }
+    void close_region(NodeList results);
 
     // -- calls of a flat body
     void begin_call(NameId name, NameId kind, AttrId record = {});
@@ -73,7 +63,6 @@ public:
 
     // -- what is stamped on new nodes
     const Stamp& stamp() const { return stamp_; }
-    void set_stamp(const Stamp& s) { stamp_ = s; }
     class [[nodiscard]] StampScope {
     public:
         StampScope(Builder& b, const Stamp& s) : builder_(b), saved_(b.stamp_) { b.stamp_ = s; }
@@ -100,25 +89,16 @@ public:
     std::span<const NodeId> params() const { return open_.back().params; }
     size_t size() const { return graph_.nodes.size(); }
     const std::vector<SizeSymbol>& symbols() const { return graph_.symbols; }
-    std::span<const int64_t> hints() const { return hints_; }
     bool is_literal(NodeId) const;
+    // What is known of these symbols, and which sizes are equal.
+    KnownSizes& known_sizes() { return sizes_; }
+    const KnownSizes& known_sizes() const { return sizes_; }
 
-    // -- what holds of the sizes: an equality of the graph is what makes sizes equal that are not the same polynomial
-    void add_equalities(std::span<const SizeEquality>);
-    // Sizes whose hints are equal where they must be are so by a guard, which is an equality of the graph from then on.
-    void assume_hints(bool on) { assume_hints_ = on; }
-    // A computed size whose hint is 0 or 1 is decided, as one of an input is: a guard says that it is the constant.
-    void decide_small_sizes(bool on) { decide_small_sizes_ = on; }
-    bool equal_sizes(SizeId a, SizeId b) const;  // the same, or by a guard between symbols
-
-    // A 128-bit hash of all that was emitted (ops, types, attributes, operands, metadata, flags; no size hints, no
-    // names, no origins): the skeleton by which a capture finds its graph. O(1).
-    struct Hash {
-        uint64_t low = 0, high = 0;
-        auto operator<=>(const Hash&) const = default;
-    };
-    Hash hash() const { return hash_; }
-    void mix(uint64_t value);  // folds further facts into the hash (requires_grad of inputs, outputs, …)
+    // The hash of all that was emitted. O(1).
+    const SkeletonHash& hash() const { return hash_; }
+    void mix(uint64_t value) {
+        hash_.mix(value);
+    }  // folds further facts into the hash (requires_grad of inputs, outputs, …)
 
     // What these results, and the ordered nodes so far, need: a bit a node.
     Liveness liveness(std::span<const NodeId> results) const;
@@ -130,11 +110,7 @@ public:
     // Closes the main region and freezes: drops what neither a result nor an ordered node needs (parameters stay),
     // numbers and names canonically. `with_calls`: call ranges become `call` nodes.
     // `kept` (optional) receives for each old NodeId its id in the graph, none when dropped.
-    GraphRef finish(std::span<const NodeId> results, NameId name = {}, bool with_calls = false,
-                    std::vector<NodeId>* kept = nullptr);
-    GraphRef finish(std::initializer_list<NodeId> r, NameId name = {}) {
-        return finish(std::span(r.begin(), r.size()), name);
-    }
+    GraphRef finish(NodeList results, NameId name = {}, bool with_calls = false, std::vector<NodeId>* kept = nullptr);
 
 private:
     struct Open {
@@ -142,10 +118,6 @@ private:
         std::vector<NodeId> params, body;
     };
     NodeId append(Op, TypeId, std::span<const NodeId>, AttrId, RegionId first, unsigned regions, bool in_body);
-    bool must_be_equal(SizeId a, SizeId b);
-    TypeId decided(TypeId);
-    void guard(SizeId a, SizeId b);
-    uint32_t first_equal(uint32_t symbol) const;
 
     Context* context_;
     Graph graph_;
@@ -155,11 +127,8 @@ private:
     int32_t open_call_ = -1;
     Stamp stamp_;
     NameId rule_;
-    std::vector<int64_t> hints_;
-    bool assume_hints_ = false, decide_small_sizes_ = false;
-    mutable std::vector<uint32_t> equal_symbol_;  // for each symbol one that it is equal to by a guard, or itself
-    std::optional<SizeFacts> facts_;              // of the equalities; made when asked for
-    Hash hash_;
+    KnownSizes sizes_;
+    SkeletonHash hash_;
     struct LiteralKey {
         uint64_t bits;
         DType dtype;

@@ -25,7 +25,7 @@ NodeId Copier::copy_leaf(NodeId id) {
     const DType dtype = from_.type(id).dtype;
     if (const double* x = std::get_if<double>(&value.value)) return image = to_.literal(*x, dtype);
     if (const int64_t* i = std::get_if<int64_t>(&value.value)) return image = to_.literal(*i, dtype);
-    return image = to_.literal(std::get<bool>(value.value));
+    return image = to_.literal(std::get<bool>(value.value), dtype);
 }
 
 NodeId Copier::copy(NodeId id) {
@@ -64,7 +64,7 @@ void Copier::copy_params() {
     for (NodeId p : from_.params()) copy_parameter(p);
     for (const SizeSymbol& s : from_.symbols)
         to_.symbol(s.definer ? (*this)(s.definer) : NodeId::none(), s.dim, s.hint, s.name);
-    to_.add_equalities(from_.equalities);
+    to_.known_sizes().add(from_.equalities);
 }
 
 void Copier::copy_body() {

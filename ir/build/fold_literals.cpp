@@ -35,7 +35,7 @@ uint64_t bits_of(const Builder& builder, NodeId literal) {
 NodeId literal_of(Builder& builder, DType dtype, uint64_t bits) {
     return visit_dtype(dtype, [&]<class T>() -> NodeId {
         if constexpr (std::is_same_v<T, bool>) {
-            return builder.literal(bits != 0);
+            return builder.literal(bits != 0, DType::boolean);
         } else if constexpr (std::is_integral_v<T>) {
             T element;
             __builtin_memcpy(&element, &bits, sizeof element);

@@ -24,7 +24,7 @@ public:
         for (NodeId p : params) copy_.copy_parameter(p);
         for (const SizeSymbol& s : g.symbols)
             builder_.symbol(s.definer ? copy_(s.definer) : NodeId::none(), s.dim, s.hint, s.name);
-        builder_.add_equalities(g.equalities);
+        builder_.known_sizes().add(g.equalities);
     }
     GraphRef run(NameId name) {
         range(0, uint32_t(body_.size()), -1);

@@ -11,7 +11,7 @@ public:
     Batcher(const Graph& example, const BatchRequest& request)
         : example_(example), request_(request), builder_(*example.context), copy_(example, builder_),
           batched_(example.nodes.size(), false), vmap_(example.context->name("vmap")) {
-        builder_.assume_hints(true);
+        builder_.known_sizes().assume_hints(true);
         inputs();
     }
 
@@ -58,7 +58,7 @@ private:
             }
             builder_.symbol(definer, dim, s.hint, s.name);
         }
-        builder_.add_equalities(example_.equalities);
+        builder_.known_sizes().add(example_.equalities);
         for (size_t k = 0; k < params.size(); ++k) {
             if (request_.in_axes[k] < 0) continue;
             batched_[params[k].index] = true;

@@ -201,16 +201,12 @@ private:
         for (size_t k = entry.count; k-- > first;)
             if (entry.operands[k].owner_) dtype = builder_.type(operands[k]).dtype;
         for (size_t k = 0; k < entry.count; ++k)
-            if (!entry.operands[k].owner_) operands[k] = literal(entry.operands[k].number_, dtype);
+            if (!entry.operands[k].owner_) operands[k] = builder_.literal(entry.operands[k].number_, dtype);
         const std::span<const NodeId> given(operands.data(), entry.count);
         if (entry.count == 2)  // an exponent less 1
             if (const NodeId folded = fold_literals(builder_, entry.op, builder_.node(operands[1]).type, given))
                 return folded;
         return builder_.emit(entry.op, given, entry.attr);
-    }
-    NodeId literal(double value, DType dtype) {
-        if (dtype == DType::boolean) return builder_.literal(value != 0);
-        return is_float(dtype) ? builder_.literal(value, dtype) : builder_.literal(int64_t(value), dtype);
     }
     // A forward value as a formula reads it: a marked one is computed again, its operands likewise down to unmarked
     // ones.
@@ -349,7 +345,7 @@ const Type& Gradient::type(size_t k) const { return reverse_.builder_.type(rever
 const Type& Gradient::result_type() const { return reverse_.builder_.type(node_); }
 
 Term Gradient::number(double value, size_t like) const {
-    return reverse_.made(reverse_.literal(value, type(like).dtype));
+    return reverse_.made(reverse_.builder_.literal(value, type(like).dtype));
 }
 Term Gradient::zero_like(size_t k) const {
     Reverse::Entry e{};
@@ -359,7 +355,8 @@ Term Gradient::zero_like(size_t k) const {
     return reverse_.make(e);
 }
 Term Gradient::zero() const {
-    return apply(op<"detach">(), {apply(op<"where">(), {reverse_.made(reverse_.builder_.literal(false)), g, 0})});
+    return apply(op<"detach">(),
+                 {apply(op<"where">(), {reverse_.made(reverse_.builder_.literal(false, DType::boolean)), g, 0})});
 }
 Term Gradient::cast(const Term& t, DType to) const { return apply(op<"cast">(), {t}, attr({{"dtype", to}})); }
 Term Gradient::reshape_to(const Term& t, std::span<const SizeId> sizes) const {

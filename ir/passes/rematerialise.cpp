@@ -112,7 +112,7 @@ private:
         for (size_t k = split_.saved.size(); k < backward_.params().size(); ++k)
             copy.copy_parameter(backward_.params()[k]);
         symbols(builder, copy);
-        builder.add_equalities(backward_.equalities);
+        builder.known_sizes().add(backward_.equalities);
 
         Copier again(forward_, builder);  // the dropped values, in forward order
         for (uint32_t i = 0; i < from_forward.size(); ++i)

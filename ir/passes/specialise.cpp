@@ -33,7 +33,7 @@ GraphRef specialise(const Graph& g, std::span<const int64_t> values, const std::
     Copier copy(g, builder, &substitution);
     for (NodeId p : g.params()) copy.copy_parameter(p);
     for (uint32_t k : free) builder.symbol(copy(g.symbols[k].definer), g.symbols[k].dim, values[k], g.symbols[k].name);
-    builder.add_equalities(solved.left);
+    builder.known_sizes().add(solved.left);
     copy.copy_body();
     return verified(PassId::specialise, copy.finish());
 }
@@ -82,7 +82,7 @@ GraphRef renumber_symbols(const GraphRef& g) {
         };
         if (!is_known(e.left) || !is_known(e.right)) continue;
         const SizeEquality renumbered{substitution(e.left), substitution(e.right)};
-        builder.add_equalities({&renumbered, 1});
+        builder.known_sizes().add({&renumbered, 1});
     }
     copy.copy_body();
     return verified(PassId::renumber_symbols, copy.finish());

@@ -101,7 +101,7 @@ private:
             copy.map(p, builder.parameter(graph_[p].type, graph_.names[p.index]));
         }
         define_symbols(builder, copy, params);
-        builder.add_equalities(graph_.equalities);
+        builder.known_sizes().add(graph_.equalities);
         for (NodeId id : graph_.body())
             if (forward_[id.index] == forward) copy.copy(id);
         std::vector<NodeId> out;

@@ -145,7 +145,7 @@ private:
             e.left = values_.size();
             cursor_.expect("==");
             e.right = values_.size();
-            builder_.add_equalities({&e, 1});
+            builder_.known_sizes().add({&e, 1});
         } while (cursor_.accept(","));
     }
 
@@ -157,8 +157,8 @@ private:
     };
     Operand operand() {
         if (cursor_.accept_word("const")) return {captured_tensor(), {}, false};
-        if (cursor_.accept_word("true")) return {builder_.literal(true), {}, false};
-        if (cursor_.accept_word("false")) return {builder_.literal(false), {}, false};
+        if (cursor_.accept_word("true")) return {builder_.literal(true, DType::boolean), {}, false};
+        if (cursor_.accept_word("false")) return {builder_.literal(false, DType::boolean), {}, false};
         const std::string_view word = cursor_.peek_word();
         if (!word.empty() && word != "inf" && word != "nan") {
             const auto known = names_.find(word);

@@ -141,7 +141,7 @@ TEST(Dict, KeepsOrderThroughRemovals) {
     }
     EXPECT_EQ(dict.find(Value(2)), nullptr);
     dict.set("text", Value(1));
-    EXPECT_EQ(dict.find(Value::text("text"))->as_int(), 1);
+    EXPECT_EQ(dict.find(make_text("text"))->as_int(), 1);
     EXPECT_THROW(dict.set(Value(1.5), Value()), Error);
 }
 

@@ -25,7 +25,7 @@ public:
         auto dict = make_ref<DictObject>();
         for (Value& part : parts) {
             const auto key = static_cast<int64_t>(dict->size());
-            dict->set(random_() % 2 ? Value(key) : Value::text(std::to_string(key)), std::move(part));
+            dict->set(random_() % 2 ? Value(key) : make_text(std::to_string(key)), std::move(part));
         }
         return dict;
     }
@@ -48,8 +48,8 @@ TEST(Structure, LeavesGoBackToTheirPlaces) {
         ASSERT_TRUE(same_structure(tree, again));
         const std::vector<Value> same = leaves_of(again);
         ASSERT_EQ(same.size(), leaves.size());
-        for (size_t k = 0; k < leaves.size(); ++k) ASSERT_TRUE(same[k].same_as(leaves[k]));
-        if (is_branch(tree)) EXPECT_FALSE(again.same_as(tree)) << "branches are made anew";
+        for (size_t k = 0; k < leaves.size(); ++k) ASSERT_TRUE(identical(same[k], leaves[k]));
+        if (is_branch(tree)) EXPECT_FALSE(identical(again, tree)) << "branches are made anew";
 
         // The way to a leaf leads to it.
         for_each_leaf_at(tree, [&](const Value& leaf, std::span<const Step> path) {
@@ -63,7 +63,7 @@ TEST(Structure, LeavesGoBackToTheirPlaces) {
                 });
                 at = part;
             }
-            EXPECT_TRUE(at.same_as(leaf));
+            EXPECT_TRUE(identical(at, leaf));
         });
         const Value other = RandomTree(seed + 1000).make(5);
         EXPECT_EQ(same_structure(tree, other), same_structure(other, tree));
@@ -75,7 +75,7 @@ TEST(Structure, KindsLengthsAndKeysTellTreesApart) {
     auto dict = make_ref<DictObject>(), renamed = make_ref<DictObject>();
     dict->set("a", Value(1));
     renamed->set("b", Value(1));
-    EXPECT_TRUE(same_structure(list, make_list({3, Value::text("x")})));
+    EXPECT_TRUE(same_structure(list, make_list({3, make_text("x")})));
     EXPECT_FALSE(same_structure(list, tuple));
     EXPECT_FALSE(same_structure(list, longer));
     EXPECT_FALSE(same_structure(list, Value(1)));

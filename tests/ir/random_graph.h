@@ -18,8 +18,8 @@ class RandomGraph {
 public:
     RandomGraph(Context& context, uint32_t seed, bool symbols = false)
         : context_(context), builder_(context), random_(seed), symbols_(symbols), extra_(seed + 1) {
-        builder_.assume_hints(symbols);
-        builder_.decide_small_sizes(symbols);
+        builder_.known_sizes().assume_hints(symbols);
+        builder_.known_sizes().decide_small(symbols);
     }
 
     // Receives the shapes of the parameters.
@@ -62,7 +62,7 @@ private:
     }
     NodeId any() { return values_[values_.size() - 1 - std::min(pick(values_.size()), pick(values_.size()))]; }
     const Sizes& sizes(NodeId id) const { return builder_.type(id).sizes; }
-    int64_t value(SizeId size) const { return context_.evaluate(size, builder_.hints()); }
+    int64_t value(SizeId size) const { return context_.evaluate(size, builder_.known_sizes().hints()); }
     std::vector<int64_t> shape(NodeId id) const {
         std::vector<int64_t> out;
         for (SizeId s : sizes(id)) out.push_back(value(s));

@@ -208,7 +208,7 @@ private:
         return builder_.emit(op<"cast">(), {x}, context_.attr({{context_.name("dtype"), to}}));
     }
     NodeId literal(DType d) {
-        if (d == DType::boolean) return builder_.literal(chance(2));
+        if (d == DType::boolean) return builder_.literal(chance(2), DType::boolean);
         if (is_float(d)) return builder_.literal(pick({0.0, 1.0, -0.5, 2.0, 3.25, -7.0, 0.1}), d);
         return builder_.literal(pick<int64_t>({0, 1, 2, 3, 7}), d);
     }

@@ -71,7 +71,7 @@ private:
             for (std::string_view o : call.operands) operands.push_back(value(o));
             return builder_.emit(require_op(call.name), operands, attributes(call.name));
         }
-        if (text == "true" || text == "false") return builder_.literal(text == "true");
+        if (text == "true" || text == "false") return builder_.literal(text == "true", DType::boolean);
         int64_t number = 0;
         if (std::from_chars(text.data(), text.data() + text.size(), number).ec == std::errc())
             return is_float(dtype_) ? builder_.literal(double(number), dtype_) : builder_.literal(number, dtype_);
