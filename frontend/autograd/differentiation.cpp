@@ -3,7 +3,8 @@
 #include <fmt/format.h>
 
 #include "frontend/ops/tensor_ops.h"
-#include "frontend/record/capture.h"
+#include "frontend/record/capture_differentiation.h"
+#include "frontend/record/capture_trace.h"
 #include "frontend/record/tracer.h"
 #include "runtime/diagnostic.h"
 
@@ -35,8 +36,8 @@ Capture* capture_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cota
     if (cotangent) all.push_back(cotangent.get());
     for (const TensorRef& x : wrt) all.push_back(x.get());
     tracer.capture().admit(all);
-    const Capture::Cotangent root{*loss, cotangent.get()};
-    if (tracer.capture().holds_history({&root, 1}, wrt)) return &tracer.capture();
+    const Capture::Differentiation::Cotangent root{*loss, cotangent.get()};
+    if (tracer.capture().differentiation().holds_history({&root, 1}, wrt)) return &tracer.capture();
     tracer.flush();
     return nullptr;
 }
@@ -54,18 +55,18 @@ Tape::Root root_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cotan
 
 void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent, const BackwardOptions& options,
               std::span<const TensorRef> only) {
-    if (tracer.capturing() && tracer.capture().in_example()) {
+    if (tracer.capturing() && tracer.capture().trace().in_example()) {
         throw_error("vmap", "backward adds into `.grad`, which has no place for a gradient of each example",
                     "vmap(grad(f)) returns them");
     }
     check(loss, cotangent);
     if (Capture* capture = capture_of(tracer, loss, cotangent, {})) {
-        const Capture::Cotangent root{*loss, cotangent.get()};
+        const Capture::Differentiation::Cotangent root{*loss, cotangent.get()};
         const Dispatcher::GradMode mode(tracer.dispatcher(), options.create_graph);
-        capture->backward({&root, 1}, options, only);
+        capture->differentiation().backward({&root, 1}, options, only);
         return;
     }
-    tracer.capture().note_backward();
+    tracer.capture().differentiation().note_backward();
     const Tracer::Pause pause(tracer);  // the tape's engine runs op by op
     const Tape::Root root = root_of(tracer, loss, cotangent);
     tracer.tape().backward({&root, 1}, options, only);
@@ -74,7 +75,7 @@ void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
 std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
                                  std::span<const TensorRef> wrt, const BackwardOptions& options) {
     check(loss, cotangent);
-    if (cotangent && tracer.capturing() && tracer.capture().has_outer_history(*loss)) {
+    if (cotangent && tracer.capturing() && tracer.capture().trace().has_outer_history(*loss)) {
         // What was computed outside of a function under vmap: its history is replayed for the cotangents of all examples.
         const Edge edge = Edge::of(*loss);
         if (!edge.entry) throw OuterHistoryNeeded{};
@@ -84,11 +85,11 @@ std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const Te
         return tracer.tape().gradients({&root, 1}, wrt, replayed);
     }
     if (Capture* capture = capture_of(tracer, loss, cotangent, wrt)) {
-        const Capture::Cotangent root{*loss, cotangent.get()};
+        const Capture::Differentiation::Cotangent root{*loss, cotangent.get()};
         const Dispatcher::GradMode mode(tracer.dispatcher(), options.create_graph);
-        return capture->gradients({&root, 1}, wrt, options);
+        return capture->differentiation().gradients({&root, 1}, wrt, options);
     }
-    tracer.capture().note_backward();
+    tracer.capture().differentiation().note_backward();
     const Tracer::Pause pause(tracer);  // the tape's engine runs op by op
     const Tape::Root root = root_of(tracer, loss, cotangent);
     std::vector<TensorRef> found = tracer.tape().gradients({&root, 1}, wrt, options);
@@ -121,7 +122,7 @@ std::vector<bool> have_history_beside(Tracer& tracer, std::span<const TensorRef>
     std::vector<TensorObject*> all;
     for (const TensorRef& value : captured) all.push_back(value.get());
     tracer.capture().admit(all);
-    const std::vector<bool> found = tracer.capture().have_history(captured, history);
+    const std::vector<bool> found = tracer.capture().differentiation().have_history(captured, history);
     for (size_t k = 0; k < places.size(); ++k) has[places[k]] = found[k];
     return has;
 }

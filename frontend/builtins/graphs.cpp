@@ -8,7 +8,7 @@
 #include "frontend/evaluate/models.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/graphs/graph_values.h"
-#include "frontend/record/capture.h"
+#include "frontend/record/capture_trace.h"
 #include "frontend/values/function.h"
 #include "frontend/values/structure.h"
 #include "ir/passes/passes.h"
@@ -27,7 +27,7 @@ struct Traced {
 };
 
 // The tensors of an argument and what the graph calls them: "x", "x_0" in a list, its key in a dict.
-void name_inputs(const Value& argument, const std::string& argument_name, std::vector<Capture::TraceInput>& inputs) {
+void name_inputs(const Value& argument, const std::string& argument_name, std::vector<Capture::Trace::Input>& inputs) {
     for_each_leaf_at(argument, [&](const Value& leaf, std::span<const Step> path) {
         auto* tensor = leaf.try_as<TensorObject>();
         if (!tensor) return;
@@ -80,7 +80,7 @@ Traced trace_function(Evaluator& e, Arguments& a, bool outline, bool constants) 
         for (const DictObject::Entry& entry : a[3].as<DictObject>().entries())
             keywords.push_back({text_of(entry.key), entry.value});
     }
-    std::vector<Capture::TraceInput> inputs;
+    std::vector<Capture::Trace::Input> inputs;
     const FunctionObject* declared = declaration_of(a[0]);
     for (size_t k = 0; given && k < given->size(); ++k) {
         std::string name = fmt::format("arg_{}", k);
@@ -96,11 +96,11 @@ Traced trace_function(Evaluator& e, Arguments& a, bool outline, bool constants) 
 
     Tracer::Tracing tracing(c.tracer);
     Capture& capture = c.tracer.capture();
-    capture.begin_trace(inputs, constants);
+    capture.trace().begin(inputs, constants);
     const Value returned = e.call(a[0], given ? std::span<const Value>(*given) : std::span<const Value>(), keywords);
     const std::vector<TensorRef> results = graph_results(c.d, returned);
     traced.returns_tuple = items_of(returned) != nullptr;
-    traced.graph = capture.end_trace(results, name, outline, &traced.wrt);
+    traced.graph = capture.trace().end(results, name, outline, &traced.wrt);
     traced.arguments = inputs.size();
     return traced;
 }

@@ -10,7 +10,7 @@
 #include "frontend/evaluate/models.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/ops/tensor_data.h"
-#include "frontend/record/capture.h"
+#include "frontend/record/capture_differentiation.h"
 #include "frontend/values/function.h"
 #include "frontend/values/structure.h"
 #include "runtime/diagnostic.h"
@@ -72,9 +72,10 @@ private:
             if (x->requires_grad() || is_of_graph) {
                 const Dispatcher::GradMode mode(c.d, x->requires_grad());
                 own = ops::clone(c.d, x);
-                if (!own->requires_grad()) c.tracer.capture().become_leaf(*own);
+                if (!own->requires_grad()) c.tracer.capture().differentiation().become_leaf(*own);
             } else {
-                own = c.tracer.capture().distinct_leaf(*x);
+                own = make_ref<TensorObject>(x->tensor);  // a leaf of its own that shares its memory
+                own->make_autograd().requires_grad = true;
             }
             leaves_.push_back(own);
             own_.push_back(own);
@@ -102,7 +103,7 @@ class Targets {
 public:
     /// Replaces the argument by what the function is called with.
     void add(TensorCall& c, Value& argument) {
-        c.tracer.capture().note_derivative();
+        c.tracer.capture().differentiation().note_derivative();
         Value replaced;
         targets_.emplace_back(c, argument, replaced);
         argument = std::move(replaced);

@@ -7,8 +7,8 @@
 #include "frontend/builtins/tables.h"
 #include "frontend/builtins/tensor.h"
 #include "frontend/ops/tensor_data.h"
-#include "frontend/record/capture.h"
-#include "frontend/record/generator.h"
+#include "frontend/record/capture_trace.h"
+#include "frontend/values/generator.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -131,7 +131,7 @@ TensorRef random(TensorCall& c, std::string_view kind, DType dtype, const Sizes&
     }
     // Under vmap for all examples: each has numbers of its own.
     Dims drawn = values_of(sizes);
-    if (c.tracer.capturing()) drawn.push_back(c.tracer.capture().examples());
+    if (c.tracer.capturing()) drawn.push_back(c.tracer.capture().trace().examples());
     const int64_t count = checked_numel(drawn);
     Generator& generator = c.tracer.changing_generator();
     const Dispatcher::Names& n = c.d.names();

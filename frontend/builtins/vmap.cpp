@@ -7,7 +7,7 @@
 #include "frontend/autograd/differentiation.h"
 #include "frontend/builtins/tensor.h"
 #include "frontend/evaluate/session.h"
-#include "frontend/record/capture.h"
+#include "frontend/record/capture_trace.h"
 #include "frontend/record/graph_replay.h"
 #include "frontend/values/function.h"
 #include "frontend/values/structure.h"
@@ -120,26 +120,35 @@ public:
             return mapped(function, positional, keywords);
         } catch (const OuterHistoryNeeded&) {
             // A function under vmap around this one has no history of its own: it begins again, too.
-            if (!c_.tracer.capturing() || c_.tracer.capture().in_example()) throw;
+            if (!c_.tracer.capturing() || c_.tracer.capture().trace().in_example()) throw;
         }
         c_.tracer.graph_break("a gradient under vmap of what was computed outside of the mapped function", c_.d.span());
-        return BatchedCall(c_, in_dims_, out_dim_).mapped(function, positional, keywords);
+        return mapped(function, positional, keywords);
     }
 
 private:
+    // What running the function on one example has made.
+    struct Example {
+        GraphRef graph;
+        std::vector<Capture::Trace::ExampleInput> inputs;
+        std::vector<int> out_axes;      // by result
+        std::vector<bool> has_history;  // by result
+        Value structure;                // of the results
+    };
+
     Value mapped(const Value& function, std::span<const Value> positional, std::span<const KeywordArgument> keywords) {
         const Size size = batch_size(positional, keywords);
         Capture* outside = c_.tracer.capturing() ? &c_.tracer.capture() : nullptr;
         const uint64_t serial = outside ? outside->serial() : 0;
-        const Value returned = trace(function, positional, keywords, outside, size.value);
+        const Example example = trace(function, positional, keywords, outside, size.value);
 
         std::vector<int> in_axes;
         std::vector<TensorRef> tensors;
-        for (const Capture::ExampleInput& input : inputs_) {
+        for (const Capture::Trace::ExampleInput& input : example.inputs) {
             in_axes.push_back(input.axis);
             tensors.push_back(input.tensor);
         }
-        const GraphRef whole = batch(*graph_, {size.id, in_axes, out_axes_});
+        const GraphRef whole = batch(*example.graph, {size.id, in_axes, example.out_axes});
         // Inputs that the capture outside has not seen may end its graph, and with it what its symbols mean.
         if (outside) {
             std::vector<TensorObject*> all;
@@ -152,9 +161,9 @@ private:
         std::vector<TensorRef> results =
             replay(c_.d, *whole, tensors, {.effects = true, .stamps = true, .symbols = same_symbols});
         for (size_t k = 0; k < results.size(); ++k) {
-            if (!has_history_[k] && results[k]->requires_grad()) results[k] = ops::detach(c_.d, results[k]);
+            if (!example.has_history[k] && results[k]->requires_grad()) results[k] = ops::detach(c_.d, results[k]);
         }
-        return with_leaves(returned, Values(results.begin(), results.end()));
+        return with_leaves(example.structure, Values(results.begin(), results.end()));
     }
     Values map(std::span<const Value> positional, std::span<const KeywordArgument> keywords,
                std::vector<KeywordArgument>& mapped_keywords, InDims::Visit visit) {
@@ -194,14 +203,16 @@ private:
     }
 
     // Runs the function once, on one example without elements.
-    Value trace(const Value& function, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
-                Capture* outside, int64_t count) {
+    Example trace(const Value& function, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
+                  Capture* outside, int64_t count) {
+        Example made;
         const Tracer::Tracing tracing(c_.tracer);
         Capture& capture = c_.tracer.capture();
-        capture.begin_example(outside, count);
+        capture.trace().begin_example(outside, count);
         std::vector<KeywordArgument> keyword_examples;
-        const Values examples = map(positional, keywords, keyword_examples,
-                                    [&](const TensorRef& x, size_t axis) { return Value(capture.example(*x, axis)); });
+        const Values examples = map(positional, keywords, keyword_examples, [&](const TensorRef& x, size_t axis) {
+            return Value(capture.trace().example(*x, axis));
+        });
         const Span span = c_.d.span();
         const Value returned = c_.evaluator.call(function, examples, keyword_examples);
         c_.d.set_span(span);
@@ -214,22 +225,18 @@ private:
                                         "has {} dimensions",
                                         out_dim_, rank));
             }
-            out_axes_.push_back(static_cast<int>(out_dim_ < 0 ? out_dim_ + rank : out_dim_));
-            has_history_.push_back(result->requires_grad());
+            made.out_axes.push_back(static_cast<int>(out_dim_ < 0 ? out_dim_ + rank : out_dim_));
+            made.has_history.push_back(result->requires_grad());
         }
         // Lists and dicts as they are now: what the function has changed is changed back.
-        const Value structure = map_leaves(returned, [](const Value& leaf) { return leaf; });
-        graph_ = capture.end_example(results, inputs_);
-        return structure;
+        made.structure = map_leaves(returned, [](const Value& leaf) { return leaf; });
+        made.graph = capture.trace().end_example(results, made.inputs);
+        return made;
     }
 
     TensorCall& c_;
     const Value& in_dims_;
     const int64_t out_dim_;
-    GraphRef graph_;  // of one example
-    std::vector<Capture::ExampleInput> inputs_;
-    std::vector<int> out_axes_;
-    std::vector<bool> has_history_;  // per result
 };
 
 class MappedFunction final : public Object {

@@ -7,13 +7,18 @@
 
 #include <fmt/format.h>
 
+#include "frontend/record/capture_differentiation.h"
+#include "frontend/record/capture_overwritten.h"
+#include "frontend/record/capture_trace.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
 
 Capture::Capture(Tracer& tracer)
-    : tracer_(tracer), builder_(tracer.context()), serial_(tracer.next_serial()), journal_(tracer.generator()) {
+    : tracer_(tracer), builder_(tracer.context()), serial_(tracer.next_serial()), journal_(tracer.generator()),
+      differentiation_(std::make_unique<Differentiation>(*this)),
+      overwritten_(std::make_unique<OverwrittenValues>(*this)), trace_(std::make_unique<Trace>(*this)) {
     builder_.known_sizes().assume_hints(true);
     builder_.known_sizes().decide_small(true);
     ring_.previous_ = ring_.next_ = &ring_;
@@ -21,7 +26,6 @@ Capture::Capture(Tracer& tracer)
 
 Capture::~Capture() {
     journal_.undo_all();
-    give_back();
     while (ring_.next_ != &ring_) ring_.next_->unlink();
 }
 
@@ -29,7 +33,7 @@ void Capture::begin(const CallSite& site) {
     assert(is_empty());
     site_ = site;
     record_ = &functions_[site.function];
-    derives_ = false;
+    differentiation_->begin_call();
     graph_number_ = 0;
 }
 
@@ -39,6 +43,26 @@ void Capture::end() {
     record_ = nullptr;
 }
 
+// What a look has changed is as it was before, and so is what an interrupt has left half done.
+void Capture::abandon() {
+    journal_.undo_all();
+    clear();
+    open_calls_.clear();
+    checkpoint_depth_ = 0;
+    tracing_ = false;
+    trace_->abandon();
+}
+
+void Capture::forget_functions() {
+    functions_.clear();
+    overwritten_->forget_graphs();
+    record_ = nullptr;
+}
+
+bool Capture::shares_sizes(uint64_t serial) const {
+    return serial == serial_ || (trace_->outside() && trace_->outside()->shares_sizes(serial));
+}
+
 void Capture::clear() {
     while (ring_.next_ != &ring_) ring_.next_->unlink();
     builder_.reset();
@@ -46,13 +70,10 @@ void Capture::clear() {
     storages_.clear();
     values_.clear();
     inputs_.clear();
-    leaves_.clear();
     journal_.clear();
-    overwritten_.clear();
-    shows_.clear();
+    differentiation_->clear();
+    overwritten_->clear();
     rewritten_.clear();
-    used_up_.clear();
-    used_up_log_.clear();
     fallible_.clear();
     memory_.clear();
     numbers_.clear();
@@ -111,7 +132,7 @@ NodeId Capture::materialise(uint32_t v) {
     StorageValue& storage = storages_[values_[v].storage];
     if (values_[v].parent == none) {
         if (storage.leaf && storage.leaf_node != storage.current) {
-            leaves_.push_back({storage.leaf, storage.current});
+            differentiation_->note_leaf(storage.leaf, storage.current);
             storage.leaf_node = storage.current;
         }
         if (storage.input != none && storage.version == 0) mark_used(storage.input);
@@ -127,7 +148,7 @@ NodeId Capture::materialise(uint32_t v) {
         stamp.flags = uint8_t(stamp.flags & ~no_grad_flag);
     Builder::StampScope scope(builder_, stamp);
     const NodeId made = builder_.emit(values_[v].op, {from}, values_[v].attr);
-    note_shown(made, from);
+    overwritten_->note_shown(made, from);
     values_[v].chain = made;
     values_[v].chain_version = storages_[values_[v].storage].version;
     return made;
@@ -148,7 +169,7 @@ NodeId Capture::number(const Arg& arg, size_t operand) {
                                                                           (uint64_t{span.begin} << 24) ^ span.end ^
                                                                           (uint64_t{operand} << 60)};
     if (const NodeId* known = numbers_.find(key)) return *known;
-    if (constants_) {
+    if (trace_->constants()) {
         const Arg literal = Arg::literal(arg.number, arg.dtype);
         return number(literal, operand);
     }
@@ -318,16 +339,10 @@ void Capture::assert_true(TensorObject& condition, std::string_view message) {
     builder_.emit(op<"assert">(), {holds}, context.attr(std::move(record)));
 }
 
-void Capture::become_leaf(TensorObject& x) {
-    assert(is_admitted(x) && values_[x.capture_value_].parent == none && !x.requires_grad());
-    x.make_autograd().requires_grad = true;
-    storages_[values_[x.capture_value_].storage].leaf = x.autograd;
-}
-
-TensorRef Capture::distinct_leaf(TensorObject& x) {
-    auto leaf = make_ref<TensorObject>(x.tensor);
-    leaf->make_autograd().requires_grad = true;
-    return leaf;
+void Capture::restamp(TensorObject& result, const Stamp& stamp) {
+    const NodeId made = storages_[values_[result.capture_value_].storage].current;
+    builder_.set_origin(made, stamp.origin);
+    builder_.set_flags(made, uint8_t(builder_.node(made).flags | stamp.flags));
 }
 
 }  // namespace tenon

@@ -17,13 +17,11 @@
 #include <vector>
 
 #include "frontend/compile/graph_cache.h"
-#include "frontend/record/effects.h"
-#include "frontend/record/history.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/record/tracer.h"
+#include "frontend/values/effects.h"
 #include "ir/build/builder.h"
-#include "ir/differentiate/gradient.h"
 #include "runtime/diagnostic.h"
 #include "runtime/epoch_map.h"
 
@@ -54,11 +52,10 @@ public:
     uint64_t serial() const { return serial_; }
     /// Whether the symbols of the graph with this serial are those of the present one. They stay what they are for as
     /// long as the operation at hand admits no tensor that it was not given.
-    bool shares_sizes(uint64_t serial) const {
-        return serial == serial_ || (outside_ && outside_->shares_sizes(serial));
-    }
+    bool shares_sizes(uint64_t serial) const;
     size_t node_count() const { return builder_.body().size(); }
-    bool is_empty() const { return builder_.size() == 0; }
+    /// What was captured is given up: host writes are taken back.
+    void abandon();
 
     // -- tensors come in before ids go out. Taking a tensor in may end the graph (it is another view of memory that the
     // graph has written), and then every NodeId and symbolic SizeId taken before means something else. So all tensors
@@ -109,64 +106,14 @@ public:
     void begin_call(std::string_view name, std::string_view kind, AttrId record = {});
     void end_call();
 
-    // -- differentiation of what is in this graph
-    /// A leaf of its own that shares x's memory: what grad(f) differentiates with respect to.
-    TensorRef distinct_leaf(TensorObject& x);
-    /// The same of a value that this graph computes: x, which has no history, becomes a leaf. Where the graph ends
-    /// before a gradient is asked for, it is differentiated with respect to x as to one of its inputs.
-    void become_leaf(TensorObject& x);
-    /// A functional derivative begins.
-    void note_derivative() { derives_ = true; }
-    struct Cotangent {
-        TensorObject& of;
-        TensorObject* value;  ///< null: ones
-    };
-    /// Whether all that gradients of `roots` with respect to `wrt` (all leaves where empty) go through lies in this graph.
-    bool holds_history(std::span<const Cotangent> roots, std::span<const TensorRef> wrt);
-    /// Appends the backward of `roots` and adds into `.grad` of the leaves; with `only`, of these tensors alone.
-    void backward(std::span<const Cotangent> roots, const BackwardOptions& options,
-                  std::span<const TensorRef> only = {});
-    /// The cotangents of `wrt`; null where no path leads.
-    std::vector<TensorRef> gradients(std::span<const Cotangent> roots, std::span<const TensorRef> wrt,
-                                     const BackwardOptions& options);
-    /// Which of these values of this graph have a history beside what leads to `history`'s own leaves.
-    std::vector<bool> have_history(std::span<const TensorRef> values, HistoryBeside& history);
-    /// A backward that ran on the tape.
-    void note_backward() { ++backwards_; }
-    uint32_t backward_count() const { return backwards_; }
-
-    // -- tracing: the graph is handed out instead of being run
-    struct TraceInput {
-        TensorObject* tensor;
-        std::string name;
-    };
-    void begin_trace(std::span<const TraceInput> inputs, bool outer_tensors_are_constants);
-    /// `results`: what the traced function returned. Leaves the capture empty.
-    GraphRef end_trace(std::span<const TensorRef> results, std::string_view name, bool outline,
-                       std::vector<size_t>* requires_grad = nullptr);
-    void abandon();
+    // -- its parts, each with a header of its own
+    class Differentiation;  // capture_differentiation.h
+    Differentiation& differentiation() { return *differentiation_; }
+    class Trace;  // capture_trace.h
+    Trace& trace() { return *trace_; }
+    /// Whether the graph is handed out instead of being run.
     bool tracing() const { return tracing_; }
 
-    // -- tracing one example of a batch (vmap). Tensors that the function reads from around it are borrowed: they are
-    // inputs here and keep their place in the capture outside, whose sizes these graphs share.
-    void begin_example(Capture* outside, int64_t count);
-    /// How many examples the function under way stands for: of all the batches it is in.
-    int64_t examples() const { return examples_; }
-    /// Stands for one element of `whole` along `axis`.
-    TensorRef example(TensorObject& whole, size_t axis);
-    struct ExampleInput {
-        TensorRef tensor;
-        int axis = -1;  ///< of an example: which dimension of the tensor goes over the examples
-    };
-    /// `inputs` receives what the graph's parameters stand for. Leaves the capture empty, and gives back what it
-    /// borrowed.
-    GraphRef end_example(std::span<const TensorRef> results, std::vector<ExampleInput>& inputs);
-    bool in_example() const { return example_; }
-    /// Of a function under vmap: whether the history of x lies outside of it. Admits x.
-    bool has_outer_history(TensorObject& x);
-
-    /// Throws Error "graph": what is traced is one graph, or nothing.
-    [[noreturn]] void refuse_break(std::string_view reason, Span at) const;
     /// Gives a node that was appended the place and the marks it had elsewhere.
     void restamp(TensorObject& result, const Stamp& stamp);
 
@@ -176,17 +123,14 @@ public:
     /// Where explain collects what flushes did; null: nobody listens.
     void set_log(std::vector<CapturedGraph>* log) { log_ = log; }
     void set_dynamic(bool dynamic) { dynamic_ = dynamic; }
-    void forget_functions() {
-        functions_.clear();
-        named_.clear();
-        record_ = nullptr;
-    }
+    void forget_functions();
 
 private:
     static constexpr uint32_t none = UINT32_MAX;
     struct Operation {  // of the script: its nodes are those with ids from `first` to before `end`
         uint32_t first = 0, end = 0;
         bool has(NodeId id) const { return first <= id.index && id.index < end; }
+        void renumber(std::span<const NodeId> image);
     };
     struct StorageValue {  // memory: its current value, and what it was at the start
         NodeId current;
@@ -198,7 +142,7 @@ private:
         uint32_t histories = 0;    // how often a write has changed it
         Operation written_by;      // the last one
         Ref<Autograd> leaf;        // the leaf that owns it: an input, or a value that became one
-        NodeId leaf_node;          // the last of its values that was noted in leaves_
+        NodeId leaf_node;          // the last of its values that was noted as one of the leaf
     };
     struct ViewValue {  // a tensor: a storage, or a movement op of another tensor
         uint32_t storage;
@@ -223,21 +167,6 @@ private:
         bool used = false;
         std::string name;  // empty where nothing names it
     };
-    struct Overwritten {  // a value that a write has replaced: a gradient that needs it comes too late
-        NodeId node;
-        Span write;
-        uint32_t storage;       // whose value it was
-        uint32_t position;      // nodes of the body after the write
-        Operation by, made_by;  // what has written it, and what has written it before, if that is in this graph
-    };
-    struct UsedUp {
-        uint32_t position;         // nodes of the body after the backward
-        std::vector<bool> before;  // used_up_ until then
-    };
-    struct Leaf {
-        Ref<Autograd> leaf;
-        NodeId node;
-    };
     struct FunctionRecord {  // for telling a recompile from a first compile
         struct Graph {
             std::vector<std::string> inputs;
@@ -252,22 +181,10 @@ private:
         Stamp stamp;  // its surroundings
     };
 
-    struct Borrowed {  // a tensor from outside of the example's function, and its place there
-        TensorRef tensor;
-        uint64_t serial;
-        uint32_t value;
-    };
-
-    struct Plan;
+    struct Plan;              // capture_plan.h
+    class OverwrittenValues;  // capture_overwritten.h
+    bool is_empty() const { return builder_.size() == 0; }
     Stamp stamp();
-    void borrow(TensorObject& x);
-    void give_back();
-    void share_symbols();
-    TypeId type_outside(TensorObject& x);
-    uint32_t add_outer_input(TensorObject& source, Tensor geometry, TypeId type, int axis);
-    const ExampleInput* outer_input(const TensorObject& x) const;
-    void refuse_outer_history(std::span<const Cotangent> roots, std::span<const TensorRef> wrt);
-    void refuse_outer_write(const TensorObject& x) const;
     void reopen(const OpenCall& call);
     bool is_admitted(const TensorObject& x) const { return x.capture_serial_ == serial_; }
     NodeId node(TensorObject& x);  // of one that was admitted
@@ -290,30 +207,9 @@ private:
     void note_fallible(NodeId made);
     bool memory_is_aliased(const StorageValue& storage) const;
     const Storage* memory_of(const TensorObject& x) const;
-    void admit_results(std::span<const TensorRef> results);
     bool names_symbols(AttrId attr) const;
     bool is_chain(NodeId view, NodeId base) const;
     NodeId as_type(NodeId node, TypeId type);
-    static bool stops_gradients(const Node& node);
-    bool passes_gradients(NodeId id) const;
-    std::vector<NodeId> ops_between(std::span<const Cotangent> roots, std::span<const NodeId> wrt);
-    std::vector<NodeId> reverse_from(std::span<const Cotangent> roots, std::span<const NodeId> wrt,
-                                     const BackwardOptions& options);
-    std::vector<bool> with_history(HistoryBeside& history) const;
-    std::vector<TensorRef> make_gradients(std::span<const NodeId> found, std::span<const size_t> owner, size_t count,
-                                          const BackwardOptions& options);
-    NodeId sum_of(std::span<const NodeId> found, std::span<const size_t> owner, size_t k);
-    void note_shown(NodeId view, NodeId value);
-    NodeId memory_value(NodeId node) const;
-    const Overwritten* overwritten(NodeId node) const;
-    std::string describe(NodeId value) const;
-    bool is_kept(const Overwritten& write, NodeId by) const;
-    void check_overwritten(std::span<const ReverseRequest::Named> named) const;
-    void note_named(const CompiledGraph& graph, const Plan& plan);
-    std::vector<ReverseRequest::Named> named_by_formulas(const Plan& plan, const Graph& flat,
-                                                         std::span<const NodeId> kept) const;
-    std::vector<std::vector<bool>> nodes_reached(const Plan& plan) const;
-    std::vector<TapeEntry::Input> inputs_to_record(const Plan& plan, const CompiledGraph& graph) const;
 
     Plan plan_flush();
     void add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage);
@@ -338,15 +234,10 @@ private:
     std::vector<StorageValue> storages_;
     std::vector<ViewValue> values_;
     std::vector<Input> inputs_;
-    std::vector<Leaf> leaves_;
     Journal journal_;
-    std::vector<Overwritten> overwritten_;
-    std::vector<NodeId> shows_;         // by node: whose memory it shows, if it is a view's value
     std::vector<NodeId> operands_;      // of the op being appended
     std::vector<TensorRef> rewritten_;  // concrete tensors that this graph gave a history
-    std::vector<bool> used_up_;         // by node: a captured backward has freed it
-    std::vector<UsedUp> used_up_log_;
-    std::vector<NodeId> fallible_;  // what the script asked for and may fail
+    std::vector<NodeId> fallible_;      // what the script asked for and may fail
     std::vector<OpenCall> open_calls_;
     int checkpoint_depth_ = 0;
     EpochMap<const Storage*, uint32_t> memory_;  // -> the first input with this memory
@@ -360,23 +251,14 @@ private:
     std::vector<size_t> dynamic_symbols_;
     TensorObject ring_;          // head of the symbolic tensors that are alive
     uint32_t graph_number_ = 0;  // within the outermost call
-    uint32_t backwards_ = 0;
-    int held_ = 0;  // how many hold ids of this graph
-    bool tracing_ = false, constants_ = false, dynamic_ = false, flushing_ = false, example_ = false;
-    int64_t examples_ = 1;
-    Capture* outside_ = nullptr;              // of an example: the capture that its function was called in
-    std::vector<Borrowed> borrowed_;          // of an example
-    std::vector<ExampleInput> outer_inputs_;  // of an example, beside inputs_; no tensor for host numbers
+    int held_ = 0;               // how many hold ids of this graph
+    bool tracing_ = false, dynamic_ = false, flushing_ = false;
     std::vector<CapturedGraph>* log_ = nullptr;
-    struct NamedValues {                    // by formulas of a graph, of memory that is written
-        std::vector<TapeEntry::Lost> lost;  // by the graph itself
-        std::shared_ptr<const std::vector<TapeEntry::Shown>> shown;  // by whoever may
-        std::vector<size_t> kept;  // inputs that only the operations which write them name: these keep a copy
-    };
-    std::unordered_map<const CompiledGraph*, NamedValues> named_;
     std::unordered_map<const void*, FunctionRecord> functions_;
-    bool derives_ = false;              // a functional derivative has begun in this captured call
     FunctionRecord* record_ = nullptr;  // of the function under capture
+    std::unique_ptr<Differentiation> differentiation_;
+    std::unique_ptr<OverwrittenValues> overwritten_;
+    std::unique_ptr<Trace> trace_;
 };
 
 }  // namespace tenon

@@ -2,30 +2,38 @@
 #include <algorithm>
 #include <cassert>
 
-#include "frontend/record/capture_plan.h"
+#include "frontend/record/capture_differentiation.h"
+#include "frontend/record/capture_overwritten.h"
+#include "frontend/record/capture_trace.h"
 #include "ir/differentiate/gradient.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
 
-bool Capture::stops_gradients(const Node& node) {
+void Capture::Differentiation::become_leaf(TensorObject& x) {
+    assert(capture_.is_admitted(x) && capture_.values_[x.capture_value_].parent == none && !x.requires_grad());
+    x.make_autograd().requires_grad = true;
+    capture_.storages_[capture_.values_[x.capture_value_].storage].leaf = x.autograd;
+}
+
+bool Capture::Differentiation::stops_gradients(const Node& node) {
     return (node.flags & no_grad_flag) || row(node.op).stops_gradient || node.op == op<"param">();
 }
 
 // No history of a graph before this one leads to memory that this one has made.
-bool Capture::holds_history(std::span<const Cotangent> roots, std::span<const TensorRef> wrt) {
-    const Holding holding(*this);
+bool Capture::Differentiation::holds_history(std::span<const Cotangent> roots, std::span<const TensorRef> wrt) {
+    const Holding holding(capture_);
     const auto is_made_here = [&](const TensorRef& x) {
-        assert(is_admitted(*x));
-        return storages_[values_[x->capture_value_].storage].input == none;
+        assert(capture_.is_admitted(*x));
+        return capture_.storages_[capture_.values_[x->capture_value_].storage].input == none;
     };
     if (!wrt.empty() && std::all_of(wrt.begin(), wrt.end(), is_made_here)) return true;
     std::vector<NodeId> stack;
-    for (const Cotangent& root : roots) stack.push_back(node(root.of));
+    for (const Cotangent& root : roots) stack.push_back(capture_.node(root.of));
     std::vector<bool> foreign(builder_.size()), seen(builder_.size());
     bool any = false;
-    for (const Input& input : inputs_) {
+    for (const Input& input : capture_.inputs_) {
         if (!input.edge.entry) continue;
         foreign[input.node.index] = any = true;
     }
@@ -42,14 +50,14 @@ bool Capture::holds_history(std::span<const Cotangent> roots, std::span<const Te
     return true;
 }
 
-// Whether a gradient goes through the node to its operands.
-bool Capture::passes_gradients(NodeId id) const {
+bool Capture::Differentiation::passes_gradients(NodeId id) const {
     if (stops_gradients(builder_.node(id))) return false;
     return builder_.type(id).is_tensor() && is_float(builder_.type(id).dtype);
 }
 
 // The ops that lie between: a backward from `roots` goes through them on its way to `wrt`.
-std::vector<NodeId> Capture::ops_between(std::span<const Cotangent> roots, std::span<const NodeId> wrt) {
+std::vector<NodeId> Capture::Differentiation::ops_between(std::span<const Cotangent> roots,
+                                                          std::span<const NodeId> wrt) {
     std::vector<bool> is_wrt(builder_.size()), leads(builder_.size());
     for (NodeId id : wrt) is_wrt[id.index] = true;
     for (NodeId id : builder_.body()) {
@@ -58,7 +66,7 @@ std::vector<NodeId> Capture::ops_between(std::span<const Cotangent> roots, std::
             if (is_wrt[operand.index] || leads[operand.index]) leads[id.index] = true;
     }
     std::vector<NodeId> found, stack;
-    for (const Cotangent& root : roots) stack.push_back(node(root.of));
+    for (const Cotangent& root : roots) stack.push_back(capture_.node(root.of));
     while (!stack.empty()) {
         const NodeId id = stack.back();
         stack.pop_back();
@@ -70,8 +78,9 @@ std::vector<NodeId> Capture::ops_between(std::span<const Cotangent> roots, std::
     return found;
 }
 
-std::vector<NodeId> Capture::reverse_from(std::span<const Cotangent> roots, std::span<const NodeId> wrt,
-                                          const BackwardOptions& options) {
+std::vector<NodeId> Capture::Differentiation::reverse_from(std::span<const Cotangent> roots,
+                                                           std::span<const NodeId> wrt,
+                                                           const BackwardOptions& options) {
     const std::vector<NodeId> ops = ops_between(roots, wrt);
     for (NodeId id : ops) {
         if (id.index >= used_up_.size() || !used_up_[id.index]) continue;
@@ -80,15 +89,17 @@ std::vector<NodeId> Capture::reverse_from(std::span<const Cotangent> roots, std:
                     "call the first backward with `retain_graph: true`");
     }
     std::vector<NodeId> results, cotangents;
-    for (const Cotangent& root : roots) results.push_back(node(root.of));
+    for (const Cotangent& root : roots) results.push_back(capture_.node(root.of));
     for (const Cotangent& root : roots) {
-        if (root.value) cotangents.push_back(as_type(node(*root.value), builder_.node(node(root.of)).type));
+        if (root.value)
+            cotangents.push_back(
+                capture_.as_type(capture_.node(*root.value), builder_.node(capture_.node(root.of)).type));
     }
     assert(cotangents.empty() || cotangents.size() == roots.size());
-    Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
+    Builder::StampScope scope(builder_, Stamp{.origin = capture_.stamp().origin, .meta = {}, .flags = 0});
     std::vector<ReverseRequest::Named> named;
     std::vector<NodeId> found = reverse(builder_, {results, cotangents, wrt, {}, &named});
-    check_overwritten(named);
+    capture_.overwritten_->check(named);
     if (!options.retain_graph && !options.create_graph) {  // nothing goes through these again
         used_up_log_.push_back({uint32_t(builder_.body().size()), used_up_});
         used_up_.resize(builder_.size());
@@ -98,24 +109,25 @@ std::vector<NodeId> Capture::reverse_from(std::span<const Cotangent> roots, std:
 }
 
 // The cotangent of leaf k: the sum over its values, later ones first, since their uses come later.
-NodeId Capture::sum_of(std::span<const NodeId> found, std::span<const size_t> owner, size_t k) {
+NodeId Capture::Differentiation::sum_of(std::span<const NodeId> found, std::span<const size_t> owner, size_t k) {
     NodeId sum;
     for (size_t i = found.size(); i-- > 0;) {
         if (owner[i] != k || !found[i]) continue;
-        Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
+        Builder::StampScope scope(builder_, Stamp{.origin = capture_.stamp().origin, .meta = {}, .flags = 0});
         sum = sum ? builder_.emit(op<"add">(), {sum, found[i]}) : found[i];
     }
     return sum;
 }
 
 // What is computed from a gradient is not differentiated through it, unless its graph was asked for. Null of none.
-std::vector<TensorRef> Capture::make_gradients(std::span<const NodeId> found, std::span<const size_t> owner,
-                                               size_t count, const BackwardOptions& options) {
+std::vector<TensorRef> Capture::Differentiation::make_gradients(std::span<const NodeId> found,
+                                                                std::span<const size_t> owner, size_t count,
+                                                                const BackwardOptions& options) {
     std::vector<NodeId> sums;
     for (size_t k = 0; k < count; ++k) {
         NodeId sum = sum_of(found, owner, k);
         if (sum && !options.create_graph) {
-            Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
+            Builder::StampScope scope(builder_, Stamp{.origin = capture_.stamp().origin, .meta = {}, .flags = 0});
             sum = builder_.emit(op<"detach">(), {sum});
         }
         sums.push_back(sum);
@@ -124,19 +136,19 @@ std::vector<TensorRef> Capture::make_gradients(std::span<const NodeId> found, st
     const std::vector<bool> history = options.create_graph ? with_history(any) : std::vector<bool>();
     std::vector<TensorRef> gradients(count);
     for (size_t k = 0; k < count; ++k) {
-        if (sums[k]) gradients[k] = make_result(sums[k], options.create_graph && history[sums[k].index]);
+        if (sums[k]) gradients[k] = capture_.make_result(sums[k], options.create_graph && history[sums[k].index]);
     }
     return gradients;
 }
 
-void Capture::backward(std::span<const Cotangent> roots, const BackwardOptions& options,
-                       std::span<const TensorRef> only) {
+void Capture::Differentiation::backward(std::span<const Cotangent> roots, const BackwardOptions& options,
+                                        std::span<const TensorRef> only) {
     ++backwards_;
     std::vector<Ref<Autograd>> leaves;
     std::vector<TensorRef> sums;  // beside them: adding into `.grad` may end the graph, and with it what ids mean
     {
-        const Holding holding(*this);
-        for (const Cotangent& root : roots) node(root.of);  // notes the leaves
+        const Holding holding(capture_);
+        for (const Cotangent& root : roots) capture_.node(root.of);  // notes the leaves
         std::vector<NodeId> wrt;
         std::vector<size_t> owner;  // which leaf a node of wrt is a value of
         for (const Leaf& leaf : leaves_) {
@@ -158,12 +170,13 @@ void Capture::backward(std::span<const Cotangent> roots, const BackwardOptions& 
     }
 }
 
-std::vector<TensorRef> Capture::gradients(std::span<const Cotangent> roots, std::span<const TensorRef> wrt,
-                                          const BackwardOptions& options) {
+std::vector<TensorRef> Capture::Differentiation::gradients(std::span<const Cotangent> roots,
+                                                           std::span<const TensorRef> wrt,
+                                                           const BackwardOptions& options) {
     ++backwards_;
-    const Holding holding(*this);
-    for (const Cotangent& root : roots) node(root.of);
-    std::vector<NodeId> nodes;
+    const Holding holding(capture_);
+    std::vector<NodeId> from, nodes;
+    for (const Cotangent& root : roots) from.push_back(capture_.node(root.of));
     std::vector<size_t> owner;
     for (size_t k = 0; k < wrt.size(); ++k) {
         bool is_noted_leaf = false;
@@ -174,11 +187,46 @@ std::vector<TensorRef> Capture::gradients(std::span<const Cotangent> roots, std:
             is_noted_leaf = true;
         }
         if (is_noted_leaf) continue;
-        nodes.push_back(node(*wrt[k]));
+        nodes.push_back(capture_.node(*wrt[k]));
         owner.push_back(k);
     }
-    if (example_) refuse_outer_history(roots, wrt);
+    if (capture_.trace_->in_example()) capture_.trace_->refuse_outer_history(from, wrt);
     return make_gradients(reverse_from(roots, nodes, options), owner, wrt.size(), options);
+}
+
+// What a backward of this graph has gone through cannot be gone through again, nor can what depends on it.
+std::vector<bool> Capture::Differentiation::used_up() const {
+    std::vector<bool> tainted = used_up_;
+    if (tainted.empty()) return tainted;
+    tainted.resize(builder_.size());
+    for (NodeId id : builder_.body()) {
+        if (!passes_gradients(id)) continue;
+        for (NodeId operand : builder_.operands_of(id)) {
+            if (tainted[operand.index]) tainted[id.index] = true;
+        }
+    }
+    return tainted;
+}
+
+void Capture::Differentiation::take_back(uint32_t position) {
+    for (; !used_up_log_.empty() && used_up_log_.back().position > position; used_up_log_.pop_back())
+        used_up_ = std::move(used_up_log_.back().before);
+}
+
+void Capture::Differentiation::renumber(std::span<const NodeId> image) {
+    for (Leaf& leaf : leaves_) leaf.node = leaf.node ? image[leaf.node.index] : leaf.node;
+    std::erase_if(leaves_, [](const Leaf& leaf) { return !leaf.node; });
+    std::vector<bool> moved(used_up_.empty() ? 0 : builder_.size());
+    for (size_t k = 0; k < used_up_.size(); ++k) {
+        if (used_up_[k] && image[k]) moved[image[k].index] = true;
+    }
+    used_up_ = std::move(moved);
+}
+
+void Capture::Differentiation::clear() {
+    leaves_.clear();
+    used_up_.clear();
+    used_up_log_.clear();
 }
 
 }  // namespace tenon

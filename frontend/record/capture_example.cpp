@@ -4,23 +4,23 @@
 
 #include <fmt/format.h>
 
-#include "frontend/record/capture.h"
+#include "frontend/record/capture_trace.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
 
-void Capture::begin_example(Capture* outside, int64_t count) {
-    assert(is_empty());
-    tracing_ = example_ = true;
+void Capture::Trace::begin_example(Capture* outside, int64_t count) {
+    assert(capture_.is_empty());
+    capture_.tracing_ = example_ = true;
     outside_ = outside;
-    examples_ = count * (outside ? outside->examples_ : 1);
-    constants_ = outside && outside->constants_;
-    site_ = {};
+    examples_ = count * (outside ? outside->trace_->examples_ : 1);
+    constants_ = outside && outside->trace_->constants_;
+    capture_.site_ = {};
     share_symbols();
 }
 
 // The symbols that the capture outside has by now have the same numbers here.
-void Capture::share_symbols() {
+void Capture::Trace::share_symbols() {
     if (!outside_) return;
     const std::vector<SizeSymbol>& symbols = outside_->builder_.symbols();
     for (size_t k = builder_.symbols().size(); k < symbols.size(); ++k)
@@ -29,7 +29,7 @@ void Capture::share_symbols() {
 
 // The type that x has in the capture outside, so that sizes which are symbols there are the same symbols here. Where
 // asking could end the graph outside, sizes are what they are now.
-TypeId Capture::type_outside(TensorObject& x) {
+TypeId Capture::Trace::type_outside(TensorObject& x) {
     const bool known = outside_ && (x.is_symbolic() || x.capture_serial_ == outside_->serial_ ||
                                     !outside_->memory_.find(x.tensor.storage.get()));
     if (!known) {
@@ -43,24 +43,24 @@ TypeId Capture::type_outside(TensorObject& x) {
     return type;
 }
 
-uint32_t Capture::add_outer_input(TensorObject& source, Tensor geometry, TypeId type, int axis) {
+uint32_t Capture::Trace::add_outer_input(TensorObject& source, Tensor geometry, TypeId type, int axis) {
     Builder::StampScope scope(builder_, Stamp{});
     const NodeId node = builder_.parameter(type);
-    const auto input = static_cast<uint32_t>(inputs_.size());
+    const auto input = static_cast<uint32_t>(capture_.inputs_.size());
     outer_inputs_.resize(input);
     outer_inputs_.push_back({TensorRef(&source), axis});
-    inputs_.push_back({.node = node,
-                       .tensor = std::move(geometry),
-                       .edge = {},
-                       .storage = static_cast<uint32_t>(storages_.size()),
-                       .value = static_cast<uint32_t>(values_.size()),
-                       .name = {}});
-    storages_.push_back({.current = node, .input = input});
-    values_.push_back({.storage = inputs_[input].storage});
-    return inputs_[input].value;
+    capture_.inputs_.push_back({.node = node,
+                                .tensor = std::move(geometry),
+                                .edge = {},
+                                .storage = static_cast<uint32_t>(capture_.storages_.size()),
+                                .value = static_cast<uint32_t>(capture_.values_.size()),
+                                .name = {}});
+    capture_.storages_.push_back({.current = node, .input = input});
+    capture_.values_.push_back({.storage = capture_.inputs_[input].storage});
+    return capture_.inputs_[input].value;
 }
 
-TensorRef Capture::example(TensorObject& whole, size_t axis) {
+TensorRef Capture::Trace::example(TensorObject& whole, size_t axis) {
     Type type = tracer_.context()[type_outside(whole)];
     type.sizes.erase(type.sizes.begin() + static_cast<ptrdiff_t>(axis));
     Tensor geometry;
@@ -70,19 +70,19 @@ TensorRef Capture::example(TensorObject& whole, size_t axis) {
     }
     geometry.strides = contiguous_strides(geometry.shape);
     auto made = make_ref<TensorObject>(geometry);
-    adopt(*made,
-          add_outer_input(whole, std::move(geometry), tracer_.context().type(std::move(type)), static_cast<int>(axis)));
-    if (whole.requires_grad()) require_in_graph(*made);
+    capture_.adopt(*made, add_outer_input(whole, std::move(geometry), tracer_.context().type(std::move(type)),
+                                          static_cast<int>(axis)));
+    if (whole.requires_grad()) capture_.require_in_graph(*made);
     return made;
 }
 
-void Capture::borrow(TensorObject& x) {
+void Capture::Trace::borrow(TensorObject& x) {
     const TypeId type = type_outside(x);
     borrowed_.push_back({TensorRef(&x), x.capture_serial_, x.capture_value_});
-    adopt(x, add_outer_input(x, x.tensor, type, -1));
+    capture_.adopt(x, add_outer_input(x, x.tensor, type, -1));
 }
 
-void Capture::give_back() {
+void Capture::Trace::give_back() {
     for (const Borrowed& b : borrowed_) {
         b.tensor->capture_serial_ = b.serial;
         b.tensor->capture_value_ = b.value;
@@ -90,7 +90,7 @@ void Capture::give_back() {
     borrowed_.clear();
 }
 
-void Capture::refuse_outer_write(const TensorObject& x) const {
+void Capture::Trace::refuse_outer_write(const TensorObject& x) const {
     if (!outer_input(x)) return;
     throw_error("vmap",
                 fmt::format("a function under vmap changes this {} in place, which it has not made", describe_type(x)),
@@ -98,38 +98,37 @@ void Capture::refuse_outer_write(const TensorObject& x) const {
 }
 
 // The input that x is, or is a view of; null for what the function has made.
-const Capture::ExampleInput* Capture::outer_input(const TensorObject& x) const {
-    const uint32_t input = storages_[values_[x.capture_value_].storage].input;
-    return input == none ? nullptr : &outer_inputs_[input];
+const Capture::Trace::ExampleInput* Capture::Trace::outer_input(const TensorObject& x) const {
+    const uint32_t input = capture_.storages_[capture_.values_[x.capture_value_].storage].input;
+    return input == Capture::none ? nullptr : &outer_inputs_[input];
 }
 
-bool Capture::has_outer_history(TensorObject& x) {
+bool Capture::Trace::has_outer_history(TensorObject& x) {
     if (!example_) return false;
-    admit({&x});
+    capture_.admit({&x});
     const ExampleInput* input = outer_input(x);
     return input && input->tensor.get() == &x && input->axis < 0 && x.requires_grad() && !x.is_leaf();
 }
 
 // A gradient with respect to a tensor from outside of the function cannot go through another one's history: that is not
 // in this graph.
-void Capture::refuse_outer_history(std::span<const Cotangent> roots, std::span<const TensorRef> wrt) {
+void Capture::Trace::refuse_outer_history(std::span<const NodeId> roots, std::span<const TensorRef> wrt) const {
     const bool leaves_outside = std::any_of(wrt.begin(), wrt.end(), [&](const TensorRef& x) {
         const ExampleInput* input = outer_input(*x);
         return input && input->axis < 0;
     });
     if (!leaves_outside) return;
     std::vector<bool> seen(builder_.size());
-    std::vector<NodeId> stack;
-    for (const TensorRef& x : wrt) seen[node(*x).index] = true;
-    for (const Cotangent& root : roots) stack.push_back(node(root.of));
+    std::vector<NodeId> stack(roots.begin(), roots.end());
+    for (const TensorRef& x : wrt) seen[capture_.node(*x).index] = true;
     while (!stack.empty()) {
         const NodeId id = stack.back();
         stack.pop_back();
         if (seen[id.index]) continue;
         seen[id.index] = true;
-        for (size_t k = 0; k < inputs_.size(); ++k) {
+        for (size_t k = 0; k < capture_.inputs_.size(); ++k) {
             const TensorObject* x =
-                inputs_[k].node == id && k < outer_inputs_.size() ? outer_inputs_[k].tensor.get() : nullptr;
+                capture_.inputs_[k].node == id && k < outer_inputs_.size() ? outer_inputs_[k].tensor.get() : nullptr;
             if (!x || outer_inputs_[k].axis >= 0 || !x->requires_grad() || x->is_leaf()) continue;
             throw_error("vmap", "this gradient goes through what was computed outside of the function under vmap",
                         "compute it within the function: what depends on no example is still computed once");
@@ -138,29 +137,27 @@ void Capture::refuse_outer_history(std::span<const Cotangent> roots, std::span<c
     }
 }
 
-GraphRef Capture::end_example(std::span<const TensorRef> results, std::vector<ExampleInput>& inputs) {
-    admit_results(results);
-    const Holding holding(*this);
-    std::vector<NodeId> nodes;
-    for (const TensorRef& result : results) nodes.push_back(node(*result));
-    inputs = std::exchange(outer_inputs_, {});
-    inputs.resize(inputs_.size());
-    for (size_t k = 0; k < inputs_.size(); ++k) {
-        if (!inputs[k].tensor) inputs[k].tensor = make_ref<TensorObject>(inputs_[k].tensor);  // a host number
-    }
-    GraphRef graph = builder_.finish(nodes, {}, true);  // with its checkpoints
-    journal_.undo_all_but_random_state();               // the numbers drawn are used
-    if (outside_) outside_->journal_.take_over(uint32_t(outside_->builder_.body().size()), journal_);
-    else journal_.clear();
-    give_back();
-    abandon();
-    return graph;
+bool Capture::Trace::requires_outer_gradient(size_t input) const {
+    return input < outer_inputs_.size() && outer_inputs_[input].tensor && outer_inputs_[input].tensor->requires_grad();
 }
 
-void Capture::restamp(TensorObject& result, const Stamp& stamp) {
-    const NodeId made = storages_[values_[result.capture_value_].storage].current;
-    builder_.set_origin(made, stamp.origin);
-    builder_.set_flags(made, uint8_t(builder_.node(made).flags | stamp.flags));
+GraphRef Capture::Trace::end_example(std::span<const TensorRef> results, std::vector<ExampleInput>& inputs) {
+    admit_results(results);
+    const Holding holding(capture_);
+    std::vector<NodeId> nodes;
+    for (const TensorRef& result : results) nodes.push_back(capture_.node(*result));
+    inputs = std::exchange(outer_inputs_, {});
+    inputs.resize(capture_.inputs_.size());
+    for (size_t k = 0; k < capture_.inputs_.size(); ++k) {
+        if (!inputs[k].tensor) inputs[k].tensor = make_ref<TensorObject>(capture_.inputs_[k].tensor);  // a host number
+    }
+    GraphRef graph = builder_.finish(nodes, {}, true);  // with its checkpoints
+    capture_.journal_.undo_all_but_random_state();      // the numbers drawn are used
+    if (outside_) outside_->journal_.take_over(uint32_t(outside_->builder_.body().size()), capture_.journal_);
+    else capture_.journal_.clear();
+    give_back();
+    capture_.abandon();
+    return graph;
 }
 
 }  // namespace tenon

@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 
 #include "frontend/compile/counters.h"
-#include "frontend/record/capture_plan.h"
+#include "frontend/record/capture_differentiation.h"
+#include "frontend/record/capture_overwritten.h"
+#include "frontend/record/capture_trace.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 
@@ -13,7 +15,7 @@ namespace tenon {
 
 // Of a leaf that this graph has made each value that something was computed from is a result.
 void Capture::add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage) {
-    for (const Leaf& leaf : leaves_) {
+    for (const Differentiation::Leaf& leaf : differentiation_->leaves()) {
         if (!(leaf.leaf == x.autograd)) continue;
         size_t result = storage.output;
         if (leaf.node != storage.current) {
@@ -26,7 +28,7 @@ void Capture::add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage)
 
 // Of a leaf that this graph was given and has written likewise: what was computed from its later values leads to it too.
 void Capture::add_written_leaves(Plan& plan) {
-    for (const Leaf& leaf : leaves_) {
+    for (const Differentiation::Leaf& leaf : differentiation_->leaves()) {
         if (builder_.node(leaf.node).op == op<"param">()) continue;
         const auto input = std::find_if(inputs_.begin(), inputs_.end(),
                                         [&](const Input& in) { return in.edge.leaf && in.edge.leaf == leaf.leaf; });
@@ -38,19 +40,9 @@ void Capture::add_written_leaves(Plan& plan) {
 
 Capture::Plan Capture::plan_flush() {
     Plan plan;
-    // What a backward of this graph has gone through cannot be gone through again, nor can what depends on it.
-    std::vector<bool> tainted = used_up_;
-    if (!tainted.empty()) {
-        tainted.resize(builder_.size());
-        for (NodeId id : builder_.body()) {
-            if (!passes_gradients(id)) continue;
-            for (NodeId operand : builder_.operands_of(id)) {
-                if (tainted[operand.index]) tainted[id.index] = true;
-            }
-        }
-    }
+    const std::vector<bool> used_up = differentiation_->used_up();
     auto add_history = [&](TensorObject& owner, NodeId node, size_t result) {
-        if (!tainted.empty() && tainted[node.index]) {
+        if (!used_up.empty() && used_up[node.index]) {
             plan.consumed.push_back(TensorRef(&owner));
             return;
         }
@@ -108,7 +100,7 @@ void Capture::flush(std::string_view reason, Span at) {
         journal_.clear();
         return;
     }
-    if (tracing_) refuse_break(reason, at);
+    if (tracing_) trace_->refuse_break(reason, at);
     tracer_.note_work();
     assert(!flushing_);
     assert(held_ == 0 && "a graph ends while its ids are held");
@@ -159,7 +151,7 @@ void Capture::run(const Plan& plan, std::string_view reason, Span at, bool recov
     std::vector<Tensor> arguments;
     arguments.reserve(inputs_.size());
     for (const Input& input : inputs_) arguments.push_back(input.tensor);
-    std::vector<TapeEntry::Input> recorded = inputs_to_record(plan, *graph);
+    std::vector<TapeEntry::Input> recorded = overwritten_->inputs_to_record(plan, *graph);
     std::vector<Tensor> outputs;
     graph->run(arguments, outputs);
     ++graph_number_;
@@ -196,7 +188,7 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
         cache.add_variant(*entry, tracer_.compile_settings(), builder_.known_sizes().hints(), dynamic, tracer_.locate);
     note_recompile(*entry, changed);
     const std::shared_ptr<CompiledGraph> graph = entry->find(builder_.known_sizes().hints())->graph;
-    note_named(*graph, plan);
+    overwritten_->note_named(*graph, plan);
     return graph;
 }
 
@@ -263,15 +255,7 @@ void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph
             inputs.push_back({leaf.tensor->tensor, 0, Edge{{}, 0, leaf.tensor->autograd}});
         tracer_.tape().record(graph, std::move(inputs), outputs, plan.owners, site_.span, MetaId::none());
     }
-    if (const auto named = named_.find(graph.get()); named != named_.end() && !plan.owners.empty()) {
-        TapeEntry& entry = *plan.owners[0]->autograd->entry;
-        entry.lost = named->second.lost;
-        entry.shown = named->second.shown;
-        for (const TapeEntry::Shown& shown : *entry.shown) {
-            const Tensor& memory = shown.is_input ? inputs_[shown.index].tensor : outputs[shown.index];
-            entry.shown_memory.push_back({memory, memory.storage->version});
-        }
-    }
+    overwritten_->describe_run(graph.get(), plan, outputs);
     for (const TensorRef& x : plan.consumed) {
         x->autograd->entry = tracer_.tape().used_up(site_.span);
         x->autograd->output = 0;

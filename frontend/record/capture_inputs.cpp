@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "frontend/record/capture.h"
+#include "frontend/record/capture_trace.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 
@@ -96,7 +96,7 @@ void Capture::admit_operation() {
 
 void Capture::register_input(TensorObject& x) {
     assert(held_ == 0 && "a tensor is admitted while ids of the graph are held");
-    if (example_ && !(x.is_symbolic() && !outside_)) return borrow(x);
+    if (trace_->borrows(x)) return trace_->borrow(x);
     if (x.is_symbolic()) {
         throw_error("graph", "this tensor has no elements: the graph that computes it was given up",
                     "an error ended the run of that graph, or the tensor is `meta`");
@@ -125,7 +125,7 @@ void Capture::register_input(TensorObject& x) {
             return;  // the caller looks at all of them again
         }
     }
-    if (constants_) {  // `trace`: outer tensors are constants
+    if (trace_->constants()) {  // `trace`: outer tensors are constants
         storages_.push_back({.current = builder_.tensor(x.tensor)});
         values_.push_back({.storage = static_cast<uint32_t>(storages_.size() - 1)});
         return adopt(x, static_cast<uint32_t>(values_.size() - 1));
@@ -165,7 +165,7 @@ void Capture::link(TensorObject& x) {
 }
 
 bool Capture::is_pending(const TensorObject& x) const {
-    if (x.is_symbolic() || (outside_ && outside_->is_pending(x))) return true;
+    if (x.is_symbolic() || (trace_->outside() && trace_->outside()->is_pending(x))) return true;
     const uint32_t* first = memory_.find(x.tensor.storage.get());
     for (uint32_t i = first ? *first : none; i != none; i = inputs_[i].next_alias) {
         if (storages_[inputs_[i].storage].version > 0) return true;

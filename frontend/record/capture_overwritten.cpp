@@ -1,54 +1,52 @@
-// Capture: values that gradients need and that writes have replaced. In the graph they are still there; op by op they are
-// not, and what is an error there is one here. An operation that writes in place keeps what its own gradient needs.
+#include "frontend/record/capture_overwritten.h"
+
 #include <algorithm>
 #include <cassert>
 
-#include "frontend/record/capture_plan.h"
+#include "frontend/record/capture_differentiation.h"
 #include "frontend/record/saved_values.h"
 #include "ir/build/copier.h"
 #include "ir/build/substitution.h"
-#include "ir/differentiate/gradient.h"
 
 namespace tenon {
 
-void Capture::note_shown(NodeId view, NodeId value) {
+void Capture::OverwrittenValues::note_shown(NodeId view, NodeId value) {
     if (shows_.size() <= view.index) shows_.resize(view.index + 1);
     shows_[view.index] = value;
 }
 
 // What the memory that this node shows held: a value of a storage.
-NodeId Capture::memory_value(NodeId node) const {
+NodeId Capture::OverwrittenValues::memory_value(NodeId node) const {
     while (node.index < shows_.size() && shows_[node.index]) node = shows_[node.index];
     return node;
 }
 
 // The write that has replaced what this node shows; null where there was none.
-const Capture::Overwritten* Capture::overwritten(NodeId node) const {
-    if (overwritten_.empty()) return nullptr;
+const Capture::OverwrittenValues::Write* Capture::OverwrittenValues::overwritten(NodeId node) const {
+    if (writes_.empty()) return nullptr;
     const NodeId value = memory_value(node);
-    const auto found =
-        std::find_if(overwritten_.begin(), overwritten_.end(), [&](const Overwritten& o) { return o.node == value; });
-    return found == overwritten_.end() ? nullptr : &*found;
+    const auto found = std::find_if(writes_.begin(), writes_.end(), [&](const Write& o) { return o.node == value; });
+    return found == writes_.end() ? nullptr : &*found;
 }
 
 // A value that is read before it is overwritten by the operation whose gradient needs it, or that this operation has
 // written itself, is kept for it; and what reads it later, as the gradient's own formula does, reads what was kept.
-bool Capture::is_kept(const Overwritten& write, NodeId by) const {
+bool Capture::OverwrittenValues::is_kept(const Write& write, NodeId by) const {
     if (write.by.has(by) || write.made_by.has(by)) return true;
     const std::span<const NodeId> body = builder_.body();
     const bool is_later = write.position < body.size() && by.index >= body[write.position].index;
     return is_later && !(builder_.node(by).flags & recomputed_flag);
 }
 
-void Capture::check_overwritten(std::span<const ReverseRequest::Named> named) const {
+void Capture::OverwrittenValues::check(std::span<const ReverseRequest::Named> named) const {
     for (const auto& [value, by] : named) {
-        const Overwritten* write = overwritten(value);
+        const Write* write = overwritten(value);
         if (!write || is_kept(*write, by)) continue;
         throw_overwritten(describe(value), tracer_.context()[builder_.stamp_of(by).origin].span, write->write);
     }
 }
 
-std::string Capture::describe(NodeId value) const {
+std::string Capture::OverwrittenValues::describe(NodeId value) const {
     const Type& type = builder_.type(value);
     Dims shape;
     for (SizeId size : type.sizes) shape.push_back(tracer_.context().evaluate(size, builder_.known_sizes().hints()));
@@ -62,8 +60,8 @@ GraphRef without_symbols(const Graph& graph, std::span<const int64_t> values) {
 // What the formulas of a backward half name, whether the half saves it or computes it again: op by op it would have been
 // saved. Found by differentiating a copy in which nothing is marked to be computed again.
 // `flat`: this graph, `kept`: where its nodes are there.
-std::vector<ReverseRequest::Named> Capture::named_by_formulas(const Plan& plan, const Graph& flat,
-                                                              std::span<const NodeId> kept) const {
+std::vector<ReverseRequest::Named> Capture::OverwrittenValues::named_by_formulas(const Plan& plan, const Graph& flat,
+                                                                                 std::span<const NodeId> kept) const {
     Context& context = tracer_.context();
     std::vector<SizeId> sizes;
     for (int64_t hint : builder_.known_sizes().hints()) sizes.push_back(context.constant(hint));
@@ -81,7 +79,8 @@ std::vector<ReverseRequest::Named> Capture::named_by_formulas(const Plan& plan, 
     std::vector<NodeId> results, wrt;
     for (size_t k : plan.differentiable) results.push_back(copy(flat.results()[k]));
     for (size_t k : plan.wrt)
-        wrt.push_back(k < inputs_.size() ? copy(flat.params()[k]) : copy(flat.results()[k - inputs_.size()]));
+        wrt.push_back(k < capture_.inputs_.size() ? copy(flat.params()[k])
+                                                  : copy(flat.results()[k - capture_.inputs_.size()]));
     std::vector<ReverseRequest::Named> named, found;
     reverse(joint, {results, {}, wrt, {}, &named});
     for (const auto& [value, by] : named) {
@@ -100,7 +99,7 @@ std::vector<ReverseRequest::Named> Capture::named_by_formulas(const Plan& plan, 
 }
 
 // By differentiable result: the nodes that its cotangent reaches.
-std::vector<std::vector<bool>> Capture::nodes_reached(const Plan& plan) const {
+std::vector<std::vector<bool>> Capture::OverwrittenValues::nodes_reached(const Plan& plan) const {
     std::vector<std::vector<bool>> reached;
     for (size_t k : plan.differentiable) {
         std::vector<bool>& seen = reached.emplace_back(builder_.size());
@@ -110,16 +109,14 @@ std::vector<std::vector<bool>> Capture::nodes_reached(const Plan& plan) const {
             stack.pop_back();
             if (seen[id.index]) continue;
             seen[id.index] = true;
-            if (!passes_gradients(id)) continue;
+            if (!capture_.differentiation_->passes_gradients(id)) continue;
             for (NodeId operand : builder_.operands_of(id)) stack.push_back(operand);
         }
     }
     return reached;
 }
 
-// Which values of this graph its backward halves come too late for, which they do once others write, and of which inputs
-// copies are kept for them.
-void Capture::note_named(const CompiledGraph& graph, const Plan& plan) {
+void Capture::OverwrittenValues::note_named(const CompiledGraph& graph, const Plan& plan) {
     named_.erase(&graph);  // of one before it, which is gone
     if (!graph.split()) return;
     std::vector<NodeId> kept;
@@ -133,8 +130,9 @@ void Capture::note_named(const CompiledGraph& graph, const Plan& plan) {
         there[flat->body()[k].index] = joint.body()[k];
     }
     std::vector<uint32_t> holder(builder_.size(), none);  // of a value that memory holds at the end: its storage
-    for (uint32_t s = 0; s < storages_.size(); ++s) {
-        if (storages_[s].input != none || storages_[s].output != none) holder[storages_[s].current.index] = s;
+    for (uint32_t s = 0; s < capture_.storages_.size(); ++s) {
+        if (capture_.storages_[s].input != none || capture_.storages_[s].output != none)
+            holder[capture_.storages_[s].current.index] = s;
     }
     const std::vector<std::vector<bool>> reached = nodes_reached(plan);
     const auto as_lost = [&](NodeId value, NodeId by, Span write) {
@@ -155,17 +153,18 @@ void Capture::note_named(const CompiledGraph& graph, const Plan& plan) {
     std::vector<TapeEntry::Shown> shown;
     for (const auto& [value, by] : named_by_formulas(plan, *flat, kept)) {
         const NodeId held = memory_value(value);
-        if (const Overwritten* write = overwritten(value)) {
+        if (const Write* write = overwritten(value)) {
             if (!is_kept(*write, by)) {
                 found.lost.push_back(as_lost(value, by, write->write));
                 continue;
             }
-            for (size_t k = 0; k < inputs_.size(); ++k) {
-                if (inputs_[k].node == held) found.kept.push_back(k);
+            for (size_t k = 0; k < capture_.inputs_.size(); ++k) {
+                if (capture_.inputs_[k].node == held) found.kept.push_back(k);
             }
-        } else if (const uint32_t s = holder[held.index]; s != none && !storages_[s].written_by.has(by)) {
-            const bool is_input = storages_[s].input != none;
-            shown.push_back({as_lost(value, by, {}), is_input, is_input ? storages_[s].input : storages_[s].output});
+        } else if (const uint32_t s = holder[held.index]; s != none && !capture_.storages_[s].written_by.has(by)) {
+            const bool is_input = capture_.storages_[s].input != none;
+            shown.push_back({as_lost(value, by, {}), is_input,
+                             is_input ? capture_.storages_[s].input : capture_.storages_[s].output});
         }
     }
     if (found.lost.empty() && found.kept.empty() && shown.empty()) return;
@@ -173,17 +172,19 @@ void Capture::note_named(const CompiledGraph& graph, const Plan& plan) {
     named_.emplace(&graph, std::move(found));
 }
 
-// The inputs as they are before the run: one that the graph itself writes is stale afterwards, or kept as a copy.
-std::vector<TapeEntry::Input> Capture::inputs_to_record(const Plan& plan, const CompiledGraph& graph) const {
+std::vector<TapeEntry::Input> Capture::OverwrittenValues::inputs_to_record(const Plan& plan,
+                                                                           const CompiledGraph& graph) const {
     std::vector<TapeEntry::Input> inputs;
     if (plan.differentiable.empty()) return inputs;
-    inputs.reserve(inputs_.size());
-    for (const Input& input : inputs_) inputs.push_back({input.tensor, input.tensor.storage->version, input.edge});
+    inputs.reserve(capture_.inputs_.size());
+    for (const Input& input : capture_.inputs_)
+        inputs.push_back({input.tensor, input.tensor.storage->version, input.edge});
     // A functional derivative that goes on after this graph differentiates it op by op, from what its inputs were.
-    if (derives_) {
-        for (size_t k = 0; k < inputs_.size(); ++k) {
-            const uint32_t storage = inputs_[k].storage;
-            if (storage != none && storages_[storage].version > 0) inputs[k].before = inputs_[k].tensor.clone();
+    if (capture_.differentiation_->derives()) {
+        for (size_t k = 0; k < capture_.inputs_.size(); ++k) {
+            const uint32_t storage = capture_.inputs_[k].storage;
+            if (storage != none && capture_.storages_[storage].version > 0)
+                inputs[k].before = capture_.inputs_[k].tensor.clone();
         }
     }
     const auto written = named_.find(&graph);
@@ -195,6 +196,42 @@ std::vector<TapeEntry::Input> Capture::inputs_to_record(const Plan& plan, const 
         inputs[saved.index].version = inputs[saved.index].tensor.storage->version;
     }
     return inputs;
+}
+
+void Capture::OverwrittenValues::describe_run(const CompiledGraph* graph, const Plan& plan,
+                                              std::span<const Tensor> outputs) const {
+    const auto named = named_.find(graph);
+    if (named == named_.end() || plan.owners.empty()) return;
+    TapeEntry& entry = *plan.owners[0]->autograd->entry;
+    entry.lost = named->second.lost;
+    entry.shown = named->second.shown;
+    for (const TapeEntry::Shown& shown : *entry.shown) {
+        const Tensor& memory = shown.is_input ? capture_.inputs_[shown.index].tensor : outputs[shown.index];
+        entry.shown_memory.push_back({memory, memory.storage->version});
+    }
+}
+
+void Capture::OverwrittenValues::take_back(uint32_t position) {
+    for (; !writes_.empty() && writes_.back().position > position; writes_.pop_back())
+        capture_.storages_[writes_.back().storage].current = writes_.back().node;
+}
+
+void Capture::OverwrittenValues::renumber(std::span<const NodeId> image) {
+    for (Write& write : writes_) {
+        if (write.node) write.node = image[write.node.index];
+        write.by.renumber(image);
+        write.made_by.renumber(image);
+    }
+    std::vector<NodeId> shown(shows_.empty() ? 0 : builder_.size());
+    for (size_t k = 0; k < shows_.size(); ++k) {
+        if (shows_[k] && image[k]) shown[image[k].index] = image[shows_[k].index];
+    }
+    shows_ = std::move(shown);
+}
+
+void Capture::OverwrittenValues::clear() {
+    writes_.clear();
+    shows_.clear();
 }
 
 }  // namespace tenon

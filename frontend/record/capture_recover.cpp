@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
-#include "frontend/record/capture_plan.h"
+#include "frontend/record/capture_differentiation.h"
+#include "frontend/record/capture_overwritten.h"
 #include "frontend/record/graph_replay.h"
 #include "jit/machine.h"
 #include "runtime/diagnostic.h"
@@ -41,12 +42,21 @@ std::optional<uint32_t> Capture::find_failure(Error& error) {
     return std::nullopt;
 }
 
+// Ids ascend as before, so that the range stays one.
+void Capture::Operation::renumber(std::span<const NodeId> image) {
+    Operation moved;
+    for (uint32_t id = first; id < std::min<size_t>(end, image.size()); ++id) {
+        if (!image[id]) continue;
+        if (!moved.end) moved.first = image[id].index;
+        moved.end = image[id].index + 1;
+    }
+    *this = moved;
+}
+
 // Forgets the failing node and all that was captured after it. Inputs stay, though nothing may use them now.
 void Capture::truncate(uint32_t failing) {
-    for (; !overwritten_.empty() && overwritten_.back().position > failing; overwritten_.pop_back())
-        storages_[overwritten_.back().storage].current = overwritten_.back().node;
-    for (; !used_up_log_.empty() && used_up_log_.back().position > failing; used_up_log_.pop_back())
-        used_up_ = std::move(used_up_log_.back().before);
+    overwritten_->take_back(failing);
+    differentiation_->take_back(failing);
     for (TensorObject *x = ring_.next_, *next = nullptr; x != &ring_; x = next) {
         next = x->next_;
         if (values_[x->capture_value_].made > failing) x->unlink();
@@ -55,45 +65,18 @@ void Capture::truncate(uint32_t failing) {
 
     const std::vector<NodeId> image = builder_.truncate(failing);
     auto move = [&](NodeId& id) { id = id ? image[id.index] : id; };
-    auto move_marks = [&](std::vector<bool>& marks) {
-        std::vector<bool> moved(marks.empty() ? 0 : builder_.size());
-        for (size_t k = 0; k < marks.size(); ++k) {
-            if (marks[k] && image[k]) moved[image[k].index] = true;
-        }
-        marks = std::move(moved);
-    };
     for (Input& input : inputs_) move(input.node);
-    auto move_operation = [&](Operation& operation) {  // ids ascend as before, so that the range stays one
-        Operation moved;
-        for (uint32_t id = operation.first; id < std::min<size_t>(operation.end, image.size()); ++id) {
-            if (!image[id]) continue;
-            if (!moved.end) moved.first = image[id].index;
-            moved.end = image[id].index + 1;
-        }
-        operation = moved;
-    };
-    for (Overwritten& write : overwritten_) {
-        move(write.node);
-        move_operation(write.by);
-        move_operation(write.made_by);
-    }
-    for (Leaf& leaf : leaves_) move(leaf.node);
-    std::erase_if(leaves_, [](const Leaf& leaf) { return !leaf.node; });
+    differentiation_->renumber(image);
+    overwritten_->renumber(image);
     for (NodeId& id : fallible_) move(id);
     std::erase_if(fallible_, [](NodeId id) { return !id; });
     for (StorageValue& storage : storages_) {
         move(storage.current);
         move(storage.leaf_node);
-        move_operation(storage.written_by);
+        storage.written_by.renumber(image);
         storage.output = none;
         storage.dirty = storage.input != none && storage.current != inputs_[storage.input].node;
     }
-    std::vector<NodeId> shown(shows_.empty() ? 0 : builder_.size());
-    for (size_t k = 0; k < shows_.size(); ++k) {
-        if (shows_[k] && image[k]) shown[image[k].index] = image[shows_[k].index];
-    }
-    shows_ = std::move(shown);
-    move_marks(used_up_);
 }
 
 // A graph that no call will come back to.
@@ -103,7 +86,7 @@ std::shared_ptr<CompiledGraph> Capture::compile_once(const Plan& plan) {
     auto compiled = std::make_shared<CompiledGraph>(tracer_.graph_cache(), tracer_.compile_settings(),
                                                     without_symbols(*skeleton, builder_.known_sizes().hints()),
                                                     plan.differentiable, plan.wrt, CompiledGraph::Purpose::capture);
-    note_named(*compiled, plan);
+    overwritten_->note_named(*compiled, plan);
     return compiled;
 }
 

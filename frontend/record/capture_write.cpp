@@ -2,7 +2,8 @@
 // shows this memory reads from there on, and inputs are written at the graph's end.
 #include <cassert>
 
-#include "frontend/record/capture.h"
+#include "frontend/record/capture_overwritten.h"
+#include "frontend/record/capture_trace.h"
 #include "ir/row.h"
 
 namespace tenon {
@@ -12,7 +13,7 @@ namespace tenon {
 bool Capture::admit_write(TensorObject& x, TensorRef& value) {
     for (bool was_only_view = true;; was_only_view = false) {
         admit({&x, value.get()});
-        if (example_) refuse_outer_write(x);
+        if (trace_->in_example()) trace_->refuse_outer_write(x);
         if (is_only_view(x)) return was_only_view;
         if (const Arg copied[] = {Arg(value)}; memory_of(*value) && memory_of(*value) == memory_of(x))
             value = append(op<"identity">(), copied, {});
@@ -55,19 +56,19 @@ void Capture::write(TensorObject& x, TensorObject& value, bool makes_history) {
     }
     StorageValue& storage = storages_[s];
     const Operation operation{first, static_cast<uint32_t>(builder_.size())};
-    overwritten_.push_back({.node = before,
-                            .write = tracer_.dispatcher().span(),
-                            .storage = s,
-                            .position = static_cast<uint32_t>(builder_.body().size()),
-                            .by = operation,
-                            .made_by = storage.written_by});
+    overwritten_->note({.node = before,
+                        .write = tracer_.dispatcher().span(),
+                        .storage = s,
+                        .position = static_cast<uint32_t>(builder_.body().size()),
+                        .by = operation,
+                        .made_by = storage.written_by});
     storage.written_by = operation;
     storage.current = now;
     ++storage.version;
     if (values_[v].parent != none && !keeps_history) {
         values_[v].content = to;
         values_[v].content_version = storage.version;
-        note_shown(to, now);
+        overwritten_->note_shown(to, now);
     }
     if (storage.input != none) storage.dirty = true;
     if (!makes_history) return;

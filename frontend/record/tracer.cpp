@@ -9,11 +9,13 @@
 #include "frontend/compile/counters.h"
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/capture.h"
-#include "frontend/record/effects.h"
-#include "frontend/record/generator.h"
+#include "frontend/record/capture_differentiation.h"
+#include "frontend/record/capture_trace.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/syntax/utf8.h"
+#include "frontend/values/effects.h"
+#include "frontend/values/generator.h"
 #include "jit/machine.h"
 #include "runtime/diagnostic.h"
 
@@ -139,7 +141,7 @@ void Tracer::record(HostEffect effect) {
 
 void Tracer::graph_break(std::string_view reason, Span span) {
     if (!capturing_) return;
-    if (capture_->tracing()) capture_->refuse_break(reason, span);
+    if (capture_->tracing()) capture_->trace().refuse_break(reason, span);
     if (fullgraph_) fullgraph_->note(reason, span);
     ++counters_->graph_breaks;
     tell(counters_->breaks.add({std::string(capture_->site().name), std::string(reason), span}), "graph break");
@@ -173,12 +175,12 @@ void Tracer::flush() {
 
 Tracer::LoopMark Tracer::enter_loop() const {
     if (!capturing_) return {};
-    return {capture_->backward_count(), static_cast<uint32_t>(capture_->node_count()), true};
+    return {capture_->differentiation().backward_count(), static_cast<uint32_t>(capture_->node_count()), true};
 }
 
 bool Tracer::ends_at_back_edge(LoopMark& mark, Span span) {
     if (capture_->tracing() || fullgraph_ || stay_captured_depth_ > 0) return false;
-    const bool holds_backward = capture_->backward_count() != mark.backwards;
+    const bool holds_backward = capture_->differentiation().backward_count() != mark.backwards;
     const bool is_long = capture_->node_count() > longest_graph + mark.nodes;
     if (!holds_backward && !is_long) return false;
     capture_->flush(holds_backward ? "a loop whose turns hold a backward" : "a loop that grew long", span);

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "frontend/record/effects.h"
+#include "frontend/values/effects.h"
 
 namespace tenon {
 namespace {

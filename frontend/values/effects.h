@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "frontend/record/generator.h"
+#include "frontend/values/generator.h"
 #include "frontend/values/tensor_object.h"
 #include "frontend/values/value.h"
 #include "runtime/epoch_map.h"

@@ -1,4 +1,4 @@
-#include "frontend/record/effects.h"
+#include "frontend/values/effects.h"
 
 #include <utility>
 
