@@ -126,7 +126,7 @@ Value joint(Evaluator& e, Arguments& a) {
     const Split split = split_joint(both);
     return make_ref<RecordObject>("joint", std::vector<RecordObject::Field>{
                                                {"captured", make_ref<GraphObject>(traced.graph, traced.returns_tuple)},
-                                               {"graph", make_ref<GraphObject>(both.graph, true)},
+                                               {"graph", make_ref<GraphObject>(recompute(both), true)},
                                                {"forward", make_ref<GraphObject>(split.forward, true)},
                                                {"backward", make_ref<GraphObject>(split.backward, true)}});
 }

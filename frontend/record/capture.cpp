@@ -138,7 +138,6 @@ NodeId Capture::materialise(uint32_t v) {
         if (storage.input != none && storage.version == 0) mark_used(storage.input);
         return storage.current;
     }
-    if (values_[v].content_version == storage.version) return values_[v].content;
     if (values_[v].chain_version == storage.version) return values_[v].chain;
     const uint32_t base = values_[v].parent;
     const NodeId from = materialise(base);

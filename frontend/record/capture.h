@@ -152,9 +152,8 @@ private:
         Op op;
         AttrId attr;
         Stamp stamp;
-        NodeId chain,
-            content;  // the movement of the base's value; what it holds where that is known to be another node
-        uint32_t chain_version = none, content_version = none;
+        NodeId chain;  // the movement of the base's value
+        uint32_t chain_version = none;
     };
     struct Input {
         NodeId node;

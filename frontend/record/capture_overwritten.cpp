@@ -34,8 +34,7 @@ const Capture::OverwrittenValues::Write* Capture::OverwrittenValues::overwritten
 bool Capture::OverwrittenValues::is_kept(const Write& write, NodeId by) const {
     if (write.by.has(by) || write.made_by.has(by)) return true;
     const std::span<const NodeId> body = builder_.body();
-    const bool is_later = write.position < body.size() && by.index >= body[write.position].index;
-    return is_later && !(builder_.node(by).flags & recomputed_flag);
+    return write.position < body.size() && by.index >= body[write.position].index;
 }
 
 void Capture::OverwrittenValues::check(std::span<const ReverseRequest::Named> named) const {
@@ -58,7 +57,7 @@ GraphRef without_symbols(const Graph& graph, std::span<const int64_t> values) {
 }
 
 // What the formulas of a backward half name, whether the half saves it or computes it again: op by op it would have been
-// saved. Found by differentiating a copy in which nothing is marked to be computed again.
+// saved.
 // `flat`: this graph, `kept`: where its nodes are there.
 std::vector<ReverseRequest::Named> Capture::OverwrittenValues::named_by_formulas(const Plan& plan, const Graph& flat,
                                                                                  std::span<const NodeId> kept) const {
@@ -70,7 +69,6 @@ std::vector<ReverseRequest::Named> Capture::OverwrittenValues::named_by_formulas
     Copier copy(flat, joint, &at_sizes);
     for (NodeId param : flat.params()) copy.copy_parameter(param);
     copy.copy_body();
-    for (NodeId id : joint.body()) joint.set_flags(id, uint8_t(joint.node(id).flags & ~recompute_flag));
 
     std::vector<NodeId> here(joint.size());  // by node of the copy: the node of this graph
     for (uint32_t id = 0; id < kept.size(); ++id) {

@@ -65,11 +65,6 @@ void Capture::write(TensorObject& x, TensorObject& value, bool makes_history) {
     storage.written_by = operation;
     storage.current = now;
     ++storage.version;
-    if (values_[v].parent != none && !keeps_history) {
-        values_[v].content = to;
-        values_[v].content_version = storage.version;
-        overwritten_->note_shown(to, now);
-    }
     if (storage.input != none) storage.dirty = true;
     if (!makes_history) return;
     builder_.mix(first);  // whose formulas keep what they name is a fact of the graph
@@ -84,15 +79,6 @@ void Capture::write(TensorObject& x, TensorObject& value, bool makes_history) {
 NodeId Capture::written(uint32_t v, NodeId to) {
     const NodeId before = storages_[values_[v].storage].current;
     if (values_[v].parent == none) return as_type(to, builder_.node(before).type);
-    // The chain itself is needed, not what its links are known to hold, nor what was made of that.
-    uint32_t above = none;  // the last link, seen from x, that is known to hold something
-    for (uint32_t link = v; values_[link].parent != none; link = values_[link].parent) {
-        if (std::exchange(values_[link].content_version, none) != none) above = link;
-    }
-    for (uint32_t link = v; above != none; link = values_[link].parent) {
-        values_[link].chain_version = none;
-        if (link == above) break;
-    }
     const NodeId view = materialise(v);
     assert(is_chain(view, before) && "what a write goes through is movement of the base's value");
     return builder_.emit(op<"update">(), {before, view, as_type(to, builder_.node(view).type)});

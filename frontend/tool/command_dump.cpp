@@ -69,7 +69,7 @@ private:
         const auto& compiled = captured.compiled;
         if (!compiled) return {};
         const auto& split = compiled->split();
-        if (stage_ == "joint") return split ? std::vector{compiled->joint()->graph} : std::vector<GraphRef>{};
+        if (stage_ == "joint") return split ? std::vector{recompute(*compiled->joint())} : std::vector<GraphRef>{};
         if (stage_ == "forward") return {split ? split->forward : compiled->graph()};
         if (stage_ == "backward") return split ? std::vector{split->backward} : std::vector<GraphRef>{};
         std::vector<GraphRef> found;

@@ -9,18 +9,19 @@ namespace tenon {
 namespace {
 
 // Rebuilds a flat body with its call ranges as `call` nodes: what the range reads from outside becomes operands and
-// parameters, what others read of it becomes its results.
+// parameters, what others read of it becomes its results. A checkpoint says in `recomputed` which of its results only
+// derivatives read: these are not kept for them.
 class Outliner {
 public:
     Outliner(const Graph& g, std::span<const NodeId> params, std::span<const NodeId> body,
              std::span<const NodeId> results, const std::vector<CallRange>& calls, const Liveness& live)
         : graph_(g), body_(body), results_(results), calls_(calls), live_(live), builder_(*g.context),
-          copy_(g, builder_), position_(g.nodes.size(), UINT32_MAX), last_use_(g.nodes.size(), 0) {
+          copy_(g, builder_), position_(g.nodes.size(), UINT32_MAX), last_use_(g.nodes.size(), 0), last_kept_use_(g.nodes.size(), 0) {
         for (uint32_t i = 0; i < body.size(); ++i) {
             position_[body[i].index] = i;
             if (live[body[i]]) visit_uses(body[i], i);
         }
-        for (NodeId r : results) last_use_[r.index] = uint32_t(body.size());
+        for (NodeId r : results) last_use_[r.index] = last_kept_use_[r.index] = uint32_t(body.size());
         for (NodeId p : params) copy_.copy_parameter(p);
         for (const SizeSymbol& s : g.symbols)
             builder_.symbol(s.definer ? copy_(s.definer) : NodeId::none(), s.dim, s.hint, s.name);
@@ -35,7 +36,18 @@ public:
 
 private:
     void visit_uses(NodeId id, uint32_t at) {
-        for (NodeId operand : graph_.operands_of(id)) last_use_[operand.index] = std::max(last_use_[operand.index], at);
+        const bool keeps = !graph_.origin(id).differentiated;
+        for (NodeId operand : graph_.operands_of(id)) {
+            last_use_[operand.index] = at;
+            if (keeps) last_kept_use_[operand.index] = at;
+        }
+    }
+    bool is_outermost_checkpoint(const CallRange& call) const {
+        const NameId checkpoint = graph_.context->name("checkpoint");
+        if (call.kind != checkpoint) return false;
+        for (int32_t at = call.parent; at >= 0; at = calls_[size_t(at)].parent)
+            if (calls_[size_t(at)].kind == checkpoint) return false;
+        return true;
     }
     void range(uint32_t begin, uint32_t end, int32_t parent) {
         for (uint32_t i = begin; i < end;) {
@@ -80,7 +92,9 @@ private:
         range(call.begin, call.end, index);
         std::vector<NodeId> yielded;
         std::vector<TypeId> types;
+        AttrList recomputed;
         for (NodeId output : outputs) {
+            if (last_kept_use_[output.index] < call.end) recomputed.push_back(int64_t(yielded.size()));
             yielded.push_back(copy_(output));
             types.push_back(graph_[output].type);
         }
@@ -88,6 +102,8 @@ private:
         for (size_t k = 0; k < inputs.size(); ++k) copy_.map(inputs[k], saved[k]);
         Record record{{context.name("name"), AttrValue(call.name)}, {context.name("kind"), AttrValue(call.kind)}};
         for (const AttrEntry& e : context[call.record]) record.push_back(e);
+        if (!recomputed.empty() && is_outermost_checkpoint(call))
+            record.push_back({context.name("recomputed"), AttrValue(std::move(recomputed))});
         const TypeId type = types.size() == 1 ? types[0] : context.tuple(types);
         const NodeId node =
             builder_.emit_typed(op<"call">(), type, operands, context.attr(std::move(record)), region, 1);
@@ -105,7 +121,7 @@ private:
     const Liveness& live_;
     Builder builder_;
     Copier copy_;
-    std::vector<uint32_t> position_, last_use_;
+    std::vector<uint32_t> position_, last_use_, last_kept_use_;  // kept: by what is no derivative, or as a result
     size_t next_ = 0;  // among calls_
     Marks met_;
 };

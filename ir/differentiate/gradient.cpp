@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
-#include <map>
 #include <string>
-#include <tuple>
 
 #include "ir/build/fold_literals.h"
 
@@ -15,18 +13,16 @@ namespace tenon {
 class Reverse {
 public:
     Reverse(Builder& builder, const ReverseRequest& request)
-        : builder_(builder), end_(builder.size()), needs_(end_, false), cotangent_(end_), clone_(end_),
+        : builder_(builder), end_(builder.size()), needs_(end_, false), cotangent_(end_),
           named_(request.named) {
-        find_originals();
         mark_dependents(request.wrt);
-        mark_checkpoint_outputs();
         const std::vector<NodeId> body(builder_.body().begin(), builder_.body().end());  // without what is made here
         Builder::StampScope scope(builder_, {});
         if (!request.running.empty())
             for (size_t k = 0; k < request.wrt.size(); ++k)
-                cotangent_[original(request.wrt[k]).index] = request.running[k];
+                cotangent_[request.wrt[k].index] = request.running[k];
         for (size_t k = 0; k < request.results.size(); ++k) {
-            const NodeId result = original(request.results[k]);
+            const NodeId result = request.results[k];
             if (needs_[result.index])
                 accumulate(result, request.cotangents.empty() ? ones(result) : request.cotangents[k]);
         }
@@ -34,7 +30,7 @@ public:
             if (needs_[body[i].index] && cotangent_[body[i].index] && through(body[i])) differentiate(body[i]);
     }
 
-    NodeId cotangent(NodeId id) const { return cotangent_[original(id).index]; }
+    NodeId cotangent(NodeId id) const { return cotangent_[id.index]; }
 
 private:
     friend class Gradient;
@@ -52,38 +48,10 @@ private:
         bool typed_number = false;
     };
 
-    // ---- what an earlier backward has computed again
-    // A copy of a checkpointed value is that value: what reaches the copy reaches the original. So neither derivatives
-    // nor the order of their sums depend on what a checkpoint recomputes, and a path ends at no copy of a wrt. A copy is
-    // known by its mark and by being, with its operands' originals, what the original is.
-    void find_originals() {
-        const std::span<const NodeId> body = builder_.body();
-        const auto is_copy = [&](NodeId id) { return builder_.node(id).flags & recomputed_flag; };
-        if (std::none_of(body.begin(), body.end(), is_copy)) return;
-        original_.resize(end_);
-        using Key = std::tuple<uint32_t, uint32_t, uint32_t, uint32_t, std::vector<uint32_t>>;
-        std::map<Key, NodeId> first;
-        for (NodeId id : body) {
-            const Node& node = builder_.node(id);
-            std::vector<uint32_t> operands;
-            for (NodeId operand : builder_.operands_of(id)) operands.push_back(original(operand).index);
-            const auto [found, is_new] = first.emplace(
-                Key{node.op.row, node.attr.index, node.type.index, builder_.stamp_of(id).origin.index, operands}, id);
-            if (is_copy(id) && !is_new) original_[id.index] = found->second;
-        }
-    }
-    NodeId original(NodeId id) const {
-        return id.index < original_.size() && original_[id.index] ? original_[id.index] : id;
-    }
-
     // ---- which nodes lie between wrt and the results
     void mark_dependents(std::span<const NodeId> wrt) {
-        for (NodeId w : wrt) needs_[original(w).index] = true;
+        for (NodeId w : wrt) needs_[w.index] = true;
         for (NodeId id : builder_.body()) {
-            if (const NodeId of = original(id); of != id) {
-                needs_[id.index] = needs_[of.index];
-                continue;
-            }
             if (needs_[id.index] || !through(id)) continue;
             const Type& type = builder_.type(id);
             if (!type.is_tensor() || !is_float(type.dtype)) continue;
@@ -97,23 +65,6 @@ private:
     bool through(NodeId id) const {
         const Node& node = builder_.node(id);
         return !(node.flags & no_grad_flag) && !row(node.op).stops_gradient && node.op != op<"param">();
-    }
-
-    // What lies in a checkpoint and is used outside it is one of its outputs: saved, not recomputed.
-    void mark_checkpoint_outputs() {
-        const auto& calls = builder_.calls();
-        if (calls.empty()) return;
-        const std::span<const NodeId> body = builder_.body();
-        const NameId checkpoint = builder_.context().name("checkpoint");
-        std::vector<uint32_t> last_use(end_, 0);
-        for (uint32_t i = 0; i < body.size(); ++i)
-            for (NodeId operand : builder_.operands_of(body[i])) last_use[operand.index] = i;
-        for (const CallRange& call : calls) {
-            if (call.kind != checkpoint || call.parent >= 0) continue;
-            for (uint32_t i = call.begin; i < call.end; ++i)
-                if (last_use[body[i].index] >= call.end)
-                    builder_.set_flags(body[i], uint8_t(builder_.node(body[i]).flags & ~recompute_flag));
-        }
     }
 
     // ---- one node
@@ -183,7 +134,7 @@ private:
             case Entry::Kind::made: return entry.node;
             case Entry::Kind::forward: {
                 if (named_) named_->push_back({entry.node, differentiated_});
-                return resolve(entry.node);
+                return entry.node;
             }
             case Entry::Kind::fit: result = fit(emit(entry.operands[0], number_dtype), entry.shape); break;
             case Entry::Kind::call: result = emit_call(entry, number_dtype); break;
@@ -207,35 +158,6 @@ private:
             if (const NodeId folded = fold_literals(builder_, entry.op, builder_.node(operands[1]).type, given))
                 return folded;
         return builder_.emit(entry.op, given, entry.attr);
-    }
-    // A forward value as a formula reads it: a marked one is computed again, its operands likewise down to unmarked
-    // ones.
-    NodeId resolve(NodeId id) {
-        const auto resolved = [&](NodeId at) {
-            return at.index >= end_ || !(builder_.node(at).flags & recompute_flag) ? at : clone_[at.index];
-        };
-        std::vector<NodeId> stack{id};  // a checkpoint may be as long as the graph
-        while (!stack.empty()) {
-            const NodeId at = stack.back();
-            if (resolved(at)) {
-                stack.pop_back();
-                continue;
-            }
-            const Node node = builder_.node(at);
-            std::vector<NodeId> operands(builder_.operands_of(at).begin(), builder_.operands_of(at).end());
-            const auto missing =
-                std::find_if(operands.begin(), operands.end(), [&](NodeId& o) { return !resolved(o); });
-            if (missing != operands.end()) {
-                stack.push_back(*missing);
-                continue;
-            }
-            for (NodeId& operand : operands) operand = resolved(operand);
-            Stamp stamp = builder_.stamp_of(at);
-            stamp.flags = uint8_t((stamp.flags & ~recompute_flag) | recomputed_flag);
-            Builder::StampScope scope(builder_, stamp);
-            clone_[at.index] = builder_.emit_typed(node.op, node.type, operands, node.attr);
-        }
-        return resolved(id);
     }
 
     // ---- shapes
@@ -287,8 +209,7 @@ private:
     Builder& builder_;
     const size_t end_;         // nodes below are the forward graph's
     std::vector<bool> needs_;  // depends on wrt
-    std::vector<NodeId> cotangent_, clone_;
-    std::vector<NodeId> original_;  // of a copy that an earlier backward has made; empty: there are none
+    std::vector<NodeId> cotangent_;
     std::vector<ReverseRequest::Named>* const named_;
     NodeId differentiated_;  // whose formula is at hand
     std::vector<Entry> arena_;
@@ -328,7 +249,7 @@ Gradient::Gradient(Reverse& reverse, NodeId node, NodeId cotangent) : reverse_(r
 void Gradient::Slot::operator+=(const Term& term) {
     if (!gradient.needs(operand)) return;
     Reverse& reverse = gradient.reverse_;
-    const NodeId target = reverse.original(reverse.builder_.operands_of(gradient.node_)[operand]);
+    const NodeId target = reverse.builder_.operands_of(gradient.node_)[operand];
     const NodeId value = reverse.emit(term, gradient.type(operand).dtype);
     reverse.accumulate(target, reverse.fit(value, reverse.builder_.node(target).type));
 }

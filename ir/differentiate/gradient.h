@@ -83,8 +83,8 @@ private:
 
 // Appends to `builder` the cotangents of `wrt` for the given results. Goes through the nodes of the main body that
 // depend on `wrt`, in descending position, operands ascending (so that sums at a fan-out are one left fold, the numeric
-// contract). Nodes flagged no_grad are not gone through; a value flagged recompute is cloned before its first use in a
-// formula.
+// contract). Nodes flagged no_grad are not gone through. What a checkpoint computes again is seen to after all
+// differentiation (the pass recompute).
 struct ReverseRequest {
     std::span<const NodeId> results;
     std::span<const NodeId> cotangents;  // as many; empty: ones of each result's shape

@@ -1,5 +1,7 @@
 // inline: `call` nodes become their bodies. Needs nothing; afterwards no call is left. What lies in a checkpoint gets
-// the recompute mark, except its outputs; metadata stays, the call's name joins the origins' paths.
+// the recompute mark, except its outputs (but those that only derivatives read); metadata stays, the call's name joins the origins' paths.
+#include <algorithm>
+
 #include "ir/build/copier.h"
 #include "ir/passes/passes.h"
 
@@ -46,9 +48,12 @@ private:
             copy_.map(graph_.params(region)[k], copy_(graph_.operand(id, k)));
         body(region, site);
         std::vector<NodeId> results;
+        std::vector<int64_t> recomputed;
+        if (attributes.has("recomputed")) recomputed = attributes.integers("recomputed");
         for (NodeId r : graph_.results(region)) {
+            const auto at = int64_t(results.size());
             results.push_back(copy_(r));
-            if (outermost)
+            if (outermost && std::find(recomputed.begin(), recomputed.end(), at) == recomputed.end())
                 builder_.set_flags(results.back(), uint8_t(builder_.node(results.back()).flags & ~recompute_flag));
         }
         if (results.size() == 1) copy_.map(id, results[0]);

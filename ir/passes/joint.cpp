@@ -30,13 +30,17 @@ Joint make_joint(const Graph& source, std::span<const size_t> results, std::span
         inputs.push_back(k < joint.inputs ? builder.params()[k] : outputs[k - joint.inputs]);
         if (running) sums.push_back(builder.parameter(builder.node(inputs.back()).type, context.name("sum")));
     }
+    const size_t forward = builder.size();
     const std::vector<NodeId> gradients = reverse(builder, {differentiated, cotangents, inputs, sums});
     for (size_t k = 0; k < gradients.size(); ++k) {
         const bool reached = bool(gradients[k]) && !(running && gradients[k] == sums[k]);
         joint.reached.push_back(reached);
         if (reached) outputs.push_back(gradients[k]);
     }
-    joint.graph = verified(PassId::joint, builder.finish(outputs, flat->name));
+    std::vector<NodeId> kept;
+    joint.graph = verified(PassId::joint, builder.finish(outputs, flat->name, false, &kept));
+    for (size_t id = forward; id < kept.size() && !joint.backward; ++id)
+        if (!builder.is_literal(NodeId(uint32_t(id)))) joint.backward = kept[id];
     return joint;
 }
 

@@ -13,6 +13,7 @@ enum class PassId : uint8_t {
     specialise,
     batch,
     joint,
+    recompute,
     split,
     rematerialise,
     drop_cotangents,
@@ -75,15 +76,21 @@ struct Joint {
     std::vector<size_t> results;  // which results have a cotangent parameter
     std::vector<size_t> wrt;      // which parameters and own results have a cotangent result, in order
     std::vector<bool> reached;    // per wrt: whether a path leads there
+    NodeId backward;              // the first node of the body that is not the forward graph's, if there is one
     NodeId wrt_node(size_t k) const {
         return wrt[k] < inputs ? graph->params()[wrt[k]] : graph->results()[wrt[k] - inputs];
     }
 };
 Joint make_joint(const Graph&, std::span<const size_t> results, std::span<const size_t> wrt, bool running);
 
+// What derivatives read of a checkpoint's inside is computed again, anew for each run of derivatives, and at `backward`.
+// Comes after all differentiation, which thus does not see checkpoints.
+GraphRef recompute(const GraphRef&, NodeId backward = {});
+inline GraphRef recompute(const Joint& joint) { return recompute(joint.graph, joint.backward); }
+
 // Forward and backward apart. Forward results: its own, then the saved values.
 // Backward parameters: saved values (forward inputs among them), then cotangents, then running sums; results: one per
-// reached wrt. What is saved is the same with running sums and without.
+// reached wrt. What is saved is the same with running sums and without; of checkpoints it is what `recompute` leaves.
 struct Split {
     GraphRef forward, backward;
     struct Saved {

@@ -4,6 +4,7 @@
 // Value numbering keeps apart what metadata or the recompute marks keep apart. A node replaced by an operand gives up
 // its own metadata with itself; a node rewritten passes it on.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <string>
 #include <unordered_map>
@@ -27,8 +28,13 @@ public:
     GraphRef run() {
         copy_.copy_params();
         std::unordered_set<NodeId> bases;
-        for (NodeId id : graph_.body())
-            if (row(graph_[id].op).memory == MemoryUse::replaces) bases.insert(graph_.operand(id, replaced_base));
+        for (NodeId id : graph_.body()) {
+            if (row(graph_[id].op).memory != MemoryUse::replaces) continue;
+            const NodeId base = graph_.operand(id, replaced_base);
+            bases.insert(base);
+            for (NodeId link = graph_.operand(id, replaced_view); link != base && links_.insert(link).second;)
+                link = graph_.operand(link, 0);
+        }
         for (NodeId id : graph_.body()) {
             node(id);
             if (bases.contains(id)) bases_.insert(copy_(id));
@@ -46,6 +52,7 @@ private:
         }
         std::vector<NodeId> operands;
         for (NodeId operand : graph_.operands_of(id)) operands.push_back(copy_(operand));
+        read_what_was_written(id, operands);
         Builder::StampScope scope(builder_, copy_.stamp_of(id));
         NodeId made = fold_literals(builder_, n.op, n.type, operands);
         if (made) note(DecisionKind::folded, id, "its operands are literals");
@@ -107,6 +114,41 @@ private:
         return made;
     }
 
+    // ---- what an update has written
+    // But a view leads to its update's base, whatever that holds.
+    void read_what_was_written(NodeId id, std::span<NodeId> operands) {
+        if (links_.empty() || links_.contains(id)) return;
+        for (size_t k = 0; k < operands.size(); ++k) {
+            if (row(graph_[id].op).memory == MemoryUse::replaces && k != replaced_value) continue;
+            const NodeId value = read_back(operands[k]);
+            if (value == operands[k]) continue;
+            note(DecisionKind::moved, graph_.operand(id, k), "it reads what was written there");
+            operands[k] = value;
+        }
+    }
+
+    // What an update has written, where `x` is movement that reads it the way it was written; else x.
+    NodeId read_back(NodeId x) const {
+        constexpr size_t longest = 8;  // so that a chain of movements is not walked again from each of its links
+        std::array<NodeId, longest> way;
+        size_t length = 0;
+        NodeId at = x;
+        for (; row(builder_.node(at).op).lowering == Lowering::movement; at = builder_.operands_of(at)[0]) {
+            if (length == longest) return x;
+            way[length++] = at;
+        }
+        if (length == 0 || row(builder_.node(at).op).memory != MemoryUse::replaces) return x;
+        const std::span<const NodeId> update = builder_.operands_of(at);
+        NodeId view = update[replaced_view];
+        for (size_t k = 0; k < length; ++k) {
+            const Node &link = builder_.node(view), &read = builder_.node(way[k]);
+            if (view == update[replaced_base] || link.op != read.op || link.attr != read.attr) return x;
+            view = builder_.operands_of(view)[0];
+        }
+        const NodeId value = update[replaced_value];
+        return view == update[replaced_base] && builder_.node(value).type == builder_.node(x).type ? value : x;
+    }
+
     // ---- movement of movement
     NodeId move(NodeId id, std::span<const NodeId> operands) {
         const Node& n = graph_[id];
@@ -151,6 +193,7 @@ private:
     Decisions* decisions_;
     std::unordered_map<uint64_t, std::vector<NodeId>> seen_;
     std::unordered_set<NodeId> bases_;  // what the bases of updates have become
+    std::unordered_set<NodeId> links_;  // of the given graph: what leads from an update's base to its view
 };
 
 }  // namespace

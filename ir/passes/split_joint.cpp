@@ -14,7 +14,7 @@ namespace {
 
 class Splitter {
 public:
-    explicit Splitter(const Joint& joint) : joint_(joint), graph_(*joint.graph), forward_(graph_.nodes.size(), false) {}
+    Splitter(const Joint& joint, const Graph& graph) : joint_(joint), graph_(graph), forward_(graph.nodes.size(), false) {}
 
     Split run() {
         for (size_t k = 0; k < joint_.outputs; ++k) mark(graph_.results()[k]);
@@ -134,6 +134,9 @@ private:
 
 }  // namespace
 
-Split split_joint(const Joint& joint) { return Splitter(joint).run(); }
+Split split_joint(const Joint& joint) {
+    const GraphRef graph = recompute(joint);
+    return Splitter(joint, *graph).run();
+}
 
 }  // namespace tenon

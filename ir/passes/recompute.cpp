@@ -1,0 +1,112 @@
+// recompute: what lies in a checkpoint is computed again where gradients need it, instead of being kept until then. Needs
+// inlined calls; afterwards no derivative reads a marked value. It comes after all differentiation: so neither derivatives
+// nor the order of their sums depend on checkpoints, whatever the order of the derivative.
+#include <algorithm>
+
+#include "ir/build/copier.h"
+#include "ir/passes/passes.h"
+
+namespace tenon {
+
+namespace {
+
+class Recomputer {
+public:
+    Recomputer(const Graph& g, NodeId backward)
+        : graph_(g), backward_(backward), builder_(*g.context), copy_(g, builder_), marked_(g.nodes.size()),
+          clone_(g.nodes.size()) {}
+
+    GraphRef run() {
+        find_marked();
+        copy_.copy_params();
+        for (NodeId id : graph_.body()) {
+            // What one run of derivatives computes again is not kept for the next.
+            if (!is_derivative(id) || id == backward_) forget_clones();
+            if (reads_again(id)) copy_with_clones(id);
+            else copy_.copy(id);
+        }
+        return copy_.finish();
+    }
+    static bool is_needed(const Graph& g) {
+        const Recomputer pass(g, {});
+        const auto reads_marked = [&](NodeId id) {
+            const auto operands = g.operands_of(id);
+            return pass.reads_again(id) &&
+                   std::any_of(operands.begin(), operands.end(), [&](NodeId o) { return is_marked(g, o); });
+        };
+        return std::any_of(g.body().begin(), g.body().end(), reads_marked);
+    }
+
+private:
+    static bool is_marked(const Graph& g, NodeId id) { return g[id].flags & recompute_flag; }
+    bool is_derivative(NodeId id) const { return bool(graph_.origin(id).differentiated); }
+    // What is in a checkpoint itself runs with it, the first time and again.
+    bool reads_again(NodeId id) const { return is_derivative(id) && !is_marked(graph_, id); }
+
+    // What the graph gives, or what is computed from outside of checkpoints and is no derivative, is kept.
+    void find_marked() {
+        for (NodeId id : graph_.body()) marked_[id.index] = is_marked(graph_, id);
+        for (NodeId id : graph_.body()) {
+            if (is_derivative(id) || is_marked(graph_, id)) continue;
+            for (NodeId operand : graph_.operands_of(id)) marked_[operand.index] = false;
+        }
+        for (NodeId id : graph_.results()) marked_[id.index] = false;
+    }
+    void forget_clones() {
+        for (NodeId id : cloned_) clone_[id.index] = {};
+        cloned_.clear();
+    }
+    void copy_with_clones(NodeId id) {
+        std::vector<std::pair<NodeId, NodeId>> originals;  // and what stood for them
+        for (NodeId operand : graph_.operands_of(id)) {
+            if (!marked_[operand.index]) continue;
+            const NodeId clone = computed_again(operand);
+            originals.push_back({operand, copy_(operand)});
+            copy_.map(operand, clone);
+        }
+        copy_.copy(id);
+        for (size_t k = originals.size(); k-- > 0;) copy_.map(originals[k].first, originals[k].second);
+    }
+    // Its operands likewise, down to what is kept. A checkpoint may be as long as the graph: no recursion.
+    NodeId computed_again(NodeId id) {
+        const auto known = [&](NodeId at) { return marked_[at.index] ? clone_[at.index] : copy_(at); };
+        std::vector<NodeId> stack{id};
+        while (!stack.empty()) {
+            const NodeId at = stack.back();
+            const std::span<const NodeId> read = graph_.operands_of(at);
+            const auto missing = std::find_if(read.begin(), read.end(), [&](NodeId o) { return !known(o); });
+            if (!clone_[at.index] && missing != read.end()) {
+                stack.push_back(*missing);
+                continue;
+            }
+            stack.pop_back();
+            if (!clone_[at.index]) clone(at, known);
+        }
+        return clone_[id.index];
+    }
+    void clone(NodeId id, const auto& known) {
+        std::vector<NodeId> operands;
+        for (NodeId operand : graph_.operands_of(id)) operands.push_back(known(operand));
+        Stamp stamp = copy_.stamp_of(id);
+        stamp.flags = uint8_t((stamp.flags & ~recompute_flag) | recomputed_flag);
+        Builder::StampScope scope(builder_, stamp);
+        clone_[id.index] = builder_.emit_typed(graph_[id].op, graph_[id].type, operands, graph_[id].attr);
+        cloned_.push_back(id);
+    }
+
+    const Graph& graph_;
+    const NodeId backward_;
+    Builder builder_;
+    Copier copy_;
+    std::vector<bool> marked_;  // to be computed again
+    std::vector<NodeId> clone_, cloned_;
+};
+
+}  // namespace
+
+GraphRef recompute(const GraphRef& graph, NodeId backward) {
+    if (!Recomputer::is_needed(*graph)) return graph;
+    return verified(PassId::recompute, Recomputer(*graph, backward).run());
+}
+
+}  // namespace tenon
