@@ -246,6 +246,14 @@ Storage::~Storage() {
     if (deleter_) deleter_();
 }
 
+void Storage::begin_write() {
+    while (!readers_.empty()) {
+        StorageReader* const reader = readers_.back();
+        readers_.pop_back();
+        reader->before_write(*this);
+    }
+}
+
 std::optional<Allocator> Storage::allocator() const {
     if (!pool_) return std::nullopt;
     return Allocator(pool_);

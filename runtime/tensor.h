@@ -21,6 +21,17 @@
 
 namespace tenon {
 
+class Storage;
+/// Who will read what some memory holds now, whatever others write, and therefore copies it before they do.
+class StorageReader {
+public:
+    /// Called once, before the write; the memory has forgotten this reader.
+    virtual void before_write(const Storage& storage) = 0;
+
+protected:
+    ~StorageReader() = default;
+};
+
 /// Memory that tensors share. `version` counts the writes; it is raised by whoever writes on a script's behalf.
 class Storage final : public RefCounted {
 public:
@@ -33,6 +44,11 @@ public:
     const Device device;
     uint32_t version = 0;
 
+    /// To be called before such a write, or before what may write: tells the readers.
+    void begin_write();
+    void add_reader(StorageReader& reader) { readers_.push_back(&reader); }
+    void remove_reader(StorageReader& reader) { std::erase(readers_, &reader); }
+
     /// Where more memory of this kind comes from; foreign memory has none.
     std::optional<Allocator> allocator() const;
 
@@ -43,6 +59,7 @@ private:
     size_t capacity_ = 0;   // what the pool set aside: the size class
     Ref<MemoryPool> pool_;  // null for foreign memory
     std::function<void()> deleter_;
+    std::vector<StorageReader*> readers_;
 };
 
 /// One element read on the host.

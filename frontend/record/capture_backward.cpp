@@ -5,6 +5,7 @@
 #include "frontend/record/capture_differentiation.h"
 #include "frontend/record/capture_overwritten.h"
 #include "frontend/record/capture_trace.h"
+#include "frontend/record/saved_values.h"
 #include "ir/differentiate/gradient.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
@@ -103,7 +104,7 @@ std::vector<NodeId> Capture::Differentiation::reverse_from(std::span<const Cotan
     if (!options.retain_graph && !options.create_graph) {  // nothing goes through these again
         used_up_log_.push_back({uint32_t(builder_.body().size()), used_up_});
         used_up_.resize(builder_.size());
-        for (NodeId id : ops) used_up_[id.index] = true;
+        for (NodeId id : ops) used_up_[id.index] = keeps_history(builder_.node(id).op);
     }
     return found;
 }

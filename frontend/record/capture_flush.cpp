@@ -152,6 +152,9 @@ void Capture::run(const Plan& plan, std::string_view reason, Span at, bool recov
     arguments.reserve(inputs_.size());
     for (const Input& input : inputs_) arguments.push_back(input.tensor);
     std::vector<TapeEntry::Input> recorded = overwritten_->inputs_to_record(plan, *graph);
+    for (const StorageValue& storage : storages_) {
+        if (storage.input != none && storage.version > 0) inputs_[storage.input].tensor.storage->begin_write();
+    }
     std::vector<Tensor> outputs;
     graph->run(arguments, outputs);
     ++graph_number_;

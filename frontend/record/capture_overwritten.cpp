@@ -7,6 +7,7 @@
 #include "frontend/record/saved_values.h"
 #include "ir/build/copier.h"
 #include "ir/build/substitution.h"
+#include "ir/passes/drop_cotangents.h"
 
 namespace tenon {
 
@@ -114,6 +115,38 @@ std::vector<std::vector<bool>> Capture::OverwrittenValues::nodes_reached(const P
     return reached;
 }
 
+// Of the values that a backward half reads, those that some result's cotangent needs only to compute again what op by op
+// would have been saved: no formula on its way names them, so that what others write is no error.
+std::vector<size_t> Capture::OverwrittenValues::read_again(const CompiledGraph& graph, const Plan& plan,
+                                                           std::span<const ReverseRequest::Named> named) const {
+    std::vector<NodeId> memory;  // by saved value: of which memory it is; null where nobody else has it
+    for (const Split::Saved& saved : graph.saved()) {
+        NodeId& value = memory.emplace_back();
+        if (saved.is_input && capture_.inputs_[saved.index].storage != none) value = capture_.inputs_[saved.index].node;
+        if (!saved.is_input && saved.index < plan.results.size()) value = plan.results[saved.index];
+    }
+    std::vector<size_t> found;
+    if (std::none_of(memory.begin(), memory.end(), [](NodeId id) { return bool(id); })) return found;
+    const std::vector<std::vector<bool>> reached = nodes_reached(plan);
+    std::vector<bool> guarded(memory.size());
+    for (size_t r = 0; r < reached.size(); ++r) {
+        std::vector<bool> present(reached.size());
+        present[r] = true;
+        const std::vector<bool> reads = reads_saved(*graph.lean()->backward, memory.size(), present);
+        std::vector<bool> names(builder_.size());
+        for (const auto& [value, by] : named) {
+            if (reached[r][by.index]) names[memory_value(value).index] = true;
+        }
+        for (size_t k = 0; k < memory.size(); ++k) {
+            if (memory[k] && reads[k] && !names[memory[k].index]) guarded[k] = true;
+        }
+    }
+    for (size_t k = 0; k < guarded.size(); ++k) {
+        if (guarded[k]) found.push_back(k);
+    }
+    return found;
+}
+
 void Capture::OverwrittenValues::note_named(const CompiledGraph& graph, const Plan& plan) {
     named_.erase(&graph);  // of one before it, which is gone
     if (!graph.split()) return;
@@ -149,7 +182,8 @@ void Capture::OverwrittenValues::note_named(const CompiledGraph& graph, const Pl
     };
     NamedValues found;
     std::vector<TapeEntry::Shown> shown;
-    for (const auto& [value, by] : named_by_formulas(plan, *flat, kept)) {
+    const std::vector<ReverseRequest::Named> named = named_by_formulas(plan, *flat, kept);
+    for (const auto& [value, by] : named) {
         const NodeId held = memory_value(value);
         if (const Write* write = overwritten(value)) {
             if (!is_kept(*write, by)) {
@@ -165,7 +199,13 @@ void Capture::OverwrittenValues::note_named(const CompiledGraph& graph, const Pl
                              is_input ? capture_.storages_[s].input : capture_.storages_[s].output});
         }
     }
-    if (found.lost.empty() && found.kept.empty() && shown.empty()) return;
+    for (size_t k : read_again(graph, plan, named)) {
+        const Split::Saved& saved = graph.saved()[k];
+        if (saved.is_input && capture_.storages_[capture_.inputs_[saved.index].storage].version > 0)
+            found.kept.push_back(saved.index);
+        else found.guarded.push_back(k);
+    }
+    if (found.lost.empty() && found.kept.empty() && found.guarded.empty() && shown.empty()) return;
     found.shown = std::make_shared<const std::vector<TapeEntry::Shown>>(std::move(shown));
     named_.emplace(&graph, std::move(found));
 }
@@ -202,6 +242,7 @@ void Capture::OverwrittenValues::describe_run(const CompiledGraph* graph, const 
     if (named == named_.end() || plan.owners.empty()) return;
     TapeEntry& entry = *plan.owners[0]->autograd->entry;
     entry.lost = named->second.lost;
+    entry.guard(named->second.guarded);
     entry.shown = named->second.shown;
     for (const TapeEntry::Shown& shown : *entry.shown) {
         const Tensor& memory = shown.is_input ? capture_.inputs_[shown.index].tensor : outputs[shown.index];

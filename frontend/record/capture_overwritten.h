@@ -54,7 +54,9 @@ private:
     struct NamedValues {                    // by formulas of a graph, of memory that is written
         std::vector<TapeEntry::Lost> lost;  // by the graph itself
         std::shared_ptr<const std::vector<TapeEntry::Shown>> shown;  // by whoever may
-        std::vector<size_t> kept;  // inputs that only the operations which write them name: these keep a copy
+        std::vector<size_t> kept;  // inputs that the graph writes and that a copy is kept of: they are read again, or
+                                   // only the operations that write them name them, for their own gradient
+        std::vector<size_t> guarded;  // saved values that nothing names: see TapeEntry::guard
     };
     NodeId memory_value(NodeId node) const;
     const Write* overwritten(NodeId node) const;
@@ -62,6 +64,8 @@ private:
     bool is_kept(const Write& write, NodeId by) const;
     std::vector<ReverseRequest::Named> named_by_formulas(const Plan& plan, const Graph& flat,
                                                          std::span<const NodeId> kept) const;
+    std::vector<size_t> read_again(const CompiledGraph& graph, const Plan& plan,
+                                   std::span<const ReverseRequest::Named> named) const;
     std::vector<std::vector<bool>> nodes_reached(const Plan& plan) const;
 
     Capture& capture_;

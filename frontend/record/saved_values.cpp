@@ -78,7 +78,7 @@ void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std
         const TapeEntry::Saved& saved = entry.saved[k];
         if (!saved.is_gone && saved.tensor.storage->version == saved.version) continue;
         // A saved input may be there for its sizes only: they are what they were.
-        if (!reads_saved(*entry.graph->lean()->backward, entry.saved.size(), k, present)) continue;
+        if (!reads_saved(*entry.graph->lean()->backward, entry.saved.size(), present)[k]) continue;
         throw_overwritten(describe_type(saved.tensor), saved_by(entry, k),
                           saved.is_gone ? saved.write : dispatcher.last_write(*saved.tensor.storage));
     }
@@ -131,8 +131,9 @@ std::vector<bool> used_up_by(const CompiledGraph& compiled, const std::vector<bo
         for (NodeId operand : graph.operands_of(body[i]))
             if (is_gone_through(operand) && leads[operand.index]) used[operand.index] = true;
     }
-    std::vector<bool> meets = used;  // or leads to it
+    std::vector<bool> meets(graph.nodes.size());  // an op that has kept something, or leads to one
     for (NodeId id : body) {
+        meets[id.index] = used[id.index] && keeps_history(graph[id].op);
         if (!is_gone_through(id)) continue;
         for (NodeId operand : graph.operands_of(id)) meets[id.index] = meets[id.index] || meets[operand.index];
     }
@@ -140,6 +141,8 @@ std::vector<bool> used_up_by(const CompiledGraph& compiled, const std::vector<bo
     for (size_t result : joint.results) results.push_back(meets[graph.results()[result].index]);
     return results;
 }
+
+bool keeps_history(Op op) { return row(op).lowering != Lowering::movement; }
 
 bool leads_to_another_result(const CompiledGraph& compiled, uint32_t output) {
     const Joint& joint = *compiled.joint();

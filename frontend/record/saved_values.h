@@ -25,6 +25,8 @@ std::vector<bool> reached_from(const CompiledGraph& compiled, const std::vector<
 /// `present` to the wrt `wanted`. (Op by op these are the entries that it has used up.)
 std::vector<bool> used_up_by(const CompiledGraph& compiled, const std::vector<bool>& present,
                              const std::vector<bool>& wanted);
+/// Whether backward uses up the history that such an op makes: movement has kept nothing for its gradient.
+bool keeps_history(Op op);
 /// Whether one of the graph's results is computed from another, the `output`-th differentiable one.
 bool leads_to_another_result(const CompiledGraph& compiled, uint32_t output);
 

@@ -42,6 +42,7 @@ void Autograd::restore_history(const Autograd& before) {
 
 // Long chains (a recurrent net's steps) are taken apart one by one, not by recursion.
 TapeEntry::~TapeEntry() {
+    guard({});
     std::vector<Ref<TapeEntry>> chain;
     auto take = [&chain](TapeEntry& entry) {
         for (Edge& edge : entry.edges) {
@@ -60,6 +61,27 @@ TapeEntry::~TapeEntry() {
         chain.pop_back();
         if (entry.unique()) take(*entry);
     }
+}
+
+void TapeEntry::guard(std::span<const size_t> which) {
+    for (size_t k : guarded) saved[k].tensor.storage->remove_reader(*this);
+    guarded.assign(which.begin(), which.end());
+    for (size_t k : guarded) saved[k].tensor.storage->add_reader(*this);
+}
+
+void TapeEntry::before_write(const Storage& storage) {
+    std::erase_if(guarded, [&](size_t k) {
+        if (saved[k].tensor.storage.get() != &storage) return false;
+        saved[k] = {.tensor = saved[k].tensor.clone()};
+        if (const Split::Saved& place = graph->saved()[k]; place.is_input) inputs[place.index].before = saved[k].tensor;
+        return true;
+    });
+}
+
+void TapeEntry::clear() {
+    guard({});
+    saved.clear();
+    shown_memory.clear();
 }
 
 void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs,
@@ -193,8 +215,7 @@ void Tape::unfold(TapeEntry& entry) {
         edges.push_back(is_used_up ? Edge{used_up(entry.span), 0, {}} : Edge::of(*output));
     }
     entry.unfolded = std::move(edges);
-    entry.saved.clear();
-    entry.shown_memory.clear();
+    entry.clear();
     entry.inputs.clear();
     entry.edges.clear();
 }
@@ -213,7 +234,7 @@ public:
 
     /// What is asked for; with nothing asked for, every leaf. Gives the edge under which result() finds it.
     Edge ask(Edge edge) {
-        if (edge.entry && is_folded(*edge.entry) &&
+        if (edge.entry && is_folded(*edge.entry) && !edge.entry->freed &&
             (options_.by_ops() || leads_to_another_result(*edge.entry->graph, edge.output))) {
             tracer_.tape().unfold(*edge.entry);
         }
@@ -261,10 +282,10 @@ private:
         }
     };
 
-    // The edge past what is unfolded, or has to be.
+    // The edge past what is unfolded, or has to be. What is used up stays as it is: an error if it is gone through.
     void settle(Edge& edge) {
         edge = resolved(std::move(edge));
-        while (options_.by_ops() && edge.entry && is_folded(*edge.entry)) {
+        while (options_.by_ops() && edge.entry && is_folded(*edge.entry) && !edge.entry->freed) {
             tracer_.tape().unfold(*edge.entry);
             edge = resolved(std::move(edge));
         }
@@ -406,18 +427,30 @@ private:
         return true;
     }
     void use_up(TapeEntry& entry, const std::vector<bool>& present) {
-        if (present.empty()) return free(entry);
         std::vector<bool> wanted_edges;
         for (const Edge& edge : entry.edges) wanted_edges.push_back(wanted(edge));
-        const std::vector<bool> used = used_up_by(*entry.graph, present, wanted_edges);
+        if (present.empty() && std::find(wanted_edges.begin(), wanted_edges.end(), false) == wanted_edges.end() &&
+            all_results_keep(*entry.graph))
+            return free(entry);
+        const std::vector<bool> all(entry.outputs.size(), true);
+        const std::vector<bool> used = used_up_by(*entry.graph, present.empty() ? all : present, wanted_edges);
         entry.used_up.resize(used.size());
         for (size_t k = 0; k < used.size(); ++k) entry.used_up[k] = entry.used_up[k] || used[k];
         if (std::find(entry.used_up.begin(), entry.used_up.end(), false) == entry.used_up.end()) free(entry);
     }
+    // The ops that give the results have kept something: what has gone through all of them has used all up.
+    static bool all_results_keep(const CompiledGraph& compiled) {
+        const Joint& joint = *compiled.joint();
+        return std::all_of(joint.results.begin(), joint.results.end(), [&](size_t k) {
+            return keeps_history((*joint.graph)[joint.graph->results()[k]].op);
+        });
+    }
     static void free(TapeEntry& entry) {
+        if (entry.graph && entry.graph->purpose() == CompiledGraph::Purpose::op &&
+            !keeps_history((*entry.graph->graph())[entry.graph->graph()->body().back()].op))
+            return;
         entry.freed = true;
-        entry.saved.clear();
-        entry.shown_memory.clear();
+        entry.clear();
         for (TapeEntry::Input& input : entry.inputs) input.tensor = input.before = {};
     }
 

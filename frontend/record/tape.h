@@ -29,7 +29,7 @@ struct Edge {
     static Edge of(const TensorObject& tensor);
 };
 
-class TapeEntry final : public RefCounted {
+class TapeEntry final : public RefCounted, public StorageReader {
 public:
     struct Saved {
         Tensor tensor;
@@ -62,6 +62,13 @@ public:
     };
     ~TapeEntry() override;
 
+    /// These of the saved values are read by a backward that needs nothing else of their memory, to compute again what
+    /// op by op would have been saved: writes do not change what is read.
+    void guard(std::span<const size_t> saved);
+    void before_write(const Storage& storage) override;
+    /// Gives up what a backward needs.
+    void clear();
+
     uint64_t position = 0;
     std::shared_ptr<CompiledGraph> graph;
     std::vector<Saved> saved;
@@ -77,6 +84,7 @@ public:
     Span span;
     MetaId meta;
     bool freed = false;         // a backward has used it up
+    std::vector<size_t> guarded;  // of `saved`, until they are written
     std::vector<bool> used_up;  // or has gone through some of its ops: by result, whether it goes through one of these
 };
 

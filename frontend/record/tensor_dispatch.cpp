@@ -348,6 +348,7 @@ void Dispatcher::write_eagerly(TensorObject& x, TensorObject& value) {
     if (grad_enabled_) settle_history(value);
     if (grad_enabled_ && value.requires_grad() && operation_)
         tracer_.tape().keep(Edge::of(value), operation_->first_entry, *x.tensor.storage);
+    x.tensor.storage->begin_write();
     copy_strided(x.tensor, value.tensor);
     ++x.tensor.storage->version;
     note_write(*x.tensor.storage, span_);

@@ -38,19 +38,21 @@ GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_param
     return verified(PassId::drop_cotangents, builder.finish(results, half.name));
 }
 
-bool reads_saved(const Graph& half, size_t saved, size_t k, const std::vector<bool>& present) {
+std::vector<bool> reads_saved(const Graph& half, size_t saved, const std::vector<bool>& present) {
     std::vector<size_t> absent;
     for (size_t r = 0; r < present.size(); ++r) {
         if (!present[r]) absent.push_back(saved + r);
     }
     std::vector<bool> reached;
     const GraphRef rest = drop_cotangents(half, absent, saved + present.size(), reached);
-    const NodeId value = rest->params()[k];
-    const auto names = [&](std::span<const NodeId> values) {
-        return std::find(values.begin(), values.end(), value) != values.end();
-    };
-    return names(rest->results()) || std::any_of(rest->body().begin(), rest->body().end(),
-                                                 [&](NodeId id) { return names(rest->operands_of(id)); });
+    std::vector<bool> is_read(rest->nodes.size());
+    for (NodeId id : rest->results()) is_read[id.index] = true;
+    for (NodeId id : rest->body()) {
+        for (NodeId operand : rest->operands_of(id)) is_read[operand.index] = true;
+    }
+    std::vector<bool> reads;
+    for (size_t k = 0; k < saved; ++k) reads.push_back(is_read[rest->params()[k].index]);
+    return reads;
 }
 
 }  // namespace tenon

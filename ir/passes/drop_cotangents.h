@@ -13,8 +13,8 @@ namespace tenon {
 // was counts as not reached; running sums are the parameters from `first_running` on.
 GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_params, size_t first_running,
                          std::vector<bool>& reached);
-// Whether something reads saved value k of a half when cotangents come from `present` of its results alone. The half's
+// Which saved values of a half something reads when cotangents come from `present` of its results alone. The half's
 // parameters are `saved` saved values, then a cotangent a result.
-bool reads_saved(const Graph& half, size_t saved, size_t k, const std::vector<bool>& present);
+std::vector<bool> reads_saved(const Graph& half, size_t saved, const std::vector<bool>& present);
 
 }  // namespace tenon

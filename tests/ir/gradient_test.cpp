@@ -98,6 +98,38 @@ TEST(Reverse, HigherOrder) {  // d²(x³)/dx² = 6x, by reverse over the joint g
     EXPECT_NE(print(*g).find("pow(x, 1)"), std::string::npos) << print(*g);
 }
 
+// What is marked is computed again for each run of derivatives, down to what is kept; values that others use are kept.
+TEST(Recompute, ComputesAgainWhatOnlyDerivativesRead) {
+    Context c;
+    const GraphRef g = recompute(parse_graph(c, R"(graph f(x: f32[2]) -> f32[2], f32[2] {
+    exp = exp(x)           : f32[2]  recompute
+    sin = sin(exp)         : f32[2]  recompute
+    tanh = tanh(exp)       : f32[2]  recompute
+    cos = cos(sin)         : f32[2]
+    mul = mul(tanh, cos)   : f32[2]  d sin
+    mul_1 = mul(mul, sin)  : f32[2]  d sin
+    add = add(mul_1, cos)  : f32[2]
+    mul_2 = mul(add, tanh) : f32[2]  d cos
+    return mul_1, mul_2
+})"));
+    EXPECT_EQ(print(*g), R"(graph f(x: f32[2]) -> f32[2], f32[2] {
+    exp = exp(x)            : f32[2]  recompute
+    sin = sin(exp)          : f32[2]  recompute
+    cos = cos(sin)          : f32[2]
+    exp_1 = exp(x)          : f32[2]  recomputed
+    tanh = tanh(exp_1)      : f32[2]  recomputed
+    mul = mul(tanh, cos)    : f32[2]  d sin
+    mul_1 = mul(mul, sin)   : f32[2]  d sin
+    add = add(mul_1, cos)   : f32[2]
+    exp_2 = exp(x)          : f32[2]  recomputed
+    tanh_1 = tanh(exp_2)    : f32[2]  recomputed
+    mul_2 = mul(add, tanh_1)  : f32[2]  d cos
+    return mul_1, mul_2
+}
+)");
+    EXPECT_EQ(recompute(g), g);  // nothing is left to do
+}
+
 TEST(Rematerialise, DropsCheapValuesOfWhatIsKept) {
     Context c;
     const Split s = split_of(parse_graph(c, R"(graph f(x: f32[8]) -> f32[8] {

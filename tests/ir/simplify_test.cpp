@@ -35,6 +35,35 @@ TEST(Simplify, AppliesRulesWhereTheTypeStays) {
 )");
 }
 
+// What a write through a view has left there is read as it was written; the way to the view itself stays a way from its base.
+TEST(Simplify, ReadsWhatAnUpdateHasWritten) {
+    Context c;
+    EXPECT_EQ(simplified(c, R"(graph f(x: f32[4], v: f32[2]) -> f32[4], f32[2], f32[2] {
+    slice = slice(x, starts: [1], stops: [3], steps: [1])           : f32[2]
+    update = update(x, slice, v)                                    : f32[4]
+    slice_1 = slice(update, starts: [1], stops: [3], steps: [1])    : f32[2]
+    mul = mul(slice_1, 2)                                           : f32[2]
+    update_1 = update(update, slice_1, mul)                         : f32[4]
+    slice_2 = slice(update_1, starts: [1], stops: [3], steps: [1])  : f32[2]
+    exp = exp(slice_2)                                              : f32[2]
+    slice_3 = slice(update_1, starts: [0], stops: [2], steps: [1])  : f32[2]
+    sin = sin(slice_3)                                              : f32[2]
+    return update_1, exp, sin
+})"),
+              R"(graph f(x: f32[4], v: f32[2]) -> f32[4], f32[2], f32[2] {
+    slice = slice(x, starts: [1], stops: [3], steps: [1])           : f32[2]
+    update = update(x, slice, v)                                    : f32[4]
+    slice_1 = slice(update, starts: [1], stops: [3], steps: [1])    : f32[2]
+    mul = mul(v, 2)                                                 : f32[2]
+    update_1 = update(update, slice_1, mul)                         : f32[4]
+    exp = exp(mul)                                                  : f32[2]
+    slice_3 = slice(update_1, starts: [0], stops: [2], steps: [1])  : f32[2]
+    sin = sin(slice_3)                                              : f32[2]
+    return update_1, exp, sin
+}
+)");
+}
+
 TEST(Simplify, KeepsWhatIsNotExact) {
     Context c;
     const char* text = R"(graph f(x: f32[3]) -> f32[3], f32[3] {
