@@ -280,7 +280,7 @@ void set_index(Dispatcher& d, const TensorRef& x, const Value& i, const Term& gi
         std::vector<TensorRef> keep;
         const Arg to = as_arg(d, value, x->dtype(), keep);
         const TensorRef now = d.apply(op<"where">(), {Arg(spread), to, Arg(y)});
-        return assign(d, y, Term(now));
+        return d.write(*y, *now);
     }
     const Merged merged = merge(d, y, plan.advanced);
     // Shapes that the merge changed are views of y where strides allow it, which a write needs.
@@ -288,8 +288,8 @@ void set_index(Dispatcher& d, const TensorRef& x, const Value& i, const Term& gi
     const TensorRef to = value.tensor ? expand(d, cast(d, value.tensor, x->dtype()), d.sizes(*shown))
                                       : full(d, value, x->dtype(), d.sizes(*shown));
     const TensorRef now = put(d, merged.x, merged.index, to, merged.dim);
-    if (merged.x.get() == y.get()) return assign(d, y, Term(now));
-    assign(d, merged.x, Term(now));
+    d.write(*merged.x, *now);
+    if (merged.x.get() == y.get()) return;
     if (!d.tracer().capturing() && merged.x->tensor.storage != y->tensor.storage) {
         throw_error("index", "this tensor's memory cannot be written through such an index",
                     "write to `x.contiguous()`");

@@ -403,6 +403,8 @@ void assign(Dispatcher& d, const TensorRef& x, const Term& given) {
     } else {
         now = full(d, value, x->dtype(), d.sizes(*x));
     }
+    // A history goes on: what x was is replaced, as under a view of it, and its gradient is zero.
+    if (d.grad_enabled() && !x->base && x->requires_grad()) now = d.updated(*x, {}, *now);
     d.write(*x, *now);
 }
 

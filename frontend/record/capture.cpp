@@ -134,6 +134,11 @@ NodeId Capture::materialise(uint32_t v) {
         if (storage.leaf && storage.leaf_node != storage.current) {
             differentiation_->note_leaf(storage.leaf, storage.current);
             storage.leaf_node = storage.current;
+            if (const uint8_t flags = builder_.node(storage.current).flags; flags & recompute_flag) {
+                // What a gradient is asked for is there: a copy of it, computed again, would lead to no leaf.
+                builder_.set_flags(storage.current, uint8_t(flags & ~recompute_flag));
+                builder_.mix(storage.current.index);
+            }
         }
         if (storage.input != none && storage.version == 0) mark_used(storage.input);
         return storage.current;
