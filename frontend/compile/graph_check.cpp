@@ -21,11 +21,15 @@ void GraphCheck::forward(std::span<const MadeGraph> made, Executable& executable
     first_ = checker_.run(graphs, machine_code_, executable, engine_, inputs, outputs);
 }
 
-bool GraphCheck::is_first_run(std::span<const Tensor> saved) const {
+bool GraphCheck::is_first_run(std::span<const Tensor> saved, std::span<const Tensor> cotangents) const {
     for (size_t k = 0; k < saved.size(); ++k) {
         const Split::Saved& s = graph_.saved()[k];
         const std::vector<Tensor>& known = s.is_input ? inputs_ : first_.results;
         if (s.index >= known.size() || !describe_difference(known[s.index], saved[k]).empty()) return false;
+    }
+    for (size_t k = 0; k < cotangents.size(); ++k) {
+        const size_t result = graph_.differentiable()[k];
+        if (result >= first_.results.size() || first_.results[result].shape != cotangents[k].shape) return false;
     }
     return true;
 }
@@ -77,7 +81,7 @@ void GraphCheck::check_halves(const Half& half, std::span<const Tensor> cotangen
 void GraphCheck::backward(const Half& half, Executable& executable, std::span<const Tensor> arguments,
                           std::vector<Tensor>& gradients) {
     const size_t saved = graph_.saved().size(), cotangents = graph_.differentiable().size();
-    if (is_first_run(arguments.first(saved)))
+    if (is_first_run(arguments.first(saved), arguments.subspan(saved, cotangents)))
         check_halves(half, arguments.subspan(saved, cotangents), arguments.subspan(saved + cotangents),
                      checker_.check(half.made.first(1), arguments));
     checker_.run(half.made, machine_code_, executable, engine_, arguments, gradients);

@@ -32,7 +32,8 @@ public:
                   std::vector<Tensor>& gradients);
 
 private:
-    bool is_first_run(std::span<const Tensor> saved) const;
+    /// Whether the first run has saved this and given results of the cotangents' shapes: all that a half depends on.
+    bool is_first_run(std::span<const Tensor> saved, std::span<const Tensor> cotangents) const;
     /// The gradients as the joint graph gives them, op by op, then as the halves do where nothing is left out.
     void check_halves(const Half& half, std::span<const Tensor> cotangents, std::span<const Tensor> running,
                       RunRecord now) const;
