@@ -69,9 +69,9 @@ Value Evaluator::enter(Frame& called) {
     try {
         Entered entered(*this, called);
         if (tracer_.capturing() || !begins_capture(called)) return run_body(called);
-        const uint64_t before = tracer_.work();
+        const uint64_t before = tracer_.functions().work();
         Value result = tracer_.is_idle(&called.function) ? run_body(called) : capture_call(called);
-        tracer_.note_call(&called.function, tracer_.work() != before);
+        tracer_.functions().note_call(&called.function, tracer_.functions().work() != before);
         return result;
     } catch (Error& error) {
         if (!error.diagnostic.span) error.diagnostic.span = called.call;

@@ -117,7 +117,7 @@ Evaluator::Flow Evaluator::execute_if(const ast::If& statement, Frame& frame) {
 // The graph ended: these functions are interpreted from here on, and the calls in them captured.
 void Evaluator::open_functions(Frame& frame) {
     for (Frame* open = &frame; open; open = open->caller) {
-        if (open->closure) tracer_.open_function(&open->function);
+        if (open->closure) tracer_.functions().open(&open->function);
         if (std::exchange(open->starts_capture, false)) break;
     }
 }

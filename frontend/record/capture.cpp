@@ -32,15 +32,14 @@ Capture::~Capture() {
 void Capture::begin(const CallSite& site) {
     assert(is_empty());
     site_ = site;
-    record_ = &functions_[site.function];
+    functions_.begin_call(site.function);
     differentiation_->begin_call();
-    graph_number_ = 0;
 }
 
 void Capture::end() {
     flush();
     site_ = {};
-    record_ = nullptr;
+    functions_.end_call();
 }
 
 // What a look has changed is as it was before, and so is what an interrupt has left half done.
@@ -56,7 +55,6 @@ void Capture::abandon() {
 void Capture::forget_functions() {
     functions_.clear();
     overwritten_->forget_graphs();
-    record_ = nullptr;
 }
 
 bool Capture::shares_sizes(uint64_t serial) const {

@@ -12,11 +12,11 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "frontend/compile/graph_cache.h"
+#include "frontend/record/function_log.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/record/tracer.h"
@@ -166,14 +166,6 @@ private:
         bool used = false;
         std::string name;  // empty where nothing names it
     };
-    struct FunctionRecord {  // for telling a recompile from a first compile
-        struct Graph {
-            std::vector<std::string> inputs;
-            std::vector<Dims> shapes;
-        };
-        std::vector<Graph> graphs;
-    };
-
     struct OpenCall {
         NameId name, kind;
         AttrId record;
@@ -248,13 +240,11 @@ private:
     Tensor stand_in_;              // the memory of inputs that nothing reads
     std::vector<SizeId> symbols_;  // by number, of whatever graph
     std::vector<size_t> dynamic_symbols_;
-    TensorObject ring_;          // head of the symbolic tensors that are alive
-    uint32_t graph_number_ = 0;  // within the outermost call
-    int held_ = 0;               // how many hold ids of this graph
+    TensorObject ring_;  // head of the symbolic tensors that are alive
+    int held_ = 0;       // how many hold ids of this graph
     bool tracing_ = false, dynamic_ = false, flushing_ = false;
     std::vector<CapturedGraph>* log_ = nullptr;
-    std::unordered_map<const void*, FunctionRecord> functions_;
-    FunctionRecord* record_ = nullptr;  // of the function under capture
+    FunctionLog functions_;
     std::unique_ptr<Differentiation> differentiation_;
     std::unique_ptr<OverwrittenValues> overwritten_;
     std::unique_ptr<Trace> trace_;

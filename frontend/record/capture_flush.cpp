@@ -101,7 +101,7 @@ void Capture::flush(std::string_view reason, Span at) {
         return;
     }
     if (tracing_) trace_->refuse_break(reason, at);
-    tracer_.note_work();
+    tracer_.functions().note_work();
     assert(!flushing_);
     assert(held_ == 0 && "a graph ends while its ids are held");
     const std::vector<OpenCall> open = open_calls_;
@@ -157,7 +157,7 @@ void Capture::run(const Plan& plan, std::string_view reason, Span at, bool recov
     }
     std::vector<Tensor> outputs;
     graph->run(arguments, outputs);
-    ++graph_number_;
+    functions_.next_graph();
     bind(plan, graph, std::move(recorded), outputs);
 }
 
@@ -197,12 +197,12 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
 
 // Inputs are called what the captured call's arguments are called, or were when the function was captured first.
 void Capture::name_inputs() {
-    if (!record_ || graph_number_ >= record_->graphs.size()) return;
-    const std::vector<std::string>& before = record_->graphs[graph_number_].inputs;
+    const FunctionLog::Graph* before = functions_.before();
+    if (!before) return;
     size_t k = 0;
     for (Input& input : inputs_) {
         if (input.storage == none) continue;
-        if (input.name.empty() && k < before.size()) input.name = before[k];
+        if (input.name.empty() && k < before->inputs.size()) input.name = before->inputs[k];
         ++k;
         if (!input.name.empty()) builder_.set_name(input.node, tracer_.context().name(input.name));
     }
@@ -210,36 +210,17 @@ void Capture::name_inputs() {
 
 // Whether this is a graph of a function that had one at this place already, and what differs.
 void Capture::note_recompile(const GraphEntry& entry, const std::string& changed) {
-    FunctionRecord& record = record_ ? *record_ : functions_[site_.function];
-    FunctionRecord::Graph now;
+    FunctionLog::Graph now;
     for (const Input& input : inputs_) {
         if (input.storage == none) continue;
         now.shapes.push_back(input.tensor.shape);
         now.inputs.push_back(input.name);
     }
-    const bool is_first = record.graphs.size() <= graph_number_;
-    if (is_first) {
-        record.graphs.resize(graph_number_ + 1);
-    } else {
-        std::string reason = changed;
-        const FunctionRecord::Graph& before = record.graphs[graph_number_];
-        if (reason.empty()) {
-            if (before.shapes.size() != now.shapes.size()) {
-                reason = fmt::format("it took {} tensors, now {}", before.shapes.size(), now.shapes.size());
-            }
-            for (size_t k = 0; reason.empty() && k < now.shapes.size(); ++k) {
-                if (before.shapes[k] == now.shapes[k]) continue;
-                const std::string name = now.inputs[k].empty() ? fmt::format("input {}", k) : now.inputs[k];
-                reason = fmt::format("{} had the shape {}, now {}", name, shape_to_string(before.shapes[k]),
-                                     shape_to_string(now.shapes[k]));
-            }
-            if (reason.empty()) reason = "its lines took another path, or another dtype or requires_grad";
-        }
-        ++tracer_.counters().recompiles;
-        tracer_.tell(tracer_.counters().recompilations.add({entry.function, std::move(reason), site_.span}),
-                     "compiled again");
-    }
-    record.graphs[graph_number_] = std::move(now);
+    std::optional<std::string> reason = functions_.note(site_.function, std::move(now), changed);
+    if (!reason) return;
+    ++tracer_.counters().recompiles;
+    tracer_.tell(tracer_.counters().recompilations.add({entry.function, std::move(*reason), site_.span}),
+                 "compiled again");
 }
 
 void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs,

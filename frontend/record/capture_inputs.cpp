@@ -133,7 +133,7 @@ void Capture::register_input(TensorObject& x) {
     // The first time a function is captured its graph's inputs are named, while its parameters still are what they
     // were.
     std::string name;
-    if (record_ && record_->graphs.size() <= graph_number_ && site_.name_argument)
+    if (functions_.is_first() && site_.name_argument)
         name = (*site_.name_argument)(x.tensor);
     name = as_identifier(std::move(name));
     const uint32_t input = add_input(x.tensor, edge, name);

@@ -182,7 +182,7 @@ TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
         }
     }
     const std::shared_ptr<CompiledGraph> graph = compiled;
-    tracer_.note_work();
+    tracer_.functions().note_work();
     std::vector<Tensor> inputs, outputs;
     inputs.reserve(args.size());
     for (const Arg& arg : args) {

@@ -24,7 +24,6 @@ namespace tenon {
 namespace {
 
 constexpr size_t longest_graph = 4000;  // nodes of a host loop's turns before the loop's function is opened
-constexpr int calls_to_idle = 8;        // without work, until a function is called without a graph
 
 }  // namespace
 
@@ -43,8 +42,7 @@ void Tracer::reset() {
     graph_cache_->clear();
     capture_->forget_functions();
     dispatcher_->reset();
-    open_functions_.clear();
-    idle_calls_.clear();
+    functions_.clear();
     machine_.counters() = {};
 }
 
@@ -90,17 +88,10 @@ void Tracer::assert_true(TensorObject& condition, std::string message) {
 }
 
 // ---- capture ------------------------------------------------------------------------------------------------------
-bool Tracer::wants_capture(const void* function) const { return may_capture() && !open_functions_.contains(function); }
+bool Tracer::wants_capture(const void* function) const { return may_capture() && !functions_.is_open(function); }
 
 bool Tracer::is_idle(const void* function) const {
-    if (fullgraph_ || stay_captured_depth_ > 0) return false;
-    const auto found = idle_calls_.find(function);
-    return found != idle_calls_.end() && found->second >= calls_to_idle;
-}
-
-void Tracer::note_call(const void* function, bool has_worked) {
-    uint8_t& calls = idle_calls_[function];
-    calls = has_worked ? 0 : static_cast<uint8_t>(std::min(calls + 1, calls_to_idle));
+    return !fullgraph_ && stay_captured_depth_ == 0 && functions_.is_idle(function);
 }
 
 Value Tracer::captured_call(const CallSite& site, FunctionRef<Value()> thunk) {
@@ -196,8 +187,6 @@ Tracer::Tracing::~Tracing() {
     tracer_.capturing_ = saved_;
     tracer_.capture_ = std::move(outer_);
 }
-
-void Tracer::open_function(const void* function) { open_functions_.insert(function); }
 
 void Tracer::tell(const Event& event, std::string_view what) {
     if (!options_.explain) return;

@@ -11,12 +11,11 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "frontend/compile/settings.h"
+#include "frontend/record/captured_functions.h"
 #include "frontend/values/tensor_object.h"
 #include "frontend/values/value.h"
 #include "ir/context.h"
@@ -74,12 +73,9 @@ public:
     /// Whether a call of this function from the interpreter's own lines is captured. The evaluator has made sure that
     /// a tensor or a model is among the arguments.
     bool wants_capture(const void* function) const;
-    /// Functions whose last calls have computed nothing with tensors are called without a graph, until one has.
+    /// Whether it is called without a graph then, because its last calls have computed nothing with tensors.
     bool is_idle(const void* function) const;
-    void note_call(const void* function, bool has_worked);
-    /// Counts ops that ran and graphs that ended.
-    uint64_t work() const { return work_; }
-    void note_work() { ++work_; }
+    CapturedFunctions& functions() { return functions_; }
     /// The part of that question which no function changes, and no argument.
     bool may_capture() const { return options_.engine != Engine::eager && !capturing_ && no_compile_depth_ == 0; }
     /// Runs `thunk` under capture: the outermost one ends the graph. Border::captured_call settles what it returns.
@@ -101,8 +97,6 @@ public:
     /// captured; the evaluator marks the functions of its frames open, from the innermost to the captured call.
     LoopMark enter_loop() const;
     bool back_edge(LoopMark& mark, Span span) { return capturing_ && mark.capturing && ends_at_back_edge(mark, span); }
-    /// From now on the function's own lines are interpreted and the calls in it captured each by itself.
-    void open_function(const void* function);
 
     // ---- scopes ---------------------------------------------------------------------------------------------------
     struct ScopeArgument {
@@ -214,9 +208,7 @@ private:
     uint64_t capture_number_ = 0, last_serial_ = 0;
     FullGraph* fullgraph_ = nullptr;
     int no_compile_depth_ = 0, stay_captured_depth_ = 0;
-    std::unordered_set<const void*> open_functions_;
-    std::unordered_map<const void*, uint8_t> idle_calls_;  // one after another, by function
-    uint64_t work_ = 0;
+    CapturedFunctions functions_;
     std::unique_ptr<Counters> counters_;
     std::unique_ptr<Generator> generator_;
     std::unique_ptr<GraphCache> graph_cache_;

@@ -1,8 +1,8 @@
-// Capture: differentiation of what lies in the graph at hand, by nodes appended to it.
+#include "frontend/record/capture_differentiation.h"
+
 #include <algorithm>
 #include <cassert>
 
-#include "frontend/record/capture_differentiation.h"
 #include "frontend/record/capture_overwritten.h"
 #include "frontend/record/capture_trace.h"
 #include "frontend/record/saved_values.h"
@@ -76,6 +76,36 @@ std::vector<NodeId> Capture::Differentiation::ops_between(std::span<const Cotang
         found.push_back(id);
         for (NodeId operand : builder_.operands_of(id)) stack.push_back(operand);
     }
+    return found;
+}
+
+// By node: whether a path that gradients take leads to a leaf that is not `history`'s own, in this graph or before it.
+std::vector<bool> Capture::Differentiation::with_history(HistoryBeside& history) const {
+    std::vector<bool> has(builder_.size());
+    for (const Leaf& leaf : leaves_) {
+        if (!history.is_own(*leaf.leaf)) has[leaf.node.index] = true;
+    }
+    for (size_t k = 0; k < capture_.inputs_.size(); ++k) {
+        const Input& input = capture_.inputs_[k];
+        if (capture_.trace_->requires_outer_gradient(k) || (input.edge.entry && history.leads(input.edge)))
+            has[input.node.index] = true;
+    }
+    for (NodeId id : builder_.body()) {
+        if (has[id.index] || stops_gradients(builder_.node(id))) continue;
+        const Type& type = builder_.type(id);
+        if (!type.is_tensor() || !is_float(type.dtype) || !row(builder_.node(id).op).gradient) continue;
+        for (NodeId operand : builder_.operands_of(id)) has[id.index] = has[id.index] || has[operand.index];
+    }
+    return has;
+}
+
+std::vector<bool> Capture::Differentiation::have_history(std::span<const TensorRef> values, HistoryBeside& history) {
+    const Holding holding(capture_);
+    std::vector<NodeId> nodes;
+    for (const TensorRef& value : values) nodes.push_back(capture_.node(*value));  // notes the leaves
+    const std::vector<bool> has = with_history(history);
+    std::vector<bool> found;
+    for (NodeId id : nodes) found.push_back(has[id.index]);
     return found;
 }
 
