@@ -249,9 +249,12 @@ std::optional<uint32_t> not_utf8(std::string_view text) {
 
 ParseResult parse(SourceId source, const SourceMap& sources, SymbolTable& symbols, Arena& arena) {
     SyntaxErrors errors(sources);
-    TreeBuilder build(source, sources, symbols, arena, errors);
+    NodeBuilder nodes(source, sources, symbols, arena, errors);
+    ExpressionBuilder expression(nodes);
+    TypeBuilder type(nodes);
+    StatementBuilder statement(nodes, expression);
     std::string_view text = sources.text(source);
-    ParseResult result{.script = build.script()};
+    ParseResult result{.script = statement.script()};
     if (text.size() > UINT32_MAX / 2) {
         errors.add({source, 0, 1}, "this text is larger than 2 GiB");
     } else if (auto bad = not_utf8(text)) {
@@ -261,10 +264,11 @@ ParseResult parse(SourceId source, const SourceMap& sources, SymbolTable& symbol
     } else {
         Lexer lexer(source, sources, symbols, errors);
         bool incomplete = false;
-        Parser(lexer, build, SyntaxReporter(lexer, sources, errors, incomplete)).parse();
+        const SyntaxReporter reporter(lexer, sources, errors, incomplete);
+        Parser(lexer, expression, type, statement, reporter).parse();
         result.incomplete = incomplete || lexer.ended_in_string();
     }
-    result.script = build.script();
+    result.script = statement.script();
     result.diagnostics = errors.take();
     return result;
 }

@@ -17,20 +17,6 @@ Span cover_rule(Span first, Span last) {
 
 Span after(Span previous) { return {previous.source, previous.end, previous.end}; }
 
-TreeBuilder::TreeBuilder(SourceId source, const SourceMap& sources, SymbolTable& symbols, Arena& arena,
-                         SyntaxErrors& errors)
-    : TypeBuilder(source, sources, symbols, arena, errors) {
-    script_ = arena.make<Script>(Script{source, nullptr});
-    finish({});
-}
-
-void TreeBuilder::finish(const StatementList& statements) {
-    Span span{source_, 0, static_cast<uint32_t>(sources_.text(source_).size())};
-    Function main{.kind = FunctionKind::script, .name = Symbol::none, .span = span, .name_span = span};
-    main.body = block(statements, span);
-    script_->main = arena_.make<Function>(main);
-}
-
 uint16_t NodeBuilder::height(int children_depth, Span span) {
     if (children_depth < maximum_depth) return static_cast<uint16_t>(children_depth + 1);
     if (!too_deep_) {
@@ -42,7 +28,7 @@ uint16_t NodeBuilder::height(int children_depth, Span span) {
 }
 
 template <class Node> Expr* ExpressionBuilder::expression(Node node, int children_depth) {
-    node.depth = height(children_depth, node.span);
+    node.depth = nodes_.height(children_depth, node.span);
     if (node.depth <= children_depth) return error(node.span);
     return arena_.make<Node>(node);
 }
@@ -82,7 +68,7 @@ FStringPart ExpressionBuilder::hole(Symbol echo, Expr* value, const PartVector& 
 }
 
 Symbol ExpressionBuilder::echo(Span open, Span end) {
-    return symbols_.intern(sources_.text(Span{source_, open.end, end.begin}));
+    return nodes_.intern(nodes_.written({nodes_.source(), open.end, end.begin}));
 }
 
 Expr* ExpressionBuilder::sequence(ExprKind kind, const ExprList& items, Span span) {
@@ -161,8 +147,8 @@ Arguments ExpressionBuilder::checked(const ArgumentVector& arguments) {
     for (const Argument& argument : arguments) {
         bool by_position = argument.kind == ArgumentKind::positional || argument.kind == ArgumentKind::spread;
         if (by_position && keywords) {
-            complain(argument.span, "an argument without a name stands after one with a name",
-                     "arguments without a name come first");
+            nodes_.complain(argument.span, "an argument without a name stands after one with a name",
+                            "arguments without a name come first");
         }
         result.positional += by_position;
         keywords |= !by_position;
@@ -224,8 +210,8 @@ Expr* ExpressionBuilder::scope_block(Expr* head, Block* body, Span span) {
             return scope_block(name.name, name.span, arguments, true, body, span);
         }
     }
-    complain(head->span, "only a name, or a call of one, can stand before a block",
-             "blocks belong to `checkpoint { … }`, `annotate {…} { … }`, `no_grad { … }` and their like");
+    nodes_.complain(head->span, "only a name, or a call of one, can stand before a block",
+                    "blocks belong to `checkpoint { … }`, `annotate {…} { … }`, `no_grad { … }` and their like");
     return error(span);
 }
 
@@ -238,16 +224,16 @@ ArgumentVector ExpressionBuilder::annotations(const EntryVector& entries) {
             arguments.push_back({ArgumentKind::keyword, as<Name>(*entry.key).name, entry.value,
                                  cover(entry.key->span, entry.value->span)});
         } else {
-            complain(entry.key->span, "the keys of an annotation are names",
-                     "keys that are computed are given as `annotate(**keys) { … }`");
+            nodes_.complain(entry.key->span, "the keys of an annotation are names",
+                            "keys that are computed are given as `annotate(**keys) { … }`");
         }
     }
     return arguments;
 }
 
 Argument ExpressionBuilder::keyword_with_equals(Symbol name, Expr* value, Span equals, Span span) {
-    complain(equals, "keyword arguments are written with a colon",
-             fmt::format("write `{}: {}`", text(name), sources_.text(value->span)));
+    nodes_.complain(equals, "keyword arguments are written with a colon",
+                    fmt::format("write `{}: {}`", nodes_.text(name), nodes_.written(value->span)));
     return {ArgumentKind::keyword, name, value, span};
 }
 
@@ -289,7 +275,7 @@ Expr* ExpressionBuilder::target(Expr* expr) {
             for (Expr* item : as<Sequence>(*expr).items) {
                 bool is_spread = item->kind == ExprKind::spread;
                 if (is_spread && ++spreads > 1) {
-                    complain(item->span, "only one target of an assignment can take the rest");
+                    nodes_.complain(item->span, "only one target of an assignment can take the rest");
                 }
                 target(is_spread ? as<Spread>(*item).value : item);
             }
@@ -297,12 +283,12 @@ Expr* ExpressionBuilder::target(Expr* expr) {
         }
         case ExprKind::call:
         case ExprKind::method_call:
-            complain(expr->span, "a call cannot be assigned to",
-                     "to declare a function write `fn name(x) = …`; to change an element, `x[i] = …`");
+            nodes_.complain(expr->span, "a call cannot be assigned to",
+                            "to declare a function write `fn name(x) = …`; to change an element, `x[i] = …`");
             return expr;
         default: break;
     }
-    complain(
+    nodes_.complain(
         expr->span, "this cannot be assigned to",
         expr->kind == ExprKind::comparison
             ? "to compare, `==` is right, but then the `=` is too many"
@@ -311,7 +297,7 @@ Expr* ExpressionBuilder::target(Expr* expr) {
 }
 
 Block* ExpressionBuilder::block(const StatementList& statements, Span span) {
-    return arena_.make<Block>(Block{arena_.copy(statements), height(depth_of(statements), span), span});
+    return arena_.make<Block>(Block{arena_.copy(statements), nodes_.height(depth_of(statements), span), span});
 }
 
 Function* ExpressionBuilder::make_function(FunctionKind kind, Symbol name, Span name_span,
@@ -324,7 +310,8 @@ Function* ExpressionBuilder::make_function(FunctionKind kind, Symbol name, Span 
         after_rest |= parameter.kind == ParameterKind::rest;
     }
     Function function{.kind = kind, .name = name, .span = span, .name_span = name_span};
-    function.depth = height(std::max({depth_of(marked), depth_of(result), depth_of(body), depth_of(value)}), span);
+    function.depth =
+        nodes_.height(std::max({depth_of(marked), depth_of(result), depth_of(body), depth_of(value)}), span);
     function.parameters = arena_.copy(marked);
     function.result = result;
     function.body = body;

@@ -28,7 +28,7 @@ Span cover_rule(Span first, Span last);
 /// The place of an empty rule: just after what precedes it.
 Span after(Span previous);
 
-/// What all of them have in common: where nodes live, how high they stand, and where errors go.
+/// What the builders below share: where nodes live, how high they stand, and where errors go.
 class NodeBuilder {
 public:
     NodeBuilder(SourceId source, const SourceMap& sources, SymbolTable& symbols, Arena& arena, SyntaxErrors& errors)
@@ -36,28 +36,31 @@ public:
     NodeBuilder(const NodeBuilder&) = delete;
     NodeBuilder& operator=(const NodeBuilder&) = delete;
 
+    Arena& arena() { return arena_; }
+    SourceId source() const { return source_; }
+    /// The place of the whole text.
+    Span everything() const { return {source_, 0, static_cast<uint32_t>(sources_.text(source_).size())}; }
+    std::string_view written(Span span) const { return sources_.text(span); }
     const std::string& text(Symbol symbol) const { return symbols_.text(symbol); }
-
-protected:
+    Symbol intern(std::string_view text) { return symbols_.intern(text); }
     /// One more than the children's; where that is too much, an error is reported once and the height starts anew.
     uint16_t height(int children_depth, Span span);
     void complain(Span span, std::string message, std::string help = {}) {
         errors_.add(span, std::move(message), std::move(help));
     }
 
+private:
     const SourceId source_;
     const SourceMap& sources_;
     SymbolTable& symbols_;
     Arena& arena_;
     SyntaxErrors& errors_;
-
-private:
     bool too_deep_ = false;
 };
 
-class ExpressionBuilder : public NodeBuilder {
+class ExpressionBuilder {
 public:
-    using NodeBuilder::NodeBuilder;
+    explicit ExpressionBuilder(NodeBuilder& nodes) : nodes_(nodes), arena_(nodes.arena()) {}
 
     ast::Expr* error(Span span);
     ast::Expr* plain(ast::ExprKind kind, Span span);
@@ -101,19 +104,21 @@ public:
     ast::Expr* target(ast::Expr* expr);
     ast::Block* block(const StatementList& statements, Span span);
     ExprList prepend(ast::Expr* first, ExprList rest);
-
-protected:
-    ast::Arguments checked(const ArgumentVector& arguments);
+    /// Of a lambda, and of what statements declare.
     ast::Function* make_function(ast::FunctionKind kind, Symbol name, Span name_span, const ParameterVector& parameters,
                                  ast::TypeNode* result, ast::Block* body, ast::Expr* value, Span span);
 
 private:
+    ast::Arguments checked(const ArgumentVector& arguments);
     template <class Node> ast::Expr* expression(Node node, int children_depth);
+
+    NodeBuilder& nodes_;
+    Arena& arena_;
 };
 
-class TypeBuilder : public ExpressionBuilder {
+class TypeBuilder {
 public:
-    using ExpressionBuilder::ExpressionBuilder;
+    explicit TypeBuilder(NodeBuilder& nodes) : nodes_(nodes), arena_(nodes.arena()) {}
 
     ast::TypeNode* plain_type(ast::TypeKind kind, Span span);
     ast::TypeNode* named_type(Symbol name, Span span);
@@ -124,12 +129,15 @@ public:
 private:
     ast::TypeNode* type_of(ast::Expr* expr);
     ast::Dimension dimension_of(ast::Expr* expr);
+
+    NodeBuilder& nodes_;
+    Arena& arena_;
 };
 
 /// Statements, and the script that they make.
-class TreeBuilder : public TypeBuilder {
+class StatementBuilder {
 public:
-    TreeBuilder(SourceId source, const SourceMap& sources, SymbolTable& symbols, Arena& arena, SyntaxErrors& errors);
+    StatementBuilder(NodeBuilder& nodes, ExpressionBuilder& expressions);
 
     /// What `finish` was given; an empty script before.
     ast::Script* script() const { return script_; }
@@ -145,6 +153,8 @@ public:
     ast::Statement* graph_break(Symbol reason, Span span);
     ast::Statement* use(const UseVector& items, Span span);
     ast::UseItem use_module(const std::string& path, Span span);
+    /// A part of a module's path.
+    const std::string& path_part(Symbol symbol) const { return nodes_.text(symbol); }
     ast::Statement* tensor(bool is_buffer, Symbol name, Span name_span, ast::TypeNode* type, ast::Expr* value,
                            Span span);
     ast::Statement* if_else(ast::Expr* condition, ast::Block* body, Span span);
@@ -170,6 +180,9 @@ private:
     template <class Node> Node* statement(Node node, int children_depth);
     ast::Statement* declare(ast::Function* function, Span span);
 
+    NodeBuilder& nodes_;
+    Arena& arena_;
+    ExpressionBuilder& expressions_;
     ast::Script* script_;
 };
 

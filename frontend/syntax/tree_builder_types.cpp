@@ -22,12 +22,12 @@ TypeNode* TypeBuilder::named_type(Symbol name, Span span) {
     TypeNode* type = plain_type(TypeKind::model, span);
     type->name = name;
     for (auto [spelling, kind] : host_types) {
-        if (spelling == text(name)) {
+        if (spelling == nodes_.text(name)) {
             type->kind = kind;
             return type;
         }
     }
-    if (auto dtype = dtype_from_name(text(name))) {
+    if (auto dtype = dtype_from_name(nodes_.text(name))) {
         type->kind = TypeKind::tensor;
         type->has_dtype = true;
         type->dtype = *dtype;
@@ -42,14 +42,14 @@ TypeNode* TypeBuilder::generic_type(Symbol name, const ExprList& items, Span spa
         type->has_dtype = true;
         type->dtype = DType::boolean;
     }
-    type->depth = height(depth_of(items), span);
+    type->depth = nodes_.height(depth_of(items), span);
     if (type->kind == TypeKind::tensor) {
         std::vector<Dimension> shape;
         int ellipses = 0;
         for (Expr* item : items) {
             shape.push_back(dimension_of(item));
             if (shape.back().kind == DimensionKind::ellipsis && ++ellipses > 1) {
-                complain(item->span, "a shape has at most one `...`");
+                nodes_.complain(item->span, "a shape has at most one `...`");
             }
         }
         type->has_shape = true;
@@ -58,13 +58,13 @@ TypeNode* TypeBuilder::generic_type(Symbol name, const ExprList& items, Span spa
     }
     size_t expected = type->kind == TypeKind::list ? 1 : type->kind == TypeKind::dict ? 2 : items.size();
     if (type->kind != TypeKind::list && type->kind != TypeKind::dict && type->kind != TypeKind::tuple) {
-        complain(span, fmt::format("the type `{}` takes nothing in brackets", text(name)),
-                 "a tensor's type is written `f32[batch, 64]`, a list's `list[int]`");
+        nodes_.complain(span, fmt::format("the type `{}` takes nothing in brackets", nodes_.text(name)),
+                        "a tensor's type is written `f32[batch, 64]`, a list's `list[int]`");
     } else if (items.size() != expected || items.empty()) {
-        complain(span, fmt::format("`{}` takes {} in brackets", text(name),
-                                   type->kind == TypeKind::dict   ? "the types of its keys and values"
-                                   : type->kind == TypeKind::list ? "the type of its items"
-                                                                  : "the types of its items"));
+        nodes_.complain(span, fmt::format("`{}` takes {} in brackets", nodes_.text(name),
+                                          type->kind == TypeKind::dict   ? "the types of its keys and values"
+                                          : type->kind == TypeKind::list ? "the type of its items"
+                                                                         : "the types of its items"));
     }
     TypeList arguments;
     for (Expr* item : items) arguments.push_back(type_of(item));
@@ -76,14 +76,14 @@ TypeNode* TypeBuilder::tuple_type(const TypeList& items, Span span) {
     if (items.size() == 1) return items[0];
     TypeNode* type = plain_type(TypeKind::tuple, span);
     type->arguments = arena_.copy(items);
-    type->depth = height(depth_of(items), span);
+    type->depth = nodes_.height(depth_of(items), span);
     return type;
 }
 
 TypeNode* TypeBuilder::alternatives(TypeNode* left, TypeNode* right, Span span) {
     TypeNode* type = plain_type(TypeKind::alternatives, span);
     type->arguments = arena_.copy(TypeList{left, right});
-    type->depth = height(std::max(depth_of(left), depth_of(right)), span);
+    type->depth = nodes_.height(std::max(depth_of(left), depth_of(right)), span);
     return type;
 }
 
@@ -110,7 +110,8 @@ TypeNode* TypeBuilder::type_of(Expr* expr) {
         }
         default: break;
     }
-    complain(expr->span, "this is not a type", "types are written `int`, `list[str]`, `f32[batch, 64]`, `int | none`");
+    nodes_.complain(expr->span, "this is not a type",
+                    "types are written `int`, `list[str]`, `f32[batch, 64]`, `int | none`");
     return plain_type(TypeKind::any, expr->span);
 }
 
@@ -129,7 +130,8 @@ Dimension TypeBuilder::dimension_of(Expr* expr) {
         case ExprKind::call: return {.kind = DimensionKind::expression, .value = expr, .span = expr->span};
         default: break;
     }
-    complain(expr->span, "this is not a size", "a shape is written with names, numbers and `...`: `f32[batch, 64]`");
+    nodes_.complain(expr->span, "this is not a size",
+                    "a shape is written with names, numbers and `...`: `f32[batch, 64]`");
     return {.kind = DimensionKind::ellipsis, .span = expr->span};
 }
 
