@@ -5,7 +5,7 @@
 #include "ir/annotation_keys.h"
 #include "ir/passes/pipeline.h"
 #include "ir/row.h"
-#include "ir/rules.h"
+#include "ir/passes/rules.h"
 
 namespace tenon {
 

@@ -1,4 +1,4 @@
-// simplify: rules (ir/rules.cpp), movement algebra, folding of literals, value numbering, dead code. Needs inlined
+// simplify: rules (ir/passes/rules.cpp), movement algebra, folding of literals, value numbering, dead code. Needs inlined
 // calls for effect, not for correctness; later passes may assume that no node repeats another of its region.
 //
 // Value numbering keeps apart what metadata or the recompute marks keep apart. A node replaced by an operand gives up
@@ -14,7 +14,7 @@
 #include "ir/build/fold_literals.h"
 #include "ir/intern_table.h"
 #include "ir/passes/passes.h"
-#include "ir/rules.h"
+#include "ir/passes/rules.h"
 
 namespace tenon {
 

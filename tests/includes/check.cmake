@@ -34,13 +34,6 @@ set(rooms
 # Folders whose files count as another room's.
 set(room_of_grammar frontend/syntax)
 
-# Includes that point the wrong way and are to go, "FILE INCLUDE".
-set(tolerated
-    "ir/row.cpp ir/ops/tables.h"
-    "ir/row.cpp ir/text/text.h"
-    "ir/rules.h ir/build/builder.h"
-    "ir/verify.cpp ir/text/text.h")
-
 set(broken 0)
 macro(report file line reason)
     string(STRIP "${line}" shown)
@@ -72,10 +65,9 @@ foreach(file IN LISTS files)
             set(included ${CMAKE_MATCH_1})
             cmake_path(GET included PARENT_PATH folder)
             rank_of(${folder} other)
-            list(FIND tolerated "${file} ${included}" is_tolerated)
             if(other LESS 0)
                 report(${file} "${line}" "${folder}/ is no room of tests/includes/check.cmake")
-            elseif(other GREATER own AND is_tolerated LESS 0)
+            elseif(other GREATER own)
                 list(GET rooms ${own} own_name)
                 list(GET rooms ${other} other_name)
                 report(${file} "${line}" "${own_name}/ stands below ${other_name}/ and may not include it")

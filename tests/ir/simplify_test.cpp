@@ -3,7 +3,7 @@
 
 #include "ir/build/builder.h"
 #include "ir/passes/passes.h"
-#include "ir/rules.h"
+#include "ir/passes/rules.h"
 #include "ir/text/text.h"
 
 namespace tenon {

@@ -1,4 +1,4 @@
-// Every exact rewrite rule (ir/rules.cpp) against the interpreter: its pattern and what apply_rules writes in its place
+// Every exact rewrite rule (ir/passes/rules.cpp) against the interpreter: its pattern and what apply_rules writes in its place
 // are run side by side, unsimplified, on hostile values of every dtype, and must have the same bits.
 #include <gtest/gtest.h>
 
@@ -10,7 +10,7 @@
 #include "ir/build/builder.h"
 #include "ir/passes/passes.h"
 #include "ir/passes/pipeline.h"
-#include "ir/rules.h"
+#include "ir/passes/rules.h"
 #include "ir/text/text.h"
 #include "jit/executable.h"
 #include "tests/jit/row_samples.h"

@@ -1,4 +1,4 @@
-#include "ir/rules.h"
+#include "ir/passes/rules.h"
 
 #include <array>
 #include <cassert>

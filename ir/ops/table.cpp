@@ -1,11 +1,11 @@
-#include "ir/row.h"
+// The table of all rows, and what the result rules of several families share.
+#include "ir/ops/tables.h"
 
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 #include <unordered_map>
 
-#include "ir/ops/tables.h"
 #include "ir/text/text.h"
 
 namespace tenon {
