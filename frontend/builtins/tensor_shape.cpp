@@ -179,24 +179,13 @@ AttrId axis_attr(TensorCall& c, const TensorRef& x, int64_t dim) {
     return c.d.attr({{c.d.names().axis, AttrValue(normalise_dim(dim, x->rank()))}});
 }
 
-template <bool in_place>
-Value scatter_add(Evaluator& e, Arguments& a) {  // x, dim, index, source
+template <FixedString name, bool in_place>
+Value add_at(Evaluator& e, Arguments& a) {  // x, dim, index, source
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     if constexpr (in_place) c.d.begin_write(*x);
-    const TensorRef sum = c.d.apply(op<"scatter_add">(), {x, c.tensor(2), ops::cast(c.d, c.tensor(3), x->dtype())},
-                                    axis_attr(c, x, *c.dim(1)));
-    if (!in_place) return sum;
-    c.d.write(*x, *sum);
-    return c[0];
-}
-template <bool in_place>
-Value index_add(Evaluator& e, Arguments& a) {  // x, dim, index, source
-    TensorCall c(e, a);
-    const TensorRef x = c.tensor(0);
-    if constexpr (in_place) c.d.begin_write(*x);
-    const TensorRef sum = c.d.apply(op<"take_add">(), {x, c.tensor(2), ops::cast(c.d, c.tensor(3), x->dtype())},
-                                    axis_attr(c, x, *c.dim(1)));
+    const TensorRef sum =
+        c.d.apply(op<name>(), {x, c.tensor(2), ops::cast(c.d, c.tensor(3), x->dtype())}, axis_attr(c, x, *c.dim(1)));
     if (!in_place) return sum;
     c.d.write(*x, *sum);
     return c[0];
@@ -414,12 +403,12 @@ const Builtin tensor_shape_table[] = {
     {"scatter", "x, dim, index, source", tensors, scatter<false>, takes_symbolic,
      "x with source[i, j] at [index[i, j], j] for dim 0, and so on; the last of several at one place"},
     {"scatter_", "x, dim, index, source", tensors, scatter<true>, takes_symbolic, "scatter, in place"},
-    {"scatter_add", "x, dim, index, source", tensors, scatter_add<false>, 0,
+    {"scatter_add", "x, dim, index, source", tensors, add_at<"scatter_add", false>, 0,
      "x plus source[i, j] at [index[i, j], j] for dim 0, and so on; all of several at one place"},
-    {"scatter_add_", "x, dim, index, source", tensors, scatter_add<true>, 0, "scatter_add, in place"},
-    {"index_add", "x, dim, index, source", tensors, index_add<false>, 0,
+    {"scatter_add_", "x, dim, index, source", tensors, add_at<"scatter_add", true>, 0, "scatter_add, in place"},
+    {"index_add", "x, dim, index, source", tensors, add_at<"take_add", false>, 0,
      "x plus the rows of source at these positions along dim"},
-    {"index_add_", "x, dim, index, source", tensors, index_add<true>, 0, "index_add, in place"},
+    {"index_add_", "x, dim, index, source", tensors, add_at<"take_add", true>, 0, "index_add, in place"},
     {"nonzero", "x", tensors, nonzero, 0, "the positions of what is not 0: i64[count, rank]"},
     {"argsort", "x, dim?, descending?", tensors, argsort, 0,
      "the positions that sort along dim (−1); equal elements keep their order"},

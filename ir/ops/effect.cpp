@@ -18,8 +18,7 @@ TypeId assert_rule(Infer& i) {
 TypeId commit_rule(Infer& i) {
     const Type &input = i.type(0), &value = i.type(1);
     const bool fits = input.kind == value.kind && input.dtype == value.dtype && input.device == value.device &&
-                      std::equal(input.sizes.begin(), input.sizes.end(), value.sizes.begin(), value.sizes.end(),
-                                 [&](SizeId a, SizeId b) { return i.equal(a, b); });
+                      same_sizes(i, input.sizes, value.sizes);
     if (!fits)
         i.fail("shape", "commit writes a value of the input's own type " + i.show(i.operands[0]) + ", but it is " +
                             i.show(i.operands[1]));

@@ -36,9 +36,7 @@ TypeId take_add_rule(Infer& i) {
     const Type &base = i.type(0), &value = i.type(2);
     const size_t axis = size_t(normalised_axis(i, i.attributes().integer("axis"), base.rank()));
     const std::vector<SizeId> wanted = taken_sizes(i, base, i.type(1), axis);
-    bool fits = wanted.size() == value.rank() && base.dtype == value.dtype;
-    for (size_t d = 0; fits && d < wanted.size(); ++d) fits = i.equal(wanted[d], value.sizes[d]);
-    if (!fits)
+    if (base.dtype != value.dtype || !same_sizes(i, wanted, value.sizes))
         i.fail("shape", "take_add needs a value of the shape that take would give (" +
                             i.show(i.context.tensor(base.dtype, wanted)) + "), but it is " + i.show(i.operands[2]));
     return i.operands[0];
@@ -71,9 +69,7 @@ TypeId scatter_add_rule(Infer& i) {
     require_positions(i, 1);
     const Type &base = i.type(0), &index = i.type(1), &source = i.type(2);
     require_within(i, base, size_t(normalised_axis(i, i.attributes().integer("axis"), base.rank())), 1);
-    bool fits = index.rank() == source.rank() && base.dtype == source.dtype;
-    for (size_t d = 0; fits && d < index.rank(); ++d) fits = i.equal(index.sizes[d], source.sizes[d]);
-    if (!fits)
+    if (base.dtype != source.dtype || !same_sizes(i, index.sizes, source.sizes))
         i.fail("shape", "scatter_add needs one source element a position, but they are " + i.show(i.operands[2]) +
                             " and " + i.show(i.operands[1]));
     return i.operands[0];

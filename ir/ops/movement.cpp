@@ -130,9 +130,7 @@ TypeId cat_rule(Infer& i) {
 TypeId update_rule(Infer& i) {
     for (size_t k = 0; k < 3; ++k) require_tensor(i, k);
     const Type &base = i.type(0), &view = i.type(1), &value = i.type(2);
-    bool fits = view.rank() == value.rank() && base.dtype == value.dtype;
-    for (size_t d = 0; fits && d < view.rank(); ++d) fits = i.equal(view.sizes[d], value.sizes[d]);
-    if (!fits)
+    if (base.dtype != value.dtype || !same_sizes(i, view.sizes, value.sizes))
         i.fail("shape", "update of " + i.show(i.operands[1]) + " needs a value of that type, but it is " +
                             i.show(i.operands[2]));
     return i.operands[0];
@@ -141,9 +139,7 @@ TypeId update_rule(Infer& i) {
 TypeId with_history_rule(Infer& i) {
     for (size_t k = 0; k < 2; ++k) require_tensor(i, k);
     const Type &value = i.type(0), &history = i.type(1);
-    bool fits = value.rank() == history.rank() && value.dtype == history.dtype;
-    for (size_t d = 0; fits && d < value.rank(); ++d) fits = i.equal(value.sizes[d], history.sizes[d]);
-    if (!fits)
+    if (value.dtype != history.dtype || !same_sizes(i, value.sizes, history.sizes))
         i.fail("shape", "with_history needs two values of one type, but they are " + i.show(i.operands[0]) + " and " +
                             i.show(i.operands[1]));
     return i.operands[0];

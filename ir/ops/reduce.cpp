@@ -63,9 +63,7 @@ TypeId recurrence_rule(Infer& i) {
     if (i.operands.size() < 2) return i.operands[0];
     require_tensor(i, 1);
     const Type& b = i.type(1);
-    bool fits = a.rank() == b.rank() && a.dtype == b.dtype;
-    for (size_t d = 0; fits && d < a.rank(); ++d) fits = i.equal(a.sizes[d], b.sizes[d]);
-    if (!fits)
+    if (a.dtype != b.dtype || !same_sizes(i, a.sizes, b.sizes))
         i.fail("shape", std::string(i.op) + " needs factors and terms of one type, but they are " +
                             i.show(i.operands[0]) + " and " + i.show(i.operands[1]));
     return i.operands[0];

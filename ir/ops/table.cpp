@@ -1,6 +1,7 @@
 // The table of all rows, and what the result rules of several families share.
 #include "ir/ops/tables.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -91,6 +92,10 @@ void require_tensor(Infer& i, size_t operand) {
     if (!i.type(operand).is_tensor())
         i.fail("type", std::string(i.op) + " takes tensors, but operand " + std::to_string(operand) + " is " +
                            i.show(i.operands[operand]));
+}
+
+bool same_sizes(const Infer& i, std::span<const SizeId> a, std::span<const SizeId> b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [&](SizeId x, SizeId y) { return i.equal(x, y); });
 }
 
 int64_t normalised_axis(Infer& i, int64_t axis, size_t rank) {

@@ -19,6 +19,7 @@ std::span<const Row> loop_rows();
 // Result rules that several families share.
 TypeId same_as_first(Infer&);
 void require_tensor(Infer&, size_t operand);
+bool same_sizes(const Infer&, std::span<const SizeId>, std::span<const SizeId>);
 int64_t normalised_axis(Infer&, int64_t axis, size_t rank);  // −1 is the last; errors name the rank
 SizeId broadcast_size(Infer&, SizeId, SizeId, size_t dimension_from_right);
 

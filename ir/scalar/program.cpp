@@ -60,16 +60,10 @@ uint64_t bits_from(T value) {
 template <class Visit>
 uint64_t visit_lane(Lane lane, Visit visit) {
     switch (lane) {
-        case Lane::f64: return visit.template operator()<double>();
-        case Lane::f32: return visit.template operator()<float>();
-        case Lane::i64: return visit.template operator()<int64_t>();
-        case Lane::i32: return visit.template operator()<int32_t>();
-        case Lane::i16: return visit.template operator()<int16_t>();
-        case Lane::i8: return visit.template operator()<int8_t>();
         case Lane::u64: return visit.template operator()<uint64_t>();
         case Lane::u32: return visit.template operator()<uint32_t>();
         case Lane::u16: return visit.template operator()<uint16_t>();
-        default: return visit.template operator()<uint8_t>();
+        default: return visit_arithmetic(lane, visit);
     }
 }
 

@@ -59,6 +59,19 @@ constexpr Lane lane_of(DType dtype) {
     return lanes[size_t(dtype)];
 }
 
+/// visit.operator()<T>() for the type of a lane of a dtype's arithmetic.
+template <class Visit> auto visit_arithmetic(Lane lane, Visit visit) {
+    switch (lane) {
+        case Lane::f64: return visit.template operator()<double>();
+        case Lane::f32: return visit.template operator()<float>();
+        case Lane::i64: return visit.template operator()<int64_t>();
+        case Lane::i32: return visit.template operator()<int32_t>();
+        case Lane::i16: return visit.template operator()<int16_t>();
+        case Lane::i8: return visit.template operator()<int8_t>();
+        default: return visit.template operator()<uint8_t>();
+    }
+}
+
 /// What the function of that name says of itself; null where there is none.
 const Function* find_function(std::string_view name);
 std::vector<const Function*> all_functions();

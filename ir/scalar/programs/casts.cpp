@@ -14,25 +14,13 @@ Program record_cast(Convert convert) {
     return std::move(recorder).finish(1, result);
 }
 
-template <class Visit>
-Program visit_element(DType dtype, Visit visit) {
-    switch (lane_of(dtype)) {
-        case Lane::f64: return visit.template operator()<double>();
-        case Lane::f32: return visit.template operator()<float>();
-        case Lane::i64: return visit.template operator()<int64_t>();
-        case Lane::i32: return visit.template operator()<int32_t>();
-        case Lane::i16: return visit.template operator()<int16_t>();
-        case Lane::i8: return visit.template operator()<int8_t>();
-        default: return visit.template operator()<uint8_t>();
-    }
-}
-
 }  // namespace
 
 Program cast_program(DType from, DType to) {
-    return visit_element(from, [&]<class From>() {
+    return visit_arithmetic(lane_of(from), [&]<class From>() {
         if (to == DType::boolean) return record_cast<From>([](auto x) { return truth(x); });
-        return visit_element(to, []<class To>() { return record_cast<From>([](auto x) { return Cast<To>::of(x); }); });
+        return visit_arithmetic(lane_of(to),
+                                []<class To>() { return record_cast<From>([](auto x) { return Cast<To>::of(x); }); });
     });
 }
 
