@@ -59,7 +59,7 @@ DictObject& dict_of(Arguments& a) { return a[0].as<DictObject>(); }
 // ---- list ---------------------------------------------------------------------------------------------------------
 
 Value append(Evaluator& evaluator, Arguments& a) {
-    evaluator.writes().append(list_of(a), a[1]);
+    evaluator.writes().append(list_of(a), std::move(a[1]));
     return {};
 }
 

@@ -5,7 +5,7 @@
 #include "frontend/builtins/tables.h"
 #include "frontend/builtins/tensor.h"
 #include "frontend/compile/counters.h"
-#include "frontend/evaluate/models.h"
+#include "frontend/values/models.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/graphs/graph_values.h"
 #include "frontend/record/capture_trace.h"

@@ -9,11 +9,12 @@
 #include <filesystem>
 #include <iostream>
 
+#include "frontend/builtins/clone.h"
 #include "frontend/builtins/containers.h"
 #include "frontend/builtins/tables.h"
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/host_iterators.h"
-#include "frontend/evaluate/models.h"
+#include "frontend/values/models.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/record/tracer.h"
 #include "frontend/values/builtin.h"

@@ -1,5 +1,5 @@
 // parameters, train, eval, …: what a model and its parts are asked.
-#include "frontend/evaluate/models.h"
+#include "frontend/values/models.h"
 #include "frontend/builtins/tables.h"
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/values/builtin.h"

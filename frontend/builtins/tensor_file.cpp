@@ -3,7 +3,7 @@
 
 #include "frontend/builtins/tables.h"
 #include "frontend/builtins/tensor.h"
-#include "frontend/evaluate/models.h"
+#include "frontend/values/models.h"
 #include "frontend/graphs/graph_values.h"
 #include "runtime/diagnostic.h"
 #include "runtime/file.h"

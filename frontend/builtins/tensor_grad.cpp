@@ -7,7 +7,7 @@
 #include "frontend/builtins/tables.h"
 #include "frontend/builtins/tensor.h"
 #include "frontend/builtins/vmap.h"
-#include "frontend/evaluate/models.h"
+#include "frontend/values/models.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/ops/tensor_data.h"
 #include "frontend/record/capture_differentiation.h"

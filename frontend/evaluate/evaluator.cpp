@@ -61,36 +61,13 @@ Evaluator::~Evaluator() = default;
 
 // ---- frames -------------------------------------------------------------------------------------------------------
 
-Evaluator::Slots::Slots(Evaluator& evaluator, size_t count)
-    : evaluator_(evaluator), first_(evaluator.stack_top_), count_(count) {
-    if (count > static_cast<size_t>(evaluator.stack_end_ - first_)) {
-        throw_error("recursion", "the calls are nested too deeply", "does the recursion end?");
-    }
-    for (size_t i = 0; i < count; ++i) new (first_ + i) Value(Value::unset());
-    evaluator.stack_top_ += count;
+void Evaluator::nested_too_deeply(Span span) {
+    throw_error_at(span, "recursion", "the calls are nested too deeply", "does the recursion end?");
 }
-
-Evaluator::Slots::~Slots() {
-    for (size_t i = count_; i-- > 0;) first_[i].~Value();
-    evaluator_.stack_top_ = first_;
-}
-
-Evaluator::Frame::Frame(Evaluator& evaluator, const FunctionObject& callee, Value self_value, Span call_span)
-    : function(callee.function), environment(callee.environment), closure(&callee), self(std::move(self_value)),
-      slots(evaluator, callee.function.slot_count), caller(evaluator.current_), call(call_span) {}
-
-Evaluator::Frame::Frame(Evaluator& evaluator, const ast::Function& script, const Environment& script_environment)
-    : function(script), environment(script_environment), slots(evaluator, script.slot_count),
-      caller(evaluator.current_) {}
 
 void Evaluator::make_reserve() {
     constexpr size_t enough = size_t{1} << 20;
     if (!reserve_) reserve_.reset(new (std::nothrow) std::byte[enough]);
-}
-
-void Evaluator::check_stack(Span span) {
-    if (reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) > native_limit_) return;
-    throw_error_at(span, "recursion", "the calls are nested too deeply", "does the recursion end?");
 }
 
 Span Evaluator::call_in(uint32_t source) const {
@@ -259,11 +236,9 @@ Value Evaluator::decorate(Value function, std::span<ast::Expr*> decorators, Fram
     auto put_around = [&] {
         if (scopes.empty()) return;
         auto& inner = function.as<FunctionObject>();
-        auto wrapped = make_ref<FunctionObject>(inner.function, inner.environment);
-        wrapped->scopes.assign(std::make_move_iterator(scopes.rbegin()), std::make_move_iterator(scopes.rend()));
-        wrapped->scopes.insert(wrapped->scopes.end(), inner.scopes.begin(), inner.scopes.end());
-        function = wrapped;
-        scopes.clear();
+        std::reverse(scopes.begin(), scopes.end());
+        scopes.insert(scopes.end(), inner.scopes.begin(), inner.scopes.end());
+        function = make_ref<FunctionObject>(inner.function, inner.environment, std::exchange(scopes, {}));
     };
     for (size_t i = decorators.size(); i-- > 0;) {
         const ast::Expr& decorator = *decorators[i];

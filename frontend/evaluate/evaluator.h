@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "frontend/evaluate/host_writes.h"
-#include "frontend/evaluate/models.h"
+#include "frontend/values/models.h"
 #include "frontend/evaluate/quick_operators.h"
 #include "frontend/evaluate/semantics.h"
 #include "frontend/ops/border.h"
@@ -111,7 +111,9 @@ public:
     // -- the session's life
     Collector& collector() { return collector_; }
     /// Error "recursion" where the machine's stack is nearly used up.
-    void check_stack(Span span);
+    void check_stack(Span span) const {
+        if (reinterpret_cast<uintptr_t>(__builtin_frame_address(0)) <= native_limit_) nested_too_deeply(span);
+    }
 
 private:
     enum class Flow : uint8_t { normal, break_loop, continue_loop, return_value };
@@ -119,8 +121,16 @@ private:
     /// A row of slots on the stack, unset at first.
     class Slots {
     public:
-        Slots(Evaluator& evaluator, size_t count);
-        ~Slots();
+        [[gnu::always_inline]] Slots(Evaluator& evaluator, size_t count)
+            : evaluator_(evaluator), first_(evaluator.stack_top_), count_(count) {
+            if (count > static_cast<size_t>(evaluator.stack_end_ - first_)) nested_too_deeply({});
+            for (size_t i = 0; i < count; ++i) new (first_ + i) Value(Value::unset());
+            evaluator.stack_top_ += count;
+        }
+        [[gnu::always_inline]] ~Slots() {
+            for (size_t i = count_; i-- > 0;) first_[i].~Value();
+            evaluator_.stack_top_ = first_;
+        }
         Slots(const Slots&) = delete;
         Slots& operator=(const Slots&) = delete;
         Value& operator[](size_t k) const { return first_[k]; }
@@ -134,8 +144,17 @@ private:
 
     /// One call under way: its variables, and where it was called.
     struct Frame {
-        Frame(Evaluator& evaluator, const FunctionObject& callee, Value self_value, Span call_span);
-        Frame(Evaluator& evaluator, const ast::Function& script, const Environment& script_environment);
+        [[gnu::always_inline]] Frame(Evaluator& evaluator, const FunctionObject& callee, const Value& receiver,
+                                     Span call_span)
+            : function(callee.function), environment(callee.environment), closure(&callee),
+              self(receiver.is_none() ? callee.environment.self : receiver),
+              slots(evaluator, callee.function.slot_count), caller(evaluator.current_), call(call_span) {}
+        Frame(Evaluator& evaluator, const ast::Function& script, const Environment& script_environment)
+            : function(script), environment(script_environment), slots(evaluator, script.slot_count),
+              caller(evaluator.current_) {}
+        [[gnu::always_inline]] ~Frame() = default;
+        Frame(const Frame&) = delete;
+        Frame& operator=(const Frame&) = delete;
 
         const ast::Function& function;
         const Environment& environment;
@@ -146,6 +165,7 @@ private:
         Span call;
         const ast::Arguments* arguments = nullptr;  // as written, where they were bound one by one
         bool has_first = false;                     // the first parameter was the receiver: `x.f(a)`
+        bool has_all_arguments = false;             // known where they were given by position
         bool starts_capture = false;
         uint32_t tries = 0;  // `try` blocks of this function that its line is in
         Value result;        // what `return` gave
@@ -172,6 +192,8 @@ private:
         Frame* saved_;
     };
 
+    [[noreturn]] static void nested_too_deeply(Span span);
+
     // evaluator.cpp: variables; evaluator_statements.cpp; evaluator_assignments.cpp
     void make_cells(Frame& frame);
     void hoist(Frame& frame);
@@ -196,8 +218,6 @@ private:
     void execute_test(const ast::Test& statement, Frame& frame);
     Value* quick_local(const ast::Expr& target, Frame& frame) const;
     bool assign_side_by_side(const ast::Expr& target, const ast::Expr& value, Frame& frame);
-    bool set_quick_item(const ast::Index& target, const Value& value, Frame& frame);
-    bool update_quick_item(const ast::Update& statement, const ast::Index& target, Frame& frame);
     bool update_quickly(const ast::Update& statement, const Value& current, const Value& operand, Frame& frame);
     void assign(const ast::Expr& target, const Value& value, bool is_literal, Frame& frame);
     void unpack(std::span<ast::Expr*> targets, const Value& value, Span span, Frame& frame);
@@ -217,38 +237,53 @@ private:
 
     // evaluator_quick.cpp
     /// The value where it is a number or a bool and nothing has to happen for it; unset elsewhere.
-    Quick quick(const ast::Expr& expr, Frame& frame);
+    Quick quick(const ast::Expr& expr, Frame& frame) { return expr.in_registers ? quick_node(expr, frame) : Quick(); }
+    Quick quick_node(const ast::Expr& expr, Frame& frame);
     Quick quick_operand(const ast::Expr& expr, Frame& frame);
+    Quick quick_membership(const ast::Expr& item, const ast::ComparisonLink& link, Frame& frame);
+    /// The value of a variable, a field, an item or a literal str, where it lies; null where it has to be made, or
+    /// there is none. Valid until something else is evaluated.
+    Value* look_up(const ast::Expr& expr, Frame& frame) {
+        using enum ast::ExprKind;
+        const bool may_lie = expr.kind == name || expr.kind == index || expr.kind == attribute || expr.kind == string;
+        return may_lie ? look_up_node(expr, frame) : nullptr;
+    }
+    Value* look_up_node(const ast::Expr& expr, Frame& frame);
+    Value* look_up_variable(const ast::NameUse& use, Frame& frame) const;
+    Value* look_up_item(const Value& object, const ast::Expr& key, Frame& frame);
+    Value* look_up_entry(DictObject& dict, const ast::Expr& key, Frame& frame);
+    ModelObject* look_up_field(const ast::Attribute& target, size_t& slot, Frame& frame);
+    Value* character_at(const StringObject& text, Quick position);
     /// The item that is there; null where there is none.
-    static Value* quick_item(Values& items, Quick key) {
+    static Value* item_at(Values& items, Quick key) {
         if (!key.is(Kind::integer)) return nullptr;
         const auto size = static_cast<int64_t>(items.size());
         const int64_t at = key.as_int() < 0 ? key.as_int() + size : key.as_int();
         return at >= 0 && at < size ? &items[static_cast<size_t>(at)] : nullptr;
     }
     bool set_quickly(const ast::Index& target, const ast::Expr& value, Frame& frame);
+    bool set_quick_item(const ast::Index& target, const Value& value, Frame& frame);
+    bool set_quick_field(const ast::Attribute& target, const Value& value, Frame& frame);
+    bool update_quick_item(const ast::Update& statement, const ast::Index& target, Frame& frame);
+    bool update_quick_field(const ast::Update& statement, const ast::Attribute& target, Frame& frame);
 
     // evaluator_expressions.cpp
     Value evaluate(const ast::Expr& expr, Frame& frame);
     /// A name or a literal: evaluating it changes nothing.
     static bool is_inert(const ast::Expr& expr);
-    /// The value without a copy where a variable holds it, otherwise in `keep`. Valid until something else is evaluated.
+    /// The value without a copy where it lies somewhere, otherwise in `keep`. Valid until something else is evaluated.
     const Value& borrow(const ast::Expr& expr, Frame& frame, Value& keep);
     /// The variable, where there is one; null for fields, methods, built-ins.
     Value* variable(const ast::NameUse& use, Frame& frame) const;
     bool condition(const ast::Expr& expr, Frame& frame);
-    const Value& literal(Symbol text);
-    /// The values of `left` and `right`, in this order.
-    struct Pair {
-        Value kept[2];
-        const Value *a, *b;
-        Pair(Evaluator& evaluator, const ast::Expr& left, const ast::Expr& right, Frame& frame);
-    };
+    Value& literal(Symbol text);
+    /// What `work` makes of the values of `left` and `right`, evaluated in this order, or where they lie.
+    template <class Work>
+    Value with_operands(const ast::Expr& left, const ast::Expr& right, Frame& frame, Work work);
+    Value evaluate_link(const ast::Comparison& expr, Frame& frame);
     Value binary_of(const ast::Binary& expr, Value a, Value b);
     Value compare_of(const ast::Comparison& expr, Value a, Value b);
     Value evaluate_index(const ast::Index& expr, Frame& frame);
-    Value* quick_item(const Value& object, const Value& key);
-    Value* quick_character(const StringObject& text, int64_t position);
     Value evaluate_unary(const ast::Unary& expr, Frame& frame);
     Value evaluate_binary(const ast::Binary& expr, Frame& frame);
     Value evaluate_comparison(const ast::Comparison& expr, Frame& frame);
@@ -285,6 +320,10 @@ private:
     Value call_scope(const BuiltinGroup& group, CallArguments& arguments, Span span);
     Value call_object(const Value& object, CallArguments& arguments, Span span);
     void bind(Frame& callee, CallArguments& arguments);
+    void place_in_order(Frame& called, const Value* first, Frame& frame);
+    void place_by_name(Frame& called, const Value* first, Frame& frame);
+    size_t place_of(const Frame& called, const ast::Argument& keyword) const;
+    void place(Frame& called, size_t parameter, const ast::Expr& argument, Frame& frame);
     Span argument_span(const Frame& called, const ast::Parameter& parameter) const;
     std::string display_name(const ast::Function& function) const;
     std::string parameter_list(const ast::Function& function) const;
@@ -296,17 +335,28 @@ private:
     Value call_builtin(const BuiltinGroup& group, bool as_method, const Value* first, const ast::Arguments& arguments,
                        Frame& frame, Span span);
     Value call_builtin(const BuiltinGroup& group, bool as_method, CallArguments& arguments, Span span);
+    Value call_row(const BuiltinGroup& group, const BuiltinRow& row, Value lead, bool has_receiver,
+                   const ast::Arguments& arguments, Frame& frame, Span span);
+    Value call_in_order(const BuiltinRow& row, Value lead, bool has_receiver, const ast::Arguments& arguments,
+                        Frame& frame, Span span);
+    Value call_by_name(const BuiltinGroup& group, const BuiltinRow& row, Value lead, bool has_receiver,
+                       const ast::Arguments& arguments, Frame& frame, Span span);
     void settle_arguments(const Signature& signature, Arguments& arguments);
     Value run_builtin(const BuiltinRow& row, Arguments& arguments);
-    [[noreturn]] void no_row(const BuiltinGroup& group, const Value* first, Span span);
+    Value run_row(const BuiltinRow& row, Arguments& arguments);
+    [[noreturn]] void no_row(const BuiltinGroup& group, const Value& first, Span span);
 
-    // evaluator_bodies.cpp
+    // evaluator_functions.cpp, evaluator_bodies.cpp
     Value enter(Frame& callee);
-    bool begins_capture(const Frame& callee) const;
+    Value run_maybe_captured(Frame& called);
+    void note_unwinding(const Frame& called, Span& span);
+    CaptureHistory& history_of(const FunctionObject& function);
+    bool begins_capture(const Frame& callee);
     std::string argument_name(const Frame& called, const Tensor& tensor) const;
     void finish_binding(Frame& callee);
     Value capture_call(Frame& callee);
     Value run_body(Frame& callee);
+    Value run_with_preparation(Frame& callee);
     static bool has_all_arguments(const Frame& callee);
     Value run_lines(Frame& callee);
     void drop_locals(Frame& called);

@@ -87,58 +87,6 @@ void Evaluator::not_callable(const Value& value, Span span) {
     throw_error_at(span, "type", fmt::format("{} cannot be called", semantics_.describe(value)), std::move(help));
 }
 
-Value Evaluator::call_function(const FunctionObject& callee, const Value& self, CallArguments& arguments, Span span) {
-    check_stack(span);
-    Frame called(*this, callee, self.is_none() ? callee.environment.self : self, span);
-    bind(called, arguments);
-    return enter(called);
-}
-
-void Evaluator::bind(Frame& called, CallArguments& arguments) {
-    const ast::Function& function = called.function;
-    Values rest;
-    Ref<DictObject> more;
-    size_t position = 0;
-    bool takes_rest = false;
-    for (const ast::Parameter& parameter : function.parameters) {
-        takes_rest |= parameter.kind == ast::ParameterKind::rest;
-        if (parameter.kind == ast::ParameterKind::keywords) more = make_ref<DictObject>();
-    }
-    for (Value& value : arguments.positional) {
-        if (position < function.parameters.size() && function.parameters[position].kind == ast::ParameterKind::plain &&
-            !function.parameters[position].keyword_only) {
-            called.slots[function.parameters[position++].slot] = std::move(value);
-        } else if (takes_rest) {
-            rest.push_back(std::move(value));
-        } else {
-            too_many(display_name(function), parameter_list(function), position, arguments.positional.size(),
-                     called.call);
-        }
-    }
-    for (auto& [name, value] : arguments.keywords) {
-        const ast::Parameter* found = nullptr;
-        for (const ast::Parameter& parameter : function.parameters) {
-            if (parameter.name == name && parameter.kind == ast::ParameterKind::plain) found = &parameter;
-        }
-        if (found) {
-            if (!called.slots[found->slot].is_unset()) {
-                throw_error_at(called.call, "arity", fmt::format("`{}` is given twice", name_of(name)));
-            }
-            called.slots[found->slot] = std::move(value);
-        } else if (more) {
-            more->set(name_of(name), std::move(value));
-        } else {
-            throw_error_at(called.call, "arity",
-                           fmt::format("`{}` has no parameter `{}`", display_name(function), name_of(name)),
-                           fmt::format("it takes ({})", parameter_list(function)));
-        }
-    }
-    for (const ast::Parameter& parameter : function.parameters) {
-        if (parameter.kind == ast::ParameterKind::rest) called.slots[parameter.slot] = make_tuple(std::move(rest));
-        if (parameter.kind == ast::ParameterKind::keywords) called.slots[parameter.slot] = more;
-    }
-}
-
 Value Evaluator::call_scope(const BuiltinGroup& group, CallArguments& arguments, Span span) {
     // `no_grad(f, x)`: f(x) inside the scope; keywords are the scope's.
     if (arguments.positional.empty() || !is_callable(arguments.positional[0])) {

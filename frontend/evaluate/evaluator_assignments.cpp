@@ -15,6 +15,7 @@ void Evaluator::assign(const ast::Expr& target, const Value& value, bool is_lite
         case ast::ExprKind::name: store(ast::as<ast::Name>(target).use, value, frame, target.span); return;
         case ast::ExprKind::attribute: {
             const auto& attribute = ast::as<ast::Attribute>(target);
+            if (set_quick_field(attribute, value, frame)) return;
             set_attribute(evaluate(*attribute.object, frame), attribute.name, value, target.span);
             return;
         }
@@ -50,45 +51,6 @@ bool Evaluator::assign_side_by_side(const ast::Expr& target, const ast::Expr& va
     Value made[most];
     for (size_t k = 0; k < values.items.size(); ++k) made[k] = evaluate(*values.items[k], frame);
     for (size_t k = 0; k < values.items.size(); ++k) *locals[k] = std::move(made[k]);
-    return true;
-}
-
-// `xs[i] = e`, `d[k] = e` by names and literals, outside of a graph; false where there is more to it.
-bool Evaluator::set_quick_item(const ast::Index& target, const Value& value, Frame& frame) {
-    if (target.is_tuple || tracer_.capturing() || !is_inert(*target.object) || !is_inert(*target.items[0]))
-        return false;
-    Value kept[2];
-    const Value& object = borrow(*target.object, frame, kept[0]);
-    auto* list = object.try_as<ListObject>();
-    auto* dict = object.try_as<DictObject>();
-    if (!list && !dict) return false;
-    const Value& key = borrow(*target.items[0], frame, kept[1]);
-    const Ref<Object> held(&object.object());  // what is replaced may be the last to hold it
-    if (list) {
-        const Value* item = quick_item(object, key);
-        if (!item) return false;
-        writes_.set_item(*list, static_cast<size_t>(item - list->items.data()), value);
-    } else {
-        if (!key.is_int() && !key.is<StringObject>()) return false;
-        writes_.set_entry(*dict, key, value);
-    }
-    return true;
-}
-
-// `xs[i] += e`, `d[k] += e` by names and literals on numbers, outside of a graph; false where there is more to it.
-bool Evaluator::update_quick_item(const ast::Update& statement, const ast::Index& target, Frame& frame) {
-    if (target.is_tuple || tracer_.capturing() || !is_inert(*target.object) || !is_inert(*target.items[0]) ||
-        !is_inert(*statement.value))
-        return false;
-    Value kept[3];
-    const Value& object = borrow(*target.object, frame, kept[0]);
-    if (!object.is<ListObject>() && !object.is<DictObject>()) return false;
-    Value* item = quick_item(object, borrow(*target.items[0], frame, kept[1]));
-    if (!item) return false;
-    const Quick result =
-        quick_binary(statement.op, Quick::of(*item), Quick::of(borrow(*statement.value, frame, kept[2])));
-    if (!result) return false;
-    *item = result.value();
     return true;
 }
 
@@ -203,12 +165,9 @@ void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
         }
         case ast::ExprKind::attribute: {
             const auto& attribute = ast::as<ast::Attribute>(target);
+            if (update_quick_field(statement, attribute, frame)) return;
             Value object = evaluate(*attribute.object, frame);
             Value current = get_attribute(object, attribute.name, target.span);
-            if (const Quick held = Quick::of(current)) {
-                if (const Quick result = quick_binary(statement.op, held, quick(*statement.value, frame)))
-                    return set_attribute(object, attribute.name, result.value(), target.span);
-            }
             Value value = evaluate(*statement.value, frame);
             Operand operand{value, statement.value->is_literal};
             if (in_place(current, operand)) return;

@@ -32,19 +32,39 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
         CallArguments evaluated = evaluate_arguments(first, arguments, frame);
         return call_builtin(group, as_method, evaluated, span);
     }
-    Value leading;  // the first argument decides which row it is
-    const Value* lead = first;
-    size_t next = 0;
-    if (!lead && arguments.positional > 0) {
-        leading = evaluate(*arguments.items[0].value, frame);
-        lead = &leading;
-        next = 1;
-    }
-    const BuiltinRow* row = group.pick(lead ? host_kind(*lead) : Kind::unset, as_method);
+    Value lead = first                      ? *first
+                 : arguments.positional > 0 ? evaluate(*arguments.items[0].value, frame)
+                                            : Value::unset();
+    const BuiltinRow* row = group.pick(host_kind(lead), as_method);
     if (!row) no_row(group, lead, span);
+    return call_row(group, *row, std::move(lead), first != nullptr, arguments, frame, span);
+}
 
-    const bool marks = (row->builtin->traits & takes_sizes) && tracer_.capturing();
-    const Signature& signature = row->signature;
+// `lead`, which decides about the row, is the receiver or the first of the arguments; unset where there is neither.
+Value Evaluator::call_row(const BuiltinGroup& group, const BuiltinRow& row, Value lead, bool has_receiver,
+                          const ast::Arguments& arguments, Frame& frame, Span span) {
+    const bool marks = (row.builtin->traits & takes_sizes) && tracer_.capturing();
+    if (arguments.in_order() && row.signature.takes_in_order(arguments.items.size() + has_receiver) && !marks)
+        return call_in_order(row, std::move(lead), has_receiver, arguments, frame, span);
+    return call_by_name(group, row, std::move(lead), has_receiver, arguments, frame, span);
+}
+
+// As many arguments as the row takes, each for the parameter at its place: what nearly all calls are.
+Value Evaluator::call_in_order(const BuiltinRow& row, Value lead, bool has_receiver, const ast::Arguments& arguments,
+                               Frame& frame, Span span) {
+    Slots values(*this, row.signature.parameters.size());
+    const size_t count = arguments.items.size() + has_receiver;
+    if (count > 0) values[0] = std::move(lead);
+    for (size_t k = 1; k < count; ++k) values[k] = evaluate(*arguments.items[k - has_receiver].value, frame);
+    tenon::Arguments bound{
+        .values = values.all(), .span = span, .in_order = arguments.items, .receivers = has_receiver};
+    return run_row(row, bound);
+}
+
+Value Evaluator::call_by_name(const BuiltinGroup& group, const BuiltinRow& row, Value lead, bool has_receiver,
+                              const ast::Arguments& arguments, Frame& frame, Span span) {
+    const bool marks = (row.builtin->traits & takes_sizes) && tracer_.capturing();
+    const Signature& signature = row.signature;
     size_t count = signature.parameters.size();
     Slots values(*this, count);
     alignas(Span) std::byte places[most_parameters * sizeof(Span)];  // set as far as there are parameters
@@ -63,18 +83,19 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
             rest_is_literal &= is_literal;
             rest.push_back(std::move(value));
         } else {
-            too_many(group.name, row->builtin->parameters, signature.positional, arguments.positional + (first ? 1 : 0),
-                     span);
+            too_many(group.name, row.builtin->parameters, signature.positional,
+                     arguments.positional + (has_receiver ? 1 : 0), span);
         }
     };
-    if (first) {
-        place(*first, false, {});
-    } else if (lead) {
-        if (marks) mark_host_ints(leading, *arguments.items[0].value);
-        place(std::move(leading), arguments.items[0].value->is_literal, arguments.items[0].value->span);
+    const bool is_argument = !has_receiver && !lead.is_unset();
+    if (is_argument) {
+        const ast::Expr& written = *arguments.items[0].value;
+        if (marks) mark_host_ints(lead, written);
+        place(std::move(lead), written.is_literal, written.span);
+    } else if (has_receiver) {
+        place(std::move(lead), false, {});
     }
-    for (; next < arguments.items.size(); ++next) {
-        const ast::Argument& argument = arguments.items[next];
+    for (const ast::Argument& argument : arguments.items.subspan(is_argument)) {
         if (argument.kind == ast::ArgumentKind::positional) {
             Value value = evaluate(*argument.value, frame);
             if (marks) mark_host_ints(value, *argument.value);
@@ -95,7 +116,7 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
             throw_error_at(argument.span, "arity",
                            fmt::format("`{}` has no parameter `{}`", group.name, name_of(argument.name)),
                            near ? fmt::format("did you mean `{}`?", name_of(*near))
-                                : fmt::format("it takes ({})", row->builtin->parameters));
+                                : fmt::format("it takes ({})", row.builtin->parameters));
         }
         if (!values[at].is_unset()) {
             throw_error_at(argument.span, "arity", fmt::format("`{}` is given twice", name_of(argument.name)));
@@ -109,15 +130,15 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
         bound.literals |= uint64_t{rest_is_literal && !rest.empty()} << at;
         values[at] = make_tuple(std::move(rest));
     }
-    return run_builtin(*row, bound);
+    return run_builtin(row, bound);
 }
 
 Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, CallArguments& arguments, Span span) {
-    const Value* first = arguments.positional.empty() ? nullptr : &arguments.positional[0];
+    const bool has_first = !arguments.positional.empty();
     if (group.rows.empty()) not_callable(group.value, span);
-    const BuiltinRow* row = group.pick(first ? host_kind(*first) : Kind::unset, as_method);
+    const BuiltinRow* row = group.pick(has_first ? host_kind(arguments.positional[0]) : Kind::unset, as_method);
     if (group.is_scope && (!row || !row->builtin->call)) return call_scope(group, arguments, span);
-    if (!row) no_row(group, first, span);
+    if (!row) no_row(group, has_first ? arguments.positional[0] : Value::unset(), span);
 
     const Signature& signature = row->signature;
     size_t count = signature.parameters.size();
@@ -185,9 +206,13 @@ Value Evaluator::run_builtin(const BuiltinRow& row, tenon::Arguments& arguments)
     if (signature.keywords >= 0 && arguments[static_cast<size_t>(signature.keywords)].is_unset()) {
         arguments[static_cast<size_t>(signature.keywords)] = make_ref<DictObject>();
     }
+    return run_row(row, arguments);
+}
+
+Value Evaluator::run_row(const BuiltinRow& row, tenon::Arguments& arguments) {
     if ((row.builtin->traits & breaks_graph) && tracer_.capturing())
         tracer_.graph_break(row.builtin->name, arguments.span);
-    if (!(row.builtin->traits & (takes_symbolic | takes_sizes))) settle_arguments(signature, arguments);
+    if (!(row.builtin->traits & (takes_symbolic | takes_sizes))) settle_arguments(row.signature, arguments);
     Span saved = std::exchange(here_, arguments.span);
     try {
         Value result = row.builtin->call(*this, arguments);
@@ -204,8 +229,8 @@ Value Evaluator::run_builtin(const BuiltinRow& row, tenon::Arguments& arguments)
     }
 }
 
-void Evaluator::no_row(const BuiltinGroup& group, const Value* first, Span span) {
-    if (!first) throw_error_at(span, "arity", fmt::format("`{}` needs an argument", group.name));
+void Evaluator::no_row(const BuiltinGroup& group, const Value& first, Span span) {
+    if (first.is_unset()) throw_error_at(span, "arity", fmt::format("`{}` needs an argument", group.name));
     std::string kinds;
     int count = 0;
     for (const BuiltinRow& row : group.rows) {
@@ -219,7 +244,7 @@ void Evaluator::no_row(const BuiltinGroup& group, const Value* first, Span span)
     }
     constexpr int most_to_list = 6;
     if (count > most_to_list) kinds.clear();
-    throw_error_at(span, "type", fmt::format("`{}` does not go with {}", group.name, semantics_.describe(*first)),
+    throw_error_at(span, "type", fmt::format("`{}` does not go with {}", group.name, semantics_.describe(first)),
                    kinds.empty() ? "" : fmt::format("its first argument is one of: {}", kinds));
 }
 

@@ -48,32 +48,15 @@ Value Evaluator::call_method(const Value& receiver, const Value& method, const a
     return call_value(method, &receiver, arguments, frame, span);
 }
 
-namespace {
-
-bool is_one_value(const ast::Arguments& arguments) {
-    return arguments.items.size() == 1 && arguments.items[0].kind == ast::ArgumentKind::positional;
-}
-
-}  // namespace
-
 Value Evaluator::evaluate_method_call(const ast::MethodCall& expr, Frame& frame) {
     Value receiver = evaluate(*expr.receiver, frame);
-    // The method that host loops call most, without the row's binding of arguments: it does what the row does.
-    if (auto* list = receiver.try_as<ListObject>();
-        list && expr.name == symbols::append && is_one_value(expr.arguments)) {
-        writes_.append(*list, evaluate(*expr.arguments.items[0].value, frame));
-        return {};
-    }
     if (auto* model = receiver.try_as<ModelObject>()) {
-        int slot = model->model_class->field_slot(expr.name);
-        if (slot >= 0 && !model->fields[static_cast<size_t>(slot)].is_unset()) {
-            Value field = model->fields[static_cast<size_t>(slot)];
-            return call_value(field, nullptr, expr.arguments, frame, expr.span);
-        }
-        int number = model->model_class->method_number(expr.name);
-        if (number >= 0) {
-            return call_method(receiver, model->model_class->methods[static_cast<size_t>(number)], expr.arguments,
-                               frame, expr.span);
+        const ast::Member& member = model->model_class->member(expr.name, expr.member);
+        if (const Value* field = model->find(member.field))
+            return call_value(Value(*field), nullptr, expr.arguments, frame, expr.span);
+        if (member.method >= 0) {
+            const Value& method = model->model_class->methods[static_cast<size_t>(member.method)];
+            return call_method(receiver, method, expr.arguments, frame, expr.span);
         }
     } else if (auto* record = receiver.try_as<RecordObject>()) {
         if (const Value* field = record->find(name_of(expr.name))) {
@@ -84,8 +67,10 @@ Value Evaluator::evaluate_method_call(const ast::MethodCall& expr, Frame& frame)
     // Methods of a kind come before functions of that name, and a script's own functions before built-in ones.
     const BuiltinGroup* group = builtins_.find_method(expr.name);
     const BuiltinRow* row = group ? group->pick(host_kind(receiver), true) : nullptr;
-    if (row && (row->builtin->traits & method_only))
-        return call_builtin(*group, true, &receiver, expr.arguments, frame, expr.span);
+    if (row && (row->builtin->traits & method_only)) {
+        if (expr.arguments.has_spread) return call_builtin(*group, true, &receiver, expr.arguments, frame, expr.span);
+        return call_row(*group, *row, std::move(receiver), true, expr.arguments, frame, expr.span);
+    }
     if (auto* dict = receiver.try_as<DictObject>()) {
         if (const Value* entry = dict->find(std::string_view(name_of(expr.name)))) {
             return call_value(Value(*entry), nullptr, expr.arguments, frame, expr.span);
@@ -217,55 +202,6 @@ Span Evaluator::argument_span(const Frame& called, const ast::Parameter& paramet
     if (called.has_first && position-- == 0) return called.call;
     bool is_given = position < items.size() && items[position].kind == ast::ArgumentKind::positional;
     return is_given ? items[position].value->span : called.call;
-}
-
-Value Evaluator::call_function(const FunctionObject& callee, const Value& self, const Value* first,
-                               const ast::Arguments& arguments, Frame& frame, Span span) {
-    const ast::Function& function = callee.function;
-    if (arguments.has_spread || callee.takes_rest) {
-        CallArguments evaluated = evaluate_arguments(first, arguments, frame);
-        return call_function(callee, self, evaluated, span);
-    }
-    // The common case: each argument goes straight into its slot.
-    check_stack(span);
-    Frame called(*this, callee, self.is_none() ? callee.environment.self : self, span);
-    auto parameters = function.parameters;
-    called.arguments = &arguments;
-    called.has_first = first != nullptr;
-    size_t position = 0;
-    if (first) {
-        if (parameters.empty()) too_many(display_name(function), "", 0, 1 + arguments.items.size(), span);
-        called.slots[parameters[position++].slot] = *first;
-    }
-    for (const ast::Argument& argument : arguments.items) {
-        size_t at = position;
-        if (argument.kind == ast::ArgumentKind::keyword) {
-            at = 0;
-            while (at < parameters.size() && parameters[at].name != argument.name) ++at;
-            if (at == parameters.size()) {
-                std::vector<Symbol> names;
-                for (const ast::Parameter& parameter : parameters) names.push_back(parameter.name);
-                auto near = nearest_name(argument.name, names, symbols_);
-                throw_error_at(
-                    argument.span, "arity",
-                    fmt::format("`{}` has no parameter `{}`", display_name(function), name_of(argument.name)),
-                    near ? fmt::format("did you mean `{}`?", name_of(*near))
-                         : fmt::format("it takes ({})", parameter_list(function)));
-            }
-            if (!called.slots[parameters[at].slot].is_unset()) {
-                throw_error_at(argument.span, "arity", fmt::format("`{}` is given twice", name_of(argument.name)));
-            }
-        } else {
-            ++position;
-            if (at >= parameters.size() || parameters[at].keyword_only) {
-                too_many(display_name(function), parameter_list(function), parameters.size(),
-                         arguments.positional + (first ? 1 : 0), span);
-            }
-        }
-        const Quick number = quick(*argument.value, frame);
-        called.slots[parameters[at].slot] = number ? number.value() : evaluate(*argument.value, frame);
-    }
-    return enter(called);
 }
 
 }  // namespace tenon

@@ -48,6 +48,7 @@ Value Evaluator::evaluate(const ast::Expr& expr, Frame& frame) {
         case method_call: return evaluate_method_call(ast::as<ast::MethodCall>(expr), frame);
         case attribute: {
             const auto& attribute = ast::as<ast::Attribute>(expr);
+            if (const Value* held = look_up(expr, frame)) return *held;
             return get_attribute(evaluate(*attribute.object, frame), attribute.name, expr.span);
         }
         case index: return evaluate_index(ast::as<ast::Index>(expr), frame);
@@ -75,29 +76,25 @@ Value* Evaluator::variable(const ast::NameUse& use, Frame& frame) const {
 }
 
 const Value& Evaluator::borrow(const ast::Expr& expr, Frame& frame, Value& keep) {
-    if (expr.kind == ast::ExprKind::name) {
-        const Value* held = variable(ast::as<ast::Name>(expr).use, frame);
-        if (held && !held->is_unset()) return *held;
-    } else if (expr.kind == ast::ExprKind::string) {
-        return literal(ast::as<ast::StringLiteral>(expr).text);
-    }
+    if (const Value* held = look_up(expr, frame)) return *held;
     keep = evaluate(expr, frame);
     return keep;
 }
 
-inline Evaluator::Pair::Pair(Evaluator& evaluator, const ast::Expr& left, const ast::Expr& right, Frame& frame) {
-    if (is_inert(right)) {
-        a = &evaluator.borrow(left, frame, kept[0]);
-        b = &evaluator.borrow(right, frame, kept[1]);
-    } else {
-        kept[0] = evaluator.evaluate(left, frame);
-        kept[1] = evaluator.evaluate(right, frame);
-        a = &kept[0];
-        b = &kept[1];
+template <class Work>
+[[gnu::always_inline]] inline Value Evaluator::with_operands(const ast::Expr& left, const ast::Expr& right,
+                                                             Frame& frame, Work work) {
+    Value kept_left, kept_right;
+    const Value* a = look_up(left, frame);
+    const Value* b = a ? look_up(right, frame) : nullptr;
+    if (!b) {
+        if (!a || !is_inert(right)) a = &(kept_left = evaluate(left, frame));
+        b = &borrow(right, frame, kept_right);
     }
+    return work(*a, *b);
 }
 
-const Value& Evaluator::literal(Symbol text) {
+Value& Evaluator::literal(Symbol text) {
     const uint32_t number = index_of(text);
     if (number >= literals_.size()) literals_.resize(symbols_.size(), Value::unset());
     Value& known = literals_[number];
@@ -110,16 +107,9 @@ bool Evaluator::condition(const ast::Expr& expr, Frame& frame) {
     if (expr.kind == ast::ExprKind::comparison) {
         const auto& comparison = ast::as<ast::Comparison>(expr);
         if (comparison.links.size() == 1) {
-            const ast::ComparisonLink& link = comparison.links[0];
-            Value compared;
-            {
-                const Pair pair(*this, *comparison.first, *link.operand, frame);
-                if (const Quick holds = quick_comparison(link.op, Quick::of(*pair.a), Quick::of(*pair.b)))
-                    return holds.word;
-                compared = compare_of(comparison, *pair.a, *pair.b);
-            }
-            return semantics_.truth(compared,
-                                    expr.span);  // the operands are gone: a graph that ends here need not keep them
+            // The operands are gone where the truth is asked for: a graph that ends here need not keep them.
+            const Value holds = evaluate_link(comparison, frame);
+            return holds.is_bool() ? holds.as_bool() : semantics_.truth(holds, expr.span);
         }
     } else if (expr.kind == ast::ExprKind::logical) {
         const auto& logical = ast::as<ast::Logical>(expr);
@@ -131,21 +121,12 @@ bool Evaluator::condition(const ast::Expr& expr, Frame& frame) {
     return semantics_.truth(borrow(expr, frame, keep), expr.span);
 }
 
-// The item of a list, tuple, dict or str that is there, for the keys that scripts use most; null for all else.
-Value* Evaluator::quick_item(const Value& object, const Value& key) {
-    if (auto* dict = object.try_as<DictObject>())
-        return key.is_int() || key.is<StringObject>() ? dict->find(key) : nullptr;
-    if (auto* text = object.try_as<StringObject>())
-        return key.is_int() ? quick_character(*text, key.as_int()) : nullptr;
-    Values* items = items_of(object);
-    return items ? quick_item(*items, Quick::of(key)) : nullptr;
-}
-
 // The strs of one ASCII character are made once.
-Value* Evaluator::quick_character(const StringObject& text, int64_t position) {
-    if (!text.bytes_are_characters()) return nullptr;
-    const int64_t at = position < 0 ? position + text.characters() : position;
-    if (at < 0 || at >= text.characters()) return nullptr;
+Value* Evaluator::character_at(const StringObject& text, Quick position) {
+    if (!position.is(Kind::integer) || !text.bytes_are_characters()) return nullptr;
+    const int64_t size = text.characters();
+    const int64_t at = position.as_int() < 0 ? position.as_int() + size : position.as_int();
+    if (at < 0 || at >= size) return nullptr;
     const char c = text.text()[static_cast<size_t>(at)];
     if (static_cast<unsigned char>(c) >= characters_.size()) return nullptr;
     Value& known = characters_[static_cast<size_t>(c)];
@@ -154,16 +135,7 @@ Value* Evaluator::quick_character(const StringObject& text, int64_t position) {
 }
 
 Value Evaluator::evaluate_index(const ast::Index& expr, Frame& frame) {
-    if (!expr.is_tuple && is_inert(*expr.items[0])) {
-        Value kept[2];
-        const Value& object = borrow(*expr.object, frame, kept[0]);
-        if (!object.is_tensor()) {
-            const Value& key = borrow(*expr.items[0], frame, kept[1]);
-            if (const Value* item = quick_item(object, key)) return *item;
-        }
-        const Value held = object;
-        return get_item(held, evaluate_key(expr, held, frame), expr.span);
-    }
+    if (const Value* item = look_up(expr, frame)) return *item;
     const Value object = evaluate(*expr.object, frame);
     return get_item(object, evaluate_key(expr, object, frame), expr.span);
 }
@@ -201,9 +173,10 @@ Value Evaluator::evaluate_unary(const ast::Unary& expr, Frame& frame) {
 }
 
 Value Evaluator::evaluate_binary(const ast::Binary& expr, Frame& frame) {
-    const Pair pair(*this, *expr.left, *expr.right, frame);
-    const Quick result = quick_binary(expr.op, Quick::of(*pair.a), Quick::of(*pair.b));
-    return result ? result.value() : binary_of(expr, *pair.a, *pair.b);
+    return with_operands(*expr.left, *expr.right, frame, [&](const Value& a, const Value& b) {
+        const Quick result = quick_binary(expr.op, Quick::of(a), Quick::of(b));
+        return result ? result.value() : binary_of(expr, a, b);
+    });
 }
 
 // The operands are held: a graph that ends here may take variables back to what they were.
@@ -235,13 +208,16 @@ Value Evaluator::binary(Operator op, Operand a, Operand b, Span span) {
     return host_binary(*this, op, a.value, b.value, span);
 }
 
+Value Evaluator::evaluate_link(const ast::Comparison& expr, Frame& frame) {
+    const ast::ComparisonLink& link = expr.links[0];
+    return with_operands(*expr.first, *link.operand, frame, [&](const Value& a, const Value& b) {
+        const Quick holds = quick_comparison(link.op, Quick::of(a), Quick::of(b));
+        return holds ? holds.value() : compare_of(expr, a, b);
+    });
+}
+
 Value Evaluator::evaluate_comparison(const ast::Comparison& expr, Frame& frame) {
-    if (expr.links.size() == 1) {
-        const ast::ComparisonLink& link = expr.links[0];
-        const Pair pair(*this, *expr.first, *link.operand, frame);
-        if (const Quick holds = quick_comparison(link.op, Quick::of(*pair.a), Quick::of(*pair.b))) return holds.value();
-        return compare_of(expr, *pair.a, *pair.b);
-    }
+    if (expr.links.size() == 1) return evaluate_link(expr, frame);
     Value left = evaluate(*expr.first, frame);
     const ast::Expr* left_expr = expr.first;
     Value answer;

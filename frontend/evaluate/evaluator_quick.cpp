@@ -1,6 +1,6 @@
-// Arithmetic of host numbers in registers: expressions of variables, literals, operators and items of lists that are
-// numbers. Evaluating one changes nothing, so that whatever turns out to be more is evaluated again in full, where the
-// errors are, and from then on at once: the node is marked.
+// What changes nothing, so that whatever turns out to be more is evaluated again in full, where the errors are: values
+// that lie somewhere, looked up where they are; and arithmetic of host numbers in registers, whose nodes are marked
+// where it is no such, and from then on evaluated in full at once.
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/quick_operators.h"
 
@@ -17,9 +17,78 @@ inline Quick Evaluator::quick_operand(const ast::Expr& expr, Frame& frame) {
     return quick(expr, frame);
 }
 
-Quick Evaluator::quick(const ast::Expr& expr, Frame& frame) {
+// ---- values where they are ------------------------------------------------------------------------------------------
+
+inline Value* Evaluator::look_up_variable(const ast::NameUse& use, Frame& frame) const {
+    Value* held = nullptr;
+    switch (use.kind) {
+        case ast::NameKind::local: held = &frame.slots[use.index]; break;
+        case ast::NameKind::cell:
+        case ast::NameKind::captured:
+        case ast::NameKind::global:
+        case ast::NameKind::imported: held = &cell_of(use, frame).value; break;
+        case ast::NameKind::field: held = &frame.model().fields[use.index]; break;
+        case ast::NameKind::self: return &frame.self;
+        default: return nullptr;
+    }
+    return held->is_unset() ? nullptr : held;
+}
+
+// The item of a list, tuple, dict or str that is there, for the keys that scripts use most.
+inline Value* Evaluator::look_up_item(const Value& object, const ast::Expr& key, Frame& frame) {
+    switch (object.kind()) {
+        case Kind::list: return item_at(object.as<ListObject>().items, quick_operand(key, frame));
+        case Kind::tuple: return item_at(object.as<TupleObject>().items, quick_operand(key, frame));
+        case Kind::dict: return look_up_entry(object.as<DictObject>(), key, frame);
+        case Kind::string: return character_at(object.as<StringObject>(), quick_operand(key, frame));
+        default: return nullptr;
+    }
+}
+
+inline Value* Evaluator::look_up_entry(DictObject& dict, const ast::Expr& key, Frame& frame) {
+    if (const Value* held = look_up(key, frame)) return dict.find_simple(*held);
+    const Quick number = quick_operand(key, frame);
+    return number.is(Kind::integer) ? dict.find_simple(number.value()) : nullptr;
+}
+
+Value* Evaluator::look_up_node(const ast::Expr& expr, Frame& frame) {
+    switch (expr.kind) {
+        case ast::ExprKind::name: return look_up_variable(ast::as<ast::Name>(expr).use, frame);
+        case ast::ExprKind::string: return &literal(ast::as<ast::StringLiteral>(expr).text);
+        case ast::ExprKind::attribute: {
+            const auto& attribute = ast::as<ast::Attribute>(expr);
+            const Value* object = look_up(*attribute.object, frame);
+            auto* model = object ? object->try_as<ModelObject>() : nullptr;
+            return model ? model->find(model->model_class->member(attribute.name, attribute.member).field) : nullptr;
+        }
+        case ast::ExprKind::index: {
+            const auto& index = ast::as<ast::Index>(expr);
+            const Value* object = index.is_tuple ? nullptr : look_up(*index.object, frame);
+            return object ? look_up_item(*object, *index.items[0], frame) : nullptr;
+        }
+        default: return nullptr;
+    }
+}
+
+// ---- numbers in registers -------------------------------------------------------------------------------------------
+
+// `x in d` by a simple key, `a in b` of strs.
+Quick Evaluator::quick_membership(const ast::Expr& item, const ast::ComparisonLink& link, Frame& frame) {
+    const Value* container = look_up(*link.operand, frame);
+    if (!container) return {};
+    const Value* wanted = look_up(item, frame);
+    Value number;
+    if (!wanted) number = quick(item, frame).value(), wanted = &number;
+    const bool should = link.op == ast::ComparisonOperator::in;
+    if (auto* dict = container->try_as<DictObject>(); dict && DictObject::is_simple(*wanted))
+        return Quick::of((dict->find_simple(*wanted) != nullptr) == should);
+    if (container->is<StringObject>() && wanted->is<StringObject>())
+        return Quick::of((text_of(*container).find(text_of(*wanted)) != std::string::npos) == should);
+    return {};
+}
+
+Quick Evaluator::quick_node(const ast::Expr& expr, Frame& frame) {
     using enum ast::ExprKind;
-    if (!expr.in_registers) return {};
     Quick result;
     switch (expr.kind) {
         case boolean: return Quick::of(ast::as<ast::BooleanLiteral>(expr).value);
@@ -27,9 +96,7 @@ Quick Evaluator::quick(const ast::Expr& expr, Frame& frame) {
         case floating: return Quick::of(ast::as<ast::FloatLiteral>(expr).value);
         case name: {  // never marked: what a variable holds changes
             const ast::NameUse& use = ast::as<ast::Name>(expr).use;
-            if (use.kind == ast::NameKind::local) return Quick::of(frame.slots[use.index]);
-            if (use.kind == ast::NameKind::field) return Quick::of(frame.model().fields[use.index]);
-            const Value* held = variable(use, frame);
+            const Value* held = look_up_variable(use, frame);
             return held ? Quick::of(*held) : Quick();
         }
         case binary: {
@@ -43,7 +110,9 @@ Quick Evaluator::quick(const ast::Expr& expr, Frame& frame) {
             const auto& comparison = ast::as<ast::Comparison>(expr);
             if (comparison.links.size() != 1) break;
             const ast::ComparisonLink& link = comparison.links[0];
-            if (const Quick a = quick_operand(*comparison.first, frame)) {
+            if (link.op == ast::ComparisonOperator::in || link.op == ast::ComparisonOperator::not_in)
+                result = quick_membership(*comparison.first, link, frame);
+            else if (const Quick a = quick_operand(*comparison.first, frame)) {
                 if (const Quick b = quick_operand(*link.operand, frame)) result = quick_comparison(link.op, a, b);
             }
             break;
@@ -74,33 +143,92 @@ Quick Evaluator::quick(const ast::Expr& expr, Frame& frame) {
             if (chosen.is(Kind::boolean)) result = quick(chosen.word ? *conditional.yes : *conditional.no, frame);
             break;
         }
-        case index: {
-            const auto& index = ast::as<ast::Index>(expr);
-            if (index.is_tuple || index.object->kind != name) break;
-            const Value* object = variable(ast::as<ast::Name>(*index.object).use, frame);
-            Values* items = object ? items_of(*object) : nullptr;
-            if (const Value* item = items ? quick_item(*items, quick_operand(*index.items[0], frame)) : nullptr)
-                result = Quick::of(*item);
+        case attribute:
+        case index:
+            if (const Value* held = look_up(expr, frame)) result = Quick::of(*held);
             break;
-        }
         default: break;
     }
     if (!result) expr.in_registers = false;
     return result;
 }
 
-// `xs[i] = e` on a list, outside of a graph; false where there is more to it.
+// ---- writes ---------------------------------------------------------------------------------------------------------
+// False where there is more to it.
+
+// `xs[i] = e` of a number on a list, outside of a graph.
 bool Evaluator::set_quickly(const ast::Index& target, const ast::Expr& value, Frame& frame) {
-    if (target.is_tuple || target.object->kind != ast::ExprKind::name || tracer_.capturing()) return false;
-    const Value* object = variable(ast::as<ast::Name>(*target.object).use, frame);
+    if (target.is_tuple || tracer_.capturing()) return false;
+    const Value* object = look_up(*target.object, frame);
     auto* list = object ? object->try_as<ListObject>() : nullptr;
     if (!list) return false;
     const Quick number = quick(value, frame);
     if (!number) return false;
-    Value* item = quick_item(list->items, quick_operand(*target.items[0], frame));
+    Value* item = item_at(list->items, quick_operand(*target.items[0], frame));
     if (!item || item->is_object()) return false;  // an object that goes may run code
     *item = number.value();
     return true;
+}
+
+// `xs[i] = e`, `d[k] = e` outside of a graph, by what is looked up.
+bool Evaluator::set_quick_item(const ast::Index& target, const Value& value, Frame& frame) {
+    if (target.is_tuple || tracer_.capturing()) return false;
+    const Value* object = look_up(*target.object, frame);
+    if (!object || !object->is_object()) return false;
+    const Ref<Object> held(&object->object());  // what is replaced may be the last to hold it
+    const ast::Expr& key = *target.items[0];
+    if (auto* list = object->try_as<ListObject>()) {
+        const Value* item = item_at(list->items, quick_operand(key, frame));
+        if (item) writes_.set_item(*list, static_cast<size_t>(item - list->items.data()), value);
+        return item != nullptr;
+    }
+    auto* dict = object->try_as<DictObject>();
+    if (!dict) return false;
+    const Value* name = look_up(key, frame);
+    const Value wanted = name ? *name : quick(key, frame).value();
+    if (DictObject::is_simple(wanted)) writes_.set_entry(*dict, wanted, value);
+    return DictObject::is_simple(wanted);
+}
+
+// `xs[i] += e`, `d[k] += e` of numbers, outside of a graph.
+bool Evaluator::update_quick_item(const ast::Update& statement, const ast::Index& target, Frame& frame) {
+    if (target.is_tuple || tracer_.capturing()) return false;
+    const Value* object = look_up(*target.object, frame);
+    if (!object || !(object->is<ListObject>() || object->is<DictObject>())) return false;
+    Value* item = look_up_item(*object, *target.items[0], frame);
+    const Quick held = item ? Quick::of(*item) : Quick();
+    const Quick result = held ? quick_binary(statement.op, held, quick(*statement.value, frame)) : held;
+    if (result) *item = result.value();
+    return bool(result);
+}
+
+// The model of `model.field`, and the number of the field: of one that is no param or buffer. Null where there is none.
+inline ModelObject* Evaluator::look_up_field(const ast::Attribute& target, size_t& slot, Frame& frame) {
+    const Value* object = look_up(*target.object, frame);
+    auto* model = object ? object->try_as<ModelObject>() : nullptr;
+    const int field = model ? model->model_class->member(target.name, target.member).field : -1;
+    if (field < 0) return nullptr;
+    slot = static_cast<size_t>(field);
+    return model->roles[slot] == TensorRole::plain ? model : nullptr;
+}
+
+// `model.field = e`.
+bool Evaluator::set_quick_field(const ast::Attribute& target, const Value& value, Frame& frame) {
+    size_t slot = 0;
+    const Ref<ModelObject> model(look_up_field(target, slot, frame));
+    if (model) writes_.set_field(*model, slot, value);
+    return bool(model);
+}
+
+// `model.field += e` of numbers.
+bool Evaluator::update_quick_field(const ast::Update& statement, const ast::Attribute& target, Frame& frame) {
+    size_t slot = 0;
+    ModelObject* model = look_up_field(target, slot, frame);
+    if (!model) return false;
+    const Quick held = Quick::of(model->fields[slot]);
+    const Quick result = held ? quick_binary(statement.op, held, quick(*statement.value, frame)) : held;
+    if (result) writes_.set_field(*model, slot, result.value());
+    return bool(result);
 }
 
 }  // namespace tenon

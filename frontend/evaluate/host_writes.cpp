@@ -1,10 +1,10 @@
 #include "frontend/evaluate/host_writes.h"
 
-#include "frontend/evaluate/models.h"
 #include "frontend/record/tracer.h"
 #include "frontend/values/collector.h"
 #include "frontend/values/effects.h"
 #include "frontend/values/function.h"
+#include "frontend/values/models.h"
 
 namespace tenon {
 

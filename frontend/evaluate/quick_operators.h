@@ -21,7 +21,7 @@ struct Quick {
     static Quick of(int64_t value) { return {Kind::integer, static_cast<uint64_t>(value)}; }
     static Quick of(double value) { return {Kind::real, std::bit_cast<uint64_t>(value)}; }
     static Quick of(const Value& value) {
-        const bool is_quick = value.is_int() || value.is(Kind::real) || value.is_bool();
+        const bool is_quick = value.kind() >= Kind::boolean && value.kind() <= Kind::real;
         return is_quick ? Quick(value.kind(), value.word()) : Quick();
     }
     Value value() const { return Value::of_word(static_cast<Kind>(kind), word); }

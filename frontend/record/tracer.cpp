@@ -90,10 +90,6 @@ void Tracer::assert_true(TensorObject& condition, std::string message) {
 // ---- capture ------------------------------------------------------------------------------------------------------
 bool Tracer::wants_capture(const void* function) const { return may_capture() && !functions_.is_open(function); }
 
-bool Tracer::is_idle(const void* function) const {
-    return !fullgraph_ && stay_captured_depth_ == 0 && functions_.is_idle(function);
-}
-
 Value Tracer::captured_call(const CallSite& site, FunctionRef<Value()> thunk) {
     if (capturing_) return thunk();
     capture_->begin(site);

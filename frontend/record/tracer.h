@@ -73,8 +73,10 @@ public:
     /// Whether a call of this function from the interpreter's own lines is captured. The evaluator has made sure that
     /// a tensor or a model is among the arguments.
     bool wants_capture(const void* function) const;
-    /// Whether it is called without a graph then, because its last calls have computed nothing with tensors.
-    bool is_idle(const void* function) const;
+    /// Whether a function with this history is called without a graph then.
+    bool is_idle(const CaptureHistory& history) const {
+        return history.is_idle() && !fullgraph_ && stay_captured_depth_ == 0;
+    }
     CapturedFunctions& functions() { return functions_; }
     /// The part of that question which no function changes, and no argument.
     bool may_capture() const { return options_.engine != Engine::eager && !capturing_ && no_compile_depth_ == 0; }

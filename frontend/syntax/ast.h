@@ -244,6 +244,15 @@ struct Arguments {
     std::span<Argument> items;
     uint32_t positional = 0;  // how many come first, spreads included
     bool has_spread = false;  // `*xs` or `**kw` is among them
+
+    /// Each is for the parameter at its place.
+    bool in_order() const { return positional == items.size() && !has_spread; }
+};
+
+/// Where the models of a declaration have a name: the number of the field and of the method, -1 where there is none.
+struct Member {
+    const Model* model = nullptr;
+    int32_t field = -1, method = -1;
 };
 
 struct Call : Expr {
@@ -258,12 +267,14 @@ struct MethodCall : Expr {
     Span name_span;
     Arguments arguments;
     NameUse function;  // resolver: the declared function or built-in of that name in scope; never a variable
+    mutable Member member = {};  // evaluator: of the model that was the receiver last
 };
 
 struct Attribute : Expr {
     Expr* object;
     Symbol name;
     Span name_span;
+    mutable Member member = {};  // evaluator: of the model that was the object last
 };
 
 /// `object[items]`.

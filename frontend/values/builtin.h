@@ -5,6 +5,7 @@
 #include <span>
 #include <string_view>
 
+#include "frontend/syntax/ast.h"
 #include "frontend/values/value.h"
 #include "runtime/small_vector.h"
 #include "runtime/span.h"
@@ -50,13 +51,26 @@ struct Arguments {
     Span span;                         ///< of the whole call
     std::span<const Span> spans = {};  ///< beside `values`; no place where there is none
     uint64_t literals = 0;             ///< bit k: argument k is a literal of the source (a constant of the graph)
+    /// The same where each is for the parameter at its place: as written, but for a receiver that comes before them.
+    std::span<const ast::Argument> in_order = {};
+    size_t receivers = 0;
 
     Value& operator[](size_t k) { return values[k]; }
     const Value& operator[](size_t k) const { return values[k]; }
     size_t size() const { return values.size(); }
     bool has(size_t k) const { return !values[k].is_unset(); }
-    bool is_literal(size_t k) const { return k < 64 && (literals >> k & 1); }
-    Span span_of(size_t k) const { return k < spans.size() && spans[k] ? spans[k] : span; }
+    bool is_literal(size_t k) const {
+        const ast::Expr* expr = written(k);
+        return expr ? expr->is_literal : k < 64 && (literals >> k & 1);
+    }
+    Span span_of(size_t k) const {
+        const ast::Expr* expr = written(k);
+        return expr ? expr->span : k < spans.size() && spans[k] ? spans[k] : span;
+    }
+    const ast::Expr* written(size_t k) const {
+        const size_t at = k - receivers;  // of the receiver more than there are
+        return at < in_order.size() ? in_order[at].value : nullptr;
+    }
 
     // Conversions with an error that names the parameter's place: "expected an int, found a str".
     int64_t integer(size_t k, std::string_view what) const;

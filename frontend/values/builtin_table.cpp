@@ -110,11 +110,13 @@ Signature BuiltinTable::parse(std::string_view text) {
                 if (!keyword_only && signature.rest < 0) ++signature.positional;
             }
             signature.parameters.push_back({symbols_.intern(word), required});
+            if (required) signature.least = signature.parameters.size();
         }
         if (end == std::string_view::npos) break;
         keyword_only |= text[end] == ';';
         text.remove_prefix(end + 1);
     }
+    if (signature.rest >= 0 || signature.keywords >= 0) signature.least = SIZE_MAX;
     assert(signature.parameters.size() <= 32);
     return signature;
 }

@@ -23,6 +23,11 @@ struct Signature {
     size_t positional = 0;  ///< how many may be given by position, `*rest` not counted
     int rest = -1;          ///< which parameter takes the other positional arguments
     int keywords = -1;      ///< which takes the other keywords
+    /// How many arguments are enough where all are given by position; more than any call has where they never are.
+    size_t least = 0;
+
+    /// Whether so many arguments are for the parameters at their places, and nothing is left to do.
+    bool takes_in_order(size_t count) const { return count >= least && count <= positional; }
 };
 
 struct BuiltinRow {

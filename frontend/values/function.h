@@ -12,6 +12,7 @@ namespace tenon {
 
 class Module;
 struct BuiltinGroup;
+struct CaptureHistory;
 
 /// The cells a closure took from where it was made, and the script it is part of.
 struct Environment {
@@ -29,16 +30,19 @@ struct DecoratorScope {
 class FunctionObject final : public Container {
 public:
     static constexpr Kind class_kind = Kind::function;
-    FunctionObject(const ast::Function& function_, Environment environment_);
+    FunctionObject(const ast::Function& function_, Environment environment_, std::vector<DecoratorScope> scopes_ = {});
     ~FunctionObject() override { dismantle(); }
     void visit_children(FunctionRef<void(const Value&)> visit) const override;
     void take_children(Values& into) override;
 
     const ast::Function& function;
     Environment environment;
-    std::vector<DecoratorScope> scopes;  ///< outermost first
-    const bool takes_rest;               ///< has `*xs` or `**kw`
-    const bool is_plain;                 ///< each argument given, nothing is left to do before its body
+    std::vector<DecoratorScope> scopes;         ///< outermost first
+    const bool takes_rest;                      ///< has `*xs` or `**kw`
+    const bool is_plain;                        ///< each argument given, nothing is left to do before its body
+    const bool is_left_uncompiled;              ///< no call of it begins a graph, whatever its arguments
+    const size_t by_position;                   ///< how many arguments may be given by position
+    mutable CaptureHistory* history = nullptr;  ///< what capture knows of it; null until it asked
 };
 
 /// A method together with its receiver.

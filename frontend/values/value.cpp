@@ -10,13 +10,6 @@
 
 namespace tenon {
 
-Value& Value::replace(Value&& other) noexcept {
-    if (this == &other) return *this;
-    const Value old = std::move(*this);
-    new (this) Value(std::move(other));
-    return *this;
-}
-
 std::string_view name_of(Kind kind) {
     switch (kind) {
         case Kind::unset: return "nothing";
@@ -183,7 +176,10 @@ uint64_t hash_nested(const Value& key, int depth) {
 
 }  // namespace
 
-uint64_t hash_key(const Value& key) { return hash_nested(key, 0); }
+uint64_t hash_key(const Value& key) {
+    if (key.is(Kind::string)) return key.as<StringObject>().hash();
+    return hash_nested(key, 0);
+}
 
 // ---- str ----------------------------------------------------------------------------------------------------------
 
@@ -204,6 +200,7 @@ void StringObject::append(const StringObject& more) {
 // ---- dict, continued ----------------------------------------------------------------------------------------------
 
 bool equal_keys(const Value& a, const Value& b) {
+    if (identical(a, b)) return true;
     if (a.kind() != b.kind()) return false;
     if (a.is(Kind::string)) return text_of(a) == text_of(b);
     if (a.is(Kind::tuple)) {
@@ -211,7 +208,7 @@ bool equal_keys(const Value& a, const Value& b) {
         const Values& y = b.as<TupleObject>().items;
         return std::equal(x.begin(), x.end(), y.begin(), y.end(), equal_keys);
     }
-    return identical(a, b);
+    return false;
 }
 
 void DictObject::visit_children(FunctionRef<void(const Value&)> visit) const {

@@ -1,6 +1,7 @@
 // The values of a script: 16 bytes, small ones in place, the others as counted references to objects.
 #pragma once
 
+#include <bit>
 #include <cassert>
 #include <concepts>
 #include <cstdint>
@@ -61,7 +62,7 @@ class Value;
 struct KeywordArgument;
 
 /// Base of everything a Value refers to. Objects belong to the thread of their session.
-class Object : public RefCounted {
+class Object : public ThreadBound {
 public:
     Kind kind() const { return kind_; }
 
@@ -90,47 +91,45 @@ protected:
     explicit Object(Kind kind) : kind_(kind) {}
 
 private:
+    friend class Value;  // which counts
+
     const Kind kind_;
 };
 
 class Value {
 public:
-    Value() : kind_(Kind::none), integer_(0) {}
-    Value(std::same_as<bool> auto value) : kind_(Kind::boolean), integer_(value) {}
+    Value() = default;
+    Value(std::same_as<bool> auto value) : kind_(Kind::boolean), word_(value) {}
     template <std::integral T>
         requires(!std::same_as<T, bool>)
-    Value(T value) : kind_(Kind::integer), integer_(static_cast<int64_t>(value)) {}
-    Value(std::floating_point auto value) : kind_(Kind::real), real_(value) {}
-    Value(DType value) : kind_(Kind::dtype), integer_(static_cast<int64_t>(value)) {}
-    Value(Device value) : kind_(Kind::device), integer_((int64_t{value.index} << 8) | value.kind) {}
-    template <std::derived_from<Object> T> Value(Ref<T> object) : kind_(object->kind()), object_(std::move(object)) {}
+    Value(T value) : kind_(Kind::integer), word_(static_cast<uint64_t>(value)) {}
+    Value(std::floating_point auto value) : kind_(Kind::real), word_(std::bit_cast<uint64_t>(double{value})) {}
+    Value(DType value) : kind_(Kind::dtype), word_(static_cast<uint64_t>(value)) {}
+    Value(Device value) : kind_(Kind::device), word_((static_cast<uint64_t>(value.index) << 8) | value.kind) {}
+    template <std::derived_from<Object> T>
+    Value(Ref<T> object) : kind_(object->kind()), word_(word_of(object.detach())) {}
     /// Another reference to an object that somebody holds already.
-    explicit Value(Object& object) : kind_(object.kind()), object_(&object) {}
-    static Value unset() { return Value(Kind::unset); }
-    static Value ellipsis() { return Value(Kind::ellipsis); }
+    explicit Value(Object& object) : kind_(object.kind()), word_(word_of(&object)) { object.retain(); }
+    static Value unset() { return Value(Kind::unset, 0); }
+    static Value ellipsis() { return Value(Kind::ellipsis, 0); }
 
-    Value(const Value& other) : kind_(other.kind_) {
-        if (is_object()) {
-            new (&object_) Ref<Object>(other.object_);
-        } else {
-            integer_ = other.integer_;
-        }
+    // What every step of an evaluation does, many times.
+    [[gnu::always_inline]] Value(const Value& other) : kind_(other.kind_), word_(other.word_) {
+        if (is_object()) object().retain();
     }
-    Value(Value&& other) noexcept : kind_(other.kind_) {
-        if (is_object()) {
-            new (&object_) Ref<Object>(std::move(other.object_));
-            other.forget();
-        } else {
-            integer_ = other.integer_;
-        }
+    [[gnu::always_inline]] Value(Value&& other) noexcept
+        : kind_(std::exchange(other.kind_, Kind::none)), word_(std::exchange(other.word_, 0)) {}
+    [[gnu::always_inline]] ~Value() {
+        if (is_object()) object().release();
     }
-    ~Value() {
-        if (is_object()) object_.~Ref();
-    }
-    Value& operator=(const Value& other) { return *this = Value(other); }
-    Value& operator=(Value&& other) noexcept {
-        if (is_object()) return replace(std::move(other));
-        return *new (this) Value(std::move(other));
+    [[gnu::always_inline]] Value& operator=(const Value& other) { return *this = Value(other); }
+    // The old object is released last: its destructor may run code that looks at this value.
+    [[gnu::always_inline]] Value& operator=(Value&& other) noexcept {
+        if (this == &other) return *this;
+        const Value old = std::move(*this);
+        kind_ = std::exchange(other.kind_, Kind::none);
+        word_ = std::exchange(other.word_, 0);
+        return *this;
     }
 
     Kind kind() const { return kind_; }
@@ -147,66 +146,55 @@ public:
 
     bool as_bool() const {
         assert(is_bool());
-        return integer_ != 0;
+        return word_ != 0;
     }
     int64_t as_int() const {
         assert(is_int());
-        return integer_;
+        return static_cast<int64_t>(word_);
     }
     double as_real() const {
         assert(is(Kind::real));
-        return real_;
+        return std::bit_cast<double>(word_);
     }
     /// Of an int or a float.
     double as_number() const { return is_int() ? static_cast<double>(as_int()) : as_real(); }
     DType as_dtype() const {
         assert(is(Kind::dtype));
-        return static_cast<DType>(integer_);
+        return static_cast<DType>(word_);
     }
     Device as_device() const {
         assert(is(Kind::device));
-        return {static_cast<Device::Kind>(integer_ & 0xff), static_cast<int16_t>(integer_ >> 8)};
+        return {static_cast<Device::Kind>(word_ & 0xff), static_cast<int16_t>(static_cast<int64_t>(word_) >> 8)};
     }
     Object& object() const {
         assert(is_object());
-        return *object_;
+        return *reinterpret_cast<Object*>(word_);
     }
     /// The object, known to be a T.
     template <class T> T& as() const {
         assert(is<T>());
-        return static_cast<T&>(*object_);
+        return static_cast<T&>(object());
     }
     /// The object if it is a T, else null.
-    template <class T> T* try_as() const { return is<T>() ? static_cast<T*>(object_.get()) : nullptr; }
+    template <class T> T* try_as() const { return is<T>() ? static_cast<T*>(&object()) : nullptr; }
     template <class T> Ref<T> ref() const { return Ref<T>(&as<T>()); }
 
     /// A bool, int or float as a plain word (of a float its bits), and back.
     uint64_t word() const {
         assert(!is_object());
-        return static_cast<uint64_t>(integer_);
+        return word_;
     }
     static Value of_word(Kind kind, uint64_t word) {
-        Value value(kind);
-        value.integer_ = static_cast<int64_t>(word);
-        return value;
+        assert(kind < Kind::string);
+        return Value(kind, word);
     }
 
 private:
-    explicit Value(Kind kind) : kind_(kind), integer_(0) {}
-    // The old object is released last: its destructor may run code that looks at this value.
-    Value& replace(Value&& other) noexcept;
-    void forget() {
-        object_.~Ref();
-        kind_ = Kind::none;
-        integer_ = 0;
-    }
+    Value(Kind kind, uint64_t word) : kind_(kind), word_(word) {}
+    static uint64_t word_of(Object* object) { return reinterpret_cast<uintptr_t>(object); }
 
-    Kind kind_;
-    union {
-        int64_t integer_;  // boolean, integer, dtype, device
-        double real_;
-        Ref<Object> object_;
-    };
+    Kind kind_ = Kind::none;
+    uint64_t word_ = 0;  // the small value, or where the object is
 };
 static_assert(sizeof(Value) == 16);
 
@@ -319,6 +307,9 @@ public:
     Value* find(const Value& key);
     const Value* find(const Value& key) const { return const_cast<DictObject*>(this)->find(key); }
     Value* find(std::string_view key);
+    /// The same for the keys that scripts use most.
+    Value* find_simple(const Value& key) { return is_simple(key) ? find(key) : nullptr; }
+    static bool is_simple(const Value& key) { return key.is(Kind::string) || key.is_int(); }
     /// Adds the key at the end or replaces its value.
     void set(const Value& key, Value value);
     void set(std::string_view key, Value value);

@@ -37,6 +37,12 @@ public:
         return -1;
     }
 
+    /// Both, where `last` is what the asking expression was told before: most expressions meet one class only.
+    const ast::Member& member(Symbol name, ast::Member& last) const {
+        if (last.model != &model) last = {&model, field_slot(name), method_number(name)};
+        return last;
+    }
+
     const ast::Model& model;
     Environment environment;
     const SymbolTable& symbols;
@@ -56,6 +62,10 @@ public:
 
     /// Null when there is no such field, or it has no value yet.
     Value* find(std::string_view field);
+    /// The same by its number, negative where there is no such field.
+    Value* find(int slot) {
+        return slot < 0 || fields[static_cast<size_t>(slot)].is_unset() ? nullptr : &fields[static_cast<size_t>(slot)];
+    }
     std::string_view field_name(size_t slot) const {
         return model_class->symbols.text(model_class->model.fields[slot]);
     }
@@ -80,7 +90,5 @@ std::vector<std::pair<std::string, Ref<ModelObject>>> named_models(const Value& 
 /// Whether a call with this argument is one that capture begins with: a tensor or a model, also inside containers
 /// (among their first items, a few hundred).
 bool holds_tensor_or_model(const Value& value);
-/// A copy of a value and all it holds, what is shared stays shared.
-Value clone(Evaluator& evaluator, const Value& value);
 
 }  // namespace tenon
