@@ -75,6 +75,16 @@ bool Evaluator::update_quickly(const ast::Update& statement, const Value& curren
 }
 
 void Evaluator::unpack(std::span<ast::Expr*> targets, const Value& value, Span span, Frame& frame) {
+    auto is_spread = [](const ast::Expr* target) { return target->kind == ast::ExprKind::spread; };
+    if (auto* tuple = value.try_as<TupleObject>(); tuple && tuple->items.size() == targets.size() &&
+                                                   std::none_of(targets.begin(), targets.end(), is_spread)) {
+        const Ref<TupleObject> held(tuple);  // the assignments may drop the last other reference
+        for (size_t i = 0; i < targets.size(); ++i) {
+            if (Value* local = quick_local(*targets[i], frame)) *local = tuple->items[i];
+            else assign(*targets[i], tuple->items[i], false, frame);
+        }
+        return;
+    }
     Values collected;
     const Values* items = items_of(value);
     Value keep = value;  // the assignments may drop the last other reference

@@ -40,18 +40,49 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, const V
     return call_row(group, *row, std::move(lead), first != nullptr, arguments, frame, span);
 }
 
-// `lead`, which decides about the row, is the receiver or the first of the arguments; unset where there is neither.
-Value Evaluator::call_row(const BuiltinGroup& group, const BuiltinRow& row, Value lead, bool has_receiver,
-                          const ast::Arguments& arguments, Frame& frame, Span span) {
-    const bool marks = (row.builtin->traits & takes_sizes) && tracer_.capturing();
-    if (arguments.in_order() && row.signature.takes_in_order(arguments.items.size() + has_receiver) && !marks)
-        return call_in_order(row, std::move(lead), has_receiver, arguments, frame, span);
-    return call_by_name(group, row, std::move(lead), has_receiver, arguments, frame, span);
+// The border at which symbolic numbers become what they are eagerly: here and in as_key, for every row that does not
+// know them. Of `*rest` and `**keywords` each.
+void Evaluator::settle_arguments(const Signature& signature, tenon::Arguments& arguments) {
+    auto is_symbolic = [](const Value& value) { return value.is_symbolic(); };
+    for (size_t k = 0; k < arguments.size(); ++k) {
+        Value& value = arguments[k];
+        if (!value.is_object()) continue;
+        if (value.is_symbolic()) {
+            value = border_.settle(value, arguments.span_of(k));
+        } else if (static_cast<int>(k) == signature.rest) {  // its tuple was made for this call
+            Values& rest = value.as<TupleObject>().items;
+            if (std::none_of(rest.begin(), rest.end(), is_symbolic)) continue;
+            for (Value& item : rest) item = settled(item, arguments.span_of(k));
+        } else if (static_cast<int>(k) == signature.keywords) {
+            auto& more = value.as<DictObject>();
+            for (size_t i = 0; i < more.size(); ++i) more.value_at(i) = settled(more.value_at(i), arguments.span);
+        }
+    }
+}
+
+[[gnu::always_inline]] inline Value Evaluator::run_row(const BuiltinRow& row, tenon::Arguments& arguments) {
+    if ((row.builtin->traits & breaks_graph) && tracer_.capturing())
+        tracer_.graph_break(row.builtin->name, arguments.span);
+    if (!(row.builtin->traits & (takes_symbolic | takes_sizes))) settle_arguments(row.signature, arguments);
+    Span saved = std::exchange(here_, arguments.span);
+    try {
+        Value result = row.builtin->call(*this, arguments);
+        here_ = saved;
+        return result;
+    } catch (Error& error) {
+        here_ = saved;
+        if (!error.diagnostic.span) error.diagnostic.span = arguments.span;
+        throw;
+    } catch (Interrupted& interrupted) {
+        here_ = saved;
+        if (!interrupted.span) interrupted.span = arguments.span;
+        throw;
+    }
 }
 
 // As many arguments as the row takes, each for the parameter at its place: what nearly all calls are.
-Value Evaluator::call_in_order(const BuiltinRow& row, Value lead, bool has_receiver, const ast::Arguments& arguments,
-                               Frame& frame, Span span) {
+[[gnu::always_inline]] inline Value Evaluator::call_in_order(const BuiltinRow& row, Value lead, bool has_receiver,
+                                                             const ast::Arguments& arguments, Frame& frame, Span span) {
     Slots values(*this, row.signature.parameters.size());
     const size_t count = arguments.items.size() + has_receiver;
     if (count > 0) values[0] = std::move(lead);
@@ -59,6 +90,15 @@ Value Evaluator::call_in_order(const BuiltinRow& row, Value lead, bool has_recei
     tenon::Arguments bound{
         .values = values.all(), .span = span, .in_order = arguments.items, .receivers = has_receiver};
     return run_row(row, bound);
+}
+
+// `lead`, which decides about the row, is the receiver or the first of the arguments; unset where there is neither.
+Value Evaluator::call_row(const BuiltinGroup& group, const BuiltinRow& row, Value lead, bool has_receiver,
+                          const ast::Arguments& arguments, Frame& frame, Span span) {
+    const bool marks = (row.builtin->traits & takes_sizes) && tracer_.capturing();
+    if (arguments.in_order() && row.signature.takes_in_order(arguments.items.size() + has_receiver) && !marks)
+        return call_in_order(row, std::move(lead), has_receiver, arguments, frame, span);
+    return call_by_name(group, row, std::move(lead), has_receiver, arguments, frame, span);
 }
 
 Value Evaluator::call_by_name(const BuiltinGroup& group, const BuiltinRow& row, Value lead, bool has_receiver,
@@ -174,26 +214,6 @@ Value Evaluator::call_builtin(const BuiltinGroup& group, bool as_method, CallArg
     return run_builtin(*row, bound);
 }
 
-// The border at which symbolic numbers become what they are eagerly: here and in as_key, for every row that does not
-// know them. Of `*rest` and `**keywords` each.
-void Evaluator::settle_arguments(const Signature& signature, tenon::Arguments& arguments) {
-    auto is_symbolic = [](const Value& value) { return value.is_symbolic(); };
-    for (size_t k = 0; k < arguments.size(); ++k) {
-        Value& value = arguments[k];
-        if (!value.is_object()) continue;
-        if (value.is_symbolic()) {
-            value = border_.settle(value, arguments.span_of(k));
-        } else if (static_cast<int>(k) == signature.rest) {  // its tuple was made for this call
-            Values& rest = value.as<TupleObject>().items;
-            if (std::none_of(rest.begin(), rest.end(), is_symbolic)) continue;
-            for (Value& item : rest) item = settled(item, arguments.span_of(k));
-        } else if (static_cast<int>(k) == signature.keywords) {
-            auto& more = value.as<DictObject>();
-            for (size_t i = 0; i < more.size(); ++i) more.value_at(i) = settled(more.value_at(i), arguments.span);
-        }
-    }
-}
-
 Value Evaluator::run_builtin(const BuiltinRow& row, tenon::Arguments& arguments) {
     const Signature& signature = row.signature;
     for (size_t i = 0; i < signature.parameters.size(); ++i) {
@@ -207,26 +227,6 @@ Value Evaluator::run_builtin(const BuiltinRow& row, tenon::Arguments& arguments)
         arguments[static_cast<size_t>(signature.keywords)] = make_ref<DictObject>();
     }
     return run_row(row, arguments);
-}
-
-Value Evaluator::run_row(const BuiltinRow& row, tenon::Arguments& arguments) {
-    if ((row.builtin->traits & breaks_graph) && tracer_.capturing())
-        tracer_.graph_break(row.builtin->name, arguments.span);
-    if (!(row.builtin->traits & (takes_symbolic | takes_sizes))) settle_arguments(row.signature, arguments);
-    Span saved = std::exchange(here_, arguments.span);
-    try {
-        Value result = row.builtin->call(*this, arguments);
-        here_ = saved;
-        return result;
-    } catch (Error& error) {
-        here_ = saved;
-        if (!error.diagnostic.span) error.diagnostic.span = arguments.span;
-        throw;
-    } catch (Interrupted& interrupted) {
-        here_ = saved;
-        if (!interrupted.span) interrupted.span = arguments.span;
-        throw;
-    }
 }
 
 void Evaluator::no_row(const BuiltinGroup& group, const Value& first, Span span) {

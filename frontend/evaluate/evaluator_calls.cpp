@@ -33,12 +33,13 @@ Value Evaluator::evaluate_call(const ast::Call& call, Frame& frame) {
                                call.span);
         }
     }
-    Value keep;
-    const Value& callee = borrow(*call.callee, frame, keep);
-    // The frame of the call holds the function, whatever its arguments do to the variable.
-    if (const auto* function = callee.try_as<FunctionObject>())
-        return call_function(*function, {}, nullptr, call.arguments, frame, call.span);
-    return call_value(Value(callee), nullptr, call.arguments, frame, call.span);
+    if (const Value* held = look_up(*call.callee, frame)) {
+        // The frame of the call holds the function, whatever its arguments do to the variable.
+        if (const auto* function = held->try_as<FunctionObject>())
+            return call_function(*function, {}, nullptr, call.arguments, frame, call.span);
+        return call_value(Value(*held), nullptr, call.arguments, frame, call.span);
+    }
+    return call_value(evaluate(*call.callee, frame), nullptr, call.arguments, frame, call.span);
 }
 
 Value Evaluator::call_method(const Value& receiver, const Value& method, const ast::Arguments& arguments, Frame& frame,

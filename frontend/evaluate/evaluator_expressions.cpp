@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "frontend/evaluate/evaluator.h"
+#include "frontend/evaluate/host_iterators.h"
 #include "frontend/evaluate/host_operators.h"
 #include "frontend/evaluate/quick_operators.h"
 #include "frontend/evaluate/session.h"
@@ -11,8 +12,14 @@
 
 namespace tenon {
 
-Value Evaluator::evaluate(const ast::Expr& expr, Frame& frame) {
+Value Evaluator::evaluate(const ast::Expr& given, Frame& frame) {
     using enum ast::ExprKind;
+    const ast::Expr* chosen = &given;
+    while (chosen->kind == conditional) {
+        const auto& conditional = ast::as<ast::Conditional>(*chosen);
+        chosen = condition(*conditional.condition, frame) ? conditional.yes : conditional.no;
+    }
+    const ast::Expr& expr = *chosen;
     switch (expr.kind) {
         case none: return {};
         case ellipsis: return Value::ellipsis();
@@ -39,10 +46,6 @@ Value Evaluator::evaluate(const ast::Expr& expr, Frame& frame) {
         case comparison:
             if (const Quick number = quick(expr, frame)) return number.value();
             return evaluate_comparison(ast::as<ast::Comparison>(expr), frame);
-        case conditional: {
-            const auto& conditional = ast::as<ast::Conditional>(expr);
-            return evaluate(condition(*conditional.condition, frame) ? *conditional.yes : *conditional.no, frame);
-        }
         case function: return make_closure(*ast::as<ast::Lambda>(expr).function, frame);
         case call: return evaluate_call(ast::as<ast::Call>(expr), frame);
         case method_call: return evaluate_method_call(ast::as<ast::MethodCall>(expr), frame);
@@ -53,6 +56,7 @@ Value Evaluator::evaluate(const ast::Expr& expr, Frame& frame) {
         }
         case index: return evaluate_index(ast::as<ast::Index>(expr), frame);
         case scope_block: return evaluate_scope_block(ast::as<ast::ScopeBlock>(expr), frame);
+        case conditional:
         case slice:
         case spread:
         case error: break;
@@ -89,7 +93,8 @@ template <class Work>
     const Value* b = a ? look_up(right, frame) : nullptr;
     if (!b) {
         if (!a || !is_inert(right)) a = &(kept_left = evaluate(left, frame));
-        b = &borrow(right, frame, kept_right);
+        b = look_up(right, frame);
+        if (!b) b = &(kept_right = evaluate(right, frame));
     }
     return work(*a, *b);
 }
@@ -359,25 +364,19 @@ void Evaluator::comprehend(const ast::Comprehension& expr, size_t number, Value&
         return;
     }
     const ast::ComprehensionClause& clause = expr.clauses[number];
-    Value iterable = evaluate(*clause.iterable, frame);
-    Ref<IteratorObject> iterator;
-    try {
-        iterator = iterate(iterable);
-    } catch (Error& error) {
-        if (!error.diagnostic.span) error.diagnostic.span = clause.iterable->span;
-        throw;
-    }
+    const Value iterable = evaluate(*clause.iterable, frame);
     auto mark = tracer_.enter_loop();
-    Value item;
-    while (iterator->next(*this, item)) {
-        refresh(clause.fresh, frame);
-        assign(*clause.target, item, false, frame);
-        bool taken = std::all_of(clause.conditions.begin(), clause.conditions.end(), [&](const ast::Expr* condition) {
-            return semantics_.truth(evaluate(*condition, frame), condition->span);
-        });
+    Value* const local = quick_local(*clause.target, frame);
+    for_each_value(*this, iterable, clause.iterable->span, [&](const Value& item) {
+        if (!clause.fresh.empty()) refresh(clause.fresh, frame);
+        if (local) *local = item;
+        else assign(*clause.target, item, false, frame);
+        bool taken = true;
+        for (size_t k = 0; k < clause.conditions.size() && taken; ++k) taken = condition(*clause.conditions[k], frame);
         if (taken) comprehend(expr, number + 1, result, frame);
         at_back_edge(mark, expr.span, frame);
-    }
+        return true;
+    });
 }
 
 // ---- f-strings ----------------------------------------------------------------------------------------------------
@@ -399,7 +398,9 @@ void Evaluator::append_parts(std::span<ast::FStringPart> parts, std::string& out
         Span saved = std::exchange(here_, part.value->span);
         if (part.spec.empty()) {
             // `{x=}` is for looking at values: strs show their quotes.
-            out += part.text != Symbol::none ? semantics_.repr(value) : semantics_.text(value);
+            if (part.text != Symbol::none) out += semantics_.repr(value);
+            else if (value.is<StringObject>()) out += text_of(value);
+            else out += semantics_.text(value);
         } else {
             std::string spec;
             append_parts(part.spec, spec, frame);

@@ -134,12 +134,11 @@ inline CaptureHistory& Evaluator::history_of(const FunctionObject& function) {
 [[gnu::always_inline]] inline bool Evaluator::begins_capture(const Frame& called) {
     const FunctionObject& callee = called.function_object();
     if (!tracer_.may_capture() || callee.is_left_uncompiled) return false;
-    const auto parameters = called.function.parameters;
-    const bool holds = called.function.kind == ast::FunctionKind::method ||
-                       std::any_of(parameters.begin(), parameters.end(), [&](const ast::Parameter& parameter) {
-                           const Value& argument = called.slots[parameter.slot];
-                           return argument.is_object() && holds_tensor_or_model(argument);
-                       });
+    bool holds = called.function.kind == ast::FunctionKind::method;
+    for (const ast::Parameter& parameter : called.function.parameters) {
+        const Value& argument = called.slots[parameter.slot];
+        holds = holds || (argument.is_object() && holds_tensor_or_model(argument));
+    }
     return holds && !history_of(callee).is_open;
 }
 

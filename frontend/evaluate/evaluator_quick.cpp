@@ -2,12 +2,13 @@
 // that lie somewhere, looked up where they are; and arithmetic of host numbers in registers, whose nodes are marked
 // where it is no such, and from then on evaluated in full at once.
 #include "frontend/evaluate/evaluator.h"
+#include "frontend/evaluate/modules.h"
 #include "frontend/evaluate/quick_operators.h"
 
 namespace tenon {
 
 // Most operands are local variables and literals, which need no call.
-inline Quick Evaluator::quick_operand(const ast::Expr& expr, Frame& frame) {
+[[gnu::always_inline]] inline Quick Evaluator::quick_operand(const ast::Expr& expr, Frame& frame) {
     if (expr.kind == ast::ExprKind::name) {
         const ast::NameUse& use = ast::as<ast::Name>(expr).use;
         if (use.kind == ast::NameKind::local) return Quick::of(frame.slots[use.index]);
@@ -19,13 +20,13 @@ inline Quick Evaluator::quick_operand(const ast::Expr& expr, Frame& frame) {
 
 // ---- values where they are ------------------------------------------------------------------------------------------
 
-inline Value* Evaluator::look_up_variable(const ast::NameUse& use, Frame& frame) const {
+[[gnu::always_inline]] inline Value* Evaluator::look_up_variable(const ast::NameUse& use, Frame& frame) const {
     Value* held = nullptr;
     switch (use.kind) {
         case ast::NameKind::local: held = &frame.slots[use.index]; break;
+        case ast::NameKind::captured: held = &frame.environment.cells[use.index]->value; break;
+        case ast::NameKind::global: held = &frame.environment.module->globals[use.index]->value; break;
         case ast::NameKind::cell:
-        case ast::NameKind::captured:
-        case ast::NameKind::global:
         case ast::NameKind::imported: held = &cell_of(use, frame).value; break;
         case ast::NameKind::field: held = &frame.model().fields[use.index]; break;
         case ast::NameKind::self: return &frame.self;

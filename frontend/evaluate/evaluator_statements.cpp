@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "frontend/evaluate/evaluator.h"
+#include "frontend/evaluate/host_iterators.h"
 #include "frontend/evaluate/host_operators.h"
 #include "frontend/evaluate/modules.h"
 #include "frontend/evaluate/quick_operators.h"
@@ -148,24 +149,7 @@ Evaluator::Flow Evaluator::execute_for(const ast::For& statement, Frame& frame) 
         at_back_edge(mark, statement.span, frame);
         return true;
     };
-    if (auto* range = iterable.try_as<RangeObject>()) {
-        for (int64_t i = 0, size = range->size(); i < size && turn(range->at(i)); ++i) {}
-    } else if (const Values* items = items_of(iterable)) {
-        for (size_t i = 0; i < items->size(); ++i) {
-            Value item = (*items)[i];  // the body may change the list
-            if (!turn(item)) break;
-        }
-    } else {
-        Ref<IteratorObject> iterator;
-        try {
-            iterator = iterate(iterable);
-        } catch (Error& error) {
-            if (!error.diagnostic.span) error.diagnostic.span = statement.iterable->span;
-            throw;
-        }
-        Value item;
-        while (iterator->next(*this, item) && turn(item)) {}
-    }
+    for_each_value(*this, iterable, statement.iterable->span, turn);
     return flow == Flow::return_value ? flow : Flow::normal;
 }
 

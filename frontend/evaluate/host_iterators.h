@@ -127,4 +127,29 @@ private:
     Value model_;
 };
 
+/// Calls `turn` with each value of what is at `span`, until it returns false. Ranges, lists and tuples need no iterator;
+/// what is appended on the way is seen.
+template <class Turn> void for_each_value(Evaluator& evaluator, const Value& iterable, Span span, Turn turn) {
+    if (auto* range = iterable.try_as<RangeObject>()) {
+        for (int64_t i = 0, size = range->size(); i < size && turn(range->at(i)); ++i) {}
+        return;
+    }
+    if (const Values* items = items_of(iterable)) {
+        for (size_t i = 0; i < items->size(); ++i) {
+            const Value item = (*items)[i];  // the turn may change the list
+            if (!turn(item)) return;
+        }
+        return;
+    }
+    Ref<IteratorObject> iterator;
+    try {
+        iterator = evaluator.iterate(iterable);
+    } catch (Error& error) {
+        if (!error.diagnostic.span) error.diagnostic.span = span;
+        throw;
+    }
+    Value item;
+    while (iterator->next(evaluator, item) && turn(item)) {}
+}
+
 }  // namespace tenon

@@ -133,7 +133,10 @@ bool is_short(const Value& value) {
 
 }  // namespace
 
-std::string Semantics::text(const Value& value) { return value.is<StringObject>() ? text_of(value) : repr(value); }
+std::string Semantics::text(const Value& value) {
+    if (value.is_int()) return std::to_string(value.as_int());
+    return value.is<StringObject>() ? text_of(value) : repr(value);
+}
 
 std::string Semantics::repr(const Value& value) {
     bool holds_values =

@@ -144,13 +144,15 @@ uint64_t mix(uint64_t x) {  // the finaliser of SplitMix64
 
 uint64_t hash_text(std::string_view text) { return std::hash<std::string_view>{}(text) | 1; }
 
+uint64_t hash_int(int64_t key) { return mix(static_cast<uint64_t>(key) + 0x9E3779B97F4A7C15ull); }
+
 constexpr int deepest_key = 1000;  // tuples in tuples
 
 uint64_t hash_nested(const Value& key, int depth) {
     switch (key.kind()) {
         case Kind::none: return mix(1);
         case Kind::boolean: return mix(2 + key.as_bool());
-        case Kind::integer: return mix(static_cast<uint64_t>(key.as_int()) + 0x9E3779B97F4A7C15ull);
+        case Kind::integer: return hash_int(key.as_int());
         case Kind::dtype: return mix(16 + static_cast<uint64_t>(key.as_dtype()));
         case Kind::device: return mix(64 + static_cast<uint64_t>(key.as_device().index) * 2 + key.as_device().kind);
         case Kind::string: return key.as<StringObject>().hash();
@@ -178,6 +180,7 @@ uint64_t hash_nested(const Value& key, int depth) {
 
 uint64_t hash_key(const Value& key) {
     if (key.is(Kind::string)) return key.as<StringObject>().hash();
+    if (key.is_int()) return hash_int(key.as_int());
     return hash_nested(key, 0);
 }
 
