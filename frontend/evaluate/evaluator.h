@@ -216,7 +216,12 @@ private:
     void execute_update(const ast::Update& statement, Frame& frame);
     void execute_tensor_declaration(const ast::TensorDeclaration& statement, Frame& frame);
     void execute_test(const ast::Test& statement, Frame& frame);
-    Value* quick_local(const ast::Expr& target, Frame& frame) const;
+    /// The variable itself where an assignment is nothing more than to put the value there.
+    static Value* quick_local(const ast::Expr& target, Frame& frame) {
+        if (target.kind != ast::ExprKind::name || frame.tries > 0) return nullptr;
+        const ast::NameUse& use = ast::as<ast::Name>(target).use;
+        return use.kind == ast::NameKind::local ? &frame.slots[use.index] : nullptr;
+    }
     bool assign_side_by_side(const ast::Expr& target, const ast::Expr& value, Frame& frame);
     bool update_quickly(const ast::Update& statement, const Value& current, const Value& operand, Frame& frame);
     void assign(const ast::Expr& target, const Value& value, bool is_literal, Frame& frame);
@@ -243,7 +248,7 @@ private:
     Quick quick_membership(const ast::Expr& item, const ast::ComparisonLink& link, Frame& frame);
     /// The value of a variable, a field, an item or a literal str, where it lies; null where it has to be made, or
     /// there is none. Valid until something else is evaluated.
-    Value* look_up(const ast::Expr& expr, Frame& frame) {
+    [[gnu::always_inline]] Value* look_up(const ast::Expr& expr, Frame& frame) {
         using enum ast::ExprKind;
         const bool may_lie = expr.kind == name || expr.kind == index || expr.kind == attribute || expr.kind == string;
         return may_lie ? look_up_node(expr, frame) : nullptr;

@@ -30,13 +30,6 @@ void Evaluator::assign(const ast::Expr& target, const Value& value, bool is_lite
     }
 }
 
-// The variable itself where an assignment is nothing more than to put the value there.
-Value* Evaluator::quick_local(const ast::Expr& target, Frame& frame) const {
-    if (target.kind != ast::ExprKind::name || frame.tries > 0) return nullptr;
-    const ast::NameUse& use = ast::as<ast::Name>(target).use;
-    return use.kind == ast::NameKind::local ? &frame.slots[use.index] : nullptr;
-}
-
 // `(a, b) = (x, y)` on local variables, without the tuple; false where there is more to it.
 bool Evaluator::assign_side_by_side(const ast::Expr& target, const ast::Expr& value, Frame& frame) {
     constexpr size_t most = 4;

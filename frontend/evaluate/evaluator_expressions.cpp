@@ -88,13 +88,17 @@ const Value& Evaluator::borrow(const ast::Expr& expr, Frame& frame, Value& keep)
 template <class Work>
 [[gnu::always_inline]] inline Value Evaluator::with_operands(const ast::Expr& left, const ast::Expr& right,
                                                              Frame& frame, Work work) {
+    auto value_of = [&](const ast::Expr& expr) {  // what lies nowhere yet is a call most often
+        const bool is_call = expr.kind == ast::ExprKind::call;
+        return is_call ? evaluate_call(ast::as<ast::Call>(expr), frame) : evaluate(expr, frame);
+    };
     Value kept_left, kept_right;
     const Value* a = look_up(left, frame);
     const Value* b = a ? look_up(right, frame) : nullptr;
     if (!b) {
-        if (!a || !is_inert(right)) a = &(kept_left = evaluate(left, frame));
+        if (!a || !is_inert(right)) a = &(kept_left = value_of(left));
         b = look_up(right, frame);
-        if (!b) b = &(kept_right = evaluate(right, frame));
+        if (!b) b = &(kept_right = value_of(right));
     }
     return work(*a, *b);
 }

@@ -7,14 +7,6 @@
 
 namespace tenon {
 
-const BuiltinRow* BuiltinGroup::pick(Kind first, bool as_method) const {
-    for (const BuiltinRow& row : rows) {
-        if ((row.builtin->traits & method_only) && !as_method) continue;
-        if (first == Kind::unset || (row.builtin->first >> static_cast<int>(first) & 1)) return &row;
-    }
-    return nullptr;
-}
-
 namespace {
 
 std::string_view dtype_doc(DType dtype) {
@@ -126,11 +118,6 @@ std::optional<uint32_t> BuiltinTable::find(Symbol name) const {
     uint32_t number = numbers_[index_of(name)] - 1;
     if (groups_[number].is_method_only) return {};
     return number;
-}
-
-const BuiltinGroup* BuiltinTable::find_method(Symbol name) const {
-    if (index_of(name) >= numbers_.size() || numbers_[index_of(name)] == 0) return nullptr;
-    return &groups_[numbers_[index_of(name)] - 1];
 }
 
 }  // namespace tenon

@@ -47,7 +47,13 @@ struct BuiltinGroup {
     bool is_method_only = false;  ///< all its rows are
 
     /// The row for a first argument of this kind (unset: a call without arguments); null where none fits.
-    const BuiltinRow* pick(Kind first, bool as_method) const;
+    const BuiltinRow* pick(Kind first, bool as_method) const {
+        for (const BuiltinRow& row : rows) {
+            if ((row.builtin->traits & method_only) && !as_method) continue;
+            if (first == Kind::unset || (row.builtin->first >> static_cast<int>(first) & 1)) return &row;
+        }
+        return nullptr;
+    }
 };
 
 class BuiltinTable {
@@ -59,7 +65,10 @@ public:
     /// A name that stands for itself: `print`, `f32`, `pi`.
     std::optional<uint32_t> find(Symbol name) const;
     /// Also the names that are methods only.
-    const BuiltinGroup* find_method(Symbol name) const;
+    const BuiltinGroup* find_method(Symbol name) const {
+        const uint32_t number = index_of(name) < numbers_.size() ? numbers_[index_of(name)] : 0;
+        return number == 0 ? nullptr : &groups_[number - 1];
+    }
     const std::deque<BuiltinGroup>& groups() const { return groups_; }
 
 private:

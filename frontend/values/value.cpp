@@ -246,7 +246,7 @@ size_t DictObject::lookup(const Value& key, uint64_t hash) const {
     size_t mask = table_.size() - 1;
     for (size_t at = hash & mask; table_[at] != 0; at = (at + 1) & mask) {
         const Entry& entry = entries_[table_[at] - 1];
-        if (entry.hash == hash && equal_keys(entry.key, key)) return table_[at] - 1;
+        if (entry.hash == hash && (identical(entry.key, key) || equal_keys(entry.key, key))) return table_[at] - 1;
     }
     return npos;
 }
