@@ -63,6 +63,9 @@ endfunction()
 function(tenon_program name)
     cmake_parse_arguments(PARSE_ARGV 1 program "" "" "SOURCES;LINK")
     add_executable(${name} ${program_SOURCES})
+    if(TENON_SANITIZE)
+        target_sources(${name} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/sanitizers.cpp)
+    endif()
     target_link_libraries(${name} PRIVATE ${program_LINK})
     # tenon_llvm.so links nothing of ours: the program gives it every symbol of these folders, used here or not.
     set_target_properties(${name} PROPERTIES

@@ -33,6 +33,7 @@ endif()
 if(TENON_SANITIZE)
     add_compile_options(-fsanitize=${TENON_SANITIZE} -fno-sanitize-recover=all)
     add_link_options(-fsanitize=${TENON_SANITIZE})
+    add_compile_definitions(TENON_SANITIZED)    # slower, and with more addresses, stack and care for its end than others
 endif()
 
 find_program(CCACHE ccache)

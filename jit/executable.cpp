@@ -5,7 +5,9 @@
 #include <cassert>
 #include <chrono>
 #include <cstring>
+#include <functional>
 #include <map>
+#include <optional>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -91,10 +93,12 @@ public:
         for (const auto& [memory, offset] : plan_->arena) memory_[memory] = arena.data() + offset;
         for (size_t k = 0; k < pointers_.size(); ++k) pointers_[k] = memory_[pointer_memory_[k]];
         NodeId at;
+        std::optional<interrupt::Hold> commits;  // they are at the end: all of them or none
         try {
             for (const Step& step : steps_) {
                 at = step.node;
-                if (step.kind != StepKind::commit) check_interrupt();  // commits are at the end: all of them or none
+                check_interrupt();
+                if (step.kind == StepKind::commit && !commits) commits.emplace();
                 execute(step, inputs);
             }
         } catch (Interrupted& interrupted) {
@@ -314,17 +318,20 @@ private:
         fail_at(*graph_, node, "assertion", told ? std::string(attributes.text("message")) : "assertion failed");
     }
     void commit(const Step& step, const Tensor& input) {
-        const void* const value = pointers_[step.pointers];
+        std::byte* const value = pointers_[step.pointers];
         if (value != input.bytes() && input.numel() > 0) {
             if (input.is_contiguous()) std::memmove(input.bytes(), value, input.element_bytes());
-            else write_strided(input, value);
+            else copy_strided(input, borrowed(value, input));
         }
         ++input.storage->version;
     }
-    void write_strided(const Tensor& input, const void* value) const {
-        const Tensor dense = Tensor::empty(machine_.allocator(), input.dtype, input.shape);
-        std::memcpy(dense.bytes(), value, input.element_bytes());
-        copy_strided(input, dense);
+    // What lies in the arena, row-major, as a tensor of the same shape as the other.
+    static Tensor borrowed(std::byte* elements, const Tensor& other) {
+        Tensor dense = other;
+        dense.storage = make_ref<Storage>(elements, other.element_bytes(), Device{}, std::function<void()>());
+        dense.strides = contiguous_strides(other.shape);
+        dense.offset = 0;
+        return dense;
     }
     void run_kernel(const Step& step) {
         KernelStep& kernel = kernels_[step.index];

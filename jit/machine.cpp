@@ -189,6 +189,7 @@ void Machine::wait_for_compiler() {
 
 void Machine::work() {
     set_float_environment();
+    const interrupt::Hold hold;  // it ends the wait for this thread's work, not the work
     std::unique_lock lock(queue_mutex_);
     for (;;) {
         queue_changed_.wait(lock, [this] { return stopping_ || has_work(); });

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cassert>
 #include <cerrno>
 #include <climits>
 #include <cstdio>
@@ -19,7 +20,9 @@ namespace tenon {
 
 namespace {
 
-constexpr size_t most_at_once = size_t{8} << 20;  // between two looks for an interrupt
+constexpr size_t most_at_once = size_t{8} << 20;      // between two looks for an interrupt
+constexpr uint64_t disk_part = uint64_t{4} << 20;     // what is given to the disk at once; two are on their way
+constexpr uint64_t kept_pages = uint64_t{256} << 20;  // of what was written: the system takes time to let go of more
 
 [[noreturn]] void throw_system_error(std::string_view verb, const std::string& path) {
     std::string reason = std::generic_category().message(errno);
@@ -59,21 +62,6 @@ std::string follow_links(std::string path) {
     }
     errno = ELOOP;
     throw_system_error("write", path);
-}
-
-// What is written goes to the disk in parts, so that a wait for it can be interrupted.
-void make_durable(int descriptor, const std::string& path) {
-    constexpr off_t part = off_t{8} << 20;
-    struct stat status;
-    if (fstat(descriptor, &status) == 0) {
-        for (off_t at = 0; at + part < status.st_size; at += part) {
-            check_interrupt();
-            const unsigned all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
-            if (sync_file_range(descriptor, at, part, all) != 0) break;  // not on this file system
-        }
-    }
-    // Some file systems (and pipes) have nothing to synchronise and say EINVAL.
-    if (fsync(descriptor) != 0 && errno != EINVAL && errno != ENOTSUP) throw_system_error("write", path);
 }
 
 }  // namespace
@@ -139,14 +127,52 @@ std::string read_text(const std::string& path, uint64_t limit) {
 void FileWriter::write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
         check_interrupt();
-        ssize_t put = ::write(descriptor_, bytes.data(), std::min(bytes.size(), most_at_once));
+        const ssize_t put =
+            ::pwrite(descriptor_, bytes.data(), std::min(bytes.size(), most_at_once), static_cast<off_t>(position_));
         if (put < 0 && errno == EINTR) continue;
         if (put < 0) throw_system_error("write", path_);
         bytes = bytes.subspan(static_cast<size_t>(put));
+        position_ += static_cast<uint64_t>(put);
+        size_ = std::max(size_, position_);
+        keep_pace();
     }
 }
 
-void replace_file(const std::string& asked, FunctionRef<void(const std::string&)> body) {
+void FileWriter::seek(uint64_t position) {
+    assert(position <= size_);
+    position_ = position;
+}
+
+// False where the file system cannot do that. An error of the disk is told once, so it has to be heard here.
+bool FileWriter::to_disk(uint64_t begin, unsigned how) {
+    while (sync_file_range(descriptor_, static_cast<off_t>(begin), static_cast<off_t>(disk_part), how) != 0) {
+        if (errno == EINVAL || errno == ENOSYS || errno == ESPIPE || errno == ENOTSUP) return false;
+        if (errno != EINTR) throw_system_error("write", path_);
+        check_interrupt();
+    }
+    return true;
+}
+
+void FileWriter::keep_pace() {
+    constexpr unsigned begin = SYNC_FILE_RANGE_WRITE;
+    constexpr unsigned wait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    while (paced_ && size_ - on_its_way_ >= disk_part) {
+        check_interrupt();
+        paced_ = to_disk(on_its_way_, begin) && (on_its_way_ < disk_part || to_disk(on_its_way_ - disk_part, wait));
+        on_its_way_ += disk_part;
+        if (on_its_way_ > kept_pages + disk_part)
+            static_cast<void>(posix_fadvise(descriptor_, static_cast<off_t>(on_its_way_ - kept_pages - disk_part),
+                                            static_cast<off_t>(disk_part), POSIX_FADV_DONTNEED));
+    }
+}
+
+void FileWriter::make_durable() {
+    check_interrupt();
+    // Some file systems (and pipes) have nothing to synchronise and say EINVAL.
+    if (fsync(descriptor_) != 0 && errno != EINVAL && errno != ENOTSUP) throw_system_error("write", path_);
+}
+
+void write_file(const std::string& asked, FunctionRef<void(FileWriter&)> body) {
     check_path(asked);
     const std::string path = follow_links(asked);
     struct stat status;
@@ -164,12 +190,10 @@ void replace_file(const std::string& asked, FunctionRef<void(const std::string&)
     Descriptor file(number);
     if (exists) static_cast<void>(!fchmod(number, status.st_mode & 0777));  // its mode is kept where that can be done
     try {
-        body(temporary);
-        Descriptor written(
-            open(temporary.c_str(), O_WRONLY | O_CLOEXEC));  // a library may have put another in its place
-        if (written.number() < 0) throw_system_error("write", path);
-        make_durable(written.number(), path);
-        if (written.close() != 0 || rename(temporary.c_str(), path.c_str()) != 0) throw_system_error("write", path);
+        FileWriter writer(number, path);
+        body(writer);
+        writer.make_durable();
+        if (file.close() != 0 || rename(temporary.c_str(), path.c_str()) != 0) throw_system_error("write", path);
     } catch (...) {
         unlink(temporary.c_str());
         throw;
@@ -177,16 +201,6 @@ void replace_file(const std::string& asked, FunctionRef<void(const std::string&)
     Descriptor folder(open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (folder.number() >= 0)
         fsync(folder.number());  // the new name survives a crash too, where the system can do that
-}
-
-void write_file(const std::string& path, FunctionRef<void(FileWriter&)> body) {
-    replace_file(path, [&](const std::string& temporary) {
-        Descriptor file(open(temporary.c_str(), O_WRONLY | O_CLOEXEC));
-        if (file.number() < 0) throw_system_error("write", path);
-        FileWriter writer(file.number(), path);
-        body(writer);
-        if (file.close() != 0) throw_system_error("write", path);
-    });
 }
 
 }  // namespace tenon

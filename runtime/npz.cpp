@@ -4,8 +4,11 @@
 #include <zip.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <exception>
 #include <memory>
 #include <unordered_set>
+#include <utility>
 
 #include "runtime/diagnostic.h"
 #include "runtime/file.h"
@@ -29,20 +32,116 @@ constexpr size_t most_of_an_entry = size_t{8} << 20;  // between two looks for a
 using Archive = std::unique_ptr<zip_t, Discard>;
 using Entry = std::unique_ptr<zip_file_t, Discard>;
 
-Archive open_archive(const std::string& path, int flags, const std::string& shown) {
+Archive open_archive(const std::string& path) {
     int code = 0;
-    Archive archive(zip_open(path.c_str(), flags, &code));
-    if (!archive && code == ZIP_ER_NOENT && (flags & ZIP_CREATE) == 0)  // of a file that was opened before
-        throw_error("io", fmt::format("cannot open {}: it is no zip archive, or damaged", shown));
+    // Checked against the headers that stand before the entries: two readers must not see two archives.
+    Archive archive(zip_open(path.c_str(), ZIP_RDONLY | ZIP_CHECKCONS, &code));
+    if (!archive && code == ZIP_ER_NOENT)  // of a file that was opened before
+        throw_error("io", fmt::format("cannot open {}: it is no zip archive, or damaged", path));
     if (!archive) {
         zip_error_t error;
         zip_error_init_with_code(&error, code);
         std::string reason = zip_error_strerror(&error);
         zip_error_fini(&error);
-        throw_error("io", fmt::format("cannot open {}: {}", shown, reason));
+        throw_error("io", fmt::format("cannot open {}: {}", path, reason));
     }
     return archive;
 }
+
+// An archive that is made in a file. What the file throws waits until libzip, which is no C++, has returned.
+class NewArchive {
+public:
+    NewArchive(FileWriter& file, const std::string& path) : file_(file), path_(path) {
+        zip_error_init(&error_);
+        zip_source_t* const source = zip_source_function_create(answer, this, &error_);
+        if (!source) fail();
+        archive_.reset(zip_open_from_source(source, ZIP_CREATE | ZIP_TRUNCATE, &error_));
+        if (archive_) return;
+        zip_source_free(source);
+        fail();
+    }
+    NewArchive(const NewArchive&) = delete;
+    ~NewArchive() {
+        archive_.reset();
+        zip_error_fini(&error_);
+    }
+
+    /// The bytes are read when the archive is finished.
+    void add(std::string name, std::span<zip_buffer_fragment_t> parts, bool compressed) {
+        zip_source_t* source = zip_source_buffer_fragment(archive_.get(), parts.data(), parts.size(), 0);
+        if (!source) fail();
+        name += extension;
+        const zip_int64_t index = zip_file_add(archive_.get(), name.c_str(), source, ZIP_FL_ENC_UTF_8);
+        if (index < 0) {
+            zip_source_free(source);
+            fail();
+        }
+        const auto entry = static_cast<zip_uint64_t>(index);
+        zip_set_file_compression(archive_.get(), entry, compressed ? ZIP_CM_DEFLATE : ZIP_CM_STORE, 0);
+        constexpr zip_uint16_t january_1_1980 = (1 << 5) | 1;  // as NumPy: the same tensors make the same file
+        zip_file_set_dostime(archive_.get(), entry, 0, january_1_1980, 0);
+    }
+    void finish() {
+        if (zip_close(archive_.get()) != 0) {
+            if (thrown_) std::rethrow_exception(std::exchange(thrown_, {}));
+            fail();
+        }
+        static_cast<void>(archive_.release());
+    }
+
+private:
+    [[noreturn]] void fail() {
+        const char* const reason = archive_ ? zip_strerror(archive_.get()) : zip_error_strerror(&error_);
+        throw_error("io", fmt::format("cannot write {}: {}", path_, reason));
+    }
+    zip_int64_t refuse(int code, int system) {
+        zip_error_set(&error_, code, system);
+        return -1;
+    }
+    zip_int64_t write(std::span<const std::byte> bytes) {
+        if (thrown_) return refuse(ZIP_ER_WRITE, EIO);
+        try {
+            file_.write(bytes);
+            return static_cast<zip_int64_t>(bytes.size());
+        } catch (...) {
+            thrown_ = std::current_exception();
+            return refuse(ZIP_ER_WRITE, EIO);
+        }
+    }
+    static zip_int64_t answer(void* archive, void* data, zip_uint64_t length, zip_source_cmd_t command) {
+        NewArchive& self = *static_cast<NewArchive*>(archive);
+        switch (command) {
+            case ZIP_SOURCE_SUPPORTS:
+                return zip_source_make_command_bitmap(
+                    ZIP_SOURCE_OPEN, ZIP_SOURCE_READ, ZIP_SOURCE_CLOSE, ZIP_SOURCE_STAT, ZIP_SOURCE_ERROR,
+                    ZIP_SOURCE_FREE, ZIP_SOURCE_SEEK, ZIP_SOURCE_TELL, ZIP_SOURCE_BEGIN_WRITE, ZIP_SOURCE_COMMIT_WRITE,
+                    ZIP_SOURCE_ROLLBACK_WRITE, ZIP_SOURCE_WRITE, ZIP_SOURCE_SEEK_WRITE, ZIP_SOURCE_TELL_WRITE,
+                    ZIP_SOURCE_REMOVE, ZIP_SOURCE_SUPPORTS, -1);
+            case ZIP_SOURCE_ERROR: return zip_error_to_data(&self.error_, data, length);
+            case ZIP_SOURCE_STAT: return self.refuse(ZIP_ER_READ, ENOENT);  // there is no archive to be read
+            case ZIP_SOURCE_WRITE: return self.write({static_cast<const std::byte*>(data), length});
+            case ZIP_SOURCE_TELL_WRITE: return static_cast<zip_int64_t>(self.file_.position());
+            case ZIP_SOURCE_SEEK_WRITE: {
+                const zip_int64_t to = zip_source_seek_compute_offset(self.file_.position(), self.file_.size(), data,
+                                                                      length, &self.error_);
+                if (to < 0) return -1;
+                self.file_.seek(static_cast<uint64_t>(to));
+                return 0;
+            }
+            case ZIP_SOURCE_BEGIN_WRITE:  // what becomes of the file is its writer's business
+            case ZIP_SOURCE_COMMIT_WRITE:
+            case ZIP_SOURCE_ROLLBACK_WRITE:
+            case ZIP_SOURCE_FREE: return 0;
+            default: return self.refuse(ZIP_ER_OPNOTSUPP, 0);
+        }
+    }
+
+    FileWriter& file_;
+    const std::string& path_;
+    zip_error_t error_;
+    std::exception_ptr thrown_;
+    Archive archive_;
+};
 
 void read_entry(zip_file_t* entry, std::span<std::byte> bytes, const std::string& name) {
     while (!bytes.empty()) {
@@ -67,8 +166,7 @@ void expect_end(zip_file_t* entry, const std::string& name) {
 
 NamedTensors read_npz(const Allocator& allocator, const std::string& path) {
     uint64_t left = FileReader(path).size();  // compressed bytes that entries may still claim: overlaps are refused
-    // Checked against the headers that stand before the entries: two readers must not see two archives.
-    Archive archive = open_archive(path, ZIP_RDONLY | ZIP_CHECKCONS, path);
+    const Archive archive = open_archive(path);
     NamedTensors tensors;
     std::unordered_set<std::string> names;
     zip_int64_t count = zip_get_num_entries(archive.get(), 0);
@@ -114,34 +212,16 @@ void write_npz(const std::string& path, const NamedTensors& tensors, bool compre
         headers.push_back(npy_header(tensor));
         data.push_back(tensor.contiguous());
     }
-    replace_file(path, [&](const std::string& temporary) {
-        Archive archive = open_archive(temporary, ZIP_CREATE | ZIP_TRUNCATE, path);
-        auto fail = [&] { throw_error("io", fmt::format("cannot write {}: {}", path, zip_strerror(archive.get()))); };
+    write_file(path, [&](FileWriter& file) {
+        NewArchive archive(file, path);
         for (size_t i = 0; i < tensors.size(); ++i) {
             zip_buffer_fragment_t parts[] = {
                 {reinterpret_cast<zip_uint8_t*>(headers[i].data()), headers[i].size()},
                 {reinterpret_cast<zip_uint8_t*>(data[i].bytes()), data[i].element_bytes()},
             };
-            zip_source_t* source = zip_source_buffer_fragment(archive.get(), parts, 2, 0);
-            if (!source) fail();
-            std::string name = tensors[i].first + std::string(extension);
-            zip_int64_t index = zip_file_add(archive.get(), name.c_str(), source, ZIP_FL_ENC_UTF_8);
-            if (index < 0) {
-                zip_source_free(source);
-                fail();
-            }
-            auto entry = static_cast<zip_uint64_t>(index);
-            zip_set_file_compression(archive.get(), entry, compressed ? ZIP_CM_DEFLATE : ZIP_CM_STORE, 0);
-            constexpr zip_uint16_t january_1_1980 = (1 << 5) | 1;  // as NumPy: the same tensors make the same file
-            zip_file_set_dostime(archive.get(), entry, 0, january_1_1980, 0);
+            archive.add(tensors[i].first, parts, compressed);
         }
-        const auto interrupted = [](zip_t*, void*) { return interrupt::is_wanted() ? 1 : 0; };
-        zip_register_cancel_callback_with_state(archive.get(), interrupted, nullptr, nullptr);
-        if (zip_close(archive.get()) != 0) {
-            check_interrupt();
-            fail();
-        }
-        archive.release();
+        archive.finish();
     });
 }
 

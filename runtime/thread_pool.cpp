@@ -7,6 +7,7 @@
 #include <exception>
 #include <limits>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "runtime/cpu.h"
@@ -51,7 +52,7 @@ public:
     }
 
     void run(int64_t count, FunctionRef<void(int64_t)> tile) {
-        Job job{tile, count};
+        Job job{tile, count, interrupt::is_held()};
         job_ = &job;
         gate_.store(open, std::memory_order_release);
         launches_.fetch_add(1, std::memory_order_seq_cst);
@@ -63,7 +64,10 @@ public:
                 for (int inside; (inside = gate_.load(std::memory_order_acquire)) != 0;) gate_.wait(inside);
             }
         }
-        if (job.interrupted) interrupt::forget();  // told; see claim()
+        if (job.interrupted) {  // told; see claim()
+            interrupt::forget();
+            throw Interrupted();
+        }
         if (job.error) std::rethrow_exception(job.error);
     }
 
@@ -73,6 +77,7 @@ private:
     struct Job {
         FunctionRef<void(int64_t)> tile;
         int64_t count;
+        bool held;  // the caller takes no interrupt, so nobody takes one for it
         std::atomic<int64_t> next{0};
         std::mutex error_mutex{};
         std::exception_ptr error{};
@@ -80,8 +85,9 @@ private:
         std::atomic<bool> interrupted{false};
 
         // Tiles are claimed in ascending order: the lowest that throws has been claimed by now.
+        void stop() { next.store(count, std::memory_order_relaxed); }
         void fail(int64_t tile_number) {
-            next.store(count, std::memory_order_relaxed);
+            stop();
             const std::lock_guard lock(error_mutex);
             if (tile_number < error_tile) {
                 error = std::current_exception();
@@ -89,6 +95,8 @@ private:
             }
         }
         void claim() {
+            std::optional<interrupt::Hold> hold;
+            if (held) hold.emplace();
             for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
                 try {
                     check_interrupt();
@@ -97,7 +105,7 @@ private:
                     // The others are told too, in the midst of their tiles: the caller would wait for these.
                     interrupted.store(true, std::memory_order_relaxed);
                     interrupt::request();
-                    fail(i);
+                    stop();
                 } catch (...) { fail(i); }
             }
         }

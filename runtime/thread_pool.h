@@ -23,8 +23,8 @@ public:
 
     /// Calls tile(0) … tile(count − 1), each once, on the caller and the workers, claimed in ascending order; returns
     /// when all are done. If tiles throw, the exception of the lowest one is rethrown here and unclaimed tiles are
-    /// dropped; so they are where an interrupt is wanted, which is then thrown. A call from within a tile, or while
-    /// another thread uses the pool, runs its tiles in order by itself.
+    /// dropped; so they are where an interrupt is wanted and the caller may take it, which is then thrown, whatever else
+    /// tiles threw. A call from within a tile, or while another thread uses the pool, runs its tiles in order by itself.
     void parallel_for(int64_t count, FunctionRef<void(int64_t)> tile);
 
 private:

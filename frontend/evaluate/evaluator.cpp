@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t stack_slots = 1 << 20;  // 16 MB of address space, touched as far as calls nest
 // For what runs below the deepest call: one tree, one compiler. The sanitizers' frames are several times larger.
-#ifdef __SANITIZE_ADDRESS__
+#ifdef TENON_SANITIZED
 constexpr size_t native_reserve = size_t{4} << 20;
 #else
 constexpr size_t native_reserve = size_t{1} << 20;
@@ -27,7 +27,7 @@ constexpr size_t native_reserve = size_t{1} << 20;
 // The lowest address that the calling thread's stack may reach, with a reserve.
 uintptr_t lowest_stack_address() {
     constexpr size_t largest = size_t{64} << 20;
-#ifdef __SANITIZE_ADDRESS__
+#ifdef TENON_SANITIZED
     // As deep as other builds, with frames several times larger. The stack of the process grows up to its limit of now.
     rlimit limit{};
     if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur < largest && limit.rlim_max >= largest) {

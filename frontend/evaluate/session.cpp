@@ -2,6 +2,7 @@
 
 #include "frontend/evaluate/host_operators.h"
 #include "jit/machine.h"
+#include "runtime/interrupt.h"
 
 namespace tenon {
 
@@ -16,6 +17,7 @@ Session::Session(SessionOptions options)
 }
 
 Session::~Session() {
+    const interrupt::Hold hold;  // it looks for one where there is much to collect
     // Closures that hold themselves would outlive the session otherwise.
     modules_.drop_variables();
     evaluator_.collector().collect();

@@ -123,8 +123,10 @@ void Capture::flush(std::string_view reason, Span at) {
     flushing_ = true;
 
     try {
-        run(plan_flush(), reason, at);
-    } catch (Error& error) { fail_run(std::move(error)); } catch (...) {
+        try {
+            run(plan_flush(), reason, at);
+        } catch (Error& error) { fail_run(std::move(error)); }
+    } catch (Error&) { throw; } catch (...) {
         journal_.undo_after(0);  // an interrupt, or an end of memory: nothing of it has happened
         throw;
     }

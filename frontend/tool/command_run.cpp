@@ -22,7 +22,7 @@ Module* open_script(Session& session, const std::string& path, Outcome& outcome)
 // Ends the process at once: the compiler may be at work on a kernel that nobody will run any more, and memory goes with
 // the process. Under a sanitizer, which wants to see it given back, it does nothing.
 void leave([[maybe_unused]] int exit_code) {
-#ifndef __SANITIZE_ADDRESS__
+#ifndef TENON_SANITIZED
     std::fflush(nullptr);
     std::_Exit(exit_code);
 #endif

@@ -41,7 +41,9 @@ HostEffect HostEffect::dict_content(DictObject& dict) {
 }
 
 HostEffect HostEffect::gradient(Autograd& leaf) {
-    return {Kind::gradient, Ref<Object>(new AutogradHolder(Ref<Autograd>(&leaf))), {},
+    return {Kind::gradient,
+            Ref<Object>(new AutogradHolder(Ref<Autograd>(&leaf))),
+            {},
             leaf.grad ? Value(leaf.grad) : Value()};
 }
 
@@ -118,7 +120,10 @@ void Journal::undo_after(uint32_t position) {
     // Nothing that a value's end could set off is recorded in between.
     std::vector<Entry> entries = std::exchange(entries_, {});
     known_.clear();
-    for (size_t k = entries.size(); k-- > 0 && entries[k].position > position;) undo(entries[k].effect);
+    size_t kept = entries.size();
+    for (; kept > 0 && entries[kept - 1].position > position; --kept) undo(entries[kept - 1].effect);
+    entries.erase(entries.begin() + static_cast<ptrdiff_t>(kept), entries.end());
+    entries_ = std::move(entries);
 }
 
 void Journal::undo_all() {

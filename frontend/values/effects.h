@@ -72,7 +72,7 @@ public:
 
     /// Of several effects on one thing at one position the first is kept: they are taken back together or not at all.
     void record(uint32_t position, HostEffect effect);
-    /// Takes back those after `position`, the last first, and forgets all.
+    /// Takes back those after `position`, the last first; the others are still recorded.
     void undo_after(uint32_t position);
     /// Takes all back. Variables stay as they are: the frames that held them are gone.
     void undo_all();

@@ -3,8 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <string>
+#include <thread>
+
+#include "runtime/interrupt.h"
 
 namespace tenon {
 namespace {
@@ -84,6 +89,66 @@ TEST(Session, AnInterruptTakesBackWhatItsGraphWouldHaveComputed) {
         EXPECT_EQ(prompt("print(seen, box, w.grad, x.requires_grad, (randn([1]) == first).all())"),
                   "[0, 1] {\"a\": 1} none false tensor(true)\n");
         EXPECT_EQ(prompt("print(step(x), len(seen))"), "computed\ntensor([1.]) 10\n");
+    }
+}
+
+// Its end collects cycles, which looks for interrupts: by itself, and while one unwinds through it.
+TEST(Session, EndsUnderAnInterrupt) {
+    const char* const cycles = "for i in range(100) { a = []; f = fn() = a; a.append(f) }; print(1)";
+    {
+        Prompt prompt;
+        prompt(cycles);
+        interrupt::request();
+    }
+    EXPECT_TRUE(interrupt::is_wanted());
+    interrupt::forget();
+    struct Again {
+        ~Again() { interrupt::request(); }
+    };
+    const auto interrupted = [&] {
+        Prompt prompt;
+        const Again again;
+        prompt(cycles);
+        interrupt::request();
+        prompt("while true {}");
+    };
+    EXPECT_THROW(interrupted(), Interrupted);
+    EXPECT_TRUE(interrupt::is_wanted());
+    interrupt::forget();
+}
+
+// A run that fails is run again up to where it failed; an interrupt of that takes back what a failure would have left.
+TEST(Session, AnInterruptOfARunThatFailsLeavesNothingWithoutElements) {
+    Prompt prompt;
+    prompt(R"(
+        fn step(x, n) {
+            seen.append(1)
+            y = x * 2
+            for k in range(30) { y = sin(y) + cos(y * 3).sum() }
+            seen.append(y.sum())
+            z = n // (n - n)
+            seen.append(z)
+            return y
+        }
+        x = ones([300, 300]); n = tensor([1, 2]); seen = []
+    )");
+    for (int wait = 0; wait < 60; ++wait) {
+        prompt("seen.clear()");
+        std::atomic<bool> begun{false};
+        std::thread asks([&] {
+            while (!begun) {}
+            std::this_thread::sleep_for(std::chrono::microseconds(250 * wait));
+            interrupt::request();
+        });
+        begun = true;
+        try {
+            prompt("step(x, n)");
+        } catch (const Interrupted&) {
+        } catch (const Error&) {}
+        asks.join();
+        interrupt::forget();
+        const std::string left = prompt("print(len(seen), seen)");
+        EXPECT_TRUE(left == "0 []\n" || left == "1 [1]\n" || left.starts_with("2 [1, tensor(")) << left;
     }
 }
 

@@ -30,7 +30,7 @@ namespace tenon::fuzz {
 
 namespace {
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef TENON_SANITIZED
 constexpr int slowness = 10;
 #else
 constexpr int slowness = 1;

@@ -40,7 +40,7 @@ void limit(int resource, rlim_t most) {
     dup2(errors, STDERR_FILENO);
     limit(RLIMIT_CPU, most_seconds);
     limit(RLIMIT_CORE, 0);
-#ifndef __SANITIZE_ADDRESS__
+#ifndef TENON_SANITIZED
     limit(RLIMIT_AS, most_memory);
 #endif
     std::FILE* file = fdopen(printed, "w");
@@ -61,7 +61,7 @@ void limit(int resource, rlim_t most) {
         std::fflush(file);
         std::fputs(outcome.message.c_str(), stderr);
         std::fflush(stderr);
-#ifndef __SANITIZE_ADDRESS__
+#ifndef TENON_SANITIZED
         std::_Exit(outcome.exit_code);  // the compiler may be at work on a kernel that nobody will run
 #endif
     }

@@ -3,14 +3,19 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <limits>
 #include <numeric>
 #include <random>
+#include <thread>
 
 #include "ir/text/text.h"
 #include "runtime/diagnostic.h"
+#include "runtime/interrupt.h"
 
 namespace tenon {
 namespace {
@@ -416,6 +421,38 @@ graph f(x: f32[m, n], b: f32[n]) -> f32[n, m], f32[m, n], i64[m, n] {
                 ASSERT_EQ(out[1].data<float>()[i * n + j], x.data<float>()[i * n + j] + b.data<float>()[j]);
                 ASSERT_EQ(out[2].data<int64_t>()[i * n + j], i * 1000 + j);
             }
+    }
+}
+
+// Whenever an interrupt comes, inputs are written all or not at all, also where their elements do not lie side by side.
+TEST_F(ExecutableTest, AnInterruptLeavesNoInputHalfWritten) {
+    const GraphRef graph =
+        parse("graph f(a: f32[700, 500], b: f32[700, 500]) -> none {\n commit(a, b)\n commit(b, a)\n return\n}");
+    ThreadPool pool(1);
+    Machine machine(allocator_, pool);
+    Executable executable(graph, machine, EngineKind::interp);
+    const auto turned = [&](int64_t value) {
+        return Tensor::full(allocator_, DType::f32, {500, 700}, Scalar(value)).transpose(0, 1);
+    };
+    for (int wait = 0; wait < 60; ++wait) {
+        const std::vector<Tensor> inputs = {turned(1), turned(2)};
+        std::atomic<bool> begun{false};
+        std::thread asks([&] {
+            while (!begun) {}
+            std::this_thread::sleep_for(std::chrono::microseconds(60 * wait));
+            interrupt::request();
+        });
+        begun = true;
+        bool is_written = true;
+        std::vector<Tensor> outputs;
+        try {
+            executable.run(inputs, outputs);
+        } catch (const Interrupted&) { is_written = false; }
+        asks.join();
+        interrupt::forget();
+        const std::vector<float> a = values<float>(inputs[0]), b = values<float>(inputs[1]);
+        ASSERT_EQ(std::count(a.begin(), a.end(), is_written ? 2.0f : 1.0f), 700 * 500);
+        ASSERT_EQ(std::count(b.begin(), b.end(), is_written ? 1.0f : 2.0f), 700 * 500);
     }
 }
 

@@ -345,6 +345,24 @@ TEST_F(FilesTest, SafetensorsUnderAttack) {
     attack("a", [&](const std::string& file) { read_safetensors(allocator, file); }, 1 << 12);
 }
 
+TEST_F(FilesTest, AWriterGoesBackToWhatItHasWritten) {
+    std::string text(9'500'000, 'x');  // several of the parts that go to the disk
+    for (size_t k = 0; k < text.size(); ++k) text[k] = static_cast<char>('a' + k % 23);
+    const std::string file = path("a");
+    write_file(file, [&](FileWriter& writer) {
+        writer.write("head");
+        writer.write(text);
+        EXPECT_EQ(writer.position(), text.size() + 4);
+        writer.seek(0);
+        writer.write("HEAD");
+        EXPECT_EQ(writer.position(), 4u);
+        EXPECT_EQ(writer.size(), text.size() + 4);
+        writer.seek(writer.size());
+        writer.write("tail");
+    });
+    EXPECT_EQ(get(file), "HEAD" + text + "tail");
+}
+
 TEST_F(FilesTest, AFailedWriteKeepsTheOldFile) {
     std::string file = put("a", "old");
     chmod(file.c_str(), 0640);
