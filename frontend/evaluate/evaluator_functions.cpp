@@ -6,7 +6,7 @@
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/record/capture.h"
 #include "frontend/record/tensor_dispatch.h"
-#include "frontend/resolve/suggestions.h"
+#include "frontend/resolve/resolver.h"
 #include "frontend/values/errors.h"
 
 namespace tenon {
