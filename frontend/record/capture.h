@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "frontend/compile/function_log.h"
 #include "frontend/compile/graph_cache.h"
-#include "frontend/record/function_log.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/record/tracer.h"

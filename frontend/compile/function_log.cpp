@@ -1,4 +1,4 @@
-#include "frontend/record/function_log.h"
+#include "frontend/compile/function_log.h"
 
 #include <utility>
 
