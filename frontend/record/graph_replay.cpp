@@ -49,6 +49,8 @@ public:
     void mark_overwritten(NodeId value, Span write) { overwritten_.emplace(value.index, write); }
     /// The same for the gradient of one op.
     void mark_gone(NodeId value, NodeId by, Span write) { gone_for_.push_back({value, by, write}); }
+    /// What this value was is there, whatever it is computed from by now.
+    void know(NodeId value, Tensor was) { known_.emplace(value.index, std::move(was)); }
     /// To be called once all is given and wanted: finds what is needed for it.
     void plan() {
         const std::span<const NodeId> body = graph_.body();
@@ -183,6 +185,11 @@ private:
                 break;
             }
         }
+        const auto known = gone_.contains(id.index) ? known_.find(id.index) : known_.end();
+        if (known != known_.end()) {
+            values_[id.index]->tensor = known->second;
+            gone_.erase(id.index);
+        }
         if (row(graph_[id].op).lowering == Lowering::movement) {
             const auto found = overwritten_.find(graph_.operand(id, 0).index);
             if (found != overwritten_.end()) overwritten_.emplace(id.index, found->second);
@@ -200,6 +207,8 @@ private:
         TapeEntry& entry = *history->entry;
         const std::span<const Split::Saved> saved = entry.graph->saved();
         for (size_t k = 0; k < saved.size(); ++k) {
+            if (!saved[k].is_input && known != known_.end())
+                entry.saved[k] = {known->second, known->second.storage->version};
             const std::optional<Span> write = write_of(saved[k].is_input ? inputs[saved[k].index] : id);
             if (!write) continue;
             entry.saved[k].is_gone = true;
@@ -227,6 +236,7 @@ private:
         Span write;
     };
     std::unordered_map<uint32_t, Span> gone_, overwritten_;
+    std::unordered_map<uint32_t, Tensor> known_;
     std::vector<GoneFor> gone_for_;
     std::optional<Substitution> at_sizes_;
     ReplayOptions options_;
@@ -284,6 +294,24 @@ NodeId first_failure(Dispatcher& dispatcher, const Graph& graph, std::span<const
     return failing;
 }
 
+namespace {
+
+// What the graph has saved for its backward half, and nobody has written since.
+void know_saved(Replay& replay, const TapeEntry& entry) {
+    const Graph &graph = *entry.graph->joint()->graph, &backward = *entry.graph->lean()->backward;
+    std::unordered_map<uint32_t, NodeId> named;  // names are those of the joint in its halves
+    for (NodeId id : graph.body()) named.emplace(graph.names[id.index].index, id);
+    const std::span<const Split::Saved> saved = entry.graph->saved();
+    for (size_t k = 0; k < saved.size(); ++k) {
+        const Tensor& tensor = entry.saved[k].tensor;
+        if (saved[k].is_input || tensor.storage->version != entry.saved[k].version) continue;
+        const auto found = named.find(backward.names[backward.params()[k].index].index);
+        if (found != named.end()) replay.know(found->second, tensor);
+    }
+}
+
+}  // namespace
+
 std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& entry) {
     const Joint& joint = *entry.graph->joint();
     const Graph& graph = *joint.graph;
@@ -311,6 +339,7 @@ std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& e
         if (memory.tensor.storage->version != memory.version)
             replay.mark_gone(lost.value, lost.op, dispatcher.last_write(*memory.tensor.storage));
     }
+    know_saved(replay, entry);
     replay.run();
     std::vector<TensorRef> outputs;
     for (size_t result : joint.results) outputs.push_back(replay.value(graph.results()[result]));
