@@ -129,7 +129,13 @@ std::vector<NodeId> Capture::Differentiation::reverse_from(std::span<const Cotan
     assert(cotangents.empty() || cotangents.size() == roots.size());
     Builder::StampScope scope(builder_, Stamp{.origin = capture_.stamp().origin, .meta = {}, .flags = 0});
     std::vector<ReverseRequest::Named> named;
-    std::vector<NodeId> found = reverse(builder_, {results, cotangents, wrt, {}, &named});
+    std::vector<uint8_t> differentiable;
+    if (!capture_.overwritten_->is_empty()) {
+        HistoryBeside any({});
+        const std::vector<bool> history = with_history(any);
+        differentiable.assign(history.begin(), history.end());
+    }
+    std::vector<NodeId> found = reverse(builder_, {results, cotangents, wrt, {}, &named, differentiable});
     capture_.overwritten_->check(named);
     if (!options.retain_graph && !options.create_graph) {  // nothing goes through these again
         used_up_log_.push_back({uint32_t(builder_.body().size()), used_up_});

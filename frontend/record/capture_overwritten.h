@@ -29,6 +29,7 @@ public:
         Operation by, made_by;  ///< what has written it, and what has written it before, if that is in this graph
     };
     void note(Write write) { writes_.push_back(write); }
+    bool is_empty() const { return writes_.empty(); }
     /// The view shows the memory that this value is, or shows.
     void note_shown(NodeId view, NodeId value);
     /// Throws Error "gradient" where a formula comes too late for a value that it names.

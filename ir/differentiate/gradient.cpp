@@ -13,8 +13,8 @@ namespace tenon {
 class Reverse {
 public:
     Reverse(Builder& builder, const ReverseRequest& request)
-        : builder_(builder), end_(builder.size()), needs_(end_, false), cotangent_(end_),
-          named_(request.named) {
+        : builder_(builder), end_(builder.size()), needs_(end_, false), cotangent_(end_), named_(request.named),
+          differentiable_(request.differentiable) {
         mark_dependents(request.wrt);
         const std::vector<NodeId> body(builder_.body().begin(), builder_.body().end());  // without what is made here
         Builder::StampScope scope(builder_, {});
@@ -160,6 +160,22 @@ private:
         return builder_.emit(entry.op, given, entry.attr);
     }
 
+    // What a term that is not emitted would name.
+    void name_only(NodeId operand, const Term& term) {
+        if (!named_ || operand.index >= differentiable_.size() || !differentiable_[operand.index]) return;
+        std::vector<Term> stack{term};
+        while (!stack.empty()) {
+            const Term t = stack.back();
+            stack.pop_back();
+            if (!t.owner_) continue;
+            const Entry& entry = arena_[t.entry_];
+            if (entry.kind == Entry::Kind::forward) named_->push_back({entry.node, differentiated_});
+            else if (entry.kind == Entry::Kind::fit) stack.push_back(entry.operands[0]);
+            else if (entry.kind == Entry::Kind::call)
+                for (size_t k = entry.count; k-- > 0;) stack.push_back(entry.operands[k]);
+        }
+    }
+
     // ---- shapes
     AttrValue as_list(std::span<const SizeId> sizes) { return AttrList(sizes.begin(), sizes.end()); }
     AttrId one_attr(std::string_view key, AttrValue value) {
@@ -211,6 +227,7 @@ private:
     std::vector<bool> needs_;  // depends on wrt
     std::vector<NodeId> cotangent_;
     std::vector<ReverseRequest::Named>* const named_;
+    const std::span<const uint8_t> differentiable_;
     NodeId differentiated_;  // whose formula is at hand
     std::vector<Entry> arena_;
 };
@@ -247,9 +264,9 @@ Gradient::Gradient(Reverse& reverse, NodeId node, NodeId cotangent) : reverse_(r
 }
 
 void Gradient::Slot::operator+=(const Term& term) {
-    if (!gradient.needs(operand)) return;
     Reverse& reverse = gradient.reverse_;
     const NodeId target = reverse.builder_.operands_of(gradient.node_)[operand];
+    if (!gradient.needs(operand)) return reverse.name_only(target, term);
     const NodeId value = reverse.emit(term, gradient.type(operand).dtype);
     reverse.accumulate(target, reverse.fit(value, reverse.builder_.node(target).type));
 }

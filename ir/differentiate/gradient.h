@@ -94,6 +94,9 @@ struct ReverseRequest {
         NodeId value, by;  // a forward value, and the op whose formula names it
     };
     std::vector<Named>* named = nullptr;  // receives them in the order in which ops are differentiated
+    // By node: whether it has a gradient that others may ask for. `named` gets what its formulas would name, too: op by op
+    // that is saved, and missed, whatever a backward is for.
+    std::span<const uint8_t> differentiable = {};
 };
 // One node per wrt, none where no path leads there. Throws Error kind "gradient" at a row without a gradient.
 std::vector<NodeId> reverse(Builder& builder, const ReverseRequest&);
