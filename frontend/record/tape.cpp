@@ -168,8 +168,9 @@ public:
 
     /// What is asked for; with nothing asked for, every leaf. Gives the edge under which result() finds it.
     Edge ask(Edge edge) {
-        if (edge.entry && is_folded(*edge.entry) && !edge.entry->freed &&
-            (options_.by_ops() || leads_to_another_result(*edge.entry->graph, edge.output))) {
+        if (edge.entry && is_folded(*edge.entry) &&
+            ((options_.by_ops() && !edge.entry->freed) ||
+             leads_to_another_result(*edge.entry->graph, edge.output))) {
             tracer_.tape().unfold(*edge.entry);
         }
         edge = resolved(std::move(edge));
