@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "frontend/compile/settings.h"
-#include "frontend/record/captured_functions.h"
+#include "frontend/compile/captured_functions.h"
 #include "frontend/values/tensor_object.h"
 #include "frontend/values/value.h"
 #include "ir/context.h"

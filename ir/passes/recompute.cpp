@@ -17,7 +17,6 @@ public:
           clone_(g.nodes.size()) {}
 
     GraphRef run() {
-        find_marked();
         copy_.copy_params();
         for (NodeId id : graph_.body()) {
             // What one run of derivatives computes again is not kept for the next.
@@ -27,27 +26,27 @@ public:
         }
         return copy_.finish();
     }
-    static bool is_needed(const Graph& g) {
-        const Recomputer pass(g, {});
+    bool is_needed() {
+        find_marked();
         const auto reads_marked = [&](NodeId id) {
-            const auto operands = g.operands_of(id);
-            return pass.reads_again(id) &&
-                   std::any_of(operands.begin(), operands.end(), [&](NodeId o) { return is_marked(g, o); });
+            const auto operands = graph_.operands_of(id);
+            return reads_again(id) &&
+                   std::any_of(operands.begin(), operands.end(), [&](NodeId o) { return marked_[o.index]; });
         };
-        return std::any_of(g.body().begin(), g.body().end(), reads_marked);
+        return std::any_of(graph_.body().begin(), graph_.body().end(), reads_marked);
     }
 
 private:
-    static bool is_marked(const Graph& g, NodeId id) { return g[id].flags & recompute_flag; }
+    bool is_in_checkpoint(NodeId id) const { return graph_[id].flags & recompute_flag; }
     bool is_derivative(NodeId id) const { return bool(graph_.origin(id).differentiated); }
     // What is in a checkpoint itself runs with it, the first time and again.
-    bool reads_again(NodeId id) const { return is_derivative(id) && !is_marked(graph_, id); }
+    bool reads_again(NodeId id) const { return is_derivative(id) && !is_in_checkpoint(id); }
 
     // What the graph gives, or what is computed from outside of checkpoints and is no derivative, is kept.
     void find_marked() {
-        for (NodeId id : graph_.body()) marked_[id.index] = is_marked(graph_, id);
+        for (NodeId id : graph_.body()) marked_[id.index] = is_in_checkpoint(id);
         for (NodeId id : graph_.body()) {
-            if (is_derivative(id) || is_marked(graph_, id)) continue;
+            if (is_derivative(id) || is_in_checkpoint(id)) continue;
             for (NodeId operand : graph_.operands_of(id)) marked_[operand.index] = false;
         }
         for (NodeId id : graph_.results()) marked_[id.index] = false;
@@ -105,8 +104,8 @@ private:
 }  // namespace
 
 GraphRef recompute(const GraphRef& graph, NodeId backward) {
-    if (!Recomputer::is_needed(*graph)) return graph;
-    return verified(PassId::recompute, Recomputer(*graph, backward).run());
+    Recomputer pass(*graph, backward);
+    return pass.is_needed() ? verified(PassId::recompute, pass.run()) : graph;
 }
 
 }  // namespace tenon

@@ -113,16 +113,16 @@ TEST(Recompute, ComputesAgainWhatOnlyDerivativesRead) {
     return mul_1, mul_2
 })"));
     EXPECT_EQ(print(*g), R"(graph f(x: f32[2]) -> f32[2], f32[2] {
-    exp = exp(x)            : f32[2]  recompute
-    sin = sin(exp)          : f32[2]  recompute
-    cos = cos(sin)          : f32[2]
-    exp_1 = exp(x)          : f32[2]  recomputed
-    tanh = tanh(exp_1)      : f32[2]  recomputed
-    mul = mul(tanh, cos)    : f32[2]  d sin
-    mul_1 = mul(mul, sin)   : f32[2]  d sin
-    add = add(mul_1, cos)   : f32[2]
-    exp_2 = exp(x)          : f32[2]  recomputed
-    tanh_1 = tanh(exp_2)    : f32[2]  recomputed
+    exp = exp(x)              : f32[2]  recompute
+    sin = sin(exp)            : f32[2]  recompute
+    cos = cos(sin)            : f32[2]
+    exp_1 = exp(x)            : f32[2]  recomputed
+    tanh = tanh(exp_1)        : f32[2]  recomputed
+    mul = mul(tanh, cos)      : f32[2]  d sin
+    mul_1 = mul(mul, sin)     : f32[2]  d sin
+    add = add(mul_1, cos)     : f32[2]
+    exp_2 = exp(x)            : f32[2]  recomputed
+    tanh_1 = tanh(exp_2)      : f32[2]  recomputed
     mul_2 = mul(add, tanh_1)  : f32[2]  d cos
     return mul_1, mul_2
 }

@@ -51,14 +51,14 @@ TEST(Simplify, ReadsWhatAnUpdateHasWritten) {
     return update_1, exp, sin
 })"),
               R"(graph f(x: f32[4], v: f32[2]) -> f32[4], f32[2], f32[2] {
-    slice = slice(x, starts: [1], stops: [3], steps: [1])           : f32[2]
-    update = update(x, slice, v)                                    : f32[4]
-    slice_1 = slice(update, starts: [1], stops: [3], steps: [1])    : f32[2]
-    mul = mul(v, 2)                                                 : f32[2]
-    update_1 = update(update, slice_1, mul)                         : f32[4]
-    exp = exp(mul)                                                  : f32[2]
+    slice = slice(x, starts: [1], stops: [3], steps: [1])  : f32[2]
+    update = update(x, slice, v)             : f32[4]
+    slice_1 = slice(update, starts: [1], stops: [3], steps: [1])  : f32[2]
+    mul = mul(v, 2)                          : f32[2]
+    update_1 = update(update, slice_1, mul)  : f32[4]
+    exp = exp(mul)                           : f32[2]
     slice_3 = slice(update_1, starts: [0], stops: [2], steps: [1])  : f32[2]
-    sin = sin(slice_3)                                              : f32[2]
+    sin = sin(slice_3)                       : f32[2]
     return update_1, exp, sin
 }
 )");
