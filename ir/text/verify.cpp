@@ -95,13 +95,13 @@ private:
             if (!fits) fail(id, "its parameter `" + std::string(graph_.name_of(params[k])) + "` is of another type");
         }
     }
-    // The view that is written leads to the base by movement; in a call's body the way may begin outside of it.
+    // The view that is written leads to the base by movement; the way may go through calls, and in a call's body begin outside of it.
     void view_of_base(NodeId id) const {
         const NodeId base = graph_.operand(id, replaced_base);
         for (NodeId view = graph_.operand(id, replaced_view); view != base; view = graph_.operand(view, 0)) {
             const Op o = graph_[view].op;
             if (row(o).lowering == Lowering::movement) continue;
-            if (here_ != 0 ? o == op<"param">() : o == op<"get">() || o == op<"call">()) return;
+            if (o == op<"get">() || o == op<"call">() || (here_ != 0 && o == op<"param">())) return;
             fail(id, "its view `" + std::string(graph_.name_of(graph_.operand(id, replaced_view))) +
                          "` does not lead to its base `" + std::string(graph_.name_of(base)) + "`");
         }
