@@ -147,8 +147,9 @@ Value copy_list(Evaluator&, Arguments& a) { return make_list(list_of(a).items); 
 }
 
 Value get(Evaluator& evaluator, Arguments& a) {
-    const Value* found = dict_of(a).find(evaluator.as_key(a[1], a.span_of(1)));
-    return found ? *found : a.has(2) ? a[2] : Value();
+    const bool is_simple = DictObject::is_simple(a[1]);
+    const Value* found = dict_of(a).find(is_simple ? a[1] : evaluator.as_key(a[1], a.span_of(1)));
+    return found ? *found : a.has(2) ? std::move(a[2]) : Value();
 }
 
 template <class Pick> Value list_entries(const DictObject& dict, Pick pick) {

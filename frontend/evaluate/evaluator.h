@@ -250,6 +250,10 @@ private:
     /// there is none. Valid until something else is evaluated.
     [[gnu::always_inline]] Value* look_up(const ast::Expr& expr, Frame& frame) {
         using enum ast::ExprKind;
+        if (expr.kind == name && ast::as<ast::Name>(expr).use.kind == ast::NameKind::local) {
+            Value& held = frame.slots[ast::as<ast::Name>(expr).use.index];
+            return held.is_unset() ? nullptr : &held;
+        }
         const bool may_lie = expr.kind == name || expr.kind == index || expr.kind == attribute || expr.kind == string;
         return may_lie ? look_up_node(expr, frame) : nullptr;
     }
@@ -269,11 +273,18 @@ private:
     bool set_quickly(const ast::Index& target, const ast::Expr& value, Frame& frame);
     bool set_quick_item(const ast::Index& target, const Value& value, Frame& frame);
     bool set_quick_field(const ast::Attribute& target, const Value& value, Frame& frame);
+    bool update_quick_local(const ast::Update& statement, Frame& frame);
     bool update_quick_item(const ast::Update& statement, const ast::Index& target, Frame& frame);
     bool update_quick_field(const ast::Update& statement, const ast::Attribute& target, Frame& frame);
 
     // evaluator_expressions.cpp
     Value evaluate(const ast::Expr& expr, Frame& frame);
+    /// The same into a slot.
+    [[gnu::always_inline]] void evaluate_into(Value& slot, const ast::Expr& expr, Frame& frame) {
+        if (const Value* held = look_up(expr, frame)) slot = *held;
+        else if (const Quick number = quick(expr, frame)) slot = number.value();
+        else slot = evaluate(expr, frame);
+    }
     /// A name or a literal: evaluating it changes nothing.
     static bool is_inert(const ast::Expr& expr);
     /// The value without a copy where it lies somewhere, otherwise in `keep`. Valid until something else is evaluated.
@@ -314,6 +325,7 @@ private:
     };
     Value evaluate_call(const ast::Call& call, Frame& frame);
     Value evaluate_method_call(const ast::MethodCall& call, Frame& frame);
+    static const FunctionObject* own_method(const Value& receiver, const ast::MethodCall& call);
     Value call_value(const Value& callee, const Value* first, const ast::Arguments& arguments, Frame& frame, Span span);
     Value call_function(const FunctionObject& function, const Value& self, const Value* first,
                         const ast::Arguments& arguments, Frame& frame, Span span);
@@ -328,7 +340,7 @@ private:
     void place_in_order(Frame& called, const Value* first, Frame& frame);
     void place_by_name(Frame& called, const Value* first, Frame& frame);
     size_t place_of(const Frame& called, const ast::Argument& keyword) const;
-    void place(Frame& called, size_t parameter, const ast::Expr& argument, Frame& frame);
+    Value& place(Frame& called, size_t parameter) const;
     Span argument_span(const Frame& called, const ast::Parameter& parameter) const;
     std::string display_name(const ast::Function& function) const;
     std::string parameter_list(const ast::Function& function) const;
@@ -340,6 +352,7 @@ private:
     Value call_builtin(const BuiltinGroup& group, bool as_method, const Value* first, const ast::Arguments& arguments,
                        Frame& frame, Span span);
     Value call_builtin(const BuiltinGroup& group, bool as_method, CallArguments& arguments, Span span);
+    Value call_known(const BuiltinRow& row, const Value& receiver, const ast::MethodCall& call, Frame& frame);
     Value call_row(const BuiltinGroup& group, const BuiltinRow& row, Value lead, bool has_receiver,
                    const ast::Arguments& arguments, Frame& frame, Span span);
     Value call_in_order(const BuiltinRow& row, Value lead, bool has_receiver, const ast::Arguments& arguments,

@@ -122,7 +122,8 @@ void Evaluator::unpack(std::span<ast::Expr*> targets, const Value& value, Span s
 
 void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
     const ast::Expr& target = *statement.target;
-    Operator op = operator_of(statement.op);
+    if (target.kind == ast::ExprKind::name && update_quick_local(statement, frame)) return;
+    const Operator op = operator_of(statement.op);
 
     // Tensors and lists change in place; true when that was done.
     auto in_place = [&](const Value& current, const Operand& operand) {
@@ -139,14 +140,6 @@ void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
     switch (target.kind) {
         case ast::ExprKind::name: {
             const auto& name = ast::as<ast::Name>(target);
-            if (Value* local = statement.may_rebind ? quick_local(target, frame) : nullptr) {
-                const Quick held = Quick::of(*local);
-                const Quick number = held ? quick(*statement.value, frame) : held;
-                if (const Quick result = quick_binary(statement.op, held, number)) {
-                    *local = result.value();
-                    return;
-                }
-            }
             Value current = load(name.use, name.name, frame, target.span);
             Value value = evaluate(*statement.value, frame);
             if (update_quickly(statement, current, value, frame)) return;

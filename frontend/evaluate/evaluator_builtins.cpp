@@ -92,6 +92,18 @@ void Evaluator::settle_arguments(const Signature& signature, tenon::Arguments& a
     return run_row(row, bound);
 }
 
+// The same for a receiver of which this is known, wherever it lies.
+Value Evaluator::call_known(const BuiltinRow& row, const Value& receiver, const ast::MethodCall& call, Frame& frame) {
+    Slots values(*this, row.signature.parameters.size());
+    values[0] = receiver;
+    size_t position = 0;
+    for (const ast::Argument& argument : call.arguments.items)
+        evaluate_into(values[++position], *argument.value, frame);
+    tenon::Arguments bound{
+        .values = values.all(), .span = call.span, .in_order = call.arguments.items, .receivers = 1};
+    return run_row(row, bound);
+}
+
 // `lead`, which decides about the row, is the receiver or the first of the arguments; unset where there is neither.
 Value Evaluator::call_row(const BuiltinGroup& group, const BuiltinRow& row, Value lead, bool has_receiver,
                           const ast::Arguments& arguments, Frame& frame, Span span) {

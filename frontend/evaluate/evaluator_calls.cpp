@@ -49,7 +49,21 @@ Value Evaluator::call_method(const Value& receiver, const Value& method, const a
     return call_value(method, &receiver, arguments, frame, span);
 }
 
+// The function that a model's method of this name is, where no field has the name.
+inline const FunctionObject* Evaluator::own_method(const Value& receiver, const ast::MethodCall& call) {
+    auto* model = receiver.try_as<ModelObject>();
+    if (!model) return nullptr;
+    const ast::Member& member = model->model_class->member(call.name, call.member);
+    if (member.method < 0 || model->find(member.field)) return nullptr;
+    return model->model_class->methods[static_cast<size_t>(member.method)].try_as<FunctionObject>();
+}
+
 Value Evaluator::evaluate_method_call(const ast::MethodCall& expr, Frame& frame) {
+    if (const Value* held = look_up(*expr.receiver, frame)) {
+        if (held->kind() == expr.known.kind) return call_known(*expr.known.row, *held, expr, frame);
+        if (const FunctionObject* method = own_method(*held, expr))
+            return call_function(*method, *held, nullptr, expr.arguments, frame, expr.span);
+    }
     Value receiver = evaluate(*expr.receiver, frame);
     if (auto* model = receiver.try_as<ModelObject>()) {
         const ast::Member& member = model->model_class->member(expr.name, expr.member);
@@ -70,6 +84,10 @@ Value Evaluator::evaluate_method_call(const ast::MethodCall& expr, Frame& frame)
     const BuiltinRow* row = group ? group->pick(host_kind(receiver), true) : nullptr;
     if (row && (row->builtin->traits & method_only)) {
         if (expr.arguments.has_spread) return call_builtin(*group, true, &receiver, expr.arguments, frame, expr.span);
+        const bool has_own = receiver.is<ModelObject>() || receiver.is<RecordObject>();  // names that come before
+        if (!has_own && !receiver.is_symbolic() && !(row->builtin->traits & takes_sizes) &&
+            expr.arguments.in_order() && row->signature.takes_in_order(expr.arguments.items.size() + 1))
+            expr.known = {row, receiver.kind()};
         return call_row(*group, *row, std::move(receiver), true, expr.arguments, frame, expr.span);
     }
     if (auto* dict = receiver.try_as<DictObject>()) {

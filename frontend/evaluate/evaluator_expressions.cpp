@@ -89,8 +89,10 @@ template <class Work>
 [[gnu::always_inline]] inline Value Evaluator::with_operands(const ast::Expr& left, const ast::Expr& right,
                                                              Frame& frame, Work work) {
     auto value_of = [&](const ast::Expr& expr) {  // what lies nowhere yet is a call most often
-        const bool is_call = expr.kind == ast::ExprKind::call;
-        return is_call ? evaluate_call(ast::as<ast::Call>(expr), frame) : evaluate(expr, frame);
+        if (expr.kind == ast::ExprKind::call) return evaluate_call(ast::as<ast::Call>(expr), frame);
+        if (expr.kind == ast::ExprKind::method_call)
+            return evaluate_method_call(ast::as<ast::MethodCall>(expr), frame);
+        return evaluate(expr, frame);
     };
     Value kept_left, kept_right;
     const Value* a = look_up(left, frame);

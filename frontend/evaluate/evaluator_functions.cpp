@@ -13,11 +13,8 @@ namespace tenon {
 
 // ---- arguments into their places ----------------------------------------------------------------------------------
 
-[[gnu::always_inline]] inline void Evaluator::place(Frame& called, size_t parameter, const ast::Expr& argument,
-                                                    Frame& frame) {
-    Value& slot = called.slots[called.function.parameters[parameter].slot];
-    if (const Quick number = quick(argument, frame)) slot = number.value();
-    else slot = evaluate(argument, frame);
+inline Value& Evaluator::place(Frame& called, size_t parameter) const {
+    return called.slots[called.function.parameters[parameter].slot];
 }
 
 // As many arguments as there are places for, each for the parameter at its place: what nearly all calls are.
@@ -25,7 +22,8 @@ namespace tenon {
     const auto parameters = called.function.parameters;
     size_t position = 0;
     if (first) called.slots[parameters[position++].slot] = *first;
-    for (const ast::Argument& argument : called.arguments->items) place(called, position++, *argument.value, frame);
+    for (const ast::Argument& argument : called.arguments->items)
+        evaluate_into(called.slots[parameters[position++].slot], *argument.value, frame);
     called.has_all_arguments = position == parameters.size();
 }
 
@@ -59,14 +57,14 @@ void Evaluator::place_by_name(Frame& called, const Value* first, Frame& frame) {
     }
     for (const ast::Argument& argument : arguments.items) {
         if (argument.kind == ast::ArgumentKind::keyword) {
-            place(called, place_of(called, argument), *argument.value, frame);
+            evaluate_into(place(called, place_of(called, argument)), *argument.value, frame);
             continue;
         }
         if (position >= parameters.size() || parameters[position].keyword_only) {
             too_many(display_name(function), parameter_list(function), parameters.size(),
                      arguments.positional + (first ? 1 : 0), called.call);
         }
-        place(called, position++, *argument.value, frame);
+        evaluate_into(place(called, position++), *argument.value, frame);
     }
 }
 
@@ -191,9 +189,10 @@ void Evaluator::note_unwinding(const Frame& called, Span& span) {
 Value Evaluator::call_function(const FunctionObject& callee, const Value& self, const Value* first,
                                const ast::Arguments& arguments, Frame& frame, Span span) {
     if (arguments.has_spread || callee.takes_rest) {
-        const Ref<const FunctionObject> held(&callee);  // whatever the arguments do to the variable
+        const Ref<const FunctionObject> held(&callee);  // whatever the arguments do to the variables
+        const Value receiver = self;
         CallArguments evaluated = evaluate_arguments(first, arguments, frame);
-        return call_function(callee, self, evaluated, span);
+        return call_function(callee, receiver, evaluated, span);
     }
     check_stack(span);
     Frame called(*this, callee, self, span);

@@ -191,6 +191,15 @@ bool Evaluator::set_quick_item(const ast::Index& target, const Value& value, Fra
     return DictObject::is_simple(wanted);
 }
 
+// `x += e` of numbers on a local variable.
+bool Evaluator::update_quick_local(const ast::Update& statement, Frame& frame) {
+    Value* const local = statement.may_rebind ? quick_local(*statement.target, frame) : nullptr;
+    const Quick held = local ? Quick::of(*local) : Quick();
+    const Quick result = held ? quick_binary(statement.op, held, quick_operand(*statement.value, frame)) : held;
+    if (result) *local = result.value();
+    return bool(result);
+}
+
 // `xs[i] += e`, `d[k] += e` of numbers, outside of a graph.
 bool Evaluator::update_quick_item(const ast::Update& statement, const ast::Index& target, Frame& frame) {
     if (target.is_tuple || tracer_.capturing()) return false;

@@ -28,7 +28,9 @@ Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame
                 const ast::Expr& value = *ast::as<ast::ExpressionStatement>(statement).value;
                 if (value.kind == ast::ExprKind::scope_block)
                     return run_scope(ast::as<ast::ScopeBlock>(value), frame, nullptr);
-                evaluate(value, frame);
+                if (value.kind == ast::ExprKind::method_call)
+                    evaluate_method_call(ast::as<ast::MethodCall>(value), frame);
+                else evaluate(value, frame);
                 return Flow::normal;
             }
             case assign: {

@@ -11,6 +11,11 @@
 #include "runtime/dtype.h"
 #include "runtime/span.h"
 
+namespace tenon {
+enum class Kind : uint8_t;
+struct BuiltinRow;
+}  // namespace tenon
+
 namespace tenon::ast {
 
 struct Block;
@@ -255,6 +260,12 @@ struct Member {
     int32_t field = -1, method = -1;
 };
 
+/// The row of a built-in that takes the arguments of a method call as they stand, for receivers of one kind.
+struct MethodRow {
+    const BuiltinRow* row = nullptr;
+    Kind kind{};  // unset, which no receiver is, where there is no row
+};
+
 struct Call : Expr {
     Expr* callee;
     Arguments arguments;
@@ -268,6 +279,7 @@ struct MethodCall : Expr {
     Arguments arguments;
     NameUse function;  // resolver: the declared function or built-in of that name in scope; never a variable
     mutable Member member = {};  // evaluator: of the model that was the receiver last
+    mutable MethodRow known = {};  // evaluator: for the receiver that chose one last
 };
 
 struct Attribute : Expr {
