@@ -222,6 +222,7 @@ private:
         const ast::NameUse& use = ast::as<ast::Name>(target).use;
         return use.kind == ast::NameKind::local ? &frame.slots[use.index] : nullptr;
     }
+    bool assign_quickly(const ast::Expr& target, const ast::Expr& value, Frame& frame);
     bool assign_side_by_side(const ast::Expr& target, const ast::Expr& value, Frame& frame);
     bool update_quickly(const ast::Update& statement, const Value& current, const Value& operand, Frame& frame);
     void assign(const ast::Expr& target, const Value& value, bool is_literal, Frame& frame);
@@ -273,16 +274,17 @@ private:
     bool set_quickly(const ast::Index& target, const ast::Expr& value, Frame& frame);
     bool set_quick_item(const ast::Index& target, const Value& value, Frame& frame);
     bool set_quick_field(const ast::Attribute& target, const Value& value, Frame& frame);
+    bool update_in_registers(const ast::Update& statement, Frame& frame);
     bool update_quick_local(const ast::Update& statement, Frame& frame);
     bool update_quick_item(const ast::Update& statement, const ast::Index& target, Frame& frame);
     bool update_quick_field(const ast::Update& statement, const ast::Attribute& target, Frame& frame);
 
     // evaluator_expressions.cpp
     Value evaluate(const ast::Expr& expr, Frame& frame);
-    /// The same into a slot.
+    /// The same into a slot that is unset.
     [[gnu::always_inline]] void evaluate_into(Value& slot, const ast::Expr& expr, Frame& frame) {
-        if (const Value* held = look_up(expr, frame)) slot = *held;
-        else if (const Quick number = quick(expr, frame)) slot = number.value();
+        if (const Value* held = look_up(expr, frame)) new (&slot) Value(*held);
+        else if (const Quick number = quick(expr, frame)) new (&slot) Value(number.value());
         else slot = evaluate(expr, frame);
     }
     /// A name or a literal: evaluating it changes nothing.

@@ -122,7 +122,7 @@ void Evaluator::unpack(std::span<ast::Expr*> targets, const Value& value, Span s
 
 void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
     const ast::Expr& target = *statement.target;
-    if (target.kind == ast::ExprKind::name && update_quick_local(statement, frame)) return;
+    if (update_in_registers(statement, frame)) return;
     const Operator op = operator_of(statement.op);
 
     // Tensors and lists change in place; true when that was done.
@@ -161,7 +161,6 @@ void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
         }
         case ast::ExprKind::attribute: {
             const auto& attribute = ast::as<ast::Attribute>(target);
-            if (update_quick_field(statement, attribute, frame)) return;
             Value object = evaluate(*attribute.object, frame);
             Value current = get_attribute(object, attribute.name, target.span);
             Value value = evaluate(*statement.value, frame);
@@ -172,7 +171,6 @@ void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
         }
         default: {
             const auto& index = ast::as<ast::Index>(target);
-            if (update_quick_item(statement, index, frame)) return;
             Value object = evaluate(*index.object, frame);
             Value key = evaluate_key(index, object, frame);
             Value current = get_item(object, key, target.span);

@@ -95,7 +95,7 @@ void Evaluator::settle_arguments(const Signature& signature, tenon::Arguments& a
 // The same for a receiver of which this is known, wherever it lies.
 Value Evaluator::call_known(const BuiltinRow& row, const Value& receiver, const ast::MethodCall& call, Frame& frame) {
     Slots values(*this, row.signature.parameters.size());
-    values[0] = receiver;
+    new (&values[0]) Value(receiver);
     size_t position = 0;
     for (const ast::Argument& argument : call.arguments.items)
         evaluate_into(values[++position], *argument.value, frame);

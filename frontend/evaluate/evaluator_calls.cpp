@@ -3,6 +3,7 @@
 
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/session.h"
+#include "frontend/evaluate/variables.h"
 #include "frontend/record/capture.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/resolve/resolver.h"
@@ -33,7 +34,10 @@ Value Evaluator::evaluate_call(const ast::Call& call, Frame& frame) {
                                call.span);
         }
     }
-    if (const Value* held = look_up(*call.callee, frame)) {
+    const bool is_name = call.callee->kind == ast::ExprKind::name;
+    const Value* held =
+        is_name ? look_up_variable(ast::as<ast::Name>(*call.callee).use, frame) : look_up(*call.callee, frame);
+    if (held) {
         // The frame of the call holds the function, whatever its arguments do to the variable.
         if (const auto* function = held->try_as<FunctionObject>())
             return call_function(*function, {}, nullptr, call.arguments, frame, call.span);

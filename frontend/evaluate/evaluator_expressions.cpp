@@ -17,7 +17,9 @@ Value Evaluator::evaluate(const ast::Expr& given, Frame& frame) {
     const ast::Expr* chosen = &given;
     while (chosen->kind == conditional) {
         const auto& conditional = ast::as<ast::Conditional>(*chosen);
-        chosen = condition(*conditional.condition, frame) ? conditional.yes : conditional.no;
+        const Quick known = quick(*conditional.condition, frame);
+        const bool holds = known.is(Kind::boolean) ? known.word : condition(*conditional.condition, frame);
+        chosen = holds ? conditional.yes : conditional.no;
     }
     const ast::Expr& expr = *chosen;
     switch (expr.kind) {

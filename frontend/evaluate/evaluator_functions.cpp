@@ -134,8 +134,9 @@ inline CaptureHistory& Evaluator::history_of(const FunctionObject& function) {
     if (!tracer_.may_capture() || callee.is_left_uncompiled) return false;
     bool holds = called.function.kind == ast::FunctionKind::method;
     for (const ast::Parameter& parameter : called.function.parameters) {
+        if (holds) break;
         const Value& argument = called.slots[parameter.slot];
-        holds = holds || (argument.is_object() && holds_tensor_or_model(argument));
+        holds = argument.is_object() && holds_tensor_or_model(argument);
     }
     return holds && !history_of(callee).is_open;
 }

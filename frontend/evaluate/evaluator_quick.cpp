@@ -2,7 +2,7 @@
 // that lie somewhere, looked up where they are; and arithmetic of host numbers in registers, whose nodes are marked
 // where it is no such, and from then on evaluated in full at once.
 #include "frontend/evaluate/evaluator.h"
-#include "frontend/evaluate/modules.h"
+#include "frontend/evaluate/variables.h"
 #include "frontend/evaluate/quick_operators.h"
 
 namespace tenon {
@@ -12,6 +12,7 @@ namespace tenon {
     if (expr.kind == ast::ExprKind::name) {
         const ast::NameUse& use = ast::as<ast::Name>(expr).use;
         if (use.kind == ast::NameKind::local) return Quick::of(frame.slots[use.index]);
+        if (use.kind == ast::NameKind::field) return Quick::of(frame.model().fields[use.index]);
     } else if (expr.kind == ast::ExprKind::integer) {
         return Quick::of(ast::as<ast::IntegerLiteral>(expr).value);
     }
@@ -19,21 +20,6 @@ namespace tenon {
 }
 
 // ---- values where they are ------------------------------------------------------------------------------------------
-
-[[gnu::always_inline]] inline Value* Evaluator::look_up_variable(const ast::NameUse& use, Frame& frame) const {
-    Value* held = nullptr;
-    switch (use.kind) {
-        case ast::NameKind::local: held = &frame.slots[use.index]; break;
-        case ast::NameKind::captured: held = &frame.environment.cells[use.index]->value; break;
-        case ast::NameKind::global: held = &frame.environment.module->globals[use.index]->value; break;
-        case ast::NameKind::cell:
-        case ast::NameKind::imported: held = &cell_of(use, frame).value; break;
-        case ast::NameKind::field: held = &frame.model().fields[use.index]; break;
-        case ast::NameKind::self: return &frame.self;
-        default: return nullptr;
-    }
-    return held->is_unset() ? nullptr : held;
-}
 
 // The item of a list, tuple, dict or str that is there, for the keys that scripts use most.
 inline Value* Evaluator::look_up_item(const Value& object, const ast::Expr& key, Frame& frame) {
@@ -192,7 +178,7 @@ bool Evaluator::set_quick_item(const ast::Index& target, const Value& value, Fra
 }
 
 // `x += e` of numbers on a local variable.
-bool Evaluator::update_quick_local(const ast::Update& statement, Frame& frame) {
+inline bool Evaluator::update_quick_local(const ast::Update& statement, Frame& frame) {
     Value* const local = statement.may_rebind ? quick_local(*statement.target, frame) : nullptr;
     const Quick held = local ? Quick::of(*local) : Quick();
     const Quick result = held ? quick_binary(statement.op, held, quick_operand(*statement.value, frame)) : held;
@@ -231,7 +217,7 @@ bool Evaluator::set_quick_field(const ast::Attribute& target, const Value& value
 }
 
 // `model.field += e` of numbers.
-bool Evaluator::update_quick_field(const ast::Update& statement, const ast::Attribute& target, Frame& frame) {
+inline bool Evaluator::update_quick_field(const ast::Update& statement, const ast::Attribute& target, Frame& frame) {
     size_t slot = 0;
     ModelObject* model = look_up_field(target, slot, frame);
     if (!model) return false;
@@ -239,6 +225,15 @@ bool Evaluator::update_quick_field(const ast::Update& statement, const ast::Attr
     const Quick result = held ? quick_binary(statement.op, held, quick(*statement.value, frame)) : held;
     if (result) writes_.set_field(*model, slot, result.value());
     return bool(result);
+}
+
+bool Evaluator::update_in_registers(const ast::Update& statement, Frame& frame) {
+    switch (statement.target->kind) {
+        case ast::ExprKind::name: return update_quick_local(statement, frame);
+        case ast::ExprKind::attribute:
+            return update_quick_field(statement, ast::as<ast::Attribute>(*statement.target), frame);
+        default: return update_quick_item(statement, ast::as<ast::Index>(*statement.target), frame);
+    }
 }
 
 }  // namespace tenon

@@ -20,6 +20,25 @@ Evaluator::Flow Evaluator::execute(const ast::Block& block, Frame& frame) {
     return Flow::normal;
 }
 
+// `target = value`; false where there is more to it.
+[[gnu::always_inline]] inline bool Evaluator::assign_quickly(const ast::Expr& target, const ast::Expr& value,
+                                                             Frame& frame) {
+    if (Value* const local = quick_local(target, frame)) {
+        if (const Quick number = quick(value, frame)) *local = number.value();
+        else *local = evaluate(value, frame);
+        return true;
+    }
+    switch (target.kind) {
+        case ast::ExprKind::index: return set_quickly(ast::as<ast::Index>(target), value, frame);
+        case ast::ExprKind::tuple: return assign_side_by_side(target, value, frame);
+        case ast::ExprKind::attribute: {
+            const Quick number = quick(value, frame);
+            return number && set_quick_field(ast::as<ast::Attribute>(target), number.value(), frame);
+        }
+        default: return false;
+    }
+}
+
 Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame) {
     using enum ast::StatementKind;
     try {
@@ -35,20 +54,9 @@ Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame
             }
             case assign: {
                 const auto& assignment = ast::as<ast::Assign>(statement);
-                Value* const local =
-                    assignment.targets.size() == 1 ? quick_local(*assignment.targets[0], frame) : nullptr;
-                if (local) {
-                    if (const Quick number = quick(*assignment.value, frame)) *local = number.value();
-                    else *local = evaluate(*assignment.value, frame);
+                if (assignment.targets.size() == 1 &&
+                    assign_quickly(*assignment.targets[0], *assignment.value, frame))
                     return Flow::normal;
-                }
-                if (assignment.targets.size() == 1) {
-                    const ast::Expr& target = *assignment.targets[0];
-                    if (target.kind == ast::ExprKind::index &&
-                        set_quickly(ast::as<ast::Index>(target), *assignment.value, frame))
-                        return Flow::normal;
-                    if (assign_side_by_side(target, *assignment.value, frame)) return Flow::normal;
-                }
                 Value value = evaluate(*assignment.value, frame);
                 for (const ast::Expr* target : assignment.targets)
                     this->assign(*target, value, assignment.value->is_literal, frame);
@@ -142,9 +150,9 @@ Evaluator::Flow Evaluator::execute_for(const ast::For& statement, Frame& frame) 
     Value* const local = quick_local(*statement.target, frame);
     // True: the loop goes on.
     Flow flow = Flow::normal;
-    auto turn = [&](const Value& item) {
+    auto turn = [&](Value item) __attribute__((always_inline)) {
         if (!statement.fresh.empty()) refresh(statement.fresh, frame);
-        if (local) *local = item;
+        if (local) *local = std::move(item);
         else assign(*statement.target, item, false, frame);
         flow = execute(*statement.body, frame);
         if (flow == Flow::break_loop || flow == Flow::return_value) return false;

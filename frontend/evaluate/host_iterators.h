@@ -136,8 +136,7 @@ template <class Turn> void for_each_value(Evaluator& evaluator, const Value& ite
     }
     if (const Values* items = items_of(iterable)) {
         for (size_t i = 0; i < items->size(); ++i) {
-            const Value item = (*items)[i];  // the turn may change the list
-            if (!turn(item)) return;
+            if (!turn(Value((*items)[i]))) return;  // a copy: the turn may change the list
         }
         return;
     }

@@ -1,18 +1,6 @@
 #include "frontend/evaluate/host_writes.h"
 
-#include "frontend/record/tracer.h"
-#include "frontend/values/collector.h"
-#include "frontend/values/effects.h"
-#include "frontend/values/function.h"
-#include "frontend/values/models.h"
-
 namespace tenon {
-
-void HostWrites::append(ListObject& list, Value value) {
-    if (tracer_.capturing()) tracer_.record(HostEffect::list_growth(list));
-    collector_.note(list, value);
-    list.items.push_back(std::move(value));
-}
 
 void HostWrites::extend(ListObject& list, Values values) {
     if (tracer_.capturing()) tracer_.record(HostEffect::list_growth(list));
@@ -61,13 +49,6 @@ Value HostWrites::remove_entry(DictObject& dict, const Value& key) {
 
 void HostWrites::will_change(DictObject& dict) {
     if (tracer_.capturing()) tracer_.record(HostEffect::dict_content(dict));
-}
-
-void HostWrites::set_field(ModelObject& model, size_t slot, Value value) {
-    Value& field = model.fields[slot];
-    if (tracer_.capturing()) tracer_.record(HostEffect::slot(model, field));
-    collector_.note(model, value);
-    field = std::move(value);
 }
 
 void HostWrites::set_cell(CellObject& cell, Value value) {
