@@ -207,6 +207,7 @@ private:
     void refresh(std::span<const ast::NameUse> fresh, Frame& frame);
     Flow execute(const ast::Block& block, Frame& frame);
     Flow execute(const ast::Statement& statement, Frame& frame);
+    bool execute_in_registers(const ast::Statement& statement, Frame& frame);
     Flow execute_if(const ast::If& statement, Frame& frame);
     Flow execute_while(const ast::While& statement, Frame& frame);
     Flow execute_for(const ast::For& statement, Frame& frame);
@@ -222,7 +223,6 @@ private:
         const ast::NameUse& use = ast::as<ast::Name>(target).use;
         return use.kind == ast::NameKind::local ? &frame.slots[use.index] : nullptr;
     }
-    bool assign_quickly(const ast::Expr& target, const ast::Expr& value, Frame& frame);
     bool assign_side_by_side(const ast::Expr& target, const ast::Expr& value, Frame& frame);
     bool update_quickly(const ast::Update& statement, const Value& current, const Value& operand, Frame& frame);
     void assign(const ast::Expr& target, const Value& value, bool is_literal, Frame& frame);
@@ -271,6 +271,7 @@ private:
         const int64_t at = key.as_int() < 0 ? key.as_int() + size : key.as_int();
         return at >= 0 && at < size ? &items[static_cast<size_t>(at)] : nullptr;
     }
+    bool assign_in_registers(const ast::Assign& statement, Frame& frame);
     bool set_quickly(const ast::Index& target, const ast::Expr& value, Frame& frame);
     bool set_quick_item(const ast::Index& target, const Value& value, Frame& frame);
     bool set_quick_field(const ast::Attribute& target, const Value& value, Frame& frame);

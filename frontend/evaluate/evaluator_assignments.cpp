@@ -33,7 +33,7 @@ void Evaluator::assign(const ast::Expr& target, const Value& value, bool is_lite
 // `(a, b) = (x, y)` on local variables, without the tuple; false where there is more to it.
 bool Evaluator::assign_side_by_side(const ast::Expr& target, const ast::Expr& value, Frame& frame) {
     constexpr size_t most = 4;
-    if (target.kind != ast::ExprKind::tuple || value.kind != ast::ExprKind::tuple) return false;
+    if (value.kind != ast::ExprKind::tuple) return false;
     const auto& targets = ast::as<ast::Sequence>(target);
     const auto& values = ast::as<ast::Sequence>(value);
     if (targets.items.size() != values.items.size() || targets.items.size() > most || values.has_spread) return false;
@@ -122,7 +122,6 @@ void Evaluator::unpack(std::span<ast::Expr*> targets, const Value& value, Span s
 
 void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
     const ast::Expr& target = *statement.target;
-    if (update_in_registers(statement, frame)) return;
     const Operator op = operator_of(statement.op);
 
     // Tensors and lists change in place; true when that was done.

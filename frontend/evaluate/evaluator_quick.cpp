@@ -15,6 +15,8 @@ namespace tenon {
         if (use.kind == ast::NameKind::field) return Quick::of(frame.model().fields[use.index]);
     } else if (expr.kind == ast::ExprKind::integer) {
         return Quick::of(ast::as<ast::IntegerLiteral>(expr).value);
+    } else if (expr.kind == ast::ExprKind::boolean) {
+        return Quick::of(ast::as<ast::BooleanLiteral>(expr).value);
     }
     return quick(expr, frame);
 }
@@ -144,12 +146,12 @@ Quick Evaluator::quick_node(const ast::Expr& expr, Frame& frame) {
 // False where there is more to it.
 
 // `xs[i] = e` of a number on a list, outside of a graph.
-bool Evaluator::set_quickly(const ast::Index& target, const ast::Expr& value, Frame& frame) {
+inline bool Evaluator::set_quickly(const ast::Index& target, const ast::Expr& value, Frame& frame) {
     if (target.is_tuple || tracer_.capturing()) return false;
     const Value* object = look_up(*target.object, frame);
     auto* list = object ? object->try_as<ListObject>() : nullptr;
     if (!list) return false;
-    const Quick number = quick(value, frame);
+    const Quick number = quick_operand(value, frame);
     if (!number) return false;
     Value* item = item_at(list->items, quick_operand(*target.items[0], frame));
     if (!item || item->is_object()) return false;  // an object that goes may run code
@@ -178,7 +180,7 @@ bool Evaluator::set_quick_item(const ast::Index& target, const Value& value, Fra
 }
 
 // `x += e` of numbers on a local variable.
-inline bool Evaluator::update_quick_local(const ast::Update& statement, Frame& frame) {
+[[gnu::always_inline]] inline bool Evaluator::update_quick_local(const ast::Update& statement, Frame& frame) {
     Value* const local = statement.may_rebind ? quick_local(*statement.target, frame) : nullptr;
     const Quick held = local ? Quick::of(*local) : Quick();
     const Quick result = held ? quick_binary(statement.op, held, quick_operand(*statement.value, frame)) : held;
@@ -225,6 +227,20 @@ inline bool Evaluator::update_quick_field(const ast::Update& statement, const as
     const Quick result = held ? quick_binary(statement.op, held, quick(*statement.value, frame)) : held;
     if (result) writes_.set_field(*model, slot, result.value());
     return bool(result);
+}
+
+bool Evaluator::assign_in_registers(const ast::Assign& statement, Frame& frame) {
+    if (statement.targets.size() != 1) return false;
+    const ast::Expr& target = *statement.targets[0];
+    if (target.kind == ast::ExprKind::index)
+        return set_quickly(ast::as<ast::Index>(target), *statement.value, frame);
+    Value* const local = quick_local(target, frame);
+    if (!local && target.kind != ast::ExprKind::attribute) return false;
+    const Quick number = quick(*statement.value, frame);
+    if (!number) return false;
+    if (!local) return set_quick_field(ast::as<ast::Attribute>(target), number.value(), frame);
+    *local = number.value();
+    return true;
 }
 
 bool Evaluator::update_in_registers(const ast::Update& statement, Frame& frame) {

@@ -12,31 +12,21 @@
 
 namespace tenon {
 
+// Numbers that go to their places; false where there is more to it. No error comes of them, so nobody has to say where.
+[[gnu::always_inline]] inline bool Evaluator::execute_in_registers(const ast::Statement& statement, Frame& frame) {
+    if (statement.kind == ast::StatementKind::update)
+        return update_in_registers(ast::as<ast::Update>(statement), frame);
+    return statement.kind == ast::StatementKind::assign &&
+           assign_in_registers(ast::as<ast::Assign>(statement), frame);
+}
+
 Evaluator::Flow Evaluator::execute(const ast::Block& block, Frame& frame) {
     for (const ast::Statement* statement : block.statements) {
+        if (execute_in_registers(*statement, frame)) continue;
         Flow flow = execute(*statement, frame);
         if (flow != Flow::normal) return flow;
     }
     return Flow::normal;
-}
-
-// `target = value`; false where there is more to it.
-[[gnu::always_inline]] inline bool Evaluator::assign_quickly(const ast::Expr& target, const ast::Expr& value,
-                                                             Frame& frame) {
-    if (Value* const local = quick_local(target, frame)) {
-        if (const Quick number = quick(value, frame)) *local = number.value();
-        else *local = evaluate(value, frame);
-        return true;
-    }
-    switch (target.kind) {
-        case ast::ExprKind::index: return set_quickly(ast::as<ast::Index>(target), value, frame);
-        case ast::ExprKind::tuple: return assign_side_by_side(target, value, frame);
-        case ast::ExprKind::attribute: {
-            const Quick number = quick(value, frame);
-            return number && set_quick_field(ast::as<ast::Attribute>(target), number.value(), frame);
-        }
-        default: return false;
-    }
 }
 
 Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame) {
@@ -54,9 +44,15 @@ Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame
             }
             case assign: {
                 const auto& assignment = ast::as<ast::Assign>(statement);
-                if (assignment.targets.size() == 1 &&
-                    assign_quickly(*assignment.targets[0], *assignment.value, frame))
-                    return Flow::normal;
+                if (assignment.targets.size() == 1) {
+                    const ast::Expr& target = *assignment.targets[0];
+                    if (Value* const local = quick_local(target, frame)) {
+                        *local = evaluate(*assignment.value, frame);
+                        return Flow::normal;
+                    }
+                    if (target.kind == ast::ExprKind::tuple && assign_side_by_side(target, *assignment.value, frame))
+                        return Flow::normal;
+                }
                 Value value = evaluate(*assignment.value, frame);
                 for (const ast::Expr* target : assignment.targets)
                     this->assign(*target, value, assignment.value->is_literal, frame);
