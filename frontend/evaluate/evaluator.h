@@ -260,6 +260,7 @@ private:
     }
     Value* look_up_node(const ast::Expr& expr, Frame& frame);
     Value* look_up_variable(const ast::NameUse& use, Frame& frame) const;
+    Value* look_up_index(const ast::Index& expr, Frame& frame);
     Value* look_up_item(const Value& object, const ast::Expr& key, Frame& frame);
     Value* look_up_entry(DictObject& dict, const ast::Expr& key, Frame& frame);
     ModelObject* look_up_field(const ast::Attribute& target, size_t& slot, Frame& frame);

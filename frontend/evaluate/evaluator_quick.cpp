@@ -40,6 +40,11 @@ inline Value* Evaluator::look_up_entry(DictObject& dict, const ast::Expr& key, F
     return number.is(Kind::integer) ? dict.find_simple(number.value()) : nullptr;
 }
 
+[[gnu::always_inline]] inline Value* Evaluator::look_up_index(const ast::Index& expr, Frame& frame) {
+    const Value* object = expr.is_tuple ? nullptr : look_up(*expr.object, frame);
+    return object ? look_up_item(*object, *expr.items[0], frame) : nullptr;
+}
+
 Value* Evaluator::look_up_node(const ast::Expr& expr, Frame& frame) {
     switch (expr.kind) {
         case ast::ExprKind::name: return look_up_variable(ast::as<ast::Name>(expr).use, frame);
@@ -50,11 +55,7 @@ Value* Evaluator::look_up_node(const ast::Expr& expr, Frame& frame) {
             auto* model = object ? object->try_as<ModelObject>() : nullptr;
             return model ? model->find(model->model_class->member(attribute.name, attribute.member).field) : nullptr;
         }
-        case ast::ExprKind::index: {
-            const auto& index = ast::as<ast::Index>(expr);
-            const Value* object = index.is_tuple ? nullptr : look_up(*index.object, frame);
-            return object ? look_up_item(*object, *index.items[0], frame) : nullptr;
-        }
+        case ast::ExprKind::index: return look_up_index(ast::as<ast::Index>(expr), frame);
         default: return nullptr;
     }
 }
@@ -133,8 +134,10 @@ Quick Evaluator::quick_node(const ast::Expr& expr, Frame& frame) {
             break;
         }
         case attribute:
-        case index:
             if (const Value* held = look_up(expr, frame)) result = Quick::of(*held);
+            break;
+        case index:
+            if (const Value* held = look_up_index(ast::as<ast::Index>(expr), frame)) result = Quick::of(*held);
             break;
         default: break;
     }
