@@ -22,7 +22,7 @@ namespace {
 
 constexpr size_t most_at_once = size_t{8} << 20;      // between two looks for an interrupt
 constexpr uint64_t disk_part = uint64_t{4} << 20;     // what is given to the disk at once; two are on their way
-constexpr uint64_t kept_pages = uint64_t{32} << 20;  // of what was written: the system takes time to let go of more
+constexpr uint64_t kept_pages = uint64_t{32} << 20;   // of what was written: the system takes time to let go of more
 
 [[noreturn]] void throw_system_error(std::string_view verb, const std::string& path) {
     std::string reason = std::generic_category().message(errno);

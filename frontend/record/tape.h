@@ -83,9 +83,9 @@ public:
     std::vector<Edge> unfolded;  // one a differentiable result, once the graph's ops have become entries in its place
     Span span;
     MetaId meta;
-    bool freed = false;         // a backward has used it up
+    bool freed = false;           // a backward has used it up
     std::vector<size_t> guarded;  // of `saved`, until they are written
-    std::vector<bool> used_up;  // or has gone through some of its ops: by result, whether it goes through one of these
+    std::vector<bool> used_up;    // or has gone through some of its ops: by result, whether it goes through one of these
 };
 
 struct BackwardOptions {
