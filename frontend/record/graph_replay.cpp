@@ -104,9 +104,7 @@ public:
     TensorRef value(NodeId id) {
         if (!values_[id.index]) {
             const Arg number = argument(id);
-            if (!number.tensor)
-                values_[id.index] = make_ref<TensorObject>(
-                    Tensor::scalar(dispatcher_.tracer().allocator(), number.dtype, number.number));
+            if (!number.tensor) values_[id.index] = scalar(number);
         }
         return values_[id.index];
     }
@@ -146,6 +144,13 @@ private:
         }
         assert(graph_[id].op == op<"constant">());
         return Arg::literal(scalar_of(graph_, id), graph_.type(id).dtype);
+    }
+    // In a graph a value of it, not a tensor from outside, which could not come in while ids are held.
+    TensorRef scalar(const Arg& number) {
+        if (dispatcher_.tracer().capturing())
+            return dispatcher_.apply(op<"full">(), {number}, dispatcher_.sizes_attr({}));
+        return make_ref<TensorObject>(
+            Tensor::scalar(dispatcher_.tracer().allocator(), number.dtype, number.number));
     }
     void perform(NodeId id) {
         TensorRef& first = values_[graph_.operand(id, 0).index];
