@@ -232,17 +232,32 @@ std::vector<TensorRef> Capture::Differentiation::gradients(std::span<const Cotan
 }
 
 // What a backward of this graph has gone through cannot be gone through again, nor can what depends on it.
-std::vector<bool> Capture::Differentiation::used_up() const {
-    std::vector<bool> tainted = used_up_;
-    if (tainted.empty()) return tainted;
-    tainted.resize(builder_.size());
+std::vector<bool> Capture::Differentiation::consumed() const {
+    if (used_up_.empty()) return {};
+    std::vector<bool> meets = used_up_, passes_by(builder_.size());  // paths to what is used up, and past it to a leaf
+    meets.resize(builder_.size());
+    for (const Leaf& leaf : leaves_) passes_by[leaf.node.index] = true;
+    for (const Input& input : capture_.inputs_) {
+        if (input.edge) passes_by[input.node.index] = true;
+    }
     for (NodeId id : builder_.body()) {
         if (!passes_gradients(id)) continue;
+        const bool is_used_up = id.index < used_up_.size() && used_up_[id.index];
         for (NodeId operand : builder_.operands_of(id)) {
-            if (tainted[operand.index]) tainted[id.index] = true;
+            if (meets[operand.index]) meets[id.index] = true;
+            if (passes_by[operand.index] && !is_used_up) passes_by[id.index] = true;
         }
     }
-    return tainted;
+    for (size_t id = 0; id < meets.size(); ++id) meets[id] = meets[id] && !passes_by[id];
+    return meets;
+}
+
+std::vector<NodeId> Capture::Differentiation::used_up() const {
+    std::vector<NodeId> nodes;
+    for (uint32_t id = 0; id < used_up_.size(); ++id) {
+        if (used_up_[id]) nodes.push_back(NodeId(id));
+    }
+    return nodes;
 }
 
 void Capture::Differentiation::take_back(uint32_t position) {

@@ -52,8 +52,10 @@ public:
     std::span<const Leaf> leaves() const { return leaves_; }
     /// Whether a gradient goes through the node to its operands.
     bool passes_gradients(NodeId id) const;
-    /// By node: whether a backward has used its history up, or that of what it depends on. Empty where none has.
-    std::vector<bool> used_up() const;
+    /// By node: whether a backward has used up its history, or all of what it depends on. Empty where none has.
+    std::vector<bool> consumed() const;
+    /// The nodes whose history a backward has used up.
+    std::vector<NodeId> used_up() const;
     /// What was noted after the body's node number `position` is forgotten.
     void take_back(uint32_t position);
     /// Nodes have other ids now, or none.

@@ -40,9 +40,9 @@ void Capture::add_written_leaves(Plan& plan) {
 
 Capture::Plan Capture::plan_flush() {
     Plan plan;
-    const std::vector<bool> used_up = differentiation_->used_up();
+    const std::vector<bool> consumed = differentiation_->consumed();
     auto add_history = [&](TensorObject& owner, NodeId node, size_t result) {
-        if (!used_up.empty() && used_up[node.index]) {
+        if (!consumed.empty() && consumed[node.index]) {
             plan.consumed.push_back(TensorRef(&owner));
             return;
         }
@@ -86,6 +86,7 @@ Capture::Plan Capture::plan_flush() {
             if (inputs_[k].edge && is_float(inputs_[k].tensor.dtype)) plan.wrt.push_back(k);
         }
         for (const Plan::Leaf& leaf : plan.leaves) plan.wrt.push_back(inputs_.size() + leaf.result);
+        for (NodeId id : differentiation_->used_up()) builder_.mix(id.index);
     }
     for (NodeId id : plan.results) builder_.mix(id.index);
     builder_.mix(plan.results.size());

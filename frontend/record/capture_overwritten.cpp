@@ -205,7 +205,11 @@ void Capture::OverwrittenValues::note_named(const CompiledGraph& graph, const Pl
             found.kept.push_back(saved.index);
         else found.guarded.push_back(k);
     }
-    if (found.lost.empty() && found.kept.empty() && found.guarded.empty() && shown.empty()) return;
+    for (NodeId id : capture_.differentiation_->used_up()) {
+        if (kept[id.index]) found.used_up.push_back(there[kept[id.index].index]);
+    }
+    if (found.lost.empty() && found.kept.empty() && found.guarded.empty() && found.used_up.empty() && shown.empty())
+        return;
     found.shown = std::make_shared<const std::vector<TapeEntry::Shown>>(std::move(shown));
     named_.emplace(&graph, std::move(found));
 }
@@ -243,6 +247,7 @@ void Capture::OverwrittenValues::describe_run(const CompiledGraph* graph, const 
     TapeEntry& entry = *plan.owners[0]->autograd->entry;
     entry.lost = named->second.lost;
     entry.guard(named->second.guarded);
+    entry.used_up_ops = named->second.used_up;
     entry.shown = named->second.shown;
     for (const TapeEntry::Shown& shown : *entry.shown) {
         const Tensor& memory = shown.is_input ? capture_.inputs_[shown.index].tensor : outputs[shown.index];

@@ -58,6 +58,7 @@ private:
         std::vector<size_t> kept;  // inputs that the graph writes and that a copy is kept of: they are read again, or
                                    // only the operations that write them name them, for their own gradient
         std::vector<size_t> guarded;  // saved values that nothing names: see TapeEntry::guard
+        std::vector<NodeId> used_up;  // of the joint's graph: see TapeEntry::used_up_ops
     };
     NodeId memory_value(NodeId node) const;
     const Write* overwritten(NodeId node) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/capture.h"
@@ -49,6 +50,8 @@ public:
     void mark_overwritten(NodeId value, Span write) { overwritten_.emplace(value.index, write); }
     /// The same for the gradient of one op.
     void mark_gone(NodeId value, NodeId by, Span write) { gone_for_.push_back({value, by, write}); }
+    /// A backward has used up the history of the op that gives this value.
+    void mark_used_up(NodeId value) { used_up_.insert(value.index); }
     /// What this value was is there, whatever it is computed from by now.
     void know(NodeId value, Tensor was) { known_.emplace(value.index, std::move(was)); }
     /// To be called once all is given and wanted: finds what is needed for it.
@@ -71,6 +74,8 @@ public:
                 if (options_.effects) perform(id);
             } else {
                 compute(id);
+                if (used_up_.contains(id.index) && values_[id.index]->autograd && values_[id.index]->autograd->entry)
+                    values_[id.index]->autograd->entry->freed = true;
                 if (const auto leaf = leaves_.find(id.index); leaf != leaves_.end())
                     become(*values_[id.index], leaf->second);
                 if (options_.stamps && dispatcher_.tracer().capturing())
@@ -242,6 +247,7 @@ private:
     };
     std::unordered_map<uint32_t, Span> gone_, overwritten_;
     std::unordered_map<uint32_t, Tensor> known_;
+    std::unordered_set<uint32_t> used_up_;
     std::vector<GoneFor> gone_for_;
     std::optional<Substitution> at_sizes_;
     ReplayOptions options_;
@@ -344,6 +350,7 @@ std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& e
         if (memory.tensor.storage->version != memory.version)
             replay.mark_gone(lost.value, lost.op, dispatcher.last_write(*memory.tensor.storage));
     }
+    for (NodeId op : entry.used_up_ops) replay.mark_used_up(op);
     know_saved(replay, entry);
     replay.run();
     std::vector<TensorRef> outputs;

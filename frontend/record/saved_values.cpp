@@ -25,6 +25,51 @@ void throw_overwritten(std::string_view type, Span saved, Span write) {
 
 namespace {
 
+[[noreturn]] void throw_used_up(const TapeEntry& entry) {
+    Diagnostic diagnostic;
+    diagnostic.kind = "gradient";
+    diagnostic.message =
+        "backward goes through this value a second time, but the first backward has used its history up";
+    diagnostic.help = "call the first backward with `retain_graph: true`";
+    if (entry.span) diagnostic.labels.push_back({entry.span, "computed here"});
+    throw Error(std::move(diagnostic));
+}
+
+// Whether gradients go through the node, if it is no wrt.
+bool passes_gradients(const Graph& graph, NodeId id) {
+    const Node& node = graph[id];
+    return !(node.flags & no_grad_flag) && !row(node.op).stops_gradient && graph.type(id).is_tensor() &&
+           is_float(graph.type(id).dtype);
+}
+
+// By node of the joint: whether a backward from the results `present` to the wrt `wanted` goes through it.
+std::vector<bool> gone_through(const CompiledGraph& compiled, const std::vector<bool>& present,
+                               const std::vector<bool>& wanted) {
+    const Joint& joint = *compiled.joint();
+    const Graph& graph = *joint.graph;
+    const std::span<const NodeId> body = graph.body();
+    std::vector<bool> is_leaf(graph.nodes.size()), leads(graph.nodes.size()), used(graph.nodes.size());
+    for (size_t k = 0; k < joint.wrt.size(); ++k) {
+        is_leaf[joint.wrt_node(k).index] = true;
+        leads[joint.wrt_node(k).index] = wanted[k];
+    }
+    const auto is_gone_through = [&](NodeId id) { return !is_leaf[id.index] && passes_gradients(graph, id); };
+    for (NodeId id : body) {
+        if (!is_gone_through(id)) continue;
+        for (NodeId operand : graph.operands_of(id)) leads[id.index] = leads[id.index] || leads[operand.index];
+    }
+    for (size_t k = 0; k < present.size(); ++k) {
+        const NodeId result = graph.results()[joint.results[k]];
+        if (present[k] && is_gone_through(result) && leads[result.index]) used[result.index] = true;
+    }
+    for (size_t i = body.size(); i-- > 0;) {
+        if (!used[body[i].index]) continue;
+        for (NodeId operand : graph.operands_of(body[i]))
+            if (is_gone_through(operand) && leads[operand.index]) used[operand.index] = true;
+    }
+    return used;
+}
+
 // Of a captured graph: the op whose gradient names the saved value.
 Span saved_by(const TapeEntry& entry, size_t saved) {
     if (entry.graph && entry.graph->purpose() == CompiledGraph::Purpose::capture && entry.graph->lean()) {
@@ -45,14 +90,16 @@ Span saved_by(const TapeEntry& entry, size_t saved) {
 void check_used_up(const TapeEntry& entry, const std::vector<bool>& present) {
     bool freed = entry.freed;
     for (size_t k = 0; k < entry.used_up.size(); ++k) freed |= entry.used_up[k] && (present.empty() || present[k]);
-    if (!freed) return;
-    Diagnostic diagnostic;
-    diagnostic.kind = "gradient";
-    diagnostic.message =
-        "backward goes through this value a second time, but the first backward has used its history up";
-    diagnostic.help = "call the first backward with `retain_graph: true`";
-    if (entry.span) diagnostic.labels.push_back({entry.span, "computed here"});
-    throw Error(std::move(diagnostic));
+    if (freed) throw_used_up(entry);
+}
+
+void check_used_up_ops(const TapeEntry& entry, const std::vector<bool>& present, const std::vector<bool>& wanted) {
+    if (entry.used_up_ops.empty()) return;
+    const std::vector<bool> all(entry.outputs.size(), true);
+    const std::vector<bool> met = gone_through(*entry.graph, present.empty() ? all : present, wanted);
+    for (NodeId id : entry.used_up_ops) {
+        if (met[id.index]) throw_used_up(entry);
+    }
 }
 
 void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std::vector<bool>& present) {
@@ -107,34 +154,13 @@ std::vector<bool> used_up_by(const CompiledGraph& compiled, const std::vector<bo
                              const std::vector<bool>& wanted) {
     const Joint& joint = *compiled.joint();
     const Graph& graph = *joint.graph;
-    const std::span<const NodeId> body = graph.body();
-    std::vector<bool> is_leaf(graph.nodes.size()), leads(graph.nodes.size()), used(graph.nodes.size());
-    for (size_t k = 0; k < joint.wrt.size(); ++k) {
-        is_leaf[joint.wrt_node(k).index] = true;
-        leads[joint.wrt_node(k).index] = wanted[k];
-    }
-    const auto is_gone_through = [&](NodeId id) {
-        const Node& node = graph[id];
-        return !is_leaf[id.index] && !(node.flags & no_grad_flag) && !row(node.op).stops_gradient &&
-               graph.type(id).is_tensor() && is_float(graph.type(id).dtype);
-    };
-    for (NodeId id : body) {
-        if (!is_gone_through(id)) continue;
-        for (NodeId operand : graph.operands_of(id)) leads[id.index] = leads[id.index] || leads[operand.index];
-    }
-    for (size_t k = 0; k < present.size(); ++k) {
-        const NodeId result = graph.results()[joint.results[k]];
-        if (present[k] && is_gone_through(result) && leads[result.index]) used[result.index] = true;
-    }
-    for (size_t i = body.size(); i-- > 0;) {
-        if (!used[body[i].index]) continue;
-        for (NodeId operand : graph.operands_of(body[i]))
-            if (is_gone_through(operand) && leads[operand.index]) used[operand.index] = true;
-    }
+    const std::vector<bool> used = gone_through(compiled, present, wanted);
+    std::vector<bool> is_leaf(graph.nodes.size());
+    for (size_t k = 0; k < joint.wrt.size(); ++k) is_leaf[joint.wrt_node(k).index] = true;
     std::vector<bool> meets(graph.nodes.size());  // an op that has kept something, or leads to one
-    for (NodeId id : body) {
+    for (NodeId id : graph.body()) {
         meets[id.index] = used[id.index] && keeps_history(graph[id].op);
-        if (!is_gone_through(id)) continue;
+        if (is_leaf[id.index] || !passes_gradients(graph, id)) continue;
         for (NodeId operand : graph.operands_of(id)) meets[id.index] = meets[id.index] || meets[operand.index];
     }
     std::vector<bool> results;

@@ -304,6 +304,9 @@ private:
         State& state = states_.at(&entry);
         std::vector<TensorRef> cotangents = std::move(state.cotangents);
         const std::vector<bool> present = present_of(cotangents);
+        std::vector<bool> wanted_edges;
+        for (const Edge& edge : entry.edges) wanted_edges.push_back(wanted(edge));
+        check_used_up_ops(entry, present, wanted_edges);
         check_saved(d_, entry, present);
         if (entry.edges.empty()) {  // computed from leaves that nobody can ask for any more
             if (!options_.retain_graph) free(entry);
@@ -338,7 +341,7 @@ private:
             }
         }
         entry.graph->backward(saved, incoming, present, running, gradients);
-        if (!options_.retain_graph) use_up(entry, present);
+        if (!options_.retain_graph) use_up(entry, present, wanted_edges);
         for (size_t k = 0; k < gradients.size(); ++k) {
             if (!gradients[k].defined() || !wanted(entry.edges[k]) || !(reached.empty() || reached[k])) continue;
             auto gradient = make_ref<TensorObject>(std::move(gradients[k]));
@@ -361,9 +364,7 @@ private:
         }
         return true;
     }
-    void use_up(TapeEntry& entry, const std::vector<bool>& present) {
-        std::vector<bool> wanted_edges;
-        for (const Edge& edge : entry.edges) wanted_edges.push_back(wanted(edge));
+    void use_up(TapeEntry& entry, const std::vector<bool>& present, const std::vector<bool>& wanted_edges) {
         if (present.empty() && std::find(wanted_edges.begin(), wanted_edges.end(), false) == wanted_edges.end() &&
             all_results_keep(*entry.graph))
             return free(entry);

@@ -83,9 +83,10 @@ public:
     std::vector<Edge> unfolded;  // one a differentiable result, once the graph's ops have become entries in its place
     Span span;
     MetaId meta;
-    bool freed = false;           // a backward has used it up
-    std::vector<size_t> guarded;  // of `saved`, until they are written
-    std::vector<bool> used_up;    // or has gone through some of its ops: by result, whether it goes through one of these
+    bool freed = false;               // a backward has used it up
+    std::vector<size_t> guarded;      // of `saved`, until they are written
+    std::vector<NodeId> used_up_ops;  // of the joint: a backward has gone through these in the graph itself
+    std::vector<bool> used_up;        // or has gone through ops: by result, whether it goes through one of these
 };
 
 struct BackwardOptions {
