@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cassert>
 
+#include "frontend/compile/graph_paths.h"
 #include "frontend/record/capture_overwritten.h"
 #include "frontend/record/capture_trace.h"
-#include "frontend/record/saved_values.h"
 #include "ir/differentiate/gradient.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "frontend/compile/graph_cache.h"
-#include "frontend/record/saved_values.h"
+#include "frontend/compile/graph_paths.h"
 
 namespace tenon {
 

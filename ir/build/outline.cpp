@@ -16,7 +16,8 @@ public:
     Outliner(const Graph& g, std::span<const NodeId> params, std::span<const NodeId> body,
              std::span<const NodeId> results, const std::vector<CallRange>& calls, const Liveness& live)
         : graph_(g), body_(body), results_(results), calls_(calls), live_(live), builder_(*g.context),
-          copy_(g, builder_), position_(g.nodes.size(), UINT32_MAX), last_use_(g.nodes.size(), 0), last_kept_use_(g.nodes.size(), 0) {
+          copy_(g, builder_), position_(g.nodes.size(), UINT32_MAX), last_use_(g.nodes.size(), 0),
+          last_kept_use_(g.nodes.size(), 0) {
         for (uint32_t i = 0; i < body.size(); ++i) {
             position_[body[i].index] = i;
             if (live[body[i]]) visit_uses(body[i], i);

@@ -1,5 +1,6 @@
 // inline: `call` nodes become their bodies. Needs nothing; afterwards no call is left. What lies in a checkpoint gets
-// the recompute mark, except its outputs (but those that only derivatives read); metadata stays, the call's name joins the origins' paths.
+// the recompute mark, except its outputs (but those that only derivatives read); metadata stays, the call's name joins the
+// origins' paths.
 #include <algorithm>
 
 #include "ir/build/copier.h"

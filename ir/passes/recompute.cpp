@@ -1,6 +1,6 @@
-// recompute: what lies in a checkpoint is computed again where gradients need it, instead of being kept until then. Needs
-// inlined calls; afterwards no derivative reads a marked value. It comes after all differentiation: so neither derivatives
-// nor the order of their sums depend on checkpoints, whatever the order of the derivative.
+// recompute: what lies in a checkpoint is computed again where gradients need it, instead of being kept until then.
+// Needs inlined calls; afterwards no derivative reads a marked value. It comes after all differentiation: so neither
+// derivatives nor the order of their sums depend on checkpoints, whatever the order of the derivative.
 #include <algorithm>
 
 #include "ir/build/copier.h"

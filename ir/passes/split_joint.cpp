@@ -14,7 +14,8 @@ namespace {
 
 class Splitter {
 public:
-    Splitter(const Joint& joint, const Graph& graph) : joint_(joint), graph_(graph), forward_(graph.nodes.size(), false) {}
+    Splitter(const Joint& joint, const Graph& graph)
+        : joint_(joint), graph_(graph), forward_(graph.nodes.size(), false) {}
 
     Split run() {
         for (size_t k = 0; k < joint_.outputs; ++k) mark(graph_.results()[k]);
