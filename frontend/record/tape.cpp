@@ -305,9 +305,7 @@ private:
         State& state = states_.at(&entry);
         std::vector<TensorRef> cotangents = std::move(state.cotangents);
         const std::vector<bool> present = present_of(cotangents);
-        std::vector<bool> wanted_edges;
-        for (const Edge& edge : entry.edges) wanted_edges.push_back(wanted(edge));
-        check_used_up_ops(entry, present, wanted_edges);
+        if (!entry.used_up_ops.empty()) check_used_up_ops(entry, present, wanted_edges(entry));
         check_saved(d_, entry, present);
         if (entry.edges.empty()) {  // computed from leaves that nobody can ask for any more
             if (!options_.retain_graph) free(entry);
@@ -342,7 +340,7 @@ private:
             }
         }
         entry.graph->backward(saved, incoming, present, running, gradients);
-        if (!options_.retain_graph) use_up(entry, present, wanted_edges);
+        if (!options_.retain_graph) use_up(entry, present);
         for (size_t k = 0; k < gradients.size(); ++k) {
             if (!gradients[k].defined() || !wanted(entry.edges[k]) || !(reached.empty() || reached[k])) continue;
             auto gradient = make_ref<TensorObject>(std::move(gradients[k]));
@@ -365,12 +363,18 @@ private:
         }
         return true;
     }
-    void use_up(TapeEntry& entry, const std::vector<bool>& present, const std::vector<bool>& wanted_edges) {
-        if (present.empty() && std::find(wanted_edges.begin(), wanted_edges.end(), false) == wanted_edges.end() &&
-            all_results_keep(*entry.graph))
+    std::vector<bool> wanted_edges(const TapeEntry& entry) const {
+        std::vector<bool> all;
+        for (const Edge& edge : entry.edges) all.push_back(wanted(edge));
+        return all;
+    }
+    void use_up(TapeEntry& entry, const std::vector<bool>& present) {
+        if (entry.graph->purpose() == CompiledGraph::Purpose::op) return free(entry);  // it is gone through as a whole
+        if (present.empty() && all_results_keep(*entry.graph) &&
+            std::all_of(entry.edges.begin(), entry.edges.end(), [&](const Edge& edge) { return wanted(edge); }))
             return free(entry);
         const std::vector<bool> all(entry.outputs.size(), true);
-        const std::vector<bool> used = used_up_by(*entry.graph, present.empty() ? all : present, wanted_edges);
+        const std::vector<bool> used = used_up_by(*entry.graph, present.empty() ? all : present, wanted_edges(entry));
         entry.used_up.resize(used.size());
         for (size_t k = 0; k < used.size(); ++k) entry.used_up[k] = entry.used_up[k] || used[k];
         if (std::find(entry.used_up.begin(), entry.used_up.end(), false) == entry.used_up.end()) free(entry);
