@@ -139,6 +139,7 @@ struct Row {
     GradientRule gradient = nullptr;
     std::string_view no_gradient = {};  // why there is none, where `gradient` is null
     bool stops_gradient = false;        // its operand gets none, and that is no error
+    int8_t history_of = -1;             // the operand whose history it has as its own: to gradients they are one value
     BatchingRule batching = nullptr;
     std::string_view no_batching = {};  // why there is none, where `batching` is null
     bool own_per_example = false;  // each example of a batch has a value of its own, whatever the operands (random)

@@ -1,6 +1,10 @@
 #include "frontend/compile/graph_paths.h"
 
+#include <algorithm>
+
 #include "frontend/compile/graph_cache.h"
+#include "ir/build/copier.h"
+#include "ir/build/substitution.h"
 #include "ir/row.h"
 
 namespace tenon {
@@ -14,7 +18,26 @@ bool passes_gradients(const Graph& graph, NodeId id) {
            is_float(graph.type(id).dtype);
 }
 
+// From the nodes marked on to all that gradients reach from them.
+void follow_gradients(const Graph& graph, std::vector<bool>& on_path) {
+    const std::span<const NodeId> body = graph.body();
+    for (size_t i = body.size(); i-- > 0;) {
+        if (!on_path[body[i].index] || !passes_gradients(graph, body[i])) continue;
+        for (NodeId operand : graph.operands_of(body[i])) on_path[operand.index] = true;
+    }
+}
+
 }  // namespace
+
+std::vector<std::vector<bool>> nodes_reached(const Graph& graph, std::span<const size_t> differentiable) {
+    std::vector<std::vector<bool>> reached;
+    for (size_t k : differentiable) {
+        std::vector<bool>& on_path = reached.emplace_back(graph.nodes.size());
+        on_path[graph.results()[k].index] = true;
+        follow_gradients(graph, on_path);
+    }
+    return reached;
+}
 
 std::vector<bool> gone_through(const CompiledGraph& compiled, const std::vector<bool>& present,
                                const std::vector<bool>& wanted) {
@@ -50,37 +73,76 @@ std::vector<bool> reached_from(const CompiledGraph& compiled, const std::vector<
     for (size_t k = 0; k < present.size(); ++k) {
         if (present[k]) on_path[graph.results()[joint.results[k]].index] = true;
     }
-    const std::span<const NodeId> body = graph.body();
-    for (size_t i = body.size(); i-- > 0;) {
-        const Node& node = graph[body[i]];
-        if (!on_path[body[i].index] || (node.flags & no_grad_flag) || row(node.op).stops_gradient) continue;
-        if (!graph.type(body[i]).is_tensor() || !is_float(graph.type(body[i]).dtype)) continue;
-        for (NodeId operand : graph.operands_of(body[i])) on_path[operand.index] = true;
-    }
+    follow_gradients(graph, on_path);
     std::vector<bool> reached;
     for (size_t k = 0; k < joint.wrt.size(); ++k) reached.push_back(on_path[joint.wrt_node(k).index]);
     return reached;
 }
 
-std::vector<bool> used_up_by(const CompiledGraph& compiled, const std::vector<bool>& present,
-                             const std::vector<bool>& wanted) {
+bool keeps_history(Op op) { return row(op).lowering != Lowering::movement; }
+
+bool all_begin_with(const CompiledGraph& compiled, const std::vector<bool>& nodes) {
     const Joint& joint = *compiled.joint();
     const Graph& graph = *joint.graph;
-    const std::vector<bool> used = gone_through(compiled, present, wanted);
-    std::vector<bool> is_leaf(graph.nodes.size());
-    for (size_t k = 0; k < joint.wrt.size(); ++k) is_leaf[joint.wrt_node(k).index] = true;
-    std::vector<bool> meets(graph.nodes.size());  // an op that has kept something, or leads to one
+    std::vector<bool> leads(graph.nodes.size()), passes_by(graph.nodes.size());
+    for (size_t k = 0; k < joint.wrt.size(); ++k)
+        leads[joint.wrt_node(k).index] = passes_by[joint.wrt_node(k).index] = true;
     for (NodeId id : graph.body()) {
-        meets[id.index] = used[id.index] && keeps_history(graph[id].op);
-        if (is_leaf[id.index] || !passes_gradients(graph, id)) continue;
-        for (NodeId operand : graph.operands_of(id)) meets[id.index] = meets[id.index] || meets[operand.index];
+        if (!passes_gradients(graph, id)) continue;
+        for (NodeId operand : graph.operands_of(id)) {
+            if (!leads[operand.index]) continue;
+            leads[id.index] = true;
+            if (!nodes[id.index] && (keeps_history(graph[id].op) || passes_by[operand.index]))
+                passes_by[id.index] = true;
+        }
     }
-    std::vector<bool> results;
-    for (size_t result : joint.results) results.push_back(meets[graph.results()[result].index]);
-    return results;
+    return std::none_of(joint.results.begin(), joint.results.end(),
+                        [&](size_t k) { return passes_by[graph.results()[k].index]; });
 }
 
-bool keeps_history(Op op) { return row(op).lowering != Lowering::movement; }
+void sort_as_saved(std::vector<ReverseRequest::Named>& named,
+                   FunctionRef<std::span<const NodeId>(NodeId)> operands_of) {
+    const auto place = [&](const ReverseRequest::Named& n) {
+        const std::span<const NodeId> operands = operands_of(n.by);
+        return std::find(operands.begin(), operands.end(), n.value) - operands.begin();
+    };
+    for (auto first = named.begin(), last = first; first != named.end(); first = last) {
+        last = std::find_if(first, named.end(), [&](const ReverseRequest::Named& n) { return n.by != first->by; });
+        std::stable_sort(first, last, [&](const auto& a, const auto& b) { return place(a) < place(b); });
+    }
+}
+
+std::vector<ReverseRequest::Named> named_by_formulas(const Graph& graph, std::span<const int64_t> sizes,
+                                                     std::span<const size_t> differentiable,
+                                                     std::span<const size_t> wrt) {
+    Context& context = *graph.context;
+    std::vector<SizeId> constants;
+    for (int64_t size : sizes) constants.push_back(context.constant(size));
+    Substitution at_sizes(context, std::move(constants));
+    Builder joint(context);
+    Copier copy(graph, joint, &at_sizes);
+    for (NodeId param : graph.params()) copy.copy_parameter(param);
+    copy.copy_body();
+
+    std::vector<NodeId> original(joint.size());  // by node of the copy
+    for (uint32_t id = 0; id < graph.nodes.size(); ++id) {
+        if (copy.has(NodeId(id))) original[copy(NodeId(id)).index] = NodeId(id);
+    }
+    std::vector<NodeId> results, sources;
+    for (size_t k : differentiable) results.push_back(copy(graph.results()[k]));
+    for (size_t k : wrt) {
+        const size_t inputs = graph.params().size();
+        sources.push_back(copy(k < inputs ? graph.params()[k] : graph.results()[k - inputs]));
+    }
+    std::vector<ReverseRequest::Named> named, found;
+    reverse(joint, {results, {}, sources, {}, &named});
+    for (const auto& [value, by] : named) {
+        if (value.index < original.size() && original[value.index])
+            found.push_back({original[value.index], original[by.index]});
+    }
+    sort_as_saved(found, [&](NodeId id) { return graph.operands_of(id); });
+    return found;
+}
 
 bool leads_to_another_result(const CompiledGraph& compiled, uint32_t output) {
     const Joint& joint = *compiled.joint();

@@ -129,15 +129,7 @@ NodeId Capture::node(TensorObject& x) {
 NodeId Capture::materialise(uint32_t v) {
     StorageValue& storage = storages_[values_[v].storage];
     if (values_[v].parent == none) {
-        if (storage.leaf && storage.leaf_node != storage.current) {
-            differentiation_->note_leaf(storage.leaf, storage.current);
-            storage.leaf_node = storage.current;
-            if (const uint8_t flags = builder_.node(storage.current).flags; flags & recompute_flag) {
-                // What a gradient is asked for is there: a copy of it, computed again, would lead to no leaf.
-                builder_.set_flags(storage.current, uint8_t(flags & ~recompute_flag));
-                builder_.mix(storage.current.index);
-            }
-        }
+        if (storage.leaf) return leaf_value(storage);
         if (storage.input != none && storage.version == 0) mark_used(storage.input);
         return storage.current;
     }
@@ -154,6 +146,28 @@ NodeId Capture::materialise(uint32_t v) {
     values_[v].chain = made;
     values_[v].chain_version = storages_[values_[v].storage].version;
     return made;
+}
+
+// All values of a leaf have one history, and one gradient.
+NodeId Capture::leaf_value(StorageValue& storage) {
+    if (!storage.leaf_node) {
+        storage.leaf_node = storage.input != none ? inputs_[storage.input].node : storage.current;
+        differentiation_->note_leaf(storage.leaf, storage.leaf_node);
+        if (storage.input != none) mark_used(storage.input);
+        if (const uint8_t flags = builder_.node(storage.leaf_node).flags; flags & recompute_flag) {
+            // What a gradient is asked for is there: a copy of it, computed again, would lead to no leaf.
+            builder_.set_flags(storage.leaf_node, uint8_t(flags & ~recompute_flag));
+            builder_.mix(storage.leaf_node.index);
+        }
+    }
+    if (storage.current == storage.leaf_node) return storage.current;
+    if (storage.as_leaf_version != storage.version) {
+        Builder::StampScope scope(builder_, Stamp{.origin = stamp().origin, .meta = {}, .flags = 0});
+        storage.as_leaf = builder_.emit(op<"with_history">(), {storage.current, storage.leaf_node});
+        storage.as_leaf_version = storage.version;
+        overwritten_->note_shown(storage.as_leaf, storage.current);
+    }
+    return storage.as_leaf;
 }
 
 // A literal is a constant of the graph. Any other number is a 0-dim input; one site that gives one value several times

@@ -142,7 +142,9 @@ private:
         uint32_t histories = 0;    // how often a write has changed it
         Operation written_by;      // the last one
         Ref<Autograd> leaf;        // the leaf that owns it: an input, or a value that became one
-        NodeId leaf_node;          // the last of its values that was noted as one of the leaf
+        NodeId leaf_node;          // the first of its values that something was computed from since
+        NodeId as_leaf;            // a later one, with that one's history: of version
+        uint32_t as_leaf_version = none;
     };
     struct ViewValue {  // a tensor: a storage, or a movement op of another tensor
         uint32_t storage;
@@ -180,6 +182,7 @@ private:
     bool is_admitted(const TensorObject& x) const { return x.capture_serial_ == serial_; }
     NodeId node(TensorObject& x);  // of one that was admitted
     NodeId materialise(uint32_t value);
+    NodeId leaf_value(StorageValue& storage);
     NodeId number(const Arg& arg, size_t operand);
     void register_input(TensorObject& x);
     uint32_t add_input(const Tensor& tensor, const Edge& edge, std::string_view name);
@@ -204,7 +207,8 @@ private:
 
     Plan plan_flush();
     void add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage);
-    void add_written_leaves(Plan& plan);
+    void set_consumed_apart(Plan& plan, std::span<const NodeId> values);
+    bool is_used_beside(const ViewValue& view, std::span<const NodeId> last_uses) const;
     std::shared_ptr<CompiledGraph> find_graph(const Plan& plan, bool& hit);
     void name_inputs();
     void note_recompile(const GraphEntry& entry, const std::string& reason);

@@ -15,11 +15,10 @@ namespace tenon {
 void Capture::Differentiation::become_leaf(TensorObject& x) {
     assert(capture_.is_admitted(x) && capture_.values_[x.capture_value_].parent == none && !x.requires_grad());
     x.make_autograd().requires_grad = true;
-    capture_.storages_[capture_.values_[x.capture_value_].storage].leaf = x.autograd;
-}
-
-bool Capture::Differentiation::stops_gradients(const Node& node) {
-    return (node.flags & no_grad_flag) || row(node.op).stops_gradient || node.op == op<"param">();
+    StorageValue& storage = capture_.storages_[capture_.values_[x.capture_value_].storage];
+    storage.leaf = x.autograd;
+    storage.leaf_node = {};
+    storage.as_leaf_version = none;
 }
 
 // No history of a graph before this one leads to memory that this one has made.
@@ -52,8 +51,18 @@ bool Capture::Differentiation::holds_history(std::span<const Cotangent> roots, s
 }
 
 bool Capture::Differentiation::passes_gradients(NodeId id) const {
-    if (stops_gradients(builder_.node(id))) return false;
+    const Node& node = builder_.node(id);
+    if ((node.flags & no_grad_flag) || row(node.op).stops_gradient || node.op == op<"param">()) return false;
     return builder_.type(id).is_tensor() && is_float(builder_.type(id).dtype);
+}
+
+std::vector<NodeId> Capture::Differentiation::last_uses() const {
+    std::vector<NodeId> last(builder_.size());
+    for (NodeId id : builder_.body()) {
+        if (!passes_gradients(id)) continue;
+        for (NodeId operand : builder_.operands_of(id)) last[operand.index] = id;
+    }
+    return last;
 }
 
 // The ops that lie between: a backward from `roots` goes through them on its way to `wrt`.
@@ -91,9 +100,7 @@ std::vector<bool> Capture::Differentiation::with_history(HistoryBeside& history)
             has[input.node.index] = true;
     }
     for (NodeId id : builder_.body()) {
-        if (has[id.index] || stops_gradients(builder_.node(id))) continue;
-        const Type& type = builder_.type(id);
-        if (!type.is_tensor() || !is_float(type.dtype) || !row(builder_.node(id).op).gradient) continue;
+        if (has[id.index] || !passes_gradients(id) || !row(builder_.node(id).op).gradient) continue;
         for (NodeId operand : builder_.operands_of(id)) has[id.index] = has[id.index] || has[operand.index];
     }
     return has;
@@ -113,11 +120,9 @@ std::vector<NodeId> Capture::Differentiation::reverse_from(std::span<const Cotan
                                                            std::span<const NodeId> wrt,
                                                            const BackwardOptions& options) {
     const std::vector<NodeId> ops = ops_between(roots, wrt);
+    NodeId gone;  // of the ops that a backward has used up, the one that this one comes to first
     for (NodeId id : ops) {
-        if (id.index >= used_up_.size() || !used_up_[id.index]) continue;
-        throw_error("gradient",
-                    "backward goes through this value a second time, but the first backward has used its history up",
-                    "call the first backward with `retain_graph: true`");
+        if (is_used_up(id) && (!gone || gone.index < id.index)) gone = id;
     }
     std::vector<NodeId> results, cotangents;
     for (const Cotangent& root : roots) results.push_back(capture_.node(root.of));
@@ -136,7 +141,11 @@ std::vector<NodeId> Capture::Differentiation::reverse_from(std::span<const Cotan
         differentiable.assign(history.begin(), history.end());
     }
     std::vector<NodeId> found = reverse(builder_, {results, cotangents, wrt, {}, &named, differentiable});
-    capture_.overwritten_->check(named);
+    capture_.overwritten_->check(std::move(named), gone);
+    if (gone)
+        throw_error("gradient",
+                    "backward goes through this value a second time, but the first backward has used its history up",
+                    "call the first backward with `retain_graph: true`");
     if (!options.retain_graph && !options.create_graph) {  // nothing goes through these again
         used_up_log_.push_back({uint32_t(builder_.body().size()), used_up_});
         used_up_.resize(builder_.size());
@@ -145,35 +154,19 @@ std::vector<NodeId> Capture::Differentiation::reverse_from(std::span<const Cotan
     return found;
 }
 
-// The cotangent of leaf k: the sum over its values, later ones first, since their uses come later.
-NodeId Capture::Differentiation::sum_of(std::span<const NodeId> found, std::span<const size_t> owner, size_t k) {
-    NodeId sum;
-    for (size_t i = found.size(); i-- > 0;) {
-        if (owner[i] != k || !found[i]) continue;
-        Builder::StampScope scope(builder_, Stamp{.origin = capture_.stamp().origin, .meta = {}, .flags = 0});
-        sum = sum ? builder_.emit(op<"add">(), {sum, found[i]}) : found[i];
-    }
-    return sum;
-}
-
 // What is computed from a gradient is not differentiated through it, unless its graph was asked for. Null of none.
-std::vector<TensorRef> Capture::Differentiation::make_gradients(std::span<const NodeId> found,
-                                                                std::span<const size_t> owner, size_t count,
+std::vector<TensorRef> Capture::Differentiation::make_gradients(std::vector<NodeId> found,
                                                                 const BackwardOptions& options) {
-    std::vector<NodeId> sums;
-    for (size_t k = 0; k < count; ++k) {
-        NodeId sum = sum_of(found, owner, k);
-        if (sum && !options.create_graph) {
-            Builder::StampScope scope(builder_, Stamp{.origin = capture_.stamp().origin, .meta = {}, .flags = 0});
-            sum = builder_.emit(op<"detach">(), {sum});
-        }
-        sums.push_back(sum);
+    for (NodeId& cotangent : found) {
+        if (!cotangent || options.create_graph) continue;
+        Builder::StampScope scope(builder_, Stamp{.origin = capture_.stamp().origin, .meta = {}, .flags = 0});
+        cotangent = builder_.emit(op<"detach">(), {cotangent});
     }
     HistoryBeside any({});
     const std::vector<bool> history = options.create_graph ? with_history(any) : std::vector<bool>();
-    std::vector<TensorRef> gradients(count);
-    for (size_t k = 0; k < count; ++k) {
-        if (sums[k]) gradients[k] = capture_.make_result(sums[k], options.create_graph && history[sums[k].index]);
+    std::vector<TensorRef> gradients(found.size());
+    for (size_t k = 0; k < found.size(); ++k) {
+        if (found[k]) gradients[k] = capture_.make_result(found[k], options.create_graph && history[found[k].index]);
     }
     return gradients;
 }
@@ -187,19 +180,15 @@ void Capture::Differentiation::backward(std::span<const Cotangent> roots, const 
         const Holding holding(capture_);
         for (const Cotangent& root : roots) capture_.node(root.of);  // notes the leaves
         std::vector<NodeId> wrt;
-        std::vector<size_t> owner;  // which leaf a node of wrt is a value of
         for (const Leaf& leaf : leaves_) {
             if (!only.empty() &&
                 std::none_of(only.begin(), only.end(), [&](const TensorRef& t) { return t->autograd == leaf.leaf; }))
                 continue;
             if (builder_.is_literal(leaf.node)) continue;
-            size_t k = 0;
-            while (k < leaves.size() && !(leaves[k] == leaf.leaf)) ++k;
-            if (k == leaves.size()) leaves.push_back(leaf.leaf);
+            leaves.push_back(leaf.leaf);
             wrt.push_back(leaf.node);
-            owner.push_back(k);
         }
-        sums = make_gradients(reverse_from(roots, wrt, options), owner, leaves.size(), options);
+        sums = make_gradients(reverse_from(roots, wrt, options), options);
     }
     for (size_t k = 0; k < leaves.size(); ++k) {
         if (sums[k])
@@ -214,42 +203,51 @@ std::vector<TensorRef> Capture::Differentiation::gradients(std::span<const Cotan
     const Holding holding(capture_);
     std::vector<NodeId> from, nodes;
     for (const Cotangent& root : roots) from.push_back(capture_.node(root.of));
-    std::vector<size_t> owner;
-    for (size_t k = 0; k < wrt.size(); ++k) {
-        bool is_noted_leaf = false;
-        for (const Leaf& leaf : leaves_) {
-            if (!(leaf.leaf == wrt[k]->autograd)) continue;
-            nodes.push_back(leaf.node);
-            owner.push_back(k);
-            is_noted_leaf = true;
-        }
-        if (is_noted_leaf) continue;
-        nodes.push_back(capture_.node(*wrt[k]));
-        owner.push_back(k);
-    }
+    for (const TensorRef& x : wrt) nodes.push_back(history_owner(builder_, capture_.node(*x)));
     if (capture_.trace_->in_example()) capture_.trace_->refuse_outer_history(from, wrt);
-    return make_gradients(reverse_from(roots, nodes, options), owner, wrt.size(), options);
+    return make_gradients(reverse_from(roots, nodes, options), options);
 }
 
-// What a backward of this graph has gone through cannot be gone through again, nor can what depends on it.
-std::vector<bool> Capture::Differentiation::consumed() const {
+std::vector<bool> Capture::Differentiation::consumed(std::span<const NodeId> values) const {
     if (used_up_.empty()) return {};
-    std::vector<bool> meets = used_up_, passes_by(builder_.size());  // paths to what is used up, and past it to a leaf
-    meets.resize(builder_.size());
-    for (const Leaf& leaf : leaves_) passes_by[leaf.node.index] = true;
+    std::vector<bool> ends(builder_.size()), below(builder_.size());  // below: what the values that are left lead to
+    for (const Leaf& leaf : leaves_) ends[leaf.node.index] = true;
+    for (NodeId value : values) below[value.index] = !is_used_up(value);
+    for (size_t k = builder_.body().size(); k-- > 0;) {
+        const NodeId id = builder_.body()[k];
+        if (!below[id.index] || ends[id.index] || !passes_gradients(id)) continue;
+        for (NodeId operand : builder_.operands_of(id)) below[operand.index] = true;
+    }
+    std::vector<bool> found;
+    for (NodeId value : values) found.push_back(!below[value.index]);
+    return found;
+}
+
+Capture::Differentiation::Sources Capture::Differentiation::sources(NodeId value,
+                                                                    std::span<const NodeId> values) const {
+    std::vector<bool> seen(builder_.size()), ends(builder_.size());
+    for (const Leaf& leaf : leaves_) ends[leaf.node.index] = true;
+    for (NodeId other : values) ends[other.index] = other != value;
+    std::vector<NodeId> stack{value};
+    while (!stack.empty()) {
+        const NodeId id = stack.back();
+        stack.pop_back();
+        if (seen[id.index]) continue;
+        seen[id.index] = true;
+        if (ends[id.index] || !passes_gradients(id)) continue;
+        for (NodeId operand : builder_.operands_of(id)) stack.push_back(operand);
+    }
+    Sources found;
+    for (const Leaf& leaf : leaves_) {
+        if (seen[leaf.node.index]) found.edges.push_back({{}, 0, leaf.leaf});
+    }
     for (const Input& input : capture_.inputs_) {
-        if (input.edge) passes_by[input.node.index] = true;
+        if (input.edge && seen[input.node.index]) found.edges.push_back(input.edge);
     }
-    for (NodeId id : builder_.body()) {
-        if (!passes_gradients(id)) continue;
-        const bool is_used_up = id.index < used_up_.size() && used_up_[id.index];
-        for (NodeId operand : builder_.operands_of(id)) {
-            if (meets[operand.index]) meets[id.index] = true;
-            if (passes_by[operand.index] && !is_used_up) passes_by[id.index] = true;
-        }
+    for (size_t k = 0; k < values.size(); ++k) {
+        if (values[k] != value && seen[values[k].index]) found.values.push_back(k);
     }
-    for (size_t id = 0; id < meets.size(); ++id) meets[id] = meets[id] && !passes_by[id];
-    return meets;
+    return found;
 }
 
 std::vector<NodeId> Capture::Differentiation::used_up() const {

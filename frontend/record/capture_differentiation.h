@@ -46,14 +46,24 @@ public:
     // -- for the capture
     struct Leaf {
         Ref<Autograd> leaf;
-        NodeId node;  ///< one of its values, which something is computed from
+        NodeId node;  ///< its value when something was computed from it first
     };
     void note_leaf(const Ref<Autograd>& leaf, NodeId value) { leaves_.push_back({leaf, value}); }
     std::span<const Leaf> leaves() const { return leaves_; }
     /// Whether a gradient goes through the node to its operands.
     bool passes_gradients(NodeId id) const;
-    /// By node: whether a backward has used up its history, or all of what it depends on. Empty where none has.
-    std::vector<bool> consumed() const;
+    /// By node: the last op that a gradient comes to it from; null where none does.
+    std::vector<NodeId> last_uses() const;
+    /// Which of these values a backward has gone through, without any left that is computed from them: no gradient goes
+    /// through them again. Empty where nothing is used up.
+    std::vector<bool> consumed(std::span<const NodeId> values) const;
+    /// Where gradients through a value go, or would if nothing were used up: edges of inputs and of leaves, and others of
+    /// the values.
+    struct Sources {
+        std::vector<Edge> edges;
+        std::vector<size_t> values;
+    };
+    Sources sources(NodeId value, std::span<const NodeId> values) const;
     /// The nodes whose history a backward has used up.
     std::vector<NodeId> used_up() const;
     /// What was noted after the body's node number `position` is forgotten.
@@ -63,14 +73,12 @@ public:
     void clear();
 
 private:
-    static bool stops_gradients(const Node& node);
+    bool is_used_up(NodeId id) const { return id.index < used_up_.size() && used_up_[id.index]; }
     std::vector<NodeId> ops_between(std::span<const Cotangent> roots, std::span<const NodeId> wrt);
     std::vector<NodeId> reverse_from(std::span<const Cotangent> roots, std::span<const NodeId> wrt,
                                      const BackwardOptions& options);
     std::vector<bool> with_history(HistoryBeside& history) const;
-    std::vector<TensorRef> make_gradients(std::span<const NodeId> found, std::span<const size_t> owner, size_t count,
-                                          const BackwardOptions& options);
-    NodeId sum_of(std::span<const NodeId> found, std::span<const size_t> owner, size_t k);
+    std::vector<TensorRef> make_gradients(std::vector<NodeId> found, const BackwardOptions& options);
 
     struct UsedUp {
         uint32_t position;         // nodes of the body after the backward

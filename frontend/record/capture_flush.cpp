@@ -1,6 +1,7 @@
 // Capture: ending a graph. Finds it in the cache or compiles it, runs it, and binds what is still alive to its results.
 #include <algorithm>
 #include <cassert>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -13,41 +14,61 @@
 
 namespace tenon {
 
-// Of a leaf that this graph has made each value that something was computed from is a result.
+// A leaf that this graph has made: what is computed from it leads to the value that it was then.
 void Capture::add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage) {
-    for (const Differentiation::Leaf& leaf : differentiation_->leaves()) {
-        if (!(leaf.leaf == x.autograd)) continue;
-        size_t result = storage.output;
-        if (leaf.node != storage.current) {
-            result = plan.results.size();
-            plan.results.push_back(leaf.node);
-        }
-        plan.leaves.push_back({&x, result});
+    if (!storage.leaf_node) return;
+    size_t result = storage.output;
+    if (storage.leaf_node != storage.current) {
+        result = plan.results.size();
+        plan.results.push_back(storage.leaf_node);
     }
+    plan.leaves.push_back({&x, result});
 }
 
-// Of a leaf that this graph was given and has written likewise: what was computed from its later values leads to it too.
-void Capture::add_written_leaves(Plan& plan) {
-    for (const Differentiation::Leaf& leaf : differentiation_->leaves()) {
-        if (builder_.node(leaf.node).op == op<"param">()) continue;
-        const auto input = std::find_if(inputs_.begin(), inputs_.end(),
-                                        [&](const Input& in) { return in.edge.leaf && in.edge.leaf == leaf.leaf; });
-        if (input == inputs_.end()) continue;
-        plan.leaves.push_back({input->base.get(), plan.results.size()});
-        plan.results.push_back(leaf.node);
+// Whether gradients come to the view from this graph too, or to what it is a view of from ops after it: what comes from
+// later graphs then has its place among them.
+bool Capture::is_used_beside(const ViewValue& view, std::span<const NodeId> last_uses) const {
+    const auto is_used = [&](NodeId id) { return last_uses[id.index] && last_uses[id.index] > view.chain; };
+    bool found = is_used(view.chain);
+    const ViewValue* step = &view;
+    while (!found && step->parent != none) {
+        step = &values_[step->parent];
+        found = is_used(step->parent == none ? storages_[step->storage].current : step->chain);
     }
+    return found;
+}
+
+// Values whose histories a captured backward has used up need no derivatives of this graph.
+void Capture::set_consumed_apart(Plan& plan, std::span<const NodeId> values) {
+    const std::vector<bool> consumed = differentiation_->consumed(values);
+    if (std::find(consumed.begin(), consumed.end(), true) == consumed.end()) return;
+    std::vector<size_t> differentiable;
+    std::vector<TensorObject*> owners;
+    std::vector<std::pair<NodeId, Plan::Consumed>> found;
+    for (size_t k = 0; k < values.size(); ++k) {
+        if (!consumed[k]) {
+            differentiable.push_back(plan.differentiable[k]);
+            owners.push_back(plan.owners[k]);
+            continue;
+        }
+        Differentiation::Sources sources = differentiation_->sources(values[k], values);
+        Plan::Consumed value{TensorRef(plan.owners[k]), std::move(sources.edges), {}};
+        for (size_t other : sources.values) value.values.emplace_back(plan.owners[other]);
+        found.emplace_back(values[k], std::move(value));
+    }
+    std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (auto& [node, value] : found) plan.consumed.push_back(std::move(value));
+    plan.differentiable = std::move(differentiable);
+    plan.owners = std::move(owners);
 }
 
 Capture::Plan Capture::plan_flush() {
     Plan plan;
-    const std::vector<bool> consumed = differentiation_->consumed();
-    auto add_history = [&](TensorObject& owner, NodeId node, size_t result) {
-        if (!consumed.empty() && consumed[node.index]) {
-            plan.consumed.push_back(TensorRef(&owner));
-            return;
-        }
+    std::vector<NodeId> values, last_uses;  // values: beside plan.owners
+    const auto add_history = [&](TensorObject& owner, NodeId node, size_t result) {
         plan.differentiable.push_back(result);
         plan.owners.push_back(&owner);
+        values.push_back(node);
     };
     for (TensorObject* x = ring_.next_; x != &ring_; x = x->next_) {
         const ViewValue& value = values_[x->capture_value_];
@@ -59,7 +80,14 @@ Capture::Plan Capture::plan_flush() {
         if (storage.input == none && value.parent == none && storage.leaf && storage.leaf == x->autograd)
             add_leaf(plan, *x, storage);
         if (!x->autograd || !x->autograd->in_graph) continue;
-        if (value.parent == none) add_history(*x, storage.current, storage.output);
+        if (value.parent == none) {
+            add_history(*x, storage.current, storage.output);
+        } else if (value.chain_version == storage.version) {
+            if (last_uses.empty()) last_uses = differentiation_->last_uses();
+            if (!is_used_beside(value, last_uses)) continue;
+            add_history(*x, value.chain, plan.results.size());
+            plan.results.push_back(value.chain);
+        }
     }
     for (const TensorRef& x : rewritten_) {
         if (!x->autograd || !x->autograd->in_graph) continue;  // then overwritten by what has no history
@@ -67,6 +95,7 @@ Capture::Plan Capture::plan_flush() {
         add_history(*x, storage.current, plan.results.size());
         plan.results.push_back(storage.current);
     }
+    set_consumed_apart(plan, values);
     commit_dirty();
     if (!fallible_.empty()) {  // what fails does so whether it is used or not
         const Liveness live = builder_.liveness(plan.results);
@@ -81,7 +110,6 @@ Capture::Plan Capture::plan_flush() {
         }
     }
     if (!plan.differentiable.empty()) {
-        add_written_leaves(plan);
         for (size_t k = 0; k < inputs_.size(); ++k) {
             if (inputs_[k].edge && is_float(inputs_[k].tensor.dtype)) plan.wrt.push_back(k);
         }
@@ -229,7 +257,10 @@ void Capture::note_recompile(const GraphEntry& entry, const std::string& changed
 void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs,
                    std::span<const Tensor> outputs) {
     // The ring is emptied by the caller; what it holds gets its memory now.
-    std::vector<TensorObject*> apart;  // views made under no_grad: without a history until their bases get another one
+    // Views that have a history of their own until their bases get another one: that of a result, or none (no_grad).
+    std::vector<TensorObject*> apart;
+    std::copy_if(plan.owners.begin(), plan.owners.end(), std::back_inserter(apart),
+                 [](const TensorObject* x) { return bool(x->base); });
     for (TensorObject* x = ring_.next_; x != &ring_; x = x->next_) {
         if (x->base && !x->is_behind() && !x->requires_grad()) apart.push_back(x);
         const StorageValue& storage = storages_[values_[x->capture_value_].storage];
@@ -241,17 +272,24 @@ void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph
         for (const Plan::Leaf& leaf : plan.leaves)
             inputs.push_back({leaf.tensor->tensor, 0, Edge{{}, 0, leaf.tensor->autograd}});
         tracer_.tape().record(graph, std::move(inputs), outputs, plan.owners, site_.span, MetaId::none());
+        for (TensorObject* x : plan.owners) {
+            if (x->base) x->base_history = x->base->history();
+        }
     }
     overwritten_->describe_run(graph.get(), plan, outputs);
-    for (const TensorRef& x : plan.consumed) {
-        x->autograd->entry = tracer_.tape().used_up(site_.span);
-        x->autograd->output = 0;
-        x->autograd->in_graph = false;
-        x->autograd->number = tracer_.tape().number_history();
+    for (const Plan::Consumed& value : plan.consumed) {
+        std::vector<Edge> edges = value.edges;
+        for (const TensorRef& other : value.values) edges.push_back(Edge::of(*other));
+        Autograd& autograd = *value.of->autograd;
+        autograd.entry = tracer_.tape().used_up(std::move(edges), site_.span);
+        autograd.output = 0;
+        autograd.in_graph = false;
+        autograd.number = tracer_.tape().number_history();
     }
     // Other views have the histories of their bases, from when these are asked for.
+    std::sort(apart.begin(), apart.end());
     for (TensorObject* x = ring_.next_; x != &ring_; x = x->next_) {
-        if (!x->base) continue;
+        if (!x->base || std::binary_search(apart.begin(), apart.end(), x)) continue;
         if (x->requires_grad()) x->autograd = nullptr;
         x->base_history = 0;
     }

@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <cassert>
 
+#include "frontend/compile/graph_paths.h"
 #include "frontend/record/capture_differentiation.h"
 #include "frontend/record/saved_values.h"
-#include "ir/build/copier.h"
-#include "ir/build/substitution.h"
 #include "ir/passes/drop_cotangents.h"
 
 namespace tenon {
@@ -38,10 +37,11 @@ bool Capture::OverwrittenValues::is_kept(const Write& write, NodeId by) const {
     return write.position < body.size() && by.index >= body[write.position].index;
 }
 
-void Capture::OverwrittenValues::check(std::span<const ReverseRequest::Named> named) const {
+void Capture::OverwrittenValues::check(std::vector<ReverseRequest::Named> named, NodeId last) const {
+    sort_as_saved(named, [&](NodeId id) { return builder_.operands_of(id); });
     for (const auto& [value, by] : named) {
         const Write* write = overwritten(value);
-        if (!write || is_kept(*write, by)) continue;
+        if (!write || is_kept(*write, by) || (last && by.index <= last.index)) continue;
         throw_overwritten(describe(value), tracer_.context()[builder_.stamp_of(by).origin].span, write->write);
     }
 }
@@ -57,68 +57,26 @@ GraphRef without_symbols(const Graph& graph, std::span<const int64_t> values) {
     return specialise(graph, values, std::vector<bool>(values.size()));
 }
 
-// What the formulas of a backward half name, whether the half saves it or computes it again: op by op it would have been
-// saved.
-// `flat`: this graph, `kept`: where its nodes are there.
-std::vector<ReverseRequest::Named> Capture::OverwrittenValues::named_by_formulas(const Plan& plan, const Graph& flat,
-                                                                                 std::span<const NodeId> kept) const {
-    Context& context = tracer_.context();
-    std::vector<SizeId> sizes;
-    for (int64_t hint : builder_.known_sizes().hints()) sizes.push_back(context.constant(hint));
-    Substitution at_sizes(context, std::move(sizes));
-    Builder joint(context);
-    Copier copy(flat, joint, &at_sizes);
-    for (NodeId param : flat.params()) copy.copy_parameter(param);
-    copy.copy_body();
-
-    std::vector<NodeId> here(joint.size());  // by node of the copy: the node of this graph
+// What the formulas of this graph's backward half name, here. `flat`: this graph, `kept`: where its nodes are there.
+std::vector<ReverseRequest::Named> Capture::OverwrittenValues::named_by(const Plan& plan, const Graph& flat,
+                                                                        std::span<const NodeId> kept) const {
+    std::vector<NodeId> here(flat.nodes.size());
     for (uint32_t id = 0; id < kept.size(); ++id) {
-        if (kept[id] && copy.has(kept[id])) here[copy(kept[id]).index] = NodeId(id);
+        if (kept[id]) here[kept[id].index] = NodeId(id);
     }
-    std::vector<NodeId> results, wrt;
-    for (size_t k : plan.differentiable) results.push_back(copy(flat.results()[k]));
-    for (size_t k : plan.wrt)
-        wrt.push_back(k < capture_.inputs_.size() ? copy(flat.params()[k])
-                                                  : copy(flat.results()[k - capture_.inputs_.size()]));
-    std::vector<ReverseRequest::Named> named, found;
-    reverse(joint, {results, {}, wrt, {}, &named});
-    for (const auto& [value, by] : named) {
-        if (value.index < here.size() && here[value.index]) found.push_back({here[value.index], here[by.index]});
-    }
-    // Of one op in the order in which it saves them: operands, then its result.
-    const auto place = [&](const ReverseRequest::Named& n) {
-        const auto operands = builder_.operands_of(n.by);
-        return std::find(operands.begin(), operands.end(), n.value) - operands.begin();
-    };
-    for (auto first = found.begin(), last = first; first != found.end(); first = last) {
-        last = std::find_if(first, found.end(), [&](const ReverseRequest::Named& n) { return n.by != first->by; });
-        std::stable_sort(first, last, [&](const auto& a, const auto& b) { return place(a) < place(b); });
+    std::vector<ReverseRequest::Named> found;
+    for (const auto& [value, by] :
+         named_by_formulas(flat, builder_.known_sizes().hints(), plan.differentiable, plan.wrt)) {
+        if (here[value.index]) found.push_back({here[value.index], here[by.index]});
     }
     return found;
-}
-
-// By differentiable result: the nodes that its cotangent reaches.
-std::vector<std::vector<bool>> Capture::OverwrittenValues::nodes_reached(const Plan& plan) const {
-    std::vector<std::vector<bool>> reached;
-    for (size_t k : plan.differentiable) {
-        std::vector<bool>& seen = reached.emplace_back(builder_.size());
-        std::vector<NodeId> stack{plan.results[k]};
-        while (!stack.empty()) {
-            const NodeId id = stack.back();
-            stack.pop_back();
-            if (seen[id.index]) continue;
-            seen[id.index] = true;
-            if (!capture_.differentiation_->passes_gradients(id)) continue;
-            for (NodeId operand : builder_.operands_of(id)) stack.push_back(operand);
-        }
-    }
-    return reached;
 }
 
 // Of the values that a backward half reads, those that some result's cotangent needs only to compute again what op by op
 // would have been saved: no formula on its way names them, so that what others write is no error.
 std::vector<size_t> Capture::OverwrittenValues::read_again(const CompiledGraph& graph, const Plan& plan,
-                                                           std::span<const ReverseRequest::Named> named) const {
+                                                           std::span<const ReverseRequest::Named> named,
+                                                           std::span<const std::vector<bool>> reached) const {
     std::vector<NodeId> memory;  // by saved value: of which memory it is; null where nobody else has it
     for (const Split::Saved& saved : graph.saved()) {
         NodeId& value = memory.emplace_back();
@@ -127,7 +85,6 @@ std::vector<size_t> Capture::OverwrittenValues::read_again(const CompiledGraph& 
     }
     std::vector<size_t> found;
     if (std::none_of(memory.begin(), memory.end(), [](NodeId id) { return bool(id); })) return found;
-    const std::vector<std::vector<bool>> reached = nodes_reached(plan);
     std::vector<bool> guarded(memory.size());
     for (size_t r = 0; r < reached.size(); ++r) {
         std::vector<bool> present(reached.size());
@@ -165,7 +122,11 @@ void Capture::OverwrittenValues::note_named(const CompiledGraph& graph, const Pl
         if (capture_.storages_[s].input != none || capture_.storages_[s].output != none)
             holder[capture_.storages_[s].current.index] = s;
     }
-    const std::vector<std::vector<bool>> reached = nodes_reached(plan);
+    std::vector<std::vector<bool>> reached;  // by differentiable result: nodes of this graph
+    for (const std::vector<bool>& nodes : nodes_reached(*flat, plan.differentiable)) {
+        std::vector<bool>& here = reached.emplace_back(builder_.size());
+        for (uint32_t id = 0; id < kept.size(); ++id) here[id] = kept[id] && nodes[kept[id].index];
+    }
     const auto as_lost = [&](NodeId value, NodeId by, Span write) {
         const Type& type = builder_.type(value);
         TapeEntry::Lost lost{type.dtype,
@@ -182,7 +143,7 @@ void Capture::OverwrittenValues::note_named(const CompiledGraph& graph, const Pl
     };
     NamedValues found;
     std::vector<TapeEntry::Shown> shown;
-    const std::vector<ReverseRequest::Named> named = named_by_formulas(plan, *flat, kept);
+    const std::vector<ReverseRequest::Named> named = named_by(plan, *flat, kept);
     for (const auto& [value, by] : named) {
         const NodeId held = memory_value(value);
         if (const Write* write = overwritten(value)) {
@@ -199,14 +160,16 @@ void Capture::OverwrittenValues::note_named(const CompiledGraph& graph, const Pl
                              is_input ? capture_.storages_[s].input : capture_.storages_[s].output});
         }
     }
-    for (size_t k : read_again(graph, plan, named)) {
+    for (size_t k : read_again(graph, plan, named, reached)) {
         const Split::Saved& saved = graph.saved()[k];
         if (saved.is_input && capture_.storages_[capture_.inputs_[saved.index].storage].version > 0)
             found.kept.push_back(saved.index);
         else found.guarded.push_back(k);
     }
     for (NodeId id : capture_.differentiation_->used_up()) {
-        if (kept[id.index]) found.used_up.push_back(there[kept[id.index].index]);
+        if (!kept[id.index]) continue;
+        found.used_up.resize(graph.joint()->graph->nodes.size());
+        found.used_up[there[kept[id.index].index].index] = true;
     }
     if (found.lost.empty() && found.kept.empty() && found.guarded.empty() && found.used_up.empty() && shown.empty())
         return;
@@ -247,7 +210,7 @@ void Capture::OverwrittenValues::describe_run(const CompiledGraph* graph, const 
     TapeEntry& entry = *plan.owners[0]->autograd->entry;
     entry.lost = named->second.lost;
     entry.guard(named->second.guarded);
-    entry.used_up_ops = named->second.used_up;
+    entry.used_up = named->second.used_up;
     entry.shown = named->second.shown;
     for (const TapeEntry::Shown& shown : *entry.shown) {
         const Tensor& memory = shown.is_input ? capture_.inputs_[shown.index].tensor : outputs[shown.index];

@@ -32,8 +32,8 @@ public:
     bool is_empty() const { return writes_.empty(); }
     /// The view shows the memory that this value is, or shows.
     void note_shown(NodeId view, NodeId value);
-    /// Throws Error "gradient" where a formula comes too late for a value that it names.
-    void check(std::span<const ReverseRequest::Named> named) const;
+    /// Throws Error "gradient" where a formula comes too late for a value that it names: of those of ops after `last`.
+    void check(std::vector<ReverseRequest::Named> named, NodeId last) const;
 
     // -- of the graphs that a flush compiles
     /// Which values of this graph its backward halves come too late for, which they do once others write, and of which
@@ -58,17 +58,17 @@ private:
         std::vector<size_t> kept;  // inputs that the graph writes and that a copy is kept of: they are read again, or
                                    // only the operations that write them name them, for their own gradient
         std::vector<size_t> guarded;  // saved values that nothing names: see TapeEntry::guard
-        std::vector<NodeId> used_up;  // of the joint's graph: see TapeEntry::used_up_ops
+        std::vector<bool> used_up;    // by node of the joint's graph; empty: none
     };
     NodeId memory_value(NodeId node) const;
     const Write* overwritten(NodeId node) const;
     std::string describe(NodeId value) const;
     bool is_kept(const Write& write, NodeId by) const;
-    std::vector<ReverseRequest::Named> named_by_formulas(const Plan& plan, const Graph& flat,
-                                                         std::span<const NodeId> kept) const;
+    std::vector<ReverseRequest::Named> named_by(const Plan& plan, const Graph& flat,
+                                                std::span<const NodeId> kept) const;
     std::vector<size_t> read_again(const CompiledGraph& graph, const Plan& plan,
-                                   std::span<const ReverseRequest::Named> named) const;
-    std::vector<std::vector<bool>> nodes_reached(const Plan& plan) const;
+                                   std::span<const ReverseRequest::Named> named,
+                                   std::span<const std::vector<bool>> reached) const;
 
     Capture& capture_;
     Tracer& tracer_;

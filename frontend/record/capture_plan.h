@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "frontend/record/capture.h"
+#include "frontend/record/tape.h"
 
 namespace tenon {
 
@@ -13,14 +14,19 @@ struct Capture::Plan {
     std::vector<NodeId> results;
     std::vector<size_t> differentiable;  // results through which cotangents may come
     std::vector<TensorObject*> owners;   // beside them: whose history they are
-    std::vector<TensorRef> consumed;     // whose history a captured backward has used up
+    struct Consumed {                    // a captured backward has used up its history
+        TensorRef of;
+        std::vector<Edge> edges;        // where gradients through it would go: before this graph,
+        std::vector<TensorRef> values;  // or to others of its values
+    };
+    std::vector<Consumed> consumed;  // in the order of the graph
     struct Leaf {
         TensorObject* tensor;
         size_t result;  // one of its values, which others here are computed from
     };
-    std::vector<Leaf> leaves;            // that this graph has made
-    std::vector<size_t> wrt;             // inputs that require a gradient, then leaves: see CompiledGraph
-    bool empty = false;                  // nothing to run
+    std::vector<Leaf> leaves;  // that this graph has made
+    std::vector<size_t> wrt;   // inputs that require a gradient, then leaves: see CompiledGraph
+    bool empty = false;        // nothing to run
 };
 
 /// A captured graph with its sizes as they are now; nodes keep their names.

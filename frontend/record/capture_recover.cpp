@@ -73,6 +73,8 @@ void Capture::truncate(uint32_t failing) {
     for (StorageValue& storage : storages_) {
         move(storage.current);
         move(storage.leaf_node);
+        move(storage.as_leaf);
+        if (!storage.as_leaf) storage.as_leaf_version = none;
         storage.written_by.renumber(image);
         storage.output = none;
         storage.dirty = storage.input != none && storage.current != inputs_[storage.input].node;

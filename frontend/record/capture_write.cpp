@@ -45,14 +45,14 @@ void Capture::write(TensorObject& x, TensorObject& value, bool makes_history) {
     const uint32_t first = first_of_operation();
     if (to.index < first) to = builder_.emit(op<"identity">(), {to});  // a copy of another's value
     NodeId now = written(v, to);
-    const bool keeps_history = !makes_history && (storages_[s].leaf || storages_[s].has_history);
-    if (keeps_history && storages_[s].has_history) {
-        Stamp through = stamp();
-        through.flags = uint8_t(through.flags & ~no_grad_flag);
-        Builder::StampScope differentiated(builder_, through);
-        now = builder_.emit(op<"with_history">(), {now, before});
-    } else if (keeps_history && tracer_.dispatcher().grad_enabled()) {
-        now = builder_.emit(op<"detach">(), {now});  // each value of a leaf is one
+    if (!makes_history && (storages_[s].leaf || storages_[s].has_history)) {
+        if (tracer_.dispatcher().grad_enabled()) now = builder_.emit(op<"detach">(), {now});
+        if (storages_[s].has_history) {  // that of a leaf: leaf_value
+            Stamp through = stamp();
+            through.flags = uint8_t(through.flags & ~no_grad_flag);
+            Builder::StampScope differentiated(builder_, through);
+            now = builder_.emit(op<"with_history">(), {now, before});
+        }
     }
     StorageValue& storage = storages_[s];
     const Operation operation{first, static_cast<uint32_t>(builder_.size())};
@@ -77,9 +77,10 @@ void Capture::write(TensorObject& x, TensorObject& value, bool makes_history) {
 
 // What the memory of value v is once `to` is written into it.
 NodeId Capture::written(uint32_t v, NodeId to) {
-    const NodeId before = storages_[values_[v].storage].current;
-    if (values_[v].parent == none) return as_type(to, builder_.node(before).type);
+    StorageValue& storage = storages_[values_[v].storage];
+    if (values_[v].parent == none) return as_type(to, builder_.node(storage.current).type);
     const NodeId view = materialise(v);
+    const NodeId before = storage.leaf ? leaf_value(storage) : storage.current;
     assert(is_chain(view, before) && "what a write goes through is movement of the base's value");
     return builder_.emit(op<"update">(), {before, view, as_type(to, builder_.node(view).type)});
 }

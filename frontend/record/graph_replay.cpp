@@ -50,6 +50,13 @@ public:
     void mark_overwritten(NodeId value, Span write) { overwritten_.emplace(value.index, write); }
     /// The same for the gradient of one op.
     void mark_gone(NodeId value, NodeId by, Span write) { gone_for_.push_back({value, by, write}); }
+    /// What the op saves lies in this memory, which others may write.
+    void mark_shown(TapeEntry::Shown what, const TapeEntry::Saved& memory) {
+        what.as_lost.needed_by = {true};
+        Watched& watched = shown_[what.as_lost.op.index];
+        watched.what.push_back(std::move(what));
+        watched.memory.push_back(memory);
+    }
     /// A backward has used up the history of the op that gives this value.
     void mark_used_up(NodeId value) { used_up_.insert(value.index); }
     /// What this value was is there, whatever it is computed from by now.
@@ -154,8 +161,7 @@ private:
     TensorRef scalar(const Arg& number) {
         if (dispatcher_.tracer().capturing())
             return dispatcher_.apply(op<"full">(), {number}, dispatcher_.sizes_attr({}));
-        return make_ref<TensorObject>(
-            Tensor::scalar(dispatcher_.tracer().allocator(), number.dtype, number.number));
+        return make_ref<TensorObject>(Tensor::scalar(dispatcher_.tracer().allocator(), number.dtype, number.number));
     }
     void perform(NodeId id) {
         TensorRef& first = values_[graph_.operand(id, 0).index];
@@ -174,7 +180,12 @@ private:
         const bool grad = dispatcher_.grad_enabled() && !(graph_[id].flags & no_grad_flag);
         const Dispatcher::GradMode mode(dispatcher_, grad);
         std::vector<NodeId> inputs;  // what a tape entry of this op has as such
-        if (row(graph_[id].op).memory == MemoryUse::replaces) {
+        const int history_of = row(graph_[id].op).history_of;
+        if (history_of >= 0 && !dispatcher_.tracer().capturing()) {
+            const Ref<Autograd>& history = value(graph_.operand(id, static_cast<size_t>(history_of)))->autograd;
+            values_[id.index] = make_ref<TensorObject>(value(graph_.operand(id, 0))->tensor);
+            values_[id.index]->autograd = history;
+        } else if (row(graph_[id].op).memory == MemoryUse::replaces) {
             values_[id.index] = update(id);
             inputs = {graph_.operand(id, replaced_base), graph_.operand(id, replaced_value)};
         } else {
@@ -186,6 +197,7 @@ private:
             values_[id.index] = dispatcher_.apply(graph_[id].op, arguments, attr_of(id));
         }
         if (!gone_.empty() || !overwritten_.empty() || !gone_for_.empty()) note_gone(id, inputs);
+        if (const auto shown = shown_.find(id.index); shown != shown_.end()) show(id, shown->second);
     }
     // Of a value just computed: whether it is what it was, and what its entry has saved.
     void note_gone(NodeId id, std::span<const NodeId> inputs) {
@@ -213,7 +225,7 @@ private:
             return std::nullopt;
         };
         const Ref<Autograd>& history = values_[id.index]->autograd;
-        if (!history || !history->entry) return;
+        if (!history || !history->entry || row(graph_[id].op).history_of >= 0) return;
         TapeEntry& entry = *history->entry;
         const std::span<const Split::Saved> saved = entry.graph->saved();
         for (size_t k = 0; k < saved.size(); ++k) {
@@ -224,6 +236,16 @@ private:
             entry.saved[k].is_gone = true;
             entry.saved[k].write = *write;
         }
+    }
+    struct Watched {
+        std::vector<TapeEntry::Shown> what;
+        std::vector<TapeEntry::Saved> memory;  // beside it
+    };
+    void show(NodeId id, const Watched& watched) {
+        const Ref<Autograd>& history = values_[id.index]->autograd;
+        if (!history || !history->entry) return;
+        history->entry->shown = std::make_shared<const std::vector<TapeEntry::Shown>>(watched.what);
+        history->entry->shown_memory = watched.memory;
     }
     // The view that is written is given as the way to it from the base.
     TensorRef update(NodeId id) {
@@ -249,6 +271,7 @@ private:
     std::unordered_map<uint32_t, Tensor> known_;
     std::unordered_set<uint32_t> used_up_;
     std::vector<GoneFor> gone_for_;
+    std::unordered_map<uint32_t, Watched> shown_;  // by op
     std::optional<Substitution> at_sizes_;
     ReplayOptions options_;
 };
@@ -349,8 +372,11 @@ std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& e
         const TapeEntry::Lost& lost = (*entry.shown)[k].as_lost;
         if (memory.tensor.storage->version != memory.version)
             replay.mark_gone(lost.value, lost.op, dispatcher.last_write(*memory.tensor.storage));
+        else replay.mark_shown((*entry.shown)[k], memory);
     }
-    for (NodeId op : entry.used_up_ops) replay.mark_used_up(op);
+    for (uint32_t id = 0; id < entry.used_up.size(); ++id) {
+        if (entry.used_up[id]) replay.mark_used_up(NodeId(id));
+    }
     know_saved(replay, entry);
     replay.run();
     std::vector<TensorRef> outputs;

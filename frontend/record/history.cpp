@@ -25,9 +25,8 @@ bool HistoryBeside::leads(const Edge& edge) {
             if (found(entry->unfolded[output])) return true;
             continue;
         }
-        if (!entry->graph) return true;  // used up: that there was a history is what the script has to be told
-        std::vector<bool> reached;       // of an op: all that was wanted
-        if (entry->graph->purpose() == CompiledGraph::Purpose::capture) {
+        std::vector<bool> reached;  // of an op: all that was wanted
+        if (entry->graph && entry->graph->purpose() == CompiledGraph::Purpose::capture) {
             std::vector<bool> present(entry->outputs.size());
             present[output] = true;
             reached = reached_from(*entry->graph, present);

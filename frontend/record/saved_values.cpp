@@ -13,7 +13,9 @@
 
 namespace tenon {
 
-void throw_overwritten(std::string_view type, Span saved, Span write) {
+namespace {
+
+Diagnostic overwritten(std::string_view type, Span saved, Span write) {
     Diagnostic diagnostic;
     diagnostic.kind = "gradient";
     diagnostic.message =
@@ -21,19 +23,27 @@ void throw_overwritten(std::string_view type, Span saved, Span write) {
     diagnostic.help = "write `x = x + e` instead of changing x in place, or save a copy: `x.clone()`";
     if (saved) diagnostic.labels.push_back({saved, "saved here"});
     if (write) diagnostic.labels.push_back({write, "changed in place here"});
-    throw Error(std::move(diagnostic));
+    return diagnostic;
 }
 
-namespace {
-
-[[noreturn]] void throw_used_up(const TapeEntry& entry) {
+Diagnostic used_up(const TapeEntry& entry) {
     Diagnostic diagnostic;
     diagnostic.kind = "gradient";
     diagnostic.message =
         "backward goes through this value a second time, but the first backward has used its history up";
     diagnostic.help = "call the first backward with `retain_graph: true`";
     if (entry.span) diagnostic.labels.push_back({entry.span, "computed here"});
-    throw Error(std::move(diagnostic));
+    return diagnostic;
+}
+
+bool is_used_up(const TapeEntry& entry, const std::vector<bool>& present, const std::vector<bool>& wanted) {
+    if (entry.freed || entry.used_up.empty()) return entry.freed;
+    const std::vector<bool> all(entry.outputs.size(), true);
+    const std::vector<bool> met = gone_through(*entry.graph, present.empty() ? all : present, wanted);
+    for (size_t id = 0; id < met.size(); ++id) {
+        if (met[id] && entry.used_up[id]) return true;
+    }
+    return false;
 }
 
 // Of a captured graph: the op whose gradient names the saved value.
@@ -53,48 +63,37 @@ Span saved_by(const TapeEntry& entry, size_t saved) {
 
 }  // namespace
 
-void check_used_up(const TapeEntry& entry, const std::vector<bool>& present) {
-    bool freed = entry.freed;
-    for (size_t k = 0; k < entry.used_up.size(); ++k) freed |= entry.used_up[k] && (present.empty() || present[k]);
-    if (freed) throw_used_up(entry);
-}
+void throw_overwritten(std::string_view type, Span saved, Span write) { throw Error(overwritten(type, saved, write)); }
 
-void check_used_up_ops(const TapeEntry& entry, const std::vector<bool>& present, const std::vector<bool>& wanted) {
-    if (entry.used_up_ops.empty()) return;
-    const std::vector<bool> all(entry.outputs.size(), true);
-    const std::vector<bool> met = gone_through(*entry.graph, present.empty() ? all : present, wanted);
-    for (NodeId id : entry.used_up_ops) {
-        if (met[id.index]) throw_used_up(entry);
-    }
-}
-
-void check_saved(const Dispatcher& dispatcher, const TapeEntry& entry, const std::vector<bool>& present) {
-    check_used_up(entry, present);
+std::optional<Diagnostic> missing(const Dispatcher& dispatcher, const TapeEntry& entry,
+                                  const std::vector<bool>& present, const std::vector<bool>& wanted) {
+    if (is_used_up(entry, present, wanted)) return used_up(entry);
     const auto is_needed = [&](const TapeEntry::Lost& lost) {
         bool needed = present.empty();
         for (size_t r = 0; r < present.size(); ++r) needed |= present[r] && lost.needed_by[r];
         return needed;
     };
-    const auto fail = [](const TapeEntry::Lost& lost, Span write) {
-        throw_overwritten(std::string(name_of(lost.dtype)) + shape_to_string(lost.shape), lost.by, write);
+    const auto is_gone = [](const TapeEntry::Lost& lost, Span write) {
+        return overwritten(std::string(name_of(lost.dtype)) + shape_to_string(lost.shape), lost.by, write);
     };
     for (const TapeEntry::Lost& lost : entry.lost) {
-        if (is_needed(lost)) fail(lost, lost.write);
+        if (is_needed(lost)) return is_gone(lost, lost.write);
     }
     for (size_t k = 0; k < entry.shown_memory.size(); ++k) {
         const TapeEntry::Saved& memory = entry.shown_memory[k];
         if (memory.tensor.storage->version == memory.version) continue;
         const TapeEntry::Lost& lost = (*entry.shown)[k].as_lost;
-        if (is_needed(lost)) fail(lost, dispatcher.last_write(*memory.tensor.storage));
+        if (is_needed(lost)) return is_gone(lost, dispatcher.last_write(*memory.tensor.storage));
     }
     for (size_t k = 0; k < entry.saved.size(); ++k) {
         const TapeEntry::Saved& saved = entry.saved[k];
         if (!saved.is_gone && saved.tensor.storage->version == saved.version) continue;
         // A saved input may be there for its sizes only: they are what they were.
         if (!reads_saved(*entry.graph->lean()->backward, entry.saved.size(), present)[k]) continue;
-        throw_overwritten(describe_type(saved.tensor), saved_by(entry, k),
-                          saved.is_gone ? saved.write : dispatcher.last_write(*saved.tensor.storage));
+        return overwritten(describe_type(saved.tensor), saved_by(entry, k),
+                           saved.is_gone ? saved.write : dispatcher.last_write(*saved.tensor.storage));
     }
+    return std::nullopt;
 }
 
 }  // namespace tenon

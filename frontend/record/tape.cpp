@@ -92,10 +92,11 @@ const TapeEntry::Input& TapeEntry::input_of(size_t edge) const {
     return inputs[inputs.size() - graph->wrt().size() + edge];
 }
 
-Ref<TapeEntry> Tape::used_up(Span span) {
+Ref<TapeEntry> Tape::used_up(std::vector<Edge> edges, Span span) {
     auto entry = make_ref<TapeEntry>();
     entry->position = take_position();
     entry->span = span;
+    entry->edges = std::move(edges);
     entry->freed = true;
     entry->outputs.resize(1);
     return entry;
@@ -126,10 +127,7 @@ std::vector<bool> present_of(std::span<const TensorRef> cotangents) {
 void Tape::unfold(TapeEntry& entry) {
     Dispatcher& dispatcher = tracer_.dispatcher();
     const Tracer::Pause pause(tracer_);  // what it computes is there already: no graph under capture needs it
-    std::vector<bool> present(entry.used_up);
-    present.flip();
-    check_used_up(entry, present);  // what is gone is found where a gradient needs it
-    struct Place {  // the ops' entries stand where the graph's entry stood
+    struct Place {                       // the ops' entries stand where the graph's entry stood
         Tape& tape;
         Dispatcher& dispatcher;
         const uint64_t next;
@@ -145,10 +143,7 @@ void Tape::unfold(TapeEntry& entry) {
     dispatcher.set_span(entry.span);
     const Dispatcher::GradMode mode(dispatcher, true);
     std::vector<Edge> edges;
-    for (const TensorRef& output : replay_outputs(dispatcher, entry)) {
-        const bool is_used_up = !entry.used_up.empty() && entry.used_up[edges.size()];
-        edges.push_back(is_used_up ? Edge{used_up(entry.span), 0, {}} : Edge::of(*output));
-    }
+    for (const TensorRef& output : replay_outputs(dispatcher, entry)) edges.push_back(Edge::of(*output));
     entry.unfolded = std::move(edges);
     entry.clear();
     entry.inputs.clear();
@@ -170,8 +165,7 @@ public:
     /// What is asked for; with nothing asked for, every leaf. Gives the edge under which result() finds it.
     Edge ask(Edge edge) {
         if (edge.entry && is_folded(*edge.entry) &&
-            ((options_.by_ops() && !edge.entry->freed) ||
-             leads_to_another_result(*edge.entry->graph, edge.output))) {
+            ((options_.by_ops() && !edge.entry->freed) || leads_to_another_result(*edge.entry->graph, edge.output))) {
             tracer_.tape().unfold(*edge.entry);
         }
         edge = resolved(std::move(edge));
@@ -305,8 +299,11 @@ private:
         State& state = states_.at(&entry);
         std::vector<TensorRef> cotangents = std::move(state.cotangents);
         const std::vector<bool> present = present_of(cotangents);
-        if (!entry.used_up_ops.empty()) check_used_up_ops(entry, present, wanted_edges(entry));
-        check_saved(d_, entry, present);
+        const std::vector<bool> to = entry.used_up.empty() ? std::vector<bool>() : wanted_edges(entry);
+        if (std::optional<Diagnostic> gone = missing(d_, entry, present, to)) {
+            if (!is_folded(entry) || entry.freed) throw Error(std::move(*gone));
+            return visit_ops(entry, cotangents);
+        }
         if (entry.edges.empty()) {  // computed from leaves that nobody can ask for any more
             if (!options_.retain_graph) free(entry);
             return;
@@ -348,6 +345,16 @@ private:
             else add(entry.edges[k], std::move(gradient));
         }
     }
+    // In the graph's place its ops, which miss what the graph misses, each in its turn: with the error that they raise
+    // where nothing was captured.
+    void visit_ops(TapeEntry& graph, std::vector<TensorRef>& cotangents) {
+        tracer_.tape().unfold(graph);
+        for (const Edge& edge : graph.unfolded) collect(edge);
+        if (asked_any_) find_needed();
+        for (size_t k = 0; k < cotangents.size(); ++k) {
+            if (cotangents[k] && graph.unfolded[k]) add(graph.unfolded[k], std::move(cotangents[k]));
+        }
+    }
     bool sums_to_continue(const TapeEntry& entry) {
         for (size_t k = 0; k < entry.edges.size(); ++k) {
             if (entry.graph->reaches(k) && wanted(entry.edges[k]) && sum_of(entry.edges[k])) return true;
@@ -374,17 +381,19 @@ private:
             std::all_of(entry.edges.begin(), entry.edges.end(), [&](const Edge& edge) { return wanted(edge); }))
             return free(entry);
         const std::vector<bool> all(entry.outputs.size(), true);
-        const std::vector<bool> used = used_up_by(*entry.graph, present.empty() ? all : present, wanted_edges(entry));
-        entry.used_up.resize(used.size());
-        for (size_t k = 0; k < used.size(); ++k) entry.used_up[k] = entry.used_up[k] || used[k];
-        if (std::find(entry.used_up.begin(), entry.used_up.end(), false) == entry.used_up.end()) free(entry);
+        const std::vector<bool> met = gone_through(*entry.graph, present.empty() ? all : present, wanted_edges(entry));
+        const Joint& joint = *entry.graph->joint();
+        entry.used_up.resize(met.size());
+        for (NodeId id : joint.graph->body()) {
+            if (met[id.index] && keeps_history((*joint.graph)[id].op)) entry.used_up[id.index] = true;
+        }
+        if (all_begin_with(*entry.graph, entry.used_up)) free(entry);
     }
     // The ops that give the results have kept something: what has gone through all of them has used all up.
     static bool all_results_keep(const CompiledGraph& compiled) {
         const Joint& joint = *compiled.joint();
-        return std::all_of(joint.results.begin(), joint.results.end(), [&](size_t k) {
-            return keeps_history((*joint.graph)[joint.graph->results()[k]].op);
-        });
+        return std::all_of(joint.results.begin(), joint.results.end(),
+                           [&](size_t k) { return keeps_history((*joint.graph)[joint.graph->results()[k]].op); });
     }
     static void free(TapeEntry& entry) {
         if (entry.graph && entry.graph->purpose() == CompiledGraph::Purpose::op &&

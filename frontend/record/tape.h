@@ -83,10 +83,9 @@ public:
     std::vector<Edge> unfolded;  // one a differentiable result, once the graph's ops have become entries in its place
     Span span;
     MetaId meta;
-    bool freed = false;               // a backward has used it up
-    std::vector<size_t> guarded;      // of `saved`, until they are written
-    std::vector<NodeId> used_up_ops;  // of the joint: a backward has gone through these in the graph itself
-    std::vector<bool> used_up;        // or has gone through ops: by result, whether it goes through one of these
+    bool freed = false;           // a backward has used it up
+    std::vector<bool> used_up;    // or some of its ops, by node of the joint; empty: none
+    std::vector<size_t> guarded;  // of `saved`, until they are written
 };
 
 struct BackwardOptions {
@@ -110,8 +109,8 @@ public:
     /// The ops from position `since` on that lead to `last` have saved what they need of this memory, which is about to
     /// be written: they keep a copy.
     void keep(const Edge& last, uint64_t since, const Storage& memory);
-    /// An entry that stands for a history a captured backward has used up already.
-    Ref<TapeEntry> used_up(Span span);
+    /// An entry that stands for a history a captured backward has used up already, which led to these edges.
+    Ref<TapeEntry> used_up(std::vector<Edge> edges, Span span);
 
     struct Root {
         Edge edge;

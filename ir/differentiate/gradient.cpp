@@ -9,6 +9,12 @@
 
 namespace tenon {
 
+NodeId history_owner(const Builder& builder, NodeId id) {
+    for (int k = row(builder.node(id).op).history_of; k >= 0; k = row(builder.node(id).op).history_of)
+        id = builder.operands_of(id)[static_cast<size_t>(k)];
+    return id;
+}
+
 // Reverse mode over one builder. Formulas write Terms into an arena; a Term becomes nodes when a slot takes it.
 class Reverse {
 public:
@@ -20,7 +26,7 @@ public:
         Builder::StampScope scope(builder_, {});
         if (!request.running.empty())
             for (size_t k = 0; k < request.wrt.size(); ++k)
-                cotangent_[request.wrt[k].index] = request.running[k];
+                cotangent_[owner(request.wrt[k]).index] = request.running[k];
         for (size_t k = 0; k < request.results.size(); ++k) {
             const NodeId result = request.results[k];
             if (needs_[result.index])
@@ -30,7 +36,7 @@ public:
             if (needs_[body[i].index] && cotangent_[body[i].index] && through(body[i])) differentiate(body[i]);
     }
 
-    NodeId cotangent(NodeId id) const { return cotangent_[id.index]; }
+    NodeId cotangent(NodeId id) const { return cotangent_[owner(id).index]; }
 
 private:
     friend class Gradient;
@@ -49,8 +55,9 @@ private:
     };
 
     // ---- which nodes lie between wrt and the results
+    NodeId owner(NodeId id) const { return history_owner(builder_, id); }
     void mark_dependents(std::span<const NodeId> wrt) {
-        for (NodeId w : wrt) needs_[w.index] = true;
+        for (NodeId w : wrt) needs_[w.index] = needs_[owner(w).index] = true;
         for (NodeId id : builder_.body()) {
             if (needs_[id.index] || !through(id)) continue;
             const Type& type = builder_.type(id);
@@ -90,7 +97,7 @@ private:
         r.gradient(gradient);
     }
     void accumulate(NodeId to, NodeId contribution) {
-        NodeId& sum = cotangent_[to.index];
+        NodeId& sum = cotangent_[owner(to).index];
         if (!sum) {
             sum = contribution;
             return;

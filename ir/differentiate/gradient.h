@@ -60,7 +60,8 @@ public:
 
     Term number(double value, size_t like) const;  // a literal of operand `like`'s dtype
     Term zero_like(size_t operand) const;          // zeros of the operand's shape
-    Term zero() const;  // a slope of 0: zeros that come of the cotangent, for where that is absent, and through which nothing flows
+    Term zero()
+        const;  // a slope of 0: zeros that come of the cotangent, for where that is absent, and through which nothing flows
     Term cast(const Term&, DType) const;
     Term reshape_to(const Term&, std::span<const SizeId> sizes) const;
     Term expand_to(const Term&, size_t operand) const;  // broadcast to the operand's shape
@@ -98,6 +99,9 @@ struct ReverseRequest {
     // that is saved, and missed, whatever a backward is for.
     std::span<const uint8_t> differentiable = {};
 };
+/// The value whose history this one has (Row::history_of), or itself: to gradients they are one value, with one cotangent.
+NodeId history_owner(const Builder&, NodeId);
+
 // One node per wrt, none where no path leads there. Throws Error kind "gradient" at a row without a gradient.
 std::vector<NodeId> reverse(Builder& builder, const ReverseRequest&);
 

@@ -325,7 +325,7 @@ const Row movement_table[] = {
               .no_gradient = "it is there to stop gradients", .stops_gradient = true, .batching = same_batching}),
     with_history(movement({.name = "with_history", .doc = "the first value; gradients flow to the second, whose history it has", .result = with_history_rule,
                            .index = same_index, .view = same_view, .memory = MemoryUse::names,
-                           .gradient = [](Gradient& d) { d.x(1) += d.g; }, .batching = with_history_batching})),
+                           .gradient = [](Gradient& d) { d.x(1) += d.g; }, .history_of = 1, .batching = with_history_batching})),
     {.name = "full", .doc = "one number in every place", .min_operands = 1, .max_operands = 1, .result = full_rule, .lowering = Lowering::loops, .source = Source::operand,
      .gradient = [](Gradient& d) { d.x(0) += d.g; }, .batching = full_batching},
     source({.name = "iota", .doc = "0, 1, 2, … along the last dimension", .result = iota_rule, .source = Source::position}),
