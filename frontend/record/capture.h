@@ -166,6 +166,7 @@ private:
         uint32_t next_alias = none;  // another input with the same memory
         Ref<TensorObject> base;      // whose history it has: the tensor itself, or what it is a view of
         bool used = false;
+        bool is_view = false;
         std::string name;  // empty where nothing names it
     };
     struct OpenCall {
@@ -208,7 +209,7 @@ private:
     Plan plan_flush();
     void add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage);
     void set_consumed_apart(Plan& plan, std::span<const NodeId> values);
-    bool is_used_beside(const ViewValue& view, std::span<const NodeId> last_uses) const;
+    std::vector<bool> views_with_history() const;
     std::shared_ptr<CompiledGraph> find_graph(const Plan& plan, bool& hit);
     void name_inputs();
     void note_recompile(const GraphEntry& entry, const std::string& reason);

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
-#include "frontend/compile/graph_paths.h"
+#include "frontend/history/graph_paths.h"
 #include "frontend/record/capture_overwritten.h"
 #include "frontend/record/capture_trace.h"
 #include "ir/differentiate/gradient.h"
@@ -56,13 +56,13 @@ bool Capture::Differentiation::passes_gradients(NodeId id) const {
     return builder_.type(id).is_tensor() && is_float(builder_.type(id).dtype);
 }
 
-std::vector<NodeId> Capture::Differentiation::last_uses() const {
-    std::vector<NodeId> last(builder_.size());
+std::vector<Capture::Differentiation::Uses> Capture::Differentiation::uses() const {
+    std::vector<Uses> found(builder_.size());
     for (NodeId id : builder_.body()) {
         if (!passes_gradients(id)) continue;
-        for (NodeId operand : builder_.operands_of(id)) last[operand.index] = id;
+        for (NodeId operand : builder_.operands_of(id)) found[operand.index] = {id, found[operand.index].count + 1};
     }
-    return last;
+    return found;
 }
 
 // The ops that lie between: a backward from `roots` goes through them on its way to `wrt`.

@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "frontend/history/history_beside.h"
 #include "frontend/record/capture.h"
-#include "frontend/record/history.h"
 #include "frontend/record/tape.h"
 
 namespace tenon {
@@ -52,8 +52,11 @@ public:
     std::span<const Leaf> leaves() const { return leaves_; }
     /// Whether a gradient goes through the node to its operands.
     bool passes_gradients(NodeId id) const;
-    /// By node: the last op that a gradient comes to it from; null where none does.
-    std::vector<NodeId> last_uses() const;
+    struct Uses {  // of a node, by ops that a gradient comes to it from
+        NodeId last;
+        uint32_t count = 0;
+    };
+    std::vector<Uses> uses() const;
     /// Which of these values a backward has gone through, without any left that is computed from them: no gradient goes
     /// through them again. Empty where nothing is used up.
     std::vector<bool> consumed(std::span<const NodeId> values) const;

@@ -25,15 +25,25 @@ void Capture::add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage)
     plan.leaves.push_back({&x, result});
 }
 
-// Whether gradients come to the view from this graph too, or to what it is a view of from ops after it: what comes from
-// later graphs then has its place among them.
-bool Capture::is_used_beside(const ViewValue& view, std::span<const NodeId> last_uses) const {
-    const auto is_used = [&](NodeId id) { return last_uses[id.index] && last_uses[id.index] > view.chain; };
-    bool found = is_used(view.chain);
-    const ViewValue* step = &view;
-    while (!found && step->parent != none) {
-        step = &values_[step->parent];
-        found = is_used(step->parent == none ? storages_[step->storage].current : step->chain);
+// Which views need a history that is a result of this graph: what comes to them from later graphs has its place among
+// what comes from here, to them, to what they are views of by another view, or to their bases from ops after them. To
+// others it can come as to views made after the graph.
+std::vector<bool> Capture::views_with_history() const {
+    const std::vector<Differentiation::Uses> uses = differentiation_->uses();
+    std::vector<bool> alive(values_.size()), found(values_.size());
+    for (const TensorObject* x = ring_.next_; x != &ring_; x = x->next_) alive[x->capture_value_] = true;
+    for (size_t v = 0; v < values_.size(); ++v) {
+        const StorageValue& storage = storages_[values_[v].storage];
+        if (!alive[v] || values_[v].parent == none || values_[v].chain_version != storage.version) continue;
+        bool beside = uses[values_[v].chain.index].count > 0;
+        auto step = static_cast<uint32_t>(v);
+        while (values_[values_[step].parent].parent != none) {
+            step = values_[step].parent;
+            beside |= alive[step] || uses[values_[step].chain.index].count > 1;
+        }
+        const NodeId last = uses[builder_.operands_of(values_[step].chain)[0].index].last;
+        beside |= last && last > values_[v].chain;
+        found[v] = beside || (storage.input != none && inputs_[storage.input].is_view);
     }
     return found;
 }
@@ -64,7 +74,8 @@ void Capture::set_consumed_apart(Plan& plan, std::span<const NodeId> values) {
 
 Capture::Plan Capture::plan_flush() {
     Plan plan;
-    std::vector<NodeId> values, last_uses;  // values: beside plan.owners
+    std::vector<NodeId> values;  // beside plan.owners
+    std::vector<bool> with_history;
     const auto add_history = [&](TensorObject& owner, NodeId node, size_t result) {
         plan.differentiable.push_back(result);
         plan.owners.push_back(&owner);
@@ -82,9 +93,9 @@ Capture::Plan Capture::plan_flush() {
         if (!x->autograd || !x->autograd->in_graph) continue;
         if (value.parent == none) {
             add_history(*x, storage.current, storage.output);
-        } else if (value.chain_version == storage.version) {
-            if (last_uses.empty()) last_uses = differentiation_->last_uses();
-            if (!is_used_beside(value, last_uses)) continue;
+        } else {
+            if (with_history.empty()) with_history = views_with_history();
+            if (!with_history[x->capture_value_]) continue;
             add_history(*x, value.chain, plan.results.size());
             plan.results.push_back(value.chain);
         }

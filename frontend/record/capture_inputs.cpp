@@ -133,12 +133,12 @@ void Capture::register_input(TensorObject& x) {
     // The first time a function is captured its graph's inputs are named, while its parameters still are what they
     // were.
     std::string name;
-    if (functions_.is_first() && site_.name_argument)
-        name = (*site_.name_argument)(x.tensor);
+    if (functions_.is_first() && site_.name_argument) name = (*site_.name_argument)(x.tensor);
     name = as_identifier(std::move(name));
     const uint32_t input = add_input(x.tensor, edge, name);
     note_dynamic(x, inputs_[input].node);
     inputs_[input].base = TensorRef(&base);
+    inputs_[input].is_view = bool(x.base);
     inputs_[input].storage = static_cast<uint32_t>(storages_.size());
     storages_.push_back(
         {.current = inputs_[input].node, .input = input, .has_history = bool(edge.entry), .leaf = edge.leaf});

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cassert>
 
-#include "frontend/compile/graph_paths.h"
+#include "frontend/history/graph_paths.h"
 #include "frontend/record/capture_differentiation.h"
 #include "frontend/record/saved_values.h"
 #include "ir/passes/drop_cotangents.h"

@@ -127,9 +127,8 @@ private:
     public:
         Stamped(Replay& replay, NodeId id)
             : dispatcher_(replay.dispatcher_), span_(dispatcher_.span()), meta_(dispatcher_.meta()) {
-            if (!replay.options_.stamps) return;
             if (const Span span = replay.graph_.origin(id).span) dispatcher_.set_span(span);
-            dispatcher_.set_meta(replay.graph_.metas[id.index]);
+            if (replay.options_.stamps) dispatcher_.set_meta(replay.graph_.metas[id.index]);
         }
         ~Stamped() {
             dispatcher_.set_span(span_);
@@ -185,6 +184,7 @@ private:
             const Ref<Autograd>& history = value(graph_.operand(id, static_cast<size_t>(history_of)))->autograd;
             values_[id.index] = make_ref<TensorObject>(value(graph_.operand(id, 0))->tensor);
             values_[id.index]->autograd = history;
+            inputs = {graph_.operand(id, 0)};
         } else if (row(graph_[id].op).memory == MemoryUse::replaces) {
             values_[id.index] = update(id);
             inputs = {graph_.operand(id, replaced_base), graph_.operand(id, replaced_value)};

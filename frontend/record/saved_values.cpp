@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "frontend/compile/graph_cache.h"
-#include "frontend/compile/graph_paths.h"
+#include "frontend/history/graph_paths.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "ir/passes/drop_cotangents.h"
 #include "ir/row.h"

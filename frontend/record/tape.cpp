@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "frontend/compile/graph_cache.h"
-#include "frontend/compile/graph_paths.h"
+#include "frontend/history/graph_paths.h"
 #include "frontend/record/graph_replay.h"
 #include "frontend/record/saved_values.h"
 #include "frontend/record/tracer.h"

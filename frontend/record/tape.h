@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "frontend/history/tape_entry.h"
 #include "frontend/record/tensor_dispatch.h"
-#include "frontend/values/tensor_object.h"
 #include "ir/ids.h"
 #include "runtime/span.h"
 
@@ -18,75 +18,6 @@ namespace tenon {
 
 class CompiledGraph;
 class Tracer;
-
-/// Where a cotangent goes: to a result of an entry, or to a leaf, or nowhere.
-struct Edge {
-    Ref<TapeEntry> entry;
-    uint32_t output = 0;
-    Ref<Autograd> leaf;
-    explicit operator bool() const { return entry || leaf; }
-    /// Of a tensor whose history is settled.
-    static Edge of(const TensorObject& tensor);
-};
-
-class TapeEntry final : public RefCounted, public StorageReader {
-public:
-    struct Saved {
-        Tensor tensor;
-        uint32_t version = 0;
-        bool is_gone = false;  // computed again from what has been overwritten since, or overwritten itself
-        Span write;            // by what, if it is gone
-    };
-    struct Lost {  // a saved value that the graph itself has overwritten
-        DType dtype;
-        Dims shape;
-        Span by, write;               // the op that needs it, what has overwritten it
-        std::vector<bool> needed_by;  // which results' cotangents need it
-        NodeId op, value;             // of the graph of the joint: the same
-    };
-    struct Shown {      // a value that a formula of a graph names, of memory that others may write
-        Lost as_lost;   // what it is once they have; without the write
-        bool is_input;  // of the graph, else a result
-        size_t index;
-    };
-    struct Input {  // for higher orders: the graph is differentiated again as recorded ops
-        Tensor tensor;
-        uint32_t version = 0;
-        Edge edge;
-        Tensor before = {};  ///< what it held where the graph has written it, if that is kept
-        const Tensor& value() const { return before.defined() ? before : tensor; }
-    };
-    struct Output {
-        DType dtype;
-        Dims shape;
-    };
-    ~TapeEntry() override;
-
-    /// These of the saved values are read by a backward that needs nothing else of their memory, to compute again what
-    /// op by op would have been saved: writes do not change what is read.
-    void guard(std::span<const size_t> saved);
-    void before_write(const Storage& storage) override;
-    /// Gives up what a backward needs.
-    void clear();
-
-    uint64_t position = 0;
-    std::shared_ptr<CompiledGraph> graph;
-    std::vector<Saved> saved;
-    std::vector<Lost> lost;
-    // Op by op these values would have been saved as they lie there, whatever the graph saves in their place.
-    std::shared_ptr<const std::vector<Shown>> shown;
-    std::vector<Saved> shown_memory;           // beside `shown`
-    std::vector<Edge> edges;                   // one a wrt of the graph
-    std::vector<Input> inputs;                 // the graph's, then the leaves among its wrt that it has made itself
-    std::vector<Output> outputs;               // one a differentiable result
-    const Input& input_of(size_t edge) const;  // what the edge's cotangent is of
-    std::vector<Edge> unfolded;  // one a differentiable result, once the graph's ops have become entries in its place
-    Span span;
-    MetaId meta;
-    bool freed = false;           // a backward has used it up
-    std::vector<bool> used_up;    // or some of its ops, by node of the joint; empty: none
-    std::vector<size_t> guarded;  // of `saved`, until they are written
-};
 
 struct BackwardOptions {
     bool retain_graph = false;
@@ -138,10 +69,5 @@ private:
 
 /// `.grad` += gradient, in place where there is one already.
 void accumulate_gradient(Dispatcher& dispatcher, Autograd& leaf, TensorRef gradient, bool keep_history);
-
-inline Autograd& TensorObject::make_autograd() {
-    if (!autograd) autograd = make_ref<Autograd>();
-    return *autograd;
-}
 
 }  // namespace tenon

@@ -20,8 +20,6 @@ namespace tenon {
 class CompiledGraph;
 class Tracer;
 
-using TensorRef = Ref<TensorObject>;
-
 /// An operand of a row: a tensor, or a host number in the dtype that the op's other operands decided on.
 struct Arg {
     TensorObject* tensor = nullptr;

@@ -27,7 +27,7 @@ public:
     bool in_graph = false;   ///< computed from what requires a gradient by the graph under capture
     uint64_t number = 0;     ///< of this history: what a tensor gets later has another one (Tape::number_history)
     bool is_leaf() const { return !entry && !in_graph; }
-    // All but `grad`. In tape.cpp: they need the whole of TapeEntry.
+    // All but `grad`. In tape_entry.cpp: they need the whole of TapeEntry.
     Ref<Autograd> copy_of_history() const;
     void restore_history(const Autograd& before);
 };
@@ -69,7 +69,7 @@ public:
     /// A view shows its base, and has its history: whether the base has another one by now than this view's was made
     /// from. It is made anew before it is used (Dispatcher::settle_history).
     bool is_behind() const { return base && base->history() != base_history; }
-    Autograd& make_autograd();  // in tape.h: it needs the whole of TapeEntry
+    Autograd& make_autograd();  // in tape_entry.h: it needs the whole of TapeEntry
 
     Tensor tensor;  ///< its storage is null while it is symbolic
     Ref<Autograd> autograd;
@@ -94,6 +94,8 @@ private:
     TensorObject* previous_ = nullptr;  // ring of the symbolic tensors that are alive
     TensorObject* next_ = nullptr;
 };
+
+using TensorRef = Ref<TensorObject>;
 
 /// A host number that is not decided yet: a symbolic size, which has its value now (as a hint) and a size in the
 /// present graph, or the element of a tensor that a graph is yet to compute. Deciding by it goes through

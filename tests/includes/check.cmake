@@ -23,6 +23,7 @@ set(rooms
     frontend/resolve    # names to slots
     frontend/values     # what a script's variables hold
     frontend/compile    # graphs that run, and where they are found
+    frontend/history    # what leads from a value to its leaves: entries, paths through graphs
     frontend/record     # ops of tensors: run, captured, kept for backward
     frontend/ops        # operations as a script means them
     frontend/autograd   # backward and gradients as a script means them

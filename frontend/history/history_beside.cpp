@@ -1,9 +1,9 @@
-#include "frontend/record/history.h"
+#include "frontend/history/history_beside.h"
 
 #include <vector>
 
 #include "frontend/compile/graph_cache.h"
-#include "frontend/compile/graph_paths.h"
+#include "frontend/history/graph_paths.h"
 
 namespace tenon {
 

@@ -8,7 +8,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "frontend/record/tape.h"
+#include "frontend/history/tape_entry.h"
 
 namespace tenon {
 

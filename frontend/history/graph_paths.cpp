@@ -1,4 +1,4 @@
-#include "frontend/compile/graph_paths.h"
+#include "frontend/history/graph_paths.h"
 
 #include <algorithm>
 

@@ -1,11 +1,11 @@
-// Entries of the tape: what a value's history is, and what an entry keeps for its backward.
+#include "frontend/history/tape_entry.h"
+
 #include <algorithm>
 #include <cassert>
 #include <utility>
 #include <vector>
 
 #include "frontend/compile/graph_cache.h"
-#include "frontend/record/tape.h"
 
 namespace tenon {
 
