@@ -392,9 +392,18 @@ TensorRef gather(Dispatcher& d, const TensorRef& x, int64_t dim, const TensorRef
     return d.apply(op<"gather">(), {x, index}, d.attr({{d.names().axis, AttrValue(normalise_dim(dim, x->rank()))}}));
 }
 
+// What x shows several times, as expand does, shown once.
+static TensorRef shown_once(Dispatcher& d, TensorRef x) {
+    for (size_t k = 0; k < x->rank(); ++k) {
+        if (x->tensor.strides[k] == 0) x = narrow(d, x, static_cast<int64_t>(k), Size(0), Size(1));
+    }
+    return x;
+}
+
 void assign(Dispatcher& d, const TensorRef& x, const Term& given) {
     d.check_write(*x);
     const Term value = fitting(d, given, x->dtype());
+    if (!value.tensor && repeats_elements(x->tensor)) return assign(d, shown_once(d, x), value);  // one number for all
     TensorRef now;
     if (value.tensor) {
         now = cast(d, value.tensor, x->dtype());

@@ -118,7 +118,7 @@ TensorRef ends_of_runs(Dispatcher& d, const TensorRef& sorted, int64_t axis);
 TensorRef take(Dispatcher& d, const TensorRef& x, const TensorRef& index, int64_t dim);
 TensorRef gather(Dispatcher& d, const TensorRef& x, int64_t dim, const TensorRef& index);
 
-/// x becomes `value`, cast and broadcast to it.
+/// x becomes `value`, cast and broadcast to it. A number may be written into what is expanded, a tensor may not.
 void assign(Dispatcher& d, const TensorRef& x, const Term& value);
 
 /// The same for the result of an in-place op, which must have x's shape already and a dtype of x's category or below.
