@@ -68,8 +68,15 @@ public:
                 step.index = uint32_t(libraries_.size());
                 libraries_.push_back(layout.library);
             }
+            step.writes_input = std::any_of(layout.writes.begin(), layout.writes.end(), [&](uint32_t value) {
+                return layout_.memories[layout_.memory_of[value]].kind == MemoryKind::input;
+            });
+            step.writes_input |= layout.kind == StepKind::commit;
             steps_.push_back(step);
         }
+        held_from_ = steps_.size();
+        for (size_t s = steps_.size(); s-- > 0 && steps_[s].kind != StepKind::library;)
+            if (steps_[s].writes_input) held_from_ = s;
         memory_.resize(layout_.memories.size());
         for (size_t m = 0; m < memory_.size(); ++m)
             if (layout_.memories[m].constant.defined()) memory_[m] = layout_.memories[m].constant.bytes();
@@ -93,12 +100,17 @@ public:
         for (const auto& [memory, offset] : plan_->arena) memory_[memory] = arena.data() + offset;
         for (size_t k = 0; k < pointers_.size(); ++k) pointers_[k] = memory_[pointer_memory_[k]];
         NodeId at;
-        std::optional<interrupt::Hold> commits;  // they are at the end: all of them or none
+        // Inputs are written last: all of them or none. One that is written before a library call, which may take long, is
+        // written as a whole.
+        std::optional<interrupt::Hold> to_the_end;
         try {
-            for (const Step& step : steps_) {
+            for (size_t s = 0; s < steps_.size(); ++s) {
+                const Step& step = steps_[s];
                 at = step.node;
                 check_interrupt();
-                if (step.kind == StepKind::commit && !commits) commits.emplace();
+                if (s == held_from_) to_the_end.emplace();
+                std::optional<interrupt::Hold> this_step;
+                if (step.writes_input) this_step.emplace();
                 execute(step, inputs);
             }
         } catch (Interrupted& interrupted) {
@@ -155,6 +167,7 @@ private:
         uint32_t index;     // among kernels or library calls
         NodeId node;
         int32_t target;  // the input that a commit writes
+        bool writes_input = false;
     };
     struct KernelStep {
         std::shared_ptr<CachedKernel> cached;
@@ -402,6 +415,7 @@ private:
     const EngineKind engine_;
     const StepPlan layout_;
     std::vector<Step> steps_;
+    size_t held_from_ = 0;  // the step from which on no interrupt is taken
     std::vector<KernelStep> kernels_;
     std::vector<std::shared_ptr<CachedKernel>> cached_;
     std::vector<LibraryPlan> libraries_;
