@@ -45,9 +45,6 @@ public:
     /// What this value was is gone, by the write: what is computed from it is something else, and the ops that save it or
     /// such a value have nothing for their gradients.
     void mark_gone(NodeId value, Span write) { gone_.emplace(value.index, write); }
-    /// The same where the value is known: what is computed from it is what it was, but no op that saves it or a view of
-    /// it has it for its gradient.
-    void mark_overwritten(NodeId value, Span write) { overwritten_.emplace(value.index, write); }
     /// The same for the gradient of one op.
     void mark_gone(NodeId value, NodeId by, Span write) { gone_for_.push_back({value, by, write}); }
     /// What the op saves lies in this memory, which others may write.
@@ -196,7 +193,7 @@ private:
             }
             values_[id.index] = dispatcher_.apply(graph_[id].op, arguments, attr_of(id));
         }
-        if (!gone_.empty() || !overwritten_.empty() || !gone_for_.empty()) note_gone(id, inputs);
+        if (!gone_.empty() || !gone_for_.empty()) note_gone(id, inputs);
         if (const auto shown = shown_.find(id.index); shown != shown_.end()) show(id, shown->second);
     }
     // Of a value just computed: whether it is what it was, and what its entry has saved.
@@ -212,13 +209,8 @@ private:
             values_[id.index]->tensor = known->second;
             gone_.erase(id.index);
         }
-        if (row(graph_[id].op).lowering == Lowering::movement) {
-            const auto found = overwritten_.find(graph_.operand(id, 0).index);
-            if (found != overwritten_.end()) overwritten_.emplace(id.index, found->second);
-        }
         const auto write_of = [&](NodeId value) -> std::optional<Span> {
             if (const auto found = gone_.find(value.index); found != gone_.end()) return found->second;
-            if (const auto found = overwritten_.find(value.index); found != overwritten_.end()) return found->second;
             for (const GoneFor& one : gone_for_) {
                 if (one.value == value && one.by == id) return one.write;
             }
@@ -267,7 +259,7 @@ private:
         NodeId value, by;
         Span write;
     };
-    std::unordered_map<uint32_t, Span> gone_, overwritten_;
+    std::unordered_map<uint32_t, Span> gone_;
     std::unordered_map<uint32_t, Tensor> known_;
     std::unordered_set<uint32_t> used_up_;
     std::vector<GoneFor> gone_for_;
@@ -360,11 +352,10 @@ std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& e
     }
     replay.plan();
     for (size_t k = 0; k < joint.inputs; ++k) {
+        // Where it is known what it was, which ops miss it is known beside (`lost`, `shown`).
         const TapeEntry::Input& input = entry.inputs[k];
-        if (!is_changed(input)) continue;
-        const Span write = dispatcher.last_write(*input.tensor.storage);
-        if (input.before.defined()) replay.mark_overwritten(graph.params()[k], write);
-        else replay.mark_gone(graph.params()[k], write);
+        if (is_changed(input) && !input.before.defined())
+            replay.mark_gone(graph.params()[k], dispatcher.last_write(*input.tensor.storage));
     }
     for (const TapeEntry::Lost& lost : entry.lost) replay.mark_gone(lost.value, lost.op, lost.write);
     for (size_t k = 0; k < entry.shown_memory.size(); ++k) {
