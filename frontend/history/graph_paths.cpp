@@ -144,20 +144,25 @@ std::vector<ReverseRequest::Named> named_by_formulas(const Graph& graph, std::sp
     return found;
 }
 
-bool leads_to_another_result(const CompiledGraph& compiled, uint32_t output) {
+std::vector<bool> results_computed_from(const CompiledGraph& compiled, uint32_t output) {
     const Joint& joint = *compiled.joint();
     const Graph& graph = *joint.graph;
+    const auto owner = [&](size_t k) { return history_owner(graph, graph.results()[joint.results[k]]); };
     std::vector<bool> depends(graph.nodes.size());
-    depends[graph.results()[joint.results[output]].index] = true;
+    depends[owner(output).index] = true;
     for (NodeId id : graph.body()) {
         for (NodeId operand : graph.operands_of(id)) {
             if (depends[operand.index]) depends[id.index] = true;
         }
     }
-    for (size_t k = 0; k < joint.results.size(); ++k) {
-        if (k != output && depends[graph.results()[joint.results[k]].index]) return true;
-    }
-    return false;
+    std::vector<bool> found;
+    for (size_t k = 0; k < joint.results.size(); ++k) found.push_back(k != output && depends[owner(k).index]);
+    return found;
+}
+
+bool leads_to_another_result(const CompiledGraph& compiled, uint32_t output) {
+    const std::vector<bool> others = results_computed_from(compiled, output);
+    return std::find(others.begin(), others.end(), true) != others.end();
 }
 
 }  // namespace tenon

@@ -33,7 +33,9 @@ std::vector<ReverseRequest::Named> named_by_formulas(const Graph& graph, std::sp
                                                      std::span<const size_t> wrt);
 /// Those of one op in the order in which it saves them: operands, then its result.
 void sort_as_saved(std::vector<ReverseRequest::Named>& named, FunctionRef<std::span<const NodeId>(NodeId)> operands_of);
-/// Whether one of the graph's results is computed from another, the `output`-th differentiable one.
+/// By differentiable result: whether it is computed from another, the `output`-th.
+std::vector<bool> results_computed_from(const CompiledGraph& compiled, uint32_t output);
+/// Whether any is.
 bool leads_to_another_result(const CompiledGraph& compiled, uint32_t output);
 
 }  // namespace tenon

@@ -134,17 +134,28 @@ NodeId Capture::materialise(uint32_t v) {
         return storage.current;
     }
     if (values_[v].chain_version == storage.version) return values_[v].chain;
-    const uint32_t base = values_[v].parent;
-    const NodeId from = materialise(base);
-    Stamp stamp = values_[v].stamp;
+    const NodeId from = materialise(values_[v].parent);
+    ViewValue& view = values_[v];
+    const uint32_t histories = storage.histories;
+    Stamp stamp = view.stamp;
     // A view made under no_grad has no history, until its base gets another one.
-    if (storages_[values_[v].storage].histories != values_[v].histories)
-        stamp.flags = uint8_t(stamp.flags & ~no_grad_flag);
-    Builder::StampScope scope(builder_, stamp);
-    const NodeId made = builder_.emit(values_[v].op, {from}, values_[v].attr);
+    if (histories != view.histories) stamp.flags = uint8_t(stamp.flags & ~no_grad_flag);
+    const bool keeps_history = view.chain && view.chain_histories == histories;  // no_grad has written the base
+    if (keeps_history) stamp.flags |= no_grad_flag;
+    NodeId made;
+    {
+        Builder::StampScope scope(builder_, stamp);
+        made = builder_.emit(view.op, {from}, view.attr);
+    }
     overwritten_->note_shown(made, from);
-    values_[v].chain = made;
-    values_[v].chain_version = storages_[values_[v].storage].version;
+    if (keeps_history) {
+        Builder::StampScope scope(builder_, Stamp{.origin = stamp.origin, .meta = {}, .flags = 0});
+        made = builder_.emit(op<"with_history">(), {made, view.chain});
+        overwritten_->note_shown(made, from);
+    }
+    view.chain = made;
+    view.chain_version = storage.version;
+    view.chain_histories = histories;
     return made;
 }
 

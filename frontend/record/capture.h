@@ -99,6 +99,8 @@ public:
     std::span<const int64_t> hints() const { return builder_.known_sizes().hints(); }
     /// True where x's elements are not those in its memory: not computed yet, or written by the graph under capture.
     bool is_pending(const TensorObject& x) const;
+    /// Whether this graph makes or takes x, or what shares its memory.
+    bool has_memory(const TensorObject& x) const { return x.is_symbolic() || memory_.find(x.tensor.storage.get()); }
     void assert_true(TensorObject& condition, std::string_view message);
     /// A host write that comes now.
     void record(HostEffect effect) { journal_.record(uint32_t(builder_.body().size()), std::move(effect)); }
@@ -155,7 +157,7 @@ private:
         AttrId attr;
         Stamp stamp;
         NodeId chain;  // the movement of the base's value
-        uint32_t chain_version = none;
+        uint32_t chain_version = none, chain_histories = 0;  // the storage's then
     };
     struct Input {
         NodeId node;
@@ -166,7 +168,6 @@ private:
         uint32_t next_alias = none;  // another input with the same memory
         Ref<TensorObject> base;      // whose history it has: the tensor itself, or what it is a view of
         bool used = false;
-        bool is_view = false;
         std::string name;  // empty where nothing names it
     };
     struct OpenCall {

@@ -25,25 +25,25 @@ void Capture::add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage)
     plan.leaves.push_back({&x, result});
 }
 
-// Which views need a history that is a result of this graph: what comes to them from later graphs has its place among
-// what comes from here, to them, to what they are views of by another view, or to their bases from ops after them. To
-// others it can come as to views made after the graph.
+// Which views have a history of their own after this graph, which is a result of it: what comes to them from later graphs
+// has its place among what comes to their bases and to other views. It has none beside it where nobody else has the base,
+// and this graph uses neither the view nor, from there on, the base.
 std::vector<bool> Capture::views_with_history() const {
     const std::vector<Differentiation::Uses> uses = differentiation_->uses();
-    std::vector<bool> alive(values_.size()), found(values_.size());
-    for (const TensorObject* x = ring_.next_; x != &ring_; x = x->next_) alive[x->capture_value_] = true;
-    for (size_t v = 0; v < values_.size(); ++v) {
-        const StorageValue& storage = storages_[values_[v].storage];
-        if (!alive[v] || values_[v].parent == none || values_[v].chain_version != storage.version) continue;
-        bool beside = uses[values_[v].chain.index].count > 0;
-        auto step = static_cast<uint32_t>(v);
-        while (values_[values_[step].parent].parent != none) {
-            step = values_[step].parent;
-            beside |= alive[step] || uses[values_[step].chain.index].count > 1;
+    std::vector<bool> found(values_.size());
+    for (const TensorObject* x = ring_.next_; x != &ring_; x = x->next_) {
+        const ViewValue& view = values_[x->capture_value_];
+        const StorageValue& storage = storages_[view.storage];
+        if (view.parent == none || view.chain_histories != storage.histories) continue;
+        uint32_t first = x->capture_value_;
+        bool beside = storage.input != none || x->base->use_count() > 1 || uses[view.chain.index].count > 0;
+        for (; !beside && values_[values_[first].parent].parent != none; first = values_[first].parent)
+            beside = uses[values_[values_[first].parent].chain.index].count > 1;
+        if (!beside) {
+            const NodeId last = uses[builder_.operands_of(values_[first].chain)[0].index].last;
+            beside = last && last > view.chain;
         }
-        const NodeId last = uses[builder_.operands_of(values_[step].chain)[0].index].last;
-        beside |= last && last > values_[v].chain;
-        found[v] = beside || (storage.input != none && inputs_[storage.input].is_view);
+        found[x->capture_value_] = beside;
     }
     return found;
 }

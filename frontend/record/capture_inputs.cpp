@@ -138,7 +138,6 @@ void Capture::register_input(TensorObject& x) {
     const uint32_t input = add_input(x.tensor, edge, name);
     note_dynamic(x, inputs_[input].node);
     inputs_[input].base = TensorRef(&base);
-    inputs_[input].is_view = bool(x.base);
     inputs_[input].storage = static_cast<uint32_t>(storages_.size());
     storages_.push_back(
         {.current = inputs_[input].node, .input = input, .has_history = bool(edge.entry), .leaf = edge.leaf});

@@ -79,8 +79,15 @@ void Capture::write(TensorObject& x, TensorObject& value, bool makes_history) {
 NodeId Capture::written(uint32_t v, NodeId to) {
     StorageValue& storage = storages_[values_[v].storage];
     if (values_[v].parent == none) return as_type(to, builder_.node(storage.current).type);
-    const NodeId view = materialise(v);
+    NodeId view = materialise(v);
     const NodeId before = storage.leaf ? leaf_value(storage) : storage.current;
+    if (!is_chain(view, before)) {  // it has the history of what it was: movement alone says where the write goes
+        std::vector<uint32_t> steps;
+        for (uint32_t step = v; values_[step].parent != none; step = values_[step].parent) steps.push_back(step);
+        view = before;
+        for (size_t k = steps.size(); k-- > 0;)
+            view = builder_.emit(values_[steps[k]].op, {view}, values_[steps[k]].attr);
+    }
     assert(is_chain(view, before) && "what a write goes through is movement of the base's value");
     return builder_.emit(op<"update">(), {before, view, as_type(to, builder_.node(view).type)});
 }
@@ -104,7 +111,8 @@ uint32_t Capture::first_of_operation() const {
 }
 
 bool Capture::is_chain(NodeId view, NodeId base) const {
-    while (view != base && row(builder_.node(view).op).lowering == Lowering::movement)
+    while (view != base && row(builder_.node(view).op).lowering == Lowering::movement &&
+           row(builder_.node(view).op).history_of < 0)
         view = builder_.operands_of(view)[0];
     return view == base;
 }

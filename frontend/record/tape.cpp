@@ -164,10 +164,9 @@ public:
 
     /// What is asked for; with nothing asked for, every leaf. Gives the edge under which result() finds it.
     Edge ask(Edge edge) {
-        if (edge.entry && is_folded(*edge.entry) &&
-            ((options_.by_ops() && !edge.entry->freed) || leads_to_another_result(*edge.entry->graph, edge.output))) {
+        if (edge.entry && is_folded(*edge.entry) && !edge.entry->freed &&
+            (options_.by_ops() || leads_to_another_result(*edge.entry->graph, edge.output)))
             tracer_.tape().unfold(*edge.entry);
-        }
         edge = resolved(std::move(edge));
         asked_any_ = true;
         if (edge.leaf) asked_leaves_.insert(edge.leaf.get());
@@ -200,7 +199,8 @@ private:
     struct State {
         Ref<TapeEntry> entry;
         std::vector<TensorRef> cotangents;
-        bool queued = false, needed = true;
+        bool queued = false;
+        std::vector<bool> needed;  // by result: it leads to what was asked for
     };
     struct Later {
         Ref<TapeEntry> entry;
@@ -231,6 +231,7 @@ private:
             if (state.entry) continue;
             state.entry = entry;
             state.cotangents.resize(entry->outputs.size());
+            state.needed.resize(entry->outputs.size(), true);
             for (Edge& edge : entry->edges) {
                 settle(edge);
                 if (edge.entry) stack.push_back(edge.entry);
@@ -244,9 +245,26 @@ private:
         for (auto& [entry, state] : states_) order.push_back(&state);
         std::sort(order.begin(), order.end(),
                   [](State* a, State* b) { return a->entry->position < b->entry->position; });
-        for (State* state : order) {
-            state->needed = std::any_of(state->entry->edges.begin(), state->entry->edges.end(),
-                                        [&](const Edge& e) { return wanted(e); });
+        for (State* state : order) find_needed(*state);
+    }
+    void find_needed(State& state) const {
+        const TapeEntry& entry = *state.entry;
+        const std::vector<bool> to = wanted_edges(entry);
+        const bool any = std::find(to.begin(), to.end(), true) != to.end();
+        state.needed.assign(state.needed.size(), any);
+        if (!is_folded(entry)) return;
+        for (size_t k = 0; any && k < state.needed.size(); ++k) {
+            std::vector<bool> present(state.needed.size());
+            present[k] = true;
+            const std::vector<bool> reached = reached_from(*entry.graph, present);
+            state.needed[k] = false;
+            for (size_t e = 0; e < to.size(); ++e) state.needed[k] = state.needed[k] || (to[e] && reached[e]);
+        }
+        const auto asked = asked_results_.find(&entry);  // of one that is used up: else its ops stand in its place
+        if (asked == asked_results_.end()) return;
+        for (uint32_t output : asked->second) {
+            const std::vector<bool> others = results_computed_from(*entry.graph, output);
+            for (size_t k = 0; k < others.size(); ++k) state.needed[k] = state.needed[k] || others[k];
         }
     }
     bool wanted(const Edge& edge) const {
@@ -255,7 +273,7 @@ private:
         if (!edge.entry) return false;
         const auto asked = asked_results_.find(edge.entry.get());
         if (asked != asked_results_.end() && asked->second.contains(edge.output)) return true;
-        return states_.at(edge.entry.get()).needed;
+        return states_.at(edge.entry.get()).needed[edge.output];
     }
 
     TensorRef* slot(const Edge& edge) {
@@ -267,7 +285,7 @@ private:
             return &leaves.back().sum;
         }
         State& state = states_.at(edge.entry.get());
-        if (!state.queued && state.needed) {
+        if (!state.queued && state.needed[edge.output]) {
             state.queued = true;
             queue_.push({state.entry});
         }
@@ -298,6 +316,9 @@ private:
         TapeEntry& entry = *of;
         State& state = states_.at(&entry);
         std::vector<TensorRef> cotangents = std::move(state.cotangents);
+        for (size_t k = 0; k < cotangents.size(); ++k) {
+            if (!state.needed[k]) cotangents[k] = nullptr;
+        }
         const std::vector<bool> present = present_of(cotangents);
         const std::vector<bool> to = entry.used_up.empty() ? std::vector<bool>() : wanted_edges(entry);
         if (std::optional<Diagnostic> gone = missing(d_, entry, present, to)) {

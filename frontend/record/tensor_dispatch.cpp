@@ -144,7 +144,7 @@ TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
         const Tensor& tensor = arg.tensor->tensor;
         key.operands.push_back(static_cast<uint64_t>(tensor.dtype) | uint64_t{tensor.rank()} << 8);
         for (int64_t size : tensor.shape) key.operands.push_back(static_cast<uint64_t>(size));
-        if (records) settle_history(*arg.tensor);
+        settle_history(*arg.tensor);
         if (records && k < 64 && arg.tensor->requires_grad() && is_float(tensor.dtype)) {
             key.wanted |= uint64_t{1} << k;
             any = true;
@@ -221,7 +221,7 @@ TensorRef Dispatcher::view(Op op, TensorObject& x, AttrId attr, Tensor geometry)
             throw_error("graph", "this tensor has no elements: the graph that computes it was given up",
                         "an error ended the run of that graph, or the tensor is `meta`");
         }
-        if (grad_enabled_) settle_history(x);
+        settle_history(x);
         geometry.storage = x.tensor.storage;
         result = make_ref<TensorObject>(std::move(geometry));
     }
@@ -345,7 +345,7 @@ void Dispatcher::write(TensorObject& x, TensorObject& value) {
 
 // What is written gives its history to the base; views of it, x among them, are behind then.
 void Dispatcher::write_eagerly(TensorObject& x, TensorObject& value) {
-    if (grad_enabled_) settle_history(value);
+    settle_history(value);
     if (grad_enabled_ && value.requires_grad() && operation_)
         tracer_.tape().keep(Edge::of(value), operation_->first_entry, *x.tensor.storage);
     x.tensor.storage->begin_write();
@@ -399,6 +399,8 @@ TensorRef Dispatcher::updated(TensorObject& base, std::span<const Step> steps, T
         return apply(op<"update">(), {base, shown, value});
     }
     const bool records = grad_enabled_ && is_float(base.dtype());
+    settle_history(base);
+    settle_history(value);
     const uint64_t wanted = records ? (base.requires_grad() ? 1 : 0) | (value.requires_grad() ? 2 : 0) : 0;
     const auto graph = compiled_update(base.tensor, steps, value.tensor, wanted);
     std::vector<Tensor> outputs;

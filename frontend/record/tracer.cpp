@@ -68,8 +68,11 @@ void Tracer::require_gradient(TensorObject& tensor, bool wanted) {
         throw_error("gradient", "what was computed from tensors that require a gradient requires one too",
                     "x.detach() is the value without its history");
     }
-    // A leaf has its elements: what the graph was to compute for it is computed now.
-    if (wanted && capturing_ && tensor.is_symbolic()) capture_->flush("a tensor that begins to require a gradient");
+    // A leaf has its elements: what the graph was to compute for it is computed now; and what the graph has of views of it
+    // has another history from here on.
+    if (capturing_ && capture_->has_memory(tensor))
+        capture_->flush(wanted ? "a tensor that begins to require a gradient"
+                               : "a tensor that requires no gradient any more");
     if (capturing_) record(HostEffect::history(tensor));
     if (wanted) {
         tensor.make_autograd().requires_grad = true;

@@ -9,10 +9,16 @@
 
 namespace tenon {
 
-NodeId history_owner(const Builder& builder, NodeId id) {
-    for (int k = row(builder.node(id).op).history_of; k >= 0; k = row(builder.node(id).op).history_of)
-        id = builder.operands_of(id)[static_cast<size_t>(k)];
+template <class Nodes> static NodeId owner_of_history(const Nodes& nodes, NodeId id, const auto& op_of) {
+    for (int k = row(op_of(id)).history_of; k >= 0; k = row(op_of(id)).history_of)
+        id = nodes.operands_of(id)[static_cast<size_t>(k)];
     return id;
+}
+NodeId history_owner(const Builder& builder, NodeId id) {
+    return owner_of_history(builder, id, [&](NodeId node) { return builder.node(node).op; });
+}
+NodeId history_owner(const Graph& graph, NodeId id) {
+    return owner_of_history(graph, id, [&](NodeId node) { return graph[node].op; });
 }
 
 // Reverse mode over one builder. Formulas write Terms into an arena; a Term becomes nodes when a slot takes it.

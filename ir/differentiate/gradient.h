@@ -101,6 +101,7 @@ struct ReverseRequest {
 };
 /// The value whose history this one has (Row::history_of), or itself: to gradients they are one value, with one cotangent.
 NodeId history_owner(const Builder&, NodeId);
+NodeId history_owner(const Graph&, NodeId);
 
 // One node per wrt, none where no path leads there. Throws Error kind "gradient" at a row without a gradient.
 std::vector<NodeId> reverse(Builder& builder, const ReverseRequest&);
