@@ -99,8 +99,8 @@ public:
     std::span<const int64_t> hints() const { return builder_.known_sizes().hints(); }
     /// True where x's elements are not those in its memory: not computed yet, or written by the graph under capture.
     bool is_pending(const TensorObject& x) const;
-    /// Whether this graph makes or takes x, or what shares its memory.
-    bool has_memory(const TensorObject& x) const { return x.is_symbolic() || memory_.find(x.tensor.storage.get()); }
+    /// Whether this graph takes x, which has its elements, or what shares its memory.
+    bool has_memory(const TensorObject& x) const { return memory_.find(x.tensor.storage.get()) != nullptr; }
     void assert_true(TensorObject& condition, std::string_view message);
     /// A host write that comes now.
     void record(HostEffect effect) { journal_.record(uint32_t(builder_.body().size()), std::move(effect)); }
@@ -156,7 +156,7 @@ private:
         Op op;
         AttrId attr;
         Stamp stamp;
-        NodeId chain;  // the movement of the base's value
+        NodeId chain;                                        // the movement of the base's value
         uint32_t chain_version = none, chain_histories = 0;  // the storage's then
     };
     struct Input {

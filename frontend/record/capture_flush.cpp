@@ -34,7 +34,7 @@ std::vector<bool> Capture::views_with_history() const {
     for (const TensorObject* x = ring_.next_; x != &ring_; x = x->next_) {
         const ViewValue& view = values_[x->capture_value_];
         const StorageValue& storage = storages_[view.storage];
-        if (view.parent == none || view.chain_histories != storage.histories) continue;
+        if (!x->base || view.parent == none || view.chain_histories != storage.histories) continue;
         uint32_t first = x->capture_value_;
         bool beside = storage.input != none || x->base->use_count() > 1 || uses[view.chain.index].count > 0;
         for (; !beside && values_[values_[first].parent].parent != none; first = values_[first].parent)

@@ -85,17 +85,16 @@ std::vector<size_t> Capture::OverwrittenValues::read_again(const CompiledGraph& 
     }
     std::vector<size_t> found;
     if (std::none_of(memory.begin(), memory.end(), [](NodeId id) { return bool(id); })) return found;
+    const std::vector<std::vector<bool>> reads =
+        reads_saved_of_each(*graph.lean()->backward, memory.size(), reached.size());
     std::vector<bool> guarded(memory.size());
     for (size_t r = 0; r < reached.size(); ++r) {
-        std::vector<bool> present(reached.size());
-        present[r] = true;
-        const std::vector<bool> reads = reads_saved(*graph.lean()->backward, memory.size(), present);
         std::vector<bool> names(builder_.size());
         for (const auto& [value, by] : named) {
             if (reached[r][by.index]) names[memory_value(value).index] = true;
         }
         for (size_t k = 0; k < memory.size(); ++k) {
-            if (memory[k] && reads[k] && !names[memory[k].index]) guarded[k] = true;
+            if (memory[k] && reads[r][k] && !names[memory[k].index]) guarded[k] = true;
         }
     }
     for (size_t k = 0; k < guarded.size(); ++k) {

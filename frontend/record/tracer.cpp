@@ -70,7 +70,7 @@ void Tracer::require_gradient(TensorObject& tensor, bool wanted) {
     }
     // A leaf has its elements: what the graph was to compute for it is computed now; and what the graph has of views of it
     // has another history from here on.
-    if (capturing_ && capture_->has_memory(tensor))
+    if (capturing_ && (tensor.is_symbolic() || (!capture_->tracing() && capture_->has_memory(tensor))))
         capture_->flush(wanted ? "a tensor that begins to require a gradient"
                                : "a tensor that requires no gradient any more");
     if (capturing_) record(HostEffect::history(tensor));

@@ -1,6 +1,7 @@
 #include "ir/passes/drop_cotangents.h"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "ir/build/copier.h"
 #include "ir/passes/passes.h"
@@ -52,6 +53,32 @@ std::vector<bool> reads_saved(const Graph& half, size_t saved, const std::vector
     }
     std::vector<bool> reads;
     for (size_t k = 0; k < saved; ++k) reads.push_back(is_read[rest->params()[k].index]);
+    return reads;
+}
+
+std::vector<std::vector<bool>> reads_saved_of_each(const Graph& half, size_t saved, size_t results) {
+    std::vector<std::vector<bool>> reads(results, std::vector<bool>(saved));
+    std::vector<uint64_t> from(half.nodes.size()), needs(half.nodes.size());  // by node: results, 64 at a time
+    for (size_t first = 0; first < results; first += 64) {
+        std::fill(from.begin(), from.end(), 0);
+        std::fill(needs.begin(), needs.end(), 0);
+        const size_t count = std::min<size_t>(64, results - first);
+        for (size_t r = 0; r < count; ++r) from[half.params()[saved + first + r].index] = uint64_t{1} << r;
+        for (NodeId id : half.body()) {
+            for (NodeId operand : half.operands_of(id)) from[id.index] |= from[operand.index];
+        }
+        for (NodeId id : half.results()) needs[id.index] |= from[id.index];
+        for (size_t k = half.body().size(); k-- > 0;) {
+            const NodeId id = half.body()[k];
+            for (NodeId operand : half.operands_of(id)) {  // a cotangent, or what is the same for all
+                const uint64_t with = from[operand.index] ? from[operand.index] : ~uint64_t{0};
+                needs[operand.index] |= needs[id.index] & with;
+            }
+        }
+        for (size_t r = 0; r < count; ++r) {
+            for (size_t k = 0; k < saved; ++k) reads[first + r][k] = needs[half.params()[k].index] >> r & 1;
+        }
+    }
     return reads;
 }
 

@@ -16,5 +16,7 @@ GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_param
 // Which saved values of a half something reads when cotangents come from `present` of its results alone. The half's
 // parameters are `saved` saved values, then a cotangent a result.
 std::vector<bool> reads_saved(const Graph& half, size_t saved, const std::vector<bool>& present);
+// The same for each of the results alone, and perhaps some more: by result, by saved value.
+std::vector<std::vector<bool>> reads_saved_of_each(const Graph& half, size_t saved, size_t results);
 
 }  // namespace tenon
