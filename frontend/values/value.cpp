@@ -104,6 +104,13 @@ void ListObject::take_children(Values& into) { take_all(items, into); }
 void TupleObject::visit_children(FunctionRef<void(const Value&)> visit) const { visit_all(items, visit); }
 void TupleObject::take_children(Values& into) { take_all(items, into); }
 
+void SliceObject::visit_children(FunctionRef<void(const Value&)> visit) const {
+    for (const Value* part : {&start, &stop, &step}) visit(*part);
+}
+void SliceObject::take_children(Values& into) {
+    for (Value* part : {&start, &stop, &step}) into.push_back(std::exchange(*part, {}));
+}
+
 void RecordObject::visit_children(FunctionRef<void(const Value&)> visit) const {
     for (const auto& [name, value] : fields) visit(value);
 }
@@ -195,9 +202,9 @@ uint64_t StringObject::make_hash() const { return hash_ = hash_text(text_); }
 
 void StringObject::append(const StringObject& more) {
     assert(use_count() <= 2 && "its holder, and who asks");
+    text_ += more.text_;  // or there is no memory, and all stays as it is
     if (characters_ >= 0) characters_ += more.characters();
     hash_ = 0;
-    text_ += more.text_;
 }
 
 // ---- dict, continued ----------------------------------------------------------------------------------------------

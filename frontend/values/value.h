@@ -351,13 +351,18 @@ public:
 };
 
 /// `a:b:c` of an index; each part a number or none.
-class SliceObject final : public Object {
+class SliceObject final : public Container {
 public:
     static constexpr Kind class_kind = Kind::slice;
     SliceObject(Value start_, Value stop_, Value step_)
-        : Object(class_kind), start(std::move(start_)), stop(std::move(stop_)), step(std::move(step_)) {}
+        : Container(class_kind), start(std::move(start_)), stop(std::move(stop_)), step(std::move(step_)) {}
+    ~SliceObject() override {
+        if (can_nest(start) || can_nest(stop) || can_nest(step)) dismantle();
+    }
+    void visit_children(FunctionRef<void(const Value&)> visit) const override;
+    void take_children(Values& into) override;
 
-    const Value start, stop, step;
+    Value start, stop, step;
 };
 
 /// Named fields that only read: `stats()`, an error, the result of a built-in with several parts.
@@ -378,7 +383,7 @@ public:
 };
 
 /// What `for` asks for the next value.
-class IteratorObject : public Object {
+class IteratorObject : public Container {
 public:
     static constexpr Kind class_kind = Kind::iterator;
     /// False at the end; then `value` is untouched.
@@ -387,7 +392,7 @@ public:
     int height() const { return height_; }
 
 protected:
-    IteratorObject() : Object(class_kind) {}
+    IteratorObject() : Container(class_kind) {}
     /// Throws Error "recursion" where towers of iterators get too high.
     void stand_on(const IteratorObject& source);
 
@@ -419,7 +424,9 @@ inline bool Container::can_nest(const Value& child) {
         case Kind::bound_method:
         case Kind::model_class:
         case Kind::model:
+        case Kind::slice:
         case Kind::record:
+        case Kind::iterator:
         case Kind::cell:
         case Kind::other: return true;
         default: return false;
