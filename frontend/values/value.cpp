@@ -222,7 +222,7 @@ bool equal_keys(const Value& a, const Value& b) {
 }
 
 void DictObject::visit_children(FunctionRef<void(const Value&)> visit) const {
-    for (const Entry& entry : entries_) {
+    for (const Entry& entry : entries()) {
         visit(entry.key);
         visit(entry.value);
     }
@@ -234,12 +234,14 @@ void DictObject::take_children(Values& into) {
         into.push_back(std::move(entry.value));
     }
     entries_.clear();
+    gone_ = 0;
     table_.clear();
 }
 
 void DictObject::clear() {
     std::vector<Entry> dropped = std::move(entries_);
     entries_.clear();
+    gone_ = 0;
     table_.clear();
 }
 
@@ -258,7 +260,13 @@ size_t DictObject::lookup(const Value& key, uint64_t hash) const {
     return npos;
 }
 
+void DictObject::close_up() {
+    if (gone_ > 0) rebuild();
+}
+
 void DictObject::rebuild() {
+    std::erase_if(entries_, [](const Entry& entry) { return !entry.is_there(); });
+    gone_ = 0;
     table_.clear();
     if (entries_.size() <= linear_limit) return;
     size_t capacity = 32;
@@ -328,20 +336,23 @@ void DictObject::set(std::string_view key, Value value) {
 bool DictObject::remove(const Value& key) {
     size_t at = lookup(key, hash_key(key));
     if (at == npos) return false;
-    Entry dropped = std::move(entries_[at]);
-    entries_.erase(entries_.begin() + static_cast<ptrdiff_t>(at));
-    rebuild();
+    // The table still leads here, past which other keys are found: one that is unset equals none.
+    const Value key_gone = std::exchange(entries_[at].key, Value::unset());
+    const Value value_gone = std::exchange(entries_[at].value, Value::unset());
+    if (++gone_ * 2 > entries_.size()) rebuild();
     return true;
 }
 
 void DictObject::insert_at(size_t position, Value key, Value value) {
     uint64_t hash = hash_key(key);
     assert(lookup(key, hash) == npos);
+    close_up();
     entries_.insert(entries_.begin() + static_cast<ptrdiff_t>(position), {std::move(key), std::move(value), hash});
     rebuild();
 }
 
 void DictObject::truncate(size_t count) {
+    close_up();
     if (count >= entries_.size()) return;
     const std::vector<Entry> dropped(std::make_move_iterator(entries_.begin() + static_cast<ptrdiff_t>(count)),
                                      std::make_move_iterator(entries_.end()));
@@ -351,9 +362,26 @@ void DictObject::truncate(size_t count) {
 
 void DictObject::swap(DictObject& other) {
     std::swap(entries_, other.entries_);
+    std::swap(gone_, other.gone_);
     std::swap(table_, other.table_);
 }
 
-size_t DictObject::position_of(const Value& key) const { return lookup(key, hash_key(key)); }
+size_t DictObject::position_of(const Value& key) const {
+    const size_t at = lookup(key, hash_key(key));
+    if (gone_ == 0 || at == npos) return at;
+    const auto there = [](const Entry& entry) { return entry.is_there(); };
+    return static_cast<size_t>(std::count_if(entries_.begin(), entries_.begin() + static_cast<ptrdiff_t>(at), there));
+}
+
+Value& DictObject::value_at(size_t position) {
+    close_up();
+    return entries_[position].value;
+}
+
+const DictObject::Entry& DictObject::Entries::operator[](size_t position) const {
+    auto at = begin();
+    while (position-- > 0) ++at;
+    return *at;
+}
 
 }  // namespace tenon

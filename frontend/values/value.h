@@ -5,6 +5,7 @@
 #include <cassert>
 #include <concepts>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <span>
@@ -296,6 +297,38 @@ public:
     struct Entry {
         Value key, value;
         uint64_t hash;
+        bool is_there() const { return !key.is_unset(); }
+    };
+    /// The entries in the order in which they came.
+    class Entries {
+    public:
+        class Iterator {
+        public:
+            explicit Iterator(const std::vector<Entry>& all) : all_(all) { skip(); }
+            const Entry& operator*() const { return all_[at_]; }
+            const Entry* operator->() const { return &all_[at_]; }
+            Iterator& operator++() {
+                ++at_;
+                skip();
+                return *this;
+            }
+            bool operator==(std::default_sentinel_t) const { return at_ >= all_.size(); }
+
+        private:
+            void skip() {
+                while (at_ < all_.size() && !all_[at_].is_there()) ++at_;
+            }
+            const std::vector<Entry>& all_;
+            size_t at_ = 0;
+        };
+        explicit Entries(const std::vector<Entry>& all) : all_(all) {}
+        Iterator begin() const { return Iterator(all_); }
+        static std::default_sentinel_t end() { return {}; }
+        /// Walks there.
+        const Entry& operator[](size_t position) const;
+
+    private:
+        const std::vector<Entry>& all_;
     };
 
     DictObject() : Container(class_kind) {}
@@ -322,15 +355,17 @@ public:
     void truncate(size_t count);
     void swap(DictObject& other);
     void clear();
-    size_t size() const { return entries_.size(); }
-    const std::vector<Entry>& entries() const { return entries_; }
-    Value& value_at(size_t position) { return entries_[position].value; }
+    size_t size() const { return entries_.size() - gone_; }
+    Entries entries() const { return Entries(entries_); }
+    Value& value_at(size_t position);
 
 private:
     size_t lookup(const Value& key, uint64_t hash) const;
     void rebuild();
+    void close_up();
 
-    std::vector<Entry> entries_;
+    std::vector<Entry> entries_;   // those that were taken out stay, without a key, until they are the half
+    size_t gone_ = 0;              // how many those are
     std::vector<uint32_t> table_;  // open addressing, entry + 1, 0 empty; none while there are few entries
 };
 
