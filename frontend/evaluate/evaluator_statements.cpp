@@ -110,6 +110,9 @@ Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame
     } catch (Interrupted& interrupted) {
         if (!interrupted.span) interrupted.span = statement.span;
         throw;
+    } catch (const std::bad_alloc&) {
+        if (!here_) here_ = statement.span;  // whoever reports it asks there
+        throw;
     }
     return Flow::normal;
 }
