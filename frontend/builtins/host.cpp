@@ -2,24 +2,26 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cctype>
 #include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
+#include <limits>
 
 #include "frontend/builtins/clone.h"
 #include "frontend/builtins/containers.h"
 #include "frontend/builtins/tables.h"
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/host_iterators.h"
-#include "frontend/values/models.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/record/tracer.h"
 #include "frontend/values/builtin.h"
 #include "frontend/values/errors.h"
 #include "frontend/values/format_spec.h"
+#include "frontend/values/models.h"
 #include "runtime/diagnostic.h"
 #include "runtime/file.h"
 
@@ -166,13 +168,16 @@ Value sum(Evaluator& evaluator, Arguments& a) {
     Value total = a.has(1) ? a[1] : Value(0);
     auto source = evaluator.iterate(a[0]);
     Value item;
-    bool first = !a.has(1);
-    while (source->next(evaluator, item)) {
+    // Starting with the first item keeps `0 + x` out of graphs; of a tensor alone it makes a tensor of its own.
+    const bool from_zero = !a.has(1);
+    for (size_t count = 0; source->next(evaluator, item); ++count) {
         check_interrupt();
-        // Starting with the first item keeps `0 + x` out of graphs.
-        total = std::exchange(first, false) ? item : evaluator.binary(Operator::add, total, item);
+        const auto* tensor = item.try_as<TensorObject>();
+        const bool is_number = item.is_symbolic() || (tensor && tensor->dtype() != DType::boolean);
+        const bool starts = from_zero && count == 0 && is_number;
+        total = starts ? item : evaluator.binary(Operator::add, total, item);
     }
-    return total;
+    return from_zero && total.is_tensor() && identical(total, item) ? evaluator.binary(Operator::add, 0, total) : total;
 }
 
 template <bool wanted> Value any_or_all(Evaluator& evaluator, Arguments& a) {
@@ -216,6 +221,22 @@ int64_t int_of_real(double value) {
     return static_cast<int64_t>(value);
 }
 
+// What begins with `+` is read without it, unless another sign follows.
+std::string_view without_plus(std::string_view text) {
+    return text.starts_with('+') && !text.starts_with("+-") ? text.substr(1) : text;
+}
+
+// Each `_` stands between two digits.
+bool groups_digits(std::string_view text) {
+    auto is_digit_at = [&](size_t k) {
+        return k < text.size() && std::isalnum(static_cast<unsigned char>(text[k])) != 0;
+    };
+    for (size_t k = 0; k < text.size(); ++k) {
+        if (text[k] == '_' && !(is_digit_at(k - 1) && is_digit_at(k + 1))) return false;
+    }
+    return true;
+}
+
 std::string_view trimmed(std::string_view text) {
     size_t begin = text.find_first_not_of(" \t\n\r");
     return begin == std::string_view::npos ? std::string_view{}
@@ -241,13 +262,11 @@ Value int_of(Evaluator& evaluator, Arguments& a) {
     if (a.has(1)) a[1] = evaluator.settled(a[1], a.span_of(1));
     const int64_t base = a.integer_or(1, 10, "a base");
     if (base < 2 || base > 36) throw_error("value", fmt::format("a base is 2 to 36, not {}", base));
-    std::string digits;
-    for (char c : trimmed(text_of(x))) {
-        if (c != '_') digits += c;
-    }
-    const char* begin = digits.data() + (digits.starts_with('+') ? 1 : 0);
+    const std::string_view written = without_plus(trimmed(text_of(x)));
+    std::string digits(written);
+    if (groups_digits(written)) std::erase(digits, '_');
     int64_t value = 0;
-    auto [end, code] = std::from_chars(begin, digits.data() + digits.size(), value, static_cast<int>(base));
+    auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), value, static_cast<int>(base));
     if (code == std::errc::result_out_of_range)
         throw_error("overflow", fmt::format("{} does not fit in an int (64 bits)", text_of(x)));
     if (code != std::errc{} || end != digits.data() + digits.size()) {
@@ -263,13 +282,13 @@ Value float_of(Evaluator& evaluator, Arguments& a) {
     if (x.is_number()) return x.as_number();
     if (x.is_bool()) return x.as_bool() ? 1.0 : 0.0;
     if (!x.is(Kind::string)) expected(evaluator, "a number or a str", x);
-    std::string_view text = trimmed(text_of(x));
-    if (text.starts_with('+')) text.remove_prefix(1);
+    const std::string_view text = without_plus(trimmed(text_of(x)));
     double value = 0;
     auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
     if (code == std::errc::invalid_argument || end != text.data() + text.size()) {
         throw_error("value", fmt::format("{} is no float", quote(text_of(x))));
     }
+    if (code == std::errc::result_out_of_range) return std::strtod(std::string(text).c_str(), nullptr);  // inf, or 0
     return value;
 }
 
@@ -288,9 +307,11 @@ Value type(Evaluator&, Arguments& a) {
     return make_text(name_of(host_kind(a[0])));
 }
 
-bool is_instance(const Value& value, const Value& type) {
+bool is_instance(const Evaluator& evaluator, const Value& value, const Value& type) {
     if (const Values* any_of = items_of(type)) {
-        return std::any_of(any_of->begin(), any_of->end(), [&](const Value& t) { return is_instance(value, t); });
+        evaluator.check_stack(evaluator.here());  // a list may hold itself
+        return std::any_of(any_of->begin(), any_of->end(),
+                           [&](const Value& t) { return is_instance(evaluator, value, t); });
     }
     if (auto* wanted = type.try_as<ModelClassObject>()) {
         auto* model = value.try_as<ModelObject>();
@@ -304,7 +325,7 @@ bool is_instance(const Value& value, const Value& type) {
                 "the second argument of isinstance is a model class, a type such as int or list, or a tuple of these");
 }
 
-Value isinstance(Evaluator&, Arguments& a) { return is_instance(a[0], a[1]); }
+Value isinstance(Evaluator& evaluator, Arguments& a) { return is_instance(evaluator, a[0], a[1]); }
 Value callable(Evaluator& evaluator, Arguments& a) { return evaluator.is_callable(a[0]); }
 Value hasattr(Evaluator& evaluator, Arguments& a) { return evaluator.has_method(a[0], a.text(1, "a name")); }
 
@@ -322,9 +343,11 @@ Value round(Evaluator&, Arguments& a) {
     if (!a.has(1) || a[1].is_none()) return int_of_real(std::nearbyint(x));
     int64_t digits = a.integer(1, "a number of digits");
     if (!std::isfinite(x) || digits > 300) return x;
+    if (digits < -std::numeric_limits<double>::max_exponent10) return std::copysign(0.0, x);
     if (digits < 0) {
-        double scale = std::pow(10.0, static_cast<double>(-digits));
-        return std::nearbyint(x / scale) * scale;
+        const double scale = std::pow(10.0, static_cast<double>(-digits)), rounded = std::nearbyint(x / scale) * scale;
+        if (!std::isfinite(rounded)) throw_error("overflow", "the rounded value does not fit in a float");
+        return rounded;
     }
     // Decimal text rounds the exact value correctly, which scaling by a power of ten does not.
     return std::strtod(fmt::format("{:.{}f}", x, digits).c_str(), nullptr);

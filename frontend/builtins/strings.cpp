@@ -15,10 +15,18 @@ constexpr std::string_view blanks = " \t\n\r\v\f";
 constexpr size_t npos = std::string_view::npos;
 
 std::string_view strip(std::string_view text, std::string_view set, bool left, bool right) {
-    size_t begin = left ? text.find_first_not_of(set) : 0;
-    if (begin == npos) return {};
-    size_t end = right ? text.find_last_not_of(set) : text.size() - 1;
-    return end == npos ? std::string_view{} : text.substr(begin, end + 1 - begin);
+    while (left && !text.empty()) {
+        const size_t first = byte_of_character(text, 1);
+        if (set.find(text.substr(0, first)) == npos) break;
+        text.remove_prefix(first);
+    }
+    while (right && !text.empty()) {
+        size_t last = text.size() - 1;
+        while (last > 0 && (text[last] & 0xC0) == 0x80) --last;
+        if (set.find(text.substr(last)) == npos) break;
+        text = text.substr(0, last);
+    }
+    return text;
 }
 
 template <bool left, bool right> Value strip_method(Evaluator&, Arguments& a) {
@@ -121,19 +129,20 @@ Value replace(Evaluator&, Arguments& a) {
 }
 
 // A str, or a tuple of strs of which one must do.
-template <class Test> bool any_text(const Value& what, Test test) {
+template <class Test> bool any_text(const Evaluator& evaluator, const Value& what, Test test) {
     if (const Values* items = items_of(what)) {
-        return std::any_of(items->begin(), items->end(), [&](const Value& v) { return any_text(v, test); });
+        evaluator.check_stack(evaluator.here());  // a list may hold itself
+        return std::any_of(items->begin(), items->end(), [&](const Value& v) { return any_text(evaluator, v, test); });
     }
     if (!what.is(Kind::string)) throw_error("type", "expected a str, found a " + std::string(name_of(what.kind())));
     return test(text_of(what));
 }
 
-Value starts_with(Evaluator&, Arguments& a) {
-    return any_text(a[1], [&](std::string_view part) { return a.text(0, "a str").starts_with(part); });
+Value starts_with(Evaluator& evaluator, Arguments& a) {
+    return any_text(evaluator, a[1], [&](std::string_view part) { return a.text(0, "a str").starts_with(part); });
 }
-Value ends_with(Evaluator&, Arguments& a) {
-    return any_text(a[1], [&](std::string_view part) { return a.text(0, "a str").ends_with(part); });
+Value ends_with(Evaluator& evaluator, Arguments& a) {
+    return any_text(evaluator, a[1], [&](std::string_view part) { return a.text(0, "a str").ends_with(part); });
 }
 
 Value find(Evaluator&, Arguments& a) {

@@ -23,12 +23,13 @@ ops::Term TensorCall::term(size_t k) const {
     }
 }
 
-static void append_dims(Dispatcher& d, const Value& value, Dims& dims) {
-    if (const Values* items = items_of(value)) {
-        for (const Value& item : *items) append_dims(d, item, dims);
-    } else {
-        dims.push_back(ops::int_of(d, value, "a dimension"));
-    }
+// What `read` makes of one int, or of each in lists.
+template <class Row, class Read>
+static void append_ints(const Evaluator& evaluator, const Value& value, Row& row, Read read) {
+    const Values* items = items_of(value);
+    if (!items) return row.push_back(read(value));
+    evaluator.check_stack(evaluator.here());  // a list may hold itself
+    for (const Value& item : *items) append_ints(evaluator, item, row, read);
 }
 
 Dims TensorCall::dims(size_t k, const TensorRef& x) const {
@@ -41,7 +42,7 @@ Dims TensorCall::dims(size_t k, const TensorRef& x) const {
 
 Dims TensorCall::axes(size_t k) const {
     Dims dims;
-    append_dims(d, arguments[k], dims);
+    append_ints(evaluator, arguments[k], dims, [&](const Value& dim) { return ops::int_of(d, dim, "a dimension"); });
     return dims;
 }
 
@@ -55,17 +56,10 @@ std::optional<DType> TensorCall::dtype(size_t k) const {
                            "for example `dtype: f64`"});
 }
 
-static void append_sizes(Dispatcher& d, const Value& value, Sizes& sizes) {
-    if (const Values* items = items_of(value)) {
-        for (const Value& item : *items) append_sizes(d, item, sizes);
-    } else {
-        sizes.push_back(ops::size_of(d, value, "a size"));
-    }
-}
-
 Sizes TensorCall::sizes(size_t k) const {
     Sizes sizes;
-    if (arguments.has(k)) append_sizes(d, arguments[k], sizes);
+    if (!arguments.has(k)) return sizes;
+    append_ints(evaluator, arguments[k], sizes, [&](const Value& size) { return ops::size_of(d, size, "a size"); });
     return sizes;
 }
 

@@ -38,7 +38,7 @@ public:
         Values mapped;
         for (size_t k = 0; k < arguments.size(); ++k) {
             what_ = fmt::format("argument {}", k);
-            mapped.push_back(each ? named(arguments[k], (*each)[k]) : spread(arguments[k], dims_));
+            mapped.push_back(each ? named(arguments[k], (*each)[k], 0) : spread(arguments[k], dims_));
         }
         return mapped;
     }
@@ -50,16 +50,18 @@ public:
 
 private:
     // One entry of in_dims, for one argument or item.
-    Value named(const Value& value, const Value& dims) {
+    Value named(const Value& value, const Value& dims, int depth) {
         if (dims.is_none()) return value;
         if (const Values* each = items_of(dims)) {
+            constexpr int deepest = 1000;
+            if (depth > deepest) throw_error("recursion", "`in_dims:` is nested too deeply, or holds itself");
             const Values* items = items_of(value);
             if (!items || items->size() != each->size()) {
                 throw_error("vmap", fmt::format("`in_dims:` has a list of {} for {}, which is {}", each->size(), what_,
                                                 items ? fmt::format("a list of {}", items->size()) : kind(value)));
             }
             Values made;
-            for (size_t k = 0; k < items->size(); ++k) made.push_back(named((*items)[k], (*each)[k]));
+            for (size_t k = 0; k < items->size(); ++k) made.push_back(named((*items)[k], (*each)[k], depth + 1));
             return with_parts(value, std::move(made));
         }
         if (!value.is_tensor() && !is_branch(value)) {

@@ -87,6 +87,7 @@ void Evaluator::run(Module& module, const ast::Script& script, Value* shown) {
     const ast::Function& main = *script.main;
     Frame frame(*this, main, module.environment);
     Entered entered(*this, frame);
+    if (!frame.caller) here_ = {};  // an input before this one may have failed
     // A module first needed inside a captured call is part of its graph. Once loaded it stays loaded.
     bool is_captured = tracer_.capturing();
     const size_t recorded = is_captured ? tracer_.capture().journal().mark() : 0;

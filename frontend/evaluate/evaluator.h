@@ -12,7 +12,6 @@
 #include <vector>
 
 #include "frontend/evaluate/host_writes.h"
-#include "frontend/values/models.h"
 #include "frontend/evaluate/quick_operators.h"
 #include "frontend/evaluate/semantics.h"
 #include "frontend/ops/border.h"
@@ -23,6 +22,7 @@
 #include "frontend/values/collector.h"
 #include "frontend/values/effects.h"
 #include "frontend/values/function.h"
+#include "frontend/values/models.h"
 #include "frontend/values/value.h"
 #include "runtime/diagnostic.h"
 #include "runtime/interrupt.h"
@@ -388,6 +388,8 @@ private:
     // evaluator_types.cpp
     void check_type(const ast::TypeNode& type, const Value& value, Frame& frame, std::string_view what, Span span);
     bool matches(const ast::TypeNode& type, const Value& value, Frame& frame, std::string& why);
+    Value* unbound_size(const ast::NameUse& use, Frame& frame) const;
+    void collect_unbound_sizes(const ast::TypeNode& type, Frame& frame, std::vector<Value*>& sizes) const;
     bool matches_shape(const ast::TypeNode& type, const TensorObject& tensor, Frame& frame, std::string& why);
 
     Session& session_;

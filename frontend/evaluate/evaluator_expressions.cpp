@@ -92,8 +92,7 @@ template <class Work>
                                                              Frame& frame, Work work) {
     auto value_of = [&](const ast::Expr& expr) {  // what lies nowhere yet is a call most often
         if (expr.kind == ast::ExprKind::call) return evaluate_call(ast::as<ast::Call>(expr), frame);
-        if (expr.kind == ast::ExprKind::method_call)
-            return evaluate_method_call(ast::as<ast::MethodCall>(expr), frame);
+        if (expr.kind == ast::ExprKind::method_call) return evaluate_method_call(ast::as<ast::MethodCall>(expr), frame);
         return evaluate(expr, frame);
     };
     Value kept_left, kept_right;
@@ -403,6 +402,8 @@ void Evaluator::append_parts(std::span<ast::FStringPart> parts, std::string& out
         }
         Value value = evaluate(*part.value, frame);
         if (part.text != Symbol::none) out += name_of(part.text);
+        std::string spec;
+        append_parts(part.spec, spec, frame);
         Span saved = std::exchange(here_, part.value->span);
         if (part.spec.empty()) {
             // `{x=}` is for looking at values: strs show their quotes.
@@ -410,8 +411,6 @@ void Evaluator::append_parts(std::span<ast::FStringPart> parts, std::string& out
             else if (value.is<StringObject>()) out += text_of(value);
             else out += semantics_.text(value);
         } else {
-            std::string spec;
-            append_parts(part.spec, spec, frame);
             try {
                 out += format(value, spec, part.value->span);
             } catch (Error& error) {

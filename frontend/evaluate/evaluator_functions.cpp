@@ -77,9 +77,13 @@ bool Evaluator::has_all_arguments(const Frame& called) {
 }
 
 [[gnu::always_inline]] inline Value Evaluator::run_lines(Frame& called) {
-    if (called.function.value) return evaluate(*called.function.value, called);
-    execute(*called.function.body, called);
-    return std::move(called.result);
+    if (!called.function.value) {
+        execute(*called.function.body, called);
+        return std::move(called.result);
+    }
+    try {
+        return evaluate(*called.function.value, called);
+    } catch (const Escape&) { return std::move(called.result); }  // `fn f(x) = no_grad { return x }`
 }
 
 namespace {

@@ -201,8 +201,11 @@ Value Evaluator::as_key(const Value& key, Span span, int depth) {
     if (key.is_symbolic()) return border_.settle(key, span);
     if (auto* slice = key.try_as<SliceObject>()) {
         if (!slice->start.is_object() && !slice->stop.is_object() && !slice->step.is_object()) return key;
-        return make_ref<SliceObject>(as_index(slice->start, span), as_index(slice->stop, span),
-                                     as_index(slice->step, span));
+        // Its parts are numbers, or no parts of a slice.
+        auto part = [&](const Value& value) {
+            return value.is_tensor() || value.is_symbolic() ? border_.settle(value, span) : value;
+        };
+        return make_ref<SliceObject>(part(slice->start), part(slice->stop), part(slice->step));
     }
     if (auto* tuple = key.try_as<TupleObject>()) {
         if (depth > deepest) return key;
@@ -252,8 +255,10 @@ Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
                     static_cast<int64_t>(position_in(key.as_int(), static_cast<size_t>(range->size()), "range")));
             if (auto* slice = key.try_as<SliceObject>()) {
                 SliceBounds bounds = bounds_of(*slice, static_cast<size_t>(range->size()));
-                int64_t start = range->at(bounds.start), step, length, stop;
-                if (__builtin_mul_overflow(range->step, bounds.step, &step) ||
+                int64_t start, step, length, stop;
+                if (__builtin_mul_overflow(bounds.start, range->step, &start) ||
+                    __builtin_add_overflow(start, range->start, &start) ||
+                    __builtin_mul_overflow(range->step, bounds.step, &step) ||
                     __builtin_mul_overflow(bounds.count, step, &length) || __builtin_add_overflow(start, length, &stop))
                     throw_error("overflow", "the bounds of this part of a range do not fit in 64 bits");
                 return make_ref<RangeObject>(start, stop, step);
@@ -262,6 +267,7 @@ Value Evaluator::get_item(const Value& object, const Value& given, Span span) {
         if (object.is<ModelObject>()) {
             // A container of layers: `net[0]`.
             if (has_method(object, "get_item")) return call_method(object, "get_item", std::span(&key, 1));
+            check_stack(span);  // the layers may be the model itself
             if (Value* layers = object.as<ModelObject>().find("layers")) return get_item(*layers, key, span);
         }
         Value value;
@@ -307,6 +313,7 @@ void Evaluator::set_item(const Value& object, const Value& given, Operand value,
                         fmt::format("an index of a list is an int or a slice, found {}", semantics_.describe(key)));
         }
         if (object.is<ModelObject>()) {
+            check_stack(span);
             if (Value* layers = object.as<ModelObject>().find("layers")) return set_item(*layers, key, value, span);
         }
         if (object.is_object() && object.object().set_item(*this, key, value.value)) return;

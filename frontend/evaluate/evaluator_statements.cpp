@@ -16,8 +16,7 @@ namespace tenon {
 [[gnu::always_inline]] inline bool Evaluator::execute_in_registers(const ast::Statement& statement, Frame& frame) {
     if (statement.kind == ast::StatementKind::update)
         return update_in_registers(ast::as<ast::Update>(statement), frame);
-    return statement.kind == ast::StatementKind::assign &&
-           assign_in_registers(ast::as<ast::Assign>(statement), frame);
+    return statement.kind == ast::StatementKind::assign && assign_in_registers(ast::as<ast::Assign>(statement), frame);
 }
 
 Evaluator::Flow Evaluator::execute(const ast::Block& block, Frame& frame) {
@@ -64,6 +63,7 @@ Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame
             case return_value:
                 if (const ast::Expr* value = ast::as<ast::Return>(statement).value)
                     frame.result = evaluate(*value, frame);
+                else frame.result = {};
                 return Flow::return_value;
             case assertion: execute_assert(ast::as<ast::Assert>(statement), frame); return Flow::normal;
             case graph_break: {
@@ -109,6 +109,9 @@ Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame
         throw;
     } catch (Interrupted& interrupted) {
         if (!interrupted.span) interrupted.span = statement.span;
+        throw;
+    } catch (const std::bad_alloc&) {
+        if (!here_) here_ = statement.span;  // whoever reports it asks there
         throw;
     }
     return Flow::normal;
@@ -166,6 +169,7 @@ Evaluator::Flow Evaluator::execute_try(const ast::Try& statement, Frame& frame) 
         explicit Inside(Frame& f) : frame(f) { ++frame.tries; }
         ~Inside() { --frame.tries; }
     };
+    const Span outside = here_;
     Diagnostic caught;
     try {
         const Inside inside(frame);
@@ -176,6 +180,8 @@ Evaluator::Flow Evaluator::execute_try(const ast::Try& statement, Frame& frame) 
         reserve_.reset();  // what fills the memory is still held by variables
         caught = {"memory", "there is not enough memory", here_, {}, {}};
     }
+    here_ = outside;    // what failed is not under way any more
+    frame.result = {};  // of a `return` that the end of the graph took back
     try {
         tracer_.flush();  // what was captured before the error has happened
     } catch (Error& earlier) { caught = std::move(earlier.diagnostic); }
@@ -202,10 +208,12 @@ void Evaluator::execute_use(const ast::Use& statement, Frame&) {
 void Evaluator::execute_test(const ast::Test& statement, Frame& frame) {
     if (!test_runner_) return;
     Value body = make_closure(*statement.body, frame);
+    const Span outside = here_;
     test_runner_(name_of(statement.name), statement.span, [&] {
         CallArguments none;
         call_evaluated(body, none, statement.span);
     });
+    here_ = outside;  // also where the test failed
 }
 
 void Evaluator::execute_assert(const ast::Assert& statement, Frame& frame) {

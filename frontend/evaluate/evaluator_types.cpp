@@ -103,14 +103,33 @@ bool Evaluator::matches(const ast::TypeNode& type, const Value& value, Frame& fr
             Value wanted = load(type.use, type.name, frame, type.span);
             return wanted.is<ModelClassObject>() && model->model_class.get() == &wanted.as<ModelClassObject>();
         }
-        case alternatives:
+        case alternatives: {
+            std::vector<Value*> unbound;
+            collect_unbound_sizes(type, frame, unbound);
             for (const ast::TypeNode* alternative : type.arguments) {
                 std::string ignored;
                 if (matches(*alternative, value, frame, ignored)) return true;
+                for (Value* size : unbound) *size = Value::unset();  // for the next one
             }
             return false;
+        }
     }
     return true;
+}
+
+// The variable of a size that this call has not met yet; null for any other.
+Value* Evaluator::unbound_size(const ast::NameUse& use, Frame& frame) const {
+    const bool is_own = use.kind == ast::NameKind::local || use.kind == ast::NameKind::cell;
+    Value* const size = is_own ? variable(use, frame) : nullptr;
+    return size && size->is_unset() ? size : nullptr;
+}
+
+void Evaluator::collect_unbound_sizes(const ast::TypeNode& type, Frame& frame, std::vector<Value*>& sizes) const {
+    for (const ast::Dimension& dimension : type.shape) {
+        if (dimension.kind != ast::DimensionKind::variable) continue;
+        if (Value* size = unbound_size(dimension.use, frame)) sizes.push_back(size);
+    }
+    for (const ast::TypeNode* part : type.arguments) collect_unbound_sizes(*part, frame, sizes);
 }
 
 bool Evaluator::matches_shape(const ast::TypeNode& type, const TensorObject& tensor, Frame& frame, std::string& why) {
@@ -159,11 +178,7 @@ bool Evaluator::matches_shape(const ast::TypeNode& type, const TensorObject& ten
                 break;
             case ast::DimensionKind::variable: {
                 const ast::NameUse& use = dimension.use;
-                bool is_variable = use.kind == ast::NameKind::local || use.kind == ast::NameKind::cell;
-                const Value& bound = use.kind == ast::NameKind::local  ? frame.slots[use.index]
-                                     : use.kind == ast::NameKind::cell ? cell_of(use, frame).value
-                                                                       : frame.self;
-                if (is_variable && bound.is_unset()) {
+                if (unbound_size(use, frame)) {
                     store(use, border_.size(tensor, d), frame, dimension.span);
                 } else {
                     const Value wanted = size_in(load(use, dimension.name, frame, dimension.span));

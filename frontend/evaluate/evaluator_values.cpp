@@ -53,6 +53,7 @@ Ref<IteratorObject> Evaluator::iterate(const Value& value) {
             return make_ref<ValuesIterator>(std::move(characters));
         }
         case Kind::model:
+            check_stack(here_);  // what it iterates over may be the model itself
             if (has_method(value, "next")) return make_ref<ModelIterator>(value);
             if (has_method(value, "iterate")) return iterate(call_method(value, "iterate", {}));
             if (Value* layers = value.as<ModelObject>().find("layers")) return iterate(*layers);

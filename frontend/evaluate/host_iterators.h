@@ -13,6 +13,9 @@ namespace tenon {
 class ItemIterator final : public IteratorObject {
 public:
     explicit ItemIterator(Value sequence) : sequence_(std::move(sequence)) {}
+    ~ItemIterator() override { dismantle(); }
+    void visit_children(FunctionRef<void(const Value&)> visit) const override { visit(sequence_); }
+    void take_children(Values& into) override { into.push_back(std::exchange(sequence_, {})); }
     bool next(Evaluator&, Value& value) override {
         const Values& items = *items_of(sequence_);
         if (at_ >= items.size()) return false;
@@ -29,6 +32,15 @@ private:
 class ValuesIterator final : public IteratorObject {
 public:
     explicit ValuesIterator(Values values) : values_(std::move(values)) {}
+    ~ValuesIterator() override {
+        if (can_nest(values_)) dismantle();
+    }
+    void visit_children(FunctionRef<void(const Value&)> visit) const override {
+        for (const Value& value : values_) visit(value);
+    }
+    void take_children(Values& into) override {
+        for (Value& value : values_) into.push_back(std::exchange(value, {}));
+    }
     bool next(Evaluator&, Value& value) override {
         if (at_ >= values_.size()) return false;
         value = std::move(values_[at_++]);
@@ -63,34 +75,56 @@ inline Values* spent_tuple(const Value& value, size_t size) {
 
 class EnumerateIterator final : public IteratorObject {
 public:
-    EnumerateIterator(Ref<IteratorObject> source, int64_t first) : source_(std::move(source)), at_(first) {
+    EnumerateIterator(Ref<IteratorObject> source, int64_t first) : source_(std::move(source)), first_(first) {
         stand_on(*source_);
+    }
+    ~EnumerateIterator() override { dismantle(); }
+    void visit_children(FunctionRef<void(const Value&)> visit) const override {
+        if (source_) visit(Value(*source_));
+    }
+    void take_children(Values& into) override {
+        if (source_) into.push_back(std::move(source_));
     }
     bool next(Evaluator& evaluator, Value& value) override {
         if (Values* spent = spent_tuple(value, 2)) {
             if (!source_->next(evaluator, (*spent)[1])) return false;
-            (*spent)[0] = at_++;
+            (*spent)[0] = number();
             return true;
         }
         Value item;
         if (!source_->next(evaluator, item)) return false;
         Values pair;
         pair.reserve(2);
-        pair.emplace_back(at_++);
+        pair.emplace_back(number());
         pair.push_back(std::move(item));
         value = make_tuple(std::move(pair));
         return true;
     }
 
 private:
+    int64_t number() {
+        int64_t number;
+        if (__builtin_add_overflow(first_, count_++, &number))
+            throw_error("overflow", "the next number of enumerate does not fit in an int (64 bits)");
+        return number;
+    }
+
     Ref<IteratorObject> source_;
-    int64_t at_;
+    int64_t first_, count_ = 0;
 };
 
 class ZipIterator final : public IteratorObject {
 public:
     explicit ZipIterator(std::vector<Ref<IteratorObject>> sources) : sources_(std::move(sources)) {
         for (const auto& source : sources_) stand_on(*source);
+    }
+    ~ZipIterator() override { dismantle(); }
+    void visit_children(FunctionRef<void(const Value&)> visit) const override {
+        for (const auto& source : sources_) visit(Value(*source));
+    }
+    void take_children(Values& into) override {
+        for (auto& source : sources_) into.push_back(std::move(source));
+        sources_.clear();
     }
     bool next(Evaluator& evaluator, Value& value) override {
         if (sources_.empty()) return false;
@@ -116,6 +150,9 @@ private:
 class ModelIterator final : public IteratorObject {
 public:
     explicit ModelIterator(Value model) : model_(std::move(model)) {}
+    ~ModelIterator() override { dismantle(); }
+    void visit_children(FunctionRef<void(const Value&)> visit) const override { visit(model_); }
+    void take_children(Values& into) override { into.push_back(std::exchange(model_, {})); }
     bool next(Evaluator& evaluator, Value& value) override {
         Value item = evaluator.call_method(model_, "next", {});
         if (item.is_none()) return false;

@@ -102,7 +102,7 @@ Value int_binary(Operator op, int64_t a, int64_t b, Span span) {
             if (b < 0) throw_error_at(span, "value", fmt::format("a shift by {} bits", b), "shift the other way");
             if (op == Operator::shift_right) return a >> std::min<int64_t>(b, 63);
             if (a == 0) return 0;
-            if (b > 62 || (a << b) >> b != a) overflow(op, a, b, span);
+            if (b > 63 || (a << b) >> b != a) overflow(op, a, b, span);
             return a << b;
         default: break;
     }

@@ -78,6 +78,7 @@ bool Semantics::equal(const Value& a, const Value& b) {
         }
         case Kind::slice: {
             const auto &x = a.as<SliceObject>(), &y = b.as<SliceObject>();
+            evaluator_.check_stack(evaluator_.here());
             return equal(x.start, y.start) && equal(x.stop, y.stop) && equal(x.step, y.step);
         }
         default: return identical(a, b);
@@ -197,6 +198,7 @@ std::string Semantics::repr_of(const Value& value) {
         }
         case Kind::slice: {
             const auto& slice = value.as<SliceObject>();
+            evaluator_.check_stack(evaluator_.here());
             auto part = [&](const Value& v) { return v.is_none() ? std::string() : repr(v); };
             return part(slice.start) + ":" + part(slice.stop) + (slice.step.is_none() ? "" : ":" + repr(slice.step));
         }

@@ -5,9 +5,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "frontend/resolve/resolver.h"
 #include "frontend/syntax/arena.h"
 #include "frontend/syntax/ast.h"
-#include "frontend/resolve/resolver.h"
 
 namespace tenon {
 
@@ -89,6 +89,7 @@ public:
     std::vector<uint32_t> dimensions;
     int loops = 0;  // around the statement at hand, within the innermost checkpoint
     int checkpoints = 0;
+    bool in_parameters = false;  // what is looked at is no line of the function yet
 
 private:
     uint32_t add_capture(NameScope* owner, uint32_t key, ast::Capture from_owner);

@@ -127,6 +127,9 @@ void Resolver::leave(const Statement& statement, const char* word) {
                  "a checkpoint is run again in the backward pass: let its last expression be its value");
     } else if (!is_return && scope_->loops == 0) {
         complain("syntax", statement.span, fmt::format("`{}` stands outside of a loop", word));
+    } else if (is_return && scope_->in_parameters) {
+        complain("syntax", statement.span, "`return` cannot leave the default of a parameter",
+                 "the last expression of the block is the default");
     } else if (is_return && scope_ == main_) {
         complain("syntax", statement.span, "`return` stands outside of a function");
     } else if (is_return && scope_->function.kind == FunctionKind::constructor) {

@@ -35,6 +35,7 @@ void Resolver::parameters() {
     const Parameter* with_default = nullptr;
     const Parameter* rest = nullptr;
     const Parameter* keywords = nullptr;
+    scope_->in_parameters = true;
     for (Parameter& parameter : function.parameters) {
         if (parameter.type) type(*parameter.type);
         expression(parameter.default_value);
@@ -81,6 +82,7 @@ void Resolver::parameters() {
         scope_->variables[parameter.slot].parameter = &parameter;
     }
     if (function.result) type(*function.result);
+    scope_->in_parameters = false;
 }
 
 void Resolver::type(TypeNode& type) {

@@ -53,17 +53,25 @@ std::string pad(std::string body, size_t sign_length, const FormatSpec& spec, ch
     }
 }
 
-// `text` begins with its digits; what follows the first non-digit stays as it is.
-std::string group_digits(std::string text, char separator, size_t size) {
-    if (!separator) return text;
+// `text` begins with its digits; what follows the first non-digit stays as it is. Zeros that fill the width, of which
+// `head` takes some, are grouped too.
+std::string group_digits(std::string text, size_t head, const FormatSpec& spec, size_t size) {
+    if (!spec.grouping) return text;
     size_t digits = 0;
     while (digits < text.size() && std::isxdigit(static_cast<unsigned char>(text[digits])) &&
            (size == 4 || is_digit(text[digits]))) {
         ++digits;
     }
+    if (digits > 0 && spec.fill == "0" && spec.align == '=') {
+        const auto room = spec.width - static_cast<int64_t>(head + text.size() - digits);
+        size_t filled = digits;
+        while (static_cast<int64_t>(filled + (filled - 1) / size) < room) ++filled;
+        text.insert(0, filled - digits, '0');
+        digits = filled;
+    }
     for (size_t at = digits; at > size;) {
         at -= size;
-        text.insert(at, 1, separator);
+        text.insert(at, 1, spec.grouping);
     }
     return text;
 }
@@ -145,8 +153,8 @@ std::string format_integer(int64_t value, const FormatSpec& spec) {
         case 'X': digits = fmt::format("{:X}", magnitude), prefix = "0X"; break;
         default: digits = fmt::format("{}", magnitude);
     }
-    digits = group_digits(std::move(digits), spec.grouping, prefix.empty() ? 3 : 4);
     std::string head = sign_text(negative, spec.sign) + (spec.alternate ? prefix : "");
+    digits = group_digits(std::move(digits), head.size(), spec, prefix.empty() ? 3 : 4);
     return pad(head + digits, head.size(), spec, '>');
 }
 
@@ -180,8 +188,8 @@ std::string format_real(double value, const FormatSpec& spec) {
                 throw_error("value", fmt::format("a float has no format `{}`", spec.type), "floats have `e f g %`");
         }
     }
-    digits = group_digits(std::move(digits), spec.grouping, 3);
     std::string head = sign_text(negative, spec.sign);
+    digits = group_digits(std::move(digits), head.size(), spec, 3);
     return pad(head + digits, head.size(), spec, '>');
 }
 

@@ -111,8 +111,9 @@ bool holds(const Value& value, int depth, int& left) {
         }
     }
     if (auto* dict = value.try_as<DictObject>()) {
-        for (size_t i = 0; i < dict->size() && left > 0; ++i) {
-            if (holds(dict->entries()[i].value, depth - 1, left)) return true;
+        for (const auto& entry : dict->entries()) {
+            if (left <= 0) break;
+            if (holds(entry.value, depth - 1, left)) return true;
         }
     }
     return false;

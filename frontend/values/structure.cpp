@@ -50,10 +50,13 @@ bool same_tree(const Value& a, const Value& b, int depth) {
             if (!same_tree((*x)[k], (*y)[k], below(depth))) return false;
         return true;
     }
-    const auto &x = a.as<DictObject>().entries(), &y = b.as<DictObject>().entries();
+    const auto &x = a.as<DictObject>(), &y = b.as<DictObject>();
     if (x.size() != y.size()) return false;
-    for (size_t k = 0; k < x.size(); ++k)
-        if (!equal_keys(x[k].key, y[k].key) || !same_tree(x[k].value, y[k].value, below(depth))) return false;
+    auto other = y.entries().begin();
+    for (const auto& entry : x.entries()) {
+        if (!equal_keys(entry.key, other->key) || !same_tree(entry.value, other->value, below(depth))) return false;
+        ++other;
+    }
     return true;
 }
 
@@ -64,10 +67,11 @@ bool is_branch(const Value& value) { return value.is(Kind::list) || value.is(Kin
 Value with_parts(const Value& branch, Values parts) {
     if (branch.is(Kind::list)) return make_list(std::move(parts));
     if (branch.is(Kind::tuple)) return make_tuple(std::move(parts));
-    const auto& entries = branch.as<DictObject>().entries();
-    assert(entries.size() == parts.size());
+    const auto& dict = branch.as<DictObject>();
+    assert(dict.size() == parts.size());
     auto made = make_ref<DictObject>();
-    for (size_t k = 0; k < parts.size(); ++k) made->set(entries[k].key, std::move(parts[k]));
+    size_t k = 0;
+    for (const auto& entry : dict.entries()) made->set(entry.key, std::move(parts[k++]));
     return made;
 }
 
@@ -77,10 +81,10 @@ void for_each_part(const Value& branch, FunctionRef<void(const Value& part, size
         for (size_t k = 0; k < items->size(); ++k) visit(Value((*items)[k]), k, nullptr);
         return;
     }
-    const auto& entries = branch.as<DictObject>().entries();
-    for (size_t k = 0; k < entries.size(); ++k) {
-        const Value key = entries[k].key, part = entries[k].value;
-        visit(part, k, &key);
+    size_t k = 0;
+    for (const auto& entry : branch.as<DictObject>().entries()) {
+        const Value key = entry.key, part = entry.value;
+        visit(part, k++, &key);
     }
 }
 

@@ -104,6 +104,13 @@ void ListObject::take_children(Values& into) { take_all(items, into); }
 void TupleObject::visit_children(FunctionRef<void(const Value&)> visit) const { visit_all(items, visit); }
 void TupleObject::take_children(Values& into) { take_all(items, into); }
 
+void SliceObject::visit_children(FunctionRef<void(const Value&)> visit) const {
+    for (const Value* part : {&start, &stop, &step}) visit(*part);
+}
+void SliceObject::take_children(Values& into) {
+    for (Value* part : {&start, &stop, &step}) into.push_back(std::exchange(*part, {}));
+}
+
 void RecordObject::visit_children(FunctionRef<void(const Value&)> visit) const {
     for (const auto& [name, value] : fields) visit(value);
 }
@@ -195,9 +202,9 @@ uint64_t StringObject::make_hash() const { return hash_ = hash_text(text_); }
 
 void StringObject::append(const StringObject& more) {
     assert(use_count() <= 2 && "its holder, and who asks");
+    text_ += more.text_;  // or there is no memory, and all stays as it is
     if (characters_ >= 0) characters_ += more.characters();
     hash_ = 0;
-    text_ += more.text_;
 }
 
 // ---- dict, continued ----------------------------------------------------------------------------------------------
@@ -215,7 +222,7 @@ bool equal_keys(const Value& a, const Value& b) {
 }
 
 void DictObject::visit_children(FunctionRef<void(const Value&)> visit) const {
-    for (const Entry& entry : entries_) {
+    for (const Entry& entry : entries()) {
         visit(entry.key);
         visit(entry.value);
     }
@@ -227,12 +234,14 @@ void DictObject::take_children(Values& into) {
         into.push_back(std::move(entry.value));
     }
     entries_.clear();
+    gone_ = 0;
     table_.clear();
 }
 
 void DictObject::clear() {
     std::vector<Entry> dropped = std::move(entries_);
     entries_.clear();
+    gone_ = 0;
     table_.clear();
 }
 
@@ -251,7 +260,13 @@ size_t DictObject::lookup(const Value& key, uint64_t hash) const {
     return npos;
 }
 
+void DictObject::close_up() {
+    if (gone_ > 0) rebuild();
+}
+
 void DictObject::rebuild() {
+    std::erase_if(entries_, [](const Entry& entry) { return !entry.is_there(); });
+    gone_ = 0;
     table_.clear();
     if (entries_.size() <= linear_limit) return;
     size_t capacity = 32;
@@ -321,20 +336,23 @@ void DictObject::set(std::string_view key, Value value) {
 bool DictObject::remove(const Value& key) {
     size_t at = lookup(key, hash_key(key));
     if (at == npos) return false;
-    Entry dropped = std::move(entries_[at]);
-    entries_.erase(entries_.begin() + static_cast<ptrdiff_t>(at));
-    rebuild();
+    // The table still leads here, past which other keys are found: one that is unset equals none.
+    const Value key_gone = std::exchange(entries_[at].key, Value::unset());
+    const Value value_gone = std::exchange(entries_[at].value, Value::unset());
+    if (++gone_ * 2 > entries_.size()) rebuild();
     return true;
 }
 
 void DictObject::insert_at(size_t position, Value key, Value value) {
     uint64_t hash = hash_key(key);
     assert(lookup(key, hash) == npos);
+    close_up();
     entries_.insert(entries_.begin() + static_cast<ptrdiff_t>(position), {std::move(key), std::move(value), hash});
     rebuild();
 }
 
 void DictObject::truncate(size_t count) {
+    close_up();
     if (count >= entries_.size()) return;
     const std::vector<Entry> dropped(std::make_move_iterator(entries_.begin() + static_cast<ptrdiff_t>(count)),
                                      std::make_move_iterator(entries_.end()));
@@ -344,9 +362,26 @@ void DictObject::truncate(size_t count) {
 
 void DictObject::swap(DictObject& other) {
     std::swap(entries_, other.entries_);
+    std::swap(gone_, other.gone_);
     std::swap(table_, other.table_);
 }
 
-size_t DictObject::position_of(const Value& key) const { return lookup(key, hash_key(key)); }
+size_t DictObject::position_of(const Value& key) const {
+    const size_t at = lookup(key, hash_key(key));
+    if (gone_ == 0 || at == npos) return at;
+    const auto there = [](const Entry& entry) { return entry.is_there(); };
+    return static_cast<size_t>(std::count_if(entries_.begin(), entries_.begin() + static_cast<ptrdiff_t>(at), there));
+}
+
+Value& DictObject::value_at(size_t position) {
+    close_up();
+    return entries_[position].value;
+}
+
+const DictObject::Entry& DictObject::Entries::operator[](size_t position) const {
+    auto at = begin();
+    while (position-- > 0) ++at;
+    return *at;
+}
 
 }  // namespace tenon

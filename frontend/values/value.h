@@ -5,6 +5,7 @@
 #include <cassert>
 #include <concepts>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <new>
 #include <span>
@@ -296,6 +297,38 @@ public:
     struct Entry {
         Value key, value;
         uint64_t hash;
+        bool is_there() const { return !key.is_unset(); }
+    };
+    /// The entries in the order in which they came.
+    class Entries {
+    public:
+        class Iterator {
+        public:
+            explicit Iterator(const std::vector<Entry>& all) : all_(all) { skip(); }
+            const Entry& operator*() const { return all_[at_]; }
+            const Entry* operator->() const { return &all_[at_]; }
+            Iterator& operator++() {
+                ++at_;
+                skip();
+                return *this;
+            }
+            bool operator==(std::default_sentinel_t) const { return at_ >= all_.size(); }
+
+        private:
+            void skip() {
+                while (at_ < all_.size() && !all_[at_].is_there()) ++at_;
+            }
+            const std::vector<Entry>& all_;
+            size_t at_ = 0;
+        };
+        explicit Entries(const std::vector<Entry>& all) : all_(all) {}
+        Iterator begin() const { return Iterator(all_); }
+        static std::default_sentinel_t end() { return {}; }
+        /// Walks there.
+        const Entry& operator[](size_t position) const;
+
+    private:
+        const std::vector<Entry>& all_;
     };
 
     DictObject() : Container(class_kind) {}
@@ -322,15 +355,17 @@ public:
     void truncate(size_t count);
     void swap(DictObject& other);
     void clear();
-    size_t size() const { return entries_.size(); }
-    const std::vector<Entry>& entries() const { return entries_; }
-    Value& value_at(size_t position) { return entries_[position].value; }
+    size_t size() const { return entries_.size() - gone_; }
+    Entries entries() const { return Entries(entries_); }
+    Value& value_at(size_t position);
 
 private:
     size_t lookup(const Value& key, uint64_t hash) const;
     void rebuild();
+    void close_up();
 
-    std::vector<Entry> entries_;
+    std::vector<Entry> entries_;   // those that were taken out stay, without a key, until they are the half
+    size_t gone_ = 0;              // how many those are
     std::vector<uint32_t> table_;  // open addressing, entry + 1, 0 empty; none while there are few entries
 };
 
@@ -351,13 +386,18 @@ public:
 };
 
 /// `a:b:c` of an index; each part a number or none.
-class SliceObject final : public Object {
+class SliceObject final : public Container {
 public:
     static constexpr Kind class_kind = Kind::slice;
     SliceObject(Value start_, Value stop_, Value step_)
-        : Object(class_kind), start(std::move(start_)), stop(std::move(stop_)), step(std::move(step_)) {}
+        : Container(class_kind), start(std::move(start_)), stop(std::move(stop_)), step(std::move(step_)) {}
+    ~SliceObject() override {
+        if (can_nest(start) || can_nest(stop) || can_nest(step)) dismantle();
+    }
+    void visit_children(FunctionRef<void(const Value&)> visit) const override;
+    void take_children(Values& into) override;
 
-    const Value start, stop, step;
+    Value start, stop, step;
 };
 
 /// Named fields that only read: `stats()`, an error, the result of a built-in with several parts.
@@ -378,7 +418,7 @@ public:
 };
 
 /// What `for` asks for the next value.
-class IteratorObject : public Object {
+class IteratorObject : public Container {
 public:
     static constexpr Kind class_kind = Kind::iterator;
     /// False at the end; then `value` is untouched.
@@ -387,7 +427,7 @@ public:
     int height() const { return height_; }
 
 protected:
-    IteratorObject() : Object(class_kind) {}
+    IteratorObject() : Container(class_kind) {}
     /// Throws Error "recursion" where towers of iterators get too high.
     void stand_on(const IteratorObject& source);
 
@@ -419,7 +459,9 @@ inline bool Container::can_nest(const Value& child) {
         case Kind::bound_method:
         case Kind::model_class:
         case Kind::model:
+        case Kind::slice:
         case Kind::record:
+        case Kind::iterator:
         case Kind::cell:
         case Kind::other: return true;
         default: return false;
