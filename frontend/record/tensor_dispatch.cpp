@@ -360,7 +360,9 @@ void Dispatcher::write_eagerly(TensorObject& x, TensorObject& value) {
     x.autograd->entry = value.autograd->entry;
     x.autograd->output = value.autograd->output;
     x.autograd->number = tracer_.tape().number_history();
-    if (!x.autograd->entry) record_identity(value, x);
+    // What was there before this operation is copied, as in a graph.
+    const bool is_made_for_it = operation_ && x.autograd->entry && x.autograd->entry->position >= operation_->first_entry;
+    if (!is_made_for_it) record_identity(value, x);
 }
 
 // update(base, view, value) as a graph of base and value, compiled once for their types and the way to the view.
