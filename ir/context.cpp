@@ -98,7 +98,7 @@ namespace {
 const Record empty_record;
 const Origin empty_origin;
 template <class IdType>
-IdType intern_record(std::mutex& mutex, InternTable<Record>& table, Record r) {
+IdType intern_record(SpinLock& mutex, InternTable<Record>& table, Record r) {
     if (r.empty()) return IdType::none();
     std::lock_guard lock(mutex);
     return IdType(table.intern(hash_record(r), [&](const Record& e) { return e == r; }, [&] { return r; }));

@@ -1,12 +1,13 @@
 // The tables behind a Context.
 #pragma once
-#include <mutex>
+#include <mutex>  // lock_guard
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "ir/context.h"
 #include "ir/intern_table.h"
+#include "runtime/spin_lock.h"
 
 namespace tenon {
 
@@ -17,7 +18,7 @@ struct SizeEntry {  // an atom, or a polynomial that is none and no constant tha
 };
 
 struct Context::Tables {
-    std::mutex mutex;
+    SpinLock mutex;  // an op of a script interns some five times
     InternTable<std::string> names;
     InternTable<SizeEntry> sizes;
     InternTable<Type> types;

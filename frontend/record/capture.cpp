@@ -208,7 +208,8 @@ NodeId Capture::number(const Arg& arg, size_t operand) {
 
 TensorRef Capture::make_result(NodeId node, bool requires_grad) {
     const Type& type = builder_.type(node);
-    Tensor geometry;
+    auto result = make_ref<TensorObject>();
+    Tensor& geometry = result->tensor;
     geometry.dtype = type.dtype;
     geometry.shape.resize(type.sizes.size());
     for (size_t d = 0; d < type.sizes.size(); ++d) {
@@ -217,7 +218,6 @@ TensorRef Capture::make_result(NodeId node, bool requires_grad) {
             id.is_inline_constant() ? id.bits : tracer_.context().evaluate(id, builder_.known_sizes().hints());
     }
     geometry.strides = contiguous_strides(geometry.shape);
-    auto result = make_ref<TensorObject>(std::move(geometry));
     storages_.push_back({.current = node, .has_history = requires_grad});
     values_.push_back({.storage = static_cast<uint32_t>(storages_.size() - 1),
                        .made = static_cast<uint32_t>(builder_.body().size())});

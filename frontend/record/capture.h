@@ -188,7 +188,8 @@ private:
     NodeId number(const Arg& arg, size_t operand);
     void register_input(TensorObject& x);
     uint32_t add_input(const Tensor& tensor, const Edge& edge, std::string_view name);
-    TypeId type_of_input(const Tensor& tensor, std::vector<std::pair<int, int64_t>>& fresh_symbols);
+    using FreshSymbols = SmallVector<uint32_t, 6>;  // dimensions of an input
+    TypeId type_of_input(const Tensor& tensor, FreshSymbols& fresh_symbols);
     void note_dynamic(const TensorObject& x, NodeId input);
     SizeId symbol(size_t number);
     void adopt(TensorObject& x, uint32_t value);

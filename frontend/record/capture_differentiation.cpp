@@ -76,6 +76,8 @@ std::vector<NodeId> Capture::Differentiation::ops_between(std::span<const Cotang
             if (is_wrt[operand.index] || leads[operand.index]) leads[id.index] = true;
     }
     std::vector<NodeId> found, stack;
+    found.reserve(builder_.size());
+    stack.reserve(builder_.size());
     for (const Cotangent& root : roots) stack.push_back(capture_.node(root.of));
     while (!stack.empty()) {
         const NodeId id = stack.back();
@@ -83,7 +85,8 @@ std::vector<NodeId> Capture::Differentiation::ops_between(std::span<const Cotang
         if (!leads[id.index]) continue;
         leads[id.index] = false;  // seen
         found.push_back(id);
-        for (NodeId operand : builder_.operands_of(id)) stack.push_back(operand);
+        for (NodeId operand : builder_.operands_of(id))
+            if (leads[operand.index]) stack.push_back(operand);
     }
     return found;
 }
@@ -228,14 +231,17 @@ Capture::Differentiation::Sources Capture::Differentiation::sources(NodeId value
     std::vector<bool> seen(builder_.size()), ends(builder_.size());
     for (const Leaf& leaf : leaves_) ends[leaf.node.index] = true;
     for (NodeId other : values) ends[other.index] = other != value;
-    std::vector<NodeId> stack{value};
+    std::vector<NodeId> stack;
+    stack.reserve(builder_.size());
+    stack.push_back(value);
     while (!stack.empty()) {
         const NodeId id = stack.back();
         stack.pop_back();
         if (seen[id.index]) continue;
         seen[id.index] = true;
         if (ends[id.index] || !passes_gradients(id)) continue;
-        for (NodeId operand : builder_.operands_of(id)) stack.push_back(operand);
+        for (NodeId operand : builder_.operands_of(id))
+            if (!seen[operand.index]) stack.push_back(operand);
     }
     Sources found;
     for (const Leaf& leaf : leaves_) {

@@ -1,5 +1,6 @@
 // Capture: tensors of the script become inputs of the graph, or values that it has already.
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cctype>
 
@@ -32,28 +33,29 @@ SizeId Capture::symbol(size_t number) {
 }
 
 // Every size but 0 and 1 is a symbol of its own: that two are equal is what a guard says.
-TypeId Capture::type_of_input(const Tensor& tensor, std::vector<std::pair<int, int64_t>>& fresh_symbols) {
-    std::vector<SizeId> sizes;
-    sizes.reserve(tensor.shape.size());
+TypeId Capture::type_of_input(const Tensor& tensor, FreshSymbols& fresh_symbols) {
+    std::array<SizeId, 8> few;
+    std::vector<SizeId> many(tensor.rank() > few.size() ? tensor.rank() : 0);
+    const std::span<SizeId> sizes(many.empty() ? few.data() : many.data(), tensor.rank());
     size_t next = builder_.symbols().size();
     for (size_t d = 0; d < tensor.shape.size(); ++d) {
         const int64_t extent = tensor.shape[d];
         if (extent <= 1 || tracing_) {
-            sizes.push_back(SizeId(extent));
+            sizes[d] = SizeId(extent);
             continue;
         }
-        sizes.push_back(symbol(next++));
-        fresh_symbols.emplace_back(static_cast<int>(d), extent);
+        sizes[d] = symbol(next++);
+        fresh_symbols.push_back(static_cast<uint32_t>(d));
     }
     return tracer_.context().tensor(tensor.dtype, sizes, tensor.storage ? tensor.storage->device : Device{});
 }
 
 uint32_t Capture::add_input(const Tensor& tensor, const Edge& edge, std::string_view name) {
-    std::vector<std::pair<int, int64_t>> fresh;
+    FreshSymbols fresh;
     const TypeId type = type_of_input(tensor, fresh);
     Builder::StampScope scope(builder_, Stamp{});
     const NodeId node = builder_.parameter(type, name.empty() ? NameId::none() : tracer_.context().name(name));
-    for (const auto& [dimension, extent] : fresh) builder_.symbol(node, dimension, extent);
+    for (uint32_t d : fresh) builder_.symbol(node, static_cast<int>(d), tensor.shape[d]);
     inputs_.push_back({.node = node, .tensor = tensor, .edge = edge, .name = std::string(name)});
     return static_cast<uint32_t>(inputs_.size() - 1);
 }
@@ -134,7 +136,7 @@ void Capture::register_input(TensorObject& x) {
     // were.
     std::string name;
     if (functions_.is_first() && site_.name_argument) name = (*site_.name_argument)(x.tensor);
-    name = as_identifier(std::move(name));
+    if (!name.empty()) name = as_identifier(std::move(name));
     const uint32_t input = add_input(x.tensor, edge, name);
     note_dynamic(x, inputs_[input].node);
     inputs_[input].base = TensorRef(&base);

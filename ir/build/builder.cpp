@@ -160,7 +160,9 @@ NodeId Builder::emit(Op o, NodeList list, AttrId attr) {
         if (int(operands.size()) < r.min_operands || (r.max_operands >= 0 && int(operands.size()) > r.max_operands))
             infer.fail("arity", std::string(r.name) + " takes " + std::to_string(int(r.min_operands)) +
                                     " operands, but got " + std::to_string(operands.size()));
-        type = sizes_.decided(r.result(infer), hash_);
+        type = r.result(infer);
+        if (std::find(types, types + operands.size(), type) == types + operands.size())  // else it is decided already
+            type = sizes_.decided(type, hash_);
     } catch (Error& e) {
         e.diagnostic.span = (*context_)[stamp_.origin].span;
         for (size_t k = 0; k < operands.size(); ++k) {

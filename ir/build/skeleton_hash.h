@@ -12,7 +12,7 @@ struct SkeletonHash {
     uint64_t low = 0, high = 0;
     auto operator<=>(const SkeletonHash&) const = default;
 
-    void mix(uint64_t value) {
+    [[gnu::always_inline]] void mix(uint64_t value) {
         low = mix_hash(low, value);
         high = mix_hash(high ^ 0x94D049BB133111EBull, value * 0xD6E8FEB86659FD93ull);
     }

@@ -203,9 +203,8 @@ private:
     // Sums over the dimensions along which `value` was broadcast, repeats those along which it must be.
     NodeId fit(NodeId value, TypeId shape) {
         Context& context = builder_.context();
-        const Type want = context[shape];
-        if (builder_.type(value).sizes == want.sizes) return value;
-        const Type have = builder_.type(value);
+        const Type &want = context[shape], &have = builder_.type(value);  // entries of the context: they stay
+        if (have.sizes == want.sizes) return value;
         if (have.rank() >= want.rank()) {
             const size_t extra = have.rank() - want.rank();
             AttrList axes;
