@@ -31,9 +31,13 @@ bool HistoryBeside::leads(const Edge& edge) {
             present[output] = true;
             reached = reached_from(*entry->graph, present);
         }
+        bool any = false;
         for (size_t k = 0; k < entry->edges.size(); ++k) {
-            if ((reached.empty() || reached[k]) && found(entry->edges[k])) return true;
+            if (!reached.empty() && !reached[k]) continue;
+            any = true;
+            if (found(entry->edges[k])) return true;
         }
+        if (!any) return true;  // to a leaf that is gone, so none of `own`
     }
     without_.merge(seen);
     return false;
