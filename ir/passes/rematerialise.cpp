@@ -22,9 +22,11 @@ public:
     Rematerialiser(const Split& split, Decisions& decisions)
         : split_(split), forward_(*split.forward), backward_(*split.backward), decisions_(decisions),
           available_(forward_.nodes.size(), false) {
-        const auto always = backward_.params().first(split.saved.size() + split.cotangents);
-        for (const SizeSymbol& symbol : backward_.symbols)
-            shown_.push_back(std::find(always.begin(), always.end(), symbol.definer) != always.end());
+        shown_.resize(backward_.symbols.size());
+        for (NodeId p : backward_.params().first(split.saved.size() + split.cotangents)) {
+            const std::vector<bool> shows = shown_by(p);
+            for (size_t symbol = 0; symbol < shows.size(); ++symbol) shown_[symbol] += shows[symbol];
+        }
     }
 
     Split run() {
@@ -49,12 +51,15 @@ public:
             });
             std::vector<bool> named(forward_.symbols.size());
             mark_symbols(forward_, id, named);
-            bool is_shown = true;  // in backward: the sizes that it is made with
-            for (size_t symbol = 0; symbol < named.size(); ++symbol) is_shown &= !named[symbol] || shown_[symbol];
+            const std::vector<bool> shows = shown_by(backward_.params()[k]);
+            bool is_shown = true;  // by others in backward: the sizes that it is made with
+            for (size_t symbol = 0; symbol < named.size(); ++symbol)
+                is_shown &= !named[symbol] || shown_[symbol] > uint32_t(shows[symbol]);
             if (!at_hand || !is_shown) {
                 decide(DecisionKind::saved, id, "what it is computed from is not kept");
                 continue;
             }
+            for (size_t symbol = 0; symbol < shows.size(); ++symbol) shown_[symbol] -= shows[symbol];
             keep[k] = false;
             any = true;
             decide(DecisionKind::recomputed, id, "one pass over values that are kept anyway");
@@ -64,6 +69,14 @@ public:
     }
 
 private:
+    // The symbols that a parameter of backward has as a size.
+    std::vector<bool> shown_by(NodeId parameter) const {
+        std::vector<bool> shows(backward_.symbols.size());
+        for (SizeId size : backward_.type(parameter).sizes) {
+            if (const auto symbol = backward_.context->symbol_number(size)) shows[*symbol] = true;
+        }
+        return shows;
+    }
     NodeId value(size_t k) const { return forward_.results()[split_.saved[k].index]; }
     void decide(DecisionKind what, NodeId id, std::string reason) {
         decisions_.push_back({what, std::string(forward_.name_of(id)), std::move(reason), forward_.origins[id.index]});
@@ -160,7 +173,7 @@ private:
     const Graph &forward_, &backward_;
     Decisions& decisions_;
     std::vector<bool> available_;  // forward values that backward can have
-    std::vector<bool> shown_;      // symbols that a parameter of backward shows which is there without running sums too
+    std::vector<uint32_t> shown_;  // by symbol: how many parameters of backward show it, without running sums
 };
 
 }  // namespace
