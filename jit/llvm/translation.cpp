@@ -73,7 +73,7 @@ private:
             case Code::greater_equal: return compare(s, P::FCMP_OGE, P::ICMP_SGE, P::ICMP_UGE);
             case Code::equal: return compare(s, P::FCMP_OEQ, P::ICMP_EQ, P::ICMP_EQ);
             case Code::not_equal: return compare(s, P::FCMP_UNE, P::ICMP_NE, P::ICMP_NE);
-            case Code::select: return here_.CreateSelect(a, b, c);
+            case Code::select: return here_.CreateSelect(a, opaque(b), opaque(c));
             case Code::fma: return here_.CreateIntrinsic(a->getType(), llvm::Intrinsic::fma, {a, b, c});
             case Code::sqrt: return here_.CreateUnaryIntrinsic(llvm::Intrinsic::sqrt, a);
             case Code::abs: return here_.CreateUnaryIntrinsic(llvm::Intrinsic::fabs, a);
@@ -112,6 +112,13 @@ private:
         if (holds_float(to))
             return holds_sign(from) ? here_.CreateSIToFP(x, type(to)) : here_.CreateUIToFP(x, type(to));
         return here_.CreateIntCast(x, type(to), holds_sign(from));
+    }
+
+    // InstCombine (LLVM 19) takes `a < b ? b : a` for a minimum, and where it finds a float's cast among a and b it turns the
+    // comparison around: of zeros of two signs that chooses the other one. So it sees no cast.
+    llvm::Value* opaque(llvm::Value* x) {
+        const bool is_float = x->getType()->isFPOrFPVectorTy();
+        return is_float && llvm::isa<llvm::CastInst>(x) ? here_.CreateArithmeticFence(x, x->getType()) : x;
     }
 
     // The callee's lanes where the mask is set; it is called where some lane needs it.
