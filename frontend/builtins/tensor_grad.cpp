@@ -101,6 +101,18 @@ private:
 // the targets' own leaves leads to it: what the function has captured, and what the arguments come from.
 class Targets {
 public:
+    Targets() = default;
+    Targets(Targets&&) = default;
+    Targets& operator=(Targets&&) = delete;
+    /// The derivative is over. Of its own leaves nobody can ask for those that nobody else has; what it was called with is
+    /// gone by then.
+    ~Targets() {
+        targets_.clear();
+        leaves_.clear();
+        for (const TensorRef& leaf : own_) {
+            if (leaf->use_count() == 1 && leaf->autograd) leaf->autograd->is_over = true;
+        }
+    }
     /// Replaces the argument by what the function is called with.
     void add(TensorCall& c, Value& argument) {
         c.tracer.capture().differentiation().note_derivative();
@@ -221,9 +233,9 @@ private:
         Arguments arguments{none, e.here(), {}, 0};
         TensorCall c(e, arguments);
         const Selection selection = select(e, function_, wrt_);
-        Values given(positional.begin(), positional.end());
         const bool keeps = c.d.grad_enabled();
         Targets targets;
+        Values given(positional.begin(), positional.end());
         for (size_t position : selection.positions) {
             if (position >= given.size())
                 throw_error("arity", "the argument to differentiate with respect to was not given by position");
@@ -349,9 +361,9 @@ private:
 
 Value vjp(Evaluator& e, Arguments& a) {  // f, *arguments
     TensorCall c(e, a);
-    Values given = items_of(a[1]) ? *items_of(a[1]) : Values();
     const bool keeps = c.d.grad_enabled();
     Targets targets;
+    Values given = items_of(a[1]) ? *items_of(a[1]) : Values();
     for (Value& argument : given) targets.add(c, argument);
     Value returned;
     {
@@ -373,9 +385,9 @@ Value jvp(Evaluator& e, Arguments& a) {  // f, arguments, tangents
         throw_error("type", "jvp takes a function, a tuple of arguments and a tuple of as many tangents",
                     "jvp(f, (x,), (t,))");
     }
-    Values given = *arguments;
     const bool keeps = c.d.grad_enabled();
     Targets targets;
+    Values given = *arguments;
     for (Value& argument : given) targets.add(c, argument);
     const std::vector<TensorRef> directions = tensors_in(a[2]);
     if (directions.size() != targets.leaves().size())

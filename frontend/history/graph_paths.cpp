@@ -113,8 +113,7 @@ void sort_as_saved(std::vector<ReverseRequest::Named>& named,
 }
 
 std::vector<ReverseRequest::Named> named_by_formulas(const Graph& graph, std::span<const int64_t> sizes,
-                                                     std::span<const size_t> differentiable,
-                                                     std::span<const size_t> wrt) {
+                                                     std::span<const NodeId> results, std::span<const NodeId> wrt) {
     Context& context = *graph.context;
     std::vector<SizeId> constants;
     for (int64_t size : sizes) constants.push_back(context.constant(size));
@@ -128,14 +127,11 @@ std::vector<ReverseRequest::Named> named_by_formulas(const Graph& graph, std::sp
     for (uint32_t id = 0; id < graph.nodes.size(); ++id) {
         if (copy.has(NodeId(id))) original[copy(NodeId(id)).index] = NodeId(id);
     }
-    std::vector<NodeId> results, sources;
-    for (size_t k : differentiable) results.push_back(copy(graph.results()[k]));
-    for (size_t k : wrt) {
-        const size_t inputs = graph.params().size();
-        sources.push_back(copy(k < inputs ? graph.params()[k] : graph.results()[k - inputs]));
-    }
+    std::vector<NodeId> from, to;
+    for (NodeId id : results) from.push_back(copy(id));
+    for (NodeId id : wrt) to.push_back(copy(id));
     std::vector<ReverseRequest::Named> named, found;
-    reverse(joint, {results, {}, sources, {}, &named});
+    reverse(joint, {from, {}, to, {}, &named});
     for (const auto& [value, by] : named) {
         if (value.index < original.size() && original[value.index])
             found.push_back({original[value.index], original[by.index]});

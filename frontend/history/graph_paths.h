@@ -27,10 +27,9 @@ bool keeps_history(Op op);
 bool all_begin_with(const CompiledGraph& compiled, const std::vector<bool>& nodes);
 /// Values of the graph that the formulas of its backward half name, and by which ops, in the order in which a backward
 /// comes to them, at these values of its symbols: whether the half saves them or computes them again, op by op each would
-/// have been saved. `differentiable`, `wrt`: as CompiledGraph has them.
+/// have been saved. The half's way is from `results` to `wrt`.
 std::vector<ReverseRequest::Named> named_by_formulas(const Graph& graph, std::span<const int64_t> sizes,
-                                                     std::span<const size_t> differentiable,
-                                                     std::span<const size_t> wrt);
+                                                     std::span<const NodeId> results, std::span<const NodeId> wrt);
 /// Those of one op in the order in which it saves them: operands, then its result.
 void sort_as_saved(std::vector<ReverseRequest::Named>& named, FunctionRef<std::span<const NodeId>(NodeId)> operands_of);
 /// By differentiable result: whether it is computed from another, the `output`-th.

@@ -11,7 +11,7 @@ bool HistoryBeside::leads(const Edge& edge) {
     std::vector<Result> stack;
     std::set<Result> seen;
     auto found = [&](const Edge& to) {
-        if (to.leaf) return !is_own(*to.leaf);
+        if (to.leaf) return is_beside(*to.leaf);
         if (to.entry && !without_.contains({to.entry.get(), to.output}) &&
             seen.insert({to.entry.get(), to.output}).second)
             stack.emplace_back(to.entry.get(), to.output);
@@ -31,13 +31,9 @@ bool HistoryBeside::leads(const Edge& edge) {
             present[output] = true;
             reached = reached_from(*entry->graph, present);
         }
-        bool any = false;
         for (size_t k = 0; k < entry->edges.size(); ++k) {
-            if (!reached.empty() && !reached[k]) continue;
-            any = true;
-            if (found(entry->edges[k])) return true;
+            if ((reached.empty() || reached[k]) && found(entry->edges[k])) return true;
         }
-        if (!any) return true;  // to a leaf that is gone, so none of `own`
     }
     without_.merge(seen);
     return false;

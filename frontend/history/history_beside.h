@@ -1,5 +1,5 @@
 // What a value's history leads to. A functional derivative makes leaves of its own, which the script never sees: what
-// depends on these alone is a constant to the script, what depends on more has a history.
+// depends on these alone, of this derivative or of others, is a constant to the script, what depends on more has a history.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +12,15 @@
 
 namespace tenon {
 
-/// Looks for leaves that are not among `own`.
+/// Looks for leaves that are not among `own`, and not of a derivative that is over.
 class HistoryBeside {
 public:
     explicit HistoryBeside(std::span<const TensorRef> own) {
         for (const TensorRef& leaf : own) own_.insert(leaf->autograd.get());
     }
-    bool is_own(const Autograd& leaf) const { return own_.contains(&leaf); }
-    /// Whether such a leaf lies behind this edge of the tape.
+    /// Whether this is such a leaf.
+    bool is_beside(const Autograd& leaf) const { return !leaf.is_over && !own_.contains(&leaf); }
+    /// Whether one lies behind this edge of the tape.
     bool leads(const Edge& edge);
 
 private:

@@ -209,7 +209,7 @@ private:
     NodeId as_type(NodeId node, TypeId type);
 
     Plan plan_flush();
-    void add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage);
+    void add_leaves(Plan& plan);
     void set_consumed_apart(Plan& plan, std::span<const NodeId> values);
     std::vector<bool> views_with_history() const;
     std::shared_ptr<CompiledGraph> find_graph(const Plan& plan, bool& hit);

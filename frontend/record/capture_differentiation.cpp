@@ -91,15 +91,17 @@ std::vector<NodeId> Capture::Differentiation::ops_between(std::span<const Cotang
     return found;
 }
 
-// By node: whether a path that gradients take leads to a leaf that is not `history`'s own, in this graph or before it.
-std::vector<bool> Capture::Differentiation::with_history(HistoryBeside& history) const {
+// By node: whether a path that gradients take leads to a leaf that `history` looks for, in this graph or before it; to
+// any, over or not, where it is null.
+std::vector<bool> Capture::Differentiation::with_history(HistoryBeside* history) const {
     std::vector<bool> has(builder_.size());
     for (const Leaf& leaf : leaves_) {
-        if (!history.is_own(*leaf.leaf)) has[leaf.node.index] = true;
+        if (!history || history->is_beside(*leaf.leaf)) has[leaf.node.index] = true;
     }
     for (size_t k = 0; k < capture_.inputs_.size(); ++k) {
         const Input& input = capture_.inputs_[k];
-        if (capture_.trace_->requires_outer_gradient(k) || (input.edge.entry && history.leads(input.edge)))
+        if (capture_.trace_->requires_outer_gradient(k) ||
+            (input.edge.entry && (!history || history->leads(input.edge))))
             has[input.node.index] = true;
     }
     for (NodeId id : builder_.body()) {
@@ -113,7 +115,7 @@ std::vector<bool> Capture::Differentiation::have_history(std::span<const TensorR
     const Holding holding(capture_);
     std::vector<NodeId> nodes;
     for (const TensorRef& value : values) nodes.push_back(capture_.node(*value));  // notes the leaves
-    const std::vector<bool> has = with_history(history);
+    const std::vector<bool> has = with_history(&history);
     std::vector<bool> found;
     for (NodeId id : nodes) found.push_back(has[id.index]);
     return found;
@@ -140,7 +142,7 @@ std::vector<NodeId> Capture::Differentiation::reverse_from(std::span<const Cotan
     std::vector<uint8_t> differentiable;
     if (!capture_.overwritten_->is_empty()) {
         HistoryBeside any({});
-        const std::vector<bool> history = with_history(any);
+        const std::vector<bool> history = with_history(&any);
         differentiable.assign(history.begin(), history.end());
     }
     std::vector<NodeId> found = reverse(builder_, {results, cotangents, wrt, {}, &named, differentiable});
@@ -165,8 +167,7 @@ std::vector<TensorRef> Capture::Differentiation::make_gradients(std::vector<Node
         Builder::StampScope scope(builder_, Stamp{.origin = capture_.stamp().origin, .meta = {}, .flags = 0});
         cotangent = builder_.emit(op<"detach">(), {cotangent});
     }
-    HistoryBeside any({});
-    const std::vector<bool> history = options.create_graph ? with_history(any) : std::vector<bool>();
+    const std::vector<bool> history = options.create_graph ? with_history(nullptr) : std::vector<bool>();
     std::vector<TensorRef> gradients(found.size());
     for (size_t k = 0; k < found.size(); ++k) {
         if (found[k]) gradients[k] = capture_.make_result(found[k], options.create_graph && history[found[k].index]);
@@ -187,7 +188,7 @@ void Capture::Differentiation::backward(std::span<const Cotangent> roots, const 
             if (!only.empty() &&
                 std::none_of(only.begin(), only.end(), [&](const TensorRef& t) { return t->autograd == leaf.leaf; }))
                 continue;
-            if (builder_.is_literal(leaf.node)) continue;
+            if (builder_.is_literal(leaf.node) || leaf.leaf->is_over) continue;
             leaves.push_back(leaf.leaf);
             wrt.push_back(leaf.node);
         }

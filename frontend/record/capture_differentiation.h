@@ -80,7 +80,7 @@ private:
     std::vector<NodeId> ops_between(std::span<const Cotangent> roots, std::span<const NodeId> wrt);
     std::vector<NodeId> reverse_from(std::span<const Cotangent> roots, std::span<const NodeId> wrt,
                                      const BackwardOptions& options);
-    std::vector<bool> with_history(HistoryBeside& history) const;
+    std::vector<bool> with_history(HistoryBeside* history) const;
     std::vector<TensorRef> make_gradients(std::vector<NodeId> found, const BackwardOptions& options);
 
     struct UsedUp {

@@ -14,15 +14,16 @@
 
 namespace tenon {
 
-// A leaf that this graph has made: what is computed from it leads to the value that it was then.
-void Capture::add_leaf(Plan& plan, TensorObject& x, const StorageValue& storage) {
-    if (!storage.leaf_node) return;
-    size_t result = storage.output;
-    if (storage.leaf_node != storage.current) {
-        result = plan.results.size();
-        plan.results.push_back(storage.leaf_node);
+// The leaves that this graph has made: what is computed from one leads to the value that it was then, whether or not the
+// script has it still.
+void Capture::add_leaves(Plan& plan) {
+    if (plan.differentiable.empty()) return;
+    for (const auto& [leaf, node] : differentiation_->leaves()) {
+        if (leaf->is_over || builder_.node(node).op == op<"param">()) continue;
+        const auto found = std::find(plan.results.begin(), plan.results.end(), node);
+        plan.leaves.push_back({leaf, static_cast<size_t>(found - plan.results.begin())});
+        if (found == plan.results.end()) plan.results.push_back(node);
     }
-    plan.leaves.push_back({&x, result});
 }
 
 // Which views have a history of their own after this graph, which is a result of it: what comes to them from later graphs
@@ -34,11 +35,13 @@ std::vector<bool> Capture::views_with_history() const {
     for (const TensorObject* x = ring_.next_; x != &ring_; x = x->next_) {
         const ViewValue& view = values_[x->capture_value_];
         const StorageValue& storage = storages_[view.storage];
-        if (!x->base || view.parent == none || view.chain_histories != storage.histories) continue;
+        if (!x->base || view.parent == none || !view.chain || view.chain_histories != storage.histories) continue;
         uint32_t first = x->capture_value_;
         bool beside = storage.input != none || x->base->use_count() > 1 || uses[view.chain.index].count > 0;
-        for (; !beside && values_[values_[first].parent].parent != none; first = values_[first].parent)
-            beside = uses[values_[values_[first].parent].chain.index].count > 1;
+        for (; !beside && values_[values_[first].parent].parent != none; first = values_[first].parent) {
+            const NodeId above = values_[values_[first].parent].chain;
+            beside = !above || uses[above.index].count > 1;
+        }
         if (!beside) {
             const NodeId last = uses[builder_.operands_of(values_[first].chain)[0].index].last;
             beside = last && last > view.chain;
@@ -88,8 +91,6 @@ Capture::Plan Capture::plan_flush() {
             storage.output = static_cast<uint32_t>(plan.results.size());
             plan.results.push_back(storage.current);
         }
-        if (storage.input == none && value.parent == none && storage.leaf && storage.leaf == x->autograd)
-            add_leaf(plan, *x, storage);
         if (!x->autograd || !x->autograd->in_graph) continue;
         if (value.parent == none) {
             add_history(*x, storage.current, storage.output);
@@ -107,6 +108,7 @@ Capture::Plan Capture::plan_flush() {
         plan.results.push_back(storage.current);
     }
     set_consumed_apart(plan, values);
+    add_leaves(plan);
     commit_dirty();
     if (!fallible_.empty()) {  // what fails does so whether it is used or not
         const Liveness live = builder_.liveness(plan.results);
@@ -281,7 +283,7 @@ void Capture::bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph
     }
     if (!plan.differentiable.empty()) {
         for (const Plan::Leaf& leaf : plan.leaves)
-            inputs.push_back({leaf.tensor->tensor, 0, Edge{{}, 0, leaf.tensor->autograd}});
+            inputs.push_back({outputs[leaf.result], 0, Edge{{}, 0, leaf.leaf}});
         tracer_.tape().record(graph, std::move(inputs), outputs, plan.owners, site_.span, MetaId::none());
         for (TensorObject* x : plan.owners) {
             if (x->base) x->base_history = x->base->history();

@@ -64,9 +64,12 @@ std::vector<ReverseRequest::Named> Capture::OverwrittenValues::named_by(const Pl
     for (uint32_t id = 0; id < kept.size(); ++id) {
         if (kept[id]) here[kept[id].index] = NodeId(id);
     }
+    std::vector<NodeId> results, wrt;
+    for (size_t k : plan.differentiable) results.push_back(flat.results()[k]);
+    const size_t inputs = flat.params().size();
+    for (size_t k : plan.wrt) wrt.push_back(k < inputs ? flat.params()[k] : flat.results()[k - inputs]);
     std::vector<ReverseRequest::Named> found;
-    for (const auto& [value, by] :
-         named_by_formulas(flat, builder_.known_sizes().hints(), plan.differentiable, plan.wrt)) {
+    for (const auto& [value, by] : named_by_formulas(flat, builder_.known_sizes().hints(), results, wrt)) {
         if (here[value.index]) found.push_back({here[value.index], here[by.index]});
     }
     return found;

@@ -21,7 +21,7 @@ struct Capture::Plan {
     };
     std::vector<Consumed> consumed;  // in the order of the graph
     struct Leaf {
-        TensorObject* tensor;
+        Ref<Autograd> leaf;
         size_t result;  // one of its values, which others here are computed from
     };
     std::vector<Leaf> leaves;  // that this graph has made

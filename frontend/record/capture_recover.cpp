@@ -70,6 +70,10 @@ void Capture::truncate(uint32_t failing) {
     overwritten_->renumber(image);
     for (NodeId& id : fallible_) move(id);
     std::erase_if(fallible_, [](NodeId id) { return !id; });
+    for (ViewValue& view : values_) {
+        move(view.chain);
+        if (!view.chain) view.chain_version = none;
+    }
     for (StorageValue& storage : storages_) {
         move(storage.current);
         move(storage.leaf_node);

@@ -376,7 +376,7 @@ std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& e
 }
 
 std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEntry>& entry,
-                                        std::span<const TensorRef> cotangents) {
+                                        std::span<const TensorRef> cotangents, const std::vector<bool>& wanted) {
     const Joint& joint = *entry->graph->joint();
     const Graph& graph = *joint.graph;
     std::vector<TensorRef> arguments = inputs_of(*entry);
@@ -396,13 +396,20 @@ std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEn
         autograd.output = static_cast<uint32_t>(found - joint.results.begin());
         replay.give(graph.results()[saved[k].index], std::move(result));
     }
-    for (size_t r = joint.outputs; r < graph.results().size(); ++r) replay.want(graph.results()[r]);
+    std::vector<NodeId> results(joint.wrt.size());  // null: no path leads there, or nobody wants it
+    for (size_t k = 0, next = joint.outputs; k < joint.wrt.size(); ++k) {
+        if (!joint.reached[k]) continue;
+        const NodeId result = graph.results()[next++];
+        if (!wanted[k]) continue;
+        results[k] = result;
+        replay.want(result);
+    }
     replay.plan();
     check_inputs(dispatcher, *entry, graph, replay);
     replay.run();
     std::vector<TensorRef> gradients(joint.wrt.size());
-    for (size_t k = 0, next = joint.outputs; k < joint.wrt.size(); ++k) {
-        if (joint.reached[k]) gradients[k] = replay.value(graph.results()[next++]);
+    for (size_t k = 0; k < results.size(); ++k) {
+        if (results[k]) gradients[k] = replay.value(results[k]);
     }
     return gradients;
 }

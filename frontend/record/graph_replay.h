@@ -24,9 +24,9 @@ std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& graph, std::s
 /// The results of an entry's graph computed once more, one a differentiable result, each op of it an entry of its own.
 std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& entry);
 
-/// The cotangents of an entry's edges, each with a history; null where no path leads.
+/// The cotangents of those of an entry's edges that are wanted, each with a history; null where no path leads.
 std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEntry>& entry,
-                                        std::span<const TensorRef> cotangents);
+                                        std::span<const TensorRef> cotangents, const std::vector<bool>& wanted);
 
 /// Runs what the graph's results and asserts need, and gives the first node that fails, with its error; none where
 /// nothing does. Nothing is written.

@@ -1,5 +1,6 @@
 #include "frontend/record/saved_values.h"
 
+#include <algorithm>
 #include <string>
 
 #include <fmt/format.h>
@@ -61,17 +62,52 @@ Span saved_by(const TapeEntry& entry, size_t saved) {
     return entry.span;
 }
 
+// What the formulas of the entry's graph name, by which ops, on their way to the edges `live`.
+std::vector<ReverseRequest::Named> named_for(const TapeEntry& entry, const std::vector<bool>& live) {
+    const Joint& joint = *entry.graph->joint();
+    const Graph& graph = *joint.graph;
+    std::vector<int64_t> sizes;
+    for (const SizeSymbol& symbol : graph.symbols) {
+        const auto definer = std::find(graph.params().begin(), graph.params().end(), symbol.definer);
+        const size_t input = static_cast<size_t>(definer - graph.params().begin());
+        const bool is_shown = symbol.definer && symbol.dim >= 0 && input < joint.inputs;
+        sizes.push_back(is_shown ? entry.inputs[input].tensor.shape[static_cast<size_t>(symbol.dim)] : symbol.hint);
+    }
+    std::vector<NodeId> results, wrt;
+    for (size_t k : joint.results) results.push_back(graph.results()[k]);
+    for (size_t k = 0; k < joint.wrt.size(); ++k) {
+        if (live[k]) wrt.push_back(joint.wrt_node(k));
+    }
+    return named_by_formulas(graph, sizes, results, wrt);
+}
+
+// The edges `live` as results of the entry's backward half.
+std::vector<bool> as_results(const TapeEntry& entry, const std::vector<bool>& live) {
+    std::vector<bool> results;
+    for (size_t k = 0; k < live.size(); ++k) {
+        if (entry.graph->joint()->reached[k]) results.push_back(live[k]);
+    }
+    return results;
+}
+
 }  // namespace
 
 void throw_overwritten(std::string_view type, Span saved, Span write) { throw Error(overwritten(type, saved, write)); }
 
 std::optional<Diagnostic> missing(const Dispatcher& dispatcher, const TapeEntry& entry,
-                                  const std::vector<bool>& present, const std::vector<bool>& wanted) {
+                                  const std::vector<bool>& present, const std::vector<bool>& wanted,
+                                  const std::vector<bool>& live) {
     if (is_used_up(entry, present, wanted)) return used_up(entry);
+    const bool is_all_live = std::find(live.begin(), live.end(), false) == live.end();
+    std::optional<std::vector<ReverseRequest::Named>> named;  // once it is asked for
     const auto is_needed = [&](const TapeEntry::Lost& lost) {
         bool needed = present.empty();
         for (size_t r = 0; r < present.size(); ++r) needed |= present[r] && lost.needed_by[r];
-        return needed;
+        if (!needed || is_all_live) return needed;
+        if (!named) named = named_for(entry, live);
+        return std::any_of(named->begin(), named->end(), [&](const ReverseRequest::Named& n) {
+            return n.value == lost.value && n.by == lost.op;
+        });
     };
     const auto is_gone = [](const TapeEntry::Lost& lost, Span write) {
         return overwritten(std::string(name_of(lost.dtype)) + shape_to_string(lost.shape), lost.by, write);
@@ -89,7 +125,8 @@ std::optional<Diagnostic> missing(const Dispatcher& dispatcher, const TapeEntry&
         const TapeEntry::Saved& saved = entry.saved[k];
         if (!saved.is_gone && saved.tensor.storage->version == saved.version) continue;
         // A saved input may be there for its sizes only: they are what they were.
-        if (!reads_saved(*entry.graph->lean()->backward, entry.saved.size(), present)[k]) continue;
+        if (!reads_saved(*entry.graph->lean()->backward, entry.saved.size(), present, as_results(entry, live))[k])
+            continue;
         return overwritten(describe_type(saved.tensor), saved_by(entry, k),
                            saved.is_gone ? saved.write : dispatcher.last_write(*saved.tensor.storage));
     }

@@ -15,10 +15,11 @@ class Dispatcher;
 /// Error "gradient": a value of this type ("f32[2]") is gone, by the write, that the op at `saved` needs.
 [[noreturn]] void throw_overwritten(std::string_view type, Span saved, Span write);
 
-/// What a backward misses that goes through the entry from the results `present` (empty: all) to the edges `wanted` (read
-/// where part of it is used up): its history has been used up, or what it needs has been overwritten. Which of a graph's
-/// ops misses something first is known by these alone (Tape::unfold).
+/// What a backward misses that goes through the entry from the results `present` (empty: all): its history has been used
+/// up on the way to the edges `wanted` (read where part of it is), or what it needs has been overwritten, and leads to
+/// the edges `live` (empty: all). Which of a graph's ops misses something first is known by these alone (Tape::unfold).
 std::optional<Diagnostic> missing(const Dispatcher& dispatcher, const TapeEntry& entry,
-                                  const std::vector<bool>& present, const std::vector<bool>& wanted);
+                                  const std::vector<bool>& present, const std::vector<bool>& wanted,
+                                  const std::vector<bool>& live);
 
 }  // namespace tenon

@@ -186,7 +186,7 @@ public:
             settle(edges.back());
             collect(edges.back());
         }
-        if (asked_any_) find_needed();
+        find_needed();
         for (size_t k = 0; k < roots.size(); ++k) add(edges[k], roots[k].cotangent);
         while (!queue_.empty()) {
             const Ref<TapeEntry> entry = queue_.top().entry;
@@ -201,6 +201,7 @@ private:
         std::vector<TensorRef> cotangents;
         bool queued = false;
         std::vector<bool> needed;  // by result: it leads to what was asked for
+        std::vector<bool> live;    // or to any leaf but those that are over
     };
     struct Later {
         Ref<TapeEntry> entry;
@@ -232,48 +233,66 @@ private:
             state.entry = entry;
             state.cotangents.resize(entry->outputs.size());
             state.needed.resize(entry->outputs.size(), true);
+            state.live.resize(entry->outputs.size(), true);
+            if (entry->edges.empty()) any_over_ = true;  // it was when the graph ended
             for (Edge& edge : entry->edges) {
                 settle(edge);
                 if (edge.entry) stack.push_back(edge.entry);
+                if (edge.leaf && edge.leaf->is_over) any_over_ = true;
             }
             for (TapeEntry::Input& input : entry->inputs) input.edge = resolved(std::move(input.edge));
         }
     }
-    // Entries that lead to what was asked for, found from the earliest on.
+    // Results of entries that lead to what was asked for, and to leaves that are not over; found from the earliest on.
     void find_needed() {
+        if (!asked_any_ && !any_over_) return;
         std::vector<State*> order;
         for (auto& [entry, state] : states_) order.push_back(&state);
         std::sort(order.begin(), order.end(),
                   [](State* a, State* b) { return a->entry->position < b->entry->position; });
-        for (State* state : order) find_needed(*state);
+        for (State* state : order) {
+            if (any_over_) state->live = leading_to(*state->entry, live_edges(*state->entry));
+            if (asked_any_) find_needed(*state);
+            else state->needed = state->live;
+        }
     }
     void find_needed(State& state) const {
         const TapeEntry& entry = *state.entry;
-        const std::vector<bool> to = wanted_edges(entry);
-        const bool any = std::find(to.begin(), to.end(), true) != to.end();
-        state.needed.assign(state.needed.size(), any);
-        if (!is_folded(entry)) return;
-        for (size_t k = 0; any && k < state.needed.size(); ++k) {
-            std::vector<bool> present(state.needed.size());
-            present[k] = true;
-            const std::vector<bool> reached = reached_from(*entry.graph, present);
-            state.needed[k] = false;
-            for (size_t e = 0; e < to.size(); ++e) state.needed[k] = state.needed[k] || (to[e] && reached[e]);
-        }
+        state.needed = leading_to(entry, wanted_edges(entry));
         const auto asked = asked_results_.find(&entry);  // of one that is used up: else its ops stand in its place
-        if (asked == asked_results_.end()) return;
+        if (!is_folded(entry) || asked == asked_results_.end()) return;
         for (uint32_t output : asked->second) {
             const std::vector<bool> others = results_computed_from(*entry.graph, output);
             for (size_t k = 0; k < others.size(); ++k) state.needed[k] = state.needed[k] || others[k];
         }
     }
-    bool wanted(const Edge& edge) const {
-        if (!asked_any_) return bool(edge);
+    // Which results of the entry lead to these of its edges.
+    static std::vector<bool> leading_to(const TapeEntry& entry, const std::vector<bool>& edges) {
+        const bool any = std::find(edges.begin(), edges.end(), true) != edges.end();
+        std::vector<bool> leading(entry.outputs.size(), any);
+        if (!any || !is_folded(entry)) return leading;
+        for (size_t k = 0; k < leading.size(); ++k) {
+            std::vector<bool> present(leading.size());
+            present[k] = true;
+            const std::vector<bool> reached = reached_from(*entry.graph, present);
+            leading[k] = false;
+            for (size_t e = 0; e < edges.size(); ++e) leading[k] = leading[k] || (edges[e] && reached[e]);
+        }
+        return leading;
+    }
+    bool is_asked(const Edge& edge) const {
         if (edge.leaf) return asked_leaves_.contains(edge.leaf.get());
-        if (!edge.entry) return false;
         const auto asked = asked_results_.find(edge.entry.get());
-        if (asked != asked_results_.end() && asked->second.contains(edge.output)) return true;
-        return states_.at(edge.entry.get()).needed[edge.output];
+        return asked != asked_results_.end() && asked->second.contains(edge.output);
+    }
+    bool is_live(const Edge& edge) const {
+        if (edge.leaf) return !edge.leaf->is_over;
+        return edge.entry && (is_asked(edge) || states_.at(edge.entry.get()).live[edge.output]);
+    }
+    bool wanted(const Edge& edge) const {
+        if (!asked_any_) return is_live(edge);
+        if (!edge.entry) return edge.leaf && is_asked(edge);
+        return is_asked(edge) || states_.at(edge.entry.get()).needed[edge.output];
     }
 
     TensorRef* slot(const Edge& edge) {
@@ -321,14 +340,11 @@ private:
         }
         const std::vector<bool> present = present_of(cotangents);
         const std::vector<bool> to = entry.used_up.empty() ? std::vector<bool>() : wanted_edges(entry);
-        if (std::optional<Diagnostic> gone = missing(d_, entry, present, to)) {
+        if (std::optional<Diagnostic> gone = missing(d_, entry, present, to, live_edges(entry))) {
             if (!is_folded(entry) || entry.freed) throw Error(std::move(*gone));
             return visit_ops(entry, cotangents);
         }
-        if (entry.edges.empty()) {  // computed from leaves that nobody can ask for any more
-            if (!options_.retain_graph) free(entry);
-            return;
-        }
+        assert(!entry.edges.empty() && "a cotangent comes to an entry that leads nowhere");
         std::vector<bool> reached;  // empty: what the graph says
         if (!present.empty()) reached = reached_from(*entry.graph, present);
         for (size_t k = 0; k < cotangents.size(); ++k) {
@@ -338,10 +354,11 @@ private:
         }
         const CompiledGraph& graph = *entry.graph;
         if (options_.by_ops()) {
-            const std::vector<TensorRef> gradients = replay_gradients(d_, of, cotangents);
+            std::vector<bool> wanted_and_reached = wanted_edges(entry);
+            for (size_t k = 0; k < reached.size(); ++k) wanted_and_reached[k] = wanted_and_reached[k] && reached[k];
+            const std::vector<TensorRef> gradients = replay_gradients(d_, of, cotangents, wanted_and_reached);
             for (size_t k = 0; k < gradients.size(); ++k) {
-                if (gradients[k] && wanted(entry.edges[k]) && (reached.empty() || reached[k]))
-                    add(entry.edges[k], gradients[k]);
+                if (gradients[k]) add(entry.edges[k], gradients[k]);
             }
             return;
         }
@@ -371,7 +388,7 @@ private:
     void visit_ops(TapeEntry& graph, std::vector<TensorRef>& cotangents) {
         tracer_.tape().unfold(graph);
         for (const Edge& edge : graph.unfolded) collect(edge);
-        if (asked_any_) find_needed();
+        find_needed();
         for (size_t k = 0; k < cotangents.size(); ++k) {
             if (cotangents[k] && graph.unfolded[k]) add(graph.unfolded[k], std::move(cotangents[k]));
         }
@@ -390,6 +407,11 @@ private:
             if (other.leaf == edge.leaf && other.entry == edge.entry && other.output == edge.output) return false;
         }
         return true;
+    }
+    std::vector<bool> live_edges(const TapeEntry& entry) const {  // empty: all
+        std::vector<bool> live;
+        for (size_t k = 0; any_over_ && k < entry.edges.size(); ++k) live.push_back(is_live(entry.edges[k]));
+        return live;
     }
     std::vector<bool> wanted_edges(const TapeEntry& entry) const {
         std::vector<bool> all;
@@ -430,7 +452,7 @@ private:
     const BackwardOptions options_;
     std::unordered_map<const TapeEntry*, State> states_;
     std::priority_queue<Later> queue_;
-    bool asked_any_ = false;
+    bool asked_any_ = false, any_over_ = false;
     std::unordered_set<const Autograd*> asked_leaves_;
     std::unordered_map<const TapeEntry*, std::unordered_set<uint32_t>> asked_results_;
     std::unordered_map<std::pair<const TapeEntry*, uint32_t>, TensorRef, ResultHash> asked_sums_;

@@ -354,14 +354,15 @@ void Dispatcher::write_eagerly(TensorObject& x, TensorObject& value) {
     note_write(*x.tensor.storage, span_);
     if (!grad_enabled_ || !(x.requires_grad() || value.requires_grad())) return;
     if (x.base) return record_update(*x.base, x, value);
-    x.autograd = value.requires_grad() ? make_ref<Autograd>() : nullptr;
-    if (!x.autograd) return;
-    x.autograd->requires_grad = true;
-    x.autograd->entry = value.autograd->entry;
-    x.autograd->output = value.autograd->output;
-    x.autograd->number = tracer_.tape().number_history();
+    x.autograd = nullptr;
+    if (!value.requires_grad()) return;
+    Autograd& autograd = x.make_autograd();
+    autograd.requires_grad = true;
+    autograd.entry = value.autograd->entry;
+    autograd.output = value.autograd->output;
+    autograd.number = tracer_.tape().number_history();
     // What was there before this operation is copied, as in a graph.
-    const bool is_made_for_it = operation_ && x.autograd->entry && x.autograd->entry->position >= operation_->first_entry;
+    const bool is_made_for_it = operation_ && autograd.entry && autograd.entry->position >= operation_->first_entry;
     if (!is_made_for_it) record_identity(value, x);
 }
 

@@ -26,6 +26,7 @@ public:
     Ref<TensorObject> grad;  ///< of a leaf; null is none
     bool in_graph = false;   ///< computed from what requires a gradient by the graph under capture
     uint64_t number = 0;     ///< of this history: what a tensor gets later has another one (Tape::number_history)
+    bool is_over = false;    ///< a leaf of a functional derivative's own, which nobody can ask for any more
     bool is_leaf() const { return !entry && !in_graph; }
     // All but `grad`. In tape_entry.cpp: they need the whole of TapeEntry.
     Ref<Autograd> copy_of_history() const;

@@ -39,7 +39,8 @@ GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_param
     return verified(PassId::drop_cotangents, builder.finish(results, half.name));
 }
 
-std::vector<bool> reads_saved(const Graph& half, size_t saved, const std::vector<bool>& present) {
+std::vector<bool> reads_saved(const Graph& half, size_t saved, const std::vector<bool>& present,
+                              const std::vector<bool>& wanted) {
     std::vector<size_t> absent;
     for (size_t r = 0; r < present.size(); ++r) {
         if (!present[r]) absent.push_back(saved + r);
@@ -47,8 +48,14 @@ std::vector<bool> reads_saved(const Graph& half, size_t saved, const std::vector
     std::vector<bool> reached;
     const GraphRef rest = drop_cotangents(half, absent, saved + present.size(), reached);
     std::vector<bool> is_read(rest->nodes.size());
-    for (NodeId id : rest->results()) is_read[id.index] = true;
-    for (NodeId id : rest->body()) {
+    for (size_t r = 0, next = 0; r < reached.size(); ++r) {
+        if (!reached[r]) continue;
+        if (wanted.empty() || wanted[r]) is_read[rest->results()[next].index] = true;
+        ++next;
+    }
+    for (size_t k = rest->body().size(); k-- > 0;) {
+        const NodeId id = rest->body()[k];
+        if (!is_read[id.index]) continue;
         for (NodeId operand : rest->operands_of(id)) is_read[operand.index] = true;
     }
     std::vector<bool> reads;

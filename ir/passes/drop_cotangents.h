@@ -13,9 +13,10 @@ namespace tenon {
 // was counts as not reached; running sums are the parameters from `first_running` on.
 GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_params, size_t first_running,
                          std::vector<bool>& reached);
-// Which saved values of a half something reads when cotangents come from `present` of its results alone. The half's
-// parameters are `saved` saved values, then a cotangent a result.
-std::vector<bool> reads_saved(const Graph& half, size_t saved, const std::vector<bool>& present);
+// Which saved values of a half something reads when cotangents come from `present` of the forward graph's results alone,
+// on the way to `wanted` of its own (empty: all). Its parameters are `saved` saved values, then the cotangents.
+std::vector<bool> reads_saved(const Graph& half, size_t saved, const std::vector<bool>& present,
+                              const std::vector<bool>& wanted = {});
 // The same for each of the results alone, and perhaps some more: by result, by saved value.
 std::vector<std::vector<bool>> reads_saved_of_each(const Graph& half, size_t saved, size_t results);
 
