@@ -35,8 +35,9 @@ Value by_name(const Value& model, Which which, One one) {
 }
 
 // ---- what is differentiated with respect to -----------------------------------------------------------------------
-// An argument as a function under differentiation sees it: each tensor stands for itself alone, so that other uses of
-// the same tensor do not count. A model's parameters stay what they are.
+// An argument as a function under differentiation sees it: each tensor is a copy, which stands for itself alone, so that
+// other uses of the same tensor do not count, and writes into its memory are not seen. A model's parameters stay what they
+// are.
 class Target {
 public:
     /// `replaced` receives the argument to call the function with.
@@ -66,16 +67,11 @@ private:
                             fmt::format("only float tensors have a gradient, but this is {}", describe_type(*x)),
                             "cast it: `x.to(f32)`");
             }
-            TensorRef own;
-            const bool is_of_graph =
-                c.tracer.capturing() && (c.tracer.capture().is_pending(*x) || c.tracer.capture().tracing());
-            if (x->requires_grad() || is_of_graph) {
-                const Dispatcher::GradMode mode(c.d, x->requires_grad());
-                own = ops::clone(c.d, x);
-                if (!own->requires_grad()) c.tracer.capture().differentiation().become_leaf(*own);
-            } else {
-                own = make_ref<TensorObject>(x->tensor);  // a leaf of its own that shares its memory
-                own->make_autograd().requires_grad = true;
+            const Dispatcher::GradMode mode(c.d, x->requires_grad());
+            const TensorRef own = ops::clone(c.d, x);
+            if (!own->requires_grad()) {
+                if (c.tracer.capturing()) c.tracer.capture().differentiation().become_leaf(*own);
+                else own->make_autograd().requires_grad = true;
             }
             leaves_.push_back(own);
             own_.push_back(own);
@@ -389,7 +385,8 @@ Value jvp(Evaluator& e, Arguments& a) {  // f, arguments, tangents
     Targets targets;
     Values given = *arguments;
     for (Value& argument : given) targets.add(c, argument);
-    const std::vector<TensorRef> directions = tensors_in(a[2]);
+    std::vector<TensorRef> directions = tensors_in(a[2]);
+    for (TensorRef& direction : directions) direction = ops::clone(c.d, direction);  // as the arguments are
     if (directions.size() != targets.leaves().size())
         throw_error("type", "jvp needs a tangent for each tensor among the arguments");
     TensorRef result, tangent, zeros;

@@ -50,6 +50,7 @@ public:
         uint32_t version = 0;
         Edge edge;
         Tensor before = {};  ///< what it held where the graph has written it, if that is kept
+        uint32_t after = 0;  ///< the version that the graph has left
         const Tensor& value() const { return before.defined() ? before : tensor; }
     };
     struct Output {

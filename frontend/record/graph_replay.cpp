@@ -322,8 +322,8 @@ NodeId first_failure(Dispatcher& dispatcher, const Graph& graph, std::span<const
 
 namespace {
 
-// What the graph has saved for its backward half, and nobody has written since.
-void know_saved(Replay& replay, const TapeEntry& entry) {
+// What the graph has saved for its backward half or left in its inputs, and nobody has written since.
+void know_what_is_left(Replay& replay, const TapeEntry& entry) {
     const Graph &graph = *entry.graph->joint()->graph, &backward = *entry.graph->lean()->backward;
     std::unordered_map<uint32_t, NodeId> named;  // names are those of the joint in its halves
     for (NodeId id : graph.body()) named.emplace(graph.names[id.index].index, id);
@@ -333,6 +333,13 @@ void know_saved(Replay& replay, const TapeEntry& entry) {
         if (saved[k].is_input || tensor.storage->version != entry.saved[k].version) continue;
         const auto found = named.find(backward.names[backward.params()[k].index].index);
         if (found != named.end()) replay.know(found->second, tensor);
+    }
+    // And what it has left in its inputs.
+    for (NodeId id : graph.body()) {
+        if (row(graph[id].op).effect != Effect::commits) continue;
+        const auto param = std::find(graph.params().begin(), graph.params().end(), graph.operand(id, 0));
+        const TapeEntry::Input& input = entry.inputs[static_cast<size_t>(param - graph.params().begin())];
+        if (input.tensor.storage->version == input.after) replay.know(graph.operand(id, 1), input.tensor);
     }
 }
 
@@ -368,7 +375,7 @@ std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& e
     for (uint32_t id = 0; id < entry.used_up.size(); ++id) {
         if (entry.used_up[id]) replay.mark_used_up(NodeId(id));
     }
-    know_saved(replay, entry);
+    know_what_is_left(replay, entry);
     replay.run();
     std::vector<TensorRef> outputs;
     for (size_t result : joint.results) outputs.push_back(replay.value(graph.results()[result]));

@@ -31,6 +31,7 @@ void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeE
         else entry->saved.push_back({outputs[s.index], outputs[s.index].storage->version});
     }
     entry->inputs = std::move(inputs);
+    for (TapeEntry::Input& input : entry->inputs) input.after = input.tensor.storage->version;
     for (size_t k = 0; k < graph->wrt().size(); ++k) entry->edges.push_back(entry->input_of(k).edge);
     if (graph->purpose() == CompiledGraph::Purpose::op) {
         // An op's formula names what is saved and no more, at any order: the other operands need not live on.
