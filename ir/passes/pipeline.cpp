@@ -49,7 +49,7 @@ constexpr Pass list[] = {
      PassId::inline_calls, Symbols::borrowed, calls_are_gone},
     {"simplify", "rules, value numbering, dead code", "simplified",
      [](const Graph& g, PassSetting& s) { return simplify(g, &s.decisions); }, PassId::simplify, Symbols::defined},
-    {"prepare", "a part of fuse: reductions, products and long cats as kernels take them", "", nullptr,
+    {"prepare", "a part of fuse: reductions, products, long cats and updates of literals as kernels take them", "", nullptr,
      PassId::prepare_fusion, Symbols::defined},
     {"fuse", "groups nodes into kernels", "fused", [](const Graph& g, PassSetting& s) { return fuse(g, s.decisions); },
      PassId::fuse, Symbols::defined, kernels_are_apart},

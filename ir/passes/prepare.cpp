@@ -22,6 +22,7 @@ public:
             else if (row(graph_[id].op).takes_transposed) product(id);
             else if (row(graph_[id].op).memory == MemoryUse::gathers && graph_[id].operands.count > most_parts)
                 gather(id);
+            else if (row(graph_[id].op).memory == MemoryUse::replaces) update(id);
             else copy_.copy(id);
         }
         return copy_.finish();
@@ -73,6 +74,27 @@ private:
         }
         copy_.map(id, parts[0]);
         builder_.set_name(parts[0], graph_.names[id.index]);
+    }
+    // What an update replaces lies in memory, which a literal does not.
+    void update(NodeId id) {
+        const NodeId literal = graph_.operand(id, replaced_base);
+        if (graph_[literal].op != op<"constant">()) {
+            copy_.copy(id);
+            return;
+        }
+        std::vector<NodeId> links;
+        for (NodeId link = graph_.operand(id, replaced_view); link != literal; link = graph_.operand(link, 0))
+            links.push_back(link);
+        Builder::StampScope scope(builder_, copy_.stamp_of(id));
+        const NodeId base = builder_.emit_typed(op<"full">(), graph_[literal].type, {copy_(literal)},
+                                                context_.attr({{context_.name("sizes"), AttrValue(AttrList())}}));
+        NodeId view = base;
+        for (size_t k = links.size(); k-- > 0;)
+            view = builder_.emit_typed(graph_[links[k]].op, graph_[links[k]].type, {view}, graph_[links[k]].attr);
+        const NodeId made = builder_.emit_typed(graph_[id].op, graph_[id].type,
+                                                {base, view, copy_(graph_.operand(id, replaced_value))}, graph_[id].attr);
+        builder_.set_name(made, graph_.names[id.index]);
+        copy_.map(id, made);
     }
     NodeId cast(NodeId x, DType dtype) {
         return builder_.emit(op<"cast">(), {x}, context_.attr({{context_.name("dtype"), AttrValue(dtype)}}));
