@@ -9,14 +9,14 @@
 
 namespace tenon {
 
+bool passes_gradients(const Node& node, const Type& type) {
+    return !(node.flags & no_grad_flag) && !row(node.op).stops_gradient && node.op != op<"param">() &&
+           type.is_tensor() && is_float(type.dtype);
+}
+
 namespace {
 
-// Whether gradients go through the node, if it is no wrt.
-bool passes_gradients(const Graph& graph, NodeId id) {
-    const Node& node = graph[id];
-    return !(node.flags & no_grad_flag) && !row(node.op).stops_gradient && graph.type(id).is_tensor() &&
-           is_float(graph.type(id).dtype);
-}
+bool passes_gradients(const Graph& graph, NodeId id) { return passes_gradients(graph[id], graph.type(id)); }
 
 // From the nodes marked on to all that gradients reach from them.
 void follow_gradients(const Graph& graph, std::vector<bool>& on_path) {
@@ -64,6 +64,22 @@ std::vector<bool> gone_through(const CompiledGraph& compiled, const std::vector<
             if (is_gone_through(operand) && leads[operand.index]) used[operand.index] = true;
     }
     return used;
+}
+
+std::vector<bool> results_leading_to(const CompiledGraph& compiled, const std::vector<bool>& wanted) {
+    const Joint& joint = *compiled.joint();
+    const Graph& graph = *joint.graph;
+    std::vector<bool> leads(graph.nodes.size());
+    for (size_t k = 0; k < joint.wrt.size(); ++k) {
+        if (wanted[k]) leads[joint.wrt_node(k).index] = true;
+    }
+    for (NodeId id : graph.body()) {
+        if (leads[id.index] || !passes_gradients(graph, id)) continue;
+        for (NodeId operand : graph.operands_of(id)) leads[id.index] = leads[id.index] || leads[operand.index];
+    }
+    std::vector<bool> found;
+    for (size_t k : joint.results) found.push_back(leads[graph.results()[k].index]);
+    return found;
 }
 
 std::vector<bool> reached_from(const CompiledGraph& compiled, const std::vector<bool>& present) {

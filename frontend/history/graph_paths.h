@@ -14,10 +14,14 @@ namespace tenon {
 
 class CompiledGraph;
 
+/// Whether gradients go through such a node of this type to its operands.
+bool passes_gradients(const Node& node, const Type& type);
 /// By differentiable result: the nodes that its cotangent reaches, those where it ends included.
 std::vector<std::vector<bool>> nodes_reached(const Graph& graph, std::span<const size_t> differentiable);
 /// Which of the graph's wrt a path leads to from the differentiable results that are `present`.
 std::vector<bool> reached_from(const CompiledGraph& compiled, const std::vector<bool>& present);
+/// By differentiable result: whether a path leads from it to one of the wrt that are `wanted`.
+std::vector<bool> results_leading_to(const CompiledGraph& compiled, const std::vector<bool>& wanted);
 /// By node of the joint: whether a backward from the results `present` to the wrt `wanted` goes through it.
 std::vector<bool> gone_through(const CompiledGraph& compiled, const std::vector<bool>& present,
                                const std::vector<bool>& wanted);

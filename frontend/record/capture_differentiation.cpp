@@ -6,6 +6,7 @@
 #include "frontend/history/graph_paths.h"
 #include "frontend/record/capture_overwritten.h"
 #include "frontend/record/capture_trace.h"
+#include "frontend/record/saved_values.h"
 #include "ir/differentiate/gradient.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
@@ -51,9 +52,7 @@ bool Capture::Differentiation::holds_history(std::span<const Cotangent> roots, s
 }
 
 bool Capture::Differentiation::passes_gradients(NodeId id) const {
-    const Node& node = builder_.node(id);
-    if ((node.flags & no_grad_flag) || row(node.op).stops_gradient || node.op == op<"param">()) return false;
-    return builder_.type(id).is_tensor() && is_float(builder_.type(id).dtype);
+    return tenon::passes_gradients(builder_.node(id), builder_.type(id));
 }
 
 std::vector<Capture::Differentiation::Uses> Capture::Differentiation::uses() const {
@@ -147,16 +146,19 @@ std::vector<NodeId> Capture::Differentiation::reverse_from(std::span<const Cotan
     }
     std::vector<NodeId> found = reverse(builder_, {results, cotangents, wrt, {}, &named, differentiable});
     capture_.overwritten_->check(std::move(named), gone);
-    if (gone)
-        throw_error("gradient",
-                    "backward goes through this value a second time, but the first backward has used its history up",
-                    "call the first backward with `retain_graph: true`");
+    if (gone) throw Error(used_up_history());
     if (!options.retain_graph && !options.create_graph) {  // nothing goes through these again
         used_up_log_.push_back({uint32_t(builder_.body().size()), used_up_});
         used_up_.resize(builder_.size());
         for (NodeId id : ops) used_up_[id.index] = keeps_history(builder_.node(id).op);
     }
     return found;
+}
+
+void Capture::Differentiation::note_leaf(const Ref<Autograd>& leaf, NodeId value) {
+    assert(std::none_of(leaves_.begin(), leaves_.end(), [&](const Leaf& other) { return other.leaf == leaf; }) &&
+           "a leaf has two nodes in a graph, and its gradient two sums");
+    leaves_.push_back({leaf, value});
 }
 
 // What is computed from a gradient is not differentiated through it, unless its graph was asked for. Null of none.

@@ -48,7 +48,7 @@ public:
         Ref<Autograd> leaf;
         NodeId node;  ///< its value when something was computed from it first
     };
-    void note_leaf(const Ref<Autograd>& leaf, NodeId value) { leaves_.push_back({leaf, value}); }
+    void note_leaf(const Ref<Autograd>& leaf, NodeId value);
     std::span<const Leaf> leaves() const { return leaves_; }
     /// Whether a gradient goes through the node to its operands.
     bool passes_gradients(NodeId id) const;

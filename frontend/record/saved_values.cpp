@@ -1,6 +1,7 @@
 #include "frontend/record/saved_values.h"
 
 #include <algorithm>
+#include <cassert>
 #include <string>
 
 #include <fmt/format.h>
@@ -28,17 +29,14 @@ Diagnostic overwritten(std::string_view type, Span saved, Span write) {
 }
 
 Diagnostic used_up(const TapeEntry& entry) {
-    Diagnostic diagnostic;
-    diagnostic.kind = "gradient";
-    diagnostic.message =
-        "backward goes through this value a second time, but the first backward has used its history up";
-    diagnostic.help = "call the first backward with `retain_graph: true`";
+    Diagnostic diagnostic = used_up_history();
     if (entry.span) diagnostic.labels.push_back({entry.span, "computed here"});
     return diagnostic;
 }
 
 bool is_used_up(const TapeEntry& entry, const std::vector<bool>& present, const std::vector<bool>& wanted) {
     if (entry.freed || entry.used_up.empty()) return entry.freed;
+    assert(entry.used_up.size() == entry.graph->joint()->graph->nodes.size());
     const std::vector<bool> all(entry.outputs.size(), true);
     const std::vector<bool> met = gone_through(*entry.graph, present.empty() ? all : present, wanted);
     for (size_t id = 0; id < met.size(); ++id) {
@@ -91,6 +89,15 @@ std::vector<bool> as_results(const TapeEntry& entry, const std::vector<bool>& li
 }
 
 }  // namespace
+
+Diagnostic used_up_history() {
+    Diagnostic diagnostic;
+    diagnostic.kind = "gradient";
+    diagnostic.message =
+        "backward goes through this value a second time, but the first backward has used its history up";
+    diagnostic.help = "call the first backward with `retain_graph: true`";
+    return diagnostic;
+}
 
 void throw_overwritten(std::string_view type, Span saved, Span write) { throw Error(overwritten(type, saved, write)); }
 

@@ -270,16 +270,8 @@ private:
     // Which results of the entry lead to these of its edges.
     static std::vector<bool> leading_to(const TapeEntry& entry, const std::vector<bool>& edges) {
         const bool any = std::find(edges.begin(), edges.end(), true) != edges.end();
-        std::vector<bool> leading(entry.outputs.size(), any);
-        if (!any || !is_folded(entry)) return leading;
-        for (size_t k = 0; k < leading.size(); ++k) {
-            std::vector<bool> present(leading.size());
-            present[k] = true;
-            const std::vector<bool> reached = reached_from(*entry.graph, present);
-            leading[k] = false;
-            for (size_t e = 0; e < edges.size(); ++e) leading[k] = leading[k] || (edges[e] && reached[e]);
-        }
-        return leading;
+        if (any && is_folded(entry)) return results_leading_to(*entry.graph, edges);
+        return std::vector<bool>(entry.outputs.size(), any);
     }
     bool is_asked(const Edge& edge) const {
         if (edge.leaf) return asked_leaves_.contains(edge.leaf.get());

@@ -190,8 +190,9 @@ TEST(Rows, EveryRowIsComplete) {
         EXPECT_TRUE(moves || r.memory != MemoryUse::names) << r.name << ": only movement names memory";
         EXPECT_EQ(loops, r.source != Source::none || needs_own_kernel(r.memory))
             << r.name << ": a row with loops of its own says by `source` or by `memory` what they do";
-        if (r.memory == MemoryUse::replaces)
+        if (r.memory == MemoryUse::replaces) {
             EXPECT_EQ(r.min_operands, 3) << r.name << ": a base, a view of it, a value";
+        }
         EXPECT_TRUE(!r.stops_gradient || !r.gradient) << r.name << ": what stops gradients has none";
         EXPECT_TRUE(r.level == Level::loop || !is_ordered(r.effect) || r.effect != Effect::ordered)
             << r.name << ": what runs a graph knows effects by what they do: a kind of its own in ir/row.h";

@@ -153,8 +153,11 @@ TEST(Batching, AnAssertHoldsForEveryExample) {
     EXPECT_EQ(computer.run(whole, {flags}, EngineKind::interp).size(), 1u);
     flags.data<bool>()[examples - 1] = false;
     EXPECT_THROW(computer.run(whole, {flags}, EngineKind::interp), Error);
-    for (const Row& r : all_rows())  // all other rows that have a rule compute something: the walk above tries them
-        if (r.batching && r.effect != Effect::none) EXPECT_EQ(r.name, "assert");
+    for (const Row& r : all_rows()) {  // all other rows that have a rule compute something: the walk above tries them
+        if (r.batching && r.effect != Effect::none) {
+            EXPECT_EQ(r.name, "assert");
+        }
+    }
 }
 
 // Whole graphs, fused: what is shared, batched or both meets in one kernel. Each is batched along other dimensions of
