@@ -2,6 +2,8 @@
 
 #include <cassert>
 
+#include "ir/row.h"
+
 namespace tenon {
 
 Copier::Copier(const Graph& from, Builder& to, Substitution* substitution)
@@ -33,7 +35,12 @@ NodeId Copier::copy(NodeId id) {
     if (node.op == op<"constant">() || node.op == op<"tensor">()) return copy_leaf(id);
     std::vector<NodeId> operands;
     operands.reserve(node.operands.count);
-    for (NodeId operand : from_.operands_of(id)) operands.push_back((*this)(operand));
+    const bool replaces = row(node.op).memory == MemoryUse::replaces;
+    for (NodeId operand : from_.operands_of(id)) {
+        const bool is_view = replaces && operands.size() == replaced_view;
+        operands.push_back(is_view ? view_from(operands[replaced_base], id, image_[operand.index])
+                                   : (*this)(operand));
+    }
     Builder::StampScope scope(to_, stamp_of(id));
     RegionId first;
     for (unsigned k = 0; k < node.regions; ++k) {
@@ -52,6 +59,26 @@ NodeId Copier::copy(NodeId id) {
     const NodeId made = to_.emit_typed(node.op, type, operands, attr, first, node.regions);
     to_.set_name(made, from_.names[id.index]);
     return image_[id.index] = made;
+}
+
+NodeId Copier::view_from(NodeId base, NodeId update, NodeId view) {
+    const NodeId end = from_.operand(update, replaced_base);
+    std::vector<NodeId> links;
+    NodeId image = view;
+    for (NodeId at = from_.operand(update, replaced_view); at != end; at = from_.operand(at, 0)) {
+        links.push_back(at);
+        const bool moves = image && row(to_.node(image).op).lowering == Lowering::movement;
+        image = moves ? to_.operands_of(image)[0] : NodeId::none();
+    }
+    if (image == base) return view;
+    view = base;
+    for (size_t k = links.size(); k-- > 0;) {
+        const Node& link = from_[links[k]];
+        Builder::StampScope scope(to_, stamp_of(links[k]));
+        view = to_.emit_typed(link.op, substitution_ ? (*substitution_)(link.type) : link.type, {view},
+                              substitution_ ? (*substitution_)(link.attr) : link.attr);
+    }
+    return view;
 }
 
 NodeId Copier::copy_parameter(NodeId id) {

@@ -82,15 +82,10 @@ private:
             copy_.copy(id);
             return;
         }
-        std::vector<NodeId> links;
-        for (NodeId link = graph_.operand(id, replaced_view); link != literal; link = graph_.operand(link, 0))
-            links.push_back(link);
         Builder::StampScope scope(builder_, copy_.stamp_of(id));
         const NodeId base = builder_.emit_typed(op<"full">(), graph_[literal].type, {copy_(literal)},
                                                 context_.attr({{context_.name("sizes"), AttrValue(AttrList())}}));
-        NodeId view = base;
-        for (size_t k = links.size(); k-- > 0;)
-            view = builder_.emit_typed(graph_[links[k]].op, graph_[links[k]].type, {view}, graph_[links[k]].attr);
+        const NodeId view = copy_.view_from(base, id, {});
         const NodeId made = builder_.emit_typed(graph_[id].op, graph_[id].type,
                                                 {base, view, copy_(graph_.operand(id, replaced_value))}, graph_[id].attr);
         builder_.set_name(made, graph_.names[id.index]);

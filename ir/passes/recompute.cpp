@@ -5,6 +5,7 @@
 
 #include "ir/build/copier.h"
 #include "ir/passes/passes.h"
+#include "ir/row.h"
 
 namespace tenon {
 
@@ -86,6 +87,8 @@ private:
     void clone(NodeId id, const auto& known) {
         std::vector<NodeId> operands;
         for (NodeId operand : graph_.operands_of(id)) operands.push_back(known(operand));
+        if (row(graph_[id].op).memory == MemoryUse::replaces)
+            operands[replaced_view] = copy_.view_from(operands[replaced_base], id, operands[replaced_view]);
         Stamp stamp = copy_.stamp_of(id);
         stamp.flags = uint8_t((stamp.flags & ~recompute_flag) | recomputed_flag);
         Builder::StampScope scope(builder_, stamp);

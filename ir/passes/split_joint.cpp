@@ -7,6 +7,7 @@
 
 #include "ir/build/copier.h"
 #include "ir/passes/passes.h"
+#include "ir/row.h"
 
 namespace tenon {
 
@@ -23,9 +24,15 @@ public:
             if (is_ordered(row(graph_[id].op).effect)) mark(id);
 
         std::vector<bool> named(graph_.nodes.size(), false);  // by backward
-        for (NodeId id : graph_.body())
-            if (!forward_[id.index])
-                for (NodeId operand : graph_.operands_of(id)) named[operand.index] = true;
+        for (NodeId id : graph_.body()) {
+            if (forward_[id.index]) continue;
+            const auto operands = graph_.operands_of(id);
+            for (size_t k = 0; k < operands.size(); ++k) {
+                // An update's view leads to its base: where forward has it, backward has its own.
+                const bool is_way = row(graph_[id].op).memory == MemoryUse::replaces && k == replaced_view;
+                if (!is_way) named[operands[k].index] = true;
+            }
+        }
         for (size_t k = joint_.outputs; k < graph_.results().size(); ++k) named[graph_.results()[k].index] = true;
 
         name_definers(named);
