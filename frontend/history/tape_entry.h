@@ -30,8 +30,9 @@ public:
     struct Saved {
         Tensor tensor;
         uint32_t version = 0;
-        bool is_gone = false;  // computed again from what has been overwritten since, or overwritten itself
-        Span write;            // by what, if it is gone
+        bool is_gone = false;     // overwritten
+        bool is_unknown = false;  // op by op it is there, but it was computed again from what has been overwritten since
+        Span write;               // by what, in both cases
     };
     struct Lost {  // a saved value that the graph itself has overwritten
         DType dtype;

@@ -42,10 +42,9 @@ public:
     /// own then as a leaf of its own.
     void make_leaf(NodeId id, Ref<Autograd> leaf) { leaves_.emplace(id.index, std::move(leaf)); }
     void set_options(const ReplayOptions& options) { options_ = options; }
-    /// What this value was is gone, by the write: what is computed from it is something else, and the ops that save it or
-    /// such a value have nothing for their gradients.
+    /// What this value was is gone, by the write: what is computed from it is something else than it was.
     void mark_gone(NodeId value, Span write) { gone_.emplace(value.index, write); }
-    /// The same for the gradient of one op.
+    /// And the gradient of this op misses it.
     void mark_gone(NodeId value, NodeId by, Span write) { gone_for_.push_back({value, by, write}); }
     /// What the op saves lies in this memory, which others may write.
     void mark_shown(TapeEntry::Shown what, const TapeEntry::Saved& memory) {
@@ -209,13 +208,6 @@ private:
             values_[id.index]->tensor = known->second;
             gone_.erase(id.index);
         }
-        const auto write_of = [&](NodeId value) -> std::optional<Span> {
-            if (const auto found = gone_.find(value.index); found != gone_.end()) return found->second;
-            for (const GoneFor& one : gone_for_) {
-                if (one.value == value && one.by == id) return one.write;
-            }
-            return std::nullopt;
-        };
         const Ref<Autograd>& history = values_[id.index]->autograd;
         if (!history || !history->entry || row(graph_[id].op).history_of >= 0) return;
         TapeEntry& entry = *history->entry;
@@ -223,10 +215,16 @@ private:
         for (size_t k = 0; k < saved.size(); ++k) {
             if (!saved[k].is_input && known != known_.end())
                 entry.saved[k] = {known->second, known->second.storage->version};
-            const std::optional<Span> write = write_of(saved[k].is_input ? inputs[saved[k].index] : id);
-            if (!write) continue;
-            entry.saved[k].is_gone = true;
-            entry.saved[k].write = *write;
+            const NodeId value = saved[k].is_input ? inputs[saved[k].index] : id;
+            if (const auto found = gone_.find(value.index); found != gone_.end()) {
+                entry.saved[k].is_unknown = true;
+                entry.saved[k].write = found->second;
+            }
+            for (const GoneFor& one : gone_for_) {
+                if (one.value != value || one.by != id) continue;
+                entry.saved[k].is_gone = true;
+                entry.saved[k].write = one.write;
+            }
         }
     }
     struct Watched {

@@ -101,10 +101,9 @@ Diagnostic used_up_history() {
 
 void throw_overwritten(std::string_view type, Span saved, Span write) { throw Error(overwritten(type, saved, write)); }
 
-std::optional<Diagnostic> missing(const Dispatcher& dispatcher, const TapeEntry& entry,
-                                  const std::vector<bool>& present, const std::vector<bool>& wanted,
-                                  const std::vector<bool>& live) {
-    if (is_used_up(entry, present, wanted)) return used_up(entry);
+std::optional<Missing> missing(const Dispatcher& dispatcher, const TapeEntry& entry, const std::vector<bool>& present,
+                               const std::vector<bool>& wanted, const std::vector<bool>& live) {
+    if (is_used_up(entry, present, wanted)) return Missing{used_up(entry), true};
     const bool is_all_live = std::find(live.begin(), live.end(), false) == live.end();
     std::optional<std::vector<ReverseRequest::Named>> named;  // once it is asked for
     const auto is_needed = [&](const TapeEntry::Lost& lost) {
@@ -117,7 +116,7 @@ std::optional<Diagnostic> missing(const Dispatcher& dispatcher, const TapeEntry&
         });
     };
     const auto is_gone = [](const TapeEntry::Lost& lost, Span write) {
-        return overwritten(std::string(name_of(lost.dtype)) + shape_to_string(lost.shape), lost.by, write);
+        return Missing{overwritten(std::string(name_of(lost.dtype)) + shape_to_string(lost.shape), lost.by, write), true};
     };
     for (const TapeEntry::Lost& lost : entry.lost) {
         if (is_needed(lost)) return is_gone(lost, lost.write);
@@ -128,16 +127,21 @@ std::optional<Diagnostic> missing(const Dispatcher& dispatcher, const TapeEntry&
         const TapeEntry::Lost& lost = (*entry.shown)[k].as_lost;
         if (is_needed(lost)) return is_gone(lost, dispatcher.last_write(*memory.tensor.storage));
     }
+    std::optional<Missing> found;
     for (size_t k = 0; k < entry.saved.size(); ++k) {
         const TapeEntry::Saved& saved = entry.saved[k];
-        if (!saved.is_gone && saved.tensor.storage->version == saved.version) continue;
+        const bool is_certain = saved.is_gone || saved.tensor.storage->version != saved.version;
+        if (!is_certain && (!saved.is_unknown || found)) continue;
         // A saved input may be there for its sizes only: they are what they were.
         if (!reads_saved(*entry.graph->lean()->backward, entry.saved.size(), present, as_results(entry, live))[k])
             continue;
-        return overwritten(describe_type(saved.tensor), saved_by(entry, k),
-                           saved.is_gone ? saved.write : dispatcher.last_write(*saved.tensor.storage));
+        const bool is_noted = saved.is_gone || saved.is_unknown;
+        found = Missing{overwritten(describe_type(saved.tensor), saved_by(entry, k),
+                                    is_noted ? saved.write : dispatcher.last_write(*saved.tensor.storage)),
+                        is_certain};
+        if (is_certain) break;
     }
-    return std::nullopt;
+    return found;
 }
 
 }  // namespace tenon

@@ -18,11 +18,15 @@ class Dispatcher;
 /// A backward has used up the history that another one needs.
 Diagnostic used_up_history();
 
+struct Missing {
+    Diagnostic error;
+    bool is_certain;  ///< else another op of the graph taken apart may be the one that misses something, and this one not
+};
 /// What a backward misses that goes through the entry from the results `present` (empty: all): its history has been used
 /// up on the way to the edges `wanted` (read where part of it is), or what it needs has been overwritten, and leads to
 /// the edges `live` (empty: all). Which of a graph's ops misses something first is known by these alone (Tape::unfold).
-std::optional<Diagnostic> missing(const Dispatcher& dispatcher, const TapeEntry& entry,
-                                  const std::vector<bool>& present, const std::vector<bool>& wanted,
-                                  const std::vector<bool>& live);
+std::optional<Missing> missing(const Dispatcher& dispatcher, const TapeEntry& entry,
+                               const std::vector<bool>& present, const std::vector<bool>& wanted,
+                               const std::vector<bool>& live);
 
 }  // namespace tenon

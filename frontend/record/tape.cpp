@@ -194,6 +194,7 @@ public:
             queue_.pop();
             visit(entry);
         }
+        if (doubt_) throw Error(std::move(*doubt_));
     }
 
 private:
@@ -333,9 +334,14 @@ private:
         }
         const std::vector<bool> present = present_of(cotangents);
         const std::vector<bool> to = entry.used_up.empty() ? std::vector<bool>() : wanted_edges(entry);
-        if (std::optional<Diagnostic> gone = missing(d_, entry, present, to, live_edges(entry))) {
-            if (!is_folded(entry) || entry.freed) throw Error(std::move(*gone));
-            return visit_ops(entry, cotangents);
+        if (std::optional<Missing> gone = missing(d_, entry, present, to, live_edges(entry))) {
+            if (!gone->is_certain) {
+                if (!doubt_) doubt_ = std::move(gone->error);
+            } else if (!is_folded(entry) || entry.freed) {
+                throw Error(std::move(gone->error));
+            } else {
+                return visit_ops(entry, cotangents);
+            }
         }
         assert(!entry.edges.empty() && "a cotangent comes to an entry that leads nowhere");
         std::vector<bool> reached;  // empty: what the graph says
@@ -446,6 +452,7 @@ private:
     std::unordered_map<const TapeEntry*, State> states_;
     std::priority_queue<Later> queue_;
     bool asked_any_ = false, any_over_ = false;
+    std::optional<Diagnostic> doubt_;  // what is missing where no op is known to miss it
     std::unordered_set<const Autograd*> asked_leaves_;
     std::unordered_map<const TapeEntry*, std::unordered_set<uint32_t>> asked_results_;
     std::unordered_map<std::pair<const TapeEntry*, uint32_t>, TensorRef, ResultHash> asked_sums_;
