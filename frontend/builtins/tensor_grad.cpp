@@ -35,9 +35,9 @@ Value by_name(const Value& model, Which which, One one) {
 }
 
 // ---- what is differentiated with respect to -----------------------------------------------------------------------
-// An argument as a function under differentiation sees it: each tensor is a copy, which stands for itself alone, so that
-// other uses of the same tensor do not count, and writes into its memory are not seen. A model's parameters stay what they
-// are.
+// An argument as a function under differentiation sees it: each tensor is a copy, which stands for itself alone. Other
+// uses of the same tensor do not count, writes into its memory are not seen, and the function may write into what it got.
+// A model's parameters stay what they are.
 class Target {
 public:
     /// `replaced` receives the argument to call the function with.
@@ -46,7 +46,7 @@ public:
     }
 
     const std::vector<TensorRef>& leaves() const { return leaves_; }
-    /// Those that are known to the function alone: not a model's.
+    /// Those that were made here: not a model's.
     const std::vector<TensorRef>& own() const { return own_; }
     /// The gradients in the argument's own structure; a model's are a dict by name.
     Value structured(Dispatcher& d, std::span<const TensorRef> gradients) const {
@@ -67,15 +67,20 @@ private:
                             fmt::format("only float tensors have a gradient, but this is {}", describe_type(*x)),
                             "cast it: `x.to(f32)`");
             }
-            const Dispatcher::GradMode mode(c.d, x->requires_grad());
-            const TensorRef own = ops::clone(c.d, x);
+            TensorRef own;
+            {
+                const Dispatcher::GradMode mode(c.d, x->requires_grad());
+                const bool is_copied = x->requires_grad() || c.tracer.capturing();
+                own = is_copied ? ops::clone(c.d, x) : make_ref<TensorObject>(x->tensor);  // nobody else has this one
+            }
             if (!own->requires_grad()) {
                 if (c.tracer.capturing()) c.tracer.capture().differentiation().become_leaf(*own);
                 else own->make_autograd().requires_grad = true;
             }
             leaves_.push_back(own);
             own_.push_back(own);
-            return own;
+            const Dispatcher::GradMode mode(c.d, true);
+            return ops::clone(c.d, own);
         }
         if (value.is(Kind::model)) {
             for (const NamedTensor& held : named_tensors(value)) {

@@ -38,6 +38,18 @@ Value unary_float(Evaluator& e, Arguments& a) {  // integers and bools become f3
     const Term terms[] = {c.tensor(0)};
     return finish(c, ops::elementwise_float(c.d, op<name>(), terms), in_place);
 }
+// Of bools as PyTorch has them: a square is an i64, as `x ** 2` is, a sign is the bool itself.
+template <bool in_place = false>
+Value square(Evaluator& e, Arguments& a) {
+    if (a[0].as<TensorObject>().dtype() != DType::boolean) return unary<"square", in_place>(e, a);
+    TensorCall c(e, a);
+    return finish(c, ops::binary(c.d, Operator::pow, c.tensor(0), Term::literal(int64_t{2})), in_place);
+}
+Value sign(Evaluator& e, Arguments& a) {
+    if (a[0].as<TensorObject>().dtype() != DType::boolean) return unary<"sign">(e, a);
+    TensorCall c(e, a);
+    return ops::clone(c.d, c.tensor(0));
+}
 template <Operator o, bool in_place = false>
 Value arithmetic(Evaluator& e, Arguments& a) {  // x, y; alpha?
     TensorCall c(e, a);
@@ -319,8 +331,8 @@ constexpr KindSet either = tensors_and_numbers;
 const Builtin tensor_math_table[] = {
     {"neg", "x", tensors, unary<"neg">, 0, "−x"},
     {"abs", "x", tensors, unary<"abs">, 0, "|x|"},
-    {"sign", "x", tensors, unary<"sign">, 0, "−1, 0 or 1, as x is below, at or above 0"},
-    {"square", "x", tensors, unary<"square">, 0, "x · x"},
+    {"sign", "x", tensors, sign, 0, "−1, 0 or 1, as x is below, at or above 0"},
+    {"square", "x", tensors, square<>, 0, "x · x"},
     {"relu", "x", tensors, unary<"relu">, 0, "max(x, 0)"},
     {"floor", "x", tensors, unary<"floor">, 0, "the largest whole number not above x"},
     {"ceil", "x", tensors, unary<"ceil">, 0, "the smallest whole number not below x"},
@@ -353,7 +365,7 @@ const Builtin tensor_math_table[] = {
     {"isfinite", "x", tensors, unary_float<"isfinite">, 0, "whether an element is neither infinite nor nan"},
     {"neg_", "x", tensors, unary<"neg", true>, 0, "neg, in place"},
     {"abs_", "x", tensors, unary<"abs", true>, 0, "abs, in place"},
-    {"square_", "x", tensors, unary<"square", true>, 0, "square, in place"},
+    {"square_", "x", tensors, square<true>, 0, "square, in place"},
     {"relu_", "x", tensors, unary<"relu", true>, 0, "relu, in place"},
     {"floor_", "x", tensors, unary<"floor", true>, 0, "floor, in place"},
     {"ceil_", "x", tensors, unary<"ceil", true>, 0, "ceil, in place"},

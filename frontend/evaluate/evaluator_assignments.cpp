@@ -175,10 +175,11 @@ void Evaluator::execute_update(const ast::Update& statement, Frame& frame) {
             Value current = get_item(object, key, target.span);
             Value value = evaluate(*statement.value, frame);
             Operand operand{value, statement.value->is_literal};
-            // An item of a tensor may be a copy (a mask, a list of indices): it is written back.
-            if (!object.is_tensor() && in_place(current, operand)) return;
-            Value result = binary(op, {current}, operand, statement.span);
-            set_item(object, key, {result}, target.span);
+            if (!in_place(current, operand)) {
+                set_item(object, key, {binary(op, {current}, operand, statement.span)}, target.span);
+            } else if (object.is_tensor() && !current.as<TensorObject>().is_view_beside(object.as<TensorObject>())) {
+                set_item(object, key, {current}, target.span);  // of a mask, of a list of positions: it was a copy
+            }
         }
     }
 }

@@ -70,6 +70,8 @@ public:
     /// A view shows its base, and has its history: whether the base has another one by now than this view's was made
     /// from. It is made anew before it is used (Dispatcher::settle_history).
     bool is_behind() const { return base && base->history() != base_history; }
+    /// Whether this is a view of x, or of what x is a view of.
+    bool is_view_beside(const TensorObject& x) const { return base && (base.get() == &x || base == x.base); }
     Autograd& make_autograd();  // in tape_entry.h: it needs the whole of TapeEntry
 
     Tensor tensor;  ///< its storage is null while it is symbolic

@@ -213,7 +213,7 @@ const Row elementwise_table[] = {
     }}),
     binary({.name = "div", .doc = "quotient", .dtypes = floats, .divides_exactly = true, .cost = 4, .gradient = [](Gradient& d) {    // d(a/b) = 1/b, −(a/b)/b
         d.x(0) += d.g / d.b;
-        d.x(1) += -d.g * (d.y / d.b);
+        d.x(1) += -d.g * ((d.a / d.b) / d.b);  // not the result: it may be written, as in `y = a / b; y += 1`
     }}),
     binary({.name = "pow", .doc = "a to the power b; where b is 0 its gradient is 0, at a = 0 too", .dtypes = numeric, .cost = 16, .gradient = pow_gradient}),
     binary({.name = "maximum", .doc = "the larger, NaN passes", .dtypes = all, .index_op = IndexOp::maximum, .commutative = true, .gradient = [](Gradient& d) { extremum_gradient(d, op<"less">()); }}),
