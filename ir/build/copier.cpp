@@ -35,12 +35,7 @@ NodeId Copier::copy(NodeId id) {
     if (node.op == op<"constant">() || node.op == op<"tensor">()) return copy_leaf(id);
     std::vector<NodeId> operands;
     operands.reserve(node.operands.count);
-    const bool replaces = row(node.op).memory == MemoryUse::replaces;
-    for (NodeId operand : from_.operands_of(id)) {
-        const bool is_view = replaces && operands.size() == replaced_view;
-        operands.push_back(is_view ? view_from(operands[replaced_base], id, image_[operand.index])
-                                   : (*this)(operand));
-    }
+    for (NodeId operand : from_.operands_of(id)) operands.push_back((*this)(operand));
     Builder::StampScope scope(to_, stamp_of(id));
     RegionId first;
     for (unsigned k = 0; k < node.regions; ++k) {
@@ -62,15 +57,16 @@ NodeId Copier::copy(NodeId id) {
 }
 
 NodeId Copier::view_from(NodeId base, NodeId update, NodeId view) {
-    const NodeId end = from_.operand(update, replaced_base);
+    const auto is_link = [](Op o) { return row(o).lowering == Lowering::movement || row(o).history_of >= 0; };
+    NodeId at = view;
+    while (at && at != base) at = is_link(to_.node(at).op) ? to_.operands_of(at)[0] : NodeId::none();
+    if (at) return view;
     std::vector<NodeId> links;
-    NodeId image = view;
-    for (NodeId at = from_.operand(update, replaced_view); at != end; at = from_.operand(at, 0)) {
+    const NodeId end = from_.operand(update, replaced_base);
+    for (at = from_.operand(update, replaced_view); at != end; at = from_.operand(at, 0)) {
+        assert(is_link(from_[at].op) && "the way to a view goes through a call");
         links.push_back(at);
-        const bool moves = image && row(to_.node(image).op).lowering == Lowering::movement;
-        image = moves ? to_.operands_of(image)[0] : NodeId::none();
     }
-    if (image == base) return view;
     view = base;
     for (size_t k = links.size(); k-- > 0;) {
         const Node& link = from_[links[k]];

@@ -23,8 +23,8 @@ public:
     void copy_body();    // every node of the main body, in order
     GraphRef finish();   // the builder's graph, with the images of the graph's results and with its name
 
-    /// The view of an update that replaces `base`: `view`, or movement emitted anew where that leads to another base, or
-    /// is none. A link of the way may be kept, or saved, where the base is computed again.
+    /// What an update of a graph without calls shows of the image `base`: `view`, or movement emitted anew where that
+    /// leads to another base, or is none. A link of the way may be kept, or saved, where the base is computed again.
     NodeId view_from(NodeId base, NodeId update, NodeId view);
 
 private:

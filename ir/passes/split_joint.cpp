@@ -110,8 +110,14 @@ private:
         }
         define_symbols(builder, copy, params);
         builder.known_sizes().add(graph_.equalities);
-        for (NodeId id : graph_.body())
-            if (forward_[id.index] == forward) copy.copy(id);
+        for (NodeId id : graph_.body()) {
+            if (forward_[id.index] != forward) continue;
+            if (row(graph_[id].op).memory == MemoryUse::replaces) {
+                const NodeId view = graph_.operand(id, replaced_view), base = copy(graph_.operand(id, replaced_base));
+                copy.map(view, copy.view_from(base, id, copy.has(view) ? copy(view) : NodeId::none()));
+            }
+            copy.copy(id);
+        }
         std::vector<NodeId> out;
         for (NodeId r : results) out.push_back(copy(r));
         const bool is_named = bool(graph_.name);
