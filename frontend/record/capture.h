@@ -132,7 +132,7 @@ private:
     struct Operation {  // of the script: its nodes are those with ids from `first` to before `end`
         uint32_t first = 0, end = 0;
         bool has(NodeId id) const { return first <= id.index && id.index < end; }
-        void renumber(std::span<const NodeId> image);
+        void renumber(const Builder& builder, std::span<const NodeId> image);
     };
     struct StorageValue {  // memory: its current value, and what it was at the start
         NodeId current;

@@ -228,8 +228,8 @@ void Capture::OverwrittenValues::take_back(uint32_t position) {
 void Capture::OverwrittenValues::renumber(std::span<const NodeId> image) {
     for (Write& write : writes_) {
         if (write.node) write.node = image[write.node.index];
-        write.by.renumber(image);
-        write.made_by.renumber(image);
+        write.by.renumber(builder_, image);
+        write.made_by.renumber(builder_, image);
     }
     std::vector<NodeId> shown(shows_.empty() ? 0 : builder_.size());
     for (size_t k = 0; k < shows_.size(); ++k) {

@@ -42,11 +42,11 @@ std::optional<uint32_t> Capture::find_failure(Error& error) {
     return std::nullopt;
 }
 
-// Ids ascend as before, so that the range stays one.
-void Capture::Operation::renumber(std::span<const NodeId> image) {
+// Ids of what is computed ascend as before, so that the range stays one; parameters have the first ids now.
+void Capture::Operation::renumber(const Builder& builder, std::span<const NodeId> image) {
     Operation moved;
     for (uint32_t id = first; id < std::min<size_t>(end, image.size()); ++id) {
-        if (!image[id]) continue;
+        if (!image[id] || builder.node(image[id]).op == op<"param">()) continue;
         if (!moved.end) moved.first = image[id].index;
         moved.end = image[id].index + 1;
     }
@@ -79,7 +79,7 @@ void Capture::truncate(uint32_t failing) {
         move(storage.leaf_node);
         move(storage.as_leaf);
         if (!storage.as_leaf) storage.as_leaf_version = none;
-        storage.written_by.renumber(image);
+        storage.written_by.renumber(builder_, image);
         storage.output = none;
         storage.dirty = storage.input != none && storage.current != inputs_[storage.input].node;
     }
