@@ -71,6 +71,7 @@ enum class IndexOp : uint8_t { none, add, sub, mul, floor_divide, remainder, min
 struct Infer {  // what a result rule sees
     Context& context;
     std::string_view op;
+    Op row;
     std::span<const TypeId> operands;
     AttrId attr;
     std::span<const TypeId> region_results;  // of op's regions, flattened; for structure rows
@@ -146,7 +147,10 @@ struct Row {
 };
 
 std::span<const Row> all_rows();  // every family, in a fixed order
-const Row& row(Op);
+inline const Row& row(Op op) {
+    static const Row* const rows = all_rows().data();
+    return rows[op.row];
+}
 Op find_op(std::string_view name);  // an invalid Op when there is none
 
 // `op<"mul">()`: the row of that name; a misspelt name is a bug caught at its first use.

@@ -218,9 +218,12 @@ TensorRef Capture::make_result(NodeId node, bool requires_grad) {
             id.is_inline_constant() ? id.bits : tracer_.context().evaluate(id, builder_.known_sizes().hints());
     }
     geometry.strides = contiguous_strides(geometry.shape);
-    storages_.push_back({.current = node, .has_history = requires_grad});
-    values_.push_back({.storage = static_cast<uint32_t>(storages_.size() - 1),
-                       .made = static_cast<uint32_t>(builder_.body().size())});
+    StorageValue& storage = storages_.emplace_back();
+    storage.current = node;
+    storage.has_history = requires_grad;
+    ViewValue& value = values_.emplace_back();
+    value.storage = static_cast<uint32_t>(storages_.size() - 1);
+    value.made = static_cast<uint32_t>(builder_.body().size());
     adopt(*result, static_cast<uint32_t>(values_.size() - 1));
     link(*result);
     if (requires_grad) require_in_graph(*result);

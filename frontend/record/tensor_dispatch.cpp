@@ -49,20 +49,18 @@ Dispatcher::Names::Names(Context& c)
 
 // ---- operations ---------------------------------------------------------------------------------------------------
 // Lists in lists too, but no deeper than any op takes them: a list may hold itself.
-static void visit_tensors(std::span<const Value> values, int depth, FunctionRef<void(TensorObject&)> visit) {
-    for (const Value& value : values) {
+void Dispatcher::Operation::each_tensor_in(const Value& list, int depth, FunctionRef<void(TensorObject&)> visit) {
+    const Values* items = depth > 0 ? items_of(list) : nullptr;
+    if (!items) return;
+    for (const Value& value : *items) {
         if (auto* tensor = value.try_as<TensorObject>()) visit(*tensor);
-        else if (const Values* items = depth > 0 ? items_of(value) : nullptr) visit_tensors(*items, depth - 1, visit);
+        else each_tensor_in(value, depth - 1, visit);
     }
 }
 
 Dispatcher::Operation::Operation(Dispatcher& d, Part a, Part b, Part c)
     : first_entry(d.tracer_.tape().position()), dispatcher_(d), outer_(std::exchange(d.operation_, this)),
       given_{a, b, c} {}
-
-void Dispatcher::Operation::each_tensor(FunctionRef<void(TensorObject&)> visit) const {
-    for (const Part& part : given_) visit_tensors(part, 3, visit);
-}
 
 // ---- compiled ops -------------------------------------------------------------------------------------------------
 Dispatcher::Dispatcher(Tracer& tracer) : tracer_(tracer), names_(tracer.context()), writes_(1024) {}

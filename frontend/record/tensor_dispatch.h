@@ -84,7 +84,15 @@ public:
         Operation(const Operation&) = delete;
         Operation& operator=(const Operation&) = delete;
 
-        void each_tensor(FunctionRef<void(TensorObject&)> visit) const;
+        template <class Visit>
+        void each_tensor(Visit visit) const {
+            for (const Part& part : given_) {
+                for (const Value& value : part) {
+                    if (auto* tensor = value.try_as<TensorObject>()) visit(*tensor);
+                    else if (value.is_object()) each_tensor_in(value, 3, visit);
+                }
+            }
+        }
         uint64_t admitted_to = 0;  ///< the graph with this serial has them all
         uint32_t first_node = 0;   ///< of that graph: the id of the first node made since
         uint64_t first_entry;      ///< where the tape was
@@ -92,6 +100,7 @@ public:
     private:
         using Part = std::span<const Value>;
         Operation(Dispatcher& d, Part a, Part b, Part c);
+        static void each_tensor_in(const Value& list, int depth, FunctionRef<void(TensorObject&)> visit);
         Dispatcher& dispatcher_;
         Operation* outer_;
         const Part given_[3];

@@ -56,12 +56,18 @@ NodeId Builder::append(Op op, TypeId type, std::span<const NodeId> operands, Att
     node.attr = attr;
     node.operands = {uint32_t(graph_.operands.size()), uint32_t(operands.size())};
     node.region = first;
-    // `operands` may be a view into graph_.operands: copied by index, since the vector may move.
-    for (size_t k = 0; k < operands.size(); ++k) {
-        assert(operands[k].index < id.index);
-        const NodeId operand = operands[k];
-        graph_.operands.push_back(operand);
+    // `operands` may be a view into graph_.operands, which may move.
+    std::vector<NodeId>& all = graph_.operands;
+    if (all.capacity() - all.size() < operands.size()) {
+        const std::vector<NodeId> copy(operands.begin(), operands.end());
+        all.reserve(2 * all.capacity() + copy.size());
+        all.insert(all.end(), copy.begin(), copy.end());
+    } else {
+        all.resize(all.size() + operands.size());
+        std::copy(operands.begin(), operands.end(), all.end() - ptrdiff_t(operands.size()));
     }
+    const std::span<const NodeId> own(all.data() + node.operands.begin, operands.size());
+    assert(std::all_of(own.begin(), own.end(), [&](NodeId operand) { return operand.index < id.index; }));
     graph_.nodes.push_back(node);
     graph_.names.push_back({});
     if (in_body) {
@@ -78,9 +84,12 @@ NodeId Builder::append(Op op, TypeId type, std::span<const NodeId> operands, Att
         graph_.origins.push_back({});
         graph_.metas.push_back({});
     }
-    mix(uint64_t(op.row) << 48 | uint64_t(node.flags) << 40 | uint64_t(regions) << 32 | type.index);
-    mix(uint64_t(attr.index) << 32 | graph_.metas.back().index);
-    for (uint32_t k = 0; k < node.operands.count; ++k) mix(graph_.operands[node.operands.begin + k].index);
+    SkeletonHash hash = hash_;
+    hash.mix(uint64_t(op.row) << 48 | uint64_t(node.flags) << 40 | uint64_t(regions) << 32 | type.index);
+    hash.mix(uint64_t(attr.index) << 32 | graph_.metas.back().index);
+    for (size_t k = 0; k < own.size(); k += 2)  // two at a time; no operand has the id none
+        hash.mix(uint64_t(k + 1 < own.size() ? own[k + 1].index : NodeId::none().index) << 32 | own[k].index);
+    hash_ = hash;
     return id;
 }
 
@@ -154,7 +163,7 @@ NodeId Builder::emit(Op o, NodeList list, AttrId attr) {
     const std::function<bool(SizeId, SizeId)> same = [this](SizeId a, SizeId b) {
         return sizes_.must_be_equal(a, b, hash_);
     };
-    Infer infer{*context_, r.name, {types, operands.size()}, attr, {}, &same, sizes_.hints()};
+    Infer infer{*context_, r.name, o, {types, operands.size()}, attr, {}, &same, sizes_.hints()};
     TypeId type;
     try {
         if (int(operands.size()) < r.min_operands || (r.max_operands >= 0 && int(operands.size()) > r.max_operands))

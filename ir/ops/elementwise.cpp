@@ -16,9 +16,22 @@ using enum DTypes;
 
 enum class Result { same, boolean };
 
+// The type of all operands that are not 0-dim, where it is one, as it mostly is; null where it is not.
+TypeId only_type(const Infer& i, size_t first) {
+    TypeId only;
+    for (size_t k = 0; k < i.operands.size(); ++k) {
+        const Type& t = i.type(k);
+        if (t.kind != Type::Kind::tensor) return {};
+        if (i.operands[k] == only || t.sizes.empty()) continue;
+        if (only || k < first || t.device != i.type(first).device) return {};
+        only = i.operands[k];
+    }
+    return only;
+}
+
 // Operands are tensors that broadcast, or (at the loop level) scalars and literals, or indices; dtypes are equal.
 TypeId elementwise(Infer& i, size_t first, Result result) {
-    const Row& r = row(find_op(i.op));
+    const Row& r = row(i.row);
     const Type& model = i.type(first);
     for (size_t k = first; k < i.operands.size(); ++k) {
         const Type& t = i.type(k);
@@ -46,6 +59,7 @@ TypeId elementwise(Infer& i, size_t first, Result result) {
         rank = std::max(rank, i.type(k).sizes.size());
     }
     const DType dtype = result == Result::boolean ? DType::boolean : model.dtype;
+    if (const TypeId only = only_type(i, first); only && dtype == model.dtype) return only;
     if (index && result == Result::same) return i.context.index();
     if (scalar || index) return i.context.scalar(dtype);
     std::vector<SizeId> sizes(rank, SizeId(1));

@@ -22,7 +22,7 @@ std::vector<size_t> reduced_axes(Infer& i) {
 TypeId reduced(Infer& i) {
     require_tensor(i, 0);
     const Type& t = i.type(0);
-    const Row& r = row(find_op(i.op));
+    const Row& r = row(i.row);
     if (!admits(r.dtypes, t.dtype))
         i.fail("dtype",
                std::string(i.op) + " needs " + std::string(describe(r.dtypes)) + ", but got " + i.show(i.operands[0]));

@@ -27,11 +27,6 @@ const std::vector<Row>& table() {
 
 std::span<const Row> all_rows() { return table(); }
 
-const Row& row(Op op) {
-    static const Row* const rows = table().data();
-    return rows[op.row];
-}
-
 Op find_op(std::string_view name) {
     static const std::unordered_map<std::string_view, Op> by_name = [] {
         std::unordered_map<std::string_view, Op> map;

@@ -39,7 +39,7 @@ ExpressionId Expressions::call(Op o, std::vector<ExpressionId> operands, AttrId 
         types.push_back(entries_[k].type);
         e.depth = std::max(e.depth, entries_[k].depth);
     }
-    Infer infer{context_, row(o).name, types, attr, {}, nullptr, {}};
+    Infer infer{context_, row(o).name, o, types, attr, {}, nullptr, {}};
     e.type = row(o).result(infer);
     if (row(o).lowering == Lowering::scalar && context_[e.type].kind != Type::Kind::index) e.cost = row(o).cost;
     e.operands = std::move(operands);

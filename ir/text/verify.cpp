@@ -110,7 +110,7 @@ private:
         std::vector<TypeId> types;
         for (NodeId operand : graph_.operands_of(id)) types.push_back(graph_[operand].type);
         const std::function<bool(SizeId, SizeId)> same = [this](SizeId a, SizeId b) { return facts_.equal(a, b); };
-        Infer infer{*graph_.context, r.name, types, graph_[id].attr, region_results, &same, {}};
+        Infer infer{*graph_.context, r.name, graph_[id].op, types, graph_[id].attr, region_results, &same, {}};
         TypeId type;
         try {
             type = r.result(infer);
