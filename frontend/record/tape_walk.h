@@ -1,0 +1,344 @@
+// One walk of a backward over the tape: which entries it needs, and the cotangents as they come to them. Part of tape.cpp.
+#pragma once
+
+#include <algorithm>
+#include <cassert>
+#include <optional>
+#include <queue>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "frontend/compile/graph_cache.h"
+#include "frontend/history/graph_paths.h"
+#include "frontend/record/graph_replay.h"
+#include "frontend/record/saved_values.h"
+#include "frontend/record/tape.h"
+#include "frontend/record/tracer.h"
+#include "ir/row.h"
+
+namespace tenon {
+
+class Tape::Walk {
+public:
+    Walk(Tracer& tracer, const BackwardOptions& options)
+        : tracer_(tracer), d_(tracer.dispatcher()), options_(options) {}
+
+    struct LeafSum {
+        Ref<Autograd> leaf;
+        TensorRef sum;
+    };
+    std::vector<LeafSum> leaves;  // in the order in which they were first reached
+
+    /// What is asked for; with nothing asked for, every leaf. Gives the edge under which result() finds it.
+    Edge ask(Edge edge) {
+        if (edge.entry && is_folded(*edge.entry) && !edge.entry->freed &&
+            (options_.by_ops() || leads_to_another_result(*edge.entry->graph, edge.output)))
+            tracer_.tape().unfold(*edge.entry);
+        edge = resolved(std::move(edge));
+        asked_any_ = true;
+        if (edge.leaf) asked_leaves_.insert(edge.leaf.get());
+        if (edge.entry) asked_results_[edge.entry.get()].insert(edge.output);
+        return edge;
+    }
+    /// The cotangent of a result that was asked for.
+    TensorRef result(const Edge& edge) const {
+        const auto found = asked_sums_.find({edge.entry.get(), edge.output});
+        return found == asked_sums_.end() ? TensorRef() : found->second;
+    }
+
+    void run(std::span<const Root> roots) {
+        std::vector<Edge> edges;
+        for (const Root& root : roots) {
+            edges.push_back(root.edge);
+            settle(edges.back());
+            collect(edges.back());
+        }
+        find_needed();
+        for (size_t k = 0; k < roots.size(); ++k) add(edges[k], roots[k].cotangent);
+        while (!queue_.empty()) {
+            const Ref<TapeEntry> entry = queue_.top().entry;
+            queue_.pop();
+            visit(entry);
+        }
+        if (doubt_) throw Error(std::move(*doubt_));
+    }
+
+private:
+    static bool is_folded(const TapeEntry& entry) {
+        return entry.graph && entry.graph->purpose() == CompiledGraph::Purpose::capture && entry.unfolded.empty();
+    }
+
+    static Edge resolved(Edge edge) {
+        while (edge.entry && !edge.entry->unfolded.empty()) edge = Edge(edge.entry->unfolded[edge.output]);
+        return edge;
+    }
+
+    // Which results a cotangent comes from; empty: all of them. `cotangents`: null where there is none.
+    static std::vector<bool> present_of(std::span<const TensorRef> cotangents) {
+        if (std::find(cotangents.begin(), cotangents.end(), TensorRef()) == cotangents.end()) return {};
+        std::vector<bool> present;
+        for (const TensorRef& cotangent : cotangents) present.push_back(bool(cotangent));
+        return present;
+    }
+
+    struct State {
+        Ref<TapeEntry> entry;
+        std::vector<TensorRef> cotangents;
+        bool queued = false;
+        std::vector<bool> needed;  // by result: it leads to what was asked for
+        std::vector<bool> live;    // or to any leaf but those that are over
+    };
+    struct Later {
+        Ref<TapeEntry> entry;
+        bool operator<(const Later& other) const { return entry->position < other.entry->position; }
+    };
+    struct ResultHash {
+        size_t operator()(const std::pair<const TapeEntry*, uint32_t>& k) const {
+            return reinterpret_cast<uintptr_t>(k.first) * 0x9E3779B97F4A7C15ull + k.second;
+        }
+    };
+
+    // The edge past what is unfolded, or has to be. What is used up stays as it is: an error if it is gone through.
+    void settle(Edge& edge) {
+        edge = resolved(std::move(edge));
+        while (options_.by_ops() && edge.entry && is_folded(*edge.entry) && !edge.entry->freed) {
+            tracer_.tape().unfold(*edge.entry);
+            edge = resolved(std::move(edge));
+        }
+    }
+
+    void collect(const Edge& root) {
+        std::vector<Ref<TapeEntry>> stack;
+        if (root.entry) stack.push_back(root.entry);
+        while (!stack.empty()) {
+            const Ref<TapeEntry> entry = std::move(stack.back());
+            stack.pop_back();
+            State& state = states_[entry.get()];
+            if (state.entry) continue;
+            state.entry = entry;
+            state.cotangents.resize(entry->outputs.size());
+            state.needed.resize(entry->outputs.size(), true);
+            state.live.resize(entry->outputs.size(), true);
+            if (entry->edges.empty()) any_over_ = true;  // it was when the graph ended
+            for (Edge& edge : entry->edges) {
+                settle(edge);
+                if (edge.entry) stack.push_back(edge.entry);
+                if (edge.leaf && edge.leaf->is_over) any_over_ = true;
+            }
+            for (TapeEntry::Input& input : entry->inputs) input.edge = resolved(std::move(input.edge));
+        }
+    }
+    // Results of entries that lead to what was asked for, and to leaves that are not over; found from the earliest on.
+    void find_needed() {
+        if (!asked_any_ && !any_over_) return;
+        std::vector<State*> order;
+        for (auto& [entry, state] : states_) order.push_back(&state);
+        std::sort(order.begin(), order.end(),
+                  [](State* a, State* b) { return a->entry->position < b->entry->position; });
+        for (State* state : order) {
+            if (any_over_) state->live = leading_to(*state->entry, live_edges(*state->entry));
+            if (asked_any_) find_needed(*state);
+            else state->needed = state->live;
+        }
+    }
+    void find_needed(State& state) const {
+        const TapeEntry& entry = *state.entry;
+        state.needed = leading_to(entry, wanted_edges(entry));
+        const auto asked = asked_results_.find(&entry);  // of one that is used up: else its ops stand in its place
+        if (!is_folded(entry) || asked == asked_results_.end()) return;
+        for (uint32_t output : asked->second) {
+            const std::vector<bool> others = results_computed_from(*entry.graph, output);
+            for (size_t k = 0; k < others.size(); ++k) state.needed[k] = state.needed[k] || others[k];
+        }
+    }
+    // Which results of the entry lead to these of its edges.
+    static std::vector<bool> leading_to(const TapeEntry& entry, const std::vector<bool>& edges) {
+        const bool any = std::find(edges.begin(), edges.end(), true) != edges.end();
+        if (any && is_folded(entry)) return results_leading_to(*entry.graph, edges);
+        return std::vector<bool>(entry.outputs.size(), any);
+    }
+    bool is_asked(const Edge& edge) const {
+        if (edge.leaf) return asked_leaves_.contains(edge.leaf.get());
+        const auto asked = asked_results_.find(edge.entry.get());
+        return asked != asked_results_.end() && asked->second.contains(edge.output);
+    }
+    bool is_live(const Edge& edge) const {
+        if (edge.leaf) return !edge.leaf->is_over;
+        return edge.entry && (is_asked(edge) || states_.at(edge.entry.get()).live[edge.output]);
+    }
+    bool wanted(const Edge& edge) const {
+        if (!asked_any_) return is_live(edge);
+        if (!edge.entry) return edge.leaf && is_asked(edge);
+        return is_asked(edge) || states_.at(edge.entry.get()).needed[edge.output];
+    }
+
+    TensorRef* slot(const Edge& edge) {
+        if (edge.leaf) {
+            for (LeafSum& leaf : leaves) {
+                if (leaf.leaf == edge.leaf) return &leaf.sum;
+            }
+            leaves.push_back({edge.leaf, {}});
+            return &leaves.back().sum;
+        }
+        State& state = states_.at(edge.entry.get());
+        if (!state.queued && state.needed[edge.output]) {
+            state.queued = true;
+            queue_.push({state.entry});
+        }
+        return &state.cotangents[edge.output];
+    }
+    TensorRef sum_of(const Edge& edge) {
+        if (edge.leaf) {
+            for (const LeafSum& leaf : leaves) {
+                if (leaf.leaf == edge.leaf) return leaf.sum;
+            }
+            return {};
+        }
+        return edge.entry ? states_.at(edge.entry.get()).cotangents[edge.output] : TensorRef();
+    }
+    void set(const Edge& edge, TensorRef sum) {
+        *slot(edge) = sum;
+        if (!edge.entry) return;
+        const auto asked = asked_results_.find(edge.entry.get());
+        if (asked != asked_results_.end() && asked->second.contains(edge.output))
+            asked_sums_[{edge.entry.get(), edge.output}] = sum;
+    }
+    void add(const Edge& edge, TensorRef cotangent) {
+        const TensorRef before = sum_of(edge);
+        set(edge, before ? d_.apply(op<"add">(), {before, cotangent}) : std::move(cotangent));
+    }
+
+    void visit(const Ref<TapeEntry>& of) {
+        TapeEntry& entry = *of;
+        State& state = states_.at(&entry);
+        std::vector<TensorRef> cotangents = std::move(state.cotangents);
+        for (size_t k = 0; k < cotangents.size(); ++k) {
+            if (!state.needed[k]) cotangents[k] = nullptr;
+        }
+        const std::vector<bool> present = present_of(cotangents);
+        const std::vector<bool> to = entry.used_up.empty() ? std::vector<bool>() : wanted_edges(entry);
+        if (std::optional<Missing> gone = missing(d_, entry, present, to, live_edges(entry))) {
+            if (!gone->is_certain) {
+                if (!doubt_) doubt_ = std::move(gone->error);
+            } else if (!is_folded(entry) || entry.freed) {
+                throw Error(std::move(gone->error));
+            } else {
+                return visit_ops(entry, cotangents);
+            }
+        }
+        assert(!entry.edges.empty() && "a cotangent comes to an entry that leads nowhere");
+        std::vector<bool> reached;  // empty: what the graph says
+        if (!present.empty()) reached = reached_from(*entry.graph, present);
+        for (size_t k = 0; k < cotangents.size(); ++k) {
+            if (cotangents[k]) continue;
+            const TapeEntry::Output& output = entry.outputs[k];
+            cotangents[k] = make_ref<TensorObject>(Tensor::zeros(tracer_.allocator(), output.dtype, output.shape));
+        }
+        const CompiledGraph& graph = *entry.graph;
+        if (options_.by_ops()) {
+            std::vector<bool> wanted_and_reached = wanted_edges(entry);
+            for (size_t k = 0; k < reached.size(); ++k) wanted_and_reached[k] = wanted_and_reached[k] && reached[k];
+            const std::vector<TensorRef> gradients = replay_gradients(d_, of, cotangents, wanted_and_reached);
+            for (size_t k = 0; k < gradients.size(); ++k) {
+                if (gradients[k]) add(entry.edges[k], gradients[k]);
+            }
+            return;
+        }
+        std::vector<Tensor> saved, incoming, running, gradients;
+        for (const TapeEntry::Saved& s : entry.saved) saved.push_back(s.tensor);
+        for (size_t k = 0; k < cotangents.size(); ++k) incoming.push_back(d_.elements(*cotangents[k], "backward"));
+        const bool continues = graph.purpose() == CompiledGraph::Purpose::capture && sums_to_continue(entry);
+        if (continues) {
+            for (size_t k = 0; k < entry.edges.size(); ++k) {
+                const Tensor& input = entry.input_of(k).tensor;
+                const TensorRef sum = is_first_use(entry, k) ? sum_of(entry.edges[k]) : TensorRef();
+                running.push_back(sum ? sum->tensor
+                                      : Tensor::full(tracer_.allocator(), input.dtype, input.shape, -0.0));
+            }
+        }
+        entry.graph->backward(saved, incoming, present, running, gradients);
+        if (!options_.retain_graph) use_up(entry, present);
+        for (size_t k = 0; k < gradients.size(); ++k) {
+            if (!gradients[k].defined() || !wanted(entry.edges[k]) || !(reached.empty() || reached[k])) continue;
+            auto gradient = make_ref<TensorObject>(std::move(gradients[k]));
+            if (continues && is_first_use(entry, k)) set(entry.edges[k], std::move(gradient));
+            else add(entry.edges[k], std::move(gradient));
+        }
+    }
+    // In the graph's place its ops, which miss what the graph misses, each in its turn: with the error that they raise
+    // where nothing was captured.
+    void visit_ops(TapeEntry& graph, std::vector<TensorRef>& cotangents) {
+        tracer_.tape().unfold(graph);
+        for (const Edge& edge : graph.unfolded) collect(edge);
+        find_needed();
+        for (size_t k = 0; k < cotangents.size(); ++k) {
+            if (cotangents[k] && graph.unfolded[k]) add(graph.unfolded[k], std::move(cotangents[k]));
+        }
+    }
+    bool sums_to_continue(const TapeEntry& entry) {
+        for (size_t k = 0; k < entry.edges.size(); ++k) {
+            if (entry.graph->reaches(k) && wanted(entry.edges[k]) && sum_of(entry.edges[k])) return true;
+        }
+        return false;
+    }
+    // Two inputs of a graph may be one tensor under two histories; only the first continues the sum.
+    static bool is_first_use(const TapeEntry& entry, size_t k) {
+        const Edge& edge = entry.edges[k];
+        for (size_t i = 0; i < k; ++i) {
+            const Edge& other = entry.edges[i];
+            if (other.leaf == edge.leaf && other.entry == edge.entry && other.output == edge.output) return false;
+        }
+        return true;
+    }
+    std::vector<bool> live_edges(const TapeEntry& entry) const {  // empty: all
+        std::vector<bool> live;
+        for (size_t k = 0; any_over_ && k < entry.edges.size(); ++k) live.push_back(is_live(entry.edges[k]));
+        return live;
+    }
+    std::vector<bool> wanted_edges(const TapeEntry& entry) const {
+        std::vector<bool> all;
+        for (const Edge& edge : entry.edges) all.push_back(wanted(edge));
+        return all;
+    }
+    void use_up(TapeEntry& entry, const std::vector<bool>& present) {
+        if (entry.graph->purpose() == CompiledGraph::Purpose::op) return free(entry);  // it is gone through as a whole
+        if (present.empty() && all_results_keep(*entry.graph) &&
+            std::all_of(entry.edges.begin(), entry.edges.end(), [&](const Edge& edge) { return wanted(edge); }))
+            return free(entry);
+        const std::vector<bool> all(entry.outputs.size(), true);
+        const std::vector<bool> met = gone_through(*entry.graph, present.empty() ? all : present, wanted_edges(entry));
+        const Joint& joint = *entry.graph->joint();
+        entry.used_up.resize(met.size());
+        for (NodeId id : joint.graph->body()) {
+            if (met[id.index] && keeps_history((*joint.graph)[id].op)) entry.used_up[id.index] = true;
+        }
+        if (all_begin_with(*entry.graph, entry.used_up)) free(entry);
+    }
+    // The ops that give the results have kept something: what has gone through all of them has used all up.
+    static bool all_results_keep(const CompiledGraph& compiled) {
+        const Joint& joint = *compiled.joint();
+        return std::all_of(joint.results.begin(), joint.results.end(),
+                           [&](size_t k) { return keeps_history((*joint.graph)[joint.graph->results()[k]].op); });
+    }
+    static void free(TapeEntry& entry) {
+        if (entry.graph && entry.graph->purpose() == CompiledGraph::Purpose::op &&
+            !keeps_history((*entry.graph->graph())[entry.graph->graph()->body().back()].op))
+            return;
+        entry.freed = true;
+        entry.clear();
+        for (TapeEntry::Input& input : entry.inputs) input.tensor = input.before = {};
+    }
+
+    Tracer& tracer_;
+    Dispatcher& d_;
+    const BackwardOptions options_;
+    std::unordered_map<const TapeEntry*, State> states_;
+    std::priority_queue<Later> queue_;
+    bool asked_any_ = false, any_over_ = false;
+    std::optional<Diagnostic> doubt_;  // what is missing where no op is known to miss it
+    std::unordered_set<const Autograd*> asked_leaves_;
+    std::unordered_map<const TapeEntry*, std::unordered_set<uint32_t>> asked_results_;
+    std::unordered_map<std::pair<const TapeEntry*, uint32_t>, TensorRef, ResultHash> asked_sums_;
+};
+
+}  // namespace tenon
