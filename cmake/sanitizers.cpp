@@ -18,6 +18,8 @@ const char* __tsan_default_suppressions() {
     return
         // LLVM is not instrumented: the sanitizer does not see its atomics, and takes what they order for a race.
         "called_from_lib:libLLVM\n"
+        // Nor a lock that LLVM takes in there and gives back in a header's own code.
+        "mutex:llvm_engine::Compiler::Implementation\n"
         // The same of oneDNN and of the threads it may start.
         "called_from_lib:libdnnl\n";
 }

@@ -103,7 +103,10 @@ TypeId full_rule(Infer& i) {
 
 TypeId iota_rule(Infer& i) { return i.context.tensor(i.attributes().dtype("dtype"), i.attributes().sizes("sizes")); }
 
-TypeId size_rule(Infer& i) { return i.context.tensor(i.attributes().dtype("dtype"), {}); }
+TypeId size_rule(Infer& i) {
+    i.attributes().size("value");
+    return i.context.tensor(i.attributes().dtype("dtype"), {});
+}
 
 TypeId cat_rule(Infer& i) {
     for (size_t k = 0; k < i.operands.size(); ++k) require_tensor(i, k);

@@ -212,8 +212,10 @@ TEST(Dict, KeepsOrderThroughRemovals) {
 
 TEST(Errors, LeaveTheSessionUsable) {
     Prompt prompt;
+#ifndef __SANITIZE_THREAD__  // whose own record of calls ends before the machine's stack
     EXPECT_THROW(prompt("fn deep(n) = deep(n + 1) + 1\ndeep(0)"), Error);
     EXPECT_EQ(prompt.session().evaluator().take_stack().empty(), false);
+#endif
     EXPECT_THROW(prompt("x = [1, 2][5]"), Error);
     EXPECT_THROW(prompt("no_grad { fail(\"inside\") }"), Error);
     EXPECT_THROW(prompt("y = unknown_name"), InvalidScript);
