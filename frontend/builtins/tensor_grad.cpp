@@ -105,13 +105,10 @@ public:
     Targets() = default;
     Targets(Targets&&) = default;
     Targets& operator=(Targets&&) = delete;
-    /// The derivative is over. Of its own leaves nobody can ask for those that nobody else has; what it was called with is
-    /// gone by then.
+    /// The derivative is over, and with it its own leaves: the function has had copies of them.
     ~Targets() {
-        targets_.clear();
-        leaves_.clear();
         for (const TensorRef& leaf : own_) {
-            if (leaf->use_count() == 1 && leaf->autograd) leaf->autograd->is_over = true;
+            if (leaf->autograd) leaf->autograd->is_over = true;
         }
     }
     /// Replaces the argument by what the function is called with.
@@ -234,9 +231,9 @@ private:
         Arguments arguments{none, e.here(), {}, 0};
         TensorCall c(e, arguments);
         const Selection selection = select(e, function_, wrt_);
+        Values given(positional.begin(), positional.end());
         const bool keeps = c.d.grad_enabled();
         Targets targets;
-        Values given(positional.begin(), positional.end());
         for (size_t position : selection.positions) {
             if (position >= given.size())
                 throw_error("arity", "the argument to differentiate with respect to was not given by position");
@@ -362,9 +359,9 @@ private:
 
 Value vjp(Evaluator& e, Arguments& a) {  // f, *arguments
     TensorCall c(e, a);
+    Values given = items_of(a[1]) ? *items_of(a[1]) : Values();
     const bool keeps = c.d.grad_enabled();
     Targets targets;
-    Values given = items_of(a[1]) ? *items_of(a[1]) : Values();
     for (Value& argument : given) targets.add(c, argument);
     Value returned;
     {
@@ -386,9 +383,9 @@ Value jvp(Evaluator& e, Arguments& a) {  // f, arguments, tangents
         throw_error("type", "jvp takes a function, a tuple of arguments and a tuple of as many tangents",
                     "jvp(f, (x,), (t,))");
     }
+    Values given = *arguments;
     const bool keeps = c.d.grad_enabled();
     Targets targets;
-    Values given = *arguments;
     for (Value& argument : given) targets.add(c, argument);
     std::vector<TensorRef> directions = tensors_in(a[2]);
     for (TensorRef& direction : directions) direction = ops::clone(c.d, direction);  // as the arguments are

@@ -198,9 +198,7 @@ private:
     }
     void set(const Edge& edge, TensorRef sum) {
         *slot(edge) = sum;
-        if (!edge.entry) return;
-        const auto asked = asked_results_.find(edge.entry.get());
-        if (asked != asked_results_.end() && asked->second.contains(edge.output))
+        if (edge.entry && is_asked(edge))
             asked_sums_[{edge.entry.get(), edge.output}] = sum;
     }
     void add(const Edge& edge, TensorRef cotangent) {
@@ -218,6 +216,7 @@ private:
         const std::vector<bool> present = present_of(cotangents);
         const std::vector<bool> to = entry.used_up.empty() ? std::vector<bool>() : wanted_edges(entry);
         if (std::optional<Missing> gone = missing(d_, entry, present, to, live_edges(entry))) {
+            assert((gone->is_certain || !is_folded(entry)) && "what a graph misses is known");
             if (!gone->is_certain) {
                 if (!doubt_) doubt_ = std::move(gone->error);
             } else if (!is_folded(entry) || entry.freed) {
