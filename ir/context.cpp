@@ -32,7 +32,7 @@ uint64_t hash_value(const AttrValue& v) {
         v.value);
 }
 
-uint64_t hash_record(const Record& r) {
+uint64_t hash_record(std::span<const AttrEntry> r) {
     uint64_t h = r.size();
     for (const AttrEntry& e : r) h = mix_hash(mix_hash(h, e.key.index), hash_value(e.value));
     return h;
@@ -98,15 +98,21 @@ namespace {
 const Record empty_record;
 const Origin empty_origin;
 template <class IdType>
-IdType intern_record(SpinLock& mutex, InternTable<Record>& table, Record r) {
+IdType intern_record(SpinLock& mutex, InternTable<Record>& table, std::span<const AttrEntry> r) {
     if (r.empty()) return IdType::none();
     std::lock_guard lock(mutex);
-    return IdType(table.intern(hash_record(r), [&](const Record& e) { return e == r; }, [&] { return r; }));
+    return IdType(table.intern(
+        hash_record(r), [&](const Record& e) { return std::equal(e.begin(), e.end(), r.begin(), r.end()); },
+        [&] { return Record(r.begin(), r.end()); }));
 }
-}  // namespace
 
-namespace {
 // A size that is a constant is stored as an int: `sizes: [2, 3]` is one record, however it was made.
+bool has_constant_size(const Context& context, const AttrValue& v) {
+    if (const SizeId* size = std::get_if<SizeId>(&v.value)) return context.as_constant(*size).has_value();
+    const AttrList* list = std::get_if<AttrList>(&v.value);
+    return list && std::any_of(list->begin(), list->end(),
+                               [&](const AttrValue& element) { return has_constant_size(context, element); });
+}
 void store_constants_as_ints(const Context& context, AttrValue& v) {
     if (const SizeId* size = std::get_if<SizeId>(&v.value)) {
         if (const auto constant = context.as_constant(*size)) v.value = *constant;
@@ -116,11 +122,15 @@ void store_constants_as_ints(const Context& context, AttrValue& v) {
 }
 }  // namespace
 
-AttrId Context::attr(Record r) {
-    for (AttrEntry& e : r) store_constants_as_ints(*this, e.value);
-    return intern_record<AttrId>(tables_->mutex, tables_->attrs, std::move(r));
+AttrId Context::attr(std::span<const AttrEntry> entries) {
+    const auto is_other = [&](const AttrEntry& e) { return has_constant_size(*this, e.value); };
+    if (std::none_of(entries.begin(), entries.end(), is_other))
+        return intern_record<AttrId>(tables_->mutex, tables_->attrs, entries);
+    Record stored(entries.begin(), entries.end());
+    for (AttrEntry& e : stored) store_constants_as_ints(*this, e.value);
+    return intern_record<AttrId>(tables_->mutex, tables_->attrs, stored);
 }
-MetaId Context::meta(Record r) { return intern_record<MetaId>(tables_->mutex, tables_->metas, std::move(r)); }
+MetaId Context::meta(const Record& r) { return intern_record<MetaId>(tables_->mutex, tables_->metas, r); }
 const Record& Context::operator[](AttrId id) const { return id ? tables_->attrs[id.index] : empty_record; }
 const Record& Context::operator[](MetaId id) const { return id ? tables_->metas[id.index] : empty_record; }
 
@@ -190,13 +200,13 @@ SizeId Attributes::size(std::string_view key) const {
     if (!v) throw std::out_of_range("an attribute is missing");
     return as_size(*context_, *v);
 }
-std::vector<int64_t> Attributes::integers(std::string_view key) const {
-    std::vector<int64_t> out;
+Dims Attributes::integers(std::string_view key) const {
+    Dims out;
     for (const AttrValue& v : get<AttrList>(find(key))) out.push_back(std::get<int64_t>(v.value));
     return out;
 }
-std::vector<SizeId> Attributes::sizes(std::string_view key) const {
-    std::vector<SizeId> out;
+SizeList Attributes::sizes(std::string_view key) const {
+    SizeList out;
     for (const AttrValue& v : get<AttrList>(find(key))) out.push_back(as_size(*context_, v));
     return out;
 }

@@ -13,6 +13,7 @@
 #include "ir/ids.h"
 #include "runtime/device.h"
 #include "runtime/dtype.h"
+#include "runtime/small_vector.h"
 #include "runtime/span.h"
 
 namespace tenon {
@@ -56,9 +57,10 @@ struct Origin {
 };
 
 // ---- sizes --------------------------------------------------------------------------------------------------------
+using SizeList = SmallVector<SizeId, 6>;
 struct SizeTerm {  // one summand of a polynomial
     int64_t coefficient = 0;
-    std::vector<SizeId> atoms;  // factors, ascending by id
+    SizeList atoms;  // factors, ascending by id
     bool operator==(const SizeTerm&) const = default;
 };
 struct SizeAtom {
@@ -115,9 +117,10 @@ public:
     TypeId none();
     const Type& operator[](TypeId id) const;
 
-    AttrId attr(Record);  // an empty record is AttrId::none()
+    AttrId attr(std::span<const AttrEntry>);  // of none, AttrId::none()
+    AttrId attr(std::initializer_list<AttrEntry> entries) { return attr(std::span(entries.begin(), entries.size())); }
     const Record& operator[](AttrId) const;
-    MetaId meta(Record);
+    MetaId meta(const Record&);
     const Record& operator[](MetaId) const;
     MetaId merge(MetaId outer, MetaId inner);  // inner keys override equal outer keys, new ones are appended
 
@@ -148,8 +151,8 @@ public:
     std::string_view text(std::string_view key) const;
     DType dtype(std::string_view key) const;
     SizeId size(std::string_view key) const;  // also from an int
-    std::vector<int64_t> integers(std::string_view key) const;
-    std::vector<SizeId> sizes(std::string_view key) const;  // ints and sizes
+    Dims integers(std::string_view key) const;
+    SizeList sizes(std::string_view key) const;  // ints and sizes
 private:
     Context* context_;
     const Record* record_;

@@ -38,9 +38,9 @@ int64_t checked_product(int64_t a, int64_t b) {
 }
 
 // `a` without the atoms of `b`, if it has them all; both ascend.
-std::optional<std::vector<SizeId>> without(const std::vector<SizeId>& a, const std::vector<SizeId>& b) {
+std::optional<SizeList> without(const SizeList& a, const SizeList& b) {
     if (!std::includes(a.begin(), a.end(), b.begin(), b.end())) return std::nullopt;
-    std::vector<SizeId> rest;
+    SizeList rest;
     std::set_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(rest));
     return rest;
 }
@@ -64,20 +64,21 @@ SizeId Context::polynomial(std::vector<SizeTerm> terms) {
     std::sort(terms.begin(), terms.end(), [](const SizeTerm& a, const SizeTerm& b) {
         return a.atoms.size() != b.atoms.size() ? a.atoms.size() > b.atoms.size() : a.atoms > b.atoms;
     });
-    std::vector<SizeTerm> merged;
-    for (SizeTerm& t : terms) {
-        if (!merged.empty() && merged.back().atoms == t.atoms)
-            merged.back().coefficient = checked_sum(merged.back().coefficient, t.coefficient);
-        else merged.push_back(std::move(t));
+    size_t kept = 0;  // those before are merged
+    for (size_t k = 1; k < terms.size(); ++k) {
+        if (terms[kept].atoms == terms[k].atoms)
+            terms[kept].coefficient = checked_sum(terms[kept].coefficient, terms[k].coefficient);
+        else terms[++kept] = terms[k];
     }
-    std::erase_if(merged, [](const SizeTerm& t) { return t.coefficient == 0; });
-    if (merged.empty()) return SizeId(0);
-    if (merged.size() == 1) {
-        const SizeTerm& only = merged[0];
+    terms.resize(std::min(kept + 1, terms.size()));
+    std::erase_if(terms, [](const SizeTerm& t) { return t.coefficient == 0; });
+    if (terms.empty()) return SizeId(0);
+    if (terms.size() == 1) {
+        const SizeTerm& only = terms[0];
         if (only.atoms.empty() && only.coefficient >= 0) return SizeId(only.coefficient);
         if (only.atoms.size() == 1 && only.coefficient == 1) return only.atoms[0];
     }
-    return tables_->intern(SizeEntry{{}, std::move(merged)});
+    return tables_->intern(SizeEntry{{}, std::move(terms)});
 }
 
 std::optional<SizeAtom> Context::atom(SizeId id) const {
@@ -102,6 +103,8 @@ SizeId Context::add(SizeId a, SizeId b) {
 SizeId Context::sub(SizeId a, SizeId b) { return a == b ? SizeId(0) : add(a, mul(constant(-1), b)); }
 SizeId Context::mul(SizeId a, SizeId b) {
     if (a.is_inline_constant() && b.is_inline_constant()) return SizeId(multiply_saturated(a.bits, b.bits));
+    if (a == SizeId(1) || b == SizeId(0)) return b;
+    if (b == SizeId(1) || a == SizeId(0)) return a;
     std::vector<SizeTerm> product;
     const std::vector<SizeTerm> left = terms(a), right = terms(b);
     for (const SizeTerm& s : left)

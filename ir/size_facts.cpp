@@ -51,7 +51,7 @@ SizeFacts::SizeFacts(Context& context, std::span<const SizeEquality> equalities)
         noughts_.push_back(nought(context, e.left, e.right));
         std::vector<SizeTerm> terms = difference(context, normal(e.left), normal(e.right));
         if (terms.empty() || terms[0].atoms.empty() || !is_unit(terms[0])) continue;
-        std::vector<SizeId> lead = terms[0].atoms;
+        SizeList lead = terms[0].atoms;
         rules_.push_back({std::move(lead), solved_for(context, std::move(terms), 0)});
     }
 }

@@ -27,7 +27,7 @@ public:
 
 private:
     struct Rule {  // the product of these atoms is that size, in whose terms all products are smaller
-        std::vector<SizeId> product;
+        SizeList product;
         SizeId size;
     };
     bool is_nonnegative_atom(SizeId) const;

@@ -16,7 +16,7 @@
 namespace tenon {
 
 template <class T, size_t N> class SmallVector {
-    static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_default_constructible_v<T>);
+    static_assert(std::is_trivially_copyable_v<T> && std::is_nothrow_default_constructible_v<T>);
 
 public:
     using value_type = T;

@@ -146,9 +146,9 @@ Value masked_fill(Evaluator& e, Arguments& a) {  // x, mask, value
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     if constexpr (in_place) c.d.begin_write(*x);
-    std::vector<TensorRef> keep;
+    TensorRef cast_to;
     const Term filling = ops::fitting(c.d, c.term(2), x->dtype());
-    const Arg value = ops::as_arg(c.d, filling, x->dtype(), keep);
+    const Arg value = ops::as_arg(c.d, filling, x->dtype(), cast_to);
     return finish(c, c.d.apply(op<"where">(), {Arg(c.tensor(1)), value, Arg(x)}), in_place);
 }
 

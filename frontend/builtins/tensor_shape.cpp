@@ -233,8 +233,8 @@ Value scatter(Evaluator& e, Arguments& a) {  // x, dim, index, source
         const TensorRef source = ops::cast(c.d, value.tensor, x->dtype());
         result = index->tensor.numel() == 0 ? ops::clone(c.d, x) : put_last(c, kept, index, source, axis, attr);
     } else {
-        std::vector<TensorRef> keep;
-        const Arg number = ops::as_arg(c.d, value, x->dtype(), keep);
+        TensorRef cast_to;
+        const Arg number = ops::as_arg(c.d, value, x->dtype(), cast_to);
         result = c.d.apply(op<"where">(), {Arg(hit), number, Arg(x)});
     }
     if (!in_place) return result;

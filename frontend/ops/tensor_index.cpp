@@ -277,8 +277,8 @@ void set_index(Dispatcher& d, const TensorRef& x, const Value& i, const Term& gi
         Sizes sizes = d.sizes(*mask.index);
         for (size_t k = mask.dim + mask.index->rank(); k < y->rank(); ++k) sizes.push_back(Size(1));
         const TensorRef spread = reshape(d, mask.index, sizes);
-        std::vector<TensorRef> keep;
-        const Arg to = as_arg(d, value, x->dtype(), keep);
+        TensorRef cast_to;
+        const Arg to = as_arg(d, value, x->dtype(), cast_to);
         const TensorRef now = d.apply(op<"where">(), {Arg(spread), to, Arg(y)});
         return d.write(*y, *now);
     }

@@ -1,6 +1,7 @@
 #include "frontend/ops/tensor_ops.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cmath>
 #include <limits>
@@ -125,22 +126,18 @@ TensorRef widened(Dispatcher& d, const TensorRef& x) {
     return x->dtype() == DType::f16 || x->dtype() == DType::bf16 ? cast(d, x, DType::f32) : x;
 }
 
-Arg as_arg(Dispatcher& d, const Term& term, DType dtype, std::vector<TensorRef>& keep) {
-    if (term.tensor) {
-        keep.push_back(cast(d, term.tensor, dtype));
-        return Arg(keep.back());
-    }
+Arg as_arg(Dispatcher& d, const Term& term, DType dtype, TensorRef& cast_to) {
+    if (term.tensor && term.tensor->dtype() == dtype) return Arg(term.tensor);
+    if (term.tensor) return Arg(cast_to = cast(d, term.tensor, dtype));
     return term.is_literal ? Arg::literal(term.number, dtype) : Arg::host(term.number, dtype);
 }
 
 static TensorRef elementwise_as(Dispatcher& d, Op op, std::span<const Term> terms, DType dtype, AttrId attr = {}) {
-    std::vector<TensorRef> keep;
-    keep.reserve(terms.size());
-    SmallVector<uint32_t, 4> unused;
-    std::vector<Arg> args;
-    args.reserve(terms.size());
-    for (const Term& term : terms) args.push_back(as_arg(d, term, dtype, keep));
-    return d.apply(op, args, attr);
+    std::array<TensorRef, 3> casts;
+    std::array<Arg, 3> args;
+    assert(terms.size() <= args.size());
+    for (size_t k = 0; k < terms.size(); ++k) args[k] = as_arg(d, terms[k], dtype, casts[k]);
+    return d.apply(op, std::span(args.data(), terms.size()), attr);
 }
 
 TensorRef elementwise(Dispatcher& d, Op op, std::span<const Term> terms, AttrId attr) {
@@ -315,8 +312,8 @@ TensorRef full(Dispatcher& d, const Term& given, DType dtype, const Sizes& sizes
     if (!d.tracer().capturing() && !value.tensor) {
         return make_ref<TensorObject>(Tensor::full(d.tracer().allocator(), dtype, values_of(sizes), value.number));
     }
-    std::vector<TensorRef> keep;
-    return d.apply(op<"full">(), {as_arg(d, value, dtype, keep)}, d.sizes_attr(sizes));
+    TensorRef cast_to;
+    return d.apply(op<"full">(), {as_arg(d, value, dtype, cast_to)}, d.sizes_attr(sizes));
 }
 
 TensorRef iota(Dispatcher& d, const Size& n, DType dtype) {
@@ -359,9 +356,8 @@ TensorRef where(Dispatcher& d, const TensorRef& condition, const Term& a, const 
     Term terms[] = {a, b};
     const DType dtype = promoted(terms);
     require_numbers_fit(d, terms);
-    std::vector<TensorRef> keep;
-    keep.reserve(2);
-    const Arg yes = as_arg(d, terms[0], dtype, keep), no = as_arg(d, terms[1], dtype, keep);
+    TensorRef casts[2];
+    const Arg yes = as_arg(d, terms[0], dtype, casts[0]), no = as_arg(d, terms[1], dtype, casts[1]);
     return d.apply(op<"where">(), {Arg(condition), yes, no});
 }
 

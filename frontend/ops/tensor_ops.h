@@ -47,8 +47,8 @@ std::pair<int64_t, int64_t> integer_range(DType dtype);
 TensorRef cast(Dispatcher& d, const TensorRef& x, DType to);
 /// f16 and bf16 as f32, in which sums of them and what is made of sums are computed; other dtypes as they are.
 TensorRef widened(Dispatcher& d, const TensorRef& x);
-/// The term in this dtype as an operand; `keep` holds tensors made for it.
-Arg as_arg(Dispatcher& d, const Term& term, DType dtype, std::vector<TensorRef>& keep);
+/// The term in this dtype as an operand; `cast_to` holds the tensor where one is made for it.
+Arg as_arg(Dispatcher& d, const Term& term, DType dtype, TensorRef& cast_to);
 
 /// An elementwise row on promoted operands.
 TensorRef elementwise(Dispatcher& d, Op op, std::span<const Term> terms, AttrId attr = {});

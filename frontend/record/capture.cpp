@@ -366,7 +366,7 @@ void Capture::assert_true(TensorObject& condition, std::string_view message) {
     const Dispatcher::Names& names = tracer_.dispatcher().names();
     Record record;
     if (!message.empty()) record.push_back({names.message, AttrValue(context.name(message))});
-    builder_.emit(op<"assert">(), {holds}, context.attr(std::move(record)));
+    builder_.emit(op<"assert">(), {holds}, context.attr(record));
 }
 
 void Capture::restamp(TensorObject& result, const Stamp& stamp) {

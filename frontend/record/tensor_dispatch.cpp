@@ -89,12 +89,6 @@ void Dispatcher::reset() {
 
 Context& Dispatcher::context() { return tracer_.context(); }
 
-AttrId Dispatcher::attr(std::initializer_list<Entry> entries) {
-    Record record;
-    record.reserve(entries.size());
-    for (const auto& [name, value] : entries) record.push_back({name, value});
-    return context().attr(std::move(record));
-}
 AttrValue Dispatcher::list(std::span<const int64_t> values) const {
     AttrList made;
     made.reserve(values.size());
@@ -244,7 +238,7 @@ AttrId Dispatcher::constant_sizes(AttrId attr) {
                 item = AttrValue(SizeId(context().evaluate(*size, tracer_.capture().hints())));
         }
     }
-    return context().attr(std::move(record));
+    return context().attr(record);
 }
 
 // A tape entry for a movement op whose result is there already: nothing runs.

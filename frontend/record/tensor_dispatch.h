@@ -29,6 +29,7 @@ struct Arg {
 
     Arg(TensorObject& t) : tensor(&t) {}
     Arg(const TensorRef& t) : tensor(t.get()) {}
+    Arg() = default;  ///< 0, to be replaced
     static Arg literal(Scalar value, DType dtype) { return Arg(value, dtype, true); }
     static Arg host(Scalar value, DType dtype) { return Arg(value, dtype, false); }
 
@@ -136,8 +137,7 @@ public:
     void begin_write(TensorObject& x);
 
     // -- attributes, names interned once
-    using Entry = std::pair<NameId, AttrValue>;
-    AttrId attr(std::initializer_list<Entry> entries);
+    AttrId attr(std::initializer_list<AttrEntry> entries) { return context().attr(entries); }
     AttrValue list(std::span<const int64_t> values) const;
     AttrValue list(std::span<const Size> sizes) const;
     AttrId sizes_attr(std::span<const Size> sizes) { return attr({{names_.sizes, list(sizes)}}); }

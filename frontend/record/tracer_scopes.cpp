@@ -109,7 +109,7 @@ std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<cons
                 fail("`annotate` takes keys and their values", "write `annotate {pp_stage: 0} { … }`");
             }
         }
-        return std::make_unique<MetaScope>(*this, context_.meta(std::move(record)), keeps_uncompiled);
+        return std::make_unique<MetaScope>(*this, context_.meta(record), keeps_uncompiled);
     }
     if (name == "no_compile") {
         takes_nothing();

@@ -107,7 +107,7 @@ private:
             record.push_back({context.name("recomputed"), AttrValue(std::move(recomputed))});
         const TypeId type = types.size() == 1 ? types[0] : context.tuple(types);
         const NodeId node =
-            builder_.emit_typed(op<"call">(), type, operands, context.attr(std::move(record)), region, 1);
+            builder_.emit_typed(op<"call">(), type, operands, context.attr(record), region, 1);
         if (outputs.size() == 1) copy_.map(outputs[0], node);
         else
             for (size_t k = 0; k < outputs.size(); ++k)

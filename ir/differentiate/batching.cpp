@@ -158,12 +158,12 @@ AttrId Batching::with(std::string_view key, AttrValue value) const {
     Record record = context()[attr()];
     for (AttrEntry& entry : record)
         if (context().text(entry.key) == key) entry.value = std::move(value);
-    return context().attr(std::move(record));
+    return context().attr(record);
 }
 AttrId Batching::attr(std::initializer_list<std::pair<std::string_view, AttrValue>> entries) const {
     Record record;
     for (const auto& [key, value] : entries) record.push_back({context().name(key), value});
-    return context().attr(std::move(record));
+    return context().attr(record);
 }
 NodeId Batching::emit(Op o, std::span<const NodeId> operands, AttrId attr) {
     return batcher_.builder_.emit(o, operands, attr);

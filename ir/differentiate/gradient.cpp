@@ -196,9 +196,8 @@ private:
         return context.attr({{context.name(key), std::move(value)}});
     }
     NodeId spread(NodeId value, TypeId shape) {
-        const std::vector<SizeId> sizes = builder_.context()[shape].sizes;
         return builder_.emit(builder_.type(value).rank() == 0 ? op<"full">() : op<"expand">(), {value},
-                             one_attr("sizes", as_list(sizes)));
+                             one_attr("sizes", as_list(builder_.context()[shape].sizes)));
     }
     // Sums over the dimensions along which `value` was broadcast, repeats those along which it must be.
     NodeId fit(NodeId value, TypeId shape) {
@@ -208,7 +207,7 @@ private:
         if (have.rank() >= want.rank()) {
             const size_t extra = have.rank() - want.rank();
             AttrList axes;
-            std::vector<SizeId> left;
+            SizeList left;
             for (size_t d = 0; d < have.rank(); ++d) {
                 const bool summed = d < extra || (want.sizes[d - extra] == SizeId(1) && have.sizes[d] != SizeId(1));
                 if (summed) axes.push_back(int64_t(d));
@@ -218,8 +217,8 @@ private:
                 value = builder_.emit(
                     op<"sum">(), {value},
                     context.attr({{context.name("axes"), axes}, {context.name("keepdim"), AttrValue(false)}}));
-            if (left != want.sizes && left.size() < want.rank()) {
-                std::vector<SizeId> sizes = want.sizes;
+            if (left.size() < want.rank()) {
+                SizeList sizes = want.sizes;
                 for (size_t d = 0; d < want.rank(); ++d)
                     if (have.sizes[d + extra] == SizeId(1)) sizes[d] = SizeId(1);  // to be repeated below
                 value = builder_.emit(op<"reshape">(), {value}, one_attr("sizes", as_list(sizes)));
@@ -344,7 +343,7 @@ AttrId Gradient::reduction_attr() const {
 AttrId Gradient::attr(std::initializer_list<std::pair<std::string_view, AttrValue>> entries) const {
     Record record;
     for (const auto& [key, value] : entries) record.push_back({context().name(key), value});
-    return context().attr(std::move(record));
+    return context().attr(record);
 }
 
 std::vector<NodeId> reverse(Builder& builder, const ReverseRequest& request) {

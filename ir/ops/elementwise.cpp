@@ -16,53 +16,49 @@ using enum DTypes;
 
 enum class Result { same, boolean };
 
-// The type of all operands that are not 0-dim, where it is one, as it mostly is; null where it is not.
-TypeId only_type(const Infer& i, size_t first) {
-    TypeId only;
-    for (size_t k = 0; k < i.operands.size(); ++k) {
-        const Type& t = i.type(k);
-        if (t.kind != Type::Kind::tensor) return {};
-        if (i.operands[k] == only || t.sizes.empty()) continue;
-        if (only || k < first || t.device != i.type(first).device) return {};
-        only = i.operands[k];
-    }
-    return only;
+// Throws unless operand k is a tensor, a scalar or an index, of the dtype of `model`.
+void check_operand(const Infer& i, size_t k, const Type& t, const Type& model) {
+    const Row& r = row(i.row);
+    if (t.kind == Type::Kind::index) return;
+    if (t.kind != Type::Kind::tensor && t.kind != Type::Kind::scalar)
+        i.fail("type", std::string(i.op) + " takes tensors, but operand " + std::to_string(k) + " is " +
+                           i.show(i.operands[k]));
+    if (!admits(r.dtypes, t.dtype))
+        i.fail("dtype",
+               std::string(i.op) + " needs " + std::string(describe(r.dtypes)) + ", but operand " + std::to_string(k) +
+                   " is " + std::string(name_of(t.dtype)),
+               is_float(t.dtype) ? "cast it first, for example `x.to(i64)`"
+                                 : "cast it first, for example `x.to(f32)`");
+    if (t.dtype != model.dtype)
+        i.fail("dtype",
+               std::string(i.op) + " needs operands of one dtype, but they are " + std::string(name_of(model.dtype)) +
+                   " and " + std::string(name_of(t.dtype)),
+               "cast one of them with `x.to(dtype)`");
 }
 
 // Operands are tensors that broadcast, or (at the loop level) scalars and literals, or indices; dtypes are equal.
 TypeId elementwise(Infer& i, size_t first, Result result) {
-    const Row& r = row(i.row);
     const Type& model = i.type(first);
-    for (size_t k = first; k < i.operands.size(); ++k) {
-        const Type& t = i.type(k);
-        if (t.kind == Type::Kind::index) continue;
-        if (t.kind != Type::Kind::tensor && t.kind != Type::Kind::scalar)
-            i.fail("type", std::string(i.op) + " takes tensors, but operand " + std::to_string(k) + " is " +
-                               i.show(i.operands[k]));
-        if (!admits(r.dtypes, t.dtype))
-            i.fail("dtype",
-                   std::string(i.op) + " needs " + std::string(describe(r.dtypes)) + ", but operand " +
-                       std::to_string(k) + " is " + std::string(name_of(t.dtype)),
-                   is_float(t.dtype) ? "cast it first, for example `x.to(i64)`"
-                                     : "cast it first, for example `x.to(f32)`");
-        if (t.dtype != model.dtype)
-            i.fail("dtype",
-                   std::string(i.op) + " needs operands of one dtype, but they are " +
-                       std::string(name_of(model.dtype)) + " and " + std::string(name_of(t.dtype)),
-                   "cast one of them with `x.to(dtype)`");
-    }
     size_t rank = 0;
-    bool scalar = false, index = false;
+    bool scalar = false, index = false, alike = true;
+    TypeId sized;  // of the first operand that is not 0-dim; alike: of all of them, as it mostly is
     for (size_t k = 0; k < i.operands.size(); ++k) {
-        scalar |= i.type(k).kind == Type::Kind::scalar;
-        index |= i.type(k).kind == Type::Kind::index;
-        rank = std::max(rank, i.type(k).sizes.size());
+        const TypeId id = i.operands[k];
+        if (id == sized && alike) continue;
+        const Type& t = i.type(k);
+        if (k >= first) check_operand(i, k, t, model);
+        scalar |= t.kind == Type::Kind::scalar;
+        index |= t.kind == Type::Kind::index;
+        if (t.sizes.empty()) continue;
+        rank = std::max(rank, t.sizes.size());
+        alike &= !sized && k >= first && t.device == model.device;
+        sized = id;
     }
-    const DType dtype = result == Result::boolean ? DType::boolean : model.dtype;
-    if (const TypeId only = only_type(i, first); only && dtype == model.dtype) return only;
     if (index && result == Result::same) return i.context.index();
+    const DType dtype = result == Result::boolean ? DType::boolean : model.dtype;
     if (scalar || index) return i.context.scalar(dtype);
-    std::vector<SizeId> sizes(rank, SizeId(1));
+    if (sized && alike && dtype == model.dtype) return sized;
+    SmallVector<SizeId, 8> sizes(rank, SizeId(1));
     for (size_t k = 0; k < i.operands.size(); ++k) {
         const std::vector<SizeId>& mine = i.type(k).sizes;
         for (size_t d = 0; d < mine.size(); ++d) {

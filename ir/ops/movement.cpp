@@ -16,7 +16,7 @@ namespace {
 TypeId expand_rule(Infer& i) {
     require_tensor(i, 0);
     const Type& t = i.type(0);
-    const std::vector<SizeId> sizes = i.attributes().sizes("sizes");
+    const SizeList sizes = i.attributes().sizes("sizes");
     if (sizes.size() < t.rank())
         i.fail("shape", "expand needs at least the tensor's own " + std::to_string(t.rank()) + " dimensions, but got " +
                             std::to_string(sizes.size()));
@@ -32,9 +32,9 @@ TypeId expand_rule(Infer& i) {
 TypeId permute_rule(Infer& i) {
     require_tensor(i, 0);
     const Type& t = i.type(0);
-    const std::vector<int64_t> axes = i.attributes().integers("axes");
-    std::vector<SizeId> sizes;
-    std::vector<bool> seen(t.rank());
+    const Dims axes = i.attributes().integers("axes");
+    SizeList sizes;
+    SmallVector<bool, 8> seen(t.rank());
     if (axes.size() != t.rank())
         i.fail("shape", "permute of a tensor of rank " + std::to_string(t.rank()) + " needs as many axes, but got " +
                             std::to_string(axes.size()));
@@ -51,7 +51,7 @@ TypeId permute_rule(Infer& i) {
 TypeId reshape_rule(Infer& i) {
     require_tensor(i, 0);
     const Type& t = i.type(0);
-    const std::vector<SizeId> sizes = i.attributes().sizes("sizes");
+    const SizeList sizes = i.attributes().sizes("sizes");
     const SizeId from = product(i.context, t.sizes), to = product(i.context, sizes);
     if (!i.equal(from, to)) {
         std::string shape;
@@ -180,13 +180,13 @@ void same_index(IndexMap& m) {
 // ---- movement of movement, movement that is none, movement of strides ----------------------------------------------
 AttrId last_sizes(Context&, AttrId, AttrId outer) { return outer; }
 AttrId permute_twice(Context& context, AttrId inner, AttrId outer) {
-    const std::vector<int64_t> first = Attributes(context, inner).integers("axes");
+    const Dims first = Attributes(context, inner).integers("axes");
     AttrList axes;
     for (int64_t axis : Attributes(context, outer).integers("axes")) axes.push_back(first[size_t(axis)]);
     return context.attr({{context.name("axes"), AttrValue(std::move(axes))}});
 }
 bool permutes_nothing(const Movement& m) {
-    const std::vector<int64_t> axes = m.attributes().integers("axes");
+    const Dims axes = m.attributes().integers("axes");
     return std::is_sorted(axes.begin(), axes.end());
 }
 bool slices_everything(const Movement& m) {
@@ -216,7 +216,7 @@ Tensor permute_view(const Tensor& x, const Attributes& a) {
 }
 Tensor slice_view(const Tensor& x, const Attributes& a) {
     const Dims starts = constants(a, "starts"), stops = constants(a, "stops");
-    const std::vector<int64_t> steps = a.integers("steps");
+    const Dims steps = a.integers("steps");
     Tensor result = x;
     for (size_t d = 0; d < steps.size(); ++d) result = result.slice(int64_t(d), starts[d], stops[d], steps[d]);
     return result;
@@ -259,7 +259,7 @@ void update_gradient(Gradient& d) {
 
 // ---- batching -----------------------------------------------------------------------------------------------------
 NodeId expand_batching(Batching& b) {
-    const std::vector<SizeId> sizes = b.attributes().sizes("sizes");
+    const SizeList sizes = b.attributes().sizes("sizes");
     return b.expand(b.aligned(0, sizes.size()), b.batch_of(sizes));
 }
 NodeId permute_batching(Batching& b) {
@@ -279,7 +279,7 @@ NodeId slice_batching(Batching& b) {  // every example of the batch, of each the
 NodeId same_batching(Batching& b) { return b.again({b.operand(0)}, b.attr()); }
 NodeId with_history_batching(Batching& b) { return b.again({b.whole(0), b.whole(1)}, b.attr()); }
 NodeId full_batching(Batching& b) {  // a number an example
-    const std::vector<SizeId> sizes = b.attributes().sizes("sizes");
+    const SizeList sizes = b.attributes().sizes("sizes");
     return b.expand(b.aligned(0, sizes.size()), b.batch_of(sizes));
 }
 NodeId update_batching(Batching& b) {

@@ -9,8 +9,8 @@ namespace tenon {
 
 namespace {
 
-std::vector<size_t> reduced_axes(Infer& i) {
-    std::vector<size_t> axes;
+SmallVector<size_t, 6> reduced_axes(Infer& i) {
+    SmallVector<size_t, 6> axes;
     for (int64_t a : i.attributes().integers("axes")) axes.push_back(size_t(normalised_axis(i, a, i.type(0).rank())));
     std::sort(axes.begin(), axes.end());
     for (size_t k = 1; k < axes.size(); ++k)
@@ -26,10 +26,10 @@ TypeId reduced(Infer& i) {
     if (!admits(r.dtypes, t.dtype))
         i.fail("dtype",
                std::string(i.op) + " needs " + std::string(describe(r.dtypes)) + ", but got " + i.show(i.operands[0]));
-    const std::vector<size_t> axes = reduced_axes(i);
+    const SmallVector<size_t, 6> axes = reduced_axes(i);
     const bool keep = i.attributes().flag("keepdim");
     const bool has_identity = r.name != "max" && r.name != "min";
-    std::vector<SizeId> sizes;
+    SizeList sizes;
     for (size_t d = 0; d < t.rank(); ++d) {
         const bool gone = std::binary_search(axes.begin(), axes.end(), d);
         if (gone && !has_identity && t.sizes[d] == SizeId(0))

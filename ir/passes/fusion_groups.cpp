@@ -38,7 +38,7 @@ void FusionGroups::found(NodeId id) {
     if (needs_own_kernel(row(graph_[id].op).memory)) g.kind = Group::Kind::alone;
     else if (reduces(id)) {
         const Type& from = graph_.type(graph_.operand(id, 0));
-        const std::vector<int64_t> axes = graph_.attributes(id).integers("axes");
+        const Dims axes = graph_.attributes(id).integers("axes");
         for (int64_t a : axes) g.reduced = facts_.mul(g.reduced, from.sizes[size_t(a)]);
         g.kind = from.rank() == 0 || axes.back() + 1 == int64_t(from.rank()) ? Group::Kind::rows : Group::Kind::columns;
     }

@@ -49,7 +49,7 @@ private:
             copy_.map(graph_.params(region)[k], copy_(graph_.operand(id, k)));
         body(region, site);
         std::vector<NodeId> results;
-        std::vector<int64_t> recomputed;
+        Dims recomputed;
         if (attributes.has("recomputed")) recomputed = attributes.integers("recomputed");
         for (NodeId r : graph_.results(region)) {
             const auto at = int64_t(results.size());

@@ -32,7 +32,7 @@ private:
     void reduction(NodeId id) {
         const Node& node = graph_[id];
         const Type &from = graph_.type(graph_.operand(id, 0)), &to = graph_.type(id);
-        std::vector<int64_t> axes = graph_.attributes(id).integers("axes");
+        Dims axes = graph_.attributes(id).integers("axes");
         for (int64_t& a : axes) a += a < 0 ? int64_t(from.rank()) : 0;
         std::sort(axes.begin(), axes.end());
         const bool keep = graph_.attributes(id).flag("keepdim");

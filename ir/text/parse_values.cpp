@@ -135,7 +135,7 @@ MetaId ValueParser::meta() {
         while (cursor_.accept(","));
         cursor_.expect("}");
     }
-    return context_.meta(std::move(record));
+    return context_.meta(record);
 }
 
 }  // namespace tenon
