@@ -106,8 +106,7 @@ private:
         if (!recomputed.empty() && is_outermost_checkpoint(call))
             record.push_back({context.name("recomputed"), AttrValue(std::move(recomputed))});
         const TypeId type = types.size() == 1 ? types[0] : context.tuple(types);
-        const NodeId node =
-            builder_.emit_typed(op<"call">(), type, operands, context.attr(record), region, 1);
+        const NodeId node = builder_.emit_typed(op<"call">(), type, operands, context.attr(record), region, 1);
         if (outputs.size() == 1) copy_.map(outputs[0], node);
         else
             for (size_t k = 0; k < outputs.size(); ++k)

@@ -21,14 +21,13 @@ void check_operand(const Infer& i, size_t k, const Type& t, const Type& model) {
     const Row& r = row(i.row);
     if (t.kind == Type::Kind::index) return;
     if (t.kind != Type::Kind::tensor && t.kind != Type::Kind::scalar)
-        i.fail("type", std::string(i.op) + " takes tensors, but operand " + std::to_string(k) + " is " +
-                           i.show(i.operands[k]));
+        i.fail("type",
+               std::string(i.op) + " takes tensors, but operand " + std::to_string(k) + " is " + i.show(i.operands[k]));
     if (!admits(r.dtypes, t.dtype))
         i.fail("dtype",
                std::string(i.op) + " needs " + std::string(describe(r.dtypes)) + ", but operand " + std::to_string(k) +
                    " is " + std::string(name_of(t.dtype)),
-               is_float(t.dtype) ? "cast it first, for example `x.to(i64)`"
-                                 : "cast it first, for example `x.to(f32)`");
+               is_float(t.dtype) ? "cast it first, for example `x.to(i64)`" : "cast it first, for example `x.to(f32)`");
     if (t.dtype != model.dtype)
         i.fail("dtype",
                std::string(i.op) + " needs operands of one dtype, but they are " + std::string(name_of(model.dtype)) +

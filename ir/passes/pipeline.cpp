@@ -5,6 +5,8 @@
 #include <iterator>
 #include <string>
 
+#include <fmt/format.h>
+
 #include "ir/passes/materialise.h"
 #include "ir/row.h"
 #include "ir/text/text.h"
@@ -45,17 +47,18 @@ constexpr Pass list[] = {
      PassId::drop_cotangents, Symbols::borrowed, calls_are_gone},
     {"renumber-symbols", "symbols in the order in which inputs show them", "", nullptr, PassId::renumber_symbols,
      Symbols::defined},
-    {"inline", "call nodes become their bodies", "", [](const Graph& g, PassSetting&) { return recompute(inline_calls(g)); },
-     PassId::inline_calls, Symbols::borrowed, calls_are_gone},
+    {"inline", "call nodes become their bodies", "",
+     [](const Graph& g, PassSetting&) { return recompute(inline_calls(g)); }, PassId::inline_calls, Symbols::borrowed,
+     calls_are_gone},
     {"simplify", "rules, value numbering, dead code", "simplified",
      [](const Graph& g, PassSetting& s) { return simplify(g, &s.decisions); }, PassId::simplify, Symbols::defined},
-    {"prepare", "a part of fuse: reductions, products, long cats and updates of literals as kernels take them", "", nullptr,
-     PassId::prepare_fusion, Symbols::defined},
+    {"prepare", "a part of fuse: reductions, products, long cats and updates of literals as kernels take them", "",
+     nullptr, PassId::prepare_fusion, Symbols::defined},
     {"fuse", "groups nodes into kernels", "fused", [](const Graph& g, PassSetting& s) { return fuse(g, s.decisions); },
-     PassId::fuse, Symbols::defined, kernels_are_apart},
+     PassId::fuse, Symbols::defined, kernels_are_apart, "inline"},
     {"schedule", "kernels become loop nests", "loops",
      [](const Graph& g, PassSetting& s) { return schedule(g, s.target, s.decisions); }, PassId::schedule,
-     Symbols::defined, fusions_are_gone},
+     Symbols::defined, fusions_are_gone, "fuse"},
 };
 
 const std::vector<Pass>& pipeline() {
@@ -75,6 +78,27 @@ const std::vector<Pass>& pipeline() {
     throw Error(std::move(d));
 }
 
+std::string_view what_is_left(const Graph& graph, const Pass& pass, NodeId& where) {
+    if (!pass.leaves) return {};
+    for (NodeId node : graph.body())
+        if (const std::string_view why = pass.leaves(graph, where = node); !why.empty()) return why;
+    return {};
+}
+
+void require_order(const Pass& pass, const Graph& graph) {
+    if (pass.after.empty()) return;
+    NodeId node;
+    const std::string_view why = what_is_left(graph, *find_pass(pass.after), node);
+    if (why.empty()) return;
+    Diagnostic d;
+    d.kind = "pass";
+    d.message = fmt::format("{} comes after {}, when {}, but here is `{}`", pass.name, pass.after, why,
+                            print_node(graph, node));
+    d.span = (*graph.context)[graph.origins[node.index]].span;
+    d.help = fmt::format("run `--pass {} --pass {}`", pass.after, pass.name);
+    throw Error(std::move(d));
+}
+
 }  // namespace
 
 std::span<const Pass> every_pass() { return list; }
@@ -90,10 +114,9 @@ GraphRef verified(PassId id, GraphRef graph) {
     const Pass& pass = list[size_t(id)];
     const std::string maker = "the pass " + std::string(pass.name);
     if (const auto fault = find_fault(*graph, pass.symbols)) blame(maker, fault->message);
-    if (!pass.leaves) return graph;
-    for (NodeId node : graph->body())
-        if (const std::string_view why = pass.leaves(*graph, node); !why.empty())
-            blame(maker, "`" + print_node(*graph, node) + "` is left, but after it " + std::string(why));
+    NodeId node;
+    if (const std::string_view why = what_is_left(*graph, pass, node); !why.empty())
+        blame(maker, "`" + print_node(*graph, node) + "` is left, but after it " + std::string(why));
 #endif
     (void)id;
     return graph;
@@ -112,6 +135,7 @@ GraphRef run_pipeline(GraphRef graph, std::span<const Pass> run, const PipelineO
                       std::vector<PassTime>* times) {
     using Clock = std::chrono::steady_clock;
     for (const Pass& pass : run) {
+        if (options.verify) require_order(pass, *graph);
         const auto start = Clock::now();
         PassSetting setting{options.target, decisions};
         GraphRef after = pass.run(*graph, setting);

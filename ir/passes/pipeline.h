@@ -24,6 +24,7 @@ struct Pass {
     Symbols symbols = Symbols::defined;  // of the graph that it makes
     // Why a node of that graph should not be there any more, empty where it may; null: all may.
     std::string_view (*leaves)(const Graph&, NodeId) = nullptr;
+    std::string_view after;  // the pass that must have run on the graph it takes, with nothing of it undone
 };
 
 std::span<const Pass> every_pass();
@@ -47,7 +48,8 @@ struct PipelineOptions {
 // text does not read back equal.
 void check_graph(const Graph& graph, std::string_view maker);
 
-// With `verify`, throws as check_graph does, naming the pass whose graph is broken.
+// With `verify`, throws as check_graph does, naming the pass whose graph is broken, and Error kind "pass" where a pass
+// comes before the one that it rests on.
 GraphRef run_pipeline(GraphRef graph, std::span<const Pass> list, const PipelineOptions& options, Decisions& decisions,
                       std::vector<PassTime>* times = nullptr);
 inline GraphRef run_pipeline(GraphRef graph, const PipelineOptions& options, Decisions& decisions,

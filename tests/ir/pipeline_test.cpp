@@ -32,6 +32,36 @@ std::string blamed(PassId pass, const GraphRef& graph) {
     return {};
 }
 
+// A pass that is asked for before the one that it rests on says so: nothing is broken.
+TEST(Pipeline, PassesComeAfterWhatTheyRestOn) {
+    Context c;
+    const GraphRef captured = parse_graph(c, R"(graph f(x: f32[4]) -> f32[4] {
+    call = call(x, name: "g", kind: "function")  : f32[4] (y: f32[4]) {
+        exp = exp(y)  : f32[4]
+        yield exp
+    }
+    return call
+}
+)");
+    const auto refusal = [&](std::initializer_list<std::string_view> names) -> std::string {
+        Decisions decisions;
+        PipelineOptions options;
+        options.verify = true;
+        GraphRef graph = captured;
+        try {
+            for (std::string_view name : names)
+                graph = run_pipeline(graph, std::span(find_pass(name), 1), options, decisions);
+        } catch (const Error& e) { return e.diagnostic.kind + ": " + e.diagnostic.message; }
+        return {};
+    };
+    EXPECT_TRUE(
+        refusal({"fuse"}).starts_with("pass: fuse comes after inline, when calls have become their bodies, but "
+                                      "here is `call = call(x"))
+        << refusal({"fuse"});
+    EXPECT_TRUE(refusal({"inline", "schedule"}).starts_with("pass: schedule comes after fuse"));
+    EXPECT_EQ(refusal({"inline", "fuse", "schedule"}), "");
+}
+
 #ifndef NDEBUG
 TEST(Pipeline, VerifiesWhatAPassPromises) {
     Context c;
