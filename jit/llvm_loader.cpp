@@ -24,7 +24,7 @@ std::string module_path() {
 
 [[noreturn]] void fail(const std::string& why,
                        std::string help = "run with `--engine interp`, or build with LLVM 19 installed") {
-    throw_error("internal", fmt::format("the compiler of machine code could not be loaded: {}", why), std::move(help));
+    throw_error("io", fmt::format("the compiler of machine code could not be loaded: {}", why), std::move(help));
 }
 
 // Before anything of the module is called: another build lays things out in another way.

@@ -350,7 +350,7 @@ std::string dump_ptx(std::span<const KernelSource> kernels, const std::function<
     std::string reason;
     const std::unique_ptr<Nvrtc> nvrtc = Nvrtc::open(reason);
     if (!nvrtc)
-        throw_error("internal", "PTX needs NVRTC, NVIDIA's compiler: " + reason, "`--stage cuda` shows its source");
+        throw_error("io", "PTX needs NVRTC, NVIDIA's compiler: " + reason, "`--stage cuda` shows its source");
     return dump_kernels(kernels, locate, [&](const std::string& text, const std::string& name) {
         return nvrtc->ptx(text, name, "compute_80");
     });

@@ -44,7 +44,7 @@ void take(llvm::Error error) {
 VectorFacts facts_for(std::string_view processor) {
     const std::string_view own = cpu_info().cpu_class();
     if (own == "x86-64")
-        throw_error("internal", "machine code needs a processor with AVX2, FMA and F16C", "run with `--engine interp`");
+        throw_error("value", "machine code needs a processor with AVX2, FMA and F16C", "run with `--engine interp`");
     const bool wide = processor != "x86-64-v3" && own == "x86-64-v4";
     VectorFacts facts;
     facts.bytes = wide ? 64 : 32;
