@@ -49,13 +49,15 @@ enum class Lowering : uint8_t {
 // What a row does with memory beside reading its operands and making its result.
 enum class MemoryUse : uint8_t {
     plain,
-    names,     // a movement whose result is its operand's memory as it lies: another name for it
+    names,  // a movement whose result is its operand's memory as it lies: another name for it
+    adds,   // the result begins as +0.0; to the elements that a slice of it shows the operand is added: an update, once
+            // it is prepared
     gathers,   // the operands lie one after the other in the result: a loop nest each, in a kernel of their own
     replaces,  // the result begins as `replaced_base`; the elements of it that `replaced_view` shows, by movement from
                // it, become `replaced_value`: in a kernel of its own
 };
 constexpr size_t replaced_base = 0, replaced_view = 1, replaced_value = 2;  // operands of a row that replaces
-constexpr bool needs_own_kernel(MemoryUse memory) { return memory >= MemoryUse::gathers; }
+constexpr bool needs_own_kernel(MemoryUse memory) { return memory >= MemoryUse::adds; }
 
 // What an element of the result is, of rows that make elements out of no others.
 enum class Source : uint8_t {

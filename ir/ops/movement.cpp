@@ -64,29 +64,47 @@ TypeId reshape_rule(Infer& i) {
     return i.context.tensor(t.dtype, sizes, t.device);
 }
 
-// Starts and stops are normalised (0 ≤ start ≤ stop ≤ size), steps are 1 or more.
-TypeId slice_rule(Infer& i) {
-    require_tensor(i, 0);
-    const Type& t = i.type(0);
+// The sizes of what starts, stops and steps show of a tensor of these sizes. Starts and stops are normalised
+// (0 ≤ start ≤ stop ≤ size), steps are 1 or more.
+SizeList sliced(Infer& i, std::span<const SizeId> whole) {
     const Attributes a = i.attributes();
     const auto starts = a.sizes("starts"), stops = a.sizes("stops");
     const auto steps = a.integers("steps");
-    if (starts.size() != t.rank() || stops.size() != t.rank() || steps.size() != t.rank())
-        i.fail("shape", "slice needs one start, stop and step for each of " + std::to_string(t.rank()) + " dimensions");
-    std::vector<SizeId> sizes;
-    for (size_t d = 0; d < t.rank(); ++d) {
-        if (steps[d] < 1) i.fail("value", "slice steps are 1 or more, but one is " + std::to_string(steps[d]));
+    if (starts.size() != whole.size() || stops.size() != whole.size() || steps.size() != whole.size())
+        i.fail("shape", std::string(i.op) + " needs one start, stop and step for each of " +
+                            std::to_string(whole.size()) + " dimensions");
+    SizeList sizes;
+    for (size_t d = 0; d < whole.size(); ++d) {
+        if (steps[d] < 1)
+            i.fail("value", std::string(i.op) + " steps are 1 or more, but one is " + std::to_string(steps[d]));
         const auto low = i.context.as_constant(starts[d]), high = i.context.as_constant(stops[d]),
-                   size = i.context.as_constant(t.sizes[d]);
+                   size = i.context.as_constant(whole[d]);
         if (low && high && size && !(0 <= *low && *low <= *high && *high <= *size))
-            i.fail("index", "slice " + std::to_string(*low) + ":" + std::to_string(*high) + " leaves dimension " +
-                                std::to_string(d) + " of size " + std::to_string(*size));
+            i.fail("index", std::string(i.op) + " " + std::to_string(*low) + ":" + std::to_string(*high) +
+                                " leaves dimension " + std::to_string(d) + " of size " + std::to_string(*size));
         const SizeId extent = i.context.sub(stops[d], starts[d]);
         sizes.push_back(steps[d] == 1 ? extent
                                       : i.context.floordiv(i.context.add(extent, i.context.constant(steps[d] - 1)),
                                                            i.context.constant(steps[d])));
     }
-    return i.context.tensor(t.dtype, sizes, t.device);
+    return sizes;
+}
+
+TypeId slice_rule(Infer& i) {
+    require_tensor(i, 0);
+    const Type& t = i.type(0);
+    return i.context.tensor(t.dtype, sliced(i, t.sizes), t.device);
+}
+
+TypeId pad_rule(Infer& i) {
+    require_tensor(i, 0);
+    const Type& t = i.type(0);
+    if (!admits(row(i.row).dtypes, t.dtype)) i.fail("dtype", "pad needs numbers, but got " + i.show(i.operands[0]));
+    const SizeList whole = i.attributes().sizes("sizes");
+    if (const SizeList place = sliced(i, whole); !same_sizes(i, place, t.sizes))
+        i.fail("shape", "pad needs a tensor as large as its place, " + i.show(i.context.tensor(t.dtype, place)) +
+                            ", but it is " + i.show(i.operands[0]));
+    return i.context.tensor(t.dtype, whole, t.device);
 }
 
 TypeId flip_rule(Infer& i) {
@@ -230,9 +248,21 @@ void permute_gradient(Gradient& d) {
     for (size_t k = 0; k < axes.size(); ++k) inverse[size_t(axes[k])] = int64_t(k);
     d.x(0) += apply(op<"permute">(), {d.g}, d.attr({{"axes", inverse}}));
 }
-void slice_gradient(Gradient& d) {  // the cotangent in the place it was read from, 0 elsewhere
-    const Term zero = d.zero_like(0);
-    d.x(0) += apply(op<"update">(), {zero, d.replay(zero), d.g});
+// The cotangent, added to +0.0 where it was read from. A sum with such terms is what one buffer comes to that begins at +0.0,
+// when each is added inside its slice alone (ir/passes/prepare.cpp): adding +0.0 outside changes nothing there.
+void slice_gradient(Gradient& d) {
+    const Attributes a = d.attributes();
+    const std::vector<SizeId>& whole = d.type(0).sizes;
+    d.x(0) += apply(op<"pad">(), {d.g},
+                    d.attr({{"starts", *a.find("starts")},
+                            {"stops", *a.find("stops")},
+                            {"steps", *a.find("steps")},
+                            {"sizes", AttrList(whole.begin(), whole.end())}}));
+}
+void pad_gradient(Gradient& d) {
+    const Attributes a = d.attributes();
+    d.x(0) += apply(op<"slice">(), {d.g},
+                    d.attr({{"starts", *a.find("starts")}, {"stops", *a.find("stops")}, {"steps", *a.find("steps")}}));
 }
 void cat_gradient(Gradient& d) {
     Context& context = d.context();
@@ -273,8 +303,12 @@ NodeId slice_batching(Batching& b) {  // every example of the batch, of each the
     AttrList starts{SizeId(0)}, steps{int64_t(1)};
     for (SizeId start : a.sizes("starts")) starts.push_back(start);
     for (int64_t step : a.integers("steps")) steps.push_back(step);
-    return b.again({b.operand(0)},
-                   b.attr({{"starts", starts}, {"stops", b.batch_of(a.sizes("stops"))}, {"steps", steps}}));
+    const AttrValue stops = b.batch_of(a.sizes("stops"));
+    if (!a.has("sizes"))
+        return b.again({b.operand(0)}, b.attr({{"starts", starts}, {"stops", stops}, {"steps", steps}}));
+    return b.again(
+        {b.operand(0)},
+        b.attr({{"starts", starts}, {"stops", stops}, {"steps", steps}, {"sizes", b.batch_of(a.sizes("sizes"))}}));
 }
 NodeId same_batching(Batching& b) { return b.again({b.operand(0)}, b.attr()); }
 NodeId with_history_batching(Batching& b) { return b.again({b.whole(0), b.whole(1)}, b.attr()); }
@@ -335,6 +369,8 @@ const Row movement_table[] = {
     source({.name = "size", .doc = "a size as a number", .result = size_rule, .source = Source::size}),
     {.name = "cat", .doc = "tensors one after the other along a dimension", .min_operands = 1, .max_operands = -1, .result = cat_rule,
      .lowering = Lowering::loops, .memory = MemoryUse::gathers, .gradient = cat_gradient, .batching = batch_whole},
+    {.name = "pad", .doc = "zeros of `sizes`, with the tensor added to the slice from starts to stops by steps", .min_operands = 1,
+     .max_operands = 1, .dtypes = DTypes::numeric, .result = pad_rule, .lowering = Lowering::loops, .memory = MemoryUse::adds, .gradient = pad_gradient, .batching = slice_batching},
     {.name = "update", .doc = "base with the elements that the view (movement ops from base) shows replaced by value", .min_operands = 3,
      .max_operands = 3, .result = update_rule, .lowering = Lowering::loops, .memory = MemoryUse::replaces, .gradient = update_gradient, .batching = update_batching},
 };

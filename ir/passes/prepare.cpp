@@ -1,6 +1,7 @@
 #include "ir/passes/prepare.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "ir/build/copier.h"
 #include "ir/passes/passes.h"
@@ -17,8 +18,12 @@ public:
 
     GraphRef run() {
         copy_.copy_params();
+        find_added();
         for (NodeId id : graph_.body()) {
-            if (row(graph_[id].op).lowering == Lowering::reduce) reduction(id);
+            if (added_[id.index]) continue;
+            if (is_pad(id)) pad(id);
+            else if (const NodeId term = added_term(id)) add_inside(id, term);
+            else if (row(graph_[id].op).lowering == Lowering::reduce) reduction(id);
             else if (row(graph_[id].op).takes_transposed) product(id);
             else if (row(graph_[id].op).memory == MemoryUse::gathers && graph_[id].operands.count > most_parts)
                 gather(id);
@@ -91,6 +96,80 @@ private:
         builder_.set_name(made, graph_.names[id.index]);
         copy_.map(id, made);
     }
+    // ---- tensors in larger ones of zeros, and sums with them
+    void pad(NodeId id) {
+        Builder::StampScope scope(builder_, copy_.stamp_of(id));
+        const NodeId x = copy_(graph_.operand(id, 0));
+        const Type& type = graph_.type(id);
+        const NodeId zero = builder_.literal(0.0, type.dtype), value = builder_.emit(op<"add">(), {x, zero});
+        if (type.rank() == 0) return made(id, value);
+        const NodeId zeros = builder_.emit_typed(
+            op<"full">(), graph_[id].type, {zero},
+            context_.attr({{context_.name("sizes"), AttrValue(AttrList(type.sizes.begin(), type.sizes.end()))}}));
+        made(id, builder_.emit(op<"update">(), {zeros, place(id, zeros), value}));
+    }
+    // x + pad(y) is x but in the place of y, if no element of x is −0.0: y is added there, in x's memory. It never is once
+    // it has begun at +0.0, since a sum is −0.0 only where both terms are.
+    void add_inside(NodeId id, NodeId term) {
+        Builder::StampScope scope(builder_, copy_.stamp_of(id));
+        const NodeId other = graph_.operand(id, graph_.operand(id, 0) == term ? 1 : 0);
+        NodeId sum = copy_(other);
+        if (!never_minus_zero_[other.index] || uses_[other.index] > 1)
+            sum = builder_.emit(op<"add">(), {sum, builder_.literal(0.0, graph_.type(id).dtype)});
+        const NodeId view = place(term, sum);
+        const NodeId value = builder_.emit(op<"add">(), {view, copy_(graph_.operand(term, 0))});
+        made(id, builder_.emit(op<"update">(), {sum, view, value}));
+    }
+    NodeId place(NodeId pad, NodeId whole) {
+        Record record;
+        for (const AttrEntry& e : context_[graph_[pad].attr])
+            if (context_.text(e.key) != "sizes") record.push_back(e);
+        return builder_.emit(op<"slice">(), {whole}, context_.attr(record));
+    }
+    void made(NodeId id, NodeId value) {
+        builder_.set_name(value, graph_.names[id.index]);
+        copy_.map(id, value);
+    }
+    // The operand of a sum that is added inside its place, if there is one.
+    NodeId added_term(NodeId sum) const {
+        if (!is_sum(sum)) return {};
+        const auto operands = graph_.operands_of(sum);
+        for (size_t k = operands.size(); k-- > 0;)
+            if (added_[operands[k].index]) return operands[k];
+        return {};
+    }
+    bool is_sum(NodeId id) const { return row(graph_[id].op).absent_is_nothing; }
+    bool is_pad(NodeId id) const { return row(graph_[id].op).memory == MemoryUse::adds; }
+    void find_added() {
+        added_.resize(graph_.nodes.size());
+        uses_.resize(graph_.nodes.size());
+        never_minus_zero_.resize(graph_.nodes.size());
+        for (uint32_t k = 0; k < graph_.nodes.size(); ++k)
+            if (graph_[NodeId(k)].op == op<"constant">() && is_float(graph_.type(NodeId(k)).dtype))
+                never_minus_zero_[k] = !std::signbit(graph_.attributes(NodeId(k)).real("value"));
+        for (NodeId id : graph_.results()) ++uses_[id.index];
+        for (NodeId id : graph_.body())
+            for (NodeId operand : graph_.operands_of(id)) ++uses_[operand.index];
+        for (NodeId id : graph_.body()) {
+            const auto operands = graph_.operands_of(id);
+            const Op o = graph_[id].op;
+            const auto never = [&](NodeId operand) { return bool(never_minus_zero_[operand.index]); };
+            if (is_sum(id)) {
+                never_minus_zero_[id.index] = std::any_of(operands.begin(), operands.end(), never);
+                for (size_t k = operands.size(); k-- > 0;) {
+                    const bool alone =
+                        is_pad(operands[k]) && uses_[operands[k].index] == 1 && graph_.type(operands[k]).rank() > 0;
+                    if (!alone || graph_[operands[1 - k]].type != graph_[id].type) continue;
+                    added_[operands[k].index] = true;
+                    break;
+                }
+            } else {
+                const bool moves = row(o).source == Source::operand || row(o).lowering == Lowering::movement;
+                never_minus_zero_[id.index] = is_pad(id) || (moves && never(operands[0]));
+            }
+        }
+    }
+
     NodeId cast(NodeId x, DType dtype) {
         return builder_.emit(op<"cast">(), {x}, context_.attr({{context_.name("dtype"), AttrValue(dtype)}}));
     }
@@ -134,6 +213,9 @@ private:
     Context& context_;
     Builder builder_;
     Copier copy_;
+    std::vector<uint32_t> uses_;
+    std::vector<bool> added_;             // pads that a sum adds inside their place
+    std::vector<bool> never_minus_zero_;  // no element is
 };
 
 }  // namespace

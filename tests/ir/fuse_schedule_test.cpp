@@ -4,6 +4,7 @@
 #include <cmath>
 #include <random>
 
+#include "ir/passes/prepare.h"
 #include "tests/ir/lowering.h"
 
 namespace tenon {
@@ -336,6 +337,35 @@ TEST(Fuse, ValuesComputedAgainDoNotComeEarlier) {
     ASSERT_EQ(products.size(), 4u);
     EXPECT_LT(products[1], kernels[1]);
     EXPECT_LT(products[2], kernels[2]);
+}
+
+// A sum with tensors in the places of slices is one buffer, and each is added inside its place; what may be -0.0 is added to
+// +0.0 first, once.
+TEST(Fuse, PadsOfASumAreAddedInsideTheirPlaces) {
+    Context c;
+    constexpr const char* text = R"(graph f(c: f32[2, 8], a: f32[2, 3], b: f32[2, 4]) -> f32[2, 8], f32[2, 8] {
+    pad = pad(a, starts: [0, 1], stops: [2, 4], steps: [1, 1], sizes: [2, 8])    : f32[2, 8]
+    add = add(c, pad)                                                            : f32[2, 8]
+    pad_1 = pad(b, starts: [0, 0], stops: [2, 8], steps: [1, 2], sizes: [2, 8])  : f32[2, 8]
+    add_1 = add(add, pad_1)                                                      : f32[2, 8]
+    pad_2 = pad(a, starts: [0, 5], stops: [2, 8], steps: [1, 1], sizes: [2, 8])  : f32[2, 8]
+    pad_3 = pad(b, starts: [0, 1], stops: [2, 5], steps: [1, 1], sizes: [2, 8])  : f32[2, 8]
+    add_2 = add(pad_2, pad_3)                                                    : f32[2, 8]
+    return add_1, add_2
+}
+)";
+    lower(c, text, {{2, 8}, {2, 3}, {2, 4}});
+    const GraphRef prepared = prepare_fusion(*parse_graph(c, text));
+    size_t updates = 0, sums_with_zero = 0;
+    for (NodeId id : prepared->body()) {
+        EXPECT_NE((*prepared)[id].op, op<"pad">());
+        updates += (*prepared)[id].op == op<"update">();
+        if ((*prepared)[id].op != op<"add">()) continue;
+        const NodeId other = prepared->operand(id, 1);
+        if ((*prepared)[other].op == op<"constant">() && prepared->type(id).sizes[1] == SizeId(8)) ++sums_with_zero;
+    }
+    EXPECT_EQ(updates, 4u);
+    EXPECT_EQ(sums_with_zero, 1u);  // c's
 }
 
 TEST(Fuse, AlikeUpdatesAreOneKernelWithANestEach) {

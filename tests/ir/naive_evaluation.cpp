@@ -206,6 +206,15 @@ private:
                 });
                 offset += a.shape[axis];
             }
+        } else if (r.name == "pad") {
+            const Attributes a = graph_.attributes(id);
+            const auto starts = a.sizes("starts");
+            const auto steps = a.integers("steps");
+            each(in[0].shape, [&](const auto& at) {
+                std::vector<int64_t> to;
+                for (size_t d = 0; d < at.size(); ++d) to.push_back(size(starts[d]) + at[d] * steps[d]);
+                element(out, to) = 0.0 + element(in[0], at);
+            });
         } else if (r.name == "update") {
             out = in[0];
             each(in[2].shape, [&](const auto& at) {

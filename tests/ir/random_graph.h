@@ -110,7 +110,20 @@ private:
                 push(emit("permute", {x}, attr({{"axes", list(axes)}})));
                 break;
             }
-            case 8: push(slice(x)); break;
+            case 8: {
+                const NodeId part = slice(x);
+                push(part);
+                if (pick(2)) break;
+                Record place = context_[builder_.node(part).attr];
+                place.push_back({context_.name("sizes"), AttrValue(list(sizes(x)))});
+                NodeId whole = emit("pad", {pick(2) ? emit("tanh", {part}) : part}, context_.attr(place));
+                for (size_t more = pick(3); more > 0; --more) {  // a sum of them, and of what may be -0.0
+                    const NodeId other = pick(2) ? x : emit("pad", {part}, context_.attr(place));
+                    whole = pick(2) ? emit("add", {whole, other}) : emit("add", {other, whole});
+                }
+                push(whole);
+                break;
+            }
             case 9: reshape(x, sizes(x)); break;
             case 10: {
                 Sizes to = sizes(x);

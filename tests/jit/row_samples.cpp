@@ -194,6 +194,16 @@ std::vector<RowSample> samples(Context& context, Op op, DType dtype, bool large)
         along_axis(recipe, large, false);
     } else if (r.name == "take" || r.name == "take_add" || r.name == "gather" || r.name == "scatter_add") {
         index_row(recipe, large);
+    } else if (r.name == "pad") {
+        const auto into = [&](const SampleOperand& x, const AttrValue& starts, const AttrValue& stops,
+                              const AttrValue& steps, const AttrValue& sizes) {
+            recipe.add({x}, recipe.attr({{"starts", starts}, {"stops", stops}, {"steps", steps}, {"sizes", sizes}}));
+        };
+        into(recipe.data({3, 2}), list({1, 0}), list({4, 4}), list({1, 2}), list({5, 4}));
+        into(recipe.data({0, 3}), list({2, 0}), list({2, 3}), list({1, 1}), list({4, 3}));
+        into(recipe.data({4}), list({0}), list({4}), list({1}), list({4}));
+        into(recipe.data({}), AttrList{}, AttrList{}, AttrList{}, AttrList{});
+        if (large) into(recipe.data({3, 1000}), list({2, 0}), list({5, 1000}), list({1, 1}), list({40, 1000}));
     } else if (r.name == "update") {
         recipe.add({recipe.data({5, 4}), recipe.data({3, 2})});  // graph() writes through a slice
     }
