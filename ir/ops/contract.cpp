@@ -2,6 +2,7 @@
 #include "ir/differentiate/batching.h"
 #include "ir/differentiate/gradient.h"
 #include "ir/ops/tables.h"
+#include "ir/size_facts.h"
 
 namespace tenon {
 
@@ -48,14 +49,27 @@ Term transposed(Gradient& d, const Term& t, size_t rank) {
     return apply(op<"permute">(), {t}, d.attr({{"axes", axes}}));
 }
 
+// The rows of all its matrices as those of one.
+Term rows_of(Gradient& d, const Term& t, const Type& type) {
+    const std::span<const SizeId> sizes(type.sizes);
+    return d.reshape_to(t, SizeList{product(d.context(), sizes.first(sizes.size() - 1)), sizes.back()});
+}
+
 void matmul_gradient(Gradient& d) {  // d(ab): g bᵀ, aᵀ g
     const bool ta = d.attributes().flag("transpose_a"), tb = d.attributes().flag("transpose_b");
     const size_t ra = d.type(0).rank(), rb = d.type(1).rank(), ry = d.result_type().rank();
     const Term a = ta ? transposed(d, d.a, ra) : d.a, b = tb ? transposed(d, d.b, rb) : d.b;
-    const Term da = apply(op<"matmul">(), {d.g, transposed(d, b, rb)}),
-               db = apply(op<"matmul">(), {transposed(d, a, ra), d.g});
+    const Term da = apply(op<"matmul">(), {d.g, transposed(d, b, rb)});
     d.x(0) += ta ? transposed(d, da, ry) : da;
-    d.x(1) += tb ? transposed(d, db, ry) : db;
+    if (rb == 2 && ra > 2 &&
+        !ta) {  // one matrix on the right of many: what they bring it is one product, over all rows
+        const Term rows = rows_of(d, a, d.type(0)), g = rows_of(d, d.g, d.result_type());
+        const Term db = apply(op<"matmul">(), {transposed(d, rows, 2), g});
+        d.x(1) += tb ? transposed(d, db, 2) : db;
+    } else {
+        const Term db = apply(op<"matmul">(), {transposed(d, a, ra), d.g});
+        d.x(1) += tb ? transposed(d, db, ry) : db;
+    }
 }
 
 // clang-format off

@@ -141,6 +141,7 @@ bool special(Recipe& r, bool large) {
     if (name == "matmul") {
         r.add({r.data({3, n}), r.data({n, 5})});
         r.add({r.data({2, 1, 3, n}), r.data({4, n, 2})});
+        r.add({r.data({2, 3, n}), r.data({n, 5})});
         r.add({r.data({n, 3}), r.data({5, n})}, r.attr({{"transpose_a", true}, {"transpose_b", true}}));
         r.add({r.data({3, 0}), r.data({0, 2})});
         if (large) r.add({r.data({200, 300}), r.data({300, 170})});
