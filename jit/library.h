@@ -61,7 +61,4 @@ struct MatrixShape {
 void multiply_matrices(DType dtype, const MatrixShape& shape, const void* a, const void* b, void* c, ThreadPool& pool,
                        WorkspacePool& workspaces);
 
-/// Is oneDNN's sgemm in use, or our own kernels everywhere?
-bool has_onednn();
-
 }  // namespace tenon

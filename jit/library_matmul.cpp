@@ -1,21 +1,25 @@
-// Matrix products. Large ones of f32 go to oneDNN's sgemm, called for one tile on one thread; all others, and
-// everything where oneDNN is missing, go to our own kernel, which defines each element as one chain of fma over
-// ascending k, so its bits depend on nothing else. f16 and bf16 are widened to f32 and rounded once; integers wrap.
+// Matrix products. Each element is one chain of fma over ascending k, so its bits depend on nothing else; but where there is
+// AVX-512, large products of f32 go to oneDNN's sgemm, called for one tile on one thread. f16 and bf16 are widened to f32 and
+// rounded once; integers wrap.
 #include <dlfcn.h>
-#include <immintrin.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 
+#include "jit/contract/packed_product.h"
 #include "jit/library_rows.h"
 #include "jit/machine.h"
 #include "jit/routines/routines.h"
+#include "runtime/cpu.h"
 #include "runtime/interrupt.h"
 
 namespace tenon {
 
 namespace {
+
+using contract::Matrix, contract::MicroKernel, contract::micro_kernel, contract::micro_kernels, contract::micro_rows,
+    contract::Operands, contract::Vector;
 
 // ---- oneDNN -------------------------------------------------------------------------------------------------------
 
@@ -53,87 +57,10 @@ private:
 
 // ---- our own kernel -----------------------------------------------------------------------------------------------
 
-template <class T>
-struct Vector;
-template <>
-struct Vector<float> {
-    using Type = __m256;
-    using Mask = __m256i;
-    static constexpr int lanes = 8;
-    static Mask first(int64_t n) {
-        return _mm256_cmpgt_epi32(_mm256_set1_epi32(int(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-    }
-    static Type load(const float* p) { return _mm256_loadu_ps(p); }
-    static Type load(const float* p, Mask m) { return _mm256_maskload_ps(p, m); }
-    static void store(float* p, Type v) { _mm256_storeu_ps(p, v); }
-    static void store(float* p, Mask m, Type v) { _mm256_maskstore_ps(p, m, v); }
-    static Type all(float x) { return _mm256_set1_ps(x); }
-    static Type fma(Type a, Type b, Type c) { return _mm256_fmadd_ps(a, b, c); }
-};
-template <>
-struct Vector<double> {
-    using Type = __m256d;
-    using Mask = __m256i;
-    static constexpr int lanes = 4;
-    static Mask first(int64_t n) { return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)); }
-    static Type load(const double* p) { return _mm256_loadu_pd(p); }
-    static Type load(const double* p, Mask m) { return _mm256_maskload_pd(p, m); }
-    static void store(double* p, Type v) { _mm256_storeu_pd(p, v); }
-    static void store(double* p, Mask m, Type v) { _mm256_maskstore_pd(p, m, v); }
-    static Type all(double x) { return _mm256_set1_pd(x); }
-    static Type fma(Type a, Type b, Type c) { return _mm256_fmadd_pd(a, b, c); }
-};
-
-// Element (i, p) of the left operand stands at data[i·row + p·column].
-template <class T>
-struct Left {
-    const T* data;
-    int64_t row, column;
-};
-
-// c[rows, columns] = a b for at most `rows` rows and two vectors of columns; `partial`: the last vector is not full,
-// and `mask` has its lanes. Row p of b stands at b + p·ldb. Unrolled, so that the sums stay in registers.
-template <class T, int rows, int vectors, bool partial>
-void micro_kernel(int64_t k, const Left<T>& a, const T* b, int64_t ldb, T* c, int64_t ldc,
-                  typename Vector<T>::Mask mask) {
-    using V = Vector<T>;
-    typename V::Type sums[rows][vectors];
-    _Pragma("GCC unroll 8") for (int i = 0; i < rows; ++i) {
-        _Pragma("GCC unroll 8") for (int j = 0; j < vectors; ++j) sums[i][j] = V::all(T(0));
-    }
-    for (int64_t p = 0; p < k; ++p) {
-        typename V::Type right[vectors];
-        _Pragma("GCC unroll 8") for (int j = 0; j < vectors; ++j) {
-            const T* const from = b + p * ldb + j * V::lanes;
-            right[j] = partial && j == vectors - 1 ? V::load(from, mask) : V::load(from);
-        }
-        _Pragma("GCC unroll 8") for (int i = 0; i < rows; ++i) {
-            const typename V::Type left = V::all(a.data[i * a.row + p * a.column]);
-            _Pragma("GCC unroll 8") for (int j = 0; j < vectors; ++j) sums[i][j] = V::fma(left, right[j], sums[i][j]);
-        }
-    }
-    _Pragma("GCC unroll 8") for (int i = 0; i < rows; ++i) {
-        _Pragma("GCC unroll 8") for (int j = 0; j < vectors; ++j) {
-            T* const to = c + i * ldc + j * V::lanes;
-            if (partial && j == vectors - 1) V::store(to, mask, sums[i][j]);
-            else V::store(to, sums[i][j]);
-        }
-    }
-}
-
-template <class T>
-using MicroKernel = void (*)(int64_t, const Left<T>&, const T*, int64_t, T*, int64_t, typename Vector<T>::Mask);
-
-constexpr int64_t micro_rows = 6;
-template <class T, int vectors, bool partial>
-constexpr MicroKernel<T> micro_kernels[micro_rows] = {
-    micro_kernel<T, 1, vectors, partial>, micro_kernel<T, 2, vectors, partial>, micro_kernel<T, 3, vectors, partial>,
-    micro_kernel<T, 4, vectors, partial>, micro_kernel<T, 5, vectors, partial>, micro_kernel<T, 6, vectors, partial>};
-
 // The tile's part of c, in panels of two vectors of columns. A panel of b is packed where its rows do not lie in memory
 // as rows, or are so far apart that using them again is dear.
 template <class T>
-void row_product(int64_t m, int64_t k, int64_t n, const Left<T>& a, const T* b, int64_t ldb, bool transpose_b, T* c,
+void row_product(int64_t m, int64_t k, int64_t n, const Matrix<T>& a, const T* b, int64_t ldb, bool transpose_b, T* c,
                  int64_t ldc, WorkspacePool& workspaces) {
     constexpr int64_t lanes = Vector<T>::lanes, width = 2 * lanes;
     constexpr int64_t far_apart = 1024, wide = 8 * lanes;
@@ -145,8 +72,8 @@ void row_product(int64_t m, int64_t k, int64_t n, const Left<T>& a, const T* b, 
         !packs)  // few rows use memory once, so they take as much of each of its lines as there are registers for
         for (; j + wide <= n; j += wide)
             for (int64_t i = 0; i < m; ++i)
-                micro_kernel<T, 1, 8, false>(k, {a.data + i * a.row, a.row, a.column}, b + j, ldb, c + i * ldc + j, ldc,
-                                             Vector<T>::first(0));
+                micro_kernel<T, 1, 8, false, Operands::as_they_lie>(k, a.at(i, 0), b + j, ldb, c + i * ldc + j, ldc,
+                                                                    Vector<T>::first(0), false);
     for (; j < n; j += width) {
         check_interrupt();
         const int64_t columns = std::min(width, n - j);
@@ -159,17 +86,15 @@ void row_product(int64_t m, int64_t k, int64_t n, const Left<T>& a, const T* b, 
         }
         const T* const panel = packs ? packed : b + j;
         const int64_t stride = packs ? width : ldb;
-        const bool partial = columns % lanes != 0;
-        const MicroKernel<T>* const kernels = columns > lanes
-                                                  ? (partial ? micro_kernels<T, 2, true> : micro_kernels<T, 2, false>)
-                                                  : (partial ? micro_kernels<T, 1, true> : micro_kernels<T, 1, false>);
+        const MicroKernel<T>* const kernels = micro_kernels<T, Operands::as_they_lie>(columns);
         const auto mask = Vector<T>::first(columns % lanes);
         for (int64_t i = 0; i < m; i += micro_rows) {
-            const Left<T> rows{a.data + i * a.row, a.row, a.column};
-            kernels[std::min(micro_rows, m - i) - 1](k, rows, panel, stride, c + i * ldc + j, ldc, mask);
+            kernels[std::min(micro_rows, m - i) - 1](k, a.at(i, 0), panel, stride, c + i * ldc + j, ldc, mask, false);
         }
     }
 }
+
+constexpr int64_t worth_packing = 32;  // of each extent
 
 template <class T>
 void own_product(const MatrixShape& s, const T* a, int64_t lda, const T* b, int64_t ldb, T* c, int64_t ldc,
@@ -177,7 +102,7 @@ void own_product(const MatrixShape& s, const T* a, int64_t lda, const T* b, int6
     constexpr int64_t narrow = 4;
     if (s.n <= narrow && s.m > narrow && ldc == s.n) {
         // A tall and narrow product as its transpose: rows of a fill the vectors. (fma is the same for a·b and b·a.)
-        const Left<T> left{b, s.transpose_b ? ldb : 1, s.transpose_b ? 1 : ldb};
+        const Matrix<T> left{b, s.transpose_b ? ldb : 1, s.transpose_b ? 1 : ldb};
         if (s.n == 1) return row_product(1, s.k, s.m, left, a, lda, !s.transpose_a, c, s.m, workspaces);
         const WorkspacePool::Loan workspace(workspaces);
         T* const transposed = reinterpret_cast<T*>(workspace->reserve(size_t(s.m * s.n) * sizeof(T)));
@@ -186,7 +111,15 @@ void own_product(const MatrixShape& s, const T* a, int64_t lda, const T* b, int6
             for (int64_t j = 0; j < s.n; ++j) c[i * ldc + j] = transposed[j * s.m + i];
         return;
     }
-    const Left<T> left{a, s.transpose_a ? 1 : lda, s.transpose_a ? lda : 1};
+    const Matrix<T> left{a, s.transpose_a ? 1 : lda, s.transpose_a ? lda : 1};
+    if (s.m >= worth_packing && s.n >= worth_packing && s.k >= worth_packing) {
+        using B = contract::Blocks<T>;
+        const WorkspacePool::Loan workspace(workspaces);
+        const int64_t in_a = B::a_elements(s.m), in_b = B::b_elements(s.n);
+        T* const packed = reinterpret_cast<T*>(workspace->reserve(size_t(in_a + in_b) * sizeof(T)));
+        const Matrix<T> right{b, s.transpose_b ? 1 : ldb, s.transpose_b ? ldb : 1};
+        return contract::packed_product(s.m, s.k, s.n, left, right, c, ldc, packed, packed + in_a);
+    }
     row_product(s.m, s.k, s.n, left, b, ldb, s.transpose_b, c, ldc, workspaces);
 }
 
@@ -211,17 +144,16 @@ struct Tiles {
     int64_t down, across;   // how many
 };
 
-// Tiles are halved, the longer side first, until one is a fraction of a millisecond's work or there are enough of them
-// that no one takes longer than an interrupt may have to wait.
-Tiles choose_tiles(const MatrixShape& s) {
-    constexpr int64_t worth_a_tile = 4 << 20, enough = 16, longest = int64_t{4} << 30, smallest = 96;
+// Tiles are halved, the longer side first, until one is a fraction of a millisecond's work or there are enough of them for
+// as many threads.
+Tiles choose_tiles(const MatrixShape& s, int64_t enough) {
+    constexpr int64_t worth_a_tile = 4 << 20, smallest = 96;
     Tiles t{std::max<int64_t>(s.m, 1), std::max<int64_t>(s.n, 1), 1, 1};
     const auto half = [](int64_t size, int64_t multiple) {
         return ((size + 1) / 2 + multiple - 1) / multiple * multiple;
     };
     const auto work = [&] { return 2.0 * double(t.rows) * double(t.columns) * double(s.k); };
-    while (work() > worth_a_tile && (t.down * t.across < enough || work() > longest) &&
-           std::max(t.rows, t.columns) >= smallest) {
+    while (work() > worth_a_tile && t.down * t.across < enough && std::max(t.rows, t.columns) >= smallest) {
         if (t.columns >= t.rows) t.columns = half(t.columns, 16);
         else t.rows = half(t.rows, 6);
         t.down = (s.m + t.rows - 1) / t.rows;
@@ -230,8 +162,17 @@ Tiles choose_tiles(const MatrixShape& s) {
     return t;
 }
 
-// Up to this many products our own kernel is as fast as oneDNN, which then need not be loaded.
+// Our own kernel is as fast as oneDNN but for large products where there is AVX-512, which it does not use.
 constexpr int64_t own_up_to = 256 * 256 * 256;
+bool has_avx512() {
+    static const bool has = cpu_info().cpu_class() == "x86-64-v4";
+    return has;
+}
+
+template <class T>
+bool is_for_onednn(const MatrixShape& s) {
+    return std::is_same_v<T, float> && s.m * s.n * s.k > own_up_to && has_avx512() && OneDnn::get();
+}
 
 template <class T>
 void one_tile(const MatrixShape& whole, const MatrixShape& s, const T* a, const T* b, T* c, int64_t row, int64_t column,
@@ -245,8 +186,7 @@ void one_tile(const MatrixShape& whole, const MatrixShape& s, const T* a, const 
         integer_product(s, left, lda, right, ldb, to, ldc);
     } else {
         if constexpr (std::is_same_v<T, float>)
-            if (whole.m * whole.n * whole.k > own_up_to && OneDnn::get())
-                return OneDnn::get().multiply(s, left, lda, right, ldb, to, ldc);
+            if (is_for_onednn<T>(whole)) return OneDnn::get().multiply(s, left, lda, right, ldb, to, ldc);
         own_product(s, left, lda, right, ldb, to, ldc, workspaces);
     }
 }
@@ -269,7 +209,9 @@ void multiply_all(const MatrixShape& s, const Batch& batch, const T* a, const T*
         std::fill(c, c + batch.count * s.m * s.n, T(0));
         return;
     }
-    const Tiles t = choose_tiles(s);
+    const bool by_onednn = is_for_onednn<T>(s);  // whose bits may depend on the tile
+    const int64_t a_thread = (4 + batch.count - 1) / batch.count;
+    const Tiles t = choose_tiles(s, by_onednn ? 16 : pool.threads() == 1 ? 1 : pool.threads() * a_thread);
     const int64_t per_matrix = t.down * t.across;
     const auto tile = [&](int64_t k) {
         const int64_t matrix = k / per_matrix, row = k % per_matrix / t.across * t.rows,
@@ -314,8 +256,6 @@ void multiply(DType dtype, const MatrixShape& s, const Batch& batch, const void*
 }
 
 }  // namespace
-
-bool has_onednn() { return bool(OneDnn::get()); }
 
 void multiply_matrices(DType dtype, const MatrixShape& s, const void* a, const void* b, void* c, ThreadPool& pool,
                        WorkspacePool& workspaces) {

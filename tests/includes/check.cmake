@@ -16,6 +16,7 @@ set(rooms
     ir/ops              # the rows
     ir/passes           # graphs to better graphs
     jit/routines        # vector routines of the block interpreter
+    jit/contract        # blocks and panels of matrix products
     jit                 # kernels, the plan of a run
     jit/llvm
     jit/cuda

@@ -98,6 +98,37 @@ TEST_F(LibraryTest, MatrixProducts) {
             }
 }
 
+// Bits depend on nothing but the elements, however a product is cut into blocks, tiles and panels.
+TEST_F(LibraryTest, MatrixProductsAreOneChainOfFma) {
+    ThreadPool one(1), three(3);
+    WorkspacePool workspaces;
+    const auto check = [&]<class T>(T, DType dtype) {
+        constexpr int64_t shapes[][3] = {{97, 1030, 160}, {33, 490, 1030}, {200, 32, 32},   {32, 33, 300},
+                                         {64, 513, 129},  {31, 600, 64},   {130, 200, 600}, {40, 64, 17}};
+        for (const auto& [m, k, n] : shapes)
+            for (int transposes = 0; transposes < 4; ++transposes) {
+                const MatrixShape shape{m, k, n, (transposes & 1) != 0, (transposes & 2) != 0};
+                const Tensor a = random({m, k}, dtype), b = random({k, n}, dtype);
+                const Tensor left = shape.transpose_a ? a.transpose(0, 1).clone() : a,
+                             right = shape.transpose_b ? b.transpose(0, 1).clone() : b;
+                for (ThreadPool* pool : {&one, &three}) {
+                    const Tensor c = Tensor::empty(allocator_, dtype, {m, n});
+                    multiply_matrices(dtype, shape, left.bytes(), right.bytes(), c.bytes(), *pool, workspaces);
+                    for (int64_t i = 0; i < m; i += i + 2 < m ? 1 + m / 40 : 1)
+                        for (int64_t j = 0; j < n; j += j + 2 < n ? 1 + n / 40 : 1) {
+                            T sum = 0;
+                            for (int64_t p = 0; p < k; ++p)
+                                sum = std::fma(a.data<T>()[i * k + p], b.data<T>()[p * n + j], sum);
+                            ASSERT_EQ(c.data<T>()[i * n + j], sum)
+                                << m << " " << k << " " << n << " " << transposes << " at " << i << " " << j;
+                        }
+                }
+            }
+    };
+    check(float(), DType::f32);
+    check(double(), DType::f64);
+}
+
 TEST_F(LibraryTest, BatchesBroadcast) {
     const Tensor a = random({2, 1, 3, 4}), b = random({5, 4, 6});
     const Tensor out =
