@@ -144,16 +144,17 @@ struct Tiles {
     int64_t down, across;   // how many
 };
 
-// Tiles are halved, the longer side first, until one is a fraction of a millisecond's work or there are enough of them for
-// as many threads.
+// Tiles are halved, the longer side first, until one is a fraction of a millisecond's work or there are enough of them and no
+// one takes longer than an interrupt may have to wait.
 Tiles choose_tiles(const MatrixShape& s, int64_t enough) {
-    constexpr int64_t worth_a_tile = 4 << 20, smallest = 96;
+    constexpr int64_t worth_a_tile = 4 << 20, longest = int64_t{4} << 30, smallest = 96;
     Tiles t{std::max<int64_t>(s.m, 1), std::max<int64_t>(s.n, 1), 1, 1};
     const auto half = [](int64_t size, int64_t multiple) {
         return ((size + 1) / 2 + multiple - 1) / multiple * multiple;
     };
     const auto work = [&] { return 2.0 * double(t.rows) * double(t.columns) * double(s.k); };
-    while (work() > worth_a_tile && t.down * t.across < enough && std::max(t.rows, t.columns) >= smallest) {
+    while (work() > worth_a_tile && (t.down * t.across < enough || work() > longest) &&
+           std::max(t.rows, t.columns) >= smallest) {
         if (t.columns >= t.rows) t.columns = half(t.columns, 16);
         else t.rows = half(t.rows, 6);
         t.down = (s.m + t.rows - 1) / t.rows;
