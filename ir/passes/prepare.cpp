@@ -157,9 +157,10 @@ private:
             if (is_sum(id)) {
                 never_minus_zero_[id.index] = std::any_of(operands.begin(), operands.end(), never);
                 for (size_t k = operands.size(); k-- > 0;) {
-                    const bool alone =
-                        is_pad(operands[k]) && uses_[operands[k].index] == 1 && graph_.type(operands[k]).rank() > 0;
-                    if (!alone || graph_[operands[1 - k]].type != graph_[id].type) continue;
+                    if (!is_pad(operands[k]) || uses_[operands[k].index] > 1) continue;
+                    const TypeId type = graph_[id].type;  // neither is broadcast
+                    if (graph_[operands[k]].type != type || graph_[operands[1 - k]].type != type) continue;
+                    if (graph_.type(id).rank() == 0) continue;
                     added_[operands[k].index] = true;
                     break;
                 }

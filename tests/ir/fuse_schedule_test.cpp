@@ -343,7 +343,8 @@ TEST(Fuse, ValuesComputedAgainDoNotComeEarlier) {
 // +0.0 first, once.
 TEST(Fuse, PadsOfASumAreAddedInsideTheirPlaces) {
     Context c;
-    constexpr const char* text = R"(graph f(c: f32[2, 8], a: f32[2, 3], b: f32[2, 4]) -> f32[2, 8], f32[2, 8] {
+    constexpr const char* text =
+        R"(graph f(c: f32[2, 8], a: f32[2, 3], b: f32[2, 4], d: f32[2]) -> f32[2, 8], f32[2, 8], f32[2, 8] {
     pad = pad(a, starts: [0, 1], stops: [2, 4], steps: [1, 1], sizes: [2, 8])    : f32[2, 8]
     add = add(c, pad)                                                            : f32[2, 8]
     pad_1 = pad(b, starts: [0, 0], stops: [2, 8], steps: [1, 2], sizes: [2, 8])  : f32[2, 8]
@@ -351,10 +352,12 @@ TEST(Fuse, PadsOfASumAreAddedInsideTheirPlaces) {
     pad_2 = pad(a, starts: [0, 5], stops: [2, 8], steps: [1, 1], sizes: [2, 8])  : f32[2, 8]
     pad_3 = pad(b, starts: [0, 1], stops: [2, 5], steps: [1, 1], sizes: [2, 8])  : f32[2, 8]
     add_2 = add(pad_2, pad_3)                                                    : f32[2, 8]
-    return add_1, add_2
+    pad_4 = pad(d, starts: [2], stops: [4], steps: [1], sizes: [8])              : f32[8]
+    add_3 = add(c, pad_4)                                                        : f32[2, 8]
+    return add_1, add_2, add_3
 }
 )";
-    lower(c, text, {{2, 8}, {2, 3}, {2, 4}});
+    lower(c, text, {{2, 8}, {2, 3}, {2, 4}, {2}});
     const GraphRef prepared = prepare_fusion(*parse_graph(c, text));
     size_t updates = 0, sums_with_zero = 0;
     for (NodeId id : prepared->body()) {
@@ -362,9 +365,9 @@ TEST(Fuse, PadsOfASumAreAddedInsideTheirPlaces) {
         updates += (*prepared)[id].op == op<"update">();
         if ((*prepared)[id].op != op<"add">()) continue;
         const NodeId other = prepared->operand(id, 1);
-        if ((*prepared)[other].op == op<"constant">() && prepared->type(id).sizes[1] == SizeId(8)) ++sums_with_zero;
+        if ((*prepared)[other].op == op<"constant">() && prepared->type(id).sizes.back() == SizeId(8)) ++sums_with_zero;
     }
-    EXPECT_EQ(updates, 4u);
+    EXPECT_EQ(updates, 5u);         // what is broadcast is a pad by itself
     EXPECT_EQ(sums_with_zero, 1u);  // c's
 }
 
