@@ -29,11 +29,13 @@ ExpressionId Expressions::intern(Expression e) {
     return it->second;
 }
 
-ExpressionId Expressions::call(Op o, std::vector<ExpressionId> operands, AttrId attr, NodeId source) {
+ExpressionId Expressions::call(Op o, std::vector<ExpressionId> operands, AttrId attr, NodeId source, int inside) {
     Expression e;
     e.op = o;
     e.attr = attr;
     e.source = source;
+    e.depth = inside;
+    e.number = uint32_t(inside);
     std::vector<TypeId> types;
     for (ExpressionId k : operands) {
         types.push_back(entries_[k].type);
@@ -227,7 +229,16 @@ ExpressionId Expressions::combine(const Wanted& w) {
     if (lowering == Lowering::reduce)
         return fold(w.id, w.operands[0], reduction_.variable, extent(SizeId(0)), extent(reduction_.extent));
     if (lowering != Lowering::scalar) return w.operands[0];  // movement, full
-    return call(node.op, w.operands, node.attr, w.id);
+    // What may fail does so for an element: in the loops around it, which may have no turn, though it is the same in all.
+    const bool fails = row(node.op).may_fail && is_integer(graph_.type(w.id).dtype);
+    return call(node.op, w.operands, node.attr, w.id, fails ? depth_of(w.at) : 0);
+}
+
+// How many loops are around what stands at this position.
+int Expressions::depth_of(const PositionList& at) {
+    int depth = 0;
+    for (Position p : at) depth = std::max(depth, entries_[index(p)].depth);
+    return depth;
 }
 
 // What the value depends on comes first, operand by operand; a worklist, since that is as long as the kernel is deep.

@@ -21,7 +21,7 @@ struct Expression {
     AttrId attr;
     std::vector<ExpressionId> operands;  // of a fold: its body, lo, hi
     int depth = 0;                       // loops around it: 0 is the kernel's top
-    uint32_t number = 0;                 // of a variable or buffer; of a fold: its variable
+    uint32_t number = 0;                 // of a variable or buffer; of a fold: its variable; else the loops asked for
     NodeId source;                       // the tensor-level node it computes, for stamps; of a literal: the literal
     int cost = 0;                        // of itself, in additions
 };
@@ -57,7 +57,8 @@ public:
     ExpressionId load(uint32_t buffer, DType, Position);
     // The fold of `reduce` at a position of its result, over reduced positions low … high - 1.
     ExpressionId fold_between(NodeId reduce, const PositionList& at, ExpressionId low, ExpressionId high);
-    ExpressionId call(Op, std::vector<ExpressionId> operands, AttrId = {}, NodeId source = {});
+    // `inside`: so many loops are around it at least, though its operands depend on fewer.
+    ExpressionId call(Op, std::vector<ExpressionId> operands, AttrId = {}, NodeId source = {}, int inside = 0);
 
     // Every position that is used: loads, stores, numbers. For the analysis of which loops may collapse.
     const std::vector<Position>& used_positions() const { return used_; }
@@ -78,6 +79,7 @@ private:
     size_t operand_count(NodeId) const;
     Wanted operand(const Wanted&, size_t k);
     ExpressionId combine(const Wanted&);
+    int depth_of(const PositionList& at);
     PositionList folded_position(NodeId reduce, const PositionList& at);
     ExpressionId extent(SizeId);
     ExpressionId sum_of(const Positions::Form&);
