@@ -62,9 +62,10 @@ private:
 template <class T>
 void row_product(int64_t m, int64_t k, int64_t n, const Matrix<T>& a, const T* b, int64_t ldb, bool transpose_b, T* c,
                  int64_t ldc, WorkspacePool& workspaces) {
-    constexpr int64_t lanes = Vector<T>::lanes, width = 2 * lanes;
+    constexpr int64_t lanes = Vector<T>::lanes, width = contract::panel_columns<T>;
     constexpr int64_t far_apart = 1024, wide = 8 * lanes;
     const bool packs = transpose_b || (ldb >= far_apart && m > 4 * micro_rows);
+    const Matrix<T> right{b, transpose_b ? 1 : ldb, transpose_b ? ldb : 1};
     const WorkspacePool::Loan workspace(workspaces);
     T* const packed = packs ? reinterpret_cast<T*>(workspace->reserve(size_t(k * width) * sizeof(T))) : nullptr;
     int64_t j = 0;
@@ -77,13 +78,7 @@ void row_product(int64_t m, int64_t k, int64_t n, const Matrix<T>& a, const T* b
     for (; j < n; j += width) {
         check_interrupt();
         const int64_t columns = std::min(width, n - j);
-        if (transpose_b) {
-            for (int64_t q = 0; q < columns; ++q)
-                for (int64_t p = 0; p < k; ++p) packed[p * width + q] = b[(j + q) * ldb + p];
-        } else if (packs) {
-            for (int64_t p = 0; p < k; ++p)
-                std::memcpy(packed + p * width, b + p * ldb + j, size_t(columns) * sizeof(T));
-        }
+        if (packs) contract::pack_panel(right.at(0, j), k, columns, packed);
         const T* const panel = packs ? packed : b + j;
         const int64_t stride = packs ? width : ldb;
         const MicroKernel<T>* const kernels = micro_kernels<T, Operands::as_they_lie>(columns);
@@ -115,7 +110,7 @@ void own_product(const MatrixShape& s, const T* a, int64_t lda, const T* b, int6
     if (s.m >= worth_packing && s.n >= worth_packing && s.k >= worth_packing) {
         using B = contract::Blocks<T>;
         const WorkspacePool::Loan workspace(workspaces);
-        const int64_t in_a = B::a_elements(s.m), in_b = B::b_elements(s.n);
+        const int64_t in_a = B::a_elements(s.m, s.k), in_b = B::b_elements(s.k, s.n);
         T* const packed = reinterpret_cast<T*>(workspace->reserve(size_t(in_a + in_b) * sizeof(T)));
         const Matrix<T> right{b, s.transpose_b ? 1 : ldb, s.transpose_b ? ldb : 1};
         return contract::packed_product(s.m, s.k, s.n, left, right, c, ldc, packed, packed + in_a);

@@ -61,8 +61,8 @@ void matmul_gradient(Gradient& d) {  // d(ab): g bᵀ, aᵀ g
     const Term a = ta ? transposed(d, d.a, ra) : d.a, b = tb ? transposed(d, d.b, rb) : d.b;
     const Term da = apply(op<"matmul">(), {d.g, transposed(d, b, rb)});
     d.x(0) += ta ? transposed(d, da, ry) : da;
-    if (rb == 2 && ra > 2 &&
-        !ta) {  // one matrix on the right of many: what they bring it is one product, over all rows
+    // One matrix on the right of many: what they bring it is one product, over all rows.
+    if (rb == 2 && ra > 2 && !ta) {
         const Term rows = rows_of(d, a, d.type(0)), g = rows_of(d, d.g, d.result_type());
         const Term db = apply(op<"matmul">(), {transposed(d, rows, 2), g});
         d.x(1) += tb ? transposed(d, db, 2) : db;

@@ -1,6 +1,7 @@
 #include "ir/passes/pipeline.h"
 
 #include <algorithm>
+#include <cassert>
 #include <chrono>
 #include <iterator>
 #include <string>
@@ -87,8 +88,10 @@ std::string_view what_is_left(const Graph& graph, const Pass& pass, NodeId& wher
 
 void require_order(const Pass& pass, const Graph& graph) {
     if (pass.after.empty()) return;
+    const Pass* const before = find_pass(pass.after);
+    assert(before && before->leaves && "a pass comes after one of the pipeline that promises something");
     NodeId node;
-    const std::string_view why = what_is_left(graph, *find_pass(pass.after), node);
+    const std::string_view why = what_is_left(graph, *before, node);
     if (why.empty()) return;
     Diagnostic d;
     d.kind = "pass";

@@ -142,6 +142,8 @@ private:
     bool is_pad(NodeId id) const { return row(graph_[id].op).memory == MemoryUse::adds; }
     void find_added() {
         added_.resize(graph_.nodes.size());
+        const auto body = graph_.body();
+        if (std::none_of(body.begin(), body.end(), [&](NodeId id) { return is_pad(id); })) return;
         uses_.resize(graph_.nodes.size());
         never_minus_zero_.resize(graph_.nodes.size());
         for (uint32_t k = 0; k < graph_.nodes.size(); ++k)

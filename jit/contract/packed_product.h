@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
 
 #include "jit/contract/micro_kernel.h"
@@ -18,9 +19,16 @@ struct Blocks {  // in elements: of f32, a block of a is 192 KB, a panel of b 32
     static constexpr int64_t rows = (192 << 10) / int64_t(sizeof(T)) / k / micro_rows * micro_rows;
     static constexpr int64_t columns = (2 << 20) / int64_t(sizeof(T)) / k;
 
-    static int64_t a_elements(int64_t m) { return std::min(rows, (m + micro_rows - 1) / micro_rows * micro_rows) * k; }
-    static int64_t b_elements(int64_t n) {
-        return std::min(columns, (n + panel_columns<T> - 1) / panel_columns<T> * panel_columns<T>) * k;
+    static constexpr int64_t group = 4 * panel_columns<T>;  // panels that are packed one after the other
+    static_assert(rows > 0 && columns % group == 0);
+
+    static int64_t a_elements(int64_t m, int64_t depth) {  // a multiple of 64 bytes
+        const int64_t groups = (std::min(rows, m) + micro_rows - 1) / micro_rows;
+        return (groups * micro_rows * std::min(k, depth) + 15) / 16 * 16;
+    }
+    static int64_t b_elements(int64_t depth, int64_t n) {
+        const int64_t panels = (std::min(columns, n) + panel_columns<T> - 1) / panel_columns<T>;
+        return panels * panel_columns<T> * std::min(k, depth);
     }
 };
 
@@ -49,7 +57,7 @@ template <class T>
 void pack_panel(const Matrix<T>& b, int64_t k, int64_t columns, T* to) {
     constexpr int64_t width = panel_columns<T>, line = 64 / int64_t(sizeof(T));
     if (columns < width) std::fill(to, to + k * width, T(0));
-    if (b.column == 1 && columns == width) {
+    if (b.column == 1 && columns == width) {  // so many that the copy is two moves
         for (int64_t p = 0; p < k; ++p) std::memcpy(to + p * width, b.data + p * b.row, width * sizeof(T));
         return;
     }
@@ -67,9 +75,9 @@ void pack_panel(const Matrix<T>& b, int64_t k, int64_t columns, T* to) {
 template <class T>
 void packed_product(int64_t m, int64_t k, int64_t n, const Matrix<T>& a, const Matrix<T>& b, T* c, int64_t ldc,
                     T* packed_a, T* packed_b) {
+    assert(k > 0 && "c would not be written");
     using B = Blocks<T>;
-    constexpr int64_t width = panel_columns<T>;
-    constexpr int64_t group = 4 * width;
+    constexpr int64_t width = panel_columns<T>, group = B::group;
     constexpr int64_t often = 128;  // columns for which rows that lie as rows are worth packing
     const bool packs_a = a.column != 1 || n > often;
     for (int64_t column = 0; column < n; column += B::columns) {
