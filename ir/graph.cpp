@@ -12,6 +12,11 @@ std::vector<std::string> Graph::symbol_names() const {
     return out;
 }
 
+NodeId Graph::element(NodeId get) const {
+    if (nodes[get.index].op != op<"get">() || nodes[operand(get, 0).index].op != op<"tuple">()) return {};
+    return operand(operand(get, 0), size_t(attributes(get).integer("index")));
+}
+
 std::vector<std::vector<NodeId>> Graph::users() const {
     std::vector<std::vector<NodeId>> out(nodes.size());
     for (uint32_t i = 0; i < nodes.size(); ++i)

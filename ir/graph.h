@@ -89,6 +89,8 @@ public:
     std::span<const NodeId> results() const { return results(main()); }
     const Type& type(NodeId id) const { return (*context)[nodes[id.index].type]; }
     Attributes attributes(NodeId id) const { return {*context, nodes[id.index].attr}; }
+    // What a `get` of a `tuple` is; none of any other node.
+    NodeId element(NodeId get) const;
     std::string_view name_of(NodeId id) const { return context->text(names[id.index]); }
     const Origin& origin(NodeId id) const { return (*context)[origins[id.index]]; }
     std::vector<std::string> symbol_names() const;

@@ -191,7 +191,7 @@ private:
         std::vector<size_t> bytes;  // a memory
         std::vector<Dims> output_shapes;
         std::vector<KernelPlan> kernels;
-        std::vector<std::vector<TensorView>> library_views;  // operands, then the result
+        std::vector<std::vector<TensorView>> library_views;  // operands, then results
         Decisions decisions;
     };
 
@@ -238,11 +238,14 @@ private:
         for (const StepLayout& step : layout_.steps) {
             if (step.kind != StepKind::library) continue;
             std::vector<TensorView>& views = plan->library_views.emplace_back();
-            const auto view = [&](NodeId id) {
-                views.push_back({nullptr, graph_->type(id).dtype, shape_of(*graph_, (*graph_)[id].type, symbols_)});
+            const auto view = [&](TypeId type) {
+                const Type& t = (*graph_->context)[type];
+                for (TypeId element : t.elements)
+                    views.push_back({nullptr, (*graph_->context)[element].dtype, shape_of(*graph_, element, symbols_)});
+                if (t.is_tensor()) views.push_back({nullptr, t.dtype, shape_of(*graph_, type, symbols_)});
             };
-            for (NodeId operand : graph_->operands_of(step.node)) view(operand);
-            view(step.node);
+            for (NodeId operand : graph_->operands_of(step.node)) view((*graph_)[operand].type);
+            view((*graph_)[step.node].type);
         }
         return plan;
     }
@@ -402,9 +405,10 @@ private:
         std::vector<TensorView>& views = plan_->library_views[step.index];
         for (size_t k = 0; k < views.size(); ++k) views[k].data = pointers_[step.pointers + k];
         const LibraryPlan& plan = libraries_[step.index];
+        const size_t operands = graph_->operands_of(step.node).size();
+        const std::span<const TensorView> all(views);
         try {
-            plan.function(
-                {plan, std::span(views).first(views.size() - 1), views.back(), machine_.pool(), machine_.workspaces()});
+            plan.function({plan, all.first(operands), all.subspan(operands), machine_.pool(), machine_.workspaces()});
         } catch (Error& error) {
             if (error.diagnostic.span.source == 0) error.diagnostic.span = graph_->origin(step.node).span;
             throw;

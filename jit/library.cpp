@@ -19,8 +19,8 @@ struct Entry {
 constexpr Entry entries[] = {
     {"matmul", library::matmul},   {"take", library::take},     {"take_add", library::take_add},
     {"gather", library::gather},   {"random", library::random}, {"scatter_add", library::scatter_add},
-    {"argsort", library::argsort}, {"argmax", library::argmax}, {"argmin", library::argmin},
-    {"cumsum", library::cumsum},   {"recurrence", library::recurrence},
+    {"argsort", library::argsort}, {"sort", library::sort},     {"argmax", library::argmax},
+    {"argmin", library::argmin},   {"cumsum", library::cumsum}, {"recurrence", library::recurrence},
 };
 
 }  // namespace

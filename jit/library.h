@@ -45,9 +45,10 @@ struct LibraryPlan {
 struct LibraryCall {
     const LibraryPlan& plan;
     std::span<const TensorView> operands;
-    TensorView result;  ///< overlaps no operand
+    std::span<const TensorView> results;  ///< overlap no operand; one that nobody reads has no data
     ThreadPool& pool;
     WorkspacePool& workspaces;
+    const TensorView& result = results[0];  ///< of a row that has one
 };
 
 /// Null function where the row has none.

@@ -158,8 +158,11 @@ void scatter_add(const LibraryCall& call) {
     });
 }
 
-// A stable order is the order by value, then by position: of the first few no more is sorted than they are.
-void argsort(const LibraryCall& call) {
+namespace {
+
+// A stable order is the order by value, then by position: of the first few no more is sorted than they are. Either result
+// may be unwanted.
+void sort_along(const LibraryCall& call, const TensorView* values, const TensorView* positions) {
     const TensorView& x = call.operands[0];
     const AxisView view(x.shape, call.plan.axis), result(call.result.shape, call.plan.axis);
     if (result.size > view.size)
@@ -180,7 +183,6 @@ void argsort(const LibraryCall& call) {
         for (int64_t i = 0; i < view.outer; ++i)
             for (int64_t j = 0; j < view.inner; ++j) {
                 const T* const from = x.as<T>() + i * view.size * view.inner + j;
-                int64_t* const to = call.result.as<int64_t>() + i * result.size * view.inner + j;
                 row.clear();
                 order.clear();
                 for (int64_t k = 0; k < view.size; ++k) {
@@ -195,9 +197,21 @@ void argsort(const LibraryCall& call) {
                     std::nth_element(order.begin(), end, order.end(), strictly_before);
                     std::sort(order.begin(), end, strictly_before);
                 }
-                for (int64_t k = 0; k < result.size; ++k) to[k * view.inner] = order[size_t(k)];
+                const int64_t to = i * result.size * view.inner + j;
+                for (int64_t k = 0; k < result.size; ++k) {
+                    if (values) values->as<T>()[to + k * view.inner] = row[size_t(order[size_t(k)])];
+                    if (positions) positions->as<int64_t>()[to + k * view.inner] = order[size_t(k)];
+                }
             }
     });
+}
+
+}  // namespace
+
+void argsort(const LibraryCall& call) { sort_along(call, nullptr, &call.result); }
+void sort(const LibraryCall& call) {
+    const auto wanted = [&](size_t k) { return call.results[k].data ? &call.results[k] : nullptr; };
+    sort_along(call, wanted(0), wanted(1));
 }
 
 void argmax(const LibraryCall& call) { arg_fold(call, "argmax"); }

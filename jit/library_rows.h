@@ -12,6 +12,7 @@ void gather(const LibraryCall& call);
 void scatter_add(const LibraryCall& call);
 void random(const LibraryCall& call);
 void argsort(const LibraryCall& call);
+void sort(const LibraryCall& call);
 void argmax(const LibraryCall& call);
 void argmin(const LibraryCall& call);
 void cumsum(const LibraryCall& call);

@@ -199,7 +199,7 @@ private:
             for (NodeId link : path) view = emit(builder, copy, link, {&view, 1});
             images.insert(images.begin() + replaced_view, view);
         }
-        const GraphRef graph = builder.finish({emit(builder, copy, id, images)});
+        const GraphRef graph = builder.finish(builder.results_of(emit(builder, copy, id, images)));
         Decisions decisions;
         Target target;
         target.threads = owner_.machine_.pool().threads();

@@ -36,6 +36,7 @@ public:
         give_outputs_memory();
         find_uses();
         begin_updates();
+        drop_unread_results();
         for (uint32_t& memory : plan_.memory_of) memory = standing(memory);
         note_lifetimes();
         return std::move(plan_);
@@ -102,10 +103,7 @@ private:
         step.node = id;
         for (NodeId operand : graph_.operands_of(id)) step.reads.push_back(value(operand));
         if (n.op == op<"kernel">()) {
-            const Type& t = graph_.type(id);
-            const std::vector<TypeId> types = t.kind == Type::Kind::tuple ? t.elements : std::vector<TypeId>{n.type};
-            for (TypeId type : types) step.writes.push_back(new_value(MemoryKind::arena, type, id));
-            values_of_[id.index] = step.writes;
+            make_results(step);
         } else if (r.effect == Effect::asserts) {
             step.kind = StepKind::assertion;
         } else if (r.effect == Effect::commits) {
@@ -120,11 +118,18 @@ private:
                    r.lowering == Lowering::library && (call = plan_library_call(graph_, id)).function) {
             step.kind = StepKind::library;
             step.library = call;
-            step.writes.push_back(new_value(MemoryKind::arena, n.type, id));
-            values_of_[id.index] = step.writes;
+            make_results(step);
         } else
             throw_error("internal", fmt::format("`{}` is not scheduled: engines run kernels and library rows", r.name));
         steps().push_back(std::move(step));
+    }
+
+    void make_results(StepLayout& step) {
+        const Type& t = graph_.type(step.node);
+        const std::vector<TypeId> types =
+            t.kind == Type::Kind::tuple ? t.elements : std::vector<TypeId>{graph_[step.node].type};
+        for (TypeId type : types) step.writes.push_back(new_value(MemoryKind::arena, type, step.node));
+        values_of_[step.node.index] = step.writes;
     }
 
     // ---- commits
@@ -288,6 +293,15 @@ private:
                   : "what it changes a part of is read later");
     }
 
+    // A library function is told which of its results nobody reads; of one that has one result it is written anyway.
+    void drop_unread_results() {
+        find_uses();
+        for (const StepLayout& step : steps()) {
+            if (step.kind != StepKind::library || step.writes.size() < 2) continue;
+            for (uint32_t v : step.writes)
+                if (!is_read_from(v, 0) && memory(v).kind == MemoryKind::arena) memory(v).kind = MemoryKind::unread;
+        }
+    }
     void note_lifetimes() {
         std::vector<bool> used(plan_.memories.size());
         for (uint32_t s = 0; s < steps().size(); ++s)

@@ -21,7 +21,13 @@ enum class StepKind : uint8_t {
     commit,     ///< of one value read into the tensor given as input `target`
 };
 
-enum class MemoryKind : uint8_t { input, output, arena, constant };
+enum class MemoryKind : uint8_t {
+    input,
+    output,
+    arena,
+    constant,
+    unread,  ///< of a library call's result that nobody reads: none
+};
 
 struct StepMemory {
     MemoryKind kind = MemoryKind::arena;

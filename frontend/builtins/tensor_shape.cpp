@@ -1,5 +1,6 @@
 // Shapes, joining and splitting, reading and writing at positions, conversions to host values.
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
@@ -194,12 +195,6 @@ TensorRef sorted_positions(TensorCall& c, const TensorRef& x, int64_t axis, bool
     return c.d.apply(op<"argsort">(), {x},
                      c.d.attr({{c.d.names().axis, AttrValue(axis)}, {c.d.names().descending, AttrValue(descending)}}));
 }
-TensorRef first_positions(TensorCall& c, const TensorRef& x, int64_t axis, bool descending, int64_t count) {
-    return c.d.apply(op<"argsort">(), {x},
-                     c.d.attr({{c.d.names().axis, AttrValue(axis)},
-                               {c.d.names().descending, AttrValue(descending)},
-                               {c.d.context().name("count"), AttrValue(count)}}));
-}
 
 // Of the elements of source that go to one position along the axis the last is written: in the order of a stable sort
 // of index it is the one whose successor differs. The others become −0, which adds nothing to any value.
@@ -254,8 +249,10 @@ Value argsort(Evaluator& e, Arguments& a) {  // x, dim?, descending?
 Value sort(Evaluator& e, Arguments& a) {  // (values, positions)
     TensorCall c(e, a);
     const Lifted lifted(c, c.tensor(0), c.integer_or(1, -1, "a dimension"));
-    const TensorRef index = sorted_positions(c, lifted.x, lifted.axis, c.flag(2, "descending"));
-    return make_tuple({lifted.back(ops::gather(c.d, lifted.x, lifted.axis, index)), lifted.back(index)});
+    const AttrId attr = c.d.attr(
+        {{c.d.names().axis, AttrValue(lifted.axis)}, {c.d.names().descending, AttrValue(c.flag(2, "descending"))}});
+    const std::vector<TensorRef> both = c.d.apply_all(op<"sort">(), std::array{Arg(lifted.x)}, attr);
+    return make_tuple({lifted.back(both[0]), lifted.back(both[1])});
 }
 Value topk(Evaluator& e, Arguments& a) {  // x, k, dim?, largest?
     TensorCall c(e, a);
@@ -263,8 +260,11 @@ Value topk(Evaluator& e, Arguments& a) {  // x, k, dim?, largest?
     const int64_t k = c.integer(1, "k"), axis = lifted.axis, size = lifted.x->shape()[static_cast<size_t>(axis)];
     if (k < 0 || k > size)
         throw_error("value", fmt::format("topk wants {} of the {} elements of dimension {}", k, size, axis));
-    const TensorRef index = first_positions(c, lifted.x, axis, a.flag_or(3, true, "largest"), k);
-    return make_tuple({lifted.back(ops::gather(c.d, lifted.x, axis, index)), lifted.back(index)});
+    const AttrId attr = c.d.attr({{c.d.names().axis, AttrValue(axis)},
+                                  {c.d.names().descending, AttrValue(a.flag_or(3, true, "largest"))},
+                                  {c.d.context().name("count"), AttrValue(k)}});
+    const std::vector<TensorRef> both = c.d.apply_all(op<"sort">(), std::array{Arg(lifted.x)}, attr);
+    return make_tuple({lifted.back(both[0]), lifted.back(both[1])});
 }
 Value one_hot(Evaluator& e, Arguments& a) {  // index, classes? -> i64[…, classes]
     TensorCall c(e, a);

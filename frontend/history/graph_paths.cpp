@@ -9,14 +9,14 @@
 
 namespace tenon {
 
-bool passes_gradients(const Node& node, const Type& type) {
+bool passes_gradients(const Context& context, const Node& node) {
     return !(node.flags & no_grad_flag) && !row(node.op).stops_gradient && node.op != op<"param">() &&
-           type.is_tensor() && is_float(type.dtype);
+           is_differentiable(context, node.type);
 }
 
 namespace {
 
-bool passes_gradients(const Graph& graph, NodeId id) { return passes_gradients(graph[id], graph.type(id)); }
+bool passes_gradients(const Graph& graph, NodeId id) { return passes_gradients(*graph.context, graph[id]); }
 
 // From the nodes marked on to all that gradients reach from them.
 void follow_gradients(const Graph& graph, std::vector<bool>& on_path) {

@@ -14,8 +14,8 @@ namespace tenon {
 
 class CompiledGraph;
 
-/// Whether gradients go through such a node of this type to its operands.
-bool passes_gradients(const Node& node, const Type& type);
+/// Whether gradients go through such a node to its operands.
+bool passes_gradients(const Context& context, const Node& node);
 /// By differentiable result: the nodes that its cotangent reaches, those where it ends included.
 std::vector<std::vector<bool>> nodes_reached(const Graph& graph, std::span<const size_t> differentiable);
 /// Which of the graph's wrt a path leads to from the differentiable results that are `present`.

@@ -236,7 +236,7 @@ void Capture::require_in_graph(TensorObject& x) {
     autograd.number = tracer_.tape().number_history();
 }
 
-TensorRef Capture::append(Op op, std::span<const Arg> args, AttrId attr) {
+void Capture::append(Op op, std::span<const Arg> args, AttrId attr, Dispatcher::Take take) {
     admit_operation();
     const uint64_t before = serial_;
     for (bool all = false; !all;) {
@@ -258,11 +258,10 @@ TensorRef Capture::append(Op op, std::span<const Arg> args, AttrId attr) {
         requires_grad |= args[k].tensor && args[k].tensor->requires_grad();
     }
     Builder::StampScope scope(builder_, stamp());
-    const NodeId made = builder_.emit(op, nodes, attr);
-    if (row(op).may_fail) note_fallible(made);
-    requires_grad =
-        requires_grad && tracer_.dispatcher().grad_enabled() && is_float(builder_.type(made).dtype) && row(op).gradient;
-    return make_result(made, requires_grad);
+    const std::vector<NodeId> results = builder_.results_of(builder_.emit(op, nodes, attr));
+    if (row(op).may_fail) note_fallible(results[0]);
+    requires_grad = requires_grad && tracer_.dispatcher().grad_enabled() && row(op).gradient;
+    for (NodeId made : results) take(make_result(made, requires_grad && is_float(builder_.type(made).dtype)));
 }
 
 // Whether an attribute names sizes that are symbols of this graph.
@@ -371,8 +370,11 @@ void Capture::assert_true(TensorObject& condition, std::string_view message) {
 
 void Capture::restamp(TensorObject& result, const Stamp& stamp) {
     const NodeId made = storages_[values_[result.capture_value_].storage].current;
-    builder_.set_origin(made, stamp.origin);
-    builder_.set_flags(made, uint8_t(builder_.node(made).flags | stamp.flags));
+    const bool is_one = builder_.node(made).op != op<"get">();
+    for (NodeId id : {made, is_one ? made : builder_.operands_of(made)[0]}) {
+        builder_.set_origin(id, stamp.origin);
+        builder_.set_flags(id, uint8_t(builder_.node(id).flags | stamp.flags));
+    }
 }
 
 }  // namespace tenon

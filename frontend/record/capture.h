@@ -78,7 +78,7 @@ public:
     };
 
     // -- ops
-    TensorRef append(Op op, std::span<const Arg> args, AttrId attr);
+    void append(Op op, std::span<const Arg> args, AttrId attr, Dispatcher::Take take);
     TensorRef view(Op op, TensorObject& x, AttrId attr, Tensor geometry);
     /// Before a write: x and value are admitted, and x is the only view of its memory that this graph holds. `value`
     /// becomes a copy where it shares that memory. False: it was not the only one, and the graph before has ended.

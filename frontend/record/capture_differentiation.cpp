@@ -52,7 +52,7 @@ bool Capture::Differentiation::holds_history(std::span<const Cotangent> roots, s
 }
 
 bool Capture::Differentiation::passes_gradients(NodeId id) const {
-    return tenon::passes_gradients(builder_.node(id), builder_.type(id));
+    return tenon::passes_gradients(builder_.context(), builder_.node(id));
 }
 
 std::vector<Capture::Differentiation::Uses> Capture::Differentiation::uses() const {

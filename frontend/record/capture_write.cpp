@@ -16,7 +16,7 @@ bool Capture::admit_write(TensorObject& x, TensorRef& value) {
         if (trace_->in_example()) trace_->refuse_outer_write(x);
         if (is_only_view(x)) return was_only_view;
         if (const Arg copied[] = {Arg(value)}; memory_of(*value) && memory_of(*value) == memory_of(x))
-            value = append(op<"identity">(), copied, {});
+            append(op<"identity">(), copied, {}, [&](TensorRef made) { value = std::move(made); });
         flush("a write to memory of which this graph holds several views");
     }
 }

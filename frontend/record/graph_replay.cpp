@@ -10,6 +10,7 @@
 #include "frontend/record/saved_values.h"
 #include "frontend/record/tracer.h"
 #include "ir/build/substitution.h"
+#include "ir/passes/drop_cotangents.h"
 #include "ir/row.h"
 #include "jit/literal.h"
 #include "runtime/diagnostic.h"
@@ -66,6 +67,8 @@ public:
             if (!needed_[id.index] || values_[id.index]) continue;
             for (NodeId operand : graph_.operands_of(id)) want(operand);
         }
+        for (NodeId id : body)  // all results of an op: what it saves of them is seen to there
+            if (graph_[id].op == op<"get">() && needed_[graph_.operand(id, 0).index]) want(id);
     }
     bool needs(NodeId id) const { return needed_[id.index]; }
 
@@ -77,8 +80,8 @@ public:
                 if (options_.effects) perform(id);
             } else {
                 compute(id);
-                if (used_up_.contains(id.index) && values_[id.index]->autograd && values_[id.index]->autograd->entry)
-                    values_[id.index]->autograd->entry->freed = true;
+                if (TapeEntry* entry = used_up_.contains(id.index) ? entry_of(id) : nullptr) entry->freed = true;
+                if (!values_[id.index]) continue;  // several: each has a `get`
                 if (const auto leaf = leaves_.find(id.index); leaf != leaves_.end())
                     become(*values_[id.index], leaf->second);
                 if (options_.stamps && dispatcher_.tracer().capturing())
@@ -104,7 +107,9 @@ public:
                 return id;
             }
             for (NodeId operand : graph_.operands_of(id)) {
-                if (--uses[operand.index] == 0) values_[operand.index] = nullptr;
+                if (--uses[operand.index] > 0) continue;
+                values_[operand.index] = nullptr;
+                results_.erase(operand.index);
             }
         }
         return {};
@@ -176,7 +181,12 @@ private:
         const Dispatcher::GradMode mode(dispatcher_, grad);
         std::vector<NodeId> inputs;  // what a tape entry of this op has as such
         const int history_of = row(graph_[id].op).history_of;
-        if (history_of >= 0 && !dispatcher_.tracer().capturing()) {
+        if (graph_[id].op == op<"tuple">()) return;  // it has its elements
+        if (graph_[id].op == op<"get">()) {
+            const NodeId element = graph_.element(id);
+            inputs = {element ? element : graph_.operand(id, 0)};
+            values_[id.index] = element ? value(element) : results_.at(inputs[0].index)[result_number(id)];
+        } else if (history_of >= 0 && !dispatcher_.tracer().capturing()) {
             const Ref<Autograd>& history = value(graph_.operand(id, static_cast<size_t>(history_of)))->autograd;
             values_[id.index] = make_ref<TensorObject>(value(graph_.operand(id, 0))->tensor);
             values_[id.index]->autograd = history;
@@ -190,12 +200,24 @@ private:
                 arguments.push_back(argument(operand));
                 if (arguments.back().tensor) inputs.push_back(operand);
             }
-            values_[id.index] = dispatcher_.apply(graph_[id].op, arguments, attr_of(id));
+            if (graph_.type(id).is_tensor())
+                values_[id.index] = dispatcher_.apply(graph_[id].op, arguments, attr_of(id));
+            else results_[id.index] = dispatcher_.apply_all(graph_[id].op, arguments, attr_of(id));
         }
         if (!gone_.empty() || !gone_for_.empty()) note_gone(id, inputs);
         if (const auto shown = shown_.find(id.index); shown != shown_.end()) show(id, shown->second);
     }
-    // Of a value just computed: whether it is what it was, and what its entry has saved.
+    size_t result_number(NodeId get) const { return static_cast<size_t>(graph_.attributes(get).integer("index")); }
+    // What was recorded of a node just computed.
+    TapeEntry* entry_of(NodeId id) const {
+        const auto several = results_.find(id.index);
+        const std::span<const TensorRef> all(several == results_.end() ? std::span(&values_[id.index], 1)
+                                                                       : several->second);
+        const auto is_recorded = [](const TensorRef& x) { return x && x->autograd && x->autograd->entry; };
+        const auto found = std::find_if(all.begin(), all.end(), is_recorded);
+        return found == all.end() ? nullptr : (*found)->autograd->entry.get();
+    }
+    // Of a value just computed: whether it is what it was, and what its entry has saved; of several results each in its turn.
     void note_gone(NodeId id, std::span<const NodeId> inputs) {
         for (NodeId input : inputs) {
             if (const auto found = gone_.find(input.index); found != gone_.end()) {
@@ -208,22 +230,25 @@ private:
             values_[id.index]->tensor = known->second;
             gone_.erase(id.index);
         }
-        const Ref<Autograd>& history = values_[id.index]->autograd;
-        if (!history || !history->entry || row(graph_[id].op).history_of >= 0) return;
-        TapeEntry& entry = *history->entry;
-        const std::span<const Split::Saved> saved = entry.graph->saved();
+        const bool is_get = graph_[id].op == op<"get">();
+        const NodeId maker = is_get ? graph_.operand(id, 0) : id;
+        TapeEntry* const entry = row(graph_[id].op).history_of < 0 ? entry_of(maker) : nullptr;  // of a tuple: none
+        if (!entry) return;
+        const std::span<const Split::Saved> saved = entry->graph->saved();
         for (size_t k = 0; k < saved.size(); ++k) {
+            if (saved[k].is_input ? is_get : !values_[id.index] || (is_get && saved[k].index != result_number(id)))
+                continue;
             if (!saved[k].is_input && known != known_.end())
-                entry.saved[k] = {known->second, known->second.storage->version};
+                entry->saved[k] = {known->second, known->second.storage->version};
             const NodeId value = saved[k].is_input ? inputs[saved[k].index] : id;
             if (const auto found = gone_.find(value.index); found != gone_.end()) {
-                entry.saved[k].is_unknown = true;
-                entry.saved[k].write = found->second;
+                entry->saved[k].is_unknown = true;
+                entry->saved[k].write = found->second;
             }
             for (const GoneFor& one : gone_for_) {
-                if (one.value != value || one.by != id) continue;
-                entry.saved[k].is_gone = true;
-                entry.saved[k].write = one.write;
+                if (one.value != value || one.by != maker) continue;
+                entry->saved[k].is_gone = true;
+                entry->saved[k].write = one.write;
             }
         }
     }
@@ -232,10 +257,10 @@ private:
         std::vector<TapeEntry::Saved> memory;  // beside it
     };
     void show(NodeId id, const Watched& watched) {
-        const Ref<Autograd>& history = values_[id.index]->autograd;
-        if (!history || !history->entry) return;
-        history->entry->shown = std::make_shared<const std::vector<TapeEntry::Shown>>(watched.what);
-        history->entry->shown_memory = watched.memory;
+        TapeEntry* const history = entry_of(id);
+        if (!history) return;
+        history->shown = std::make_shared<const std::vector<TapeEntry::Shown>>(watched.what);
+        history->shown_memory = watched.memory;
     }
     // The view that is written is given as the way to it from the base.
     TensorRef update(NodeId id) {
@@ -251,6 +276,7 @@ private:
     Context& context_;
     const Graph& graph_;
     std::vector<TensorRef> values_;
+    std::unordered_map<uint32_t, std::vector<TensorRef>> results_;  // of nodes with several
     std::vector<bool> needed_;
     std::unordered_map<uint32_t, Ref<Autograd>> leaves_;
     struct GoneFor {
@@ -381,9 +407,17 @@ std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& e
 }
 
 std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEntry>& entry,
-                                        std::span<const TensorRef> cotangents, const std::vector<bool>& wanted) {
+                                        std::span<const TensorRef> cotangents, const std::vector<bool>& present,
+                                        const std::vector<bool>& wanted) {
     const Joint& joint = *entry->graph->joint();
-    const Graph& graph = *joint.graph;
+    std::vector<size_t> absent;
+    for (size_t k = 0; k < present.size(); ++k) {
+        if (!present[k]) absent.push_back(joint.inputs + k);
+    }
+    std::vector<bool> left(joint.graph->results().size(), true);
+    const GraphRef rest =
+        absent.empty() ? joint.graph : drop_cotangents(*joint.graph, absent, joint.graph->params().size(), left);
+    const Graph& graph = *rest;
     std::vector<TensorRef> arguments = inputs_of(*entry);
     arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
     Replay replay(dispatcher, graph, arguments);
@@ -391,20 +425,21 @@ std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEn
     // what goes into it from elsewhere.
     const std::span<const Split::Saved> saved = entry->graph->saved();
     for (size_t k = 0; k < saved.size(); ++k) {
-        if (saved[k].is_input) continue;
+        if (saved[k].is_input || saved[k].index >= joint.outputs) continue;
         const auto found = std::find(joint.results.begin(), joint.results.end(), saved[k].index);
-        if (found == joint.results.end()) continue;
         auto result = make_ref<TensorObject>(entry->saved[k].tensor);
-        Autograd& autograd = result->make_autograd();
-        autograd.requires_grad = true;
-        autograd.entry = entry;
-        autograd.output = static_cast<uint32_t>(found - joint.results.begin());
+        if (found != joint.results.end()) {  // else it is no float
+            Autograd& autograd = result->make_autograd();
+            autograd.requires_grad = true;
+            autograd.entry = entry;
+            autograd.output = static_cast<uint32_t>(found - joint.results.begin());
+        }
         replay.give(graph.results()[saved[k].index], std::move(result));
     }
     std::vector<NodeId> results(joint.wrt.size());  // null: no path leads there, or nobody wants it
-    for (size_t k = 0, next = joint.outputs; k < joint.wrt.size(); ++k) {
-        if (!joint.reached[k]) continue;
-        const NodeId result = graph.results()[next++];
+    for (size_t k = 0, next = joint.outputs, at = joint.outputs; k < joint.wrt.size(); ++k) {
+        if (!joint.reached[k] || !left[next++]) continue;
+        const NodeId result = graph.results()[at++];
         if (!wanted[k]) continue;
         results[k] = result;
         replay.want(result);

@@ -25,8 +25,10 @@ std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& graph, std::s
 std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& entry);
 
 /// The cotangents of those of an entry's edges that are wanted, each with a history; null where no path leads.
+/// `present`: empty, or which cotangents there are; the others are not read.
 std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEntry>& entry,
-                                        std::span<const TensorRef> cotangents, const std::vector<bool>& wanted);
+                                        std::span<const TensorRef> cotangents, const std::vector<bool>& present,
+                                        const std::vector<bool>& wanted);
 
 /// Runs what the graph's results and asserts need, and gives the first node that fails, with its error; none where
 /// nothing does. Nothing is written.

@@ -237,7 +237,7 @@ private:
         if (options_.by_ops()) {
             std::vector<bool> wanted_and_reached = wanted_edges(entry);
             for (size_t k = 0; k < reached.size(); ++k) wanted_and_reached[k] = wanted_and_reached[k] && reached[k];
-            const std::vector<TensorRef> gradients = replay_gradients(d_, of, cotangents, wanted_and_reached);
+            const std::vector<TensorRef> gradients = replay_gradients(d_, of, cotangents, present, wanted_and_reached);
             for (size_t k = 0; k < gradients.size(); ++k) {
                 if (gradients[k]) add(entry.edges[k], gradients[k]);
             }

@@ -66,10 +66,12 @@ Dispatcher::Operation::Operation(Dispatcher& d, Part a, Part b, Part c)
 Dispatcher::Dispatcher(Tracer& tracer) : tracer_(tracer), names_(tracer.context()), writes_(1024) {}
 Dispatcher::~Dispatcher() = default;
 
-// Of one result, differentiable where there is anything to differentiate with respect to.
+// Differentiable are the results that are floats, where there is anything to differentiate with respect to.
 static std::shared_ptr<CompiledGraph> compile_op(Tracer& tracer, GraphRef graph, std::vector<size_t> wrt) {
     std::vector<size_t> differentiable;
-    if (!wrt.empty()) differentiable.push_back(0);
+    for (size_t k = 0; !wrt.empty() && k < graph->results().size(); ++k)
+        if (is_float(graph->type(graph->results()[k]).dtype)) differentiable.push_back(k);
+    if (differentiable.empty()) wrt.clear();
     return std::make_shared<CompiledGraph>(tracer.graph_cache(), tracer.compile_settings(), std::move(graph),
                                            std::move(differentiable), std::move(wrt), CompiledGraph::Purpose::op);
 }
@@ -106,10 +108,22 @@ AttrValue Dispatcher::list(std::span<const Size> sizes) const {
 }
 
 TensorRef Dispatcher::apply(Op op, std::span<const Arg> args, AttrId attr) {
-    return tracer_.capturing() ? tracer_.capture().append(op, args, attr) : run(op, args, attr);
+    TensorRef result;
+    run(op, args, attr, [&](TensorRef made) {
+        assert(!result && "this row has several results");
+        result = std::move(made);
+    });
+    return result;
 }
 
-TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
+std::vector<TensorRef> Dispatcher::apply_all(Op op, std::span<const Arg> args, AttrId attr) {
+    std::vector<TensorRef> results;
+    run(op, args, attr, [&](TensorRef made) { results.push_back(std::move(made)); });
+    return results;
+}
+
+void Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr, Take take) {
+    if (tracer_.capturing()) return tracer_.capture().append(op, args, attr, take);
     Context& c = context();
     Key key{op, attr, 0, {}};
     const bool records = grad_enabled_ && row(op).gradient;
@@ -165,9 +179,9 @@ TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
             ++parameters;
         }
         try {
-            const NodeId made = builder.emit(op, nodes, attr);
-            if (!any || !is_float(builder.type(made).dtype)) wrt.clear();
-            compiled = compile_op(tracer_, builder.finish({made}), std::move(wrt));
+            const std::vector<NodeId> made = builder.results_of(builder.emit(op, nodes, attr));
+            if (!any) wrt.clear();
+            compiled = compile_op(tracer_, builder.finish(made), std::move(wrt));
         } catch (...) {
             ops_.erase(key);
             throw;
@@ -187,7 +201,8 @@ TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
         if (span_) error.diagnostic.span = span_;
         throw;
     }
-    auto result = make_ref<TensorObject>(outputs[0]);
+    std::vector<TensorRef> results;
+    for (size_t k = 0; k < graph->result_count(); ++k) results.push_back(make_ref<TensorObject>(outputs[k]));
     if (!graph->differentiable().empty()) {
         std::vector<TapeEntry::Input> recorded;
         recorded.reserve(inputs.size());
@@ -197,10 +212,11 @@ TensorRef Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr) {
             const Tensor& tensor = inputs[next++];
             recorded.push_back({tensor, tensor.storage->version, arg.tensor ? Edge::of(*arg.tensor) : Edge{}});
         }
-        TensorObject* owner = result.get();
-        tracer_.tape().record(graph, std::move(recorded), outputs, {&owner, 1}, span_, meta_);
+        SmallVector<TensorObject*, 4> owners;
+        for (size_t k : graph->differentiable()) owners.push_back(results[k].get());
+        tracer_.tape().record(graph, std::move(recorded), outputs, owners, span_, meta_);
     }
-    return result;
+    for (TensorRef& result : results) take(std::move(result));
 }
 
 // ---- views --------------------------------------------------------------------------------------------------------

@@ -115,6 +115,9 @@ public:
     TensorRef apply(Op op, std::initializer_list<Arg> args, AttrId attr = {}) {
         return apply(op, std::span(args.begin(), args.size()), attr);
     }
+    /// All results of a row, in order; `apply` is for rows with one.
+    std::vector<TensorRef> apply_all(Op op, std::span<const Arg> args, AttrId attr = {});
+    using Take = FunctionRef<void(TensorRef)>;  ///< is given each result
     /// A movement row whose result shares memory with x; `geometry` is x's tensor moved so.
     TensorRef view(Op op, TensorObject& x, AttrId attr, Tensor geometry);
     /// One movement op on the way from a base to a view of it.
@@ -183,7 +186,7 @@ private:
         }
     };
     std::shared_ptr<CompiledGraph>& compiled_op(const Key& key);
-    TensorRef run(Op op, std::span<const Arg> args, AttrId attr);
+    void run(Op op, std::span<const Arg> args, AttrId attr, Take take);
     void write_eagerly(TensorObject& x, TensorObject& value);
     void record_movement(Op op, AttrId attr, const TensorObject& from, TensorObject& to);
     std::shared_ptr<CompiledGraph> compiled_update(const Tensor& base, std::span<const Step> steps, const Tensor& value,

@@ -205,6 +205,16 @@ NodeId Builder::emit_typed(Op o, TypeId type, NodeList operands, AttrId attr, Re
     return append(o, type, operands, attr, first, regions, true);
 }
 
+std::vector<NodeId> Builder::results_of(NodeId id) {
+    if (type(id).kind != Type::Kind::tuple) return {id};
+    const std::vector<TypeId> types = type(id).elements;
+    std::vector<NodeId> results;
+    for (size_t k = 0; k < types.size(); ++k)
+        results.push_back(emit_typed(op<"get">(), types[k], {id},
+                                     context_->attr({{context_->name("index"), AttrValue(int64_t(k))}})));
+    return results;
+}
+
 RegionId Builder::open_region() {
     const RegionId id(uint32_t(graph_.regions.size()));
     graph_.regions.push_back({});

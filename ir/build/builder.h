@@ -49,6 +49,8 @@ public:
 
     // -- nodes. `emit` runs the row's result rule and throws Error with a label per operand.
     NodeId emit(Op, NodeList operands, AttrId attr = {});
+    // The results of a node, one by one: of a tuple a `get` each.
+    std::vector<NodeId> results_of(NodeId);
     // Trusted: the caller gives the type. `regions` were closed just before, the first of them at `first`.
     NodeId emit_typed(Op, TypeId, NodeList operands, AttrId attr = {}, RegionId first = {}, unsigned regions = 0);
 

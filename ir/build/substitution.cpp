@@ -34,10 +34,15 @@ static void mark_symbols(const Context& context, const AttrValue& value, std::ve
     }
 }
 
+static void mark_symbols(const Context& context, TypeId type, std::vector<bool>& marks) {
+    for (SizeId size : context[type].sizes)
+        for (uint32_t k : context.symbols_of(size)) marks[k] = true;
+    for (TypeId element : context[type].elements) mark_symbols(context, element, marks);
+}
+
 void mark_symbols(const Graph& graph, NodeId id, std::vector<bool>& marks) {
     const Context& context = *graph.context;
-    for (SizeId size : graph.type(id).sizes)
-        for (uint32_t k : context.symbols_of(size)) marks[k] = true;
+    mark_symbols(context, graph[id].type, marks);
     if (!graph[id].attr) return;
     for (const AttrEntry& entry : context[graph[id].attr]) mark_symbols(context, entry.value, marks);
 }

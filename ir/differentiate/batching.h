@@ -17,13 +17,14 @@ namespace tenon {
 class Batcher;
 
 // One node of the example's graph, at least one operand of which is batched (or its row says `own_per_example`). The
-// rule emits what computes it for the whole batch and returns that node, batch first.
+// rule emits what computes it for the whole batch and returns that node, batch first. Where it has several results, the
+// rule returns a tuple of as many, each of them batch first.
 class Batching {
 public:
     // ---- the node as it is for one example
     size_t operand_count() const;
     const Type& type(size_t operand) const;
-    const Type& result_type() const;
+    const Type& result_type() const;  // of several: a tuple
     Attributes attributes() const;
     AttrId attr() const;
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <map>
 #include <string>
+#include <unordered_map>
 
 #include "ir/build/fold_literals.h"
 
@@ -19,6 +21,13 @@ NodeId history_owner(const Builder& builder, NodeId id) {
 }
 NodeId history_owner(const Graph& graph, NodeId id) {
     return owner_of_history(graph, id, [&](NodeId node) { return graph[node].op; });
+}
+
+bool is_differentiable(const Context& context, TypeId id) {
+    const Type& type = context[id];
+    if (type.kind != Type::Kind::tuple) return type.is_tensor() && is_float(type.dtype);
+    return std::any_of(type.elements.begin(), type.elements.end(),
+                       [&](TypeId element) { return is_differentiable(context, element); });
 }
 
 // Reverse mode over one builder. Formulas write Terms into an arena; a Term becomes nodes when a slot takes it.
@@ -39,7 +48,7 @@ public:
                 accumulate(result, request.cotangents.empty() ? ones(result) : request.cotangents[k]);
         }
         for (size_t i = body.size(); i-- > 0;)
-            if (needs_[body[i].index] && cotangent_[body[i].index] && through(body[i])) differentiate(body[i]);
+            if (needs_[body[i].index] && has_cotangent(body[i]) && through(body[i])) differentiate(body[i]);
     }
 
     NodeId cotangent(NodeId id) const { return cotangent_[owner(id).index]; }
@@ -66,8 +75,7 @@ private:
         for (NodeId w : wrt) needs_[w.index] = needs_[owner(w).index] = true;
         for (NodeId id : builder_.body()) {
             if (needs_[id.index] || !through(id)) continue;
-            const Type& type = builder_.type(id);
-            if (!type.is_tensor() || !is_float(type.dtype)) continue;
+            if (!is_differentiable(builder_.context(), builder_.node(id).type)) continue;
             for (NodeId operand : builder_.operands_of(id))
                 if (needs_[operand.index]) {
                     needs_[id.index] = true;
@@ -78,6 +86,31 @@ private:
     bool through(NodeId id) const {
         const Node& node = builder_.node(id);
         return !(node.flags & no_grad_flag) && !row(node.op).stops_gradient && node.op != op<"param">();
+    }
+
+    // ---- nodes with several results
+    bool is_tuple(NodeId id) const { return builder_.type(id).kind == Type::Kind::tuple; }
+    bool has_cotangent(NodeId id) const { return cotangent_[id.index] || elements_.contains(id.index); }
+    // Where the cotangent of a value is kept, or of an element of a tuple.
+    NodeId& cotangent_of(NodeId id, int element) {
+        if (element < 0) return cotangent_[owner(id).index];
+        std::vector<NodeId>& all = elements_[id.index];
+        all.resize(builder_.type(id).elements.size());
+        return all[size_t(element)];
+    }
+    // The result as a value of the forward graph; of those that nothing reads there is none yet.
+    NodeId result(NodeId maker, size_t k) {
+        if (!is_tuple(maker)) return maker;
+        if (results_.empty())
+            for (NodeId id : builder_.body())
+                if (id.index < end_ && builder_.node(id).op == op<"get">())
+                    results_.try_emplace({builder_.operands_of(id)[0], builder_.attributes(id).integer("index")}, id);
+        NodeId& found = results_[{maker, int64_t(k)}];
+        if (!found) {
+            Builder::StampScope scope(builder_, builder_.stamp_of(maker));
+            found = builder_.emit(op<"get">(), {maker}, one_attr("index", AttrValue(int64_t(k))));
+        }
+        return found;
     }
 
     // ---- one node
@@ -99,11 +132,11 @@ private:
         Builder::StampScope scope(builder_, stamp);
         arena_.clear();
         differentiated_ = id;
-        Gradient gradient(*this, id, cotangent_[id.index]);
+        Gradient gradient(*this, id);
         r.gradient(gradient);
     }
-    void accumulate(NodeId to, NodeId contribution) {
-        NodeId& sum = cotangent_[owner(to).index];
+    void accumulate(NodeId to, NodeId contribution, int element = -1) {
+        NodeId& sum = cotangent_of(to, element);
         if (!sum) {
             sum = contribution;
             return;
@@ -237,6 +270,9 @@ private:
     const size_t end_;         // nodes below are the forward graph's
     std::vector<bool> needs_;  // depends on wrt
     std::vector<NodeId> cotangent_;
+    std::unordered_map<uint32_t, std::vector<NodeId>>
+        elements_;                                          // of tuples: a cotangent each, none where there is none
+    std::map<std::pair<NodeId, int64_t>, NodeId> results_;  // of nodes with several, once one is asked for
     std::vector<ReverseRequest::Named>* const named_;
     const std::span<const uint8_t> differentiable_;
     NodeId differentiated_;  // whose formula is at hand
@@ -265,9 +301,11 @@ Term operator/(const Term& a, const Term& b) { return apply(op<"div">(), {a, b})
 Term operator-(const Term& a) { return apply(op<"neg">(), {a}); }
 
 // ---- what a formula sees ------------------------------------------------------------------------------------------
-Gradient::Gradient(Reverse& reverse, NodeId node, NodeId cotangent) : reverse_(reverse), node_(node) {
-    g = reverse.made(cotangent);
-    y = reverse.forward(node);
+Gradient::Gradient(Reverse& reverse, NodeId node) : reverse_(reverse), node_(node) {
+    if (!reverse.is_tuple(node)) {
+        g = cotangent(0);
+        y = result(0);
+    }
     const size_t count = operand_count();
     if (count > 0) a = operand(0);
     if (count > 1) b = operand(1);
@@ -278,8 +316,10 @@ void Gradient::Slot::operator+=(const Term& term) {
     Reverse& reverse = gradient.reverse_;
     const NodeId target = reverse.builder_.operands_of(gradient.node_)[operand];
     if (!gradient.needs(operand)) return reverse.name_only(target, term);
-    const NodeId value = reverse.emit(term, gradient.type(operand).dtype);
-    reverse.accumulate(target, reverse.fit(value, reverse.builder_.node(target).type));
+    const TypeId type =
+        element < 0 ? reverse.builder_.node(target).type : gradient.type(operand).elements[size_t(element)];
+    const NodeId value = reverse.emit(term, reverse.builder_.context()[type].dtype);
+    reverse.accumulate(target, reverse.fit(value, type), element);
 }
 
 bool Gradient::needs(size_t k) const { return reverse_.needs_[reverse_.builder_.operands_of(node_)[k].index]; }
@@ -292,6 +332,16 @@ std::optional<double> Gradient::literal(size_t k) const {
 }
 const Type& Gradient::type(size_t k) const { return reverse_.builder_.type(reverse_.builder_.operands_of(node_)[k]); }
 const Type& Gradient::result_type() const { return reverse_.builder_.type(node_); }
+size_t Gradient::result_count() const { return reverse_.is_tuple(node_) ? result_type().elements.size() : 1; }
+bool Gradient::has_cotangent(size_t k) const {
+    return bool(reverse_.is_tuple(node_) ? reverse_.elements_.at(node_.index)[k] : reverse_.cotangent_[node_.index]);
+}
+Term Gradient::cotangent(size_t k) const {
+    assert(has_cotangent(k));
+    return reverse_.made(reverse_.is_tuple(node_) ? reverse_.elements_.at(node_.index)[k]
+                                                  : reverse_.cotangent_[node_.index]);
+}
+Term Gradient::result(size_t k) const { return reverse_.forward(reverse_.result(node_, k)); }
 
 Term Gradient::number(double value, size_t like) const {
     return reverse_.made(reverse_.builder_.literal(value, type(like).dtype));

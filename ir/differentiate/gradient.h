@@ -44,19 +44,26 @@ public:
     struct Slot {
         Gradient& gradient;
         size_t operand;
+        int element = -1;              // of an operand that is a tuple
         void operator+=(const Term&);  // the cotangent this use adds to the operand; un-broadcast to its shape
     };
     Slot x(size_t operand) { return {*this, operand}; }
+    Slot element_of(size_t operand, size_t k) { return {*this, operand, int(k)}; }
     bool needs(size_t operand) const;  // for formulas that choose; += asks by itself
 
-    Term g;        // cotangent of the result
+    Term g;        // cotangent of the result, where there is one result
     Term a, b, c;  // operands 0 to 2 (numbers where the row has fewer)
-    Term y;        // the result
+    Term y;        // the result, where there is one
+    // Of several: formulas ask which have a cotangent, one at least, and emit nothing for the others.
+    size_t result_count() const;
+    bool has_cotangent(size_t result) const;
+    Term cotangent(size_t result) const;
+    Term result(size_t) const;
     Term operand(size_t) const;
     size_t operand_count() const;
     std::optional<double> literal(size_t operand) const;  // its value
     const Type& type(size_t operand) const;
-    const Type& result_type() const;
+    const Type& result_type() const;  // of several: a tuple
 
     Term number(double value, size_t like) const;  // a literal of operand `like`'s dtype
     Term zero_like(size_t operand) const;          // zeros of the operand's shape
@@ -77,14 +84,18 @@ public:
 
 private:
     friend class Reverse;
-    Gradient(Reverse& reverse, NodeId node, NodeId cotangent);
+    Gradient(Reverse& reverse, NodeId node);
     Reverse& reverse_;
     NodeId node_;
 };
 
+// Whether values of this type may have a cotangent: floats, and tuples with any.
+bool is_differentiable(const Context&, TypeId);
+
 // Appends to `builder` the cotangents of `wrt` for the given results. Goes through the nodes of the main body that
 // depend on `wrt`, in descending position, operands ascending (so that sums at a fan-out are one left fold, the numeric
-// contract). Nodes flagged no_grad are not gone through. What a checkpoint computes again is seen to after all
+// contract). A node with several results has a cotangent for each that is reached: what its `get`s have added up when the
+// sweep comes to it. Nodes flagged no_grad are not gone through. What a checkpoint computes again is seen to after all
 // differentiation (the pass recompute).
 struct ReverseRequest {
     std::span<const NodeId> results;

@@ -1,4 +1,6 @@
 // Structure: inputs, literals, results, tuples, calls, and the two nodes that own regions after fusion and scheduling.
+#include "ir/differentiate/batching.h"
+#include "ir/differentiate/gradient.h"
 #include "ir/ops/tables.h"
 
 namespace tenon {
@@ -21,6 +23,19 @@ TypeId region_results(Infer& i) {
     return i.region_results.size() == 1 ? i.region_results[0] : i.context.tuple(i.region_results);
 }
 
+void tuple_gradient(Gradient& d) {
+    for (size_t k = 0; k < d.result_count(); ++k)
+        if (d.has_cotangent(k)) d.x(k) += d.cotangent(k);
+}
+void get_gradient(Gradient& d) { d.element_of(0, size_t(d.attributes().integer("index"))) += d.g; }
+
+NodeId tuple_batching(Batching& b) {
+    std::vector<NodeId> elements;
+    for (size_t k = 0; k < b.operand_count(); ++k) elements.push_back(b.whole(k));
+    return b.again(elements, b.attr());
+}
+NodeId get_batching(Batching& b) { return b.again({b.operand(0)}, b.attr()); }
+
 constexpr Row structure(Row r) {
     r.level = Level::any;
     r.lowering = Lowering::structure;
@@ -40,10 +55,9 @@ const Row control_table[] = {
     structure({.name = "tensor", .doc = "a captured tensor, outside the body", .no_gradient = "it does not change",
                .no_batching = "it is one value for all examples"}),
     variadic({.name = "yield", .doc = "the results of a region", .no_gradient = "it is no value", .no_batching = "it is no value"}),
-    variadic({.name = "tuple", .doc = "several values as one", .result = tuple_rule, .no_gradient = "reverse goes through its elements",
-              .no_batching = "graphs are batched before values are put into tuples"}),
-    structure({.name = "get", .doc = "one value of a tuple", .min_operands = 1, .max_operands = 1, .result = get_rule,
-               .no_gradient = "reverse goes through the tuple's maker", .no_batching = "graphs are batched before values are put into tuples"}),
+    variadic({.name = "tuple", .doc = "several values as one", .result = tuple_rule, .gradient = tuple_gradient, .batching = tuple_batching}),
+    structure({.name = "get", .doc = "one value of a tuple: of what its maker gives several of", .min_operands = 1, .max_operands = 1, .result = get_rule,
+               .gradient = get_gradient, .batching = get_batching}),
     variadic({.name = "call", .doc = "a function's body at its call: a composite, a layer or a checkpoint", .result = region_results,
               .no_gradient = "calls are inlined before differentiation", .no_batching = "calls are inlined before batching"}),
     variadic({.name = "fusion", .doc = "tensor ops that become one kernel", .result = region_results,

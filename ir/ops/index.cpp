@@ -84,11 +84,23 @@ TypeId argsort_rule(Infer& i) {
         const int64_t count = i.attributes().integer("count");
         const auto size = i.context.as_constant(sizes[axis]);
         if (count < 0 || (size && count > *size))
-            i.fail("value", "argsort cannot give the first " + std::to_string(count) + " positions of dimension " +
+            i.fail("value", std::string(i.op) + " cannot give the first " + std::to_string(count) + " of dimension " +
                                 std::to_string(axis) + " of " + i.show(i.operands[0]));
         sizes[axis] = i.context.constant(count);
     }
     return i.context.tensor(DType::i64, sizes, t.device);
+}
+
+TypeId sort_rule(Infer& i) {  // the values, and where they were
+    const TypeId positions = argsort_rule(i);
+    const TypeId values = i.context.tensor(i.type(0).dtype, i.context[positions].sizes, i.type(0).device);
+    const TypeId both[] = {values, positions};
+    return i.context.tuple(both);
+}
+void sort_gradient(Gradient& d) {  // of the values: each goes back where it was
+    if (!d.has_cotangent(0)) return;
+    const AttrId along = d.attr({{"axis", *d.attributes().find("axis")}});
+    d.x(0) += apply(op<"scatter_add">(), {d.zero_like(0), d.result(1), d.cotangent(0)}, along);
 }
 
 // ---- batching -----------------------------------------------------------------------------------------------------
@@ -170,7 +182,9 @@ const Row index_table[] = {
         d.x(2) += apply(op<"gather">(), {d.g, d.b}, d.node_attr());
     }, .batching = batch_whole}, 3),
     library({.name = "argsort", .doc = "positions that sort x along an axis, stable, the first `count` of them; NaN counts as largest", .result = argsort_rule,
-             .no_gradient = "its result is positions; gather with them to sort", .batching = batch_along_axis}, 1),
+             .no_gradient = "its result is positions; sort gives the values too", .batching = batch_along_axis}, 1),
+    library({.name = "sort", .doc = "x sorted along an axis, or its first `count` so, and where they were, as argsort says", .result = sort_rule,
+             .gradient = sort_gradient, .batching = batch_along_axis}, 1),
 };
 // clang-format on
 

@@ -17,6 +17,11 @@ GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_param
     std::vector<bool> absent(half.nodes.size(), false);
     for (size_t k : absent_params) absent[half.params()[k].index] = true;
     for (NodeId id : half.body()) {
+        if (const NodeId element = half.element(id)) {  // of a tuple that may lack others
+            if (absent[element.index]) absent[id.index] = true;
+            else copy.map(id, copy(element));
+            continue;
+        }
         const auto operands = half.operands_of(id);
         const auto missing = std::count_if(operands.begin(), operands.end(), [&](NodeId o) { return absent[o.index]; });
         if (missing == 0) {

@@ -47,7 +47,7 @@ private:
     void find_marked() {
         for (NodeId id : graph_.body()) marked_[id.index] = is_in_checkpoint(id);
         for (NodeId id : graph_.body()) {
-            if (is_derivative(id) || is_in_checkpoint(id)) continue;
+            if (is_derivative(id) || is_in_checkpoint(id) || graph_[id].op == op<"get">()) continue;
             for (NodeId operand : graph_.operands_of(id)) marked_[operand.index] = false;
         }
         for (NodeId id : graph_.results()) marked_[id.index] = false;

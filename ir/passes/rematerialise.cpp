@@ -41,8 +41,9 @@ public:
             if (split_.saved[k].is_input || split_.saved[k].index < split_.results) continue;
             const NodeId id = value(k);
             if (!cheap(forward_, id) || (forward_[id].flags & recompute_flag)) {
+                const NodeId maker = forward_[id].op == op<"get">() ? forward_.operand(id, 0) : id;
                 decide(DecisionKind::saved, id,
-                       std::string(row(forward_[id].op).name) + " costs more than keeping its result");
+                       std::string(row(forward_[maker].op).name) + " costs more than keeping its result");
                 continue;
             }
             const auto operands = forward_.operands_of(id);

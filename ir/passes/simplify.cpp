@@ -46,8 +46,14 @@ private:
     void node(NodeId id) {
         const Node& n = graph_[id];
         const Row& r = row(n.op);
-        if (n.regions > 0 || is_ordered(r.effect) || r.lowering == Lowering::structure) {
+        const bool is_get = n.op == op<"get">();
+        if (n.regions > 0 || is_ordered(r.effect) || (r.lowering == Lowering::structure && !is_get)) {
             copy_.copy(id);
+            return;
+        }
+        if (const NodeId from = is_get ? copy_(graph_.operand(id, 0)) : NodeId();
+            from && builder_.node(from).op == op<"tuple">()) {
+            copy_.map(id, builder_.operands_of(from)[size_t(graph_.attributes(id).integer("index"))]);
             return;
         }
         std::vector<NodeId> operands;

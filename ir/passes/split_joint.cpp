@@ -22,6 +22,8 @@ public:
         for (size_t k = 0; k < joint_.outputs; ++k) mark(graph_.results()[k]);
         for (NodeId id : graph_.body())
             if (is_ordered(row(graph_[id].op).effect)) mark(id);
+        for (NodeId id : graph_.body())  // what is saved is a result of a node, never all of them as one
+            if (graph_[id].op == op<"get">() && forward_[graph_.operand(id, 0).index]) mark(id);
 
         std::vector<bool> named(graph_.nodes.size(), false);  // by backward
         for (NodeId id : graph_.body()) {

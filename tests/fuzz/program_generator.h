@@ -93,6 +93,8 @@ private:
 
     // program_statements.cpp
     void value(Statements& out, Scope& scope);
+    /// Two variables that are the results of one op.
+    void results(Statements& out, Scope& scope);
     void write(Statements& out, Scope& scope);
     void view(Statements& out, Scope& scope);
     void host(Statements& out, Scope& scope);

@@ -5,7 +5,24 @@
 
 namespace tenon::fuzz {
 
+void ProgramGenerator::results(Statements& out, Scope& scope) {
+    const Variable* a = some_float(scope, 1);
+    if (!a) return;
+    const size_t dim = random_.below(a->rank());
+    Shape shape = a->shape;
+    std::string call = fmt::format("sort({}, {}{})", a->name, dim, random_.chance(0.3) ? ", descending: true" : "");
+    if (random_.chance(0.2)) {
+        call = fmt::format("topk({}, 1, {})", a->name, dim);
+        shape[dim] = "1";
+    }
+    const std::string dtype = a->dtype, values = fresh("v"), positions = fresh("v");
+    out.push_back(line(fmt::format("({}, {}) = {}", values, positions, call)));
+    scope.push_back({values, dtype, shape, false});
+    scope.push_back({positions, "i64", shape, false});
+}
+
 void ProgramGenerator::value(Statements& out, Scope& scope) {
+    if (random_.chance(0.05)) return results(out, scope);
     for (int tries = 0; tries < 5; ++tries)
         if (auto m = made(scope)) return define(out, scope, *m);
 }

@@ -142,6 +142,35 @@ private:
         } else out = at;
         return out;
     }
+    // Values and positions along an axis, stable.
+    std::vector<Array> sorted(NodeId id, const Array& x) const {
+        const Attributes a = graph_.attributes(id);
+        const size_t axis = size_t(a.integer("axis"));
+        std::vector<int64_t> shape = x.shape;
+        const int64_t size = shape[axis];
+        shape[axis] = a.integer_or("count", size);
+        std::vector<Array> out{of_shape(shape), of_shape(shape)};
+        std::vector<int64_t> lines = shape;
+        lines[axis] = 1;
+        each(lines, [&](std::vector<int64_t> at) {
+            const auto element_at = [&](int64_t k) {
+                at[axis] = k;
+                return element(x, at);
+            };
+            std::vector<int64_t> order;
+            for (int64_t k = 0; k < size; ++k) order.push_back(k);
+            std::stable_sort(order.begin(), order.end(), [&](int64_t p, int64_t q) {
+                return a.flag("descending") ? element_at(p) > element_at(q) : element_at(p) < element_at(q);
+            });
+            for (int64_t k = 0; k < shape[axis]; ++k) {
+                const double value = element_at(order[size_t(k)]);
+                at[axis] = k;
+                element(out[0], at) = value;
+                element(out[1], at) = double(order[size_t(k)]);
+            }
+        });
+        return out;
+    }
     void node(NodeId id) {
         const Row& r = row(graph_[id].op);
         if (r.name == "fusion") {
@@ -150,6 +179,14 @@ private:
                 values_[graph_.params(region_of)[k]] = value(graph_.operand(id, k));
             tuples_[id] = region(region_of);
             values_[id] = tuples_[id][0];
+            return;
+        }
+        if (r.name == "tuple") {
+            for (NodeId o : graph_.operands_of(id)) tuples_[id].push_back(value(o));
+            return;
+        }
+        if (r.name == "sort") {
+            tuples_[id] = sorted(id, value(graph_.operand(id, 0)));
             return;
         }
         if (r.name == "get") {

@@ -1,6 +1,8 @@
 // Random tensor-level graphs of f32 values: elementwise ops that broadcast, movement, reductions, cat and update, over
 // small shapes that hit what is special: sizes of 1, dimensions that merge, views of views. With symbols, sizes of
 // parameters are symbolic here and there, other sizes are written by these, and what has to be equal is so by a guard.
+// With `several`, some nodes have several results, of which some are read, some tuples are made, and values are put
+// together of parts.
 #pragma once
 #include <algorithm>
 #include <random>
@@ -16,8 +18,8 @@ namespace tenon {
 
 class RandomGraph {
 public:
-    RandomGraph(Context& context, uint32_t seed, bool symbols = false)
-        : context_(context), builder_(context), random_(seed), symbols_(symbols), extra_(seed + 1) {
+    RandomGraph(Context& context, uint32_t seed, bool symbols = false, bool several = false)
+        : context_(context), builder_(context), random_(seed), symbols_(symbols), several_(several), extra_(seed + 1) {
         builder_.known_sizes().assume_hints(symbols);
         builder_.known_sizes().decide_small(symbols);
     }
@@ -95,6 +97,7 @@ private:
         const NodeId x = any();
         const std::vector<int64_t> s = shape(x);
         const size_t rank = s.size();
+        if (several_ && pick(4) == 0) return add_several(x, rank);
         switch (pick(16)) {
             case 0: push(emit("neg", {x})); break;
             case 1: push(emit("tanh", {x})); break;
@@ -173,6 +176,47 @@ private:
             }
         }
     }
+    // Parts of x along an axis, each put where it was, and their sum, unless one is left out or there twice.
+    void add_parts(NodeId x, size_t axis) {
+        const Sizes whole = sizes(x);
+        Sizes cuts{SizeId(0)};
+        for (int64_t k = 1; k < value(whole[axis]); ++k)
+            if (pick(2)) cuts.push_back(SizeId(k));
+        cuts.push_back(whole[axis]);
+        std::vector<NodeId> parts;
+        for (size_t k = 0; k + 1 < cuts.size(); ++k) {
+            Sizes starts(whole.size(), SizeId(0)), stops = whole;
+            starts[axis] = cuts[k];
+            stops[axis] = cuts[k + 1];
+            Record place = context_[attr({{"starts", list(starts)},
+                                          {"stops", list(stops)},
+                                          {"steps", list(std::vector<int64_t>(whole.size(), 1))}})];
+            const NodeId part = emit("slice", {x}, context_.attr(place));
+            place.push_back({context_.name("sizes"), AttrValue(list(whole))});
+            parts.push_back(emit("pad", {pick(2) ? emit("tanh", {part}) : part}, context_.attr(place)));
+        }
+        if (pick(4) == 0) parts.push_back(parts[pick(parts.size())]);
+        if (pick(4) == 0 && parts.size() > 1) parts.pop_back();
+        std::shuffle(parts.begin(), parts.end(), random_);
+        for (; parts.size() > 1; parts.pop_back()) {
+            const size_t to = pick(parts.size() - 1);
+            parts[to] = emit("add", {parts[to], parts.back()});
+        }
+        push(parts[0]);
+    }
+    void add_several(NodeId x, size_t rank) {
+        std::vector<NodeId> results;
+        if (rank > 0 && pick(3) == 0) return add_parts(x, pick(rank));
+        if (rank > 0 && pick(3) > 0) {
+            const AttrValue axis(int64_t(pick(rank))), descending(pick(2) == 1);
+            results = builder_.results_of(emit("sort", {x}, attr({{"axis", axis}, {"descending", descending}})));
+            results[1] = emit("cast", {results[1]}, attr({{"dtype", AttrValue(DType::f32)}}));
+        } else {
+            results = builder_.results_of(emit("tuple", {x, any(), pick(2) ? emit("tanh", {x}) : any()}));
+        }
+        for (NodeId result : results)
+            if (pick(3) > 0) push(result);
+    }
     void binary(NodeId x) {
         static constexpr std::string_view names[] = {"add", "sub", "mul", "maximum"};
         for (int tries = 0; tries < 8; ++tries) {
@@ -229,7 +273,7 @@ private:
     Context& context_;
     Builder builder_;
     std::mt19937 random_;
-    const bool symbols_;
+    const bool symbols_, several_;
     std::mt19937 extra_;
     std::vector<NodeId> values_;
 };
@@ -251,9 +295,9 @@ struct SymbolicGraph {
     };
     std::vector<Sizes> sizes;  // the first are those it was made with
 };
-inline SymbolicGraph random_symbolic_graph(Context& context, uint32_t seed) {
+inline SymbolicGraph random_symbolic_graph(Context& context, uint32_t seed, bool several = false) {
     std::vector<std::vector<int64_t>> shapes;
-    const GraphRef made = RandomGraph(context, seed, true).make(shapes);
+    const GraphRef made = RandomGraph(context, seed, true, several).make(shapes);
     std::mt19937 random(seed);
     std::vector<int64_t> values;
     std::vector<bool> keep;

@@ -188,6 +188,36 @@ TEST_F(LibraryTest, IndexedReadsAndWrites) {
     }
 }
 
+// Each of several results may be a result of the graph, read later, written to an input, or nothing: then it has no memory.
+TEST_F(LibraryTest, SeveralResultsEachHaveTheirUse) {
+    const Tensor x = tensor<float>({4}, {3, 1, 2, 1}), y = tensor<float>({4}, {0, 0, 0, 0});
+    const std::string sorted = "graph f(x: f32[4], y: f32[4]) -> ", body = R"( {
+    sort = sort(x, axis: 0)       : (f32[4], i64[4])
+    get = get(sort, index: 0)     : f32[4]
+    get_1 = get(sort, index: 1)   : i64[4]
+)";
+    const std::vector<Tensor> both = run(sorted + "f32[4], i64[4]" + body + "    return get, get_1\n}", {x, y});
+    EXPECT_EQ(values<float>(both[0]), (std::vector<float>{1, 1, 2, 3}));
+    EXPECT_EQ(values<int64_t>(both[1]), (std::vector<int64_t>{1, 3, 2, 0}));
+    EXPECT_EQ(values<int64_t>(run(sorted + "i64[4]" + body + "    return get_1\n}", {x, y})[0]),
+              (std::vector<int64_t>{1, 3, 2, 0}));
+    EXPECT_EQ(values<float>(
+                  run(sorted + "f32[4]" + body +
+                          "    commit(y, get)\n    gather = gather(x, get_1, axis: 0) : f32[4]\n    return gather\n}",
+                      {x, y})[0]),
+              (std::vector<float>{1, 1, 2, 3}));
+    EXPECT_EQ(values<float>(y), (std::vector<float>{1, 1, 2, 3}));
+
+    ThreadPool pool(1);
+    Machine machine(allocator_, pool);
+    Executable executable(parse_graph(context_, sorted + "f32[4]" + body + "    return get\n}"), machine,
+                          EngineKind::interp);
+    std::vector<Tensor> outputs;
+    executable.run(std::vector<Tensor>{x, y}, outputs);
+    EXPECT_EQ(values<float>(outputs[0]), (std::vector<float>{1, 1, 2, 3}));
+    EXPECT_EQ(executable.arena_bytes(), 0u);
+}
+
 TEST_F(LibraryTest, PositionsAndScans) {
     const float nan = std::numeric_limits<float>::quiet_NaN();
     const Tensor x = tensor<float>({2, 4}, {3, 1, 3, 2, 0, nan, 5, nan});

@@ -53,39 +53,46 @@ TEST(Ops, GradientsAgreeWithCentralDifferences) {
         size_t tried = 0;
         for (const RowSample& sample : samples_of(context, op, DType::f64)) {
             const GraphRef graph = sample.graph(context);
-            const Type& result = graph->type(graph->results()[0]);
-            if (result.dtype != DType::f64) continue;
-            std::vector<size_t> results{0}, wrt;
+            std::vector<size_t> results, wrt;
+            for (size_t k = 0; k < graph->results().size(); ++k)
+                if (graph->type(graph->results()[k]).dtype == DType::f64) results.push_back(k);
+            if (results.empty()) continue;
             for (size_t k = 0; k < sample.operands.size(); ++k)
                 if (sample.operands[k].dtype == DType::f64) wrt.push_back(k);
             const Joint joint = make_joint(*graph, results, wrt, false);
             // Formulas are linear in the cotangent: where there is none, nothing is left of them.
             const Split halves = split_joint(joint);
-            const size_t absent = halves.saved.size();
+            std::vector<size_t> absent;
+            for (size_t k = 0; k < results.size(); ++k) absent.push_back(halves.saved.size() + k);
             std::vector<bool> left;
-            drop_cotangents(*halves.backward, {&absent, 1}, absent + 1, left);
+            drop_cotangents(*halves.backward, absent, absent.back() + 1, left);
             EXPECT_EQ(std::count(left.begin(), left.end(), true), 0) << sample.name;
 
             std::vector<Tensor> inputs = sample.values(computer.allocator(), Draw::smooth, 1);
             const std::vector<Tensor> value = computer.run(graph, inputs, EngineKind::interp);
             std::mt19937_64 random(2);
-            Tensor cotangent = Tensor::empty(computer.allocator(), DType::f64, value[0].shape);
-            for (int64_t i = 0; i < cotangent.numel(); ++i)
-                cotangent.data<double>()[i] = double(random() % 2000) / 1000 - 1;
-            std::vector<Tensor> with_cotangent = inputs;
-            with_cotangent.push_back(cotangent);
-            const std::vector<Tensor> found = computer.run(joint.graph, with_cotangent, EngineKind::interp);
+            std::vector<Tensor> cotangents;
+            for (size_t r : results) {
+                Tensor& cotangent =
+                    cotangents.emplace_back(Tensor::empty(computer.allocator(), DType::f64, value[r].shape));
+                for (int64_t i = 0; i < cotangent.numel(); ++i)
+                    cotangent.data<double>()[i] = double(random() % 2000) / 1000 - 1;
+            }
+            std::vector<Tensor> with_cotangents = inputs;
+            with_cotangents.insert(with_cotangents.end(), cotangents.begin(), cotangents.end());
+            const std::vector<Tensor> found = computer.run(joint.graph, with_cotangents, EngineKind::interp);
 
             const auto executable = computer.compile(graph, EngineKind::interp);
             const auto weighted = [&] {
                 std::vector<Tensor> outputs;
                 executable->run(inputs, outputs);
                 double sum = 0;
-                for (int64_t i = 0; i < outputs[0].numel(); ++i)
-                    sum += outputs[0].data<double>()[i] * cotangent.data<double>()[i];
+                for (size_t r = 0; r < results.size(); ++r)
+                    for (int64_t i = 0; i < cotangents[r].numel(); ++i)
+                        sum += outputs[results[r]].data<double>()[i] * cotangents[r].data<double>()[i];
                 return sum;
             };
-            size_t next = 1;
+            size_t next = value.size();
             for (size_t k = 0; k < wrt.size(); ++k) {
                 const Tensor* gradient = joint.reached[k] ? &found.at(next++) : nullptr;
                 Tensor& x = inputs[wrt[k]];
@@ -197,7 +204,7 @@ TEST(Ops, PermutedOperandsGiveTheSameBits) {
                     builder.emit(require_op("permute"), {x}, context.attr({{context.name("axes"), axes}})));
                 moved.push_back(inputs[k].permute(order).contiguous());
             }
-            const GraphRef permuted = builder.finish({builder.emit(op, operands, sample.attr)});
+            const GraphRef permuted = builder.finish(builder.results_of(builder.emit(op, operands, sample.attr)));
             const std::vector<Tensor> expected = computer.run(sample.graph(context), inputs, EngineKind::interp);
             expect_same(expected, computer.run(permuted, moved, EngineKind::interp),
                         sample.name + ", permuted, interp");

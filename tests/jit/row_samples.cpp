@@ -80,7 +80,7 @@ void along_axis(Recipe& r, bool large, bool keepdim) {
     if (large) cases = {{{300, 401}, 1}, {{300, 401}, 0}, {{120001}, 0}};
     for (const auto& [sizes, axis] : cases) {
         if (keepdim) r.add({r.data(sizes)}, r.attr({{"axis", axis}, {"keepdim", false}}));
-        else if (row(r.op).name == "argsort")
+        else if (row(r.op).name == "argsort" || row(r.op).name == "sort")
             for (int64_t count : {sizes[size_t(axis)], int64_t{2}})
                 r.add({r.data(sizes)}, r.attr({{"axis", axis}, {"descending", axis == 0}, {"count", count}}));
         else r.add({r.data(sizes)}, r.attr({{"axis", axis}}));
@@ -191,7 +191,7 @@ std::vector<RowSample> samples(Context& context, Op op, DType dtype, bool large)
         movement(recipe, large);
     } else if (r.name == "argmax" || r.name == "argmin") {
         along_axis(recipe, large, true);
-    } else if (r.name == "cumsum" || r.name == "argsort") {
+    } else if (r.name == "cumsum" || r.name == "argsort" || r.name == "sort") {
         along_axis(recipe, large, false);
     } else if (r.name == "take" || r.name == "take_add" || r.name == "gather" || r.name == "scatter_add") {
         index_row(recipe, large);
@@ -275,7 +275,7 @@ GraphRef RowSample::graph(Context& context) const {
         const NodeId view = builder.emit(require_op("slice"), {inputs[0]}, context.attr(record));
         return builder.finish({builder.emit(op, {inputs[0], view, inputs[1]})});
     }
-    return builder.finish({builder.emit(op, inputs, attr)});
+    return builder.finish(builder.results_of(builder.emit(op, inputs, attr)));
 }
 
 std::vector<Tensor> RowSample::values(const Allocator& allocator, Draw draw, uint64_t seed) const {

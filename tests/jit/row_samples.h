@@ -32,7 +32,7 @@ struct RowSample {
     std::vector<SampleOperand> operands;
     AttrId attr;
 
-    /// The graph that applies the row to its parameters, one an operand.
+    /// The graph that applies the row to its parameters, one an operand; it gives all of the row's results.
     GraphRef graph(Context& context) const;
     std::vector<Tensor> values(const Allocator& allocator, Draw draw, uint64_t seed) const;
 };
