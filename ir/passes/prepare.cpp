@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "ir/build/copier.h"
 #include "ir/passes/passes.h"
+#include "ir/passes/tiled_sums.h"
 #include "ir/positions.h"
 
 namespace tenon {
@@ -20,8 +22,9 @@ public:
         copy_.copy_params();
         find_added();
         for (NodeId id : graph_.body()) {
-            if (added_[id.index]) continue;
-            if (is_pad(id)) pad(id);
+            if (added_[id.index] || (tiled_ && tiled_->is_inside(id))) continue;
+            if (const TiledSums::Tiling* tiling = tiled_ ? tiled_->find(id) : nullptr) tile(id, *tiling);
+            else if (is_pad(id)) pad(id);
             else if (const NodeId term = added_term(id)) add_inside(id, term);
             else if (row(graph_[id].op).lowering == Lowering::reduce) reduction(id);
             else if (row(graph_[id].op).takes_transposed) product(id);
@@ -69,16 +72,18 @@ private:
         Builder::StampScope scope(builder_, copy_.stamp_of(id));
         std::vector<NodeId> parts;
         for (NodeId o : graph_.operands_of(id)) parts.push_back(copy_(o));
+        made(id, one_after_another(graph_[id].op, std::move(parts), graph_[id].attr));
+    }
+    NodeId one_after_another(Op cat, std::vector<NodeId> parts, AttrId attr) {
         while (parts.size() > 1) {
             std::vector<NodeId> longer;
             for (size_t k = 0; k < parts.size(); k += most_parts) {
                 const auto some = std::span(parts).subspan(k, std::min(most_parts, parts.size() - k));
-                longer.push_back(some.size() == 1 ? some[0] : builder_.emit(graph_[id].op, some, graph_[id].attr));
+                longer.push_back(some.size() == 1 ? some[0] : builder_.emit(cat, some, attr));
             }
             parts = std::move(longer);
         }
-        copy_.map(id, parts[0]);
-        builder_.set_name(parts[0], graph_.names[id.index]);
+        return parts[0];
     }
     // What an update replaces lies in memory, which a literal does not.
     void update(NodeId id) {
@@ -107,6 +112,16 @@ private:
             op<"full">(), graph_[id].type, {zero},
             context_.attr({{context_.name("sizes"), AttrValue(AttrList(type.sizes.begin(), type.sizes.end()))}}));
         made(id, builder_.emit(op<"update">(), {zeros, place(id, zeros), value}));
+    }
+    // Each element is +0.0 and one of one part.
+    void tile(NodeId id, const TiledSums::Tiling& tiling) {
+        Builder::StampScope scope(builder_, copy_.stamp_of(id));
+        const NodeId zero = builder_.literal(0.0, graph_.type(id).dtype);
+        std::vector<NodeId> parts;
+        for (NodeId pad : tiling.pads)
+            parts.push_back(builder_.emit(op<"add">(), {copy_(graph_.operand(pad, 0)), zero}));
+        made(id, one_after_another(op<"cat">(), std::move(parts),
+                                   context_.attr({{context_.name("axis"), AttrValue(int64_t(tiling.axis))}})));
     }
     // x + pad(y) is x but in the place of y, if no element of x is −0.0: y is added there, in x's memory. It never is once
     // it has begun at +0.0, since a sum is −0.0 only where both terms are.
@@ -152,6 +167,7 @@ private:
         for (NodeId id : graph_.results()) ++uses_[id.index];
         for (NodeId id : graph_.body())
             for (NodeId operand : graph_.operands_of(id)) ++uses_[operand.index];
+        tiled_.emplace(graph_, uses_);
         for (NodeId id : graph_.body()) {
             const auto operands = graph_.operands_of(id);
             const Op o = graph_[id].op;
@@ -217,6 +233,7 @@ private:
     Builder builder_;
     Copier copy_;
     std::vector<uint32_t> uses_;
+    std::optional<TiledSums> tiled_;      // where there are pads
     std::vector<bool> added_;             // pads that a sum adds inside their place
     std::vector<bool> never_minus_zero_;  // no element is
 };
