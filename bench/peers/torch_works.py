@@ -1,0 +1,225 @@
+"""The works of this folder's scripts in PyTorch: torch_works.py NAME FILE [compile]"""
+
+import re
+import sys
+
+import torch
+import torch.nn.functional as F
+from measure import measure, shared
+from torch import nn
+
+if not sys.argv[1:]:    # what the imports alone take
+    sys.exit()
+name, path = sys.argv[1:3]
+compiled = sys.argv[3:] == ["compile"]
+if compiled:
+    import torch._dynamo
+
+    torch._dynamo.config.cache_size_limit = 64
+maybe_compile = torch.compile if compiled else lambda f: f
+
+
+class Perceptron(nn.Module):
+    def __init__(self, sizes, activation=F.relu):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes[:-1], sizes[1:]))
+        self.activation = activation
+
+    def forward(self, x):
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+        return self.layers[-1](x)
+
+
+class Attention(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.out = nn.Linear(width, width)
+        self.up = nn.Linear(width, 4 * width)
+        self.down = nn.Linear(4 * width, width)
+
+    def attended(self, q, k, v, causal):
+        b, t, d = q.shape
+        q, k, v = (z.view(b, t, self.heads, d // self.heads).transpose(1, 2) for z in (q, k, v))
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        return self.out(y.transpose(1, 2).reshape(b, t, d))
+
+
+class GPTBlock(Attention):
+    def __init__(self, width, heads):
+        super().__init__(width, heads)
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+
+    def forward(self, x):
+        x = x + self.attended(*self.qkv(self.norm1(x)).chunk(3, -1), causal=True)
+        return x + self.down(F.gelu(self.up(self.norm2(x))))
+
+
+class GPT(nn.Module):
+    def __init__(self, letters=256, width=384, heads=6, layers=6, context=256):
+        super().__init__()
+        self.token, self.position = nn.Embedding(letters, width), nn.Embedding(context, width)
+        self.blocks = nn.ModuleList(GPTBlock(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, letters, bias=False)
+
+    def forward(self, index):
+        x = self.token(index) + self.position(torch.arange(index.shape[1]))
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))
+
+
+class BERTBlock(Attention):
+    def __init__(self, width, heads):
+        super().__init__(width, heads)
+        self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-12), nn.LayerNorm(width, eps=1e-12)
+        self.query, self.key, self.value = (nn.Linear(width, width) for _ in range(3))
+
+    def forward(self, x):
+        x = self.norm1(x + self.attended(self.query(x), self.key(x), self.value(x), causal=False))
+        return self.norm2(x + self.down(F.gelu(self.up(x))))
+
+
+class BERT(nn.Module):
+    def __init__(self, letters=30522, width=512, heads=8, layers=4):
+        super().__init__()
+        self.token, self.position, self.kind = nn.Embedding(letters, width), nn.Embedding(512, width), nn.Embedding(2, width)
+        self.norm = nn.LayerNorm(width, eps=1e-12)
+        self.blocks = nn.ModuleList(BERTBlock(width, heads) for _ in range(layers))
+
+    def forward(self, x):
+        length = x.shape[1]
+        x = self.token(x) + self.position(torch.arange(length)) + self.kind(torch.zeros(length, dtype=torch.int64))
+        x = self.norm(x)
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+class LSTM(nn.LSTM):
+    def forward(self, x):
+        return super().forward(x)[0]
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(40, 256, num_layers=3, batch_first=True)
+        self.head = nn.Linear(256, 256)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][:, -1])
+
+
+class DLRM(nn.Module):
+    def __init__(self, dense=13, tables=26, rows=10000, width=16):
+        super().__init__()
+        features = tables + 1
+        self.bottom = Perceptron([dense, 512, 256, 64, width])
+        self.embeddings = nn.ModuleList(nn.EmbeddingBag(rows, width, mode="sum") for _ in range(tables))
+        self.top = Perceptron([width + features * (features - 1) // 2, 512, 256, 1])
+        self.pairs = torch.tensor([i * features + j for i in range(features) for j in range(i)])
+
+    def forward(self, x, index):
+        x = F.relu(self.bottom(x))
+        features = torch.stack([x] + [table(bag) for table, bag in zip(self.embeddings, index)], 1)
+        products = torch.bmm(features, features.mT).flatten(1).index_select(1, self.pairs)
+        return self.top(torch.cat([x, products], 1)).squeeze(1)
+
+
+def kernels(inputs, weight, bias):
+    x = inputs["x"]
+    square = x.view(4096, 4096)
+    p, to = torch.ones_like(x), torch.zeros_like(x)
+    p.grad = x
+    opt = torch.optim.Adam([p], lr=1e-3, fused=not compiled, foreach=False if compiled else None)
+    update = maybe_compile(opt.step)
+
+    def adam():
+        update()
+        return p
+
+    run = {
+        "triad": (lambda x: torch.add(x, p, alpha=3, out=to), x),
+        "softmax": (lambda x: torch.softmax(x, 1), x),
+        "layer_norm": (lambda x: F.layer_norm(x, x.shape[1:], weight, bias), x),
+        "column_sum": (lambda x: x.sum(0), x),
+        "transpose": (lambda x: x.T.contiguous(), square),
+        "tanh_sigmoid": (lambda x: torch.tanh(x) * torch.sigmoid(x), x),
+        "gelu": (F.gelu, x),
+    }
+    works = {name: (lambda f=maybe_compile(f), x=x: f(x)) for name, (f, x) in run.items()}
+    return works | {"adam": adam}
+
+
+def products(a, b):
+    """The shapes and forms of bench/matmul.model"""
+    from shapes import FORMS, SHAPES
+
+    works = {}
+    for m, k, n in SHAPES:
+        sides = {"n": a[: m * k].view(m, k), "t": a[: m * k].view(k, m).T}, {"n": b[: k * n].view(k, n), "t": b[: k * n].view(n, k).T}
+        for form in FORMS:
+            works[f"{m}x{k}x{n}-{form}"] = lambda x=sides[0][form[0]], y=sides[1][form[1]]: x @ y
+    return works
+
+
+def training(net, loss_of, inputs, lr):
+    # The fused update is PyTorch's fastest on the CPU; compiled, the loss alone gains.
+    opt = torch.optim.AdamW(net.parameters(), lr=lr, fused=True)
+    loss_of = maybe_compile(loss_of)
+
+    def step():
+        opt.zero_grad()
+        loss = loss_of(net, **inputs)
+        loss.backward()
+        opt.step()
+        return loss.detach()
+
+    return {name: step}
+
+
+def inference(net, inputs):
+    net = maybe_compile(net.eval())
+    return {name: lambda: net(**inputs)}
+
+
+def mlp(sizes, activation=F.relu):
+    return Perceptron(sizes, activation), lambda net, x, y: F.cross_entropy(net(x), y), 1e-3
+
+
+TRAINED = {
+    "tiny": lambda: (Perceptron([1, 16, 16, 1], torch.tanh), lambda net, x, y: F.mse_loss(net(x), y), 1e-3),
+    "digits": lambda: mlp([64, 128, 10]),
+    "mlp": lambda: mlp([784, 1024, 1024, 10]),
+    "gpt": lambda: (GPT(), lambda net, x, y: F.cross_entropy(net(x).flatten(0, 1), y.flatten()), 3e-4),
+    "lstm": lambda: (LSTM(128, 256, num_layers=2, batch_first=True), lambda net, x, y: F.mse_loss(net(x), y), 1e-3),
+    "dlrm": lambda: (DLRM(), lambda net, x, index, y: F.binary_cross_entropy_with_logits(net(x, index), y), 1e-3),
+}
+INFERRED = {"encoder": Encoder, "bert1x128": BERT, "bert16x128": BERT}
+
+
+def main():
+    weights, inputs = ({key: torch.from_numpy(value) for key, value in part.items()} for part in shared(path))
+    # nn.LSTM numbers its layers in the names of its weights
+    weights = {re.sub(r"layers\.(\d+)\.(\w+_[ih]h)$", r"\2_l\1", key): value for key, value in weights.items()}
+    if name in TRAINED:
+        net, loss_of, lr = TRAINED[name]()
+        net.load_state_dict(weights)
+        measure(training(net, loss_of, inputs, lr))
+    else:
+        with torch.inference_mode():
+            if name == "kernels":
+                measure(kernels(inputs, **weights))
+            elif name == "matmul":
+                measure(products(**weights))
+            else:
+                net = INFERRED[name]()
+                net.load_state_dict(weights)
+                measure(inference(net, inputs))
+
+
+main()
