@@ -99,11 +99,6 @@ class BERT(nn.Module):
         return x
 
 
-class LSTM(nn.LSTM):
-    def forward(self, x):
-        return super().forward(x)[0]
-
-
 class Encoder(nn.Module):
     def __init__(self):
         super().__init__()
@@ -196,7 +191,7 @@ TRAINED = {
     "digits": lambda: mlp([64, 128, 10]),
     "mlp": lambda: mlp([784, 1024, 1024, 10]),
     "gpt": lambda: (GPT(), lambda net, x, y: F.cross_entropy(net(x).flatten(0, 1), y.flatten()), 3e-4),
-    "lstm": lambda: (LSTM(128, 256, num_layers=2, batch_first=True), lambda net, x, y: F.mse_loss(net(x), y), 1e-3),
+    "lstm": lambda: (nn.LSTM(128, 256, num_layers=2, batch_first=True), lambda net, x, y: F.mse_loss(net(x)[0], y), 1e-3),
     "dlrm": lambda: (DLRM(), lambda net, x, index, y: F.binary_cross_entropy_with_logits(net(x, index), y), 1e-3),
 }
 INFERRED = {"encoder": Encoder, "bert1x128": BERT, "bert16x128": BERT}
