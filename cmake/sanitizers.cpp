@@ -19,9 +19,7 @@ const char* __tsan_default_suppressions() {
         // LLVM is not instrumented: the sanitizer does not see its atomics, and takes what they order for a race.
         "called_from_lib:libLLVM\n"
         // Nor a lock that LLVM takes in there and gives back in a header's own code.
-        "mutex:llvm_engine::Compiler::Implementation\n"
-        // The same of oneDNN and of the threads it may start.
-        "called_from_lib:libdnnl\n";
+        "mutex:llvm_engine::Compiler::Implementation\n";
 }
 
 }  // extern "C"

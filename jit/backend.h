@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ir/graph.h"
+#include "runtime/cpu.h"
 
 namespace tenon {
 
@@ -64,6 +65,6 @@ public:
 };
 
 /// What tenon_llvm.so exports, under the name `tenon_create_backend`. The caller owns the result.
-using CreateBackend = Backend* (*)();
+using CreateBackend = Backend* (*)(InstructionSet);
 
 }  // namespace tenon

@@ -293,8 +293,9 @@ void run(const Instruction* begin, const Instruction* end, Frame& f, int64_t n) 
 
 class InterpretedKernel final : public CompiledKernel {
 public:
-    InterpretedKernel(const KernelSource& source, const KernelInfo& info, WorkspacePool& workspaces)
-        : workspaces_(workspaces), programs_(translate_kernel(source, info, plans_)) {}
+    InterpretedKernel(const KernelSource& source, const KernelInfo& info, InstructionSet instructions,
+                      WorkspacePool& workspaces)
+        : workspaces_(workspaces), programs_(translate_kernel(source, info, instructions, plans_)) {}
 
     bool sees_interrupts() const override { return true; }
     void run(size_t stage, const KernelCall& call, int64_t begin, int64_t end) const override {
@@ -354,8 +355,8 @@ private:
 }  // namespace
 
 std::shared_ptr<CompiledKernel> interpret_kernel(const KernelSource& source, const KernelInfo& info,
-                                                 WorkspacePool& workspaces) {
-    return std::make_shared<InterpretedKernel>(source, info, workspaces);
+                                                 InstructionSet instructions, WorkspacePool& workspaces) {
+    return std::make_shared<InterpretedKernel>(source, info, instructions, workspaces);
 }
 
 }  // namespace tenon

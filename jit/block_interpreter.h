@@ -12,6 +12,6 @@ namespace tenon {
 
 /// Translates a kernel once; cheap (some microseconds).
 std::shared_ptr<CompiledKernel> interpret_kernel(const KernelSource& source, const KernelInfo& info,
-                                                 WorkspacePool& workspaces);
+                                                 InstructionSet instructions, WorkspacePool& workspaces);
 
 }  // namespace tenon

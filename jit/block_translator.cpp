@@ -35,9 +35,10 @@ uint64_t element_bits(const AttrValue& value, DType dtype) {
 
 class StageTranslator {
 public:
-    StageTranslator(const KernelSource& source, const KernelInfo& info, std::deque<FoldPlan>& plans)
-        : graph_(*source.graph), info_(info), plans_(plans), kernel_(graph_.region_of(source.kernel)),
-          indices_(program_) {
+    StageTranslator(const KernelSource& source, const KernelInfo& info, InstructionSet instructions,
+                    std::deque<FoldPlan>& plans)
+        : graph_(*source.graph), info_(info), instructions_(instructions), plans_(plans),
+          kernel_(graph_.region_of(source.kernel)), indices_(program_) {
         for (uint32_t k = 0; NodeId p : graph_.params(kernel_)) buffers_[p.index] = int32_t(k++);
         for (const InPlace& pair : source.in_place)
             paired_[int32_t(pair.operand)] = int32_t(info.operands + pair.result);
@@ -148,7 +149,7 @@ private:
         const BlockValue low = index_use(graph_.operand(id, 0)), high = index_use(graph_.operand(id, 1));
         assert(low.is_affine() && high.is_affine() && !low.vector && !high.vector);
         const std::string_view name = attributes.text("op");
-        plans_.push_back({find_fold(name, dtype), find_routine(name, dtype)});
+        plans_.push_back({find_fold(name, dtype, instructions_), find_routine(name, dtype, instructions_)});
         assert(plans_.back().fold && plans_.back().step);
         Instruction i{.code = lanes ? Code::fold_lanes : Code::fold_rows,
                       .size = uint8_t(size_of(dtype)),
@@ -306,8 +307,8 @@ private:
 
     BlockValue routine_value(NodeId id, DType in, DType out) {
         const auto operands = graph_.operands_of(id);
-        const Routine* routine =
-            row(graph_[id].op).converts ? find_cast(in, out) : find_routine(row(graph_[id].op).name, in);
+        const Routine* routine = row(graph_[id].op).converts ? find_cast(in, out, instructions_)
+                                                             : find_routine(row(graph_[id].op).name, in, instructions_);
         assert(routine && size_t(routine->arity) == operands.size());
         Instruction i{.code = Code::block, .size = uint8_t(size_of(out))};
         BlockValue v;
@@ -446,6 +447,7 @@ private:
 
     const Graph& graph_;
     const KernelInfo& info_;
+    InstructionSet instructions_;
     std::deque<FoldPlan>& plans_;
     const Region& kernel_;
     ProgramBuilder program_;
@@ -461,10 +463,10 @@ private:
 }  // namespace
 
 std::vector<BlockProgram> translate_kernel(const KernelSource& source, const KernelInfo& info,
-                                           std::deque<FoldPlan>& plans) {
+                                           InstructionSet instructions, std::deque<FoldPlan>& plans) {
     std::vector<BlockProgram> programs;
     for (const KernelStage& stage : info.stages)
-        programs.push_back(StageTranslator(source, info, plans).translate(stage));
+        programs.push_back(StageTranslator(source, info, instructions, plans).translate(stage));
     return programs;
 }
 

@@ -11,6 +11,6 @@ namespace tenon {
 
 /// One program a stage. Fold plans live in `plans`.
 std::vector<BlockProgram> translate_kernel(const KernelSource& source, const KernelInfo& info,
-                                           std::deque<FoldPlan>& plans);
+                                           InstructionSet instructions, std::deque<FoldPlan>& plans);
 
 }  // namespace tenon

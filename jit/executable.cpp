@@ -358,7 +358,8 @@ private:
         if (plan.stages.empty()) return;  // nothing to write, and no sizes to translate it for
         if (!code) {
             if (!cached.interpreted)
-                cached.interpreted = interpret_kernel(cached.source, cached.info, machine_.workspaces());
+                cached.interpreted =
+                    interpret_kernel(cached.source, cached.info, machine_.instructions(), machine_.workspaces());
             code = cached.interpreted.get();
         }
         // The compiler's pace must not show: what it was asked for counts as its own, done or not.
@@ -408,7 +409,8 @@ private:
         const size_t operands = graph_->operands_of(step.node).size();
         const std::span<const TensorView> all(views);
         try {
-            plan.function({plan, all.first(operands), all.subspan(operands), machine_.pool(), machine_.workspaces()});
+            plan.function({plan, all.first(operands), all.subspan(operands), machine_.instructions(), machine_.pool(),
+                           machine_.workspaces()});
         } catch (Error& error) {
             if (error.diagnostic.span.source == 0) error.diagnostic.span = graph_->origin(step.node).span;
             throw;

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "ir/graph.h"
+#include "jit/contract/product.h"
 #include "runtime/small_vector.h"
 #include "runtime/thread_pool.h"
 
@@ -26,8 +27,6 @@ struct TensorView {  // contiguous
     }
 };
 
-class WorkspacePool;
-
 struct LibraryCall;
 using LibraryFunction = void (*)(const LibraryCall&);
 
@@ -46,6 +45,7 @@ struct LibraryCall {
     const LibraryPlan& plan;
     std::span<const TensorView> operands;
     std::span<const TensorView> results;  ///< overlap no operand; one that nobody reads has no data
+    InstructionSet instructions;
     ThreadPool& pool;
     WorkspacePool& workspaces;
     const TensorView& result = results[0];  ///< of a row that has one
@@ -54,12 +54,12 @@ struct LibraryCall {
 /// Null function where the row has none.
 LibraryPlan plan_library_call(const Graph&, NodeId);
 
-/// One matrix product, for tests and benchmarks: c[m, n] = a[m, k] b[k, n], leading dimensions in elements.
+/// One matrix product, for tests and benchmarks: c[m, n] = a[m, k] b[k, n].
 struct MatrixShape {
     int64_t m = 0, k = 0, n = 0;
     bool transpose_a = false, transpose_b = false;
 };
-void multiply_matrices(DType dtype, const MatrixShape& shape, const void* a, const void* b, void* c, ThreadPool& pool,
-                       WorkspacePool& workspaces);
+void multiply_matrices(DType dtype, const MatrixShape& shape, const void* a, const void* b, void* c,
+                       const contract::Means& means);
 
 }  // namespace tenon

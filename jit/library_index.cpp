@@ -16,9 +16,10 @@ namespace tenon::library {
 namespace {
 
 // Positions as i64, those from the end made positive. Throws Error "index".
-std::vector<int64_t> positions(const TensorView& index, int64_t size, int64_t axis) {
+std::vector<int64_t> positions(const TensorView& index, int64_t size, int64_t axis, InstructionSet instructions) {
     std::vector<int64_t> out(size_t(index.numel()));
-    find_cast(index.dtype, DType::i64)->variants[0](out.data(), index.data, nullptr, nullptr, int64_t(out.size()));
+    find_cast(index.dtype, DType::i64, instructions)
+        ->variants[0](out.data(), index.data, nullptr, nullptr, int64_t(out.size()));
     for (int64_t& p : out) {
         if (p < -size || p >= size)
             throw_error("index", fmt::format("position {} is out of range: dimension {} has size {}", p, axis, size),
@@ -77,8 +78,10 @@ private:
 
 // Calls visit(k, position in `outer`) for each element k of index.
 template <class Visit>
-void visit_positions(const TensorView& outer, const TensorView& index, int64_t axis, Visit visit) {
-    const std::vector<int64_t> along = positions(index, outer.shape[size_t(axis)], axis);
+void visit_positions(const LibraryCall& call, const TensorView& outer, Visit visit) {
+    const TensorView& index = call.operands[1];
+    const int64_t axis = call.plan.axis;
+    const std::vector<int64_t> along = positions(index, outer.shape[size_t(axis)], axis, call.instructions);
     Dims weights = contiguous_strides(outer.shape);
     const int64_t stride = weights[size_t(axis)];
     weights[size_t(axis)] = 0;
@@ -92,7 +95,7 @@ void visit_positions(const TensorView& outer, const TensorView& index, int64_t a
 void arg_fold(const LibraryCall& call, std::string_view op) {
     const TensorView& x = call.operands[0];
     const AxisView view(x.shape, call.plan.axis);
-    const ArgFold fold = find_arg_fold(op, x.dtype);
+    const ArgFold fold = find_arg_fold(op, x.dtype, call.instructions);
     const size_t size = size_of(x.dtype);
     std::vector<std::byte> row(view.inner == 1 ? 0 : size_t(view.size) * size);
     int64_t* out = call.result.as<int64_t>();
@@ -113,7 +116,7 @@ void arg_fold(const LibraryCall& call, std::string_view op) {
 void take(const LibraryCall& call) {
     const TensorView& x = call.operands[0];
     const AxisView view(x.shape, call.plan.axis);
-    const std::vector<int64_t> along = positions(call.operands[1], view.size, call.plan.axis);
+    const std::vector<int64_t> along = positions(call.operands[1], view.size, call.plan.axis, call.instructions);
     const size_t bytes = size_t(view.inner) * size_of(x.dtype);
     std::byte* out = call.result.data;
     for (int64_t i = 0; i < view.outer; ++i)
@@ -126,7 +129,7 @@ void take(const LibraryCall& call) {
 
 void take_add(const LibraryCall& call) {
     const AxisView view(call.operands[0].shape, call.plan.axis);
-    const std::vector<int64_t> along = positions(call.operands[1], view.size, call.plan.axis);
+    const std::vector<int64_t> along = positions(call.operands[1], view.size, call.plan.axis, call.instructions);
     visit_dtype(call.result.dtype, [&]<class T>() {
         accumulate<T>(call, [&](Sum<T>* sums) {
             const T* value = call.operands[2].as<T>();
@@ -143,7 +146,7 @@ void take_add(const LibraryCall& call) {
 void gather(const LibraryCall& call) {
     const TensorView& x = call.operands[0];
     const size_t size = size_of(x.dtype);
-    visit_positions(x, call.operands[1], call.plan.axis, [&](int64_t k, int64_t position) {
+    visit_positions(call, x, [&](int64_t k, int64_t position) {
         std::memcpy(call.result.data + size_t(k) * size, x.data + size_t(position) * size, size);
     });
 }
@@ -152,7 +155,7 @@ void scatter_add(const LibraryCall& call) {
     visit_dtype(call.result.dtype, [&]<class T>() {
         accumulate<T>(call, [&](Sum<T>* sums) {
             const T* const source = call.operands[2].as<T>();
-            visit_positions(call.operands[0], call.operands[1], call.plan.axis,
+            visit_positions(call, call.operands[0],
                             [&](int64_t k, int64_t position) { add_to<T>(sums[position], source[k]); });
         });
     });

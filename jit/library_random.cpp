@@ -42,7 +42,7 @@ void uniform(const Stream& stream, int64_t first, int64_t n, double* out) {
 
 // Box and Muller: a pair of uniform numbers u, v makes √(−2 log(1 − u)) · cos 2πv and the same · sin 2πv.
 template <class T>
-void normal(const Stream& stream, int64_t first, int64_t n, T* out) {
+void normal(const Stream& stream, int64_t first, int64_t n, T* out, InstructionSet instructions) {
     T pairs[block], radius[block / 2], angle[block / 2], cosine[block / 2], sine[block / 2];
     const int64_t half = (n + 1) / 2;
     uniform(stream, first, 2 * half, pairs);
@@ -50,7 +50,9 @@ void normal(const Stream& stream, int64_t first, int64_t n, T* out) {
         radius[k] = T(1) - pairs[2 * k];  // exact, and never 0
         angle[k] = pairs[2 * k + 1] * T(2 * std::numbers::pi);
     }
-    const auto apply = [&](const char* op, T* to, const T* from) { (*find_routine(op, dtype_of<T>))(to, from, half); };
+    const auto apply = [&](const char* op, T* to, const T* from) {
+        (*find_routine(op, dtype_of<T>, instructions))(to, from, half);
+    };
     apply("log", radius, radius);
     for (int64_t k = 0; k < half; ++k) radius[k] *= T(-2);
     apply("sqrt", radius, radius);
@@ -63,13 +65,14 @@ void normal(const Stream& stream, int64_t first, int64_t n, T* out) {
 }
 
 template <class T>
-void fill_random(const Stream& stream, LibraryPlan::Random kind, int64_t first, int64_t n, T* out) {
+void fill_random(const Stream& stream, LibraryPlan::Random kind, int64_t first, int64_t n, T* out,
+                 InstructionSet instructions) {
     if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
-        if (kind == LibraryPlan::Random::normal) normal<T>(stream, first, n, out);
+        if (kind == LibraryPlan::Random::normal) normal<T>(stream, first, n, out, instructions);
         else uniform(stream, first, n, out);
     } else if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
         float wide[block];
-        fill_random<float>(stream, kind, first, n, wide);
+        fill_random<float>(stream, kind, first, n, wide, instructions);
         // As many bits as the element holds: rounding would reach 1.
         constexpr float steps = std::is_same_v<T, Half> ? 0x1p11f : 0x1p8f;
         for (int64_t k = 0; k < n; ++k)
@@ -91,7 +94,7 @@ void random(const LibraryCall& call) {
     visit_dtype(call.result.dtype, [&]<class T>() {
         const auto make = [&](int64_t tile) {
             fill_random<T>(stream, call.plan.random, tile * block, std::min(block, count - tile * block),
-                           call.result.as<T>() + tile * block);
+                           call.result.as<T>() + tile * block, call.instructions);
         };
         if (blocks < 16)
             for (int64_t tile = 0; tile < blocks; ++tile) make(tile);

@@ -40,7 +40,7 @@ void check_build(void* module, const std::string& path) {
 
 bool has_llvm_backend() { return access(module_path().c_str(), R_OK) == 0; }
 
-std::unique_ptr<Backend> load_llvm_backend() {
+std::unique_ptr<Backend> load_llvm_backend(InstructionSet instructions) {
     const std::string path = module_path();
     if (access(path.c_str(), R_OK) != 0) fail(fmt::format("there is no {}", path));
     // Never closed: code that it compiled may be running until the very end.
@@ -49,7 +49,7 @@ std::unique_ptr<Backend> load_llvm_backend() {
     check_build(module, path);
     const auto create = reinterpret_cast<CreateBackend>(dlsym(module, "tenon_create_backend"));
     if (!create) fail(fmt::format("{} exports no backend", path));
-    return std::unique_ptr<Backend>(create());
+    return std::unique_ptr<Backend>(create(instructions));
 }
 
 }  // namespace tenon

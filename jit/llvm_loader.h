@@ -7,8 +7,8 @@
 
 namespace tenon {
 
-/// Looks beside the program. Throws Error "internal" where it is missing or does not fit.
-std::unique_ptr<Backend> load_llvm_backend();
+/// A compiler to those instructions. Looks beside the program. Throws Error "internal" where it is missing or does not fit.
+std::unique_ptr<Backend> load_llvm_backend(InstructionSet instructions);
 
 /// Is it there? Loads nothing.
 bool has_llvm_backend();

@@ -21,34 +21,8 @@ constexpr size_t room_to_compile = size_t{64} << 20;
     throw_error("memory", "there is not enough memory to compile machine code", "run with `--engine interp`");
 }
 
-std::byte* Workspace::reserve(size_t bytes) {
-    constexpr size_t alignment = 64;
-    if (memory_.size() < bytes + alignment) {
-        memory_ = {};
-        memory_.resize((bytes + alignment) * 5 / 4);
-    }
-    const auto address = reinterpret_cast<uintptr_t>(memory_.data());
-    return memory_.data() + (alignment - address % alignment) % alignment;
-}
-
-std::unique_ptr<Workspace> WorkspacePool::take() {
-    {
-        const std::lock_guard lock(mutex_);
-        if (!free_.empty()) {
-            std::unique_ptr<Workspace> workspace = std::move(free_.back());
-            free_.pop_back();
-            return workspace;
-        }
-    }
-    return std::make_unique<Workspace>();
-}
-
-void WorkspacePool::give(std::unique_ptr<Workspace> workspace) {
-    const std::lock_guard lock(mutex_);
-    free_.push_back(std::move(workspace));
-}
-
-Machine::Machine(Allocator allocator, ThreadPool& pool) : allocator_(std::move(allocator)), pool_(pool) {
+Machine::Machine(Allocator allocator, ThreadPool& pool, InstructionSet instructions)
+    : allocator_(std::move(allocator)), pool_(pool), instructions_(instructions) {
     set_float_environment();
 }
 
@@ -102,7 +76,7 @@ std::string Machine::dump(std::span<const KernelSource> kernels, std::string_vie
 Backend& Machine::loaded_backend() {
     if (backend_lost_) no_room_to_compile();
     if (!backend_) {
-        backend_ = load_llvm_backend();
+        backend_ = load_llvm_backend(instructions_);
         backend_loaded_.store(true, std::memory_order_relaxed);
     }
     return *backend_;

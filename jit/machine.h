@@ -20,6 +20,7 @@
 #include "runtime/tensor.h"
 #include "runtime/thread_pool.h"
 #include "runtime/worker_thread.h"
+#include "runtime/workspace.h"
 
 namespace tenon {
 
@@ -28,40 +29,6 @@ namespace tenon {
 /// single ops.
 struct KernelCounters {
     int64_t llvm = 0, interp = 0, cuda = 0, eager = 0;
-};
-
-/// Scratch memory of one thread at work.
-class Workspace {
-public:
-    /// At least `bytes` bytes, 64-byte aligned; what they held before is lost.
-    std::byte* reserve(size_t bytes);
-
-private:
-    std::vector<std::byte> memory_;
-};
-
-/// Lends workspaces; there are as many as threads ever worked at once. Thread-safe.
-class WorkspacePool {
-public:
-    class Loan {
-    public:
-        explicit Loan(WorkspacePool& pool) : pool_(pool), workspace_(pool.take()) {}
-        ~Loan() { pool_.give(std::move(workspace_)); }
-        Loan(const Loan&) = delete;
-        Loan& operator=(const Loan&) = delete;
-        Workspace* operator->() const { return workspace_.get(); }
-
-    private:
-        WorkspacePool& pool_;
-        std::unique_ptr<Workspace> workspace_;
-    };
-
-private:
-    std::unique_ptr<Workspace> take();
-    void give(std::unique_ptr<Workspace> workspace);
-
-    std::mutex mutex_;
-    std::vector<std::unique_ptr<Workspace>> free_;
 };
 
 /// One kernel, known by its signature, for all graphs that have it. The tiers are filled in when first needed;
@@ -96,13 +63,15 @@ private:
 
 class Machine {
 public:
-    Machine(Allocator allocator, ThreadPool& pool);
+    Machine(Allocator allocator, ThreadPool& pool, InstructionSet instructions = best_instruction_set());
     ~Machine();  ///< waits for the background thread to finish the kernel at hand, no more
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
 
     const Allocator& allocator() const { return allocator_; }
     ThreadPool& pool() const { return pool_; }
+    /// What kernels are interpreted with, compiled to, and products computed with; this processor has them.
+    InstructionSet instructions() const { return instructions_; }
     WorkspacePool& workspaces() { return workspaces_; }
     KernelCounters& counters() { return counters_; }
 
@@ -142,6 +111,7 @@ private:
 
     Allocator allocator_;
     ThreadPool& pool_;
+    InstructionSet instructions_;
     WorkspacePool workspaces_;
     KernelCounters counters_;
     friend class ArenaScope;

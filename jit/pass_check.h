@@ -25,7 +25,9 @@ struct MadeGraph {
 /// Runs graphs on copies, with memory, kernels and counters of its own: nothing of it is seen in what a script counts.
 class PassCheck {
 public:
-    explicit PassCheck(ThreadPool& pool) : machine_(Allocator(), pool), op_by_op_(machine_) {}
+    /// Beside the machine that runs the graphs.
+    explicit PassCheck(const Machine& beside)
+        : machine_(Allocator(), beside.pool(), beside.instructions()), op_by_op_(machine_) {}
 
     /// Runs each graph on the same inputs and compares what it leaves behind with what the one before it did, bit for
     /// bit (NaNs are equal). What the last one left is returned. Throws Error "internal" that names the first maker

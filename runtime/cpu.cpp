@@ -62,6 +62,8 @@ const CpuInfo& cpu_info() {
     return info;
 }
 
+InstructionSet best_instruction_set() { return cpu_info().has_avx512 ? InstructionSet::avx512 : InstructionSet::avx2; }
+
 void set_float_environment() {
     constexpr unsigned all_masked_nearest = 0x1f80;  // exceptions masked, round to nearest, no FTZ, no DAZ
     _mm_setcsr(all_masked_nearest);

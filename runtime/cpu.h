@@ -24,6 +24,12 @@ struct CpuInfo {
 /// Asked once, on first use.
 const CpuInfo& cpu_info();
 
+/// What code is made and chosen for. Both give the same bits.
+enum class InstructionSet : uint8_t { avx2, avx512 };
+
+/// The better one that this machine has; AVX2 is what the program itself needs.
+InstructionSet best_instruction_set();
+
 /// Sets the calling thread's floating-point mode to the one the numeric contract needs: round to nearest, denormals
 /// kept.
 void set_float_environment();

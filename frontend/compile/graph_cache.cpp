@@ -181,7 +181,7 @@ GraphCache::GraphCache(Machine& machine, Counters& counters) : machine_(machine)
 GraphCache::~GraphCache() = default;
 
 PassCheck& GraphCache::checker() {
-    if (!checker_) checker_ = std::make_unique<PassCheck>(machine_.pool());
+    if (!checker_) checker_ = std::make_unique<PassCheck>(machine_);
     return *checker_;
 }
 

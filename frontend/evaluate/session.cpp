@@ -8,7 +8,7 @@ namespace tenon {
 
 Session::Session(SessionOptions options)
     : options_(std::move(options)), output_(options_.output ? options_.output : &standard_output_),
-      threads_(options_.threads), machine_(std::make_unique<Machine>(allocator_, threads_)),
+      threads_(options_.threads), machine_(std::make_unique<Machine>(allocator_, threads_, options_.instructions)),
       tracer_(context_, allocator_, *machine_, options_.tracer),
       border_(tracer_, [this](Operator op, const Value& a, const Value& b,
                               Span span) { return host_binary(evaluator_, op, a, b, span); }),

@@ -7,14 +7,15 @@
 
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/modules.h"
-#include "frontend/values/output.h"
 #include "frontend/ops/border.h"
 #include "frontend/record/tracer.h"
 #include "frontend/syntax/source_map.h"
 #include "frontend/syntax/symbols.h"
 #include "frontend/values/builtin_table.h"
+#include "frontend/values/output.h"
 #include "ir/context.h"
 #include "runtime/allocator.h"
+#include "runtime/cpu.h"
 #include "runtime/thread_pool.h"
 
 namespace tenon {
@@ -24,6 +25,7 @@ class Machine;
 struct SessionOptions {
     TracerOptions tracer;
     int threads = 0;                ///< of the pool, 0 for one a core
+    InstructionSet instructions = best_instruction_set();  ///< of interpreter, machine code and products
     std::vector<std::string> args;  ///< what a script sees as `args`
     Output* output = nullptr;       ///< the standard output where null; must outlive the session
 };

@@ -27,15 +27,15 @@ struct Command {
 };
 
 constexpr Command commands[] = {
-    {"run", "FILE [ARG…]", "runs a script", run_script, true, "engine threads verify explain"},
+    {"run", "FILE [ARG…]", "runs a script", run_script, true, "engine threads isa verify explain"},
     {"check", "FILE…", "parses scripts and resolves their names, without running them", check_scripts, false, ""},
     {"test", "[PATH…]", "compares the output of scripts with the output written in them, and runs their tests",
-     test_scripts, false, "engine threads verify bless"},
-    {"repl", "", "evaluates what is typed", run_repl, false, "engine threads verify explain"},
+     test_scripts, false, "engine threads isa verify bless"},
+    {"repl", "", "evaluates what is typed", run_repl, false, "engine threads isa verify explain"},
     {"dump", "--stage STAGE FILE [ARG…]", "shows what a stage makes of a script", dump_script, true,
-     "engine threads stage format function"},
+     "engine threads isa stage format function"},
     {"explain", "FILE [ARG…]", "runs a script and tells what was captured, compiled and fused, and why", explain_script,
-     true, "engine threads format all"},
+     true, "engine threads isa format all"},
     {"opt", "--pass PASS… FILE", "runs passes over graphs in textual form", optimise_graphs, false, "passes"},
     {"help", "[NAME…]", "tells what a function, method, statement, module, annotation key, pass or op is", tell_help,
      false, "markdown"},
@@ -49,6 +49,10 @@ constexpr Option options[] = {
     {"engine", "--engine", "ENGINE",
      "eager (each op at once), interp (captured, interpreted), jit (compiled first), auto (tiers; the default)"},
     {"threads", "--threads", "N", "how many threads work on a kernel; one a core by default"},
+    {"isa", "--isa", "SET",
+     "avx2 or avx512: what interpreted and compiled kernels and matrix products are made of; the best that this "
+     "machine "
+     "has by default. The results are the same"},
     {"verify", "--verify", "",
      "replays the first run of each graph pass by pass, op by op, and names the first pass that changes a bit of what "
      "it computes, or breaks its structure or its text"},
@@ -113,6 +117,13 @@ std::string set_option(CommandLine& line, const Option& option, std::string_view
         bool good = code == std::errc{} && end == value.data() + value.size() && line.session.threads >= 1 &&
                     line.session.threads <= 1024;
         return good ? "" : fmt::format("--threads takes a number from 1 to 1024, not `{}`", value);
+    }
+    if (option.name == "isa") {
+        if (value != "avx2" && value != "avx512")
+            return fmt::format("there is no instruction set `{}`; there are avx2 and avx512", value);
+        line.session.instructions = value == "avx2" ? InstructionSet::avx2 : InstructionSet::avx512;
+        if (line.session.instructions == InstructionSet::avx512 && best_instruction_set() != InstructionSet::avx512)
+            return "this processor has no AVX-512 (F, BW, CD, DQ and VL); `--isa avx2` is what it can do";
     }
     if (option.name == "verify") line.session.tracer.verify = true;
     if (option.name == "explain") line.session.tracer.explain = true;

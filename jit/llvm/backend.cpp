@@ -47,7 +47,7 @@ std::string commented(std::string_view text, std::string_view mark) {
 
 class LlvmBackend : public Backend {
 public:
-    explicit LlvmBackend(std::string_view processor) : compiler_(processor) {}
+    explicit LlvmBackend(InstructionSet instructions) : compiler_(instructions) {}
 
     std::vector<std::shared_ptr<CompiledKernel>> compile(std::span<const KernelSource> kernels) override {
         llvm::LLVMContext context;
@@ -100,8 +100,7 @@ private:
 }  // namespace tenon::llvm_engine
 
 extern "C" {
-tenon::Backend* tenon_create_backend() { return new tenon::llvm_engine::LlvmBackend({}); }
-tenon::Backend* tenon_create_backend_for(const char* processor) {
-    return new tenon::llvm_engine::LlvmBackend(processor);
+tenon::Backend* tenon_create_backend(tenon::InstructionSet instructions) {
+    return new tenon::llvm_engine::LlvmBackend(instructions);
 }
 }

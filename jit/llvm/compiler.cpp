@@ -40,12 +40,10 @@ void take(llvm::Error error) {
     if (error) throw_error("internal", fmt::format("LLVM: {}", llvm::toString(std::move(error))));
 }
 
-// Instructions by class of processor, tuning by the processor itself: bits and caches depend on the class alone.
-VectorFacts facts_for(std::string_view processor) {
-    const std::string_view own = cpu_info().cpu_class();
-    if (own == "x86-64")
+VectorFacts facts_for(InstructionSet instructions) {
+    if (cpu_info().cpu_class() == "x86-64")
         throw_error("value", "machine code needs a processor with AVX2, FMA and F16C", "run with `--engine interp`");
-    const bool wide = processor != "x86-64-v3" && own == "x86-64-v4";
+    const bool wide = instructions == InstructionSet::avx512;
     VectorFacts facts;
     facts.bytes = wide ? 64 : 32;
     facts.masks_small = wide;
@@ -57,7 +55,7 @@ VectorFacts facts_for(std::string_view processor) {
 
 class Compiler::Implementation {
 public:
-    explicit Implementation(const VectorFacts& facts) {
+    Implementation(const VectorFacts& facts, InstructionSet instructions) {
         static std::once_flag once;
         std::call_once(once, [] {
             // LLVM ends the process where memory ends or where it cannot go on; here that ends the compilation.
@@ -76,7 +74,7 @@ public:
         target = take(builder.createTargetMachine());
         jit = take(llvm::orc::LLJITBuilder().setJITTargetMachineBuilder(builder).create());
         llvm::orc::SymbolMap helpers;
-        for_each_helper([&](const std::string& symbol, void* address) {
+        for_each_helper(instructions, [&](const std::string& symbol, void* address) {
             helpers[jit->mangleAndIntern(symbol)] = {llvm::orc::ExecutorAddr::fromPtr(address),
                                                      llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
         });
@@ -112,8 +110,8 @@ llvm::SmallVector<char, 0> generate(llvm::TargetMachine& target, llvm::Module& m
 
 }  // namespace
 
-Compiler::Compiler(std::string_view processor)
-    : facts_(facts_for(processor)), implementation_(std::make_unique<Implementation>(facts_)) {
+Compiler::Compiler(InstructionSet instructions)
+    : facts_(facts_for(instructions)), implementation_(std::make_unique<Implementation>(facts_, instructions)) {
     facts_.attributes = implementation_->target->getTargetFeatureString().str();
 }
 

@@ -19,9 +19,8 @@ public:
 
 class Compiler {
 public:
-    /// For this machine; `processor` may name a lesser one ("x86-64-v3"), whose vectors then are used.
-    /// Throws Error "internal" where the processor is below x86-64-v3.
-    explicit Compiler(std::string_view processor = {});
+    /// Throws Error "value" where the processor is below x86-64-v3.
+    explicit Compiler(InstructionSet instructions);
     ~Compiler();
 
     const VectorFacts& facts() const { return facts_; }

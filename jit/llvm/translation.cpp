@@ -200,11 +200,11 @@ std::string helper_symbol(const scalar::Function& helper, Lane lane) {
     return {};
 }
 
-void for_each_helper(llvm::function_ref<void(const std::string&, void*)> visit) {
+void for_each_helper(InstructionSet instructions, llvm::function_ref<void(const std::string&, void*)> visit) {
     for (const scalar::Function* function : scalar::all_functions()) {
         if (!function->is_helper) continue;
         for (const HelperElement& element : helper_elements)
-            if (const Routine* routine = find_routine(function->name, element.dtype))
+            if (const Routine* routine = find_routine(function->name, element.dtype, instructions))
                 visit(symbol_of(*function, element), reinterpret_cast<void*>(routine->variants[0]));
     }
 }

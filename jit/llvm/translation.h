@@ -6,6 +6,7 @@
 
 #include "ir/scalar/program.h"
 #include "jit/llvm/lanes.h"
+#include "runtime/cpu.h"
 
 namespace tenon::llvm_engine {
 
@@ -15,6 +16,6 @@ llvm::Value* translate(IRBuilder&, const scalar::Program&, std::span<llvm::Value
 /// The symbol of a helper function on f32, i64 and so on, which is a Routine::Function.
 std::string helper_symbol(const scalar::Function&, scalar::Lane);
 /// Calls visit(symbol, address) for each of them.
-void for_each_helper(llvm::function_ref<void(const std::string&, void*)> visit);
+void for_each_helper(InstructionSet, llvm::function_ref<void(const std::string&, void*)> visit);
 
 }  // namespace tenon::llvm_engine

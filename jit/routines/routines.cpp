@@ -1,11 +1,11 @@
 #include "jit/routines/routines.h"
 
 #include <algorithm>
+#include <cassert>
 #include <unordered_map>
 #include <vector>
 
 #include "jit/routines/tables.h"
-#include "runtime/cpu.h"
 
 namespace tenon {
 namespace {
@@ -44,6 +44,7 @@ const Entry* find_entry(const Entry* first, int count, std::string_view op, DTyp
 }
 
 const Library& library(InstructionSet set) {
+    assert(set == InstructionSet::avx2 || best_instruction_set() == set);  // this CPU can run it
 #define TENON_NARROW(family) &avx2::family,
 #define TENON_WIDE(family) &avx512::family,
     static const Library narrow({TENON_FAMILIES(TENON_NARROW)}, avx2::casts, avx2::folds);
@@ -53,32 +54,19 @@ const Library& library(InstructionSet set) {
     return set == InstructionSet::avx512 ? wide : narrow;
 }
 
-bool can_run(InstructionSet set) { return set == InstructionSet::avx2 || best_instruction_set() == set; }
-
 }  // namespace
 
-InstructionSet best_instruction_set() { return cpu_info().has_avx512 ? InstructionSet::avx512 : InstructionSet::avx2; }
+const Routine* find_routine(std::string_view op, DType in, InstructionSet set) { return library(set).find(op, in); }
+const Routine* find_cast(DType from, DType to, InstructionSet set) { return library(set).cast(from, to); }
 
-const Routine* find_routine(std::string_view op, DType in) { return library(best_instruction_set()).find(op, in); }
-const Routine* find_cast(DType from, DType to) { return library(best_instruction_set()).cast(from, to); }
-
-const Routine* find_routine(std::string_view op, DType in, InstructionSet set) {
-    return can_run(set) ? library(set).find(op, in) : nullptr;
-}
-const Routine* find_cast(DType from, DType to, InstructionSet set) {
-    return can_run(set) ? library(set).cast(from, to) : nullptr;
-}
-
-const Fold* find_fold(std::string_view op, DType dtype) { return find_fold(op, dtype, best_instruction_set()); }
 const Fold* find_fold(std::string_view op, DType dtype, InstructionSet set) {
-    if (!can_run(set)) return nullptr;
     const FoldEntries& folds = library(set).folds();
     const FoldEntry* entry = find_entry(folds.folds, folds.fold_count, op, dtype);
     return entry ? &entry->fold : nullptr;
 }
 
-ArgFold find_arg_fold(std::string_view op, DType dtype) {
-    const FoldEntries& folds = library(best_instruction_set()).folds();
+ArgFold find_arg_fold(std::string_view op, DType dtype, InstructionSet set) {
+    const FoldEntries& folds = library(set).folds();
     const ArgFoldEntry* entry = find_entry(folds.arg_folds, folds.arg_fold_count, op, dtype);
     return entry ? entry->fold : nullptr;
 }

@@ -1,5 +1,5 @@
 // Precompiled vector routines for the block interpreter: one a scalar function and dtype, compiled for AVX2 and for
-// AVX-512, chosen once from the CPU. Both give the same bits.
+// AVX-512, chosen by the machine (jit/machine.h). Both give the same bits.
 //
 // Buffers are dense arrays of elements (bool: one byte, 0 or 1). No alignment is needed; 64 bytes are fastest. `out`
 // may be the same pointer as an operand of the same element size, and may not otherwise overlap one. n may be 0 or of
@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "runtime/cpu.h"
 #include "runtime/dtype.h"
 
 namespace tenon {
@@ -37,14 +38,8 @@ struct Routine {
 
 // The routine of an elementwise row by its name, for data operands of dtype `in`; null where the row does not admit it.
 // Every entry is immutable and lives as long as the program.
-const Routine* find_routine(std::string_view op, DType in);
-const Routine* find_cast(DType from, DType to);  // never null
-
-// The same, but always the AVX2 (baseline) or AVX-512 build; for tests. Null also where this CPU cannot run it.
-enum class InstructionSet : uint8_t { avx2, avx512 };
 const Routine* find_routine(std::string_view op, DType in, InstructionSet);
-const Routine* find_cast(DType from, DType to, InstructionSet);
-InstructionSet best_instruction_set();
+const Routine* find_cast(DType from, DType to, InstructionSet);  // never null
 
 // Folds in the order of the numeric contract. `x` has elements of `dtype`, `out` is one element (or `columns` of them).
 // op: add mul maximum minimum on every number but f16 and bf16 (cast to f32 first: they accumulate there);
@@ -61,12 +56,11 @@ struct Fold {
     // What a missing element counts as, as an element of dtype: −0.0 for float add.
     void (*identity)(void* out);
 };
-const Fold* find_fold(std::string_view op, DType dtype);  // null where there is none
-const Fold* find_fold(std::string_view op, DType dtype, InstructionSet);
+const Fold* find_fold(std::string_view op, DType dtype, InstructionSet);  // null where there is none
 
 // Index of the largest (smallest) of n ≥ 1 elements: the first wins, a NaN wins over every number.
 using ArgFold = int64_t (*)(const void* x, int64_t n);
-ArgFold find_arg_fold(std::string_view op, DType dtype);  // op: argmax argmin
+ArgFold find_arg_fold(std::string_view op, DType dtype, InstructionSet);  // op: argmax argmin
 
 // Moving elements; `size` is the element's in bytes: 1, 2, 4 or 8. Strides and indices count elements.
 void fill(void* out, const void* element, size_t size, int64_t n);

@@ -79,7 +79,8 @@ protected:
     NoOutput silence_;
     std::unique_ptr<Session> session_;
     ThreadPool pool_{1};
-    PassCheck checker_{pool_};
+    Machine machine_{Allocator(), pool_};
+    PassCheck checker_{machine_};
     std::shared_ptr<CompiledGraph> graph_;
     std::unique_ptr<GraphCheck> check_;
     std::vector<Tensor> inputs_{Tensor::from<float>(Allocator(), std::vector<float>{1, 2}, Dims{2}),

@@ -5,9 +5,11 @@
 
 #include <cmath>
 #include <cstring>
+#include <optional>
 #include <random>
 
 #include "ir/text/text.h"
+#include "jit/contract/strided_target.h"
 #include "jit/executable.h"
 #include "runtime/diagnostic.h"
 
@@ -66,13 +68,13 @@ TEST_F(LibraryTest, MatrixProducts) {
                           {5, 0, 4}})
         for (DType dtype : {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i64, DType::i32, DType::u8})
             for (int transposes = 0; transposes < 4; ++transposes) {
-                if (c.m == 270 && dtype != DType::f32) continue;  // the one for oneDNN
                 const MatrixShape shape{c.m, c.k, c.n, (transposes & 1) != 0, (transposes & 2) != 0};
                 const Tensor a = random({c.m, c.k}, dtype), b = random({c.k, c.n}, dtype);
                 const Tensor left = shape.transpose_a ? a.transpose(0, 1).clone() : a,
                              right = shape.transpose_b ? b.transpose(0, 1).clone() : b;
                 const Tensor out = Tensor::empty(allocator_, dtype, {c.m, c.n});
-                multiply_matrices(dtype, shape, left.bytes(), right.bytes(), out.bytes(), one, workspaces);
+                multiply_matrices(dtype, shape, left.bytes(), right.bytes(), out.bytes(),
+                                  {best_instruction_set(), one, workspaces});
                 const Tensor x = a.cast(DType::f64), y = b.cast(DType::f64);
                 const double tolerance = dtype == DType::f64   ? 1e-12
                                          : dtype == DType::f32 ? 2e-4
@@ -92,41 +94,123 @@ TEST_F(LibraryTest, MatrixProducts) {
                     }
                 for (ThreadPool* pool : {&two, &four}) {
                     const Tensor again = Tensor::empty(allocator_, dtype, {c.m, c.n});
-                    multiply_matrices(dtype, shape, left.bytes(), right.bytes(), again.bytes(), *pool, workspaces);
+                    multiply_matrices(dtype, shape, left.bytes(), right.bytes(), again.bytes(),
+                                      {best_instruction_set(), *pool, workspaces});
                     ASSERT_EQ(std::memcmp(out.bytes(), again.bytes(), out.element_bytes()), 0);
                 }
             }
 }
 
-// Bits depend on nothing but the elements, however a product is cut into blocks, tiles and panels.
+// What this processor can run.
+std::vector<InstructionSet> both_instruction_sets() {
+    if (best_instruction_set() == InstructionSet::avx2) return {InstructionSet::avx2};
+    return {InstructionSet::avx2, InstructionSet::avx512};
+}
+
+// The one chain of an element, in what it is computed in.
+template <class E>
+E chain_of(const E* a, int64_t a_step, const E* b, int64_t b_step, int64_t k) {
+    if constexpr (std::is_integral_v<E>) {
+        uint64_t sum = 0;
+        for (int64_t p = 0; p < k; ++p) sum += uint64_t(a[p * a_step]) * uint64_t(b[p * b_step]);
+        return E(sum);
+    } else {
+        using T = std::conditional_t<sizeof(E) == 8, double, float>;
+        T sum = 0;
+        for (int64_t p = 0; p < k; ++p) sum = std::fma(T(a[p * a_step]), T(b[p * b_step]), sum);
+        return E(sum);
+    }
+}
+
+// Bits depend on nothing but the elements, however a product is cut into blocks, tiles and panels, and on whatever instructions.
 TEST_F(LibraryTest, MatrixProductsAreOneChainOfFma) {
-    ThreadPool one(1), three(3);
+    ThreadPool one(1), two(2), four(4);
     WorkspacePool workspaces;
-    const auto check = [&]<class T>(T, DType dtype) {
-        constexpr int64_t shapes[][3] = {{97, 1030, 160}, {33, 490, 1030}, {200, 32, 32},   {32, 33, 300},
-                                         {64, 513, 129},  {31, 600, 64},   {130, 200, 600}, {40, 64, 17}};
-        for (const auto& [m, k, n] : shapes)
-            for (int transposes = 0; transposes < 4; ++transposes) {
-                const MatrixShape shape{m, k, n, (transposes & 1) != 0, (transposes & 2) != 0};
-                const Tensor a = random({m, k}, dtype), b = random({k, n}, dtype);
-                const Tensor left = shape.transpose_a ? a.transpose(0, 1).clone() : a,
-                             right = shape.transpose_b ? b.transpose(0, 1).clone() : b;
-                for (ThreadPool* pool : {&one, &three}) {
-                    const Tensor c = Tensor::empty(allocator_, dtype, {m, n});
-                    multiply_matrices(dtype, shape, left.bytes(), right.bytes(), c.bytes(), *pool, workspaces);
+    constexpr int64_t shapes[][3] = {{97, 1030, 160}, {33, 490, 1030}, {200, 32, 32},  {32, 33, 300}, {64, 513, 129},
+                                     {31, 600, 64},   {130, 200, 600}, {40, 64, 17},   {1, 530, 203}, {2, 77, 301},
+                                     {3, 130, 400},   {7, 1030, 70},   {411, 65, 1},   {300, 66, 3},  {13, 1, 33},
+                                     {12, 5, 32},     {6, 5, 16},      {290, 300, 270}};
+    for (DType dtype :
+         {DType::f32, DType::f64, DType::f16, DType::bf16, DType::i64, DType::i32, DType::i16, DType::i8, DType::u8})
+        visit_dtype(dtype, [&]<class T>() {
+            for (const auto& [m, k, n] : shapes)
+                for (int transposes = 0; transposes < 4; ++transposes) {
+                    const MatrixShape shape{m, k, n, (transposes & 1) != 0, (transposes & 2) != 0};
+                    const Tensor a = random({m, k}, dtype), b = random({k, n}, dtype);
+                    const Tensor left = shape.transpose_a ? a.transpose(0, 1).clone() : a,
+                                 right = shape.transpose_b ? b.transpose(0, 1).clone() : b;
+                    std::optional<Tensor> first;
+                    for (InstructionSet instructions : both_instruction_sets())
+                        for (ThreadPool* pool : {&one, &two, &four}) {
+                            const Tensor c = Tensor::empty(allocator_, dtype, {m, n});
+                            multiply_matrices(dtype, shape, left.bytes(), right.bytes(), c.bytes(),
+                                              {instructions, *pool, workspaces});
+                            if (!first) first = c;
+                            ASSERT_EQ(std::memcmp(c.bytes(), first->bytes(), c.element_bytes()), 0)
+                                << m << " " << k << " " << n << " " << transposes << " " << name_of(dtype);
+                        }
                     for (int64_t i = 0; i < m; i += i + 2 < m ? 1 + m / 40 : 1)
                         for (int64_t j = 0; j < n; j += j + 2 < n ? 1 + n / 40 : 1) {
-                            T sum = 0;
-                            for (int64_t p = 0; p < k; ++p)
-                                sum = std::fma(a.data<T>()[i * k + p], b.data<T>()[p * n + j], sum);
-                            ASSERT_EQ(c.data<T>()[i * n + j], sum)
-                                << m << " " << k << " " << n << " " << transposes << " at " << i << " " << j;
+                            const T expected = chain_of(a.data<T>() + i * k, 1, b.data<T>() + j, n, k);
+                            ASSERT_EQ(std::memcmp(first->data<T>() + i * n + j, &expected, sizeof(T)), 0)
+                                << m << " " << k << " " << n << " " << transposes << " " << name_of(dtype) << " at "
+                                << i << " " << j;
                         }
                 }
-            }
+        });
+}
+
+// The engine itself: operands and results with any strides, batches that share an operand, more columns than a block has.
+TEST_F(LibraryTest, ProductsOfStridedOperands) {
+    using namespace contract;
+    ThreadPool one(1), three(3);
+    WorkspacePool workspaces;
+    const auto check = [&]<class E, class T>(E, T, DType dtype) {
+        struct Case {
+            int64_t count, m, k, n;
+        };
+        for (const Case& s : {Case{3, 5, 40, 70}, {2, 70, 33, 45}, {1, 30, 6, 2500}, {4, 1, 70, 37}, {6, 17, 0, 5}}) {
+            // a: [m, count, k + 3], or its elements two apart; b: one for all; c: [m, count, n + 5], or as columns.
+            const Tensor a = random({s.m, s.count, 2 * s.k + 3}, dtype), b = random({s.k + 1, s.n + 4}, dtype);
+            for (int64_t step : {1, 2})
+                for (bool transposed : {false, true})
+                    for (InstructionSet instructions : both_instruction_sets())
+                        for (ThreadPool* pool : {&one, &three}) {
+                            const int64_t line = s.count * (2 * s.k + 3), width = s.n + 5;
+                            const StridedSource<E, T> left({a.data<E>(), line, step}, {s.count}, {2 * s.k + 3});
+                            const StridedSource<E, T> right({b.data<E>(), 1, s.n + 4}, {s.count}, {0});
+                            Tensor c = random({s.m * s.count * width}, dtype);
+                            const Tensor before = c.clone();
+                            const int64_t row = transposed ? 1 : s.count * width,
+                                          column = transposed ? s.count * s.m : 1, matrix = transposed ? s.m : width;
+                            const StridedTarget<E, T> target(c.data<E>(), matrix, row, column, instructions);
+                            multiply<T>({s.count, s.m, s.k, s.n, left, right, target},
+                                        {instructions, *pool, workspaces});
+                            std::vector<bool> written(size_t(c.numel()));
+                            for (int64_t q = 0; q < s.count; ++q)
+                                for (int64_t i = 0; i < s.m; ++i)
+                                    for (int64_t j = 0; j < s.n; ++j) {
+                                        const int64_t at = q * matrix + i * row + j * column;
+                                        written[size_t(at)] = true;
+                                        const E expected = chain_of(a.data<E>() + i * line + q * (2 * s.k + 3), step,
+                                                                    b.data<E>() + j, s.n + 4, s.k);
+                                        ASSERT_EQ(std::memcmp(c.data<E>() + at, &expected, sizeof(E)), 0)
+                                            << s.m << " " << s.k << " " << s.n << " " << name_of(dtype) << " at " << q
+                                            << " " << i << " " << j;
+                                    }
+                            for (int64_t at = 0; at < c.numel(); ++at)
+                                if (!written[size_t(at)]) {
+                                    ASSERT_EQ(std::memcmp(c.data<E>() + at, before.data<E>() + at, sizeof(E)), 0);
+                                }
+                        }
+        }
     };
-    check(float(), DType::f32);
-    check(double(), DType::f64);
+    check(float(), float(), DType::f32);
+    check(double(), double(), DType::f64);
+    check(Half(), float(), DType::f16);
+    check(BFloat16(), float(), DType::bf16);
+    check(int32_t(), uint32_t(), DType::i32);
+    check(uint8_t(), uint32_t(), DType::u8);
 }
 
 TEST_F(LibraryTest, BatchesBroadcast) {

@@ -1,8 +1,5 @@
 // Machine code gives the bits of the block interpreter, whatever the kernel and the vectors.
-#include <dlfcn.h>
 #include <gtest/gtest.h>
-
-#include <filesystem>
 
 #include "ir/text/text.h"
 #include "jit/block_interpreter.h"
@@ -13,23 +10,12 @@
 namespace tenon {
 namespace {
 
-std::unique_ptr<Backend> backend_for(const char* processor) {
-    load_llvm_backend();  // throws where there is none
-    const auto path = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "tenon_llvm.so";
-    void* const module = dlopen(path.c_str(), RTLD_NOW);
-    const auto create =
-        module ? reinterpret_cast<Backend* (*)(const char*)>(dlsym(module, "tenon_create_backend_for")) : nullptr;
-    return std::unique_ptr<Backend>(create ? create(processor) : nullptr);
-}
-
-class LlvmKernels : public testing::TestWithParam<const char*> {
+class LlvmKernels : public testing::TestWithParam<InstructionSet> {
 protected:
     void SetUp() override {
         if (!has_llvm_backend()) GTEST_SKIP() << "this build is without LLVM";
-        if (cpu_info().cpu_class() < std::string_view(GetParam()))
-            GTEST_SKIP() << "the processor is below " << GetParam();
-        backend = backend_for(GetParam());
-        ASSERT_TRUE(backend);
+        if (GetParam() > best_instruction_set()) GTEST_SKIP() << "this processor has no AVX-512";
+        backend = load_llvm_backend(GetParam());
     }
     std::unique_ptr<Backend> backend;
 };
@@ -53,7 +39,7 @@ TEST_P(LlvmKernels, GiveTheBitsOfTheInterpreter) {
             const RandomKernel& kernel = kernels[k];
             const uint64_t seed = begin + k;
             KernelMemory expected(kernel, seed), found(kernel, seed);
-            const auto interpreted = interpret_kernel(kernel.source, kernel.info, workspaces);
+            const auto interpreted = interpret_kernel(kernel.source, kernel.info, best_instruction_set(), workspaces);
             const uint32_t faults = expected.run(kernel, *interpreted, seed);
             EXPECT_EQ(found.run(kernel, *compiled[k], seed + 1), faults) << "seed " << seed;
             const std::string unequal = difference(kernel, expected, found);
@@ -108,7 +94,8 @@ TEST_P(LlvmKernels, FoldInTheOrderOfTheContract) {
     for (const RandomKernel& kernel : kernels) sources.push_back(kernel.source);
     const auto compiled = backend->compile(sources);
     for (size_t k = 0; k < kernels.size(); ++k) {
-        const auto interpreted = interpret_kernel(kernels[k].source, kernels[k].info, workspaces);
+        const auto interpreted =
+            interpret_kernel(kernels[k].source, kernels[k].info, best_instruction_set(), workspaces);
         for (uint64_t seed : {1, 0}) {  // 0: negative zeros
             KernelMemory expected(kernels[k], seed), found(kernels[k], seed);
             expected.run(kernels[k], *interpreted, seed);
@@ -174,8 +161,8 @@ TEST_P(LlvmKernels, CallWhatIsLong) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Processors, LlvmKernels, testing::Values("x86-64-v3", "x86-64-v4"),
-                         [](const auto& info) { return std::string(info.param).substr(7); });
+INSTANTIATE_TEST_SUITE_P(Processors, LlvmKernels, testing::Values(InstructionSet::avx2, InstructionSet::avx512),
+                         [](const auto& info) { return info.param == InstructionSet::avx2 ? "avx2" : "avx512"; });
 
 }  // namespace
 }  // namespace tenon

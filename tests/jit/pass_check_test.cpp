@@ -77,7 +77,7 @@ protected:
         const std::vector<Tensor> inputs{x_, w_, at_};
         std::vector<Tensor> outputs;
         try {
-            PassCheck(pool_).run(made, machine_code, executable, "interp", inputs, outputs);
+            PassCheck(machine_).run(made, machine_code, executable, "interp", inputs, outputs);
         } catch (const Error& error) { return error.diagnostic.kind + ": " + error.diagnostic.message; }
         return {};
     }

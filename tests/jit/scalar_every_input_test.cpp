@@ -37,8 +37,8 @@ class EveryInput : public ::testing::TestWithParam<const Row*> {};
 
 TEST_P(EveryInput, StaysWithinItsBudget) {
     const Row& row = *GetParam();
-    const Routine& single = *find_routine(row.name, DType::f32);
-    const Routine& twofold = *find_routine(row.name, DType::f64);
+    const Routine& single = *find_routine(row.name, DType::f32, best_instruction_set());
+    const Routine& twofold = *find_routine(row.name, DType::f64, best_instruction_set());
     const Routine* other = find_routine(row.name, DType::f32, InstructionSet::avx2);
     const bool all = std::getenv("TENON_EVERY_INPUT") != nullptr;
     const uint64_t step = all ? 1 : 4093;
@@ -80,7 +80,7 @@ std::vector<const Row*> unary_float_rows() {
     std::vector<const Row*> found;
     for (const Row& row : all_rows()) {
         if (row.lowering != Lowering::scalar || row.min_operands != 1 || row.max_operands != 1) continue;
-        const Routine* single = find_routine(row.name, DType::f32);
+        const Routine* single = find_routine(row.name, DType::f32, best_instruction_set());
         if (single && single->out == DType::f32) found.push_back(&row);
     }
     return found;

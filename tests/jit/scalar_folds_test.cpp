@@ -111,38 +111,38 @@ TEST(ScalarFolds, FollowTheContract) {
 
 TEST(ScalarFolds, Ends) {
     float sum = 1;
-    find_fold("add", DType::f32)->lanes(&sum, nullptr, 0);
+    find_fold("add", DType::f32, best_instruction_set())->lanes(&sum, nullptr, 0);
     EXPECT_EQ(sum, 0);
     EXPECT_FALSE(std::signbit(sum));  // an empty sum is +0
     std::vector<float> zeros(50, -0.0f);
-    find_fold("add", DType::f32)->lanes(&sum, zeros.data(), 50);
+    find_fold("add", DType::f32, best_instruction_set())->lanes(&sum, zeros.data(), 50);
     EXPECT_TRUE(std::signbit(sum));  // one of −0.0 is not
     std::vector<float> x(2000, 1.0f);
     x[1700] = NAN;
     float extreme = 0;
-    find_fold("maximum", DType::f32)->lanes(&extreme, x.data(), 2000);
+    find_fold("maximum", DType::f32, best_instruction_set())->lanes(&extreme, x.data(), 2000);
     EXPECT_TRUE(std::isnan(extreme));
     std::vector<uint8_t> truths(70, 1);
     uint8_t truth = 9;
-    find_fold("logical_and", DType::boolean)->lanes(&truth, truths.data(), 70);
+    find_fold("logical_and", DType::boolean, best_instruction_set())->lanes(&truth, truths.data(), 70);
     EXPECT_EQ(truth, 1);
     truths[69] = 0;
-    find_fold("logical_and", DType::boolean)->lanes(&truth, truths.data(), 70);
+    find_fold("logical_and", DType::boolean, best_instruction_set())->lanes(&truth, truths.data(), 70);
     EXPECT_EQ(truth, 0);
-    find_fold("logical_or", DType::boolean)->lanes(&truth, truths.data(), 0);
+    find_fold("logical_or", DType::boolean, best_instruction_set())->lanes(&truth, truths.data(), 0);
     EXPECT_EQ(truth, 0);
     Half halves[] = {Half(1), Half(-5), Half(3)};
     Half least;
-    find_fold("minimum", DType::f16)->lanes(&least, halves, 3);
+    find_fold("minimum", DType::f16, best_instruction_set())->lanes(&least, halves, 3);
     EXPECT_EQ(float(least), -5);
-    EXPECT_EQ(find_fold("add", DType::f16), nullptr);
-    EXPECT_EQ(find_fold("sub", DType::f32), nullptr);
+    EXPECT_EQ(find_fold("add", DType::f16, best_instruction_set()), nullptr);
+    EXPECT_EQ(find_fold("sub", DType::f32, best_instruction_set()), nullptr);
 }
 
 TEST(ScalarFolds, IndexOfTheExtreme) {
     std::vector<float> x(3000, 1.0f);
-    auto argmax = find_arg_fold("argmax", DType::f32);
-    auto argmin = find_arg_fold("argmin", DType::f32);
+    auto argmax = find_arg_fold("argmax", DType::f32, best_instruction_set());
+    auto argmin = find_arg_fold("argmin", DType::f32, best_instruction_set());
     EXPECT_EQ(argmax(x.data(), 3000), 0);  // the first wins
     x[2999] = 2;
     x[17] = -1;
@@ -154,9 +154,9 @@ TEST(ScalarFolds, IndexOfTheExtreme) {
     EXPECT_EQ(argmax(x.data(), 3000), 2000);  // a NaN wins
     EXPECT_EQ(argmin(x.data(), 3000), 2000);
     uint8_t truths[] = {0, 0, 1, 1};
-    EXPECT_EQ(find_arg_fold("argmax", DType::boolean)(truths, 4), 2);
-    for (int d = 0; d < dtype_count; ++d) EXPECT_NE(find_arg_fold("argmin", DType(d)), nullptr);
-    EXPECT_EQ(find_arg_fold("add", DType::f32), nullptr);
+    EXPECT_EQ(find_arg_fold("argmax", DType::boolean, best_instruction_set())(truths, 4), 2);
+    for (int d = 0; d < dtype_count; ++d) EXPECT_NE(find_arg_fold("argmin", DType(d), best_instruction_set()), nullptr);
+    EXPECT_EQ(find_arg_fold("add", DType::f32, best_instruction_set()), nullptr);
 }
 
 }  // namespace

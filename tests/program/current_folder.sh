@@ -13,7 +13,7 @@ if command -v readelf >/dev/null; then
     done
 fi
 # Empty files: the loader stops at the first that it takes for a library.
-for library in $(ldd "$tenon" | awk '{ print $1 }' | grep '^lib') libdnnl.so.2 libLLVM.so.19.1; do : >"$library"; done
+for library in $(ldd "$tenon" | awk '{ print $1 }' | grep '^lib') libLLVM.so.19.1; do : >"$library"; done
 printf 'x = rand([300, 300])\nprint((x @ x).shape)\n' >product.model
 said=$("$tenon" run --engine interp product.model 2>&1)
 [ "$said" = "[300, 300]" ] || [ "$said" = "(300, 300)" ] || { echo "failed: $said"; failed=1; }

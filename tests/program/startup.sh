@@ -1,9 +1,9 @@
 #!/bin/bash
-# The start is lean: print(1) loads neither LLVM nor the matrix library nor anything of CUDA. How long it takes is bench/run's to tell.
+# The start is lean: print(1) loads neither LLVM nor anything of CUDA. How long it takes is bench/run's to tell.
 tenon=$1
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
-heavy='libLLVM|tenon_llvm|libdnnl|libgomp|libcuda|libnvrtc'
+heavy='libLLVM|tenon_llvm|libcuda|libnvrtc'
 
 # The dynamic linker itself tells what it opens, through dlopen too.
 opened() { # SCRIPT OPTION...

@@ -1,0 +1,1 @@
+#include "jit/contract/micro_kernel.inc"

@@ -1,0 +1,213 @@
+#include "jit/contract/product.h"
+
+#include <algorithm>
+
+#include "jit/contract/few_rows.h"
+#include "jit/contract/kernels.h"
+#include "runtime/interrupt.h"
+
+namespace tenon::contract {
+
+namespace avx2 {
+template <class T>
+const MicroKernels<T>& kernels();
+}
+namespace avx512 {
+template <class T>
+const MicroKernels<T>& kernels();
+}
+
+template <class T>
+const MicroKernels<T>& micro_kernels(InstructionSet set) {
+    return set == InstructionSet::avx512 ? avx512::kernels<T>() : avx2::kernels<T>();
+}
+
+static constexpr int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+// One tile of a result: what of the operands is packed, in blocks of which size, and where in a workspace they lie.
+template <class T>
+class TileProduct {
+public:
+    TileProduct(const Product<T>& product, const MicroKernels<T>& kernels, const Block& tile)
+        : s_(product), kernels_(kernels), tile_(tile), a_(product.a.in_place(tile.matrix)),
+          b_(product.b.in_place(tile.matrix)), c_(product.c.in_place(tile.matrix)) {
+        constexpr int64_t often = 128;  // columns for which rows of a that lie as rows are worth packing
+        packs_a_ = !a_.data || (tile.rows > kernels.rows && (a_.step != 1 || tile.columns > often));
+        const bool lies_as_rows = b_.data && b_.line == 1;
+        packs_b_ = !lies_as_rows || tile.rows > kernels.rows;
+        packs_by_kernel_ = packs_b_ && lies_as_rows;
+        const int64_t blocks = std::max<int64_t>((s_.k + most_depth - 1) / most_depth, 1);
+        depth_ = round_up((s_.k + blocks - 1) / blocks, 8);  // alike, and no more than most_depth
+        rows_ =
+            std::min(a_bytes / (most_depth * size) / kernels.rows * kernels.rows, round_up(tile.rows, kernels.rows));
+        group_ = 4 * width();
+        columns_ = std::min(b_bytes / (most_depth * size) / group_ * group_, round_up(tile.columns, width()));
+    }
+
+    void compute(Workspace& workspace) {
+        if constexpr (std::is_floating_point_v<T>) {
+            if (tile_.rows <= most_few_rows && a_.data && b_.data && b_.step == 1 && b_.line != 1 && c_.data)
+                return multiply_few_rows(tile_.rows, tile_.columns, s_.k, a_.at(tile_.row, 0), b_.at(tile_.column, 0),
+                                         c_.data + tile_.row * c_.line + tile_.column, c_.line);
+        }
+        lay_out(workspace);
+        for (int64_t column = 0; column < tile_.columns; column += columns_) {
+            const int64_t columns = std::min(columns_, tile_.columns - column);
+            if (c_.data) to_ = {c_.data + tile_.row * c_.line + tile_.column + column, c_.line};
+            else to_ = {stored_, columns};
+            int64_t begin = 0;
+            do {  // without elements of k too: a sum of nothing is 0
+                for (int64_t row = 0; row < tile_.rows; row += rows_)
+                    block(row, std::min(rows_, tile_.rows - row), column, columns, begin,
+                          std::min(depth_, s_.k - begin));
+                begin += depth_;
+            } while (begin < s_.k);
+            if (!c_.data)
+                s_.c.store({tile_.matrix, tile_.row, tile_.column + column, tile_.rows, columns}, stored_, columns);
+        }
+    }
+
+private:
+    static constexpr int64_t size = sizeof(T), most_depth = 2048 / size;
+    static constexpr int64_t a_bytes = 384 << 10, b_bytes = 4 << 20;  // of a block
+
+    int64_t width() const { return kernels_.columns(); }
+
+    void lay_out(Workspace& workspace) {
+        constexpr int64_t line = 64 / size;
+        const int64_t held = tile_.rows > rows_ ? columns_ : std::min(columns_, group_);
+        const int64_t b = packs_a_ ? round_up(rows_ * depth_, line) : 0;
+        const int64_t c = b + (packs_b_ ? round_up(held * depth_, line) : 0);
+        const int64_t end = c + (c_.data ? 0 : tile_.rows * columns_);
+        packed_a_ = reinterpret_cast<T*>(workspace.reserve(size_t(end * size)));
+        packed_b_ = packed_a_ + b;
+        stored_ = packed_a_ + c;
+    }
+
+    // Some rows of a times a block of b, which the first rows pack.
+    void block(int64_t row, int64_t rows, int64_t column, int64_t columns, int64_t begin, int64_t depth) {
+        check_interrupt();
+        if (packs_a_) s_.a.pack({tile_.matrix, tile_.row + row, rows, begin, depth}, kernels_.rows, packed_a_);
+        const Lines<T> b = packs_b_ && !packs_by_kernel_ ? Lines<T>{} : b_.at(tile_.column + column, begin);
+        MicroTile<T> micro{.k = depth, .c_row = to_.line, .continues = begin > 0};
+        int64_t j = 0;
+        if (!packs_b_ && tile_.rows <= kernels_.few_rows) {
+            const auto& wide = kernels_.wide[tile_.rows - 1];
+            micro.b_row = b.step;
+            for (const int64_t stretch = wide.vectors * kernels_.lanes; j + stretch <= columns; j += stretch) {
+                take_rows(micro, row, 0, begin, depth);
+                micro.b = b.data + j;
+                micro.c = to_.data + j;
+                wide.tile(micro);
+            }
+        }
+        for (; j < columns; j += width()) {
+            const int64_t count = std::min(width(), columns - j);
+            // Where all rows are one block, a panel is read but once: its group has the place of the one before.
+            T* const panel = packed_b_ + (tile_.rows > rows_ ? j : j % group_) * depth;
+            const bool packs = packs_b_ && row == 0, kernel_packs = packs && packs_by_kernel_ && count == width();
+            if (packs && !kernel_packs && (packs_by_kernel_ || j % group_ == 0)) {
+                const int64_t lines = packs_by_kernel_ ? count : std::min(group_, columns - j);
+                s_.b.pack({tile_.matrix, tile_.column + column + j, lines, begin, depth}, width(), panel);
+            }
+            micro.last = (count - 1) % kernels_.lanes + 1;
+            for (int64_t i = 0; i < rows; i += kernels_.rows) {
+                take_rows(micro, row, i, begin, depth);
+                micro.c = to_.data + (row + i) * to_.line + j;
+                const bool lies = !packs_b_ || (kernel_packs && i == 0);
+                micro.b = lies ? b.data + j : panel;
+                micro.b_row = lies ? b.step : width();
+                micro.packed = panel;
+                const int64_t height = std::min(kernels_.rows, rows - i);
+                if (kernel_packs && i == 0) kernels_.packing_tile[height - 1](micro);
+                else kernels_.tile[count > kernels_.lanes][height - 1](micro);
+            }
+        }
+    }
+
+    void take_rows(MicroTile<T>& micro, int64_t row, int64_t i, int64_t begin, int64_t depth) const {
+        if (packs_a_) {
+            micro.a = packed_a_ + i * depth;
+            micro.a_row = 1;
+            micro.a_column = kernels_.rows;
+        } else {
+            micro.a = a_.at(tile_.row + row + i, begin).data;
+            micro.a_row = a_.line;
+            micro.a_column = a_.step;
+        }
+    }
+
+    const Product<T>& s_;
+    const MicroKernels<T>& kernels_;
+    const Block tile_;
+    const Lines<T> a_, b_;
+    const typename Target<T>::Rows c_;
+    bool packs_a_, packs_b_;
+    bool packs_by_kernel_;                    // b lies as its panels do: the first rows' kernel packs what it reads
+    int64_t depth_, rows_, columns_, group_;  // of blocks; columns that are packed at a time
+    T *packed_a_ = nullptr, *packed_b_ = nullptr, *stored_ = nullptr;
+    typename Target<T>::Rows to_{};  // the tile's result in the block of columns at hand
+};
+
+// ---- tiles --------------------------------------------------------------------------------------------------------
+
+// How a matrix is cut: tiles are halved, the longer side first, until there is one for each thread, or some where they are large
+// enough for what is packed again in each, and no one takes longer than an interrupt may have to wait.
+struct Cut {
+    int64_t rows, columns;  // of one tile
+    int64_t down, across;   // how many
+};
+
+template <class T>
+static Cut choose_tiles(const Product<T>& s, const MicroKernels<T>& kernels, int64_t threads, bool stores) {
+    constexpr int64_t worth_a_tile = 4 << 20, worth_some = 32 << 20, longest = int64_t{4} << 30;  // operations
+    constexpr int64_t smallest = 96, most_stored = 512;
+    const int64_t wanted = (threads + s.count - 1) / s.count, enough = threads == 1 ? 1 : 4 * wanted;
+    Cut t{s.m, s.n, 1, 1};
+    const auto half = [](int64_t size, int64_t multiple) { return round_up((size + 1) / 2, multiple); };
+    const auto work = [&] { return 2.0 * double(t.rows) * double(t.columns) * double(s.k); };
+    while (std::max(t.rows, t.columns) >= smallest &&
+           ((t.down * t.across < wanted && work() > worth_a_tile) ||
+            (t.down * t.across < enough && work() > worth_some) || work() > longest ||
+            (stores && t.rows * t.columns > most_stored * most_stored))) {
+        if (t.columns >= t.rows) t.columns = half(t.columns, kernels.lanes);
+        else t.rows = half(t.rows, kernels.rows);
+        t.down = (s.m + t.rows - 1) / t.rows;
+        t.across = (s.n + t.columns - 1) / t.columns;
+    }
+    return t;
+}
+
+template <class T>
+void multiply(const Product<T>& s, const Means& means) {
+    if (s.m == 0 || s.n == 0 || s.count == 0) return;
+    constexpr double worth_threads = 1 << 20;
+    const bool stores = !s.c.in_place(0).data;
+    const MicroKernels<T>& kernels = micro_kernels<T>(means.instructions);
+    const Cut t = choose_tiles(s, kernels, means.pool.threads(), stores);
+    const int64_t per_matrix = t.down * t.across, count = s.count * per_matrix;
+    const double work = 2.0 * double(s.m) * double(s.n) * double(s.k);
+    // Small matrices go several at a time.
+    const int64_t at_a_time = std::clamp<int64_t>(int64_t(worth_threads / 8 / (work / double(per_matrix))), 1, count);
+    const auto job = [&](int64_t number) {
+        const WorkspacePool::Loan workspace(means.workspaces);
+        for (int64_t k = number * at_a_time; k < std::min(count, (number + 1) * at_a_time); ++k) {
+            const int64_t row = k % per_matrix / t.across * t.rows, column = k % t.across * t.columns;
+            const Block tile{k / per_matrix, row, column, std::min(t.rows, s.m - row),
+                             std::min(t.columns, s.n - column)};
+            TileProduct<T>(s, kernels, tile).compute(*workspace);
+        }
+    };
+    const int64_t jobs = (count + at_a_time - 1) / at_a_time;
+    if (jobs == 1 || work * double(s.count) < worth_threads)
+        for (int64_t k = 0; k < jobs; ++k) job(k);
+    else means.pool.parallel_for(jobs, job);
+}
+
+#define TENON_MULTIPLY(T)                                          \
+    template const MicroKernels<T>& micro_kernels(InstructionSet); \
+    template void multiply(const Product<T>&, const Means&);
+TENON_CONTRACT_TYPES(TENON_MULTIPLY)
+#undef TENON_MULTIPLY
+
+}  // namespace tenon::contract
