@@ -17,10 +17,21 @@ struct Entry {
     LibraryFunction function;
 };
 constexpr Entry entries[] = {
-    {"matmul", library::matmul},   {"take", library::take},     {"take_add", library::take_add},
-    {"gather", library::gather},   {"random", library::random}, {"scatter_add", library::scatter_add},
-    {"argsort", library::argsort}, {"sort", library::sort},     {"argmax", library::argmax},
-    {"argmin", library::argmin},   {"cumsum", library::cumsum}, {"recurrence", library::recurrence},
+    {"conv", library::conv},
+    {"conv_input_gradient", library::conv_input_gradient},
+    {"conv_weight_gradient", library::conv_weight_gradient},
+    {"matmul", library::matmul},
+    {"take", library::take},
+    {"take_add", library::take_add},
+    {"gather", library::gather},
+    {"random", library::random},
+    {"scatter_add", library::scatter_add},
+    {"argsort", library::argsort},
+    {"sort", library::sort},
+    {"argmax", library::argmax},
+    {"argmin", library::argmin},
+    {"cumsum", library::cumsum},
+    {"recurrence", library::recurrence},
 };
 
 }  // namespace
@@ -48,6 +59,8 @@ LibraryPlan plan_library_call(const Graph& graph, NodeId node) {
     plan.transpose_b = attributes.flag("transpose_b");
     plan.descending = attributes.flag("descending");
     plan.reverse = attributes.flag("reverse");
+    if (attributes.has("stride"))
+        plan.window = {attributes.integers("stride"), attributes.integers("padding"), attributes.integers("dilation")};
     if (attributes.has("start")) plan.start = attributes.real("start");
     if (attributes.has("kind")) {
         const std::string_view kind = attributes.text("kind");

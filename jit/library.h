@@ -38,6 +38,9 @@ struct LibraryPlan {
     bool transpose_a = false, transpose_b = false, descending = false, reverse = false;
     double start = 0;  ///< of a recurrence
     Random random = Random::uniform;
+    struct Window {
+        Dims stride, padding, dilation;
+    } window;               ///< of a convolution, by dimension of space
     bool may_fail = false;  ///< throws Error "index" for positions out of range
 };
 

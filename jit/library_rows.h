@@ -1,4 +1,4 @@
-// The functions behind library rows, one file a family. Included by library*.cpp only.
+// The functions behind library rows, one file a family. Included by library*.cpp and jit/convolution only.
 #pragma once
 
 #include "jit/library.h"
@@ -6,6 +6,9 @@
 namespace tenon::library {
 
 void matmul(const LibraryCall& call);
+void conv(const LibraryCall& call);  // jit/convolution
+void conv_input_gradient(const LibraryCall& call);
+void conv_weight_gradient(const LibraryCall& call);
 void take(const LibraryCall& call);
 void take_add(const LibraryCall& call);
 void gather(const LibraryCall& call);

@@ -17,7 +17,6 @@ namespace tenon {
 namespace {
 
 constexpr uint64_t largest_script = uint64_t{64} << 20;
-constexpr std::string_view prelude_name = "ops";  // operations in scope without a `use`
 
 std::string folder_of(const std::string& path) { return std::filesystem::path(path).parent_path().string(); }
 
@@ -84,10 +83,10 @@ CellObject& Modules::imported(Module& module, uint32_t number) {
     return *cell;
 }
 
-Module* Modules::prelude() {
-    // While the prelude itself is resolved its names are its own.
+Module* Modules::prelude(std::string_view name) {
+    // While a prelude itself is resolved its names are its own.
     if (prelude_loading_) return nullptr;
-    return standard_module(prelude_name);
+    return standard_module(name);
 }
 
 Module* Modules::standard_module(std::string_view name) {
@@ -97,7 +96,7 @@ Module* Modules::standard_module(std::string_view name) {
     if (!file) return nullptr;
     Module& module = add(full, "");
     numbers_.emplace(full, module.number);
-    bool outer = std::exchange(prelude_loading_, prelude_loading_ || name == prelude_name);
+    bool outer = std::exchange(prelude_loading_, prelude_loading_ || is_prelude(name));
     compile(module, fmt::format("std/{}.model", name), std::string(file->text));
     prelude_loading_ = outer;
     return &module;
@@ -163,12 +162,16 @@ NameSource Modules::names_for(Module& module) {
         return BuiltinName{*number, group.is_scope, group.is_scope && !callable};
     };
     names.prelude = [this](Symbol name) -> std::optional<Export> {
-        Module* prelude = this->prelude();
-        if (!prelude) return {};
-        std::optional<uint32_t> slot = prelude->scope.find(name);
-        if (!slot || session_.symbols().text(name).starts_with('_')) return {};
-        const ModuleScope::Global& global = prelude->scope.global(*slot);
-        return Export{name, prelude->number, *slot, global.is_function, global.signature};
+        if (session_.symbols().text(name).starts_with('_')) return {};
+        for (std::string_view file : prelude_names) {
+            Module* prelude = this->prelude(file);
+            if (!prelude) return {};
+            if (const std::optional<uint32_t> slot = prelude->scope.find(name)) {
+                const ModuleScope::Global& global = prelude->scope.global(*slot);
+                return Export{name, prelude->number, *slot, global.is_function, global.signature};
+            }
+        }
+        return {};
     };
     names.load = [this, &module](ast::UseItem& item) {
         Module& loaded = load(module, item);
@@ -177,7 +180,7 @@ NameSource Modules::names_for(Module& module) {
     names.all_names = [this] { return names_in_scope(); };
     names.module_of = [this](Symbol name) -> std::string {
         for (const EmbeddedFile& file : standard_library_files()) {
-            if (file.name == prelude_name) continue;
+            if (is_prelude(file.name)) continue;
             Module* module = standard_module(file.name);
             if (module && module->scope.find(name)) return module->name;
         }
@@ -200,8 +203,9 @@ std::vector<Symbol> Modules::names_in_scope() {
     for (const BuiltinGroup& group : session_.builtins().groups()) {
         if (!group.is_method_only) names.push_back(group.symbol);
     }
-    if (Module* prelude = this->prelude()) {
-        for (const Export& name : prelude->scope.exports(prelude->number)) names.push_back(name.name);
+    for (std::string_view file : prelude_names) {
+        if (Module* prelude = this->prelude(file))
+            for (const Export& name : prelude->scope.exports(prelude->number)) names.push_back(name.name);
     }
     return names;
 }

@@ -72,7 +72,7 @@ private:
     NameSource names_for(Module& module);
     Module& load(Module& user, ast::UseItem& item);
     Module* standard_module(std::string_view name);
-    Module* prelude();
+    Module* prelude(std::string_view name);
 
     Session& session_;
     std::deque<Module> modules_;

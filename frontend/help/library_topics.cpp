@@ -23,7 +23,7 @@ public:
     LibraryReader(Topics& topics, const EmbeddedFile& file)
         : topics_(topics), module_(fmt::format("std.{}", file.name)) {
         source_ = sources_.add(fmt::format("std/{}.model", file.name), std::string(file.text));
-        is_prelude_ = file.name == "ops";
+        is_prelude_ = is_prelude(file.name);
     }
 
     void run() {
@@ -142,7 +142,7 @@ void add_library_topics(Topics& topics) {
     // What is always in scope first.
     for (const bool prelude : {true, false}) {
         for (const EmbeddedFile& file : standard_library_files())
-            if ((file.name == "ops") == prelude) LibraryReader(topics, file).run();
+            if (is_prelude(file.name) == prelude) LibraryReader(topics, file).run();
     }
 }
 

@@ -10,6 +10,7 @@ std::span<const Row> elementwise_rows();
 std::span<const Row> movement_rows();
 std::span<const Row> reduce_rows();
 std::span<const Row> contract_rows();
+std::span<const Row> convolution_rows();
 std::span<const Row> index_rows();
 std::span<const Row> random_rows();
 std::span<const Row> control_rows();

@@ -18,6 +18,7 @@ set(rooms
     jit/routines        # vector routines of the block interpreter
     jit/contract        # blocks and panels of matrix products
     jit                 # kernels, the plan of a run
+    jit/convolution     # products whose one matrix is gathered from images
     jit/llvm
     jit/cuda
     frontend/syntax     # text to tree (and grammar/)

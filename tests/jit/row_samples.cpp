@@ -134,6 +134,48 @@ void index_row(Recipe& r, bool large) {
     }
 }
 
+// conv and its gradients, of one, two and three dimensions of space.
+void convolution(Recipe& r, bool large) {
+    struct Case {
+        Shape x, kernel, stride, padding, dilation;
+        int64_t groups;
+    };
+    std::vector<Case> cases = {
+        {{2, 3, 5, 4}, {4, 3, 3, 2}, {1, 1}, {0, 0}, {1, 1}, 1},
+        {{2, 4, 6, 7}, {6, 2, 3, 3}, {2, 1}, {1, 2}, {1, 2}, 2},
+        {{3, 2, 9}, {3, 2, 4}, {3}, {1}, {1}, 1},
+        {{1, 2, 4, 3, 5}, {2, 2, 2, 3, 1}, {1, 2, 3}, {1, 1, 0}, {2, 1, 1}, 1},
+        {{2, 3, 9, 20}, {3, 1, 3, 3}, {1, 1}, {1, 1}, {1, 1}, 3},
+        {{1, 3, 7, 6}, {6, 1, 1, 1}, {2, 3}, {0, 0}, {1, 1}, 3},
+        {{0, 2, 4}, {3, 2, 2}, {1}, {0}, {1}, 1},
+        {{2, 2, 4}, {0, 2, 2}, {1}, {0}, {1}, 1},
+        {{2, 3, 1, 1}, {2, 3, 3, 3}, {1, 1}, {1, 1}, {1, 1}, 1},
+    };
+    if (large)
+        cases = {{{3, 20, 30, 33}, {50, 20, 3, 3}, {1, 1}, {1, 1}, {1, 1}, 1},
+                 {{5, 12, 24, 17}, {40, 12, 3, 5}, {2, 2}, {1, 2}, {1, 1}, 1},
+                 {{20, 60, 7, 7}, {100, 30, 3, 3}, {1, 1}, {1, 1}, {1, 1}, 2},
+                 {{4, 40, 30, 30}, {40, 1, 3, 3}, {1, 1}, {1, 1}, {1, 1}, 40},
+                 {{3, 8, 1500}, {20, 8, 25}, {3}, {4}, {2}, 1},
+                 {{2, 90, 12, 12}, {70, 90, 1, 1}, {2, 2}, {0, 0}, {1, 1}, 1},
+                 {{2, 10, 6, 9, 10}, {30, 10, 3, 3, 3}, {1, 1, 2}, {1, 1, 1}, {1, 1, 1}, 1}};
+    for (const Case& c : cases) {
+        Shape y{c.x[0], c.kernel[0]}, x_space(c.x.begin() + 2, c.x.end()),
+            kernel_space(c.kernel.begin() + 2, c.kernel.end());
+        for (size_t d = 0; d < x_space.size(); ++d)
+            y.push_back((x_space[d] + 2 * c.padding[d] - c.dilation[d] * (kernel_space[d] - 1) - 1) / c.stride[d] + 1);
+        const std::string_view name = row(r.op).name;
+        Record record;
+        for (auto [key, values] : {std::pair{"stride", c.stride}, {"padding", c.padding}, {"dilation", c.dilation}})
+            record.push_back({r.context.name(key), list(values)});
+        record.push_back({r.context.name("groups"), AttrValue(c.groups)});
+        if (name != "conv")
+            record.push_back({r.context.name("sizes"), list(name == "conv_input_gradient" ? x_space : kernel_space)});
+        r.add({r.data(name == "conv_input_gradient" ? y : c.x), r.data(name == "conv_weight_gradient" ? y : c.kernel)},
+              r.context.attr(record));
+    }
+}
+
 // Rows whose operands need more than a dtype, by name.
 bool special(Recipe& r, bool large) {
     const std::string_view name = row(r.op).name;
@@ -145,6 +187,8 @@ bool special(Recipe& r, bool large) {
         r.add({r.data({n, 3}), r.data({5, n})}, r.attr({{"transpose_a", true}, {"transpose_b", true}}));
         r.add({r.data({3, 0}), r.data({0, 2})});
         if (large) r.add({r.data({200, 300}), r.data({300, 170})});
+    } else if (name == "conv" || name == "conv_input_gradient" || name == "conv_weight_gradient") {
+        convolution(r, large);
     } else if (name == "cat") {
         r.add({r.data({2, n}), r.data({3, n}), r.data({0, n})}, r.attr({{"axis", int64_t(0)}}));
         r.add({r.data({2, n}), r.data({2, 1})}, r.attr({{"axis", int64_t(1)}}));

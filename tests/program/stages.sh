@@ -14,6 +14,7 @@ plain() { sed -E 's/ @([^ ]+:)?[0-9]+:[0-9]+//; s/ +/ /g; s/ $//; /^$/d' "$@"; }
 
 graphs=0
 for script in examples/*.model; do
+    [ $script != examples/digits_cnn.model ] || continue    # each dump trains it, for seconds, and digits.model shows the same
     for stage in graph joint forward backward simplified fused loops; do
         "$tenon" dump --stage $stage "$script" >"$folder/dump" 2>"$folder/error" || fail "$script at stage $stage: $(<"$folder/error")"
         if [ ! -s "$folder/dump" ]; then

@@ -1,0 +1,168 @@
+#include "jit/convolution/sources.h"
+
+#include <cstring>
+
+namespace tenon::convolution {
+
+using contract::Block, contract::Lines, contract::Part;
+
+template <class T>
+void PatchColumns<T>::pack(const Part& part, int64_t width, T* to) const {
+    using V = Vector<T>;
+    const int64_t taps = int64_t(patches_.taps.size()), g = part.matrix % product_.groups;
+    const int64_t places = patches_.places_of_example();
+    const int64_t first = part.line + (apart_ ? part.matrix / product_.groups * places : 0), end = first + part.lines;
+    const T* const source = product_.source + g * product_.channels * patches_.channel;
+    ReadingMemory<T> memory(1, taps);
+    for (int64_t column = first; column < end; column += V::lanes) {
+        memory.clear();
+        const int64_t at = column - first;
+        // Vectors that end with their example are put together of several.
+        const bool inside = find_readings(patches_, column, end - column, memory.readings(), memory);
+        T* const panel = to + at / width * width * part.depth + at % width;
+        for (int64_t t = 0; t < taps; ++t) {  // of a tap all channels, so that how it lies is asked once
+            const int64_t c = (part.begin - t + taps - 1) / taps,
+                          stop = (part.begin + part.depth - t + taps - 1) / taps;
+            if (c >= stop) continue;
+            T* row = panel + (c * taps + t - part.begin) * width;
+            const Reading<T>& reading = memory.readings()[inside ? 0 : t];
+            const T* channel = source + c * patches_.channel + (inside ? patches_.taps[size_t(t)].shift : 0);
+            visit(reading.lie, [&]<Lie lie>() {
+                for (int64_t left = stop - c; left > 0; --left, channel += patches_.channel, row += taps * width)
+                    V::store(row, reading.template from<lie>(channel));
+            });
+        }
+    }
+    // A vector may reach into a panel's last lines only: widths are multiples of its lanes.
+}
+
+template <class T>
+void PatchTaps<T>::pack(const Part& part, int64_t width, T* to) const {
+    using V = Vector<T>;
+    constexpr int64_t lanes = V::lanes;
+    const int64_t taps = int64_t(patches_.taps.size());
+    const T* const source = product_.source + part.matrix * product_.channels * patches_.channel;
+    ReadingMemory<T> memory(1, taps);
+    for (int64_t p = 0, live; p < part.depth; p += live) {
+        const int64_t column = part.begin + p;
+        live = std::min(lanes, patches_.end_of_vectors(column, part.begin + part.depth) - column);
+        memory.clear();
+        const bool inside = find_readings(patches_, column, live, memory.readings(), memory);
+        const Reading<T>* const readings = memory.readings();
+        for (int64_t line = 0; line < part.lines; line += lanes) {
+            const int64_t many = std::min(lanes, part.lines - line);
+            const T* channels[lanes];
+            int64_t reading[lanes];
+            for (int64_t l = 0; l < many; ++l) {
+                const int64_t t = (part.line + line + l) % taps;
+                channels[l] = source + (part.line + line + l) / taps * patches_.channel +
+                              (inside ? patches_.taps[size_t(t)].shift : 0);
+                reading[l] = inside ? 0 : t;
+            }
+            T* const rows = to + line / width * width * part.depth + p * width + line % width;
+            if (inside && many == lanes && live == lanes) {
+                visit(readings->lie, [&]<Lie lie>() {
+                    typename V::Type v[lanes];
+                    _Pragma("GCC unroll 8") for (int64_t l = 0; l < lanes; ++l) v[l] =
+                        readings->template from<lie>(channels[l]);
+                    V::transpose(v);
+                    _Pragma("GCC unroll 8") for (int64_t l = 0; l < lanes; ++l) V::store(rows + l * width, v[l]);
+                });
+                continue;
+            }
+            typename V::Type v[lanes];
+            for (int64_t l = 0; l < lanes; ++l) v[l] = l < many ? readings[reading[l]].load(channels[l]) : V::all(T(0));
+            V::transpose(v);
+            for (int64_t l = 0; l < live; ++l) V::store(rows + l * width, v[l]);
+        }
+    }
+}
+
+template <class T>
+Lines<T> KernelRows<T>::in_place(int64_t matrix) const {
+    const Kernels<T>& k = product_.kernels;
+    const int64_t taps = int64_t(product_.patches.taps.size());
+    if (k.channel != taps || product_.patches.taps.back().place != taps - 1) return {};
+    return {k.data + (apart_ ? matrix % product_.groups : matrix) * k.group, k.row, 1};
+}
+template <class T>
+void KernelRows<T>::pack(const Part& part, int64_t width, T* to) const {
+    if (const Lines<T> lines = in_place(part.matrix); lines.data)
+        return contract::pack_lines(lines.at(part.line, part.begin), part.lines, part.depth, width, to);
+    const Kernels<T>& k = product_.kernels;
+    const int64_t taps = int64_t(product_.patches.taps.size());
+    const T* const from = k.data + part.matrix % product_.groups * k.group + part.line * k.row;
+    // As they lie: channel by channel, of each all rows.
+    for (int64_t p = 0, c = part.begin / taps, t = part.begin % taps; p < part.depth; t = 0, ++c) {
+        const int64_t many = std::min(taps - t, part.depth - p);
+        for (int64_t i = 0; i < part.lines; i += width) {
+            const T* const channel = from + c * k.channel + i * k.row;
+            T* const panel = to + i * part.depth + p * width;
+            const int64_t high = std::min(width, part.lines - i);
+            for (int64_t q = 0; q < many; ++q) {
+                const T* const element = channel + product_.patches.taps[size_t(t + q)].place;
+                for (int64_t r = 0; r < high; ++r) panel[q * width + r] = element[r * k.row];
+            }
+        }
+        p += many;
+    }
+}
+
+template <class T>
+void FactorRows<T>::pack(const Part& part, int64_t width, T* to) const {
+    const int64_t places = product_.patches.places_of_example();
+    for (int64_t i = 0; i < part.lines; i += width, to += width * part.depth)
+        for (int64_t p = 0, run; p < part.depth; p += run) {
+            const int64_t example = (part.begin + p) / places, place = (part.begin + p) % places;
+            run = std::min(places - place, part.depth - p);
+            const int64_t row = (example * product_.groups + part.matrix) * product_.rows + part.line + i;
+            contract::pack_lines(Lines<T>{product_.factors + row * places + place, places, 1},
+                                 std::min(width, part.lines - i), run, width, to + p * width);
+        }
+}
+
+template <class T>
+Image<T>::Image(const PatchProduct<T>& product, bool examples_apart) : product_(product), apart_(examples_apart) {
+    const Patches& p = product.patches;
+    const Targets& t = product.targets;
+    in_order_ = t.strides == std::array<int64_t, 3>{p.places[1] * p.places[2], p.places[2], 1};
+}
+template <class T>
+T* Image<T>::first(int64_t matrix) const {
+    return product_.result + matrix % product_.groups * product_.rows * product_.result_row;
+}
+template <class T>
+typename contract::Target<T>::Rows Image<T>::in_place(int64_t matrix) const {
+    if (!in_order_ || (!apart_ && product_.patches.examples > 1)) return {};
+    return {first(matrix) + product_.targets.origin + matrix / product_.groups * product_.targets.example,
+            product_.result_row};
+}
+template <class T>
+void Image<T>::store(const Block& block, const T* from, int64_t row) const {
+    const int64_t places = product_.patches.places_of_example();
+    Column column(product_.patches, block.column + (apart_ ? block.matrix / product_.groups * places : 0));
+    T* const result = first(block.matrix) + block.row * product_.result_row;
+    for (int64_t j = 0; j < block.columns;) {  // places that lie side by side, or each by itself
+        const int64_t at = column.in(product_.targets);
+        int64_t run = 1;
+        for (column.next(); j + run < block.columns && column.in(product_.targets) == at + run; ++run) column.next();
+        for (int64_t i = 0; i < block.rows; ++i) {
+            T* const to = result + i * product_.result_row + at;
+            if (run == 1) *to = from[i * row + j];
+            else std::memcpy(to, from + i * row + j, size_t(run) * sizeof(T));
+        }
+        j += run;
+    }
+}
+
+#define TENON_SOURCES(T)            \
+    template class PatchColumns<T>; \
+    template class PatchTaps<T>;    \
+    template class KernelRows<T>;   \
+    template class FactorRows<T>;   \
+    template class Image<T>;
+TENON_SOURCES(float)
+TENON_SOURCES(double)
+#undef TENON_SOURCES
+
+}  // namespace tenon::convolution
