@@ -40,11 +40,14 @@ struct Region {
     RegionId parent;     // none for the main region, which is region 0
 };
 
+// `dim` of the symbols of a region that stands by itself (ir/build/regions.h): who runs it knows their values.
+constexpr int defined_around = -2;
+
 struct SizeSymbol {  // a size known at run time only, 0 or more
     NodeId definer;  // an input of the main region, or a data-dependent node; none in a half that does not use it
         // and in the graph of one example (ir/differentiate/batching.h), whose symbols are those of the graph that it
         // becomes a part of
-    int dim = 0;       // the definer's dimension that it names
+    int dim = 0;       // the definer's dimension that it names; defined_around: of a graph around this one
     int64_t hint = 1;  // its value when captured; not part of equality
     NameId name;       // "n" where a signature names it, none otherwise (printed s0, s1, …)
 };

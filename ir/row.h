@@ -43,6 +43,7 @@ enum class Lowering : uint8_t {
     reduce,     // a fold over axes, in the contract's order, by the scalar op `fold_op`
     loops,      // its own loop nest, built by ir/passes/schedule
     library,    // a call of jit/library: one function for every engine
+    regions,    // its regions are run by the executor, each a list of steps of its own
     structure,  // params, yields, calls, tuples, loops: handled where structure is
 };
 
@@ -93,6 +94,7 @@ struct Infer {  // what a result rule sees
 };
 
 using ResultRule = TypeId (*)(Infer&);
+using ParametersRule = std::vector<TypeId> (*)(Infer&, unsigned region);
 using GradientRule = void (*)(Gradient&);
 using IndexRule = void (*)(IndexMap&);
 using BatchingRule = NodeId (*)(Batching&);
@@ -117,6 +119,8 @@ struct Row {
     int8_t min_operands = 0, max_operands = 0;  // max −1: any number
     DTypes dtypes = DTypes::all;                // of the operands that carry data
     ResultRule result = nullptr;
+    int8_t regions = 0;  // isolated: a region sees its parameters only, of the types that `parameters` gives
+    ParametersRule parameters = nullptr;
     Lowering lowering = Lowering::structure;
     IndexRule index = nullptr;     // movement rows
     StillRule is_still = nullptr;  // movement rows: does every element stay where it is? Null: only where types say so

@@ -14,6 +14,7 @@
 
 #include "ir/row.h"
 #include "jit/block_interpreter.h"
+#include "jit/control/turns.h"
 #include "jit/library.h"
 #include "jit/plan.h"
 #include "jit/routines/routines.h"
@@ -49,8 +50,9 @@ Dims shape_of(const Graph& g, TypeId type, std::span<const int64_t> symbols) {
 
 class Executable::Implementation {
 public:
-    Implementation(GraphRef graph, Machine& machine, EngineKind engine)
-        : graph_(std::move(graph)), machine_(machine), engine_(engine),
+    /// `around`: the values of symbols, of a region that another one runs.
+    Implementation(GraphRef graph, Machine& machine, EngineKind engine, const std::vector<int64_t>* around = nullptr)
+        : graph_(std::move(graph)), machine_(machine), engine_(engine), around_(around),
           layout_(build_steps(*graph_, machine.allocator())) {
         for (const StepLayout& layout : layout_.steps) {
             Step step{layout.kind, uint32_t(pointers_.size()), 0, layout.node, layout.target};
@@ -67,6 +69,11 @@ public:
             } else if (layout.kind == StepKind::library) {
                 step.index = uint32_t(libraries_.size());
                 libraries_.push_back(layout.library);
+            } else if (layout.kind == StepKind::scan) {
+                step.index = uint32_t(scans_.size());
+                ScanStep& scan = scans_.emplace_back(*graph_, layout.node);
+                scan.body = std::make_unique<Implementation>(scan.turns.region(), machine_, engine_, &symbols_);
+                cached_.insert(cached_.end(), scan.body->cached_.begin(), scan.body->cached_.end());
             }
             step.writes_input = std::any_of(layout.writes.begin(), layout.writes.end(), [&](uint32_t value) {
                 return layout_.memories[layout_.memory_of[value]].kind == MemoryKind::input;
@@ -84,9 +91,10 @@ public:
         std::unordered_map<NodeId, uint32_t> input_of;
         if (!symbols_.empty())
             for (NodeId p : graph_->params()) input_of.emplace(p, uint32_t(input_of.size()));
-        for (const SizeSymbol& symbol : graph_->symbols)
-            definers_.emplace_back(input_of.at(symbol.definer), uint32_t(symbol.dim));
-        if (engine_ == EngineKind::jit && !cached_.empty()) machine_.compile_now(cached_);
+        if (!around)
+            for (const SizeSymbol& symbol : graph_->symbols)
+                definers_.emplace_back(input_of.at(symbol.definer), uint32_t(symbol.dim));
+        if (engine_ == EngineKind::jit && !cached_.empty() && !around) machine_.compile_now(cached_);
     }
 
     void run(std::span<const Tensor> inputs, std::vector<Tensor>& outputs) {
@@ -98,25 +106,8 @@ public:
         make_outputs(outputs);
         const ArenaScope arena(machine_, plan_->arena_bytes);
         for (const auto& [memory, offset] : plan_->arena) memory_[memory] = arena.data() + offset;
-        for (size_t k = 0; k < pointers_.size(); ++k) pointers_[k] = memory_[pointer_memory_[k]];
-        NodeId at;
-        // Inputs are written last: all of them or none. One that is written before a library call, which may take long, is
-        // written as a whole.
-        std::optional<interrupt::Hold> to_the_end;
         try {
-            for (size_t s = 0; s < steps_.size(); ++s) {
-                const Step& step = steps_[s];
-                at = step.node;
-                check_interrupt();
-                if (s == held_from_) to_the_end.emplace();
-                std::optional<interrupt::Hold> this_step;
-                if (step.writes_input) this_step.emplace();
-                execute(step, inputs);
-            }
-        } catch (Interrupted& interrupted) {
-            let_go(outputs);
-            if (!interrupted.span && at) interrupted.span = graph_->origin(at).span;
-            throw;
+            run_steps(inputs);
         } catch (...) {
             let_go(outputs);
             throw;
@@ -130,7 +121,11 @@ public:
     size_t effects_done_ = 0;
     Decisions decisions_;
     size_t arena_bytes() const { return plan_ ? plan_->arena_bytes : 0; }
-    size_t kernel_count() const { return kernels_.size(); }
+    size_t kernel_count() const {
+        size_t count = kernels_.size();
+        for (const ScanStep& scan : scans_) count += scan.body->kernel_count();
+        return count;
+    }
     EngineKind engine() const { return engine_; }
     MachineCode machine_code() const {
         MachineCode code;
@@ -143,7 +138,7 @@ public:
         }
         return code;
     }
-    size_t interpreted_count() const { return kernels_.size() - cached_.size(); }
+    size_t interpreted_count() const { return kernel_count() - cached_.size(); }
 
 private:
     static constexpr int runs_before_compiling = 2;  // what runs once is not worth it
@@ -174,6 +169,11 @@ private:
         std::vector<uint64_t> scalars;
         bool stays_interpreted = false, counted_interp = false, counted_compiled = false;
     };
+    struct ScanStep {
+        ScanStep(const Graph& graph, NodeId node) : turns(graph, node) {}
+        Turns turns;
+        std::unique_ptr<Implementation> body;
+    };
     struct StageRun {
         uint32_t stage;
         bool parallel;
@@ -197,6 +197,7 @@ private:
 
     // ---- plans
     bool read_symbols(std::span<const Tensor> inputs) {  // did they change?
+        if (around_) return std::exchange(symbols_, *around_) != symbols_;
         bool changed = false;
         for (size_t k = 0; k < definers_.size(); ++k) {
             const int64_t value = inputs[definers_[k].first].shape[definers_[k].second];
@@ -312,10 +313,32 @@ private:
     }
 
     // ---- steps
+    void run_steps(std::span<const Tensor> inputs) {
+        for (size_t k = 0; k < pointers_.size(); ++k) pointers_[k] = memory_[pointer_memory_[k]];
+        NodeId at;
+        // Inputs are written last: all of them or none. One that is written before a library call, which may take long, is
+        // written as a whole.
+        std::optional<interrupt::Hold> to_the_end;
+        try {
+            for (size_t s = 0; s < steps_.size(); ++s) {
+                const Step& step = steps_[s];
+                at = step.node;
+                check_interrupt();
+                if (s == held_from_) to_the_end.emplace();
+                std::optional<interrupt::Hold> this_step;
+                if (step.writes_input) this_step.emplace();
+                execute(step, inputs);
+            }
+        } catch (Interrupted& interrupted) {
+            if (!interrupted.span && at) interrupted.span = graph_->origin(at).span;
+            throw;
+        }
+    }
     void execute(const Step& step, std::span<const Tensor> inputs) {
         switch (step.kind) {
             case StepKind::kernel: return run_kernel(step);
             case StepKind::library: return run_library(step);
+            case StepKind::scan: return run_scan(step);
             case StepKind::copy:
                 std::memcpy(pointers_[step.pointers + 1], pointers_[step.pointers],
                             plan_->bytes[pointer_memory_[step.pointers + 1]]);
@@ -416,15 +439,38 @@ private:
             throw;
         }
     }
+    void run_scan(const Step& step) {
+        ScanStep& scan = scans_[step.index];
+        const Graph& region = *scan.turns.region();
+        const Running running(scan.body->is_running_);
+        if (!scan.body->plan_ || scan.body->symbols_ != symbols_) scan.body->choose_plan({});
+        const Plan& plan = *scan.body->plan_;
+        Turns::Sizes sizes;
+        sizes.turns = graph_->context->evaluate(graph_->attributes(step.node).size("turns"), symbols_);
+        for (size_t k = 0; k < region.params().size(); ++k) sizes.parameters.push_back(plan.bytes[k]);
+        for (uint32_t memory : scan.body->layout_.output_memory) sizes.results.push_back(plan.bytes[memory]);
+        const std::span<std::byte* const> pointers = std::span(pointers_).subspan(step.pointers);
+        const ArenaScope scratch(machine_, scan.turns.scratch_bytes(sizes)), arena(machine_, plan.arena_bytes);
+        for (const auto& [memory, offset] : plan.arena) scan.body->memory_[memory] = arena.data() + offset;
+        scan.turns.run(sizes, pointers.first(sizes.parameters.size()), pointers.subspan(sizes.parameters.size()),
+                       scratch.data(), [&](auto inputs, auto outputs) { scan.body->run_turn(inputs, outputs); });
+    }
+    void run_turn(std::span<std::byte* const> inputs, std::span<std::byte* const> outputs) {
+        std::copy(inputs.begin(), inputs.end(), memory_.begin());
+        for (size_t k = 0; k < outputs.size(); ++k) memory_[layout_.output_memory[k]] = outputs[k];
+        run_steps({});
+    }
 
     Machine& machine_;
     const EngineKind engine_;
+    const std::vector<int64_t>* const around_;
     const StepPlan layout_;
     std::vector<Step> steps_;
     size_t held_from_ = 0;  // the step from which on no interrupt is taken
     std::vector<KernelStep> kernels_;
     std::vector<std::shared_ptr<CachedKernel>> cached_;
     std::vector<LibraryPlan> libraries_;
+    std::vector<ScanStep> scans_;
     std::vector<std::pair<uint32_t, uint32_t>> definers_;  // of each symbol: input, dimension
     std::vector<int64_t> symbols_;
     std::vector<std::unique_ptr<Plan>> plans_;  // the latest first

@@ -11,9 +11,9 @@ namespace tenon {
 
 namespace {
 
+// Its kernels are loop nests, in regions too.
 bool is_scheduled(const Graph& graph) {
-    return std::any_of(graph.body().begin(), graph.body().end(),
-                       [&](NodeId id) { return graph[id].op == op<"kernel">(); });
+    return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& n) { return n.op == op<"kernel">(); });
 }
 
 [[noreturn]] void blame(const std::string& maker, const Graph& graph, NodeId node, const std::string& why) {

@@ -13,6 +13,7 @@
 
 #include "frontend/builtins/clone.h"
 #include "frontend/builtins/containers.h"
+#include "frontend/builtins/scan.h"
 #include "frontend/builtins/tables.h"
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/host_iterators.h"
@@ -116,6 +117,7 @@ Value zip(Evaluator& evaluator, Arguments& a) {
 }
 
 Value map(Evaluator& evaluator, Arguments& a) {
+    if (maps_tensors(a[1])) return map_tensors(evaluator, a);
     Values out;
     for (Value& value : evaluator.collect(a[1])) out.push_back(evaluator.call(a[0], {value}));
     return make_list(std::move(out));
@@ -421,7 +423,7 @@ constexpr Builtin host_table[] = {
     {"range", "start, stop?, step?", any_kind, range, 0, "the ints from start (0) up to, not including, stop"},
     {"enumerate", "values, start?", any_kind, enumerate, 0, "pairs (position, value)"},
     {"zip", "*sequences", any_kind, zip, 0, "tuples of the values at equal positions, as long as the shortest"},
-    {"map", "function, values", host, map, 0, "the list of f(x) for each value"},
+    {"map", "function, values", host, map, 0, "the list of f(x) for each value; over tensors, the stack of these"},
     {"filter", "function, values", host, filter, 0, "the list of the values for which f(x) is true"},
     {"sorted", "values; key?, reverse?", any_kind, sorted, 0, "a sorted list; equal items keep their order"},
     {"reversed", "values", any_kind, reversed, 0, "the list of the values from the last to the first"},
@@ -483,8 +485,7 @@ constexpr Builtin host_table[] = {
      "as `@op fn`: an operation made of others, one call of the graph"},
 
     {"now", "", any_kind, now, breaks_graph | reads_number, "a monotonic clock, in seconds"},
-    {"env", "name, default?", any_kind, env, breaks_graph | reads_number,
-     "a variable of the environment, the default (none) where it is missing"},
+    {"env", "name, default?", any_kind, env, breaks_graph | reads_number, "a variable of the environment, or default"},
     {"read_text", "path", any_kind, read_text, breaks_graph, "the content of a text file"},
     {"write_text", "path, text", any_kind, write_text, breaks_graph, "writes a text file"},
     {"exists", "path", any_kind, exists, breaks_graph, "whether there is such a file"},

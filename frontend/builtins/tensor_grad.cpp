@@ -4,14 +4,15 @@
 #include <fmt/format.h>
 
 #include "frontend/autograd/differentiation.h"
+#include "frontend/builtins/scan.h"
 #include "frontend/builtins/tables.h"
 #include "frontend/builtins/tensor.h"
 #include "frontend/builtins/vmap.h"
-#include "frontend/values/models.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/ops/tensor_data.h"
 #include "frontend/record/capture_differentiation.h"
 #include "frontend/values/function.h"
+#include "frontend/values/models.h"
 #include "frontend/values/structure.h"
 #include "runtime/diagnostic.h"
 
@@ -459,6 +460,10 @@ const Builtin tensor_grad_table[] = {
     {"vmap", "f; in_dims?, out_dims?", callables, vmap, 0,
      "a function of whole batches, of f of one example; in_dims and out_dims say which dimension goes over the "
      "examples"},
+    {"scan", "f, init, xs?; turns?, reverse?", callables, scan, 0,
+     "(last, ys): f(carried, x) -> (carried, y) turn by turn over the first dimension of xs, in one graph node where "
+     "it "
+     "can be; ys are stacked"},
     {"requires_grad_", "x, wanted?", tensors, requires_grad_in_place, 0,
      "makes a tensor a leaf whose gradient backward computes (false: no longer); returns it"},
     {"zero_grad", "x", tensors, zero_grad, 0, "sets `.grad` to none"},

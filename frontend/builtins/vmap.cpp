@@ -8,7 +8,7 @@
 #include "frontend/builtins/tensor.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/record/capture_trace.h"
-#include "frontend/record/graph_replay.h"
+#include "frontend/replay/graph_replay.h"
 #include "frontend/values/function.h"
 #include "frontend/values/structure.h"
 #include "ir/passes/batch.h"

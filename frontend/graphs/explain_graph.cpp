@@ -219,7 +219,11 @@ private:
     }
     void add_kernels(Json& out, const Graph& fused) {
         out["kernels"] = out["library"] = Json::array();
-        for (NodeId id : fused.body()) {
+        add_kernels(out, fused, fused.main());
+    }
+    // Those of regions once, however many turns there are.
+    void add_kernels(Json& out, const Graph& fused, const Region& region) {
+        for (NodeId id : fused.body(region)) {
             if (fused[id].op == op<"fusion">()) {
                 const Attributes attributes = fused.attributes(id);
                 Json ops = Json::array();
@@ -232,6 +236,8 @@ private:
             } else if (row(fused[id].op).lowering == Lowering::library) {
                 out["library"].push_back(row(fused[id].op).name);
                 add_to_line(fused, id, "calls");
+            } else {
+                for (unsigned k = 0; k < fused[id].regions; ++k) add_kernels(out, fused, fused.region_of(id, k));
             }
         }
     }

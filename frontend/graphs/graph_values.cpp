@@ -4,7 +4,7 @@
 
 #include "frontend/evaluate/session.h"
 #include "frontend/ops/tensor_data.h"
-#include "frontend/record/graph_replay.h"
+#include "frontend/replay/graph_replay.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 

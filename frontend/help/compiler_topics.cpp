@@ -35,6 +35,7 @@ std::string_view lowering_of(const Row& row) {
         case Lowering::reduce: return "reduction";
         case Lowering::loops: return "a loop nest of its own";
         case Lowering::library: return "a call of the library";
+        case Lowering::regions: return "its regions, which the executor runs";
         case Lowering::structure: return "structure";
     }
     return {};

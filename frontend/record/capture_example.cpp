@@ -1,10 +1,12 @@
-// Capture: the graph of one example of a batch, for vmap.
+// Capture: the graph of one example of a batch, for vmap, and of one turn of a scan.
 #include <algorithm>
 #include <cassert>
 
 #include <fmt/format.h>
 
 #include "frontend/record/capture_trace.h"
+#include "ir/build/regions.h"
+#include "ir/row.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -74,6 +76,40 @@ TensorRef Capture::Trace::example(TensorObject& whole, size_t axis) {
                                           static_cast<int>(axis)));
     if (whole.requires_grad()) capture_.require_in_graph(*made);
     return made;
+}
+
+TensorRef Capture::Trace::stand_in(TensorObject& whole) {
+    const TypeId type = type_outside(whole);
+    Tensor geometry;
+    geometry.dtype = whole.dtype();
+    geometry.shape = whole.shape();
+    geometry.strides = contiguous_strides(geometry.shape);
+    auto made = make_ref<TensorObject>(geometry);
+    capture_.adopt(*made, add_outer_input(whole, std::move(geometry), type, -1));
+    if (whole.requires_grad()) capture_.require_in_graph(*made);
+    return made;
+}
+
+std::vector<TensorRef> Capture::Trace::append_regions(Op op, std::span<const TensorRef> operands, AttrId attr,
+                                                      std::span<const GraphRef> regions,
+                                                      const std::vector<bool>& requires_grad) {
+    const Holding holding(capture_);
+    std::vector<NodeId> nodes;
+    for (const TensorRef& operand : operands) nodes.push_back(capture_.node(*operand));
+    const bool may_fail = std::any_of(regions.begin(), regions.end(), [](const GraphRef& region) {
+        return std::any_of(region->nodes.begin(), region->nodes.end(),
+                           [](const Node& node) { return row(node.op).may_fail; });
+    });
+    std::vector<NodeId> made;
+    {
+        Builder::StampScope scope(builder_, capture_.stamp());
+        made = builder_.results_of(emit_with_regions(builder_, op, nodes, regions, attr));
+    }
+    if (may_fail && !made.empty()) capture_.note_fallible(made[0]);
+    std::vector<TensorRef> results;
+    for (size_t k = 0; k < made.size(); ++k)
+        results.push_back(capture_.make_result(made[k], requires_grad[k] && tracer_.dispatcher().grad_enabled()));
+    return results;
 }
 
 void Capture::Trace::borrow(TensorObject& x) {

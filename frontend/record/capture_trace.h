@@ -35,6 +35,12 @@ public:
     void begin_example(Capture* outside, int64_t count);
     /// Stands for one element of `whole` along `axis`.
     TensorRef example(TensorObject& whole, size_t axis);
+    /// Stands for `whole`, as another tensor: what a turn of a region gets in its place.
+    TensorRef stand_in(TensorObject& whole);
+    /// A node of a row with regions in this graph, whose sizes are theirs; its operands were admitted. `requires_grad`: by
+    /// result.
+    std::vector<TensorRef> append_regions(Op op, std::span<const TensorRef> operands, AttrId attr,
+                                          std::span<const GraphRef> regions, const std::vector<bool>& requires_grad);
     struct ExampleInput {
         TensorRef tensor;
         int axis = -1;  ///< of an example: which dimension of the tensor goes over the examples

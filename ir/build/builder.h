@@ -120,6 +120,8 @@ private:
         std::vector<NodeId> params, body;
     };
     NodeId append(Op, TypeId, std::span<const NodeId>, AttrId, RegionId first, unsigned regions, bool in_body);
+    friend GraphRef extract_region(const Builder&, NodeId, unsigned k);  // ir/build/regions.h
+    friend NodeId emit_with_regions(Builder&, Op, NodeList, std::span<const GraphRef>, AttrId);
 
     Context* context_;
     Graph graph_;

@@ -38,22 +38,24 @@ NodeId Copier::copy(NodeId id) {
     for (NodeId operand : from_.operands_of(id)) operands.push_back((*this)(operand));
     Builder::StampScope scope(to_, stamp_of(id));
     RegionId first;
-    for (unsigned k = 0; k < node.regions; ++k) {
-        const RegionId opened = to_.open_region();
-        if (k == 0) first = opened;
-        const Region& region = from_.region_of(id, k);
-        for (NodeId p : from_.params(region)) copy_parameter(p);
-        for (NodeId inner : from_.body(region)) copy(inner);
-        std::vector<NodeId> results;
-        for (NodeId r : from_.results(region)) results.push_back((*this)(r));
-        Builder::StampScope yield(to_, stamp_of(region.yield));
-        to_.close_region(results);
-    }
+    for (unsigned k = 0; k < node.regions; ++k)
+        if (const RegionId made = copy_region(from_.region_of(id, k)); k == 0) first = made;
     const TypeId type = substitution_ ? (*substitution_)(node.type) : node.type;
     const AttrId attr = substitution_ ? (*substitution_)(node.attr) : node.attr;
     const NodeId made = to_.emit_typed(node.op, type, operands, attr, first, node.regions);
     to_.set_name(made, from_.names[id.index]);
     return image_[id.index] = made;
+}
+
+RegionId Copier::copy_region(const Region& region) {
+    const RegionId opened = to_.open_region();
+    for (NodeId p : from_.params(region)) copy_parameter(p);
+    for (NodeId inner : from_.body(region)) copy(inner);
+    std::vector<NodeId> results;
+    for (NodeId r : from_.results(region)) results.push_back((*this)(r));
+    Builder::StampScope yield(to_, stamp_of(region.yield));
+    to_.close_region(results);
+    return opened;
 }
 
 NodeId Copier::view_from(NodeId base, NodeId update, NodeId view) {

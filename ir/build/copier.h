@@ -19,6 +19,7 @@ public:
 
     NodeId copy(NodeId);  // same op, type, attr, stamp, name; regions copied deep; operands must be mapped
     NodeId copy_parameter(NodeId);
+    RegionId copy_region(const Region&);  // opened and closed, for the node that is emitted next
     void copy_params();  // the main region's, and the graph's symbols and equalities
     void copy_body();    // every node of the main body, in order
     GraphRef finish();   // the builder's graph, with the images of the graph's results and with its name

@@ -43,8 +43,10 @@ static void mark_symbols(const Context& context, TypeId type, std::vector<bool>&
 void mark_symbols(const Graph& graph, NodeId id, std::vector<bool>& marks) {
     const Context& context = *graph.context;
     mark_symbols(context, graph[id].type, marks);
-    if (!graph[id].attr) return;
-    for (const AttrEntry& entry : context[graph[id].attr]) mark_symbols(context, entry.value, marks);
+    if (graph[id].attr)
+        for (const AttrEntry& entry : context[graph[id].attr]) mark_symbols(context, entry.value, marks);
+    for (unsigned k = 0; k < graph[id].regions; ++k)
+        for (NodeId inner : graph.body(graph.region_of(id, k))) mark_symbols(graph, inner, marks);
 }
 
 }  // namespace tenon

@@ -26,7 +26,7 @@ private:
     std::unordered_map<AttrId, AttrId> attrs_;
 };
 
-/// Marks the symbols that the node's type and attributes name.
+/// Marks the symbols that the node's type and attributes name, and those of the nodes in its regions.
 void mark_symbols(const Graph&, NodeId, std::vector<bool>& marks);
 
 }  // namespace tenon

@@ -3,6 +3,7 @@
 #include <cassert>
 
 #include "ir/build/copier.h"
+#include "ir/build/regions.h"
 
 namespace tenon {
 
@@ -26,7 +27,10 @@ public:
         for (size_t k = 0; k < example_.results().size(); ++k) {
             const NodeId result = example_.results()[k];
             Builder::StampScope scope(builder_, copy_.stamp_of(result));
-            results.push_back(moved(whole(result), 0, size_t(request_.out_axes[k])));
+            if (request_.out_axes[k] < 0) {
+                assert(!batched_[result.index]);
+                results.push_back(copy_(result));
+            } else results.push_back(moved(whole(result), 0, size_t(request_.out_axes[k])));
         }
         return builder_.finish(results, example_.name);
     }
@@ -171,6 +175,11 @@ NodeId Batching::emit(Op o, std::span<const NodeId> operands, AttrId attr) {
 NodeId Batching::again(std::span<const NodeId> operands, AttrId attr) {
     return emit(batcher_.example_[node_].op, operands, attr);
 }
+NodeId Batching::again(std::span<const NodeId> operands, AttrId attr, std::span<const GraphRef> regions) {
+    return emit_with_regions(batcher_.builder_, batcher_.example_[node_].op, operands, regions, attr);
+}
+std::vector<NodeId> Batching::results_of(NodeId made) { return batcher_.builder_.results_of(made); }
+GraphRef Batching::region(unsigned k) const { return extract_region(batcher_.example_, node_, k); }
 NodeId Batching::reshape(NodeId value, AttrList sizes) {
     return emit(op<"reshape">(), {value}, attr({{"sizes", std::move(sizes)}}));
 }

@@ -38,6 +38,8 @@ public:
     // The movement ops that lead from operand `base` to operand `view`, applied to another base, batch first.
     NodeId replay_view(size_t view, size_t base, NodeId new_base);
 
+    GraphRef region(unsigned k) const;
+
     // ---- writing
     SizeId size() const;                                         // how many examples
     AttrList batch_of(std::span<const SizeId> sizes) const;      // the batch, then these
@@ -49,6 +51,8 @@ public:
         return emit(o, std::span(operands.begin(), operands.size()), attr);
     }
     NodeId again(std::span<const NodeId> operands, AttrId attr);  // the node's own op
+    NodeId again(std::span<const NodeId> operands, AttrId attr, std::span<const GraphRef> regions);
+    std::vector<NodeId> results_of(NodeId);
     NodeId again(std::initializer_list<NodeId> operands, AttrId attr) {
         return again(std::span(operands.begin(), operands.size()), attr);
     }
@@ -76,7 +80,7 @@ NodeId batch_whole(Batching&);         // every operand batch first, attribute `
 struct BatchRequest {
     SizeId size;                    // how many examples
     std::span<const int> in_axes;   // one a parameter: where its batch dimension is to stand; −1: it is one for all
-    std::span<const int> out_axes;  // one a result: where its batch dimension is to stand
+    std::span<const int> out_axes;  // one a result: where its batch dimension is to stand; −1: it is one for all
 };
 // The graph over whole batches. Its parameters and results are the example's with the batch dimension put in. Metadata,
 // origins and names are kept; symbols keep their numbers. Calls were inlined before (ir/passes/batch.h does both).

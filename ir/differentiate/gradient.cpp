@@ -52,6 +52,7 @@ public:
     }
 
     NodeId cotangent(NodeId id) const { return cotangent_[owner(id).index]; }
+    const std::vector<bool>& dependents() const { return needs_; }
 
 private:
     friend class Gradient;
@@ -382,6 +383,22 @@ Term Gradient::replay_view(size_t view, size_t base, const Term& new_base) const
     return t;
 }
 
+Builder& Gradient::builder() const { return reverse_.builder_; }
+NodeId Gradient::cotangent_node(size_t k) const {
+    if (!reverse_.is_tuple(node_)) return reverse_.cotangent_[node_.index];
+    return reverse_.elements_.at(node_.index)[k];
+}
+NodeId Gradient::sum(size_t k) const { return reverse_.cotangent(reverse_.builder_.operands_of(node_)[k]); }
+void Gradient::set_sum(size_t k, NodeId sum) {
+    reverse_.cotangent_of(reverse_.builder_.operands_of(node_)[k], -1) = sum;
+}
+void Gradient::add(size_t k, NodeId contribution) {
+    reverse_.accumulate(reverse_.builder_.operands_of(node_)[k], contribution);
+}
+void Gradient::name(NodeId value) {
+    if (reverse_.named_) reverse_.named_->push_back({value, node_});
+}
+
 Context& Gradient::context() const { return reverse_.builder_.context(); }
 Attributes Gradient::attributes() const { return reverse_.builder_.attributes(node_); }
 AttrId Gradient::node_attr() const { return reverse_.builder_.node(node_).attr; }
@@ -394,6 +411,10 @@ AttrId Gradient::attr(std::initializer_list<std::pair<std::string_view, AttrValu
     Record record;
     for (const auto& [key, value] : entries) record.push_back({context().name(key), value});
     return context().attr(record);
+}
+
+std::vector<bool> dependents(Builder& builder, std::span<const NodeId> wrt) {
+    return Reverse(builder, {{}, {}, wrt, {}}).dependents();
 }
 
 std::vector<NodeId> reverse(Builder& builder, const ReverseRequest& request) {

@@ -76,6 +76,15 @@ public:
     // The movement ops that lead from operand `base` to operand `view`, applied to another value.
     Term replay_view(size_t view, size_t base, const Term& new_base) const;
 
+    // ---- of rows with regions, which write graphs where others write terms (ir/differentiate/regions.h)
+    Builder& builder() const;
+    NodeId node() const { return node_; }
+    NodeId cotangent_node(size_t result) const;     // none where there is none
+    NodeId sum(size_t operand) const;               // of the operand's cotangent so far, none before its first term
+    void set_sum(size_t operand, NodeId sum);       // which this node has gone on with
+    void add(size_t operand, NodeId contribution);  // one term
+    void name(NodeId value);                        // a forward value that the gradient reads
+
     Context& context() const;
     Attributes attributes() const;
     AttrId node_attr() const;
@@ -114,6 +123,8 @@ struct ReverseRequest {
 NodeId history_owner(const Builder&, NodeId);
 NodeId history_owner(const Graph&, NodeId);
 
+// By node of the builder: does a gradient lead from it to one of these?
+std::vector<bool> dependents(Builder& builder, std::span<const NodeId> wrt);
 // One node per wrt, none where no path leads there. Throws Error kind "gradient" at a row without a gradient.
 std::vector<NodeId> reverse(Builder& builder, const ReverseRequest&);
 

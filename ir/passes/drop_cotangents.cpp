@@ -1,6 +1,7 @@
 #include "ir/passes/drop_cotangents.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 
 #include "ir/build/copier.h"
@@ -8,6 +9,28 @@
 #include "ir/row.h"
 
 namespace tenon {
+
+// A node with regions goes on where one of its cotangents is there: −0.0, which adds nothing, stands for the others.
+static bool copy_without(const Graph& half, NodeId id, const std::vector<bool>& absent, Builder& builder,
+                         Copier& copy) {
+    const Attributes attributes = half.attributes(id);
+    if (!attributes.has("cotangents")) return false;
+    const auto operands = half.operands_of(id);
+    const Dims cotangents = attributes.integers("cotangents");
+    if (std::all_of(cotangents.begin(), cotangents.end(), [&](int64_t k) { return absent[operands[size_t(k)].index]; }))
+        return false;
+    for (NodeId operand : operands) {
+        if (!absent[operand.index]) continue;
+        const Type& type = half.type(operand);
+        const std::array<NodeId, 1> nothing{builder.literal(-0.0, type.dtype)};
+        AttrList sizes(type.sizes.begin(), type.sizes.end());
+        copy.map(operand,
+                 builder.emit(op<"full">(), nothing,
+                              half.context->attr({{half.context->name("sizes"), AttrValue(std::move(sizes))}})));
+    }
+    copy.copy(id);
+    return true;
+}
 
 GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_params, size_t first_running,
                          std::vector<bool>& reached) {
@@ -28,7 +51,7 @@ GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_param
             copy.copy(id);
         } else if (row(half[id].op).absent_is_nothing && missing == 1) {
             copy.map(id, copy(absent[operands[0].index] ? operands[1] : operands[0]));
-        } else {
+        } else if (!row(half[id].op).regions || !copy_without(half, id, absent, builder, copy)) {
             absent[id.index] = true;
         }
     }

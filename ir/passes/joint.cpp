@@ -2,6 +2,7 @@
 // the graph's own, then one cotangent per reached value of `wrt`.
 #include "ir/build/copier.h"
 #include "ir/differentiate/gradient.h"
+#include "ir/differentiate/regions.h"
 #include "ir/passes/passes.h"
 
 namespace tenon {
@@ -37,10 +38,23 @@ Joint make_joint(const Graph& source, std::span<const size_t> results, std::span
         joint.reached.push_back(reached);
         if (reached) outputs.push_back(gradients[k]);
     }
-    std::vector<NodeId> kept;
-    joint.graph = verified(PassId::joint, builder.finish(outputs, flat->name, false, &kept));
+    std::vector<NodeId> kept, image;
+    GraphRef graph = builder.finish(outputs, flat->name, false, &kept);
+    NodeId derived;
+    for (size_t id = forward; id < kept.size() && !derived; ++id)
+        if (!builder.is_literal(NodeId(uint32_t(id)))) derived = kept[id];
+    if (const GraphRef merged = derived ? merge_regions(*graph, derived, &image) : nullptr) {
+        for (NodeId& id : kept)
+            if (id) id = image[id.index];
+        graph = merged;
+    }
+    joint.graph = verified(PassId::joint, graph);
+    std::vector<bool> is_forward(joint.graph->nodes.size());
+    for (size_t id = 0; id < forward && id < kept.size(); ++id)
+        if (kept[id]) is_forward[kept[id].index] = true;
     for (size_t id = forward; id < kept.size() && !joint.backward; ++id)
-        if (!builder.is_literal(NodeId(uint32_t(id)))) joint.backward = kept[id];
+        if (kept[id] && !is_forward[kept[id].index] && !builder.is_literal(NodeId(uint32_t(id))))
+            joint.backward = kept[id];
     return joint;
 }
 

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "ir/build/regions.h"
 #include "ir/passes/materialise.h"
 #include "ir/row.h"
 #include "ir/text/text.h"
@@ -134,6 +135,14 @@ void check_graph(const Graph& graph, std::string_view maker) {
     if (!reads_back) blame(maker, "its text does not read back equal");
 }
 
+// Regions first: to the pass their nodes are items of which it sees the values only.
+static GraphRef run_pass(const Pass& pass, const Graph& graph, PassSetting& setting) {
+    if (!has_isolated_regions(graph)) return pass.run(graph, setting);
+    const GraphRef inside =
+        map_regions(graph, [&](const GraphRef& region) { return run_pass(pass, *region, setting); });
+    return pass.run(*inside, setting);
+}
+
 GraphRef run_pipeline(GraphRef graph, std::span<const Pass> run, const PipelineOptions& options, Decisions& decisions,
                       std::vector<PassTime>* times) {
     using Clock = std::chrono::steady_clock;
@@ -141,7 +150,7 @@ GraphRef run_pipeline(GraphRef graph, std::span<const Pass> run, const PipelineO
         if (options.verify) require_order(pass, *graph);
         const auto start = Clock::now();
         PassSetting setting{options.target, decisions};
-        GraphRef after = pass.run(*graph, setting);
+        GraphRef after = run_pass(pass, *graph, setting);
         if (times)
             times->push_back({pass.name, std::chrono::duration<double, std::milli>(Clock::now() - start).count(),
                               after->nodes.size()});

@@ -92,7 +92,11 @@ private:
         Stamp stamp = copy_.stamp_of(id);
         stamp.flags = uint8_t((stamp.flags & ~recompute_flag) | recomputed_flag);
         Builder::StampScope scope(builder_, stamp);
-        clone_[id.index] = builder_.emit_typed(graph_[id].op, graph_[id].type, operands, graph_[id].attr);
+        RegionId first;
+        for (unsigned k = 0; k < graph_[id].regions; ++k)
+            if (const RegionId made = copy_.copy_region(graph_.region_of(id, k)); k == 0) first = made;
+        clone_[id.index] =
+            builder_.emit_typed(graph_[id].op, graph_[id].type, operands, graph_[id].attr, first, graph_[id].regions);
         cloned_.push_back(id);
     }
 

@@ -12,6 +12,7 @@
 
 #include "ir/build/copier.h"
 #include "ir/build/fold_literals.h"
+#include "ir/differentiate/regions.h"
 #include "ir/intern_table.h"
 #include "ir/passes/passes.h"
 #include "ir/passes/rules.h"
@@ -205,7 +206,8 @@ private:
 }  // namespace
 
 GraphRef simplify(const Graph& g, Decisions* decisions) {
-    return verified(PassId::simplify, Simplifier(g, decisions).run());
+    const GraphRef merged = merge_regions(g);
+    return verified(PassId::simplify, Simplifier(merged ? *merged : g, decisions).run());
 }
 
 }  // namespace tenon

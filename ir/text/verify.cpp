@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -15,7 +16,8 @@ public:
         : graph_(g), facts_(*g.context, g.equalities), made_in_(g.nodes.size(), nowhere) {}
     void run(Symbols symbols) {
         for (const SizeSymbol& s : graph_.symbols)
-            if ((s.definer || symbols == Symbols::defined) && s.definer.index >= graph_.nodes.size())
+            if ((s.definer || (symbols == Symbols::defined && s.dim != defined_around)) &&
+                s.definer.index >= graph_.nodes.size())
                 fail(NodeId(0), "a symbol without a definer");
         region(graph_.main(), Level::tensor);
     }
@@ -70,9 +72,10 @@ private:
         std::vector<TypeId> results;
         const bool is_fusion = n.op == op<"fusion">(), is_kernel = n.op == op<"kernel">();
         if (is_fusion || is_kernel) parameters(id, is_kernel);
+        if (r.regions > 0) isolated_parameters(id, r);
         for (unsigned k = 0; k < n.regions; ++k) {
             const Region& inner = graph_.region_of(id, k);
-            region(inner, is_kernel ? Level::loop : level, is_fusion || is_kernel);
+            region(inner, is_kernel ? Level::loop : level, is_fusion || is_kernel || r.regions > 0);
             for (NodeId result : graph_.results(inner)) results.push_back(graph_[result].type);
         }
         if (r.memory == MemoryUse::replaces) view_of_base(id);
@@ -93,6 +96,24 @@ private:
                                               (k >= operands.size() || of.dtype == graph_.type(operands[k]).dtype)
                                         : graph_[params[k]].type == graph_[operands[k]].type;
             if (!fits) fail(id, "its parameter `" + std::string(graph_.name_of(params[k])) + "` is of another type");
+        }
+    }
+    void isolated_parameters(NodeId id, const Row& r) {
+        if (graph_[id].regions != r.regions)
+            fail(id, "it has " + std::to_string(graph_[id].regions) + " regions, but " + std::string(r.name) + " has " +
+                         std::to_string(int(r.regions)));
+        for (unsigned k = 0; k < graph_[id].regions; ++k) {
+            std::vector<TypeId> operands;
+            for (NodeId operand : graph_.operands_of(id)) operands.push_back(graph_[operand].type);
+            Infer infer{*graph_.context, r.name, graph_[id].op, operands, graph_[id].attr, {}, nullptr, {}};
+            std::vector<TypeId> types;
+            try {
+                types = r.parameters(infer, k);
+            } catch (const Error& e) { fail(id, e.diagnostic.message, e.diagnostic.help); }
+            const auto params = graph_.params(graph_.region_of(id, k));
+            if (!std::equal(params.begin(), params.end(), types.begin(), types.end(),
+                            [&](NodeId p, TypeId type) { return same_type(graph_[p].type, type); }))
+                fail(id, "the parameters of its region " + std::to_string(k) + " are not what it gives them");
         }
     }
     // The view that is written leads to the base by movement; the way may go through calls, and in a call's body begin outside of it.
@@ -119,12 +140,18 @@ private:
         } catch (const std::exception&) {  // an attribute of another kind than the row reads
             fail(id, "its attributes are not those of " + std::string(r.name));
         }
-        const Type &want = (*graph_.context)[type], &have = graph_.type(id);
-        bool equal = want.kind == have.kind && want.dtype == have.dtype && want.sizes.size() == have.sizes.size() &&
-                     want.elements == have.elements;
-        for (size_t d = 0; equal && d < want.sizes.size(); ++d)
-            equal = want.sizes[d] == have.sizes[d] || same(want.sizes[d], have.sizes[d]);
-        if (!equal) fail(id, "its type should be " + print_type(*graph_.context, type, graph_.symbol_names()));
+        if (!same_type(type, graph_[id].type))
+            fail(id, "its type should be " + print_type(*graph_.context, type, graph_.symbol_names()));
+    }
+
+    bool same_type(TypeId a, TypeId b) const {
+        if (a == b) return true;
+        const Type &x = (*graph_.context)[a], &y = (*graph_.context)[b];
+        return x.kind == y.kind && x.dtype == y.dtype &&
+               std::equal(x.sizes.begin(), x.sizes.end(), y.sizes.begin(), y.sizes.end(),
+                          [&](SizeId p, SizeId q) { return facts_.equal(p, q); }) &&
+               std::equal(x.elements.begin(), x.elements.end(), y.elements.begin(), y.elements.end(),
+                          [&](TypeId p, TypeId q) { return same_type(p, q); });
     }
 
     const Graph& graph_;

@@ -90,6 +90,28 @@ void ProgramGenerator::derivative(Statements& out, Scope& scope, int depth) {
     scope.push_back({v, x.dtype, x.shape, false});
 }
 
+// A scan over x, its first derivative, or a map, of the type of x. Second derivatives of scans add in another order than
+// those of their turns, so nobody is to differentiate what comes of it.
+std::string ProgramGenerator::turns(const std::string& x, const std::string& scaled) {
+    std::string step = fmt::format("{}{} * 0.5 + z", pure("h"), scaled);
+    std::string turn;
+    switch (random_.below(3)) {
+        case 0: turn = fmt::format("fn(h, z) {{ h = {}; return (h, h) }}", step); break;
+        case 1: turn = fmt::format("fn(h, z) = ({}, {} * h)", step, pure("z")); break;
+        default: turn = fmt::format("fn(h, z) {{ u = {}; return (u + h * 0.5, u * u) }}", step); break;
+    }
+    const char* reverse = random_.chance(0.3) ? ", reverse: true" : "";
+    switch (random_.below(5)) {
+        case 0: return fmt::format("map(fn(z) = {}{}, {})", pure("z"), scaled, x);
+        case 1: return fmt::format("scan({}, {}.sum(0), {}{})[1]", turn, x, x, reverse);
+        case 2: return fmt::format("({0} + scan({1}, {0}.sum(0), {0}{2})[0])", x, turn, reverse);
+        case 3:
+            return fmt::format("grad(fn(q) {{ (a, b) = scan({}, q.sum(0), q{}); return a.sum() + (b * q).sum() }})({})", turn,
+                               reverse, x);
+        default: return fmt::format("grad(fn(q) = scan({}, {}.sum(0), q{})[1].sum())({})", turn, x, reverse, x);
+    }
+}
+
 void ProgramGenerator::map(Statements& out, Scope& scope) {
     const Variable* a = some(scope, [](const Variable& v) { return v.is_float() && v.rank() > 0; });
     if (!a) return;
@@ -97,6 +119,11 @@ void ProgramGenerator::map(Statements& out, Scope& scope) {
     std::string v = fresh("v");
     const Variable* w = some(scope, [](const Variable& u) { return u.is_float() && u.rank() == 0; });
     std::string scaled = w && w->dtype == x.dtype ? fmt::format(" * {}", w->name) : "";
+    if (random_.chance(0.3)) {
+        out.push_back(line(fmt::format("{} = {}.detach()", v, turns(x.name, scaled))));
+        scope.push_back({v, x.dtype, x.shape, false});
+        return;
+    }
     switch (random_.below(5)) {
         case 0: out.push_back(line(fmt::format("{} = vmap(fn(z) = {}{})({})", v, pure("z"), scaled, x.name))); break;
         case 1:

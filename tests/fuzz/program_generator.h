@@ -117,6 +117,7 @@ private:
     /// A pure expression of `z`, of the same shape, for the functions that are differentiated and mapped.
     std::string pure(std::string z, int most = 3);
     void derivative(Statements& out, Scope& scope, int depth);
+    std::string turns(const std::string& x, const std::string& scaled);
     void map(Statements& out, Scope& scope);
 
     // program_functions.cpp

@@ -17,6 +17,7 @@ set(rooms
     ir/passes           # graphs to better graphs
     jit/routines        # vector routines of the block interpreter
     jit/contract        # blocks and panels of matrix products
+    jit/control         # regions turn by turn
     jit                 # kernels, the plan of a run
     jit/convolution     # products whose one matrix is gathered from images
     jit/llvm
@@ -27,6 +28,7 @@ set(rooms
     frontend/compile    # graphs that run, and where they are found
     frontend/history    # what leads from a value to its leaves: entries, paths through graphs
     frontend/record     # ops of tensors: run, captured, kept for backward
+    frontend/replay     # recorded graphs gone through again: backward, the op that failed
     frontend/ops        # operations as a script means them
     frontend/autograd   # backward and gradients as a script means them
     frontend/evaluate   # the tree walk, modules, the session

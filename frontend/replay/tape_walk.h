@@ -10,10 +10,10 @@
 
 #include "frontend/compile/graph_cache.h"
 #include "frontend/history/graph_paths.h"
-#include "frontend/record/graph_replay.h"
 #include "frontend/record/saved_values.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tracer.h"
+#include "frontend/replay/graph_replay.h"
 #include "ir/row.h"
 
 namespace tenon {

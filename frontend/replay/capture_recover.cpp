@@ -5,7 +5,7 @@
 
 #include "frontend/record/capture_differentiation.h"
 #include "frontend/record/capture_overwritten.h"
-#include "frontend/record/graph_replay.h"
+#include "frontend/replay/graph_replay.h"
 #include "jit/machine.h"
 #include "runtime/diagnostic.h"
 

@@ -1,0 +1,415 @@
+// The gradient of scan: a scan over the turns the other way round, of the gradient of one turn.
+//
+// It carries the cotangents of what was carried and the running sums of what was captured. What it reads of the forward
+// turns is stacked by them: the scan is emitted once more with these results, and merge_regions makes the two one. Turns
+// differ in which cotangents are there at all, until they do not: those are inlined, the others are the scan.
+#include <algorithm>
+#include <cassert>
+
+#include "ir/build/copier.h"
+#include "ir/build/regions.h"
+#include "ir/differentiate/gradient.h"
+#include "ir/differentiate/regions.h"
+#include "ir/differentiate/scan_turn.h"
+#include "ir/row.h"
+
+namespace tenon {
+
+namespace {
+
+// By value of the region: does a gradient lead from it to one of these parameters? Carries that it leads to through a
+// turn before are marked among them.
+std::vector<bool> carries_that_reach(const Graph& region, const ScanForm& form, std::vector<bool>& parameters) {
+    for (;;) {
+        Builder turn(*region.context);
+        Copier copy(region, turn);
+        copy.copy_params();
+        copy.copy_body();
+        std::vector<NodeId> wrt;
+        for (size_t k = 0; k < parameters.size(); ++k)
+            if (parameters[k]) wrt.push_back(turn.params()[k]);
+        const std::vector<bool> depends = dependents(turn, wrt);
+        std::vector<bool> results;
+        bool again = false;
+        for (size_t k = 0; k < region.results().size(); ++k) {
+            const NodeId result = copy(region.results()[k]);
+            results.push_back(result.index < depends.size() && depends[result.index]);
+            if (k >= form.carried || parameters[k] || !results[k]) continue;
+            parameters[k] = again = true;
+        }
+        if (!again) return results;
+    }
+}
+
+class ScanGradient {
+public:
+    explicit ScanGradient(Gradient& d)
+        : d_(d), builder_(d.builder()), context_(builder_.context()), form_(builder_.attributes(d.node())),
+          body_(extract_region(builder_, d.node(), 0)),
+          operands_(builder_.operands_of(d.node()).begin(), builder_.operands_of(d.node()).end()),
+          captured_(operands_.size() - form_.carried - form_.sliced), stacks_(body_->results().size() - form_.carried),
+          forward_stamp_(builder_.stamp_of(d.node())) {}
+
+    void run() {
+        find_needs();
+        find_stack_cotangents();
+        request_.needs = needs_;
+        for (NodeId cotangent : stack_cotangents_) request_.stacks.push_back(bool(cotangent));
+        plan_turns();
+        save();
+        go();
+    }
+
+private:
+    // ---- operands and results
+    size_t first_captured() const { return form_.carried + form_.sliced; }
+    bool is_literal(const Graph& g, NodeId id) const {
+        return g[id].op == op<"constant">() || g[id].op == op<"tensor">();
+    }
+    void find_needs() {
+        for (size_t k = 0; k < operands_.size(); ++k) needs_.push_back(d_.needs(k));
+        // What a turn leaves the next one gets.
+        carries_that_reach(*body_, form_, needs_);
+    }
+    // The stack that gets what carry k becomes, if one does.
+    std::vector<size_t> stacks_of(size_t carry) const {
+        std::vector<size_t> stacks;
+        const NodeId value = body_->results()[carry];
+        for (size_t j = 0; j < stacks_; ++j)
+            if (!is_literal(*body_, value) && body_->results()[form_.carried + j] == value) stacks.push_back(j);
+        return stacks;
+    }
+    void find_stack_cotangents() {
+        for (size_t j = 0; j < stacks_; ++j) stack_cotangents_.push_back(d_.cotangent_node(form_.carried + j));
+        starts_.resize(form_.carried);
+        for (size_t k = 0; k < form_.carried; ++k) {
+            if (!needs_[k]) continue;
+            const std::vector<size_t> stacks = stacks_of(k);
+            for (size_t j = stacks.size(); j-- > 0;) {  // the last stack is made last
+                NodeId& cotangent = stack_cotangents_[stacks[j]];
+                if (!cotangent) continue;
+                starts_[k] = starts_[k] ? emit(op<"add">(), {starts_[k], cotangent}) : cotangent;
+                cotangent = {};
+            }
+        }
+    }
+
+    // ---- which turns there are, the last first
+    void plan_turns() {
+        std::vector<bool> given(form_.carried);
+        for (size_t k = 0; k < form_.carried; ++k) given[k] = needs_[k] && (d_.cotangent_node(k) || starts_[k]);
+        std::vector<bool> starts(form_.carried);
+        for (size_t k = 0; k < form_.carried; ++k) starts[k] = bool(starts_[k]);
+        const auto turns = context_.as_constant(form_.turns);
+        // A symbol is 2 or more: what a size of 0 or 1 makes of a graph is another one.
+        const size_t most = turns ? size_t(*turns) : 1;
+        for (;;) {
+            Turn turn = make_turn(request_, given, starts);
+            if (turn.carries == given) {
+                loop_ = std::move(turn);
+                break;
+            }
+            if (peeled_.size() == most) {
+                if (turns) break;
+                // Which are there would go on to change: a cotangent of −0.0 stands for one that is not.
+                for (size_t k = 0; k < form_.carried; ++k) given[k] = needs_[k];
+                loop_ = make_turn(request_, given, starts);
+                break;
+            }
+            given = turn.carries;
+            peeled_.push_back(std::move(turn));
+        }
+        if (turns && peeled_.size() >= size_t(*turns)) loop_ = {};
+        if (!loop_.graph) return;
+        // The first turn goes on with the sums that what it got has already. It stands by itself where that adds more
+        // than one term to them: later turns begin anew.
+        for (size_t k = 0; k < form_.carried; ++k) {
+            if (starts[k] || !d_.needs(k) || !d_.sum(k) || uses(k) <= 1) continue;
+            starts[k] = peels_first_ = true;
+        }
+        if (peels_first_) first_ = make_turn(request_, loop_.given, starts);
+        starts_at_first_ = std::move(starts);
+    }
+    size_t uses(size_t parameter) const {
+        size_t count = 0;
+        const NodeId p = body_->params()[parameter];
+        for (NodeId id : body_->body())
+            for (NodeId o : body_->operands_of(id)) count += o == p;
+        return count;
+    }
+
+    // ---- the scan with what derivatives read of it
+    void save() {
+        std::vector<NodeId> results(body_->results().begin(), body_->results().end());
+        stack_of_.assign(body_->nodes.size(), 0);
+        const auto note = [&](const Turn& turn) {
+            for (const Place& place : turn.parameters) {
+                if (place.role != Role::saved || stack_of_[place.index]) continue;
+                const NodeId value(uint32_t(place.index));
+                const auto known = std::find(results.begin() + ptrdiff_t(form_.carried), results.end(), value);
+                stack_of_[place.index] = size_t(known - results.begin());
+                if (known == results.end()) results.push_back(value);
+            }
+        };
+        for (const Turn& turn : peeled_) note(turn);
+        if (loop_.graph) note(loop_);
+        if (first_.graph) note(first_);
+        forward_ = d_.node();
+        if (results.size() == body_->results().size()) return;
+        Builder region(context_);
+        Copier copy(*body_, region);
+        copy.copy_params();
+        copy.copy_body();
+        std::vector<NodeId> all;
+        for (NodeId r : results) all.push_back(copy(r));
+        Builder::StampScope scope(builder_, forward_stamp_);
+        forward_ = emit_with_regions(builder_, op<"scan">(), operands_, {{region.finish(all)}}, form_.attr(context_));
+    }
+
+    // ---- emitting
+    NodeId emit(Op o, std::initializer_list<NodeId> operands, AttrId attr = {}) {
+        return builder_.emit(o, std::span(operands.begin(), operands.size()), attr);
+    }
+    NodeId get(NodeId tuple, size_t index) {
+        return emit(op<"get">(), {tuple}, context_.attr({{context_.name("index"), AttrValue(int64_t(index))}}));
+    }
+    // `stack[start : start + count]` along dimension 0, or of one turn without it.
+    NodeId part(NodeId stack, SizeId start, SizeId count) {
+        const Type& type = builder_.type(stack);
+        if (start == SizeId(0) && count == type.sizes[0]) return stack;
+        AttrList starts{AttrValue(start)}, steps{AttrValue(int64_t{1})}, sizes{AttrValue(count)},
+            stops{AttrValue(context_.add(start, count))};
+        for (size_t d = 1; d < type.rank(); ++d) {
+            starts.push_back(AttrValue(int64_t{0}));
+            steps.push_back(AttrValue(int64_t{1}));
+            stops.push_back(AttrValue(type.sizes[d]));
+            sizes.push_back(AttrValue(type.sizes[d]));
+        }
+        return emit(op<"slice">(), {stack},
+                    context_.attr({{context_.name("starts"), starts},
+                                   {context_.name("stops"), stops},
+                                   {context_.name("steps"), steps},
+                                   {context_.name("sizes"), sizes}}));
+    }
+    NodeId reshape(NodeId value, std::span<const SizeId> sizes) {
+        AttrList list;
+        for (SizeId s : sizes) list.push_back(AttrValue(s));
+        return emit(op<"reshape">(), {value}, context_.attr({{context_.name("sizes"), list}}));
+    }
+    NodeId slice_of(NodeId stack, SizeId turn) {
+        const std::vector<SizeId> sizes(builder_.type(stack).sizes.begin() + 1, builder_.type(stack).sizes.end());
+        return reshape(part(stack, turn, SizeId(1)), sizes);
+    }
+    NodeId as_stack(NodeId value) {
+        std::vector<SizeId> sizes = builder_.type(value).sizes;
+        sizes.insert(sizes.begin(), SizeId(1));
+        return reshape(value, sizes);
+    }
+    NodeId filled(double value, const Type& like) {
+        const std::vector<SizeId> sizes = like.sizes;
+        const NodeId literal = builder_.literal(value, like.dtype);
+        if (sizes.empty()) return literal;
+        AttrList list;
+        for (SizeId s : sizes) list.push_back(AttrValue(s));
+        return emit(op<"full">(), {literal}, context_.attr({{context_.name("sizes"), list}}));
+    }
+    NodeId cat(const std::vector<NodeId>& parts) {
+        if (parts.size() == 1) return parts[0];
+        return builder_.emit(op<"cat">(), parts, context_.attr({{context_.name("axis"), AttrValue(int64_t{0})}}));
+    }
+
+    // Turn number `i` of those that are made, from the first: its place in stacks.
+    SizeId place(SizeId i) { return form_.reverse ? context_.sub(context_.sub(form_.turns, SizeId(1)), i) : i; }
+    // A stack whose slice for a turn is what the turn before gave to another stack, and `first` for the first turn.
+    NodeId shifted(NodeId stack, NodeId first) {
+        const SizeId rest = context_.sub(form_.turns, SizeId(1));
+        const NodeId others = part(stack, form_.reverse ? SizeId(1) : SizeId(0), rest);
+        if (rest == SizeId(0)) return as_stack(first);
+        return form_.reverse ? cat({others, as_stack(first)}) : cat({as_stack(first), others});
+    }
+
+    void go() {
+        // What the last turn's carries have: the later uses of what it left, and then its stack's.
+        carried_.resize(form_.carried);
+        sums_.resize(operands_.size());
+        starts_of_turns_.resize(form_.carried);
+        for (size_t k = 0; k < form_.carried; ++k) {
+            if (!needs_[k]) continue;
+            carried_[k] = d_.cotangent_node(k);
+            if (!starts_[k]) continue;
+            const NodeId last = slice_of(starts_[k], place(context_.sub(form_.turns, SizeId(1))));
+            carried_[k] = carried_[k] ? emit(op<"add">(), {carried_[k], last}) : last;
+            NodeId first = d_.needs(k) ? d_.sum(k) : NodeId::none();
+            if (!first) first = filled(-0.0, builder_.type(operands_[k]));
+            starts_of_turns_[k] = shifted(starts_[k], first);
+        }
+        for (size_t k = first_captured(); k < operands_.size(); ++k)
+            if (needs_[k]) sums_[k] = d_.sum(k) ? d_.sum(k) : filled(-0.0, builder_.type(operands_[k]));
+        slices_.assign(form_.sliced, {});
+
+        SizeId left = form_.turns;
+        for (const Turn& turn : peeled_) {
+            left = context_.sub(left, SizeId(1));
+            one(turn, left);
+        }
+        if (loop_.graph) {
+            const SizeId last = peels_first_ ? context_.sub(left, SizeId(1)) : left;
+            if (last != SizeId(0)) many(loop_, peels_first_ ? SizeId(1) : SizeId(0), last);
+            if (peels_first_) one(first_, SizeId(0));
+        }
+        give();
+    }
+    // What a turn's parameter is, for the turn whose place is given.
+    NodeId argument(const Place& p) {
+        switch (p.role) {
+            case Role::carry_cotangent:
+                return carried_[p.index] ? carried_[p.index] : filled(-0.0, builder_.type(operands_[p.index]));
+            case Role::captured_sum: return sums_[p.index];
+            case Role::stack_cotangent: return stack_cotangents_[p.index];
+            case Role::carry_start: return starts_of_turns_[p.index];
+            case Role::slice:
+            case Role::captured: d_.name(operands_[p.index]); return operands_[p.index];
+            case Role::saved: return get(forward_, stack_of_[p.index]);
+        }
+        return {};
+    }
+    void one(const Turn& turn, SizeId i) {
+        Copier copy(*turn.graph, builder_);
+        for (size_t k = 0; k < turn.parameters.size(); ++k) {
+            const Place& p = turn.parameters[k];
+            const bool goes_on = p.role == Role::carry_start && !starts_[p.index];
+            NodeId value = goes_on ? d_.sum(p.index) : argument(p);
+            if (is_sliced(p.role) && !goes_on) value = slice_of(value, place(i));
+            copy.map(turn.graph->params()[k], value);
+        }
+        copy.copy_body();
+        std::vector<NodeId> results;
+        for (NodeId r : turn.graph->results()) results.push_back(copy(r));
+        std::vector<NodeId> slices = take(turn, results);
+        for (size_t k = 0; k < form_.sliced; ++k)
+            if (turn.slices[k]) note_slice(k, i, SizeId(1), as_stack(slices[k]));
+    }
+    void many(const Turn& turn, SizeId first, SizeId count) {
+        const SizeId begin = form_.reverse ? place(context_.add(first, context_.sub(count, SizeId(1)))) : first;
+        std::vector<NodeId> operands;
+        std::vector<size_t> cotangents;
+        size_t carried = 0, sliced = 0;
+        for (const Place& p : turn.parameters) {
+            const NodeId value = argument(p);
+            if (p.role == Role::carry_cotangent || p.role == Role::stack_cotangent)
+                cotangents.push_back(operands.size());
+            operands.push_back(is_sliced(p.role) ? part(value, begin, count) : value);
+            carried += is_carried(p.role);
+            sliced += is_sliced(p.role);
+        }
+        const NodeId node =
+            emit_with_regions(builder_, op<"scan">(), operands, {{turn.graph}},
+                              ScanForm(count, carried, sliced, !form_.reverse).attr(context_, cotangents));
+        std::vector<NodeId> results;
+        for (size_t k = 0; k < turn.graph->results().size(); ++k) results.push_back(get(node, k));
+        const std::vector<NodeId> slices = take(turn, results);
+        for (size_t k = 0; k < form_.sliced; ++k)
+            if (turn.slices[k]) note_slice(k, first, count, slices[k]);
+    }
+    // A turn's results: cotangents for the turn before, sums, and what is returned: those of its slices.
+    std::vector<NodeId> take(const Turn& turn, std::span<const NodeId> results) {
+        size_t at = 0;
+        std::vector<NodeId> slices(form_.sliced);
+        for (size_t k = 0; k < form_.carried; ++k) carried_[k] = turn.carries[k] ? results[at++] : NodeId::none();
+        for (size_t k = first_captured(); k < operands_.size(); ++k)
+            if (needs_[k]) sums_[k] = results[at++];
+        for (size_t k = 0; k < form_.sliced; ++k)
+            if (turn.slices[k]) slices[k] = results[at++];
+        return slices;
+    }
+    struct Part {
+        SizeId first, count;  // turns
+        NodeId stack;
+    };
+    void note_slice(size_t k, SizeId first, SizeId count, NodeId stack) { slices_[k].push_back({first, count, stack}); }
+
+    void give() {
+        for (size_t k = 0; k < form_.carried; ++k) {
+            if (!d_.needs(k) || !carried_[k]) continue;
+            const bool goes_on = starts_[k] || (first_.graph && starts_at_first_[k]);
+            if (goes_on) d_.set_sum(k, carried_[k]);
+            else d_.add(k, carried_[k]);
+        }
+        for (size_t k = first_captured(); k < operands_.size(); ++k)
+            if (needs_[k]) d_.set_sum(k, sums_[k]);
+        for (size_t k = 0; k < form_.sliced; ++k) {
+            if (!d_.needs(form_.carried + k) || slices_[k].empty()) continue;
+            // A sum with cotangents of slices among its terms begins at +0.0.
+            d_.add(form_.carried + k,
+                   emit(op<"add">(), {joined(slices_[k], operands_[form_.carried + k]),
+                                      builder_.literal(0.0, builder_.type(operands_[form_.carried + k]).dtype)}));
+        }
+    }
+    // One stack of the parts, whose turns were noted from the last to the first; zeros where there is none.
+    NodeId joined(const std::vector<Part>& parts, NodeId like) {
+        std::vector<NodeId> stacks;  // from the first turn on
+        SizeId next(0);
+        Type type = builder_.type(like);
+        const auto zeros = [&](SizeId end) {
+            if (next == end) return;
+            type.sizes[0] = context_.sub(end, next);
+            stacks.push_back(filled(0.0, type));
+        };
+        for (size_t k = parts.size(); k-- > 0;) {
+            zeros(parts[k].first);
+            stacks.push_back(parts[k].stack);
+            next = context_.add(parts[k].first, parts[k].count);
+        }
+        zeros(form_.turns);
+        if (form_.reverse) std::reverse(stacks.begin(), stacks.end());
+        return cat(stacks);
+    }
+
+    Gradient& d_;
+    Builder& builder_;
+    Context& context_;
+    const ScanForm form_;
+    const GraphRef body_;
+    const std::vector<NodeId> operands_;
+    const size_t captured_, stacks_;
+    const Stamp forward_stamp_;
+    TurnRequest request_{*body_, form_, {}, {}};
+    std::vector<bool> needs_;               // by operand, in any turn
+    std::vector<NodeId> stack_cotangents_;  // by stack; none where it is part of a start
+    std::vector<NodeId> starts_;            // by carry: a stack of what each turn's value begins its sum with
+    std::vector<Turn> peeled_;              // the last turns, last first
+    Turn loop_, first_;
+    bool peels_first_ = false;
+    std::vector<bool> starts_at_first_;  // by carry: of its first turn
+    NodeId forward_;                     // the scan whose results are what was saved
+    std::vector<size_t> stack_of_;       // by node of the region: the result that has it
+    // as the turns go
+    std::vector<NodeId> carried_, sums_, starts_of_turns_;
+    std::vector<std::vector<Part>> slices_;
+};
+
+}  // namespace
+
+void scan_gradient(Gradient& d) { ScanGradient(d).run(); }
+
+std::vector<bool> scan_values_reaching(const Graph& region, const ScanForm& form, std::span<const size_t> operands) {
+    std::vector<bool> parameters(region.params().size());
+    for (size_t k : operands) parameters[k] = true;
+    return carries_that_reach(region, form, parameters);
+}
+
+std::string why_not_as_unrolled(const Graph& region, const ScanForm& form) {
+    std::vector<uint32_t> carries(region.nodes.size()), stacks(region.nodes.size());
+    for (size_t k = 0; k < region.results().size(); ++k)
+        ++(k < form.carried ? carries : stacks)[region.results()[k].index];
+    for (size_t k = 0; k < region.params().size(); ++k) {
+        const uint32_t p = region.params()[k].index;
+        if (k < form.carried ? stacks[p] > 0 || carries[p] > 1 : stacks[p] + carries[p] > 0)
+            return "a turn gives what it got as it is";
+    }
+    for (NodeId id : region.body())
+        if (carries[id.index] > 1) return "a turn leaves one value in two places";
+    return {};
+}
+
+}  // namespace tenon

@@ -1,0 +1,162 @@
+#include "ir/differentiate/scan_turn.h"
+
+#include <algorithm>
+
+#include "ir/build/copier.h"
+#include "ir/differentiate/gradient.h"
+#include "ir/row.h"
+
+namespace tenon {
+
+namespace {
+
+bool is_literal(const Graph& g, NodeId id) { return g[id].op == op<"constant">() || g[id].op == op<"tensor">(); }
+
+class TurnMaker {
+public:
+    explicit TurnMaker(const TurnRequest& request)
+        : request_(request), region_(request.region), context_(*region_.context), form_(request.form),
+          params_(region_.params().size()), first_captured_(form_.carried + form_.sliced) {}
+
+    Turn make(const std::vector<bool>& given, const std::vector<bool>& starts) {
+        Turn turn{given, {}, {}, std::vector<bool>(form_.carried), std::vector<bool>(form_.sliced)};
+        Builder joint(context_);
+        Copier copy(region_, joint);
+        copy.copy_params();
+        copy.copy_body();
+        const std::vector<NodeId> params(joint.params().begin(), joint.params().end());
+        std::vector<std::pair<Place, NodeId>> given_places;  // what a turn gets that is no forward value
+        const auto parameter = [&](Role role, size_t index, NodeId like, std::string_view name) {
+            const NodeId made = joint.parameter(joint.node(like).type, context_.name(name));
+            given_places.push_back({{role, index}, made});
+            return made;
+        };
+        std::vector<NodeId> results, cotangents, wrt, running;
+        for (size_t k = 0; k < form_.carried; ++k) {
+            if (!given[k]) continue;
+            results.push_back(copy(region_.results()[k]));
+            cotangents.push_back(parameter(Role::carry_cotangent, k, results.back(), "grad"));
+        }
+        for (size_t j = 0; j < request_.stacks.size(); ++j) {
+            if (!request_.stacks[j]) continue;
+            results.push_back(copy(region_.results()[form_.carried + j]));
+            cotangents.push_back(parameter(Role::stack_cotangent, j, results.back(), "grad"));
+        }
+        for (size_t k = 0; k < params_; ++k) {
+            if (!request_.needs[k]) continue;
+            wrt.push_back(params[k]);
+            NodeId start;
+            if (k >= first_captured_) start = parameter(Role::captured_sum, k, params[k], "sum");
+            else if (k < form_.carried && starts[k]) start = parameter(Role::carry_start, k, params[k], "sum");
+            running.push_back(start);
+        }
+        const std::vector<NodeId> gradients = reverse(joint, {results, cotangents, wrt, running});
+
+        std::vector<NodeId> carries, sums, slices;
+        for (size_t k = 0, w = 0; k < params_; ++k) {
+            if (!request_.needs[k]) continue;
+            const NodeId gradient = gradients[w++];
+            if (k >= first_captured_) sums.push_back(gradient);
+            else if (k >= form_.carried && gradient) slices.push_back(gradient);
+            else if (k < form_.carried && gradient) carries.push_back(gradient);
+            if (k < form_.carried) turn.carries[k] = bool(gradient);
+            else if (k < first_captured_) turn.slices[k - form_.carried] = bool(gradient);
+        }
+        std::vector<NodeId> all = carries;
+        all.insert(all.end(), sums.begin(), sums.end());
+        all.insert(all.end(), slices.begin(), slices.end());
+        turn.graph = backward_half(joint, copy, given_places, all, turn.parameters);
+        return turn;
+    }
+
+private:
+    // Backward's nodes, with parameters for what they read of forward.
+    GraphRef backward_half(Builder& joint, Copier& forward, std::span<const std::pair<Place, NodeId>> given,
+                           std::span<const NodeId> results, std::vector<Place>& parameters) {
+        std::vector<NodeId> kept;
+        const GraphRef graph = joint.finish(results, {}, false, &kept);
+        const Graph& g = *graph;
+        enum : uint8_t { backward, inside, parameter };  // of each node: of backward, computed again, given
+        std::vector<uint8_t> kind(g.nodes.size(), backward);
+        std::vector<size_t> operand_of(g.nodes.size()), node_of(g.nodes.size());  // in body_
+        for (NodeId id : region_.body())
+            if (const NodeId at = kept[forward(id).index]) kind[at.index] = parameter, node_of[at.index] = id.index;
+        for (size_t k = 0; k < params_; ++k) {
+            const NodeId at = g.params()[k];
+            kind[at.index] = parameter;
+            operand_of[at.index] = k;
+        }
+        std::vector<bool> is_invariant(g.nodes.size());  // made of what is captured alone
+        for (size_t k = first_captured_; k < params_; ++k) is_invariant[g.params()[k].index] = true;
+        for (NodeId id : g.body()) {
+            if (kind[id.index] != parameter) continue;
+            const auto read = g.operands_of(id);
+            const Row& r = row(g[id].op);
+            is_invariant[id.index] = !r.own_per_example && g[id].regions == 0 && g.type(id).is_tensor() &&
+                                     std::all_of(read.begin(), read.end(),
+                                                 [&](NodeId o) { return is_literal(g, o) || is_invariant[o.index]; });
+            const bool moves = r.lowering == Lowering::movement || r.source != Source::none;
+            if (is_invariant[id.index] || moves) kind[id.index] = inside;
+        }
+        // What is needed, from the end.
+        std::vector<bool> needed(g.nodes.size());
+        for (NodeId r : g.results()) needed[r.index] = true;
+        for (size_t k = g.body().size(); k-- > 0;) {
+            const NodeId id = g.body()[k];
+            if (!needed[id.index] || kind[id.index] == parameter) continue;
+            const auto read = g.operands_of(id);
+            for (size_t o = 0; o < read.size(); ++o)
+                if (row(g[id].op).memory != MemoryUse::replaces || o != replaced_view) needed[read[o].index] = true;
+        }
+
+        Builder builder(context_);
+        Copier copy(g, builder);
+        std::vector<std::pair<Place, NodeId>> places;
+        for (const auto& [place, node] : given) places.push_back({place, kept[node.index]});
+        for (size_t k = form_.carried; k < params_; ++k)
+            if (needed[g.params()[k].index])
+                places.push_back({{k < first_captured_ ? Role::slice : Role::captured, k}, g.params()[k]});
+        for (size_t k = 0; k < form_.carried; ++k)
+            if (needed[g.params()[k].index])
+                places.push_back({{Role::saved, region_.params()[k].index}, g.params()[k]});
+        for (NodeId id : g.body())
+            if (kind[id.index] == parameter && needed[id.index])
+                places.push_back({{Role::saved, node_of[id.index]}, id});
+        std::stable_sort(places.begin(), places.end(), [](const auto& a, const auto& b) {
+            const auto rank = [](Role r) { return is_carried(r) ? 0 : is_sliced(r) ? 1 : 2; };
+            return rank(a.first.role) < rank(b.first.role);
+        });
+        for (const auto& [place, node] : places) {
+            parameters.push_back(place);
+            Stamp stamp;
+            stamp.origin = g.origins[node.index];
+            Builder::StampScope scope(builder, stamp);
+            copy.map(node, builder.parameter(g[node].type, g.names[node.index]));
+        }
+        for (const SizeSymbol& s : g.symbols) builder.symbol(NodeId::none(), defined_around, s.hint, s.name);
+        builder.known_sizes().add(g.equalities);
+        for (NodeId id : g.body()) {
+            if (kind[id.index] == parameter || !needed[id.index]) continue;
+            if (row(g[id].op).memory == MemoryUse::replaces) {
+                const NodeId view = g.operand(id, replaced_view), base = copy(g.operand(id, replaced_base));
+                copy.map(view, copy.view_from(base, id, copy.has(view) ? copy(view) : NodeId::none()));
+            }
+            copy.copy(id);
+        }
+        return copy.finish();
+    }
+
+    const TurnRequest& request_;
+    const Graph& region_;
+    Context& context_;
+    const ScanForm& form_;
+    const size_t params_, first_captured_;
+};
+
+}  // namespace
+
+Turn make_turn(const TurnRequest& request, const std::vector<bool>& given, const std::vector<bool>& starts) {
+    return TurnMaker(request).make(given, starts);
+}
+
+}  // namespace tenon

@@ -1,0 +1,45 @@
+// The gradient of one turn of a scan, as a graph (ir/differentiate/scan_gradient.cpp).
+#pragma once
+#include <vector>
+
+#include "ir/graph.h"
+#include "ir/regions.h"
+
+namespace tenon {
+
+enum class Role : uint8_t {
+    carry_cotangent,  // of what the turn leaves                        carried
+    captured_sum,     // the running sum of a captured operand          carried
+    stack_cotangent,  // of what the turn gives to a stack              sliced
+    carry_start,      // a sum to begin a carry's cotangent with        sliced
+    slice,            // what the turn got of an operand                sliced
+    saved,            // what the turn has computed: a result of scan   sliced
+    captured,
+};
+constexpr bool is_carried(Role r) { return r <= Role::captured_sum; }
+constexpr bool is_sliced(Role r) { return !is_carried(r) && r != Role::captured; }
+
+struct Place {  // of a parameter
+    Role role;
+    size_t index;  // which carry, captured operand, stack, sliced operand; of `saved` the node of the region
+};
+
+// The gradient of one turn, where those carries have a cotangent.
+struct Turn {
+    std::vector<bool> given;  // by carry
+    GraphRef graph;
+    std::vector<Place> parameters;
+    std::vector<bool> carries, slices;  // which have a cotangent; results: these carries, all sums, these slices
+};
+
+struct TurnRequest {
+    const Graph& region;
+    const ScanForm& form;
+    std::vector<bool> needs;   // by operand of the scan: does it need a cotangent, in any turn?
+    std::vector<bool> stacks;  // by stack: is there a cotangent of what turns give to it?
+};
+// `given`: the carries whose value, as the turn leaves it, has a cotangent. `starts`: those whose cotangent, as the turn
+// got them, begins with a sum that it is given.
+Turn make_turn(const TurnRequest&, const std::vector<bool>& given, const std::vector<bool>& starts);
+
+}  // namespace tenon

@@ -1,0 +1,89 @@
+#include "jit/control/turns.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "ir/build/copier.h"
+#include "ir/build/regions.h"
+#include "runtime/interrupt.h"
+
+namespace tenon {
+
+namespace {
+
+constexpr size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+}  // namespace
+
+Turns::Turns(const Graph& graph, NodeId node)
+    : form_(graph.attributes(node)), stack_of_(form_.carried, none), result_of_carry_(form_.carried, none) {
+    const GraphRef whole = extract_region(graph, node, 0);
+    const auto results = whole->results();
+    stacks_ = results.size() - form_.carried;
+    Builder builder(*whole->context);
+    Copier copy(*whole, builder);
+    copy.copy_params();
+    copy.copy_body();
+    std::vector<NodeId> written;
+    for (size_t k = 0; k < form_.carried; ++k) {
+        const auto stacks = results.subspan(form_.carried);
+        const auto stack = std::find(stacks.begin(), stacks.end(), results[k]);
+        if (stack != stacks.end()) {
+            stack_of_[k] = size_t(stack - stacks.begin());
+            continue;
+        }
+        result_of_carry_[k] = written.size();
+        written.push_back(copy(results[k]));
+    }
+    for (NodeId stack : results.subspan(form_.carried)) written.push_back(copy(stack));
+    region_ = builder.finish(written, whole->name);
+    inputs_.resize(region_->params().size());
+    outputs_.resize(written.size());
+}
+
+// Two places for what goes from turn to turn, and for slices of stacks that nobody reads.
+size_t Turns::scratch_bytes(const Sizes& sizes) const {
+    size_t bytes = 0;
+    for (size_t result : sizes.results) bytes += 2 * rounded(result);
+    return bytes;
+}
+
+void Turns::run(const Sizes& sizes, std::span<std::byte* const> reads, std::span<std::byte* const> writes,
+                std::byte* scratch, Run turn) {
+    std::vector<std::byte*> places;
+    for (size_t result : sizes.results) {
+        places.push_back(scratch);
+        scratch += 2 * rounded(result);
+    }
+    const auto place = [&](size_t result, int64_t i) {
+        return places[result] + (i & 1) * int64_t(rounded(sizes.results[result]));
+    };
+    const size_t first_stack = outputs_.size() - stacks_;
+    std::vector<std::byte*> carried(reads.begin(), reads.begin() + ptrdiff_t(form_.carried));
+    for (int64_t i = 0; i < sizes.turns; ++i) {
+        check_interrupt();
+        const size_t t = size_t(form_.reverse ? sizes.turns - 1 - i : i);
+        const bool is_last = i + 1 == sizes.turns;
+        for (size_t k = 0; k < inputs_.size(); ++k) {
+            if (k < form_.carried) inputs_[k] = carried[k];
+            else inputs_[k] = reads[k] + (k < form_.carried + form_.sliced ? t * sizes.parameters[k] : 0);
+        }
+        for (size_t k = 0; k < form_.carried; ++k) {
+            const size_t result = result_of_carry_[k];
+            if (result != none) outputs_[result] = is_last && writes[k] ? writes[k] : place(result, i);
+        }
+        for (size_t j = 0; j < stacks_; ++j) {
+            const size_t result = first_stack + j;
+            std::byte* const stack = writes[form_.carried + j];
+            outputs_[result] = stack ? stack + t * sizes.results[result] : place(result, i);
+        }
+        turn(inputs_, outputs_);
+        for (size_t k = 0; k < form_.carried; ++k)
+            carried[k] = outputs_[stack_of_[k] != none ? first_stack + stack_of_[k] : result_of_carry_[k]];
+    }
+    for (size_t k = 0; k < form_.carried; ++k)
+        if (writes[k] && carried[k] != writes[k] && sizes.parameters[k] > 0)
+            std::memcpy(writes[k], carried[k], sizes.parameters[k]);
+}
+
+}  // namespace tenon
