@@ -285,14 +285,21 @@ private:
             steps().push_back(std::move(before[s]));
         }
     }
-    void begin_update(const StepLayout& step, uint32_t s, uint32_t from) {
+    void begin_update(StepLayout& step, uint32_t s, uint32_t from) {
         const uint32_t to = step.writes[0];
         if (memory_number(from) == memory_number(to)) return;  // a commit
-        const bool dies =
-            std::count(step.reads.begin(), step.reads.end(), from) == 1 && !is_read_from(from, int32_t(s) + 1);
+        // What is added to the part that is changed is read there, too.
+        std::vector<InPlace> in_place;
+        for (uint32_t k = 0; k < step.reads.size(); ++k)
+            if (step.reads[k] == from && int64_t(k) != updated_operand(step)) in_place.push_back({k, 0});
+        const bool dies = !is_read_from(from, int32_t(s) + 1) &&
+                          std::all_of(in_place.begin(), in_place.end(), [&](const InPlace& pair) {
+                              return can_run_in_place(graph_, step.node, pair);
+                          });
         if (dies && memory(from).kind == MemoryKind::arena && memory(to).kind != MemoryKind::input) {
             note(DecisionKind::in_place, step.node, fmt::format("{} is not read any more", name(memory(from).maker)));
             part_of_[memory_number(from)] = memory_number(to);
+            step.in_place.insert(step.in_place.end(), in_place.begin(), in_place.end());
             return;
         }
         StepLayout copy;

@@ -60,6 +60,7 @@ public:
             Capture& outside = c_.tracer.capture();
             const uint64_t serial = outside.serial();
             find_turns(given_turns);
+            if (turns_.value == 0) break;
             std::string why;
             const std::optional<Body> body = traced(&outside, why);
             if (!body) {

@@ -51,6 +51,7 @@ public:
           forward_stamp_(builder_.stamp_of(d.node())) {}
 
     void run() {
+        if (form_.turns == SizeId(0)) return pass_on();
         find_needs();
         find_stack_cotangents();
         request_.needs = needs_;
@@ -61,6 +62,11 @@ public:
     }
 
 private:
+    // Without turns what is carried is what it was.
+    void pass_on() {
+        for (size_t k = 0; k < form_.carried; ++k)
+            if (d_.needs(k) && d_.cotangent_node(k)) d_.add(k, d_.cotangent_node(k));
+    }
     // ---- operands and results
     size_t first_captured() const { return form_.carried + form_.sliced; }
     bool is_literal(const Graph& g, NodeId id) const {

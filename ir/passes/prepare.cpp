@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "ir/build/copier.h"
 #include "ir/passes/passes.h"
@@ -21,13 +22,16 @@ public:
     GraphRef run() {
         copy_.copy_params();
         find_added();
+        find_swapped();
         for (NodeId id : graph_.body()) {
             if (added_[id.index] || (tiled_ && tiled_->is_inside(id))) continue;
             if (const TiledSums::Tiling* tiling = tiled_ ? tiled_->find(id) : nullptr) tile(id, *tiling);
             else if (is_pad(id)) pad(id);
             else if (const NodeId term = added_term(id)) add_inside(id, term);
             else if (row(graph_[id].op).lowering == Lowering::reduce) reduction(id);
-            else if (row(graph_[id].op).takes_transposed) product(id);
+            else if (row(graph_[id].op).takes_transposed) {
+                if (!swapped_[id.index]) product(id, id);
+            } else if (const NodeId whole = swapped_product(id)) product(whole, id);
             else if (row(graph_[id].op).memory == MemoryUse::gathers && graph_[id].operands.count > most_parts)
                 gather(id);
             else if (row(graph_[id].op).memory == MemoryUse::replaces) update(id);
@@ -157,16 +161,16 @@ private:
     bool is_pad(NodeId id) const { return row(graph_[id].op).memory == MemoryUse::adds; }
     void find_added() {
         added_.resize(graph_.nodes.size());
+        uses_.resize(graph_.nodes.size());
+        for (NodeId id : graph_.results()) ++uses_[id.index];
+        for (NodeId id : graph_.body())
+            for (NodeId operand : graph_.operands_of(id)) ++uses_[operand.index];
         const auto body = graph_.body();
         if (std::none_of(body.begin(), body.end(), [&](NodeId id) { return is_pad(id); })) return;
-        uses_.resize(graph_.nodes.size());
         never_minus_zero_.resize(graph_.nodes.size());
         for (uint32_t k = 0; k < graph_.nodes.size(); ++k)
             if (graph_[NodeId(k)].op == op<"constant">() && is_float(graph_.type(NodeId(k)).dtype))
                 never_minus_zero_[k] = !std::signbit(graph_.attributes(NodeId(k)).real("value"));
-        for (NodeId id : graph_.results()) ++uses_[id.index];
-        for (NodeId id : graph_.body())
-            for (NodeId operand : graph_.operands_of(id)) ++uses_[operand.index];
         tiled_.emplace(graph_, uses_);
         for (NodeId id : graph_.body()) {
             const auto operands = graph_.operands_of(id);
@@ -197,23 +201,41 @@ private:
                               {context_.name("keepdim"), AttrValue(keep)}});
     }
 
-    // Operands are read where they lie: the swap of their last dimensions is a flag.
-    void product(NodeId id) {
+    // Operands are read where they lie: the swap of their last dimensions is a flag. A result that is only wanted with its
+    // own last two swapped is written so: (a b)ᵀ is bᵀ aᵀ, each element the same chain of products.
+    void product(NodeId id, NodeId wanted) {
         bool transposed[2] = {graph_.attributes(id).flag("transpose_a"), graph_.attributes(id).flag("transpose_b")};
         NodeId operands[2];
         for (size_t k = 0; k < 2; ++k) {
             NodeId x = graph_.operand(id, k);
-            for (; swaps_last_two(x); x = graph_.operand(x, 0)) transposed[k] = !transposed[k];
+            for (; swaps_last_two(x) && !swapped_[graph_.operand(x, 0).index]; x = graph_.operand(x, 0))
+                transposed[k] = !transposed[k];
             operands[k] = copy_(x);
+        }
+        if (wanted != id) {
+            std::swap(operands[0], operands[1]);
+            transposed[0] = !std::exchange(transposed[1], !transposed[0]);
         }
         Record record;
         if (transposed[0]) record.push_back({context_.name("transpose_a"), AttrValue(true)});
         if (transposed[1]) record.push_back({context_.name("transpose_b"), AttrValue(true)});
         Builder::StampScope scope(builder_, copy_.stamp_of(id));
         const NodeId made =
-            builder_.emit_typed(graph_[id].op, graph_[id].type, operands, context_.attr(std::move(record)));
+            builder_.emit_typed(graph_[id].op, graph_[wanted].type, operands, context_.attr(std::move(record)));
         builder_.set_name(made, graph_.names[id.index]);
-        copy_.map(id, made);
+        copy_.map(wanted, made);
+    }
+    // The product that this is with the last two dimensions swapped, where nothing else reads it.
+    NodeId swapped_product(NodeId id) const {
+        const Row& r = row(graph_[id].op);
+        if (r.lowering != Lowering::movement) return {};
+        const NodeId whole = graph_.operand(id, 0);
+        return row(graph_[whole].op).takes_transposed && uses_[whole.index] == 1 && swaps_last_two(id) ? whole : NodeId();
+    }
+    void find_swapped() {
+        swapped_.resize(graph_.nodes.size());
+        for (NodeId id : graph_.body())
+            if (const NodeId whole = swapped_product(id)) swapped_[whole.index] = true;
     }
     bool swaps_last_two(NodeId id) const {
         if (row(graph_[id].op).lowering != Lowering::movement) return false;
@@ -234,6 +256,7 @@ private:
     Copier copy_;
     std::vector<uint32_t> uses_;
     std::optional<TiledSums> tiled_;      // where there are pads
+    std::vector<bool> swapped_;           // products that a movement after them swaps
     std::vector<bool> added_;             // pads that a sum adds inside their place
     std::vector<bool> never_minus_zero_;  // no element is
 };

@@ -290,6 +290,29 @@ TEST(Fuse, MatmulTakesTransposedOperands) {
     EXPECT_EQ(l.kernels(), 0u);
 }
 
+TEST(Fuse, AProductThatIsOnlyWantedSwappedIsWrittenSo) {
+    Context c;
+    constexpr const char* text = R"(graph f(a: f32[3, 4], b: f32[4, 5], d: f32[5, 3]) -> f32[5, 3], f32[5, 3], f32[3, 5] {
+    matmul = matmul(a, b)                    : f32[3, 5]
+    permute = permute(matmul, axes: [1, 0]) : f32[5, 3]
+    add = add(permute, d)                    : f32[5, 3]
+    matmul_1 = matmul(d, d, transpose_a: true) : f32[3, 3]
+    matmul_2 = matmul(matmul_1, d, transpose_b: true) : f32[3, 5]
+    permute_1 = permute(matmul_2, axes: [1, 0]) : f32[5, 3]
+    return add, permute_1, matmul_2
+}
+)";
+    lower(c, text, {{3, 4}, {4, 5}, {5, 3}});
+    const GraphRef prepared = prepare_fusion(*parse_graph(c, text));
+    std::vector<std::string> products;
+    for (NodeId id : prepared->body())
+        if ((*prepared)[id].op == op<"matmul">()) products.push_back(print_node(*prepared, id));
+    ASSERT_EQ(products.size(), 3u);
+    EXPECT_EQ(products[0], "matmul = matmul(b, a, transpose_a: true, transpose_b: true)  : f32[5, 3]");
+    EXPECT_EQ(products[1], "matmul_1 = matmul(d, d, transpose_a: true)  : f32[3, 3]");
+    EXPECT_EQ(products[2], "matmul_2 = matmul(matmul_1, d, transpose_b: true)  : f32[3, 5]");  // read as it is, too
+}
+
 TEST(Fuse, DearValuesAreNotComputedTwice) {
     Context c;
     const Lowered l = lower(c, R"(graph f(x: f32[5, 4]) -> f32[4, 5], f32[20], f32[5] {
