@@ -73,6 +73,7 @@ void Capture::clear() {
     overwritten_->clear();
     rewritten_.clear();
     fallible_.clear();
+    failing_.clear();
     memory_.clear();
     numbers_.clear();
     dynamic_symbols_.clear();
@@ -324,6 +325,7 @@ void Capture::note_fallible(NodeId made) {
         if (builder_.is_literal(divisor) && builder_.attributes(divisor).integer("value") != 0) return;
     }
     fallible_.push_back(made);
+    failing_.push_back(static_cast<uint32_t>(builder_.body().size() - 1));
 }
 
 Size Capture::size(TensorObject& x, size_t dimension) {
@@ -366,6 +368,7 @@ void Capture::assert_true(TensorObject& condition, std::string_view message) {
     Record record;
     if (!message.empty()) record.push_back({names.message, AttrValue(context.name(message))});
     builder_.emit(op<"assert">(), {holds}, context.attr(record));
+    failing_.push_back(static_cast<uint32_t>(builder_.body().size() - 1));
 }
 
 void Capture::restamp(TensorObject& result, const Stamp& stamp) {

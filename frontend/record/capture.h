@@ -236,6 +236,7 @@ private:
     std::vector<NodeId> operands_;      // of the op being appended
     std::vector<TensorRef> rewritten_;  // concrete tensors that this graph gave a history
     std::vector<NodeId> fallible_;      // what the script asked for and may fail
+    std::vector<uint32_t> failing_;     // where in the body a run may end: these, and asserts
     std::vector<OpenCall> open_calls_;
     int checkpoint_depth_ = 0;
     EpochMap<const Storage*, uint32_t> memory_;  // -> the first input with this memory

@@ -1,5 +1,7 @@
 #include "frontend/values/effects.h"
 
+#include <algorithm>
+#include <unordered_map>
 #include <utility>
 
 namespace tenon {
@@ -142,6 +144,23 @@ void Journal::undo_all_but_random_state() {
     std::erase_if(entries_, [](const Entry& entry) { return entry.effect.kind == HostEffect::Kind::generator; });
     undo_all();
     entries_ = std::move(kept);
+}
+
+void Journal::join_gradients(std::span<const uint32_t> failing) {
+    std::unordered_map<const Autograd*, size_t> between;  // the last effect on a leaf: before how many of the positions
+    const auto is_joined = [&](const Entry& entry) {
+        if (entry.effect.kind != HostEffect::Kind::gradient) return false;
+        const auto stop = std::lower_bound(failing.begin(), failing.end(), entry.position);
+        const auto after = static_cast<size_t>(stop - failing.begin());
+        const Autograd* leaf = static_cast<AutogradHolder&>(*entry.effect.object).autograd.get();
+        const auto [known, is_first] = between.try_emplace(leaf, after);
+        return !is_first && std::exchange(known->second, after) == after;
+    };
+    std::vector<Entry> kept;
+    for (Entry& entry : entries_)
+        if (!is_joined(entry)) kept.push_back(std::move(entry));
+    entries_ = std::move(kept);
+    known_.clear();
 }
 
 void Journal::clear() {

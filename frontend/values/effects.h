@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "frontend/values/generator.h"
@@ -78,6 +79,9 @@ public:
     void undo_all();
     /// The same but for the random state, whose changes remain, recorded.
     void undo_all_but_random_state();
+    /// Of the effects on one leaf's `.grad` between two of these positions, ascending, all but the first: no run fails
+    /// there, so they are taken back together, to what was before the first. What the others replaced is nobody's.
+    void join_gradients(std::span<const uint32_t> failing);
     void clear();
 
     bool is_empty() const { return entries_.empty(); }
