@@ -176,7 +176,7 @@ private:
         body.graph = inline_calls(*capture.trace().end_example(results, inputs));
         for (const Capture::Trace::ExampleInput& input : inputs) body.operands.push_back(input.tensor);
         for (size_t k = 0; k < carried_.size(); ++k) body.operands[k] = carried_[k];
-        if (outside && !is_pure(*body.graph, *outside, why)) return std::nullopt;
+        if (turns_.value > 0 && !is_pure(*body.graph, *outside, why)) return std::nullopt;
         return body;
     }
     bool is_pure(const Graph& graph, const Capture& outside, std::string& why) const {
@@ -238,14 +238,20 @@ private:
     // What would be stacked is known by a trace; nothing is computed.
     Value no_turns() {
         std::string why;
-        const std::optional<Body> body = traced(nullptr, why);
-        if (!body)
+        Capture* const outside = c_.tracer.capturing() ? &c_.tracer.capture() : nullptr;
+        const uint64_t serial = outside ? outside->serial() : 0;
+        const std::optional<Body> body = traced(outside, why);
+        if (outside && outside->serial() != serial) return no_turns();  // its sizes are no more
+        if (body && outside && body->graph->symbols.size() > outside->hints().size()) why = "a number of the host is a size";
+        if (!body || !why.empty())
             throw_error("value", fmt::format("{} over nothing cannot tell what it would stack: {}", form_.name, why));
         std::vector<TensorRef> stacks;
         const Graph& graph = *body->graph;
+        const std::span<const int64_t> hints = outside ? outside->hints() : std::span<const int64_t>();
         for (NodeId id : graph.results().subspan(carried_.size())) {
             Sizes sizes{Size(0)};
-            for (SizeId size : graph.type(id).sizes) sizes.emplace_back(*graph.context->as_constant(size));
+            for (SizeId size : graph.type(id).sizes)
+                sizes.emplace_back(graph.context->evaluate(size, hints), size, serial);
             stacks.push_back(ops::full(c_.d, ops::Term::literal(int64_t{0}), graph.type(id).dtype, sizes));
         }
         return result(init_, with_tensors(body->given, stacks));
