@@ -71,7 +71,7 @@ public:
                 libraries_.push_back(layout.library);
             } else if (layout.kind == StepKind::scan) {
                 step.index = uint32_t(scans_.size());
-                ScanStep& scan = scans_.emplace_back(*graph_, layout.node);
+                ScanStep& scan = scans_.emplace_back(ScanStep{Turns(*graph_, layout.node), nullptr});
                 scan.body = std::make_unique<Implementation>(scan.turns.region(), machine_, engine_, &symbols_);
                 cached_.insert(cached_.end(), scan.body->cached_.begin(), scan.body->cached_.end());
             }
@@ -170,7 +170,6 @@ private:
         bool stays_interpreted = false, counted_interp = false, counted_compiled = false;
     };
     struct ScanStep {
-        ScanStep(const Graph& graph, NodeId node) : turns(graph, node) {}
         Turns turns;
         std::unique_ptr<Implementation> body;
     };
@@ -441,13 +440,12 @@ private:
     }
     void run_scan(const Step& step) {
         ScanStep& scan = scans_[step.index];
-        const Graph& region = *scan.turns.region();
         const Running running(scan.body->is_running_);
         if (!scan.body->plan_ || scan.body->symbols_ != symbols_) scan.body->choose_plan({});
         const Plan& plan = *scan.body->plan_;
         Turns::Sizes sizes;
         sizes.turns = graph_->context->evaluate(graph_->attributes(step.node).size("turns"), symbols_);
-        for (size_t k = 0; k < region.params().size(); ++k) sizes.parameters.push_back(plan.bytes[k]);
+        for (size_t k = 0; k < scan.turns.region()->params().size(); ++k) sizes.parameters.push_back(plan.bytes[k]);
         for (uint32_t memory : scan.body->layout_.output_memory) sizes.results.push_back(plan.bytes[memory]);
         const std::span<std::byte* const> pointers = std::span(pointers_).subspan(step.pointers);
         const ArenaScope scratch(machine_, scan.turns.scratch_bytes(sizes)), arena(machine_, plan.arena_bytes);

@@ -1,11 +1,13 @@
 #include "frontend/builtins/scan.h"
 
+#include <algorithm>
 #include <optional>
 
 #include <fmt/format.h>
 
 #include "frontend/autograd/differentiation.h"
 #include "frontend/builtins/tensor.h"
+#include "frontend/compile/counters.h"
 #include "frontend/record/capture_trace.h"
 #include "frontend/values/function.h"
 #include "frontend/values/structure.h"
