@@ -67,7 +67,7 @@ def bert(w, x, layers=4, heads=8):
 def lstm(w, p, x, layers):
     x = x.swapaxes(0, 1)
     for i in range(layers):
-        q = f"{p}layers.{i}"
+        q = f"{p}cells.layers.{i}.0"
         u = x @ w[q + ".weight_ih"].T + w[q + ".bias_ih"] + w[q + ".bias_hh"]
         back = w[q + ".weight_hh"].T
 
