@@ -46,7 +46,6 @@ std::string_view planned_name(std::string_view name) {
         {"native_op", "an op of C++ code that embeds Tenon"},
         {"cond", "a branch of a graph; an `if` on a tensor's value ends the graph and works"},
         {"while_loop", "a loop of a graph; a `while` on a tensor's value ends the graph and works"},
-        {"scan", "a loop of a graph; a `for` loop is unrolled and works"},
         {"exec_order", "the order in which models ran"},
         {"save_matmuls", "a policy of checkpoints; checkpoint { … } recomputes all that is in it"},
         {"must_save", "for policies of checkpoints"},
@@ -56,10 +55,7 @@ std::string_view planned_name(std::string_view name) {
         {"autocast", "computes a block in a smaller dtype; `x.to(bf16)` casts"},
         {"stream", "places a block on a stream of a GPU"},
         {"einsum", "sums over named dimensions; `@`, `permute` and `sum` do the same"},
-        {"MultiheadAttention", "a layer; `scaled_dot_product_attention` is there"},
-        {"RNN", "a layer"},
-        {"LSTM", "a layer"},
-        {"GRU", "a layer"}};
+        {"MultiheadAttention", "a layer; `scaled_dot_product_attention` is there"}};
     for (auto [planned_name, what] : planned) {
         if (planned_name == name) return what;
     }

@@ -50,7 +50,7 @@ expect 0 'sin\(x\).*cos\(x\)' "$tenon" help sin cos
 expect 2 'nothing is called `sofmax`; did you mean `softmax`\?' "$tenon" help sofmax
 expect 2 'nothing is called `str\.strpi`; did you mean `strip`\?' "$tenon" help str.strpi
 expect 2 'nothing is called `concatenate`; `concatenate` is written `cat`' "$tenon" help concatenate
-expect 2 'nothing is called `LSTM`; it is not there yet' "$tenon" help LSTM
+expect 2 'nothing is called `MultiheadAttention`; it is not there yet' "$tenon" help MultiheadAttention
 expect 2 'sin\(x\).*nothing is called `qqqqqqqq`$' "$tenon" help sin qqqqqqqq
 
 # The same at the prompt.
