@@ -24,7 +24,8 @@
 //                          only outermost. serial: in order; those right inside a parallel loop or another such serial
 //                          loop are independent too. vector: innermost, step 1, iterations independent: any vector
 //                          width, any order. With step k > 1 the variable takes lo, lo + k, …: inner loops run to
-//                          min(i + k, hi).
+//                          min(i + k, hi). Among these may be one in steps that divide k. Tiles are two serial loops of
+//                          this kind right outside the loops over their elements, which are a serial and a vector loop.
 //   fold(lo, hi)           attr {op: "add" | "mul" | "maximum" | "minimum" | "logical_and" | "logical_or",
 //                          order: "lanes" | "rows"}; one region (param: index) yielding the scalar to fold; result:
 //                          scalar. lanes: the numeric contract for the last axis (chunks of 1,024, element k in lane k

@@ -171,6 +171,13 @@ SizeId Positions::stride_of(const Form& form, uint32_t variable) const {
     return SizeId(0);
 }
 
+std::optional<SizeId> Positions::stride(Position p, uint32_t variable) const {
+    const Form& form = (*this)[p];
+    const auto divides = [&](const Term& t) { return atoms_[t.atom].kind != Atom::Kind::variable; };
+    if (std::any_of(form.terms.begin(), form.terms.end(), divides)) return std::nullopt;
+    return stride_of(form, variable);
+}
+
 // A quotient and a remainder of the same form stand side by side: each form is looked at once.
 bool Positions::collapses(std::span<const Position> of, uint32_t outer, uint32_t inner, SizeId extent) const {
     Marks met;

@@ -59,6 +59,9 @@ public:
     const Atom& atom(uint32_t id) const { return atoms_[id]; }
     std::optional<SizeId> as_constant(Position) const;
 
+    // By how much the position moves with the variable; none where there is a quotient or a remainder in it.
+    std::optional<SizeId> stride(Position, uint32_t variable) const;
+
     // May the loops over variables `outer` and `inner` (of extent `extent`) become one, as far as these positions go:
     // is outer's stride that of inner times the extent, wherever they occur?
     bool collapses(std::span<const Position>, uint32_t outer, uint32_t inner, SizeId extent) const;

@@ -14,6 +14,7 @@ std::string_view name_of(DecisionKind kind) {
         case DecisionKind::split: return "split";
         case DecisionKind::parallel: return "parallel";
         case DecisionKind::one_thread: return "one thread";
+        case DecisionKind::tiled: return "tiled";
         case DecisionKind::saved: return "saved";
         case DecisionKind::recomputed: return "recomputed";
         case DecisionKind::in_place: return "in place";

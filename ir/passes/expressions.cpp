@@ -75,6 +75,12 @@ ExpressionId Expressions::index(Position p) {
     return *indices_[p.id];
 }
 
+int64_t Expressions::cost() const {
+    int64_t sum = 0;
+    for (const Expression& e : entries_) sum += e.cost;
+    return sum;
+}
+
 // Summands with shallower loops first, so that what is invariant in a loop is computed outside it.
 ExpressionId Expressions::sum_of(const Positions::Form& form) {
     std::vector<ExpressionId> summands;
@@ -96,7 +102,7 @@ ExpressionId Expressions::sum_of(const Positions::Form& form) {
 }
 
 ExpressionId Expressions::load(uint32_t buffer, DType dtype, Position p) {
-    note_position(p);
+    note_position(p, int64_t(size_of(dtype)));
     Expression b;
     b.kind = Expression::Kind::buffer;
     b.type = context_.buffer(dtype);

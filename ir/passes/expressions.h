@@ -34,6 +34,7 @@ public:
     const Expression& operator[](ExpressionId id) const { return entries_[id]; }
     size_t size() const { return entries_.size(); }
     Positions& positions() { return positions_; }
+    const Positions& positions() const { return positions_; }
 
     void bind(NodeId value, uint32_t buffer) { buffer_of_[value] = buffer; }
     uint32_t add_variable(int depth);  // its number; use positions().variable(number, extent)
@@ -60,9 +61,14 @@ public:
     // `inside`: so many loops are around it at least, though its operands depend on fewer.
     ExpressionId call(Op, std::vector<ExpressionId> operands, AttrId = {}, NodeId source = {}, int inside = 0);
 
-    // Every position that is used: loads, stores, numbers. For the analysis of which loops may collapse.
-    const std::vector<Position>& used_positions() const { return used_; }
-    void note_position(Position p) { used_.push_back(p); }
+    // Every position that is used: loads, stores, numbers. For the analysis of which loops may collapse, and which go in tiles.
+    struct Use {
+        Position at;
+        int64_t bytes = 0;  // of the element there; of a number 0
+    };
+    const std::vector<Use>& used_positions() const { return used_; }
+    void note_position(Position p, int64_t bytes = 0) { used_.push_back({p, bytes}); }
+    int64_t cost() const;  // of all entries, in additions
 
 private:
     ExpressionId intern(Expression);
@@ -93,7 +99,7 @@ private:
     std::unordered_map<NodeId, uint32_t> buffer_of_;
     std::map<std::pair<uint32_t, std::vector<uint32_t>>, ExpressionId> values_;  // (node, positions)
     std::map<std::vector<uint64_t>, ExpressionId> ids_;
-    std::vector<Position> used_;
+    std::vector<Use> used_;
     Reduction reduction_;
     struct Partial {
         uint32_t buffer = 0;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 namespace tenon {
 
@@ -208,23 +209,46 @@ void KernelWriter::write_body(const PlannedNest& n) {
     if (!full.empty()) write_inner(n, full, {});
 }
 
-void KernelWriter::write_loops(const PlannedNest& n, size_t level, NodeId block) {
+// A loop within its block ends with that or with the positions there are: blocks within blocks divide them.
+std::pair<NodeId, NodeId> KernelWriter::bounds(const PlannedNest& n, size_t level) {
+    const SizeId all = n.loops[level].extent;
+    const Block& block = blocks_[level];
+    if (!block.first) {
+        const NodeId low = extent(SizeId(0));
+        return {low, extent(all)};
+    }
+    const NodeId past = index_call(op<"add">(), block.first, extent(SizeId(block.size)));
+    return {block.first, index_call(op<"minimum">(), past, extent(all))};
+}
+
+void KernelWriter::write_blocks(const PlannedNest& n, size_t level, std::string_view kind, int64_t step,
+                                const std::function<void()>& inside) {
+    const auto [low, high] = bounds(n, level);
+    const size_t here = mark();
+    const RegionId region = open_blocks();
+    const Block outer = std::exchange(blocks_[level], {last_param_, step});
+    inside();
+    blocks_[level] = outer;
+    leave(here);
+    close_loop(region, low, high, kind, step);
+}
+
+void KernelWriter::write_loops(const PlannedNest& n, size_t level) {
     if (level == n.loops.size()) return write_body(n);
     const NestLoop& loop = n.loops[level];
-    NodeId low, high;
-    if (loop.block > 0) {
-        low = block;
-        const NodeId past = index_call(op<"add">(), block, extent(SizeId(loop.block)));
-        const NodeId all = extent(loop.extent);
-        high = index_call(op<"minimum">(), past, all);
-    } else {
-        low = extent(SizeId(0));
-        high = extent(loop.extent);
+    if (level + 2 == n.loops.size()) {
+        for (size_t k : {level + 1, level}) {
+            const int64_t tile = n.loops[k].tile;
+            const std::optional<int64_t> all = context_.as_constant(n.loops[k].extent);
+            if (tile > 0 && blocks_[k].size != tile && !(all && *all <= tile))
+                return write_blocks(n, k, "serial", tile, [&] { write_loops(n, level); });
+        }
     }
+    const auto [low, high] = bounds(n, level);
     const size_t here = mark();
     const RegionId region = open_loop(n.expressions.variables[level]);
     emit_level(n, level + 1);
-    write_loops(n, level + 1, block);
+    write_loops(n, level + 1);
     leave(here);
     static constexpr std::string_view kinds[] = {"serial", "parallel", "vector"};
     close_loop(region, low, high, kinds[size_t(loop.kind)], 1);
@@ -253,14 +277,11 @@ void KernelWriter::write(const std::vector<PlannedNest>& nests) {
         } else {
             const auto blocked =
                 std::find_if(n.loops.begin(), n.loops.end(), [](const NestLoop& l) { return l.block > 0; });
-            if (blocked == n.loops.end()) write_loops(n, 0, {});
-            else {
-                const NodeId low = extent(SizeId(0));
-                const NodeId high = extent(blocked->extent);
-                const RegionId region = open_blocks();
-                write_loops(n, 0, last_param_);
-                close_loop(region, low, high, "parallel", blocked->block);
-            }
+            blocks_.assign(n.loops.size(), {});
+            if (blocked == n.loops.end()) write_loops(n, 0);
+            else
+                write_blocks(n, size_t(blocked - n.loops.begin()), "parallel", blocked->block,
+                             [&] { write_loops(n, 0); });
         }
         leave(here);
     }

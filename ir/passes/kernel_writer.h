@@ -1,6 +1,7 @@
 // Writes the expressions of a kernel's nests as loops: each expression into the loop that it depends on, invariant ones
 // before it.
 #pragma once
+#include <functional>
 #include <vector>
 
 #include "ir/build/copier.h"
@@ -38,7 +39,10 @@ private:
     NodeId emit_fold(const Expression&, NodeId low, NodeId high);
     void emit_level(const PlannedNest&, size_t depth);  // what depends on the loop at `depth`, folds among it
     void write_top(const PlannedNest&);
-    void write_loops(const PlannedNest&, size_t level, NodeId block);
+    void write_loops(const PlannedNest&, size_t level);
+    void write_blocks(const PlannedNest&, size_t level, std::string_view kind, int64_t step,
+                      const std::function<void()>& inside);
+    std::pair<NodeId, NodeId> bounds(const PlannedNest&, size_t level);
     void write_body(const PlannedNest&);  // inside the innermost kept loop
     void write_inner(const PlannedNest&, const std::vector<const StoreExpression*>&,
                      const std::vector<const Scratch*>&);
@@ -69,6 +73,11 @@ private:
     const PlannedNest* nest_ = nullptr;
     std::vector<bool> stored_scratch_;
     std::vector<std::vector<ExpressionId>> levels_;  // of the nest at hand
+    struct Block {
+        NodeId first;
+        int64_t size = 0;
+    };
+    std::vector<Block> blocks_;  // by loop of the nest at hand: the innermost block of its positions that is open
     Marks met_;
     NodeId last_param_;
 };

@@ -1,13 +1,24 @@
 #include "ir/passes/nest.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
+#include <numeric>
 
 namespace tenon {
 
 namespace {
 constexpr int64_t parallel_work = 32768;  // elements below which waking threads costs more than it gains
 constexpr int64_t block_work = 4096;      // elements a block of a parallel loop: a few microseconds
+constexpr int64_t longest_tile = 1024;    // positions of a vector loop: a block of the interpreter's
+constexpr int64_t tiles_together = 8;     // in a block of a parallel loop
+constexpr int64_t much_work = 16;         // additions an element
+
+// How many elements a stride apart a cache keeps: their lines share the sets that the stride meets.
+int64_t kept(const Target& target, int64_t cache_bytes, int64_t stride) {
+    const int64_t way = cache_bytes / target.cache_ways, line = target.line_bytes;
+    return way / std::max(std::gcd(stride, way), line) * target.cache_ways * std::max<int64_t>(line / stride, 1);
+}
 }  // namespace
 
 int64_t NestBuilder::hint(SizeId size) const {
@@ -78,7 +89,7 @@ StoreExpression NestBuilder::store(const Nest& nest, const NestStore& s, const P
             break;
         }
     }
-    e.note_position(to);
+    e.note_position(to, int64_t(size_of(type.dtype)));
     return {s, value, e.index(to)};
 }
 
@@ -116,7 +127,8 @@ std::vector<NestLoop> NestBuilder::plan(const Nest& nest, Expressions& trial) co
     for (size_t d = 0; d < nest.kept.size(); ++d)
         if (nest.kept[d] != SizeId(1)) single.push_back({d, 1, nest.kept[d], LoopKind::serial, 0});
     build(nest, single, trial);  // variables 0, 1, … are those of `single`
-    const std::vector<Position>& used = trial.used_positions();
+    std::vector<Position> used;
+    for (const Expressions::Use& use : trial.used_positions()) used.push_back(use.at);
     const bool lanes = nest.order && context_.text(nest.order) == "lanes";
     const size_t chunks = nest.chunk ? (lanes ? nest.kept.size() - 1 : 0) : SIZE_MAX;
     for (size_t k = 0; k < single.size(); ++k) {
@@ -132,11 +144,58 @@ std::vector<NestLoop> NestBuilder::plan(const Nest& nest, Expressions& trial) co
     const bool bare = loops.empty() || (loops.size() == 1 && loops[0].first == chunks);
     if (bare && nest.order && (!lanes || (loops.empty() && nest.folded)))
         loops.push_back({0, 0, SizeId(1), LoopKind::serial, 0});
-    choose_kinds(nest, loops);
+    choose_kinds(nest, loops, trial);
     return loops;
 }
 
-void NestBuilder::choose_kinds(const Nest& nest, std::vector<NestLoop>& loops) const {
+// Where memory lies along another loop than the vector loop, and its lines or pages would be gone before that loop's
+// next turn comes to their next element: this loop becomes the one around the vector loop, and both go in tiles. The
+// vector loop's is no longer than what the first cache keeps of such lines, and as long as a line of what it writes.
+void NestBuilder::choose_tiles(const Nest& nest, std::vector<NestLoop>& loops, const Expressions& trial) const {
+    if (nest.order || loops.size() < 2) return;
+    const auto variable = [&](const NestLoop& l) {  // of its last dimension, which moves by the least
+        const auto last = nest.kept.begin() + ptrdiff_t(l.first + l.count) - 1;
+        return uint32_t(last - nest.kept.begin() - std::count(nest.kept.begin(), last, SizeId(1)));
+    };
+    const auto fixed = [&](SizeId s) { return context_.as_constant(s).has_value(); };
+    const NestLoop& vector = loops.back();
+    auto along = loops.end();
+    int64_t least = target_.line_bytes, stride = 0, bytes = 0;
+    for (const auto& [at, size] : trial.used_positions()) {
+        if (size == 0) continue;
+        const auto step = [&](const NestLoop& l) -> int64_t {  // in bytes; a symbolic one is never short
+            const std::optional<SizeId> by = trial.positions().stride(at, variable(l));
+            if (!by) return 0;
+            const int64_t seen = std::abs(hint(*by)) * size;
+            return fixed(*by) ? seen : std::max(seen, target_.line_bytes);
+        };
+        const int64_t across = step(vector);
+        for (auto loop = loops.begin(); loop != loops.end() - 1; ++loop) {
+            const int64_t by = step(*loop);
+            if (by == 0 || by >= least || across <= by) continue;
+            along = loop;
+            least = by;
+            stride = across;
+            bytes = size;
+        }
+    }
+    if (along == loops.end()) return;
+    const int64_t line = std::max<int64_t>(target_.line_bytes / bytes, 1), turns = hint(vector.extent);
+    const int64_t held = std::min(kept(target_, target_.cache_bytes, stride) / 2,
+                                  target_.pages * std::max<int64_t>(target_.page_bytes / stride, 1));
+    const int64_t near = kept(target_, target_.near_bytes, stride);
+    const int64_t tile = std::clamp(int64_t(std::bit_floor(uint64_t(near))), line, std::max(line, longest_tile));
+    if (fixed(vector.extent) && turns <= std::max(held, tile)) return;
+    // Much is computed of what the second cache holds after all: then that takes the time.
+    const bool all_fixed = fixed(vector.extent) && fixed(along->extent);
+    if (all_fixed && turns * hint(along->extent) * bytes <= target_.cache_bytes && trial.cost() >= much_work) return;
+    std::rotate(along, along + 1, loops.end() - 1);
+    NestLoop &outer = loops[loops.size() - 2], &inner = loops.back();
+    outer.tile = 4 * line;
+    inner.tile = tile;
+}
+
+void NestBuilder::choose_kinds(const Nest& nest, std::vector<NestLoop>& loops, const Expressions& trial) const {
     if (loops.empty()) return;
     const bool inner = (nest.order && context_.text(nest.order) == "lanes") ||
                        std::any_of(nest.stores.begin(), nest.stores.end(),
@@ -153,11 +212,19 @@ void NestBuilder::choose_kinds(const Nest& nest, std::vector<NestLoop>& loops) c
             vector = longest();
         vector->kind = LoopKind::vector;
         std::rotate(vector, vector + 1, loops.end());
+        choose_tiles(nest, loops, trial);
     }
     if (!worth_threads(nest)) return;
-    auto parallel = std::find_if(loops.begin(), loops.end(), [&](const NestLoop& l) { return extent(l) >= 16; });
-    if (parallel == loops.end()) parallel = longest();
+    const auto turns = [&](const NestLoop& l) { return (extent(l) - 1) / std::max<int64_t>(l.tile, 1) + 1; };
+    auto parallel = std::find_if(loops.begin(), loops.end(), [&](const NestLoop& l) { return turns(l) >= 16; });
+    if (parallel == loops.end())
+        parallel = std::max_element(loops.begin(), loops.end(),
+                                    [&](const NestLoop& a, const NestLoop& b) { return turns(a) < turns(b); });
     const int64_t each = std::max<int64_t>(work(nest) / extent(*parallel), 1);
+    if (parallel->tile) {
+        parallel->block = parallel->tile * std::clamp<int64_t>(turns(*parallel) / 16, 1, tiles_together);
+        return;
+    }
     if (parallel->kind == LoopKind::vector) {
         const int64_t block = std::max<int64_t>(block_work / each, 256);
         if (2 * block <= extent(*parallel) || !context_.as_constant(parallel->extent)) parallel->block = block;

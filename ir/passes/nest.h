@@ -37,6 +37,7 @@ struct NestLoop {                 // outermost first; the k-th is at depth k + 1
     SizeId extent;
     LoopKind kind = LoopKind::serial;
     int64_t block = 0;  // above 0: the nest's outermost loop is parallel, over blocks of this loop's positions
+    int64_t tile = 0;   // above 0: right outside the last two loops is one over blocks of so many of its positions
 };
 
 struct StoreExpression {
@@ -71,7 +72,8 @@ private:
         Position reduced;
     };
     StoreExpression store(const Nest&, const NestStore&, const Place&, Expressions&) const;
-    void choose_kinds(const Nest&, std::vector<NestLoop>&) const;
+    void choose_kinds(const Nest&, std::vector<NestLoop>&, const Expressions& trial) const;
+    void choose_tiles(const Nest&, std::vector<NestLoop>&, const Expressions& trial) const;
 
     const Graph& graph_;
     Context& context_;

@@ -39,6 +39,7 @@ enum class DecisionKind : uint8_t {
     split,        // a long reduction, among threads
     parallel,
     one_thread,
+    tiled,       // loops over two dimensions at a time
     saved,       // for backward
     recomputed,  // in backward
     in_place,
@@ -59,6 +60,11 @@ struct Target {             // facts that scheduling turns into loop kinds
     int vector_bytes = 32;  // of the widest vector register
     int threads = 1;
     int64_t cache_bytes = 1 << 20;  // per core
+    int64_t near_bytes = 32 << 10;  // of the first cache
+    int64_t cache_ways = 8;         // of both
+    int64_t line_bytes = 64;
+    int64_t page_bytes = 4096;
+    int64_t pages = 1024;  // whose addresses a core remembers
     bool cuda = false;
 };
 

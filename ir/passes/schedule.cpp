@@ -284,6 +284,11 @@ private:
 
     void explain(const KernelWriter::PlannedNest& n) {
         const int64_t work = nests_.work(*n.nest);
+        if (!n.loops.empty() && n.loops.back().tile > 0)
+            note(DecisionKind::tiled, "some memory lies along another dimension than the vector loop: in tiles of " +
+                                          std::to_string(n.loops[n.loops.size() - 2].tile) + " x " +
+                                          std::to_string(n.loops.back().tile) +
+                                          " elements, lines and pages are used while they are near");
         const auto parallel = std::find_if(n.loops.begin(), n.loops.end(), [](const NestLoop& l) {
             return l.block > 0 || l.kind == LoopKind::parallel;
         });

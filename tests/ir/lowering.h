@@ -63,11 +63,11 @@ struct Lowered {
 };
 
 // Fuses and schedules, checks both graphs and what they compute.
-inline Lowered lower(const GraphRef& g, const std::vector<naive::Array>& inputs) {
+inline Lowered lower(const GraphRef& g, const std::vector<naive::Array>& inputs, const Target& target = {}) {
     Lowered out;
     out.fused = fuse(*g, out.decisions);
     expect_well_formed(*out.fused);
-    out.loops = schedule(*out.fused, Target{}, out.decisions);
+    out.loops = schedule(*out.fused, target, out.decisions);
     expect_well_formed(*out.loops);
     expect_no_empty_reason(out.decisions);
     const std::string text = print(*g) + print(*out.fused) + print(*out.loops);

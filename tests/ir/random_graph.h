@@ -16,6 +16,9 @@
 
 namespace tenon {
 
+// Tiles of two positions by eight, wherever memory lies along two dimensions.
+constexpr Target tiny_caches{.cache_bytes = 16, .near_bytes = 16, .cache_ways = 1, .line_bytes = 8};
+
 class RandomGraph {
 public:
     RandomGraph(Context& context, uint32_t seed, bool symbols = false, bool several = false)

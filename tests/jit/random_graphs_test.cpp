@@ -2,9 +2,14 @@
 // the bits are the same.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
+#include <functional>
+#include <numeric>
 #include <tuple>
 #include <unordered_map>
+
+#include <fmt/format.h>
 
 #include "ir/build/copier.h"
 #include "ir/passes/pipeline.h"
@@ -18,10 +23,10 @@ namespace {
 
 class RandomGraphs : public testing::Test {
 protected:
-    std::vector<Tensor> run(const GraphRef& graph, std::span<const Tensor> inputs, Machine& machine,
-                            EngineKind engine) {
+    std::vector<Tensor> run(const GraphRef& graph, std::span<const Tensor> inputs, Machine& machine, EngineKind engine,
+                            const Target& target = {}) {
         Decisions decisions;
-        Executable executable(run_pipeline(graph, PipelineOptions{}, decisions), machine, engine);
+        Executable executable(run_pipeline(graph, PipelineOptions{.target = target}, decisions), machine, engine);
         std::vector<Tensor> outputs;
         executable.run(inputs, outputs);
         return outputs;
@@ -79,6 +84,10 @@ protected:
         return inputs;
     }
 
+    static int64_t numel_of(const Dims& s) {
+        return std::accumulate(s.begin(), s.end(), int64_t(1), std::multiplies<>());
+    }
+
     void expect_same(const std::vector<Tensor>& want, const std::vector<Tensor>& have, const Graph& g,
                      const char* what) {
         ASSERT_EQ(want.size(), have.size());
@@ -106,6 +115,9 @@ TEST_F(RandomGraphs, HaveTheSameBitsOnEveryWay) {
         const std::vector<Tensor> want = one_at_a_time(*g, inputs, machine);
         expect_same(want, run(g, inputs, machine, EngineKind::interp), *g, "fused");
         expect_same(want, run(g, inputs, threaded, EngineKind::interp), *g, "threaded");
+        expect_same(want, run(g, inputs, machine, EngineKind::interp, tiny_caches), *g, "in tiles");
+        if (seed % 10 == 0 && TENON_LLVM)
+            expect_same(want, run(g, inputs, machine, EngineKind::jit, tiny_caches), *g, "compiled in tiles");
         if (seed % 10 == 0 && TENON_LLVM) expect_same(want, run(g, inputs, machine, EngineKind::jit), *g, "compiled");
         if (HasFailure()) FAIL() << "seed " << seed;
     }
@@ -116,7 +128,8 @@ TEST_F(RandomGraphs, WithSymbolsHaveTheBitsOfConstantSizes) {
     for (uint32_t seed = 2000; seed < 2500; ++seed) {
         const SymbolicGraph g = random_symbolic_graph(context, seed, seed >= 2300);
         Decisions decisions;
-        const GraphRef scheduled = run_pipeline(g.graph, PipelineOptions{.verify = true}, decisions);
+        const GraphRef scheduled = run_pipeline(
+            g.graph, PipelineOptions{.target = seed % 2 ? Target{} : tiny_caches, .verify = true}, decisions);
         Executable interpreted(scheduled, machine, EngineKind::interp), parallel(scheduled, threaded, EngineKind::interp);
         std::unique_ptr<Executable> compiled;
         if (seed % 10 == 0 && TENON_LLVM) compiled = std::make_unique<Executable>(scheduled, machine, EngineKind::jit);
@@ -159,6 +172,61 @@ TEST_F(RandomGraphs, SplitReductionsHaveTheBitsOfWholeOnes) {
         expect_same(want, run(split, std::vector<Tensor>{x}, threaded, EngineKind::interp), *split, "split");
         if (TENON_LLVM)
             expect_same(want, run(split, std::vector<Tensor>{x}, machine, EngineKind::jit), *split, "compiled");
+    }
+}
+
+// Against what is worked out here, element by element.
+TEST_F(RandomGraphs, TilesAndWhatIsLeftOfThemCoverEveryElementOnce) {
+    constexpr Target small_caches{.cache_bytes = 4096, .near_bytes = 2048};
+    ThreadPool two{2}, four{4};
+    Machine second{allocator, two}, fourth{allocator, four};
+    std::mt19937 random(11);
+    for (int turn = 0; turn < 24; ++turn) {
+        static constexpr int64_t some[] = {1, 3, 5, 32, 33, 65, 130, 200, 257};
+        const size_t rank = 2 + size_t(turn % 3);
+        Dims from(rank), axes(rank), to(rank), strides(rank);
+        do {
+            for (int64_t& size : from) size = some[random() % std::size(some)];
+        } while (numel_of(from) < 20000 || numel_of(from) > 200000);
+        std::iota(axes.begin(), axes.end(), 0);
+        std::shuffle(axes.begin(), axes.end(), random);
+        for (size_t d = rank, stride = 1; d-- > 0; stride *= size_t(from[d])) strides[d] = int64_t(stride);
+        for (size_t d = 0; d < rank; ++d) to[d] = from[size_t(axes[d])];
+        const auto listed = [&](auto name) {
+            std::string text;
+            for (size_t d = 0; d < rank; ++d) text += (d ? ", " : "") + name(d);
+            return text;
+        };
+        // With symbols, one a dimension of x; what is tiled then does not depend on the sizes.
+        const auto size = [&](size_t d) {
+            return turn % 2 && from[d] > 1 ? std::string(1, char('j' + d)) : std::to_string(from[d]);
+        };
+        const std::string in = listed(size), out = listed([&](size_t d) { return size(size_t(axes[d])); }),
+                          order = listed([&](size_t d) { return std::to_string(axes[d]); });
+        const GraphRef g =
+            parse_graph(context, fmt::format(R"(graph f(x: f32[{0}], y: f32[{1}]) -> f32[{1}], f32[{0}] {{
+    permute = permute(x, axes: [{2}])  : f32[{1}]
+    add = add(permute, y)              : f32[{1}]
+    update = update(x, permute, y)     : f32[{0}]
+    return add, update
+}}
+)",
+                                             in, out, order));
+        const std::vector<Tensor> inputs = normal_inputs({{from.begin(), from.end()}, {to.begin(), to.end()}}, 77);
+        const std::vector<Tensor> want = normal_inputs({{to.begin(), to.end()}, {from.begin(), from.end()}}, 0);
+        for (int64_t k = 0; k < numel_of(to); ++k) {
+            int64_t at = 0;
+            for (int64_t d = int64_t(rank) - 1, rest = k; d >= 0; rest /= to[size_t(d)], --d)
+                at += rest % to[size_t(d)] * strides[size_t(axes[size_t(d)])];
+            want[0].data<float>()[k] = inputs[0].data<float>()[at] + inputs[1].data<float>()[k];
+            want[1].data<float>()[at] = inputs[1].data<float>()[k];
+        }
+        for (Machine* m : {&machine, &second, &fourth}) {
+            expect_same(want, run(g, inputs, *m, EngineKind::interp, small_caches), *g, "interpreted");
+            if (TENON_LLVM && m != &second)
+                expect_same(want, run(g, inputs, *m, EngineKind::jit, small_caches), *g, "compiled");
+        }
+        if (HasFailure()) FAIL() << "turn " << turn;
     }
 }
 
