@@ -179,12 +179,20 @@ private:
         for (const Capture::Trace::ExampleInput& input : inputs) body.operands.push_back(input.tensor);
         for (size_t k = 0; k < carried_.size(); ++k) body.operands[k] = carried_[k];
         if (turns_.value > 0 && !is_pure(*body.graph, *outside, why)) return std::nullopt;
+        for (size_t k = 0; k < body.operands.size(); ++k) {
+            if (std::find(body.operands.begin(), body.operands.begin() + static_cast<ptrdiff_t>(k), body.operands[k]) ==
+                body.operands.begin() + static_cast<ptrdiff_t>(k))
+                continue;
+            why = fmt::format("{} goes into the turns in two ways", describe_type(*body.operands[k]));
+            return std::nullopt;
+        }
         return body;
     }
     bool is_pure(const Graph& graph, const Capture& outside, std::string& why) const {
         for (NodeId id : graph.body()) {
             if (row(graph[id].op).effect != Effect::none) why = "the function asserts";
             if (graph[id].flags & recompute_flag) why = "a checkpoint lies inside the function";
+            if (row(graph[id].op).regions > 0) why = "another scan lies inside the function";
         }
         if (graph.symbols.size() > outside.hints().size()) why = "a number of the host is a size";
         if (why.empty())
@@ -226,6 +234,8 @@ private:
                 structure = turn.given;
                 stacks.resize(given.size());
             } else if (!same_structure(structure, turn.given))
+                throw_error("type", fmt::format("the turns of {} give different structures", form_.name));
+            if (given.size() != stacks.size())
                 throw_error("type", fmt::format("the turns of {} give different structures", form_.name));
             for (size_t k = 0; k < given.size(); ++k) stacks[k].push_back(given[k]);
             carried = turn.carried;

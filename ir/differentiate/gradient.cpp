@@ -388,6 +388,7 @@ NodeId Gradient::cotangent_node(size_t k) const {
     if (!reverse_.is_tuple(node_)) return reverse_.cotangent_[node_.index];
     return reverse_.elements_.at(node_.index)[k];
 }
+NodeId Gradient::result_node(size_t k) const { return reverse_.result(node_, k); }
 NodeId Gradient::sum(size_t k) const { return reverse_.cotangent(reverse_.builder_.operands_of(node_)[k]); }
 void Gradient::set_sum(size_t k, NodeId sum) {
     reverse_.cotangent_of(reverse_.builder_.operands_of(node_)[k], -1) = sum;

@@ -80,6 +80,7 @@ public:
     Builder& builder() const;
     NodeId node() const { return node_; }
     NodeId cotangent_node(size_t result) const;     // none where there is none
+    NodeId result_node(size_t result) const;
     NodeId sum(size_t operand) const;               // of the operand's cotangent so far, none before its first term
     void set_sum(size_t operand, NodeId sum);       // which this node has gone on with
     void add(size_t operand, NodeId contribution);  // one term

@@ -68,6 +68,13 @@ private:
             if (d_.needs(k) && d_.cotangent_node(k)) d_.add(k, d_.cotangent_node(k));
     }
     // ---- operands and results
+    // One value in several places has one cotangent: none of them goes on with it.
+    bool is_shared(size_t k) const {
+        const NodeId owner = history_owner(builder_, operands_[k]);
+        return std::count_if(operands_.begin(), operands_.end(),
+                             [&](NodeId o) { return history_owner(builder_, o) == owner; }) > 1;
+    }
+    NodeId sum_so_far(size_t k) const { return is_shared(k) ? NodeId::none() : d_.sum(k); }
     size_t first_captured() const { return form_.carried + form_.sliced; }
     bool is_literal(const Graph& g, NodeId id) const {
         return g[id].op == op<"constant">() || g[id].op == op<"tensor">();
@@ -108,7 +115,7 @@ private:
         for (size_t k = 0; k < form_.carried; ++k) starts[k] = bool(starts_[k]);
         const auto turns = context_.as_constant(form_.turns);
         // A symbol is 2 or more: what a size of 0 or 1 makes of a graph is another one.
-        const size_t most = turns ? size_t(*turns) : 1;
+        const size_t most = turns ? size_t(*turns) : 2;
         for (;;) {
             Turn turn = make_turn(request_, given, starts);
             if (turn.carries == given) {
@@ -119,7 +126,7 @@ private:
                 if (turns) break;
                 // Which are there would go on to change: a cotangent of −0.0 stands for one that is not.
                 for (size_t k = 0; k < form_.carried; ++k) given[k] = needs_[k];
-                loop_ = make_turn(request_, given, starts);
+                loop_ = make_turn(request_, given, starts, true);
                 break;
             }
             given = turn.carries;
@@ -130,7 +137,7 @@ private:
         // The first turn goes on with the sums that what it got has already. It stands by itself where that adds more
         // than one term to them: later turns begin anew.
         for (size_t k = 0; k < form_.carried; ++k) {
-            if (starts[k] || !d_.needs(k) || !d_.sum(k) || uses(k) <= 1) continue;
+            if (starts[k] || !d_.needs(k) || !sum_so_far(k) || uses(k) <= 1) continue;
             starts[k] = peels_first_ = true;
         }
         if (peels_first_) first_ = make_turn(request_, loop_.given, starts);
@@ -238,6 +245,7 @@ private:
         // What the last turn's carries have: the later uses of what it left, and then its stack's.
         carried_.resize(form_.carried);
         sums_.resize(operands_.size());
+        reached_.resize(operands_.size());
         starts_of_turns_.resize(form_.carried);
         for (size_t k = 0; k < form_.carried; ++k) {
             if (!needs_[k]) continue;
@@ -245,12 +253,12 @@ private:
             if (!starts_[k]) continue;
             const NodeId last = slice_of(starts_[k], place(context_.sub(form_.turns, SizeId(1))));
             carried_[k] = carried_[k] ? emit(op<"add">(), {carried_[k], last}) : last;
-            NodeId first = d_.needs(k) ? d_.sum(k) : NodeId::none();
+            NodeId first = d_.needs(k) ? sum_so_far(k) : NodeId::none();
             if (!first) first = filled(-0.0, builder_.type(operands_[k]));
             starts_of_turns_[k] = shifted(starts_[k], first);
         }
         for (size_t k = first_captured(); k < operands_.size(); ++k)
-            if (needs_[k]) sums_[k] = d_.sum(k) ? d_.sum(k) : filled(-0.0, builder_.type(operands_[k]));
+            if (needs_[k]) sums_[k] = sum_so_far(k);
         slices_.assign(form_.sliced, {});
 
         SizeId left = form_.turns;
@@ -270,12 +278,14 @@ private:
         switch (p.role) {
             case Role::carry_cotangent:
                 return carried_[p.index] ? carried_[p.index] : filled(-0.0, builder_.type(operands_[p.index]));
-            case Role::captured_sum: return sums_[p.index];
+            case Role::captured_sum:
+                return sums_[p.index] ? sums_[p.index] : filled(-0.0, builder_.type(operands_[p.index]));
             case Role::stack_cotangent: return stack_cotangents_[p.index];
             case Role::carry_start: return starts_of_turns_[p.index];
             case Role::slice:
             case Role::captured: d_.name(operands_[p.index]); return operands_[p.index];
-            case Role::saved: return get(forward_, stack_of_[p.index]);
+            case Role::saved:
+                return forward_ == d_.node() ? d_.result_node(stack_of_[p.index]) : get(forward_, stack_of_[p.index]);
         }
         return {};
     }
@@ -284,7 +294,7 @@ private:
         for (size_t k = 0; k < turn.parameters.size(); ++k) {
             const Place& p = turn.parameters[k];
             const bool goes_on = p.role == Role::carry_start && !starts_[p.index];
-            NodeId value = goes_on ? d_.sum(p.index) : argument(p);
+            NodeId value = goes_on ? sum_so_far(p.index) : argument(p);
             if (is_sliced(p.role) && !goes_on) value = slice_of(value, place(i));
             copy.map(turn.graph->params()[k], value);
         }
@@ -299,6 +309,7 @@ private:
         const SizeId begin = form_.reverse ? place(context_.add(first, context_.sub(count, SizeId(1)))) : first;
         std::vector<NodeId> operands;
         std::vector<size_t> cotangents;
+        SizeId turns = count;
         size_t carried = 0, sliced = 0;
         for (const Place& p : turn.parameters) {
             const NodeId value = argument(p);
@@ -307,10 +318,11 @@ private:
             operands.push_back(is_sliced(p.role) ? part(value, begin, count) : value);
             carried += is_carried(p.role);
             sliced += is_sliced(p.role);
+            if (is_sliced(p.role)) turns = builder_.type(operands.back()).sizes[0];  // 1 may have been decided
         }
         const NodeId node =
             emit_with_regions(builder_, op<"scan">(), operands, {{turn.graph}},
-                              ScanForm(count, carried, sliced, !form_.reverse).attr(context_, cotangents));
+                              ScanForm(turns, carried, sliced, !form_.reverse).attr(context_, cotangents));
         std::vector<NodeId> results;
         for (size_t k = 0; k < turn.graph->results().size(); ++k) results.push_back(get(node, k));
         const std::vector<NodeId> slices = take(turn, results);
@@ -323,7 +335,7 @@ private:
         std::vector<NodeId> slices(form_.sliced);
         for (size_t k = 0; k < form_.carried; ++k) carried_[k] = turn.carries[k] ? results[at++] : NodeId::none();
         for (size_t k = first_captured(); k < operands_.size(); ++k)
-            if (needs_[k]) sums_[k] = results[at++];
+            if (turn.sums[k]) sums_[k] = results[at++], reached_[k] = true;
         for (size_t k = 0; k < form_.sliced; ++k)
             if (turn.slices[k]) slices[k] = results[at++];
         return slices;
@@ -338,11 +350,14 @@ private:
         for (size_t k = 0; k < form_.carried; ++k) {
             if (!d_.needs(k) || !carried_[k]) continue;
             const bool goes_on = starts_[k] || (first_.graph && starts_at_first_[k]);
-            if (goes_on) d_.set_sum(k, carried_[k]);
+            if (goes_on && !is_shared(k)) d_.set_sum(k, carried_[k]);
             else d_.add(k, carried_[k]);
         }
-        for (size_t k = first_captured(); k < operands_.size(); ++k)
-            if (needs_[k]) d_.set_sum(k, sums_[k]);
+        for (size_t k = first_captured(); k < operands_.size(); ++k) {
+            if (!reached_[k] || !d_.needs(k)) continue;
+            if (is_shared(k)) d_.add(k, sums_[k]);
+            else d_.set_sum(k, sums_[k]);
+        }
         for (size_t k = 0; k < form_.sliced; ++k) {
             if (!d_.needs(form_.carried + k) || slices_[k].empty()) continue;
             // A sum with cotangents of slices among its terms begins at +0.0.
@@ -391,6 +406,7 @@ private:
     std::vector<size_t> stack_of_;       // by node of the region: the result that has it
     // as the turns go
     std::vector<NodeId> carried_, sums_, starts_of_turns_;
+    std::vector<bool> reached_;  // by operand: of those captured, did a turn add to the sum?
     std::vector<std::vector<Part>> slices_;
 };
 

@@ -1,6 +1,7 @@
 #include "ir/differentiate/scan_turn.h"
 
 #include <algorithm>
+#include <array>
 
 #include "ir/build/copier.h"
 #include "ir/differentiate/gradient.h"
@@ -18,8 +19,13 @@ public:
         : request_(request), region_(request.region), context_(*region_.context), form_(request.form),
           params_(region_.params().size()), first_captured_(form_.carried + form_.sliced) {}
 
-    Turn make(const std::vector<bool>& given, const std::vector<bool>& starts) {
-        Turn turn{given, {}, {}, std::vector<bool>(form_.carried), std::vector<bool>(form_.sliced)};
+    Turn make(const std::vector<bool>& given, const std::vector<bool>& starts, bool fills) {
+        Turn turn{given,
+                  {},
+                  {},
+                  std::vector<bool>(form_.carried),
+                  std::vector<bool>(params_),
+                  std::vector<bool>(form_.sliced)};
         Builder joint(context_);
         Copier copy(region_, joint);
         copy.copy_params();
@@ -54,14 +60,25 @@ public:
 
         std::vector<NodeId> carries, sums, slices;
         for (size_t k = 0, w = 0; k < params_; ++k) {
-            if (!request_.needs[k]) continue;
-            const NodeId gradient = gradients[w++];
-            if (k >= first_captured_) sums.push_back(gradient);
-            else if (k >= form_.carried && gradient) slices.push_back(gradient);
-            else if (k < form_.carried && gradient) carries.push_back(gradient);
-            if (k < form_.carried) turn.carries[k] = bool(gradient);
-            else if (k < first_captured_) turn.slices[k - form_.carried] = bool(gradient);
+            const bool fill = fills && k < form_.carried && given[k];
+            NodeId gradient;
+            if (request_.needs[k]) gradient = gradients[w++];
+            if (!gradient && fill) gradient = nothing(joint, params[k]);
+            if (!gradient) continue;
+            if (k < form_.carried) {
+                turn.carries[k] = true;
+                carries.push_back(gradient);
+            } else if (k < first_captured_) {
+                turn.slices[k - form_.carried] = true;
+                slices.push_back(gradient);
+            } else if (gradient != running[w - 1]) {
+                turn.sums[k] = true;
+                sums.push_back(gradient);
+            }
         }
+        std::erase_if(given_places, [&](const auto& g) {  // a sum that goes through the turn as it is
+            return g.first.role == Role::captured_sum && !turn.sums[g.first.index];
+        });
         std::vector<NodeId> all = carries;
         all.insert(all.end(), sums.begin(), sums.end());
         all.insert(all.end(), slices.begin(), slices.end());
@@ -70,6 +87,12 @@ public:
     }
 
 private:
+    NodeId nothing(Builder& joint, NodeId like) const {
+        const Type& type = joint.type(like);
+        const std::array<NodeId, 1> zero{joint.literal(-0.0, type.dtype)};
+        AttrList sizes(type.sizes.begin(), type.sizes.end());
+        return joint.emit(op<"full">(), zero, context_.attr({{context_.name("sizes"), AttrValue(std::move(sizes))}}));
+    }
     // Backward's nodes, with parameters for what they read of forward.
     GraphRef backward_half(Builder& joint, Copier& forward, std::span<const std::pair<Place, NodeId>> given,
                            std::span<const NodeId> results, std::vector<Place>& parameters) {
@@ -155,8 +178,9 @@ private:
 
 }  // namespace
 
-Turn make_turn(const TurnRequest& request, const std::vector<bool>& given, const std::vector<bool>& starts) {
-    return TurnMaker(request).make(given, starts);
+Turn make_turn(const TurnRequest& request, const std::vector<bool>& given, const std::vector<bool>& starts,
+               bool fills) {
+    return TurnMaker(request).make(given, starts, fills);
 }
 
 }  // namespace tenon

@@ -29,7 +29,8 @@ struct Turn {
     std::vector<bool> given;  // by carry
     GraphRef graph;
     std::vector<Place> parameters;
-    std::vector<bool> carries, slices;  // which have a cotangent; results: these carries, all sums, these slices
+    // Which have a cotangent: by carry, by operand of those captured, by slice. Results are these, in this order.
+    std::vector<bool> carries, sums, slices;
 };
 
 struct TurnRequest {
@@ -39,7 +40,8 @@ struct TurnRequest {
     std::vector<bool> stacks;  // by stack: is there a cotangent of what turns give to it?
 };
 // `given`: the carries whose value, as the turn leaves it, has a cotangent. `starts`: those whose cotangent, as the turn
-// got them, begins with a sum that it is given.
-Turn make_turn(const TurnRequest&, const std::vector<bool>& given, const std::vector<bool>& starts);
+// got them, begins with a sum that it is given. `fills`: each of those given has one before the turn too, of −0.0 where
+// nothing leads there.
+Turn make_turn(const TurnRequest&, const std::vector<bool>& given, const std::vector<bool>& starts, bool fills = false);
 
 }  // namespace tenon

@@ -105,7 +105,8 @@ private:
         for (unsigned k = 0; k < graph_[id].regions; ++k) {
             std::vector<TypeId> operands;
             for (NodeId operand : graph_.operands_of(id)) operands.push_back(graph_[operand].type);
-            Infer infer{*graph_.context, r.name, graph_[id].op, operands, graph_[id].attr, {}, nullptr, {}};
+            const std::function<bool(SizeId, SizeId)> same = [this](SizeId a, SizeId b) { return facts_.equal(a, b); };
+            Infer infer{*graph_.context, r.name, graph_[id].op, operands, graph_[id].attr, {}, &same, {}};
             std::vector<TypeId> types;
             try {
                 types = r.parameters(infer, k);
