@@ -117,7 +117,7 @@ private:
         // A symbol is 2 or more: what a size of 0 or 1 makes of a graph is another one.
         const size_t most = turns ? size_t(*turns) : 2;
         for (;;) {
-            Turn turn = make_turn(request_, given, starts);
+            TurnGradient turn = turn_gradient(request_, given, starts);
             if (turn.carries == given) {
                 loop_ = std::move(turn);
                 break;
@@ -126,7 +126,7 @@ private:
                 if (turns) break;
                 // Which are there would go on to change: a cotangent of −0.0 stands for one that is not.
                 for (size_t k = 0; k < form_.carried; ++k) given[k] = needs_[k];
-                loop_ = make_turn(request_, given, starts, true);
+                loop_ = turn_gradient(request_, given, starts, true);
                 break;
             }
             given = turn.carries;
@@ -140,7 +140,7 @@ private:
             if (starts[k] || !d_.needs(k) || !sum_so_far(k) || uses(k) <= 1) continue;
             starts[k] = peels_first_ = true;
         }
-        if (peels_first_) first_ = make_turn(request_, loop_.given, starts);
+        if (peels_first_) first_ = turn_gradient(request_, loop_.given, starts);
         starts_at_first_ = std::move(starts);
     }
     size_t uses(size_t parameter) const {
@@ -155,16 +155,16 @@ private:
     void save() {
         std::vector<NodeId> results(body_->results().begin(), body_->results().end());
         stack_of_.assign(body_->nodes.size(), 0);
-        const auto note = [&](const Turn& turn) {
-            for (const Place& place : turn.parameters) {
-                if (place.role != Role::saved || stack_of_[place.index]) continue;
+        const auto note = [&](const TurnGradient& turn) {
+            for (const TurnParameter& place : turn.parameters) {
+                if (place.role != TurnRole::saved || stack_of_[place.index]) continue;
                 const NodeId value(uint32_t(place.index));
                 const auto known = std::find(results.begin() + ptrdiff_t(form_.carried), results.end(), value);
                 stack_of_[place.index] = size_t(known - results.begin());
                 if (known == results.end()) results.push_back(value);
             }
         };
-        for (const Turn& turn : peeled_) note(turn);
+        for (const TurnGradient& turn : peeled_) note(turn);
         if (loop_.graph) note(loop_);
         if (first_.graph) note(first_);
         forward_ = d_.node();
@@ -231,7 +231,7 @@ private:
         return builder_.emit(op<"cat">(), parts, context_.attr({{context_.name("axis"), AttrValue(int64_t{0})}}));
     }
 
-    // Turn number `i` of those that are made, from the first: its place in stacks.
+    // TurnGradient number `i` of those that are made, from the first: its place in stacks.
     SizeId place(SizeId i) { return form_.reverse ? context_.sub(context_.sub(form_.turns, SizeId(1)), i) : i; }
     // A stack whose slice for a turn is what the turn before gave to another stack, and `first` for the first turn.
     NodeId shifted(NodeId stack, NodeId first) {
@@ -262,7 +262,7 @@ private:
         slices_.assign(form_.sliced, {});
 
         SizeId left = form_.turns;
-        for (const Turn& turn : peeled_) {
+        for (const TurnGradient& turn : peeled_) {
             left = context_.sub(left, SizeId(1));
             one(turn, left);
         }
@@ -274,26 +274,26 @@ private:
         give();
     }
     // What a turn's parameter is, for the turn whose place is given.
-    NodeId argument(const Place& p) {
+    NodeId argument(const TurnParameter& p) {
         switch (p.role) {
-            case Role::carry_cotangent:
+            case TurnRole::carry_cotangent:
                 return carried_[p.index] ? carried_[p.index] : filled(-0.0, builder_.type(operands_[p.index]));
-            case Role::captured_sum:
+            case TurnRole::captured_sum:
                 return sums_[p.index] ? sums_[p.index] : filled(-0.0, builder_.type(operands_[p.index]));
-            case Role::stack_cotangent: return stack_cotangents_[p.index];
-            case Role::carry_start: return starts_of_turns_[p.index];
-            case Role::slice:
-            case Role::captured: d_.name(operands_[p.index]); return operands_[p.index];
-            case Role::saved:
+            case TurnRole::stack_cotangent: return stack_cotangents_[p.index];
+            case TurnRole::carry_start: return starts_of_turns_[p.index];
+            case TurnRole::slice:
+            case TurnRole::captured: d_.name(operands_[p.index]); return operands_[p.index];
+            case TurnRole::saved:
                 return forward_ == d_.node() ? d_.result_node(stack_of_[p.index]) : get(forward_, stack_of_[p.index]);
         }
         return {};
     }
-    void one(const Turn& turn, SizeId i) {
+    void one(const TurnGradient& turn, SizeId i) {
         Copier copy(*turn.graph, builder_);
         for (size_t k = 0; k < turn.parameters.size(); ++k) {
-            const Place& p = turn.parameters[k];
-            const bool goes_on = p.role == Role::carry_start && !starts_[p.index];
+            const TurnParameter& p = turn.parameters[k];
+            const bool goes_on = p.role == TurnRole::carry_start && !starts_[p.index];
             NodeId value = goes_on ? sum_so_far(p.index) : argument(p);
             if (is_sliced(p.role) && !goes_on) value = slice_of(value, place(i));
             copy.map(turn.graph->params()[k], value);
@@ -305,15 +305,15 @@ private:
         for (size_t k = 0; k < form_.sliced; ++k)
             if (turn.slices[k]) note_slice(k, i, SizeId(1), as_stack(slices[k]));
     }
-    void many(const Turn& turn, SizeId first, SizeId count) {
+    void many(const TurnGradient& turn, SizeId first, SizeId count) {
         const SizeId begin = form_.reverse ? place(context_.add(first, context_.sub(count, SizeId(1)))) : first;
         std::vector<NodeId> operands;
         std::vector<size_t> cotangents;
         SizeId turns = count;
         size_t carried = 0, sliced = 0;
-        for (const Place& p : turn.parameters) {
+        for (const TurnParameter& p : turn.parameters) {
             const NodeId value = argument(p);
-            if (p.role == Role::carry_cotangent || p.role == Role::stack_cotangent)
+            if (p.role == TurnRole::carry_cotangent || p.role == TurnRole::stack_cotangent)
                 cotangents.push_back(operands.size());
             operands.push_back(is_sliced(p.role) ? part(value, begin, count) : value);
             carried += is_carried(p.role);
@@ -330,7 +330,7 @@ private:
             if (turn.slices[k]) note_slice(k, first, count, slices[k]);
     }
     // A turn's results: cotangents for the turn before, sums, and what is returned: those of its slices.
-    std::vector<NodeId> take(const Turn& turn, std::span<const NodeId> results) {
+    std::vector<NodeId> take(const TurnGradient& turn, std::span<const NodeId> results) {
         size_t at = 0;
         std::vector<NodeId> slices(form_.sliced);
         for (size_t k = 0; k < form_.carried; ++k) carried_[k] = turn.carries[k] ? results[at++] : NodeId::none();
@@ -398,8 +398,8 @@ private:
     std::vector<bool> needs_;               // by operand, in any turn
     std::vector<NodeId> stack_cotangents_;  // by stack; none where it is part of a start
     std::vector<NodeId> starts_;            // by carry: a stack of what each turn's value begins its sum with
-    std::vector<Turn> peeled_;              // the last turns, last first
-    Turn loop_, first_;
+    std::vector<TurnGradient> peeled_;      // the last turns, last first
+    TurnGradient loop_, first_;
     bool peels_first_ = false;
     std::vector<bool> starts_at_first_;  // by carry: of its first turn
     NodeId forward_;                     // the scan whose results are what was saved

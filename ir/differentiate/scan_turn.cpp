@@ -19,20 +19,20 @@ public:
         : request_(request), region_(request.region), context_(*region_.context), form_(request.form),
           params_(region_.params().size()), first_captured_(form_.carried + form_.sliced) {}
 
-    Turn make(const std::vector<bool>& given, const std::vector<bool>& starts, bool fills) {
-        Turn turn{given,
-                  {},
-                  {},
-                  std::vector<bool>(form_.carried),
-                  std::vector<bool>(params_),
-                  std::vector<bool>(form_.sliced)};
+    TurnGradient make(const std::vector<bool>& given, const std::vector<bool>& starts, bool fills) {
+        TurnGradient turn{given,
+                          {},
+                          {},
+                          std::vector<bool>(form_.carried),
+                          std::vector<bool>(params_),
+                          std::vector<bool>(form_.sliced)};
         Builder joint(context_);
         Copier copy(region_, joint);
         copy.copy_params();
         copy.copy_body();
         const std::vector<NodeId> params(joint.params().begin(), joint.params().end());
-        std::vector<std::pair<Place, NodeId>> given_places;  // what a turn gets that is no forward value
-        const auto parameter = [&](Role role, size_t index, NodeId like, std::string_view name) {
+        std::vector<std::pair<TurnParameter, NodeId>> given_places;  // what a turn gets that is no forward value
+        const auto parameter = [&](TurnRole role, size_t index, NodeId like, std::string_view name) {
             const NodeId made = joint.parameter(joint.node(like).type, context_.name(name));
             given_places.push_back({{role, index}, made});
             return made;
@@ -41,19 +41,19 @@ public:
         for (size_t k = 0; k < form_.carried; ++k) {
             if (!given[k]) continue;
             results.push_back(copy(region_.results()[k]));
-            cotangents.push_back(parameter(Role::carry_cotangent, k, results.back(), "grad"));
+            cotangents.push_back(parameter(TurnRole::carry_cotangent, k, results.back(), "grad"));
         }
         for (size_t j = 0; j < request_.stacks.size(); ++j) {
             if (!request_.stacks[j]) continue;
             results.push_back(copy(region_.results()[form_.carried + j]));
-            cotangents.push_back(parameter(Role::stack_cotangent, j, results.back(), "grad"));
+            cotangents.push_back(parameter(TurnRole::stack_cotangent, j, results.back(), "grad"));
         }
         for (size_t k = 0; k < params_; ++k) {
             if (!request_.needs[k]) continue;
             wrt.push_back(params[k]);
             NodeId start;
-            if (k >= first_captured_) start = parameter(Role::captured_sum, k, params[k], "sum");
-            else if (k < form_.carried && starts[k]) start = parameter(Role::carry_start, k, params[k], "sum");
+            if (k >= first_captured_) start = parameter(TurnRole::captured_sum, k, params[k], "sum");
+            else if (k < form_.carried && starts[k]) start = parameter(TurnRole::carry_start, k, params[k], "sum");
             running.push_back(start);
         }
         const std::vector<NodeId> gradients = reverse(joint, {results, cotangents, wrt, running});
@@ -77,7 +77,7 @@ public:
             }
         }
         std::erase_if(given_places, [&](const auto& g) {  // a sum that goes through the turn as it is
-            return g.first.role == Role::captured_sum && !turn.sums[g.first.index];
+            return g.first.role == TurnRole::captured_sum && !turn.sums[g.first.index];
         });
         std::vector<NodeId> all = carries;
         all.insert(all.end(), sums.begin(), sums.end());
@@ -94,8 +94,8 @@ private:
         return joint.emit(op<"full">(), zero, context_.attr({{context_.name("sizes"), AttrValue(std::move(sizes))}}));
     }
     // Backward's nodes, with parameters for what they read of forward.
-    GraphRef backward_half(Builder& joint, Copier& forward, std::span<const std::pair<Place, NodeId>> given,
-                           std::span<const NodeId> results, std::vector<Place>& parameters) {
+    GraphRef backward_half(Builder& joint, Copier& forward, std::span<const std::pair<TurnParameter, NodeId>> given,
+                           std::span<const NodeId> results, std::vector<TurnParameter>& parameters) {
         std::vector<NodeId> kept;
         const GraphRef graph = joint.finish(results, {}, false, &kept);
         const Graph& g = *graph;
@@ -134,19 +134,19 @@ private:
 
         Builder builder(context_);
         Copier copy(g, builder);
-        std::vector<std::pair<Place, NodeId>> places;
+        std::vector<std::pair<TurnParameter, NodeId>> places;
         for (const auto& [place, node] : given) places.push_back({place, kept[node.index]});
         for (size_t k = form_.carried; k < params_; ++k)
             if (needed[g.params()[k].index])
-                places.push_back({{k < first_captured_ ? Role::slice : Role::captured, k}, g.params()[k]});
+                places.push_back({{k < first_captured_ ? TurnRole::slice : TurnRole::captured, k}, g.params()[k]});
         for (size_t k = 0; k < form_.carried; ++k)
             if (needed[g.params()[k].index])
-                places.push_back({{Role::saved, region_.params()[k].index}, g.params()[k]});
+                places.push_back({{TurnRole::saved, region_.params()[k].index}, g.params()[k]});
         for (NodeId id : g.body())
             if (kind[id.index] == parameter && needed[id.index])
-                places.push_back({{Role::saved, node_of[id.index]}, id});
+                places.push_back({{TurnRole::saved, node_of[id.index]}, id});
         std::stable_sort(places.begin(), places.end(), [](const auto& a, const auto& b) {
-            const auto rank = [](Role r) { return is_carried(r) ? 0 : is_sliced(r) ? 1 : 2; };
+            const auto rank = [](TurnRole r) { return is_carried(r) ? 0 : is_sliced(r) ? 1 : 2; };
             return rank(a.first.role) < rank(b.first.role);
         });
         for (const auto& [place, node] : places) {
@@ -178,8 +178,8 @@ private:
 
 }  // namespace
 
-Turn make_turn(const TurnRequest& request, const std::vector<bool>& given, const std::vector<bool>& starts,
-               bool fills) {
+TurnGradient turn_gradient(const TurnRequest& request, const std::vector<bool>& given, const std::vector<bool>& starts,
+                           bool fills) {
     return TurnMaker(request).make(given, starts, fills);
 }
 

@@ -7,7 +7,7 @@
 
 namespace tenon {
 
-enum class Role : uint8_t {
+enum class TurnRole : uint8_t {
     carry_cotangent,  // of what the turn leaves                        carried
     captured_sum,     // the running sum of a captured operand          carried
     stack_cotangent,  // of what the turn gives to a stack              sliced
@@ -16,19 +16,19 @@ enum class Role : uint8_t {
     saved,            // what the turn has computed: a result of scan   sliced
     captured,
 };
-constexpr bool is_carried(Role r) { return r <= Role::captured_sum; }
-constexpr bool is_sliced(Role r) { return !is_carried(r) && r != Role::captured; }
+constexpr bool is_carried(TurnRole r) { return r <= TurnRole::captured_sum; }
+constexpr bool is_sliced(TurnRole r) { return !is_carried(r) && r != TurnRole::captured; }
 
-struct Place {  // of a parameter
-    Role role;
+struct TurnParameter {  // of a parameter
+    TurnRole role;
     size_t index;  // which carry, captured operand, stack, sliced operand; of `saved` the node of the region
 };
 
 // The gradient of one turn, where those carries have a cotangent.
-struct Turn {
+struct TurnGradient {
     std::vector<bool> given;  // by carry
     GraphRef graph;
-    std::vector<Place> parameters;
+    std::vector<TurnParameter> parameters;
     // Which have a cotangent: by carry, by operand of those captured, by slice. Results are these, in this order.
     std::vector<bool> carries, sums, slices;
 };
@@ -42,6 +42,7 @@ struct TurnRequest {
 // `given`: the carries whose value, as the turn leaves it, has a cotangent. `starts`: those whose cotangent, as the turn
 // got them, begins with a sum that it is given. `fills`: each of those given has one before the turn too, of −0.0 where
 // nothing leads there.
-Turn make_turn(const TurnRequest&, const std::vector<bool>& given, const std::vector<bool>& starts, bool fills = false);
+TurnGradient turn_gradient(const TurnRequest&, const std::vector<bool>& given, const std::vector<bool>& starts,
+                           bool fills = false);
 
 }  // namespace tenon

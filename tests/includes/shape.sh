@@ -1,7 +1,7 @@
 #!/bin/bash
 # The shape of the house: no folder whose own source files pass 5,000 lines, no source file over 500 lines and no class
 # with more than 40 public members that is not plain data, unless the comment at the head of the file says why ("Over 500
-# lines: …", "Over 40 members: …"). Run: bash tests/includes/shape.sh
+# lines: …", "Over 40 members: …"). No type is defined twice under one name. Run: bash tests/includes/shape.sh
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 failed=0
 complain() {
@@ -25,4 +25,7 @@ done < <(awk '{ sub(/\/[^\/]*$/, "", $2); lines[$2] += $1 } END { for (f in line
 while read -r file class count; do
     says_why "$file" "Over 40 members: " || complain "$class of $file has $count public members"
 done < <(grep -v '\.\(re\|yy\)$' <<<"$files" | LC_ALL=C xargs awk -v most=40 -f tests/includes/classes.awk)
+while read -r name first second; do
+    complain "$first and $second both define $name"
+done < <(find runtime ir jit frontend -name '*.h' -o -name '*.cpp' | LC_ALL=C sort | xargs awk -f tests/includes/one_definition.awk)
 exit $failed
