@@ -156,11 +156,7 @@ void Journal::join_gradients(std::span<const uint32_t> failing) {
         const auto [known, is_first] = between.try_emplace(leaf, after);
         return !is_first && std::exchange(known->second, after) == after;
     };
-    std::vector<Entry> kept;
-    for (Entry& entry : entries_)
-        if (!is_joined(entry)) kept.push_back(std::move(entry));
-    entries_ = std::move(kept);
-    known_.clear();
+    if (std::erase_if(entries_, is_joined) > 0) known_.clear();
 }
 
 void Journal::clear() {

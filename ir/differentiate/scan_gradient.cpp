@@ -47,8 +47,7 @@ public:
         : d_(d), builder_(d.builder()), context_(builder_.context()), form_(builder_.attributes(d.node())),
           body_(extract_region(builder_, d.node(), 0)),
           operands_(builder_.operands_of(d.node()).begin(), builder_.operands_of(d.node()).end()),
-          captured_(operands_.size() - form_.carried - form_.sliced), stacks_(body_->results().size() - form_.carried),
-          forward_stamp_(builder_.stamp_of(d.node())) {}
+          stacks_(body_->results().size() - form_.carried), forward_stamp_(builder_.stamp_of(d.node())) {}
 
     void run() {
         if (form_.turns == SizeId(0)) return pass_on();
@@ -114,7 +113,7 @@ private:
         std::vector<bool> starts(form_.carried);
         for (size_t k = 0; k < form_.carried; ++k) starts[k] = bool(starts_[k]);
         const auto turns = context_.as_constant(form_.turns);
-        // A symbol is 2 or more: what a size of 0 or 1 makes of a graph is another one.
+        // A symbol is 2 or more, what a size of 0 or 1 makes of a graph is another one: no more stand by themselves.
         const size_t most = turns ? size_t(*turns) : 2;
         for (;;) {
             TurnGradient turn = turn_gradient(request_, given, starts);
@@ -136,7 +135,7 @@ private:
         if (!loop_.graph) return;
         // The first turn goes on with the sums that what it got has already. It stands by itself where that adds more
         // than one term to them: later turns begin anew.
-        for (size_t k = 0; k < form_.carried; ++k) {
+        for (size_t k = 0; k < form_.carried && peeled_.size() < most; ++k) {
             if (starts[k] || !d_.needs(k) || !sum_so_far(k) || uses(k) <= 1) continue;
             starts[k] = peels_first_ = true;
         }
@@ -231,7 +230,7 @@ private:
         return builder_.emit(op<"cat">(), parts, context_.attr({{context_.name("axis"), AttrValue(int64_t{0})}}));
     }
 
-    // TurnGradient number `i` of those that are made, from the first: its place in stacks.
+    // Turn number `i` of those that are made, from the first: its place in stacks.
     SizeId place(SizeId i) { return form_.reverse ? context_.sub(context_.sub(form_.turns, SizeId(1)), i) : i; }
     // A stack whose slice for a turn is what the turn before gave to another stack, and `first` for the first turn.
     NodeId shifted(NodeId stack, NodeId first) {
@@ -392,7 +391,7 @@ private:
     const ScanForm form_;
     const GraphRef body_;
     const std::vector<NodeId> operands_;
-    const size_t captured_, stacks_;
+    const size_t stacks_;
     const Stamp forward_stamp_;
     TurnRequest request_{*body_, form_, {}, {}};
     std::vector<bool> needs_;               // by operand, in any turn

@@ -101,14 +101,10 @@ private:
         const Graph& g = *graph;
         enum : uint8_t { backward, inside, parameter };  // of each node: of backward, computed again, given
         std::vector<uint8_t> kind(g.nodes.size(), backward);
-        std::vector<size_t> operand_of(g.nodes.size()), node_of(g.nodes.size());  // in body_
+        std::vector<size_t> node_of(g.nodes.size());  // in body_
         for (NodeId id : region_.body())
             if (const NodeId at = kept[forward(id).index]) kind[at.index] = parameter, node_of[at.index] = id.index;
-        for (size_t k = 0; k < params_; ++k) {
-            const NodeId at = g.params()[k];
-            kind[at.index] = parameter;
-            operand_of[at.index] = k;
-        }
+        for (size_t k = 0; k < params_; ++k) kind[g.params()[k].index] = parameter;
         std::vector<bool> is_invariant(g.nodes.size());  // made of what is captured alone
         for (size_t k = first_captured_; k < params_; ++k) is_invariant[g.params()[k].index] = true;
         for (NodeId id : g.body()) {
