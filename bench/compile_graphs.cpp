@@ -5,7 +5,7 @@
 #include <functional>
 #include <string>
 
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "ir/text/text.h"
 #include "jit/executable.h"
 #include "jit/llvm_loader.h"

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "jit/library.h"
+#include "jit/library/library.h"
 
 namespace {
 

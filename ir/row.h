@@ -41,7 +41,7 @@ enum class Lowering : uint8_t {
     scalar,     // elementwise: the scalar function of ir/scalar/ with the row's name
     movement,   // an index map: no arithmetic, fused into the loads of whoever reads it
     reduce,     // a fold over axes, in the contract's order, by the scalar op `fold_op`
-    loops,      // its own loop nest, built by ir/passes/schedule
+    loops,      // its own loop nest, built by ir/schedule
     library,    // a call of jit/library: one function for every engine
     regions,    // its regions are run by the executor, each a list of steps of its own
     structure,  // params, yields, calls, tuples, loops: handled where structure is

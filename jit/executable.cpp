@@ -15,7 +15,7 @@
 #include "ir/row.h"
 #include "jit/block_interpreter.h"
 #include "jit/control/turns.h"
-#include "jit/library.h"
+#include "jit/library/library.h"
 #include "jit/plan.h"
 #include "jit/routines/routines.h"
 #include "jit/step_builder.h"

@@ -8,7 +8,7 @@
 
 #include "ir/row.h"
 #include "jit/kernel.h"
-#include "jit/library.h"
+#include "jit/library/library.h"
 #include "jit/literal.h"
 #include "runtime/diagnostic.h"
 

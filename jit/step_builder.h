@@ -7,7 +7,7 @@
 #include "ir/graph.h"
 #include "ir/passes/passes.h"
 #include "jit/backend.h"
-#include "jit/library.h"
+#include "jit/library/library.h"
 #include "runtime/allocator.h"
 #include "runtime/tensor.h"
 

@@ -9,7 +9,7 @@
 #include "frontend/compile/counters.h"
 #include "frontend/compile/graph_check.h"
 #include "ir/passes/drop_cotangents.h"
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "ir/row.h"
 #include "jit/executable.h"
 #include "jit/llvm_loader.h"

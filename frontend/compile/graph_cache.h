@@ -17,7 +17,7 @@
 #include "ir/build/builder.h"
 #include "ir/graph.h"
 #include "ir/passes/passes.h"
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "runtime/span.h"
 #include "runtime/tensor.h"
 

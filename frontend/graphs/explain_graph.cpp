@@ -9,7 +9,7 @@
 #include "frontend/compile/counters.h"
 #include "frontend/syntax/source_map.h"
 #include "ir/build/substitution.h"
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "ir/row.h"
 #include "ir/text/text.h"
 #include "jit/executable.h"

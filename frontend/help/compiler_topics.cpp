@@ -3,7 +3,7 @@
 
 #include "frontend/help/topics.h"
 #include "ir/annotation_keys.h"
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "ir/row.h"
 #include "ir/passes/rules.h"
 

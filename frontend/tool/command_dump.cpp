@@ -12,7 +12,7 @@
 #include "frontend/tool/command_line.h"
 #include "frontend/tool/report.h"
 #include "frontend/tool/silent_output.h"
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "ir/row.h"
 #include "ir/text/listing.h"
 #include "ir/text/text.h"

@@ -249,7 +249,7 @@ void permute_gradient(Gradient& d) {
     d.x(0) += apply(op<"permute">(), {d.g}, d.attr({{"axes", inverse}}));
 }
 // The cotangent, added to +0.0 where it was read from. A sum with such terms is what one buffer comes to that begins at +0.0,
-// when each is added inside its slice alone (ir/passes/prepare.cpp): adding +0.0 outside changes nothing there.
+// when each is added inside its slice alone (ir/fusion/prepare.cpp): adding +0.0 outside changes nothing there.
 void slice_gradient(Gradient& d) {
     const Attributes a = d.attributes();
     const std::vector<SizeId>& whole = d.type(0).sizes;

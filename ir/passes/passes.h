@@ -1,4 +1,4 @@
-// The passes, which ir/passes/pipeline.cpp lists. A pass is a free function in its own file: it reads a frozen graph and
+// The passes, which ir/pipeline/pipeline.cpp lists. A pass is a free function in its own file: it reads a frozen graph and
 // builds another, which it gives through `verified`. Only the pipeline runner times and dumps.
 #pragma once
 #include <span>

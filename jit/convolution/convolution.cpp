@@ -3,7 +3,7 @@
 
 #include "jit/contract/strided_target.h"
 #include "jit/convolution/sources.h"
-#include "jit/library_rows.h"
+#include "jit/library/rows.h"
 #include "jit/routines/routines.h"
 
 namespace tenon {

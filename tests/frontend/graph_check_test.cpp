@@ -6,7 +6,7 @@
 #include "frontend/record/capture.h"
 #include "frontend/compile/graph_cache.h"
 #include "frontend/evaluate/session.h"
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "ir/row.h"
 
 namespace tenon {

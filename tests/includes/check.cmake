@@ -14,9 +14,13 @@ set(rooms
     ir/text             # graphs as text, checked
     ir/differentiate    # gradients and batches of graphs
     ir/ops              # the rows
-    ir/passes           # graphs to better graphs
+    ir/passes           # tensor-level graphs to better ones
+    ir/fusion           # which nodes become one kernel
+    ir/schedule         # kernels as loop nests
+    ir/pipeline         # the order of all passes
     jit/routines        # vector routines of the block interpreter
     jit/contract        # blocks and panels of matrix products
+    jit/library         # what all engines call: products, indexed reads and writes, sorting, random numbers
     jit/control         # regions turn by turn
     jit                 # kernels, the plan of a run
     jit/convolution     # products whose one matrix is gathered from images

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <random>
 
-#include "ir/passes/prepare.h"
+#include "ir/fusion/prepare.h"
 #include "tests/ir/lowering.h"
 
 namespace tenon {

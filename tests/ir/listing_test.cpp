@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ir/build/builder.h"
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "ir/row.h"
 #include "ir/text/text.h"
 

@@ -1,5 +1,5 @@
 // The list of passes, and what holds of the graphs that they make.
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // Random graphs, with symbols and without: passes keep their meaning for all sizes that their guards admit.
 #include "ir/passes/batch.h"
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "runtime/diagnostic.h"
 #include "tests/ir/lowering.h"
 #include "tests/ir/random_graph.h"

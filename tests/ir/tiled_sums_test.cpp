@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "ir/passes/prepare.h"
+#include "ir/fusion/prepare.h"
 #include "ir/row.h"
 #include "ir/text/text.h"
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "jit/executable.h"
 
 namespace tenon {

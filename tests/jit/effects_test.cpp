@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "ir/text/text.h"
 #include "jit/executable.h"
 #include "jit/llvm_loader.h"

@@ -14,7 +14,7 @@
 #include <random>
 #include <thread>
 
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "ir/text/text.h"
 #include "runtime/diagnostic.h"
 #include "runtime/interrupt.h"

@@ -7,8 +7,8 @@
 #include <new>
 
 #include "ir/differentiate/gradient.h"
-#include "ir/passes/fusion_groups.h"
-#include "ir/passes/pipeline.h"
+#include "ir/fusion/fusion_groups.h"
+#include "ir/pipeline/pipeline.h"
 #include "ir/text/text.h"
 #include "jit/block_interpreter.h"
 #include "jit/step_builder.h"

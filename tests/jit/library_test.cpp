@@ -1,5 +1,5 @@
 // Library rows against plain C++.
-#include "jit/library.h"
+#include "jit/library/library.h"
 
 #include <gtest/gtest.h>
 

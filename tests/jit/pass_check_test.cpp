@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "ir/build/copier.h"
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "ir/row.h"
 #include "ir/text/text.h"
 #include "jit/pass_check.h"

@@ -9,7 +9,7 @@
 
 #include "ir/build/builder.h"
 #include "ir/passes/passes.h"
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "ir/passes/rules.h"
 #include "ir/text/text.h"
 #include "jit/executable.h"

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <random>
 
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "ir/text/text.h"
 #include "jit/executable.h"
 #include "jit/llvm_loader.h"

@@ -12,7 +12,7 @@
 #include "frontend/record/capture.h"
 #include "frontend/tool/report.h"
 #include "frontend/tool/silent_output.h"
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "ir/text/text.h"
 #include "runtime/file.h"
 #include "runtime/npy.h"

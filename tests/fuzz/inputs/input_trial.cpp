@@ -9,7 +9,7 @@
 #include "frontend/graphs/graph_values.h"
 #include "frontend/tool/report.h"
 #include "frontend/tool/silent_output.h"
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 #include "ir/text/text.h"
 #include "runtime/npy.h"
 #include "runtime/npz.h"

@@ -1,4 +1,4 @@
-#include "ir/passes/tiled_sums.h"
+#include "ir/fusion/tiled_sums.h"
 
 #include <algorithm>
 #include <optional>

@@ -1,4 +1,4 @@
-#include "ir/passes/nest.h"
+#include "ir/schedule/nest.h"
 
 #include <algorithm>
 #include <bit>

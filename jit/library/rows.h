@@ -1,7 +1,7 @@
 // The functions behind library rows, one file a family. Included by library*.cpp and jit/convolution only.
 #pragma once
 
-#include "jit/library.h"
+#include "jit/library/library.h"
 
 namespace tenon::library {
 

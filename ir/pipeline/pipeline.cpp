@@ -1,4 +1,4 @@
-#include "ir/passes/pipeline.h"
+#include "ir/pipeline/pipeline.h"
 
 #include <algorithm>
 #include <cassert>
@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 
 #include "ir/build/regions.h"
-#include "ir/passes/materialise.h"
+#include "ir/fusion/materialise.h"
 #include "ir/row.h"
 #include "ir/text/text.h"
 #include "runtime/diagnostic.h"

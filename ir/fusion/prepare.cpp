@@ -1,4 +1,4 @@
-#include "ir/passes/prepare.h"
+#include "ir/fusion/prepare.h"
 
 #include <algorithm>
 #include <cmath>
@@ -7,7 +7,7 @@
 
 #include "ir/build/copier.h"
 #include "ir/passes/passes.h"
-#include "ir/passes/tiled_sums.h"
+#include "ir/fusion/tiled_sums.h"
 #include "ir/positions.h"
 
 namespace tenon {

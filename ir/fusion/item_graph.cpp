@@ -1,4 +1,4 @@
-#include "ir/passes/item_graph.h"
+#include "ir/fusion/item_graph.h"
 
 #include <algorithm>
 #include <cassert>

@@ -1,4 +1,4 @@
-#include "ir/passes/kernel_writer.h"
+#include "ir/schedule/kernel_writer.h"
 
 #include <algorithm>
 #include <cassert>

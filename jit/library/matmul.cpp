@@ -3,7 +3,7 @@
 
 #include "jit/contract/product.h"
 #include "jit/contract/strided_target.h"
-#include "jit/library_rows.h"
+#include "jit/library/rows.h"
 
 namespace tenon {
 

@@ -1,11 +1,11 @@
-#include "ir/passes/fusion_groups.h"
+#include "ir/fusion/fusion_groups.h"
 
 #include <algorithm>
 #include <cassert>
 #include <map>
 #include <unordered_map>
 
-#include "ir/passes/long_reduction.h"
+#include "ir/fusion/long_reduction.h"
 
 namespace tenon {
 

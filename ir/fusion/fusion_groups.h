@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "ir/marks.h"
-#include "ir/passes/item_graph.h"
-#include "ir/passes/materialise.h"
+#include "ir/fusion/item_graph.h"
+#include "ir/fusion/materialise.h"
 #include "ir/passes/passes.h"
 #include "ir/row.h"
 

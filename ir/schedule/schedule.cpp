@@ -5,9 +5,9 @@
 #include <unordered_set>
 
 #include "ir/build/copier.h"
-#include "ir/passes/kernel_writer.h"
-#include "ir/passes/long_reduction.h"
-#include "ir/passes/nest.h"
+#include "ir/schedule/kernel_writer.h"
+#include "ir/fusion/long_reduction.h"
+#include "ir/schedule/nest.h"
 
 namespace tenon {
 

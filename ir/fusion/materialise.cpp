@@ -1,4 +1,4 @@
-#include "ir/passes/materialise.h"
+#include "ir/fusion/materialise.h"
 
 #include <algorithm>
 #include <cassert>

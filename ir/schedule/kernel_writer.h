@@ -6,7 +6,7 @@
 
 #include "ir/build/copier.h"
 #include "ir/marks.h"
-#include "ir/passes/nest.h"
+#include "ir/schedule/nest.h"
 
 namespace tenon {
 

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "ir/passes/passes.h"
-#include "ir/passes/expressions.h"
+#include "ir/schedule/expressions.h"
 
 namespace tenon {
 

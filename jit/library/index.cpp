@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "ir/fold_order.h"
-#include "jit/library_rows.h"
+#include "jit/library/rows.h"
 #include "jit/routines/routines.h"
 #include "runtime/diagnostic.h"
 #include "runtime/interrupt.h"

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "ir/build/copier.h"
-#include "ir/passes/fusion_groups.h"
+#include "ir/fusion/fusion_groups.h"
 #include "ir/passes/passes.h"
-#include "ir/passes/prepare.h"
+#include "ir/fusion/prepare.h"
 
 namespace tenon {
 

@@ -1,5 +1,5 @@
 // h₀ = start, hₖ₊₁ = aₖ hₖ + bₖ along an axis, one step after the other; f16 and bf16 are computed in f32 and rounded once.
-#include "jit/library_rows.h"
+#include "jit/library/rows.h"
 #include "runtime/interrupt.h"
 
 namespace tenon::library {

@@ -1,11 +1,11 @@
-#include "jit/library.h"
+#include "jit/library/library.h"
 
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ir/row.h"
-#include "jit/library_rows.h"
+#include "jit/library/rows.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -43,7 +43,7 @@ LibraryPlan plan_library_call(const Graph& graph, NodeId node) {
         for (size_t k = 0; k < by_row.size(); ++k) {
             const Row& r = all_rows()[k];
             if (r.lowering == Lowering::library && !by_row[k])
-                throw_error("internal", "the row " + std::string(r.name) + " has no function in jit/library.cpp");
+                throw_error("internal", "the row " + std::string(r.name) + " has no function in jit/library/library.cpp");
         }
         return by_row;
     }();

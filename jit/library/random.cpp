@@ -3,7 +3,7 @@
 #include <cstring>
 #include <numbers>
 
-#include "jit/library_rows.h"
+#include "jit/library/rows.h"
 #include "jit/routines/routines.h"
 #include "runtime/philox.h"
 

@@ -1,4 +1,4 @@
-#include "ir/passes/expressions.h"
+#include "ir/schedule/expressions.h"
 
 #include <algorithm>
 #include <cassert>
