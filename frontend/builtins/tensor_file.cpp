@@ -1,9 +1,12 @@
-// Tensors, weights and graphs in files.
+// Tensors, weights and graphs in files, and a digest of them in their place.
+#define XXH_INLINE_ALL
 #include <fmt/format.h>
+#include <xxhash.h>
 
 #include "frontend/builtins/tables.h"
 #include "frontend/builtins/tensor.h"
 #include "frontend/values/models.h"
+#include "frontend/values/structure.h"
 #include "frontend/graphs/graph_values.h"
 #include "runtime/diagnostic.h"
 #include "runtime/file.h"
@@ -132,6 +135,45 @@ Value state(Evaluator& e, Arguments& a) {
     return dict;
 }
 
+// XXH3's 64 bits of dtypes, ranks, sizes and elements, in the order of the leaves: equal for equal bits, and for nothing
+// else that is likely. Names, strides and histories leave no trace in it.
+class Digest {
+public:
+    void add(const Tensor& tensor) {
+        const Tensor whole = tensor.contiguous();
+        const std::string_view dtype = name_of(whole.dtype);
+        XXH3_64bits_update(&state_, dtype.data(), dtype.size());
+        const auto rank = static_cast<int64_t>(whole.rank());
+        XXH3_64bits_update(&state_, &rank, sizeof rank);
+        XXH3_64bits_update(&state_, whole.shape.data(), whole.rank() * sizeof(int64_t));
+        XXH3_64bits_update(&state_, whole.bytes(), whole.element_bytes());
+    }
+    std::string text() const { return fmt::format("{:016x}", XXH3_64bits_digest(&state_)); }
+
+private:
+    static XXH3_state_t begun() {
+        XXH3_state_t state;
+        XXH3_INITSTATE(&state);
+        XXH3_64bits_reset(&state);
+        return state;
+    }
+    XXH3_state_t state_ = begun();
+};
+
+Value digest(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    Digest digest;
+    auto add = [&](TensorObject& tensor) { digest.add(c.d.elements(tensor, "a digest reads it")); };
+    for_each_leaf(a[0], [&](const Value& leaf) {
+        if (leaf.is_tensor()) return add(leaf.as<TensorObject>());
+        if (!leaf.is(Kind::model))
+            throw_error("type", fmt::format("a digest is of tensors, not of {}", with_article(leaf.kind())),
+                        "give a tensor, a model, or lists, tuples and dicts of these");
+        for (const NamedTensor& held : named_tensors(leaf)) add(held.tensor.as<TensorObject>());
+    });
+    return make_text(digest.text());
+}
+
 constexpr KindSet holders = kinds(Kind::model, Kind::list, Kind::tuple);
 
 const Builtin tensor_file_table[] = {
@@ -141,6 +183,8 @@ const Builtin tensor_file_table[] = {
      "copies the tensors of a file or dict into the params and buffers of these names"},
     {"load", "path", any_kind, load, breaks_graph,
      "the tensors of a .safetensors or .npz file as a dict, a .npy file's tensor, a .graph file's graph"},
+    {"digest", "value", any_kind, digest, breaks_graph,
+     "16 hex digits of the bits of a tensor, of a model's params and buffers, or of all in a list, tuple or dict"},
     {"state_dict", "model", holders, state, 0,
      "the params and buffers by name, without history; they share the model's memory"},
     {"load_state_dict", "model, from", holders, load_into, breaks_graph,
