@@ -67,9 +67,8 @@ def bert(w, x, layers=4, heads=8):
 def lstm(w, p, x, layers):
     x = x.swapaxes(0, 1)
     for i in range(layers):
-        q = f"{p}cells.layers.{i}.0"
-        u = x @ w[q + ".weight_ih"].T + w[q + ".bias_ih"] + w[q + ".bias_hh"]
-        back = w[q + ".weight_hh"].T
+        u = x @ w[f"{p}weight_ih_l{i}"].T + w[f"{p}bias_ih_l{i}"] + w[f"{p}bias_hh_l{i}"]
+        back = w[f"{p}weight_hh_l{i}"].T
 
         def cell(state, u, back=back):
             h, c = state

@@ -1,6 +1,5 @@
 """The works of this folder's scripts in PyTorch: torch_works.py NAME FILE [compile]"""
 
-import re
 import sys
 
 import torch
@@ -199,8 +198,6 @@ INFERRED = {"encoder": Encoder, "bert1x128": BERT, "bert16x128": BERT}
 
 def main():
     weights, inputs = ({key: torch.from_numpy(value) for key, value in part.items()} for part in shared(path))
-    # nn.LSTM numbers its layers in the names of its weights
-    weights = {re.sub(r"cells\.layers\.(\d+)\.0\.(\w+_[ih]h)$", r"\2_l\1", key): value for key, value in weights.items()}
     if name in TRAINED:
         net, loss_of, lr = TRAINED[name]()
         net.load_state_dict(weights)

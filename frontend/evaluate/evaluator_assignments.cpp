@@ -197,6 +197,7 @@ void Evaluator::execute_tensor_declaration(const ast::TensorDeclaration& stateme
     if (use.kind == ast::NameKind::field) {
         frame.model().roles[use.index] = statement.is_buffer ? TensorRole::buffer : TensorRole::parameter;
     }
+    if (statement.is_pack) frame.model().check_pack(held);
     store(use, std::move(held), frame, statement.span);
 }
 

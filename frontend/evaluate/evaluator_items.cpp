@@ -20,6 +20,7 @@ Value Evaluator::get_attribute(const Value& object, Symbol name, Span span) {
             int slot = model.model_class->field_slot(name);
             if (slot >= 0 && !model.fields[static_cast<size_t>(slot)].is_unset())
                 return model.fields[static_cast<size_t>(slot)];
+            if (const Value* packed = model.find_packed(name_of(name))) return *packed;
             break;
         }
         case Kind::tensor:

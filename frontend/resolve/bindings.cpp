@@ -58,7 +58,7 @@ private:
                 return expression(as<Assert>(statement).message);
             case StatementKind::tensor_declaration: {
                 auto& tensor = as<TensorDeclaration>(statement);
-                add(tensor.target->name, BindingKind::tensor, tensor.target->span);
+                add(tensor.target->name, tensor.is_pack ? BindingKind::pack : BindingKind::tensor, tensor.target->span);
                 return expression(tensor.value);
             }
             case StatementKind::if_else:

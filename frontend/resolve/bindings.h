@@ -7,7 +7,7 @@
 
 namespace tenon {
 
-enum class BindingKind : uint8_t { assigned, tensor, loop, caught, function, custom, model };
+enum class BindingKind : uint8_t { assigned, tensor, pack, loop, caught, function, custom, model };
 
 struct Binding {
     Symbol name;

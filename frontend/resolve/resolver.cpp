@@ -162,6 +162,9 @@ void Resolver::tensor(TensorDeclaration& declaration) {
         scope_->restore(std::move(names));  // its sizes are no names of the body
     }
     target(*declaration.target);
+    if (declaration.is_pack && declaration.target->use.kind != NameKind::field)
+        complain("syntax", declaration.span, "a pack of params or buffers belongs to a model",
+                 "write it directly in the body of the model");
 }
 
 /// The names of a loop's target, as variables that a closure in its body may refer to.

@@ -215,12 +215,17 @@ ModelNames Resolver::names_of(Model& model) {
     };
     for (const Parameter& parameter : model.constructor->parameters) add_field(parameter.name);
     names.parameter_count = names.fields.size();
+    std::vector<Symbol> packs;
     std::vector<Binding> bindings = bindings_of(*model.constructor->body);
     for (const Binding& binding : bindings) {
         switch (binding.kind) {
             case BindingKind::assigned:
             case BindingKind::tensor:
             case BindingKind::custom: add_field(binding.name); break;
+            case BindingKind::pack:
+                add_field(binding.name);
+                packs.push_back(binding.name);
+                break;
             case BindingKind::loop:
             case BindingKind::caught: break;
             case BindingKind::model:
@@ -252,6 +257,7 @@ ModelNames Resolver::names_of(Model& model) {
                  "give one of them another name");
     }
     model.fields = arena_.copy(names.fields);
+    model.packs = arena_.copy(packs);
     model.methods = arena_.copy(names.methods);
     return names;
 }

@@ -439,9 +439,10 @@ struct Use : Statement {
     std::span<UseItem> items;
 };
 
-/// `param name: type = value` and `buffer …`.
+/// `param name: type = value` and `buffer …`. A pack, `param name = **value`, holds a dict whose tensors are the model's
+/// own: they are called by their keys.
 struct TensorDeclaration : Statement {
-    bool is_buffer;
+    bool is_buffer, is_pack;
     Name* target;
     TypeNode* type;  // or null
     Expr* value;     // or null
@@ -561,6 +562,7 @@ struct Model {
     Span name_span;
     Function* constructor;
     std::span<Symbol> fields;                 // resolver: parameters, then names in the order first assigned
+    std::span<Symbol> packs;                  // resolver: fields that are packs of params or buffers
     std::span<FunctionDeclaration*> methods;  // resolver: in source order
 };
 

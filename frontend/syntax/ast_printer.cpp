@@ -326,6 +326,7 @@ Picture Painter::paint(const Statement& statement) const {
         case StatementKind::tensor_declaration: {
             auto& tensor = as<TensorDeclaration>(statement);
             picture.kind = tensor.is_buffer ? "buffer" : "param";
+            if (tensor.is_pack) picture.kind += " pack";
             add(picture, "target", tensor.target);
             add(picture, tensor.type);
             add(picture, "value", tensor.value);

@@ -157,6 +157,7 @@ public:
     const std::string& path_part(Symbol symbol) const { return nodes_.text(symbol); }
     ast::Statement* tensor(bool is_buffer, Symbol name, Span name_span, ast::TypeNode* type, ast::Expr* value,
                            Span span);
+    ast::Statement* tensor_pack(bool is_buffer, Symbol name, Span name_span, ast::Expr* value, Span span);
     ast::Statement* if_else(ast::Expr* condition, ast::Block* body, Span span);
     ast::Statement* else_if(ast::Statement* chain, ast::Expr* condition, ast::Block* body, Span span);
     ast::Statement* otherwise(ast::Statement* chain, ast::Block* body, Span span);

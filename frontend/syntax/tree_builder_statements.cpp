@@ -74,8 +74,16 @@ UseItem StatementBuilder::use_module(const std::string& path, Span span) { retur
 Statement* StatementBuilder::tensor(bool is_buffer, Symbol variable, Span name_span, TypeNode* type, Expr* value,
                                     Span span) {
     auto* target = static_cast<Name*>(expressions_.name(variable, name_span));
-    return statement(TensorDeclaration{{StatementKind::tensor_declaration, 1, span}, is_buffer, target, type, value},
-                     std::max(depth_of(type), depth_of(value)));
+    return statement(
+        TensorDeclaration{{StatementKind::tensor_declaration, 1, span}, is_buffer, false, target, type, value},
+        std::max(depth_of(type), depth_of(value)));
+}
+
+Statement* StatementBuilder::tensor_pack(bool is_buffer, Symbol variable, Span name_span, Expr* value, Span span) {
+    auto* target = static_cast<Name*>(expressions_.name(variable, name_span));
+    return statement(
+        TensorDeclaration{{StatementKind::tensor_declaration, 1, span}, is_buffer, true, target, nullptr, value},
+        depth_of(value));
 }
 
 Statement* StatementBuilder::if_else(Expr* condition, Block* body, Span span) {
@@ -209,7 +217,7 @@ Statement* StatementBuilder::model(Symbol name, Span name_span, const ParameterV
                                    Span span) {
     Function* constructor = expressions_.make_function(FunctionKind::constructor, name, name_span, parameters, nullptr,
                                                        body, nullptr, span);
-    auto* model = arena_.make<Model>(Model{name, name_span, constructor, {}, {}});
+    auto* model = arena_.make<Model>(Model{name, name_span, constructor, {}, {}, {}});
     return statement(ModelDeclaration{{StatementKind::model_declaration, 1, span}, model, {}, {}, false},
                      constructor->depth);
 }

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "frontend/values/structure.h"
@@ -51,6 +52,38 @@ Value* ModelObject::find(std::string_view field) {
     return nullptr;
 }
 
+bool ModelObject::is_pack(size_t slot) const {
+    const std::span<Symbol> packs = model_class->model.packs;
+    return std::find(packs.begin(), packs.end(), model_class->model.fields[slot]) != packs.end();
+}
+
+Value* ModelObject::find_packed(std::string_view key) {
+    for (Symbol pack : model_class->model.packs) {
+        auto* dict = fields[static_cast<size_t>(model_class->field_slot(pack))].try_as<DictObject>();
+        if (Value* found = dict ? dict->find(key) : nullptr) return found;
+    }
+    return nullptr;
+}
+
+void ModelObject::check_pack(const Value& pack) {
+    constexpr std::string_view wanted =
+        "a pack is a dict of tensors under str keys, which are the names of the model's own";
+    const auto* dict = pack.try_as<DictObject>();
+    if (!dict) throw_error("type", std::string(wanted), fmt::format("here it is {}", with_article(pack.kind())));
+    for (const DictObject::Entry& entry : dict->entries()) {
+        if (!entry.key.is<StringObject>() || !entry.value.is_tensor())
+            throw_error(
+                "type", std::string(wanted),
+                fmt::format("here {} holds {}", with_article(entry.key.kind()), with_article(entry.value.kind())));
+        const std::string& key = text_of(entry.key);
+        for (size_t slot = 0; slot < fields.size(); ++slot) {
+            if (field_name(slot) == key)
+                throw_error("name", fmt::format("`{}` of a pack is a field of {} already", key, model_class->name()));
+        }
+        if (find_packed(key)) throw_error("name", fmt::format("`{}` is in two packs of {}", key, model_class->name()));
+    }
+}
+
 namespace {
 
 constexpr int deepest_holder = 1000;  // containers inside containers
@@ -77,7 +110,7 @@ public:
             for (bool later : {false, true}) {
                 for (size_t i = 0; i < model->fields.size(); ++i) {
                     if (model->fields[i].is_object() && is_declared_later(i) == later)
-                        (*this)(model->fields[i], at(model->field_name(i)), depth + 1);
+                        (*this)(model->fields[i], model->is_pack(i) ? path : at(model->field_name(i)), depth + 1);
                 }
             }
         } else {

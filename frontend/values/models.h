@@ -66,6 +66,11 @@ public:
     Value* find(int slot) {
         return slot < 0 || fields[static_cast<size_t>(slot)].is_unset() ? nullptr : &fields[static_cast<size_t>(slot)];
     }
+    /// The tensor that a pack of params or buffers (`param name = **dict`) holds under this key; null where there is none.
+    Value* find_packed(std::string_view key);
+    bool is_pack(size_t slot) const;
+    /// Throws Error "type" or "name" for what cannot be such a pack: no dict, keys that are no strs or name something else.
+    void check_pack(const Value& pack);
     std::string_view field_name(size_t slot) const {
         return model_class->symbols.text(model_class->model.fields[slot]);
     }
