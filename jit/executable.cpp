@@ -15,7 +15,7 @@
 #include "ir/row.h"
 #include "jit/block_interpreter.h"
 #include "jit/control/turns.h"
-#include "jit/library/library.h"
+#include "jit/library_step.h"
 #include "jit/plan.h"
 #include "jit/routines/routines.h"
 #include "jit/step_builder.h"
@@ -34,12 +34,6 @@ size_t bytes_of(const Graph& g, TypeId type, std::span<const int64_t> symbols) {
     return size_t(count);  // what is too much for 64 bits is too much for the allocator
 }
 
-Dims shape_of(const Graph& g, TypeId type, std::span<const int64_t> symbols) {
-    Dims shape;
-    for (SizeId size : (*g.context)[type].sizes) shape.push_back(g.context->evaluate(size, symbols));
-    return shape;
-}
-
 [[noreturn]] void fail_at(const Graph& g, NodeId node, std::string kind, std::string message, std::string help = {}) {
     Diagnostic d{std::move(kind), std::move(message), {}, {}, std::move(help)};
     if (node) d.span = g.origin(node).span;
@@ -50,8 +44,10 @@ Dims shape_of(const Graph& g, TypeId type, std::span<const int64_t> symbols) {
 
 class Executable::Implementation {
 public:
-    /// `around`: the values of symbols, of a region that another one runs.
-    Implementation(GraphRef graph, Machine& machine, EngineKind engine, const std::vector<int64_t>* around = nullptr)
+    /// `around`: the values of symbols, of a region that another one runs turn by turn; `first_captured`: its first
+    /// parameter that is the same in all turns.
+    Implementation(GraphRef graph, Machine& machine, EngineKind engine, const std::vector<int64_t>* around = nullptr,
+                   size_t first_captured = SIZE_MAX)
         : graph_(std::move(graph)), machine_(machine), engine_(engine), around_(around),
           layout_(build_steps(*graph_, machine.allocator())) {
         for (const StepLayout& layout : layout_.steps) {
@@ -68,11 +64,12 @@ public:
                 kernel.scalars.resize(kernel.cached->info.scalars.size());
             } else if (layout.kind == StepKind::library) {
                 step.index = uint32_t(libraries_.size());
-                libraries_.push_back(layout.library);
+                libraries_.emplace_back(*graph_, layout, first_captured);
             } else if (layout.kind == StepKind::scan) {
                 step.index = uint32_t(scans_.size());
                 ScanStep& scan = scans_.emplace_back(ScanStep{Turns(*graph_, layout.node), nullptr});
-                scan.body = std::make_unique<Implementation>(scan.turns.region(), machine_, engine_, &symbols_);
+                scan.body = std::make_unique<Implementation>(scan.turns.region(), machine_, engine_, &symbols_,
+                                                             scan.turns.first_captured());
                 cached_.insert(cached_.end(), scan.body->cached_.begin(), scan.body->cached_.end());
             }
             step.writes_input = std::any_of(layout.writes.begin(), layout.writes.end(), [&](uint32_t value) {
@@ -190,7 +187,7 @@ private:
         std::vector<size_t> bytes;  // a memory
         std::vector<Dims> output_shapes;
         std::vector<KernelPlan> kernels;
-        std::vector<std::vector<TensorView>> library_views;  // operands, then results
+        std::vector<LibraryStep::Sizes> libraries;
         Decisions decisions;
     };
 
@@ -235,17 +232,9 @@ private:
         for (NodeId result : graph_->results())
             plan->output_shapes.push_back(shape_of(*graph_, (*graph_)[result].type, symbols_));
         for (const KernelStep& kernel : kernels_) plan->kernels.push_back(plan_kernel(kernel));
-        for (const StepLayout& step : layout_.steps) {
-            if (step.kind != StepKind::library) continue;
-            std::vector<TensorView>& views = plan->library_views.emplace_back();
-            const auto view = [&](TypeId type) {
-                const Type& t = (*graph_->context)[type];
-                for (TypeId element : t.elements)
-                    views.push_back({nullptr, (*graph_->context)[element].dtype, shape_of(*graph_, element, symbols_)});
-                if (t.is_tensor()) views.push_back({nullptr, t.dtype, shape_of(*graph_, type, symbols_)});
-            };
-            for (NodeId operand : graph_->operands_of(step.node)) view((*graph_)[operand].type);
-            view((*graph_)[step.node].type);
+        for (const LibraryStep& library : libraries_) {
+            plan->libraries.push_back(library.plan(symbols_, machine_));
+            library.decide(plan->libraries.back(), plan->decisions);
         }
         return plan;
     }
@@ -336,7 +325,9 @@ private:
     void execute(const Step& step, std::span<const Tensor> inputs) {
         switch (step.kind) {
             case StepKind::kernel: return run_kernel(step);
-            case StepKind::library: return run_library(step);
+            case StepKind::library:
+                return libraries_[step.index].run(plan_->libraries[step.index],
+                                                  std::span(pointers_).subspan(step.pointers), prepared_, machine_);
             case StepKind::scan: return run_scan(step);
             case StepKind::copy:
                 std::memcpy(pointers_[step.pointers + 1], pointers_[step.pointers],
@@ -424,24 +415,13 @@ private:
         }
     }
     NodeId fault_of(NodeId kernel) const { return analyse_kernel(*graph_, kernel).faulting; }
-    void run_library(const Step& step) {
-        std::vector<TensorView>& views = plan_->library_views[step.index];
-        for (size_t k = 0; k < views.size(); ++k) views[k].data = pointers_[step.pointers + k];
-        const LibraryPlan& plan = libraries_[step.index];
-        const size_t operands = graph_->operands_of(step.node).size();
-        const std::span<const TensorView> all(views);
-        try {
-            plan.function({plan, all.first(operands), all.subspan(operands), machine_.instructions(), machine_.pool(),
-                           machine_.workspaces()});
-        } catch (Error& error) {
-            if (error.diagnostic.span.source == 0) error.diagnostic.span = graph_->origin(step.node).span;
-            throw;
-        }
-    }
     void run_scan(const Step& step) {
         ScanStep& scan = scans_[step.index];
         const Running running(scan.body->is_running_);
-        if (!scan.body->plan_ || scan.body->symbols_ != symbols_) scan.body->choose_plan({});
+        if (!scan.body->plan_ || scan.body->symbols_ != symbols_) {
+            scan.body->choose_plan({});
+            decisions_.insert(decisions_.end(), scan.body->plan_->decisions.begin(), scan.body->plan_->decisions.end());
+        }
         const Plan& plan = *scan.body->plan_;
         Turns::Sizes sizes;
         sizes.turns = graph_->context->evaluate(graph_->attributes(step.node).size("turns"), symbols_);
@@ -450,6 +430,8 @@ private:
         const std::span<std::byte* const> pointers = std::span(pointers_).subspan(step.pointers);
         const ArenaScope scratch(machine_, scan.turns.scratch_bytes(sizes)), arena(machine_, plan.arena_bytes);
         for (const auto& [memory, offset] : plan.arena) scan.body->memory_[memory] = arena.data() + offset;
+        PreparedOperands prepared;
+        scan.body->prepared_ = sizes.turns > 1 ? &prepared : nullptr;
         scan.turns.run(sizes, pointers.first(sizes.parameters.size()), pointers.subspan(sizes.parameters.size()),
                        scratch.data(), [&](auto inputs, auto outputs) { scan.body->run_turn(inputs, outputs); });
     }
@@ -467,7 +449,7 @@ private:
     size_t held_from_ = 0;  // the step from which on no interrupt is taken
     std::vector<KernelStep> kernels_;
     std::vector<std::shared_ptr<CachedKernel>> cached_;
-    std::vector<LibraryPlan> libraries_;
+    std::vector<LibraryStep> libraries_;
     std::vector<ScanStep> scans_;
     std::vector<std::pair<uint32_t, uint32_t>> definers_;  // of each symbol: input, dimension
     std::vector<int64_t> symbols_;
@@ -480,6 +462,7 @@ private:
     std::vector<std::byte*> pointers_;  // what steps read and write
     std::vector<uint32_t> pointer_memory_;
     std::vector<std::pair<size_t, Tensor>> copies_;  // of strided inputs
+    PreparedOperands* prepared_ = nullptr;           // what the turns at hand share
 };
 
 Executable::Executable(GraphRef scheduled, Machine& machine, EngineKind engine)

@@ -34,6 +34,9 @@ public:
     /// The matrix itself, where its elements are T and lie somewhere; else no data. Small ones and those that are used once are
     /// read where they are.
     virtual Lines<T> in_place(int64_t /*matrix*/) const { return {}; }
+    /// Whole lines of a matrix as panels of that width, all of them, where somebody has packed them; else null. `pack` left
+    /// them there.
+    virtual const T* packed(int64_t /*matrix*/, int64_t /*width*/) const { return nullptr; }
 };
 
 /// The widths of panels: rows and columns of the micro-kernels.
@@ -62,6 +65,9 @@ public:
             return {reinterpret_cast<const T*>(lines.data), lines.line, lines.step};
         } else return {};
     }
+    const T* packed(int64_t, int64_t width) const override { return width == panel_width_ ? panels_ : nullptr; }
+    /// Of a matrix that is the only one, or the same for all: its panels.
+    void is_packed(const T* panels, int64_t width) { panels_ = panels, panel_width_ = width; }
 
 private:
     Lines<E> matrix(int64_t k) const {
@@ -72,6 +78,8 @@ private:
 
     Lines<E> first_;
     Dims sizes_, strides_;
+    const T* panels_ = nullptr;
+    int64_t panel_width_ = 0;
 };
 
 }  // namespace tenon::contract

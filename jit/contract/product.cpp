@@ -22,6 +22,11 @@ const MicroKernels<T>& micro_kernels(InstructionSet set) {
     return set == InstructionSet::avx512 ? avx512::kernels<T>() : avx2::kernels<T>();
 }
 
+template <class T>
+int64_t panel_width(InstructionSet set) {
+    return micro_kernels<T>(set).columns();
+}
+
 static constexpr int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 // One tile of a result: what of the operands is packed, in blocks of which size, and where in a workspace they lie.
@@ -30,11 +35,12 @@ class TileProduct {
 public:
     TileProduct(const Product<T>& product, const MicroKernels<T>& kernels, const Block& tile)
         : s_(product), kernels_(kernels), tile_(tile), a_(product.a.in_place(tile.matrix)),
-          b_(product.b.in_place(tile.matrix)), c_(product.c.in_place(tile.matrix)) {
+          b_(product.b.in_place(tile.matrix)), panels_(product.b.packed(tile.matrix, kernels.columns())),
+          c_(product.c.in_place(tile.matrix)) {
         constexpr int64_t often = 128;  // columns for which rows of a that lie as rows are worth packing
         packs_a_ = !a_.data || (tile.rows > kernels.rows && (a_.step != 1 || tile.columns > often));
         const bool lies_as_rows = b_.data && b_.line == 1;
-        packs_b_ = !lies_as_rows || tile.rows > kernels.rows;
+        packs_b_ = !panels_ && (!lies_as_rows || tile.rows > kernels.rows);
         packs_by_kernel_ = packs_b_ && lies_as_rows;
         const int64_t blocks = std::max<int64_t>((s_.k + most_depth - 1) / most_depth, 1);
         depth_ = round_up((s_.k + blocks - 1) / blocks, 8);  // alike, and no more than most_depth
@@ -46,7 +52,8 @@ public:
 
     void compute(Workspace& workspace) {
         if constexpr (std::is_floating_point_v<T>) {
-            if (tile_.rows <= most_few_rows && a_.data && b_.data && b_.step == 1 && b_.line != 1 && c_.data)
+            if (tile_.rows <= most_few_rows && !panels_ && a_.data && b_.data && b_.step == 1 && b_.line != 1 &&
+                c_.data)
                 return multiply_few_rows(tile_.rows, tile_.columns, s_.k, a_.at(tile_.row, 0), b_.at(tile_.column, 0),
                                          c_.data + tile_.row * c_.line + tile_.column, c_.line);
         }
@@ -88,15 +95,19 @@ private:
     void block(int64_t row, int64_t rows, int64_t column, int64_t columns, int64_t begin, int64_t depth) {
         check_interrupt();
         if (packs_a_) s_.a.pack({tile_.matrix, tile_.row + row, rows, begin, depth}, kernels_.rows, packed_a_);
-        const Lines<T> b = packs_b_ && !packs_by_kernel_ ? Lines<T>{} : b_.at(tile_.column + column, begin);
+        // What is not packed here lies so: from row to row, from one panel's columns to the next.
+        Lying b;
+        if (panels_) b = {panels_ + (tile_.column + column) * s_.k + begin * width(), width(), width() * s_.k};
+        else if (!packs_b_ || packs_by_kernel_) b = {b_.at(tile_.column + column, begin).data, b_.step, width()};
+        const auto at = [&](int64_t j) { return b.data + j / width() * b.panel; };
         MicroTile<T> micro{.k = depth, .c_row = to_.line, .continues = begin > 0};
         int64_t j = 0;
-        if (!packs_b_ && tile_.rows <= kernels_.few_rows) {
+        if (!packs_b_ && !panels_ && tile_.rows <= kernels_.few_rows) {
             const auto& wide = kernels_.wide[tile_.rows - 1];
-            micro.b_row = b.step;
+            micro.b_row = b.row;
             for (const int64_t stretch = wide.vectors * kernels_.lanes; j + stretch <= columns; j += stretch) {
                 take_rows(micro, row, 0, begin, depth);
-                micro.b = b.data + j;
+                micro.b = at(j);
                 micro.c = to_.data + j;
                 wide.tile(micro);
             }
@@ -115,8 +126,8 @@ private:
                 take_rows(micro, row, i, begin, depth);
                 micro.c = to_.data + (row + i) * to_.line + j;
                 const bool lies = !packs_b_ || (kernel_packs && i == 0);
-                micro.b = lies ? b.data + j : panel;
-                micro.b_row = lies ? b.step : width();
+                micro.b = lies ? at(j) : panel;
+                micro.b_row = lies ? b.row : width();
                 micro.packed = panel;
                 const int64_t height = std::min(kernels_.rows, rows - i);
                 if (kernel_packs && i == 0) kernels_.packing_tile[height - 1](micro);
@@ -124,6 +135,11 @@ private:
             }
         }
     }
+
+    struct Lying {
+        const T* data = nullptr;
+        int64_t row = 0, panel = 0;
+    };
 
     void take_rows(MicroTile<T>& micro, int64_t row, int64_t i, int64_t begin, int64_t depth) const {
         if (packs_a_) {
@@ -141,6 +157,7 @@ private:
     const MicroKernels<T>& kernels_;
     const Block tile_;
     const Lines<T> a_, b_;
+    const T* const panels_;  // of b, packed before
     const typename Target<T>::Rows c_;
     bool packs_a_, packs_b_;
     bool packs_by_kernel_;                    // b lies as its panels do: the first rows' kernel packs what it reads
@@ -152,7 +169,8 @@ private:
 // ---- tiles --------------------------------------------------------------------------------------------------------
 
 // How a matrix is cut: tiles are halved, the longer side first, until there is one for each thread, or some where they are large
-// enough for what is packed again in each, and no one takes longer than an interrupt may have to wait.
+// enough for what is packed again in each, and no one takes longer than an interrupt may have to wait. Where b is packed for all
+// tiles, rows go first: then nothing is packed again.
 struct Cut {
     int64_t rows, columns;  // of one tile
     int64_t down, across;   // how many
@@ -160,6 +178,7 @@ struct Cut {
 
 template <class T>
 static Cut choose_tiles(const Product<T>& s, const MicroKernels<T>& kernels, int64_t threads, bool stores) {
+    const bool packed = s.b.packed(0, kernels.columns());
     constexpr int64_t worth_a_tile = 4 << 20, worth_some = 32 << 20, longest = int64_t{4} << 30;  // operations
     constexpr int64_t smallest = 96, most_stored = 512;
     const int64_t wanted = (threads + s.count - 1) / s.count, enough = threads == 1 ? 1 : 4 * wanted;
@@ -170,7 +189,8 @@ static Cut choose_tiles(const Product<T>& s, const MicroKernels<T>& kernels, int
            ((t.down * t.across < wanted && work() > worth_a_tile) ||
             (t.down * t.across < enough && work() > worth_some) || work() > longest ||
             (stores && t.rows * t.columns > most_stored * most_stored))) {
-        if (t.columns >= t.rows) t.columns = half(t.columns, kernels.lanes);
+        const bool by_columns = packed ? t.rows < 2 * smallest && t.columns >= smallest : t.columns >= t.rows;
+        if (by_columns) t.columns = half(t.columns, packed ? kernels.columns() : kernels.lanes);
         else t.rows = half(t.rows, kernels.rows);
         t.down = (s.m + t.rows - 1) / t.rows;
         t.across = (s.n + t.columns - 1) / t.columns;
@@ -178,8 +198,44 @@ static Cut choose_tiles(const Product<T>& s, const MicroKernels<T>& kernels, int
     return t;
 }
 
+// b as threads share it: packed by all of them before any tile is computed.
 template <class T>
-void multiply(const Product<T>& s, const Means& means) {
+class SharedPanels final : public PanelSource<T> {
+public:
+    SharedPanels(const Product<T>& s, const Means& means, Workspace& workspace)
+        : source_(s.b), width_(panel_width<T>(means.instructions)) {
+        T* const panels = reinterpret_cast<T*>(workspace.reserve(size_t(bytes(s, width_))));
+        const int64_t jobs = 2 * means.pool.threads(), lines = round_up((s.n + jobs - 1) / jobs, width_);
+        means.pool.parallel_for((s.n + lines - 1) / lines, [&](int64_t job) {
+            check_interrupt();
+            const int64_t first = job * lines;
+            source_.pack({0, first, std::min(lines, s.n - first), 0, s.k}, width_, panels + first * s.k);
+        });
+        panels_ = panels;
+    }
+    // Whether several tiles have rows enough to be worth it.
+    static bool are_worth_it(const Product<T>& s, const Means& means) {
+        constexpr int64_t most_bytes = 16 << 20, least_rows = 192;
+        constexpr double least_work = 8 << 20;
+        const int64_t width = panel_width<T>(means.instructions);
+        return means.pool.threads() > 1 && s.count == 1 && s.m >= least_rows && s.k > 0 && !s.b.packed(0, width) &&
+               bytes(s, width) <= most_bytes && 2.0 * double(s.m) * double(s.n) * double(s.k) >= least_work;
+    }
+
+    void pack(const Part& part, int64_t width, T* to) const override { source_.pack(part, width, to); }
+    Lines<T> in_place(int64_t matrix) const override { return source_.in_place(matrix); }
+    const T* packed(int64_t, int64_t width) const override { return width == width_ ? panels_ : nullptr; }
+
+private:
+    static int64_t bytes(const Product<T>& s, int64_t width) { return round_up(s.n, width) * s.k * int64_t(sizeof(T)); }
+
+    const PanelSource<T>& source_;
+    const int64_t width_;
+    const T* panels_ = nullptr;
+};
+
+template <class T>
+static void multiply_tiles(const Product<T>& s, const Means& means) {
     if (s.m == 0 || s.n == 0 || s.count == 0) return;
     constexpr double worth_threads = 1 << 20;
     const bool stores = !s.c.in_place(0).data;
@@ -204,8 +260,17 @@ void multiply(const Product<T>& s, const Means& means) {
     else means.pool.parallel_for(jobs, job);
 }
 
+template <class T>
+void multiply(const Product<T>& s, const Means& means) {
+    if (!SharedPanels<T>::are_worth_it(s, means)) return multiply_tiles(s, means);
+    const WorkspacePool::Loan workspace(means.workspaces);
+    const SharedPanels<T> panels(s, means, *workspace);
+    multiply_tiles<T>({s.count, s.m, s.k, s.n, s.a, panels, s.c}, means);
+}
+
 #define TENON_MULTIPLY(T)                                          \
     template const MicroKernels<T>& micro_kernels(InstructionSet); \
+    template int64_t panel_width<T>(InstructionSet);               \
     template void multiply(const Product<T>&, const Means&);
 TENON_CONTRACT_TYPES(TENON_MULTIPLY)
 #undef TENON_MULTIPLY

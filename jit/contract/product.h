@@ -48,6 +48,10 @@ struct Means {
     WorkspacePool& workspaces;
 };
 
+/// The width of panels of b that a product reads as somebody has packed them (PanelSource::packed).
+template <class T>
+int64_t panel_width(InstructionSet);
+
 /// T: one of TENON_CONTRACT_TYPES.
 template <class T>
 void multiply(const Product<T>& product, const Means& means);

@@ -19,6 +19,8 @@ public:
 
     /// The region as a graph whose results are those that a turn writes.
     const GraphRef& region() const { return region_; }
+    /// Its parameters from there on are the same in all turns.
+    size_t first_captured() const { return form_.carried + form_.sliced; }
 
     /// Bytes of a value of the region, by parameter and by result of `region()`, and how many turns there are.
     struct Sizes {

@@ -14,13 +14,14 @@ namespace {
 
 struct Entry {
     std::string_view row;
-    LibraryFunction function;
+    LibraryFunction function = nullptr;
+    const PreparingFunctions* preparing = nullptr;
 };
 constexpr Entry entries[] = {
     {"conv", library::conv},
     {"conv_input_gradient", library::conv_input_gradient},
     {"conv_weight_gradient", library::conv_weight_gradient},
-    {"matmul", library::matmul},
+    {"matmul", library::matmul, &library::packed_matmul},
     {"take", library::take},
     {"take_add", library::take_add},
     {"gather", library::gather},
@@ -37,18 +38,19 @@ constexpr Entry entries[] = {
 }  // namespace
 
 LibraryPlan plan_library_call(const Graph& graph, NodeId node) {
-    static const std::vector<LibraryFunction> functions = [] {  // by row
-        std::vector<LibraryFunction> by_row(all_rows().size());
-        for (const Entry& entry : entries) by_row[require_op(entry.row).row] = entry.function;
+    static const std::vector<Entry> functions = [] {  // by row
+        std::vector<Entry> by_row(all_rows().size());
+        for (const Entry& entry : entries) by_row[require_op(entry.row).row] = entry;
         for (size_t k = 0; k < by_row.size(); ++k) {
             const Row& r = all_rows()[k];
-            if (r.lowering == Lowering::library && !by_row[k])
+            if (r.lowering == Lowering::library && !by_row[k].function)
                 throw_error("internal", "the row " + std::string(r.name) + " has no function in jit/library/library.cpp");
         }
         return by_row;
     }();
     LibraryPlan plan;
-    plan.function = functions[graph[node].op.row];
+    plan.function = functions[graph[node].op.row].function;
+    plan.preparing = functions[graph[node].op.row].preparing;
     plan.may_fail = row(graph[node].op).may_fail;
     const Attributes attributes = graph.attributes(node);
     if (attributes.has("axis")) {

@@ -2,6 +2,7 @@
 // agree. Work is cut into tiles by sizes, dtype and CPU class only, never by the number of threads.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -30,10 +31,22 @@ struct TensorView {  // contiguous
 struct LibraryCall;
 using LibraryFunction = void (*)(const LibraryCall&);
 
+/// What a function makes, once, of an operand that several calls read alike: it reads that form faster.
+struct Preparation {
+    size_t operand = 0;
+    size_t bytes = 0;                 ///< of the form; none where the call would gain nothing
+    std::array<int64_t, 4> layout{};  ///< forms of the same elements and of one layout are the same
+};
+struct PreparingFunctions {
+    Preparation (*find)(const LibraryCall&);  ///< from dtypes and shapes alone
+    void (*make)(const LibraryCall&, std::byte* form);
+};
+
 /// A node's function with its attributes read.
 struct LibraryPlan {
     enum class Random : uint8_t { uniform, normal, bits };
     LibraryFunction function = nullptr;
+    const PreparingFunctions* preparing = nullptr;  ///< null where nothing is worth it
     int64_t axis = 0;  ///< not negative
     bool transpose_a = false, transpose_b = false, descending = false, reverse = false;
     double start = 0;  ///< of a recurrence
@@ -51,6 +64,7 @@ struct LibraryCall {
     InstructionSet instructions;
     ThreadPool& pool;
     WorkspacePool& workspaces;
+    const std::byte* prepared = nullptr;    ///< the form of the operand that `preparing` names, where there is one
     const TensorView& result = results[0];  ///< of a row that has one
 };
 

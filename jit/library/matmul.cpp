@@ -4,6 +4,7 @@
 #include "jit/contract/product.h"
 #include "jit/contract/strided_target.h"
 #include "jit/library/rows.h"
+#include "runtime/interrupt.h"
 
 namespace tenon {
 
@@ -35,15 +36,26 @@ struct ComputedIn<T> {  // a narrower result keeps the low bits
     using Type = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
 };
 
+constexpr int64_t narrow = 4;  // columns
+
+// Tall and narrow ones are computed as their transpose, so that rows of a fill the vectors. (A product of elements has no order.)
+bool is_turned(const MatrixShape& s) { return s.n <= narrow && s.m > s.n; }
+
 template <class E>
-void multiply_elements(const MatrixShape& s, const Batch& batch, const E* a, const E* b, E* c, const Means& means) {
+Lines<E> columns_of(const MatrixShape& s, const E* b) {
+    return {b, s.transpose_b ? s.k : 1, s.transpose_b ? 1 : s.n};
+}
+
+// `panels`: of b, packed before; or null.
+template <class E>
+void multiply_elements(const MatrixShape& s, const Batch& batch, const E* a, const E* b, E* c, const std::byte* panels,
+                       const Means& means) {
     using T = typename ComputedIn<E>::Type;
-    constexpr int64_t narrow = 4;
-    const Lines<E> rows{a, s.transpose_a ? 1 : s.k, s.transpose_a ? s.m : 1},
-        columns{b, s.transpose_b ? s.k : 1, s.transpose_b ? 1 : s.n};
-    const StridedSource<E, T> left(rows, batch.sizes, batch.a), right(columns, batch.sizes, batch.b);
-    if (s.n <= narrow && s.m > s.n) {
-        // Tall and narrow: as its transpose, so that rows of a fill the vectors. (A product of elements has no order.)
+    const Lines<E> rows{a, s.transpose_a ? 1 : s.k, s.transpose_a ? s.m : 1};
+    const StridedSource<E, T> left(rows, batch.sizes, batch.a);
+    StridedSource<E, T> right(columns_of(s, b), batch.sizes, batch.b);
+    if (panels) right.is_packed(reinterpret_cast<const T*>(panels), contract::panel_width<T>(means.instructions));
+    if (is_turned(s)) {
         const StridedTarget<E, T> to(c, s.m * s.n, 1, s.n, means.instructions);
         contract::multiply<T>({batch.count, s.n, s.k, s.m, right, left, to}, means);
     } else {
@@ -53,20 +65,20 @@ void multiply_elements(const MatrixShape& s, const Batch& batch, const E* a, con
 }
 
 void multiply(DType dtype, const MatrixShape& s, const Batch& batch, const void* a, const void* b, void* c,
-              const Means& means) {
+              const std::byte* panels, const Means& means) {
     visit_dtype(dtype, [&]<class E>() {
         if constexpr (!std::is_same_v<E, bool>)
-            multiply_elements(s, batch, static_cast<const E*>(a), static_cast<const E*>(b), static_cast<E*>(c), means);
+            multiply_elements(s, batch, static_cast<const E*>(a), static_cast<const E*>(b), static_cast<E*>(c), panels,
+                              means);
     });
 }
 
-}  // namespace
+struct Matrices {
+    MatrixShape shape;
+    Batch batch;
+};
 
-void multiply_matrices(DType dtype, const MatrixShape& s, const void* a, const void* b, void* c, const Means& means) {
-    multiply(dtype, s, Batch{}, a, b, c, means);
-}
-
-void library::matmul(const LibraryCall& call) {
+Matrices matrices_of(const LibraryCall& call) {
     const TensorView &a = call.operands[0], &b = call.operands[1], &c = call.result;
     const size_t rank = c.shape.size(), batch_rank = rank - 2;
     const auto last = [](const TensorView& v, size_t from_right) { return v.shape[v.shape.size() - from_right]; };
@@ -88,7 +100,59 @@ void library::matmul(const LibraryCall& call) {
         s.m *= batch.count;
         batch = Batch{};
     }
-    multiply(c.dtype, s, batch, a.data, b.data, c.data, {call.instructions, call.pool, call.workspaces});
+    return {s, batch};
+}
+
+// One matrix on the right, of which so few rows read each element that packing it counts.
+Preparation find_panels(const LibraryCall& call) {
+    constexpr int64_t most_rows = 256, least_bytes = 16 << 10;
+    const Matrices matrices = matrices_of(call);
+    const MatrixShape& s = matrices.shape;
+    const DType dtype = call.result.dtype;
+    if (matrices.batch.count != 1 || s.m == 0 || s.m > most_rows || is_turned(s)) return {};
+    if (s.n * s.k * int64_t(size_of(dtype)) < least_bytes) return {};
+    Preparation panels{.operand = 1};
+    visit_dtype(dtype, [&]<class E>() {
+        if constexpr (!std::is_same_v<E, bool>) {
+            using T = typename ComputedIn<E>::Type;
+            const int64_t width = contract::panel_width<T>(call.instructions);
+            if (s.n < width) return;
+            panels.bytes = size_t((s.n + width - 1) / width * width * s.k) * sizeof(T);
+            panels.layout = {s.n, s.k, s.transpose_b, 256 * width + int64_t(dtype)};
+        }
+    });
+    return panels;
+}
+
+void pack_panels(const LibraryCall& call, std::byte* form) {
+    const MatrixShape s = matrices_of(call).shape;
+    visit_dtype(call.result.dtype, [&]<class E>() {
+        if constexpr (!std::is_same_v<E, bool>) {
+            using T = typename ComputedIn<E>::Type;
+            const Lines<E> columns = columns_of(s, call.operands[1].as<const E>());
+            const int64_t width = contract::panel_width<T>(call.instructions), together = 8 * width;
+            call.pool.parallel_for((s.n + together - 1) / together, [&](int64_t group) {
+                check_interrupt();
+                const int64_t first = group * together;
+                contract::pack_lines(columns.at(first, 0), std::min(together, s.n - first), s.k, width,
+                                     reinterpret_cast<T*>(form) + first * s.k);
+            });
+        }
+    });
+}
+
+}  // namespace
+
+const PreparingFunctions library::packed_matmul{find_panels, pack_panels};
+
+void multiply_matrices(DType dtype, const MatrixShape& s, const void* a, const void* b, void* c, const Means& means) {
+    multiply(dtype, s, Batch{}, a, b, c, nullptr, means);
+}
+
+void library::matmul(const LibraryCall& call) {
+    const auto [shape, batch] = matrices_of(call);
+    multiply(call.result.dtype, shape, batch, call.operands[0].data, call.operands[1].data, call.result.data,
+             call.prepared, {call.instructions, call.pool, call.workspaces});
 }
 
 }  // namespace tenon

@@ -6,6 +6,7 @@
 namespace tenon::library {
 
 void matmul(const LibraryCall& call);
+extern const PreparingFunctions packed_matmul;
 void conv(const LibraryCall& call);  // jit/convolution
 void conv_input_gradient(const LibraryCall& call);
 void conv_weight_gradient(const LibraryCall& call);

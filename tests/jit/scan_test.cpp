@@ -45,6 +45,18 @@ const Sample samples[] = {
     h1 = mul(i, t)    : f32[2, 4]
     return h1, c1, h1
 })"},
+    // Matrices that are worth packing once for all turns, one of them in two ways.
+    {"large_matrices", 1, 1,
+     R"(graph turn(h: f32[3, 72], x: f32[3, 96], w: f32[72, 96], v: f32[96, 96]) -> f32[3, 72], f32[3, 96] {
+    a = matmul(h, w)       : f32[3, 96]
+    b = matmul(a, v)       : f32[3, 96]
+    c = add(b, x)          : f32[3, 96]
+    t = tanh(c)            : f32[3, 96]
+    u = permute(w, axes: [1, 0])  : f32[96, 72]
+    y = matmul(t, u)       : f32[3, 72]
+    z = tanh(y)            : f32[3, 72]
+    return z, t
+})"},
     {"several_uses", 1, 1, R"(graph turn(h: f32[4], x: f32[4], w: f32[4]) -> f32[4], f32[4] {
     a = mul(h, w)   : f32[4]
     b = mul(h, x)   : f32[4]
