@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "runtime/diagnostic.h"
+
 namespace tenon {
 
 const std::byte* PreparedOperands::find(const Preparation& wanted, const LibraryCall& call,
@@ -10,12 +12,20 @@ const std::byte* PreparedOperands::find(const Preparation& wanted, const Library
     const auto known = std::find_if(forms_.begin(), forms_.end(), [&](const Form& form) {
         return form.elements == elements && form.layout == wanted.layout;
     });
-    if (known != forms_.end()) return known->made->data;
-    if (bytes_ + wanted.bytes > most_bytes) return nullptr;
-    Ref<Storage> made = allocator.allocate(wanted.bytes);
-    call.plan.preparing->make(call, made->data);
-    bytes_ += wanted.bytes;
-    return forms_.emplace_back(Form{elements, wanted.layout, std::move(made)}).made->data;
+    if (known != forms_.end()) return known->made ? known->made->data : nullptr;
+    Form form{elements, wanted.layout, {}};
+    if (bytes_ + wanted.bytes <= most_bytes) {
+        try {
+            form.made = allocator.allocate(wanted.bytes);
+        } catch (const Error&) {  // no memory for it: the turns can do without
+        }
+    }
+    if (form.made) {
+        call.plan.preparing->make(call, form.made->data);
+        bytes_ += wanted.bytes;
+    }
+    forms_.push_back(std::move(form));
+    return forms_.back().made ? forms_.back().made->data : nullptr;
 }
 
 }  // namespace tenon

@@ -23,7 +23,7 @@ private:
     struct Form {
         const std::byte* elements;
         std::array<int64_t, 4> layout;
-        Ref<Storage> made;
+        Ref<Storage> made;  // null: there was no room
     };
     std::vector<Form> forms_;
     size_t bytes_ = 0;

@@ -103,14 +103,16 @@ Matrices matrices_of(const LibraryCall& call) {
     return {s, batch};
 }
 
-// One matrix on the right, of which so few rows read each element that packing it counts.
+// One matrix on the right, of which so few rows read each element that packing it counts; the fewest read one that lies as
+// panels do faster where it is.
 Preparation find_panels(const LibraryCall& call) {
-    constexpr int64_t most_rows = 256, least_bytes = 16 << 10;
+    constexpr int64_t most_rows = 256, fewest_rows = 3, least_bytes = 16 << 10;
     const Matrices matrices = matrices_of(call);
     const MatrixShape& s = matrices.shape;
     const DType dtype = call.result.dtype;
     if (matrices.batch.count != 1 || s.m == 0 || s.m > most_rows || is_turned(s)) return {};
     if (s.n * s.k * int64_t(size_of(dtype)) < least_bytes) return {};
+    if (s.m <= fewest_rows && !s.transpose_b && size_of(dtype) >= 4) return {};
     Preparation panels{.operand = 1};
     visit_dtype(dtype, [&]<class E>() {
         if constexpr (!std::is_same_v<E, bool>) {

@@ -24,7 +24,10 @@ for turn in range(5) { loss = step(net, opt, randn([129, 300]), randint(0, 10, [
 save(net, args[0])
 x = randn([200001])
 save({"loss": loss.detach(), "sum": x.sum(), "scan": x.cumsum(0), "softmax": softmax(reshape(x[:200000], [20, 10000]), 1),
-      "columns": reshape(x[:200000], [1000, 200]).sum(0), "random": rand([70001])}, args[1])
+      "columns": reshape(x[:200000], [1000, 200]).sum(0), "random": rand([70001]),
+      "product": reshape(x[:160000], [400, 400]) @ reshape(x[:102800], [400, 257]),
+      "convolution": conv2d(reshape(x[:50176], [4, 64, 14, 14]), reshape(x[:147456], [256, 64, 3, 3]), padding: 1),
+      "turns": LSTM(40, 96)(reshape(x[:4000], [20, 5, 40]))[0].detach()}, args[1])
 SCRIPT
 
 for engine in $engines; do
