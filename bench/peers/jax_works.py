@@ -95,6 +95,51 @@ def dlrm(w, x, index):
     return perceptron(w, "top.", jnp.concatenate([x, products], 1))[:, 0]
 
 
+# Convolutional networks have weights and running means; those are learned, these come back beside the result. Images have their
+# channels last, which is what XLA's convolutions on a CPU are fastest with; kernels are given so in the beginning.
+def convolution(w, p, x, stride=1):
+    kernel = w[p + ".weight"]
+    padding = [(size // 2, size // 2) for size in kernel.shape[:2]]
+    return jax.lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+def batch_norm(w, p, x, running):
+    if running is None:    # evaluation
+        mean, var = w[p + ".running_mean"], w[p + ".running_var"]
+    else:
+        mean = x.mean((0, 1, 2))
+        var = jnp.square(x - mean).mean((0, 1, 2))
+        count = x.size // x.shape[-1]
+        for kind, value in (("mean", mean), ("var", var * (count / (count - 1)))):
+            key = f"{p}.running_{kind}"
+            running[key] = 0.9 * w[key] + 0.1 * value
+    return (x - mean) * jax.lax.rsqrt(var + 1e-5) * w[p + ".weight"] + w[p + ".bias"]
+
+
+def basic_block(w, p, x, stride, running):
+    y = jax.nn.relu(batch_norm(w, p + ".bn1", convolution(w, p + ".conv1", x, stride), running))
+    y = batch_norm(w, p + ".bn2", convolution(w, p + ".conv2", y), running)
+    if p + ".downsample.0.weight" in w:
+        x = batch_norm(w, p + ".downsample.1", convolution(w, p + ".downsample.0", x, stride), running)
+    return jax.nn.relu(y + x)
+
+
+def small_resnet(w, x, running):
+    x = jax.nn.relu(batch_norm(w, "bn1", convolution(w, "conv1", x.transpose(0, 2, 3, 1)), running))
+    for k in range(9):
+        x = basic_block(w, f"blocks.{k}", x, 2 if k in (3, 6) else 1, running)
+    return linear(w, "fc", x.mean((1, 2)))
+
+
+def resnet18(w, x, running=None):
+    x = jax.nn.relu(batch_norm(w, "bn1", convolution(w, "conv1", x.transpose(0, 2, 3, 1), 2), running))
+    x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), [(0, 0), (1, 1), (1, 1), (0, 0)])
+    for stage in range(1, 5):
+        for k in range(2):
+            x = basic_block(w, f"layer{stage}.{k}", x, 2 if stage > 1 and k == 0 else 1, running)
+    return linear(w, "fc", x.mean((1, 2)))
+
+
 def cross_entropy(scores, y):
     return optax.softmax_cross_entropy_with_integer_labels(scores, y).mean()
 
@@ -112,7 +157,33 @@ LOSSES = {
     "dlrm": lambda w, x, index, y: optax.sigmoid_binary_cross_entropy(dlrm(w, x, index), y).mean(),
 }
 RATES = {"gpt": 3e-4}
-OUTPUTS = {"encoder": encoder, "bert1x128": bert, "bert16x128": bert}
+OUTPUTS = {"encoder": encoder, "bert1x128": bert, "bert16x128": bert, "resnet224_inference": resnet18}
+
+
+IMAGES = {"resnet32": small_resnet, "resnet224": resnet18}
+
+
+def training_on_images(weights, inputs):
+    optimiser = optax.sgd(0.01, momentum=0.9)
+    running = {key: weights.pop(key) for key in list(weights) if ".running_" in key}
+    state = optimiser.init(weights)
+
+    def loss_of(weights, running, x, y):
+        after = {}
+        return cross_entropy(IMAGES[name](weights | running, x, after), y), after
+
+    @partial(jax.jit, donate_argnums=(0, 1, 2))
+    def train(weights, state, running, inputs):
+        (loss, running), gradients = jax.value_and_grad(loss_of, has_aux=True)(weights, running, **inputs)
+        updates, state = optimiser.update(gradients, state, weights)
+        return optax.apply_updates(weights, updates), state, running, loss
+
+    def step():
+        nonlocal weights, state, running
+        weights, state, running, loss = train(weights, state, running, inputs)
+        return loss
+
+    return {name: step}
 
 
 def training(weights, inputs):
@@ -179,7 +250,10 @@ def kernels(weights, inputs):
 
 def main():
     weights, inputs = ({key: jnp.asarray(value) for key, value in part.items()} for part in shared(path))
-    works = training if name in LOSSES else kernels if name == "kernels" else inference
+    if name.startswith("resnet"):
+        weights = {key: value.transpose(2, 3, 1, 0) if value.ndim == 4 else value for key, value in weights.items()}
+        weights = {key: value for key, value in weights.items() if not key.endswith(".num_batches_tracked")}
+    works = training if name in LOSSES else training_on_images if name in IMAGES else kernels if name == "kernels" else inference
     measure(works(weights, inputs), jax.block_until_ready)
 
 

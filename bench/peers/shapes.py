@@ -1,7 +1,13 @@
-"""The products of bench/matmul.model: m, k, n; which side is given transposed."""
+"""The products of bench/matmul.model: m, k, n; which side is given transposed. The convolutions of bench/conv.model."""
 
 SHAPES = [
     (64, 64, 64), (128, 128, 128), (256, 256, 256), (512, 512, 512), (1024, 1024, 1024), (2048, 2048, 2048),
     (64, 1024, 1024), (32, 768, 3072), (1024, 64, 1024), (1024, 1024, 64), (128, 768, 768), (512, 256, 1024),
 ]  # fmt: skip
 FORMS = ["nn", "nt", "tn"]
+
+BATCH = 8
+CONVOLUTIONS = [    # channels, size, outputs, kernel, stride
+    (3, 224, 64, 7, 2), (64, 56, 64, 3, 1), (64, 56, 128, 3, 2), (64, 56, 128, 1, 2), (128, 28, 128, 3, 1), (128, 28, 256, 3, 2),
+    (128, 28, 256, 1, 2), (256, 14, 256, 3, 1), (256, 14, 512, 3, 2), (256, 14, 512, 1, 2), (512, 7, 512, 3, 1),
+]  # fmt: skip

@@ -1,6 +1,8 @@
 """The works of this folder's scripts in PyTorch: torch_works.py NAME FILE [compile]"""
 
+import math
 import sys
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -124,6 +126,49 @@ class DLRM(nn.Module):
         return self.top(torch.cat([x, products], 1)).squeeze(1)
 
 
+class BasicBlock(nn.Module):
+    def __init__(self, inputs, outputs, stride=1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        past = [nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)] if stride != 1 or inputs != outputs else []
+        self.downsample = nn.Sequential(*past)
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + self.downsample(x))
+
+
+class SmallResNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+        widths = [(16, 16, 1)] * 3 + [(16, 32, 2)] + [(32, 32, 1)] * 2 + [(32, 64, 2)] + [(64, 64, 1)] * 2
+        self.blocks = nn.Sequential(*(BasicBlock(*width) for width in widths))
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = self.blocks(F.relu(self.bn1(self.conv1(x))))
+        return self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
+class ResNet18(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
+        for k, (inputs, outputs) in enumerate([(64, 64), (64, 128), (128, 256), (256, 512)]):
+            stage = nn.Sequential(BasicBlock(inputs, outputs, 1 if k == 0 else 2), BasicBlock(outputs, outputs))
+            setattr(self, f"layer{k + 1}", stage)
+        self.fc = nn.Linear(512, 1000)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return self.fc(F.adaptive_avg_pool2d(x, 1).flatten(1))
+
+
 def kernels(inputs, weight, bias):
     x = inputs["x"]
     square = x.view(4096, 4096)
@@ -161,9 +206,32 @@ def products(a, b):
     return works
 
 
+def convolutions(numbers):
+    """The shapes of bench/conv.model: each tensor is the first of the numbers"""
+    from shapes import BATCH, CONVOLUTIONS
+
+    works = {}
+    for channels, size, outputs, kernel, stride in CONVOLUTIONS:
+        after = (size + 2 * (kernel // 2) - kernel) // stride + 1
+        shapes = (BATCH, channels, size, size), (outputs, channels, kernel, kernel), (BATCH, outputs, after, after)
+        x, w, y = (numbers[: math.prod(shape)].view(shape) for shape in shapes)
+        geometry = ([stride] * 2, [kernel // 2] * 2, [1] * 2, False, [0] * 2, 1)
+
+        def gradient(which, x=x, w=w, y=y, geometry=geometry):
+            wanted = [which == k for k in range(3)]
+            return torch.ops.aten.convolution_backward(y, x, w, None, *geometry, wanted)[which]
+
+        shape = f"{channels}x{size}-{outputs}x{kernel}-{stride}"
+        works[shape + "-forward"] = lambda x=x, w=w, geometry=geometry: torch.convolution(x, w, None, *geometry)
+        works[shape + "-data"] = lambda gradient=gradient: gradient(0)
+        works[shape + "-kernel"] = lambda gradient=gradient: gradient(1)
+    return works
+
+
 def training(net, loss_of, inputs, lr):
     # The fused update is PyTorch's fastest on the CPU; compiled, the loss alone gains.
-    opt = torch.optim.AdamW(net.parameters(), lr=lr, fused=True)
+    kind = partial(torch.optim.SGD, momentum=0.9) if name.startswith("resnet") else torch.optim.AdamW
+    opt = kind(net.parameters(), lr=lr, fused=True)
     loss_of = maybe_compile(loss_of)
 
     def step():
@@ -181,8 +249,12 @@ def inference(net, inputs):
     return {name: lambda: net(**inputs)}
 
 
-def mlp(sizes, activation=F.relu):
-    return Perceptron(sizes, activation), lambda net, x, y: F.cross_entropy(net(x), y), 1e-3
+def classified(net, x, y):
+    return F.cross_entropy(net(x), y)
+
+
+def mlp(sizes):
+    return Perceptron(sizes), classified, 1e-3
 
 
 TRAINED = {
@@ -191,9 +263,11 @@ TRAINED = {
     "mlp": lambda: mlp([784, 1024, 1024, 10]),
     "gpt": lambda: (GPT(), lambda net, x, y: F.cross_entropy(net(x).flatten(0, 1), y.flatten()), 3e-4),
     "lstm": lambda: (nn.LSTM(128, 256, num_layers=2, batch_first=True), lambda net, x, y: F.mse_loss(net(x)[0], y), 1e-3),
+    "resnet32": lambda: (SmallResNet(), classified, 0.01),
+    "resnet224": lambda: (ResNet18(), classified, 0.01),
     "dlrm": lambda: (DLRM(), lambda net, x, index, y: F.binary_cross_entropy_with_logits(net(x, index), y), 1e-3),
 }
-INFERRED = {"encoder": Encoder, "bert1x128": BERT, "bert16x128": BERT}
+INFERRED = {"encoder": Encoder, "bert1x128": BERT, "bert16x128": BERT, "resnet224_inference": ResNet18}
 
 
 def main():
@@ -208,6 +282,8 @@ def main():
                 measure(kernels(inputs, **weights))
             elif name == "matmul":
                 measure(products(**weights))
+            elif name == "conv":
+                measure(convolutions(**weights))
             else:
                 net = INFERRED[name]()
                 net.load_state_dict(weights)

@@ -9,6 +9,7 @@ std::span<const BuiltinSection> builtin_sections() {
         {"Methods of strs", string_builtins()},
         {"Models", model_builtins()},
         {"Arithmetic, comparisons and reductions of tensors", tensor_math_builtins()},
+        {"Products of matrices and sums of products", tensor_contract_builtins()},
         {"Convolutions", tensor_convolution_builtins()},
         {"Shapes, parts and positions of tensors", tensor_shape_builtins()},
         {"Making tensors", tensor_make_builtins()},

@@ -12,6 +12,7 @@ std::span<const Builtin> container_builtins();     // containers.cpp: methods of
 std::span<const Builtin> string_builtins();        // strings.cpp: methods of str
 std::span<const Builtin> model_builtins();         // models.cpp: parameters, train, eval, …
 std::span<const Builtin> tensor_math_builtins();   // tensor_math.cpp
+std::span<const Builtin> tensor_contract_builtins();     // tensor_contract.cpp
 std::span<const Builtin> tensor_convolution_builtins();  // tensor_convolution.cpp
 std::span<const Builtin> tensor_shape_builtins();  // tensor_shape.cpp
 std::span<const Builtin> tensor_make_builtins();   // tensor_make.cpp

@@ -1,4 +1,5 @@
-// Elementwise functions, comparisons, reductions, matrix products.
+// Elementwise functions, comparisons, reductions.
+#include <array>
 #include <cmath>
 #include <numbers>
 
@@ -218,17 +219,19 @@ Value arg_extremum(Evaluator& e, Arguments& a) {
     return position_of_extremum(c, op<name>(), c.tensor(0), c.dim(1), c.flag(2, "keepdim"));
 }
 // max(x) is a value; max(x, dim) is (values, positions); max(x, y) is elementwise.
-template <FixedString name, FixedString position, FixedString pairwise>
+template <FixedString name, FixedString along, FixedString pairwise>
 Value largest(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
     if (!c.has(1)) return ops::reduce(c.d, op<name>(), x, ops::all_axes(x), false);
     if (c[1].is_tensor()) return ops::elementwise(c.d, op<pairwise>(), {x, c.term(1)});
     const Lifted lifted(c, x, *c.dim(1));
-    const TensorRef index = position_of_extremum(c, op<position>(), lifted.x, lifted.axis, true);
-    const TensorRef values = ops::gather(c.d, lifted.x, lifted.axis, index);
-    if (x->rank() == 0 || c.flag(2, "keepdim")) return make_tuple({lifted.back(values), lifted.back(index)});
-    return make_tuple({ops::squeeze(c.d, values, lifted.axis), ops::squeeze(c.d, index, lifted.axis)});
+    const bool keepdim = x->rank() == 0 || c.flag(2, "keepdim");
+    const Dispatcher::Names& n = c.d.names();
+    const std::vector<TensorRef> found =
+        c.d.apply_all(op<along>(), std::array{Arg(lifted.x)},
+                      c.d.attr({{n.axis, AttrValue(lifted.axis)}, {n.keepdim, AttrValue(keepdim)}}));
+    return make_tuple({lifted.back(found[0]), lifted.back(found[1])});
 }
 
 Value cumsum(Evaluator& e, Arguments& a) {
@@ -263,26 +266,6 @@ Value norm(Evaluator& e, Arguments& a) {  // x, p?, dim?, keepdim?
     const TensorRef x = c.tensor(0);
     const TensorRef size = norm_of(c, ops::widened(c.d, x), a.number_or(1, 2, "p"), c.dims(2, x), c.flag(3, "keepdim"));
     return is_float(x->dtype()) ? ops::cast(c.d, size, x->dtype()) : size;
-}
-
-// ---- products -----------------------------------------------------------------------------------------------------
-Value matmul(Evaluator& e, Arguments& a) {
-    TensorCall c(e, a);
-    return ops::matmul(c.d, c.tensor(0), c.tensor(1));
-}
-Value dot(Evaluator& e, Arguments& a) {
-    TensorCall c(e, a);
-    const TensorRef x = c.tensor(0), y = c.tensor(1);
-    if (x->rank() != 1 || y->rank() != 1) {
-        throw_error("shape",
-                    fmt::format("dot takes two vectors, but got {} and {}", describe_type(*x), describe_type(*y)),
-                    "`@` multiplies matrices");
-    }
-    return ops::matmul(c.d, x, y);
-}
-Value outer(Evaluator& e, Arguments& a) {
-    TensorCall c(e, a);
-    return ops::binary(c.d, Operator::mul, ops::unsqueeze(c.d, c.tensor(0), 1), ops::unsqueeze(c.d, c.tensor(1), 0));
 }
 
 // ---- comparisons as one answer ------------------------------------------------------------------------------------
@@ -434,9 +417,9 @@ const Builtin tensor_math_table[] = {
     {"amax", "x, dim?, keepdim?", tensors, extremum<"max">, 0, "the largest over dim (one, or a list; all by default)"},
     {"amin", "x, dim?, keepdim?", tensors, extremum<"min">, 0,
      "the smallest over dim (one, or a list; all by default)"},
-    {"max", "x, dim?, keepdim?", tensors, largest<"max", "argmax", "maximum">, 0,
+    {"max", "x, dim?, keepdim?", tensors, largest<"max", "max_along", "maximum">, 0,
      "of all elements the largest; with a dim (values, positions) along it; with a tensor the larger of each pair"},
-    {"min", "x, dim?, keepdim?", tensors, largest<"min", "argmin", "minimum">, 0,
+    {"min", "x, dim?, keepdim?", tensors, largest<"min", "min_along", "minimum">, 0,
      "of all elements the smallest; with a dim (values, positions) along it; with a tensor the smaller of each pair"},
     {"argmax", "x, dim?, keepdim?", tensors, arg_extremum<"argmax">, 0,
      "the position of the first largest along dim, or among all elements"},
@@ -445,14 +428,6 @@ const Builtin tensor_math_table[] = {
     {"cumsum", "x, dim", tensors, cumsum, 0, "the sums of what comes up to each element along dim"},
     {"norm", "x, p?, dim?, keepdim?", tensors, norm, 0,
      "(Σ |x|ᵖ)^(1/p) over dim (all by default), p 2 by default; p inf: the largest |x|, p 0: how many are not 0"},
-
-    {"matmul", "x, y", tensors, matmul, 0,
-     "x @ y: the products of the matrices in the last two dimensions, the others broadcast; a vector is a row or a "
-     "column"},
-    {"mm", "x, y", tensors, matmul, 0, "x @ y"},
-    {"bmm", "x, y", tensors, matmul, 0, "x @ y, of batches of matrices"},
-    {"dot", "x, y", tensors, dot, 0, "Σ x · y of two vectors"},
-    {"outer", "x, y", tensors, outer, 0, "all products of an element of x with one of y: f[n], f[m] -> f[n, m]"},
 
     {"result_type", "*xs", either, result_type, 0,
      "the dtype of an operation on these tensors and numbers; none counts as no operand"},

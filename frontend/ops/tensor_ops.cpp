@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "frontend/ops/contraction.h"
 #include "frontend/ops/tensor_data.h"
 #include "frontend/record/capture.h"
 #include "runtime/diagnostic.h"
@@ -223,6 +224,8 @@ TensorRef matmul(Dispatcher& d, TensorRef a, TensorRef b) {
                     fmt::format("`a @ b` multiplies {} by {}: here {} by {}", row ? "[k]" : "[m, k]",
                                 column ? "[k]" : "[k, n]", describe_type(*a), describe_type(*b)));
     }
+    if (row && column && a->dtype() != DType::boolean)
+        return contract(d, {{a, {0}}, {b, {0}}}, {});  // a sum, as sums go
     if (row) a = unsqueeze(d, a, 0);
     if (column) b = unsqueeze(d, b, 1);
     TensorRef product = d.apply(op<"matmul">(), {a, b});

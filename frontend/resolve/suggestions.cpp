@@ -54,7 +54,6 @@ std::string_view planned_name(std::string_view name) {
         {"profile", "measures a block; `now()` reads the clock"},
         {"autocast", "computes a block in a smaller dtype; `x.to(bf16)` casts"},
         {"stream", "places a block on a stream of a GPU"},
-        {"einsum", "sums over named dimensions; `@`, `permute` and `sum` do the same"},
         {"MultiheadAttention", "a layer; `scaled_dot_product_attention` is there"}};
     for (auto [planned_name, what] : planned) {
         if (planned_name == name) return what;

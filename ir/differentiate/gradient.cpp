@@ -354,6 +354,10 @@ Term Gradient::zero_like(size_t k) const {
     e.shape = reverse_.builder_.node(reverse_.builder_.operands_of(node_)[k]).type;
     return reverse_.make(e);
 }
+Term Gradient::positions(SizeId count) const {
+    return reverse_.made(reverse_.builder_.emit(op<"iota">(), std::span<const NodeId>(),
+                                                attr({{"sizes", AttrList{count}}, {"dtype", DType::i64}})));
+}
 Term Gradient::zero() const {
     return apply(op<"detach">(),
                  {apply(op<"where">(), {reverse_.made(reverse_.builder_.literal(false, DType::boolean)), g, 0})});

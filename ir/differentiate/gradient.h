@@ -67,6 +67,7 @@ public:
 
     Term number(double value, size_t like) const;  // a literal of operand `like`'s dtype
     Term zero_like(size_t operand) const;          // zeros of the operand's shape
+    Term positions(SizeId count) const;            // 0, 1, …: i64[count]
     Term zero()
         const;  // a slope of 0: zeros that come of the cotangent, for where that is absent, and through which nothing flows
     Term cast(const Term&, DType) const;

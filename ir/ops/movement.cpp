@@ -2,6 +2,7 @@
 // so fused movement costs nothing; `update` is the one way to write through them.
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "ir/differentiate/batching.h"
 #include "ir/differentiate/gradient.h"
@@ -107,6 +108,30 @@ TypeId pad_rule(Infer& i) {
     return i.context.tensor(t.dtype, whole, t.device);
 }
 
+// Where the diagonal begins along its two axes.
+std::pair<int64_t, int64_t> diagonal_start(const Attributes& a) {
+    const int64_t offset = a.integer("offset");
+    return {std::max<int64_t>(-offset, 0), std::max<int64_t>(offset, 0)};
+}
+
+TypeId diagonal_rule(Infer& i) {
+    require_tensor(i, 0);
+    const Type& t = i.type(0);
+    const Dims axes = i.attributes().integers("axes");
+    if (axes.size() != 2 || axes[0] == axes[1] || std::min(axes[0], axes[1]) < 0 ||
+        size_t(std::max(axes[0], axes[1])) >= t.rank())
+        i.fail("shape", "diagonal needs two dimensions of its operand, which is " + i.show(i.operands[0]));
+    const auto [down, right] = diagonal_start(i.attributes());
+    SizeList sizes;
+    for (size_t d = 0; d < t.rank(); ++d)
+        if (int64_t(d) != axes[0] && int64_t(d) != axes[1]) sizes.push_back(t.sizes[d]);
+    const SizeId rows = i.context.sub(t.sizes[size_t(axes[0])], i.context.constant(down)),
+                 columns = i.context.sub(t.sizes[size_t(axes[1])], i.context.constant(right));
+    const bool whole = down + right == 0 && i.equal(rows, columns);
+    sizes.push_back(whole ? rows : i.context.max(i.context.min(rows, columns), SizeId(0)));
+    return i.context.tensor(t.dtype, sizes, t.device);
+}
+
 TypeId flip_rule(Infer& i) {
     require_tensor(i, 0);
     for (int64_t axis : i.attributes().integers("axes")) normalised_axis(i, axis, i.type(0).rank());
@@ -191,6 +216,15 @@ void flip_index(IndexMap& m) {
     for (size_t d = 0; d < m.rank(); ++d)
         m.set(d, flipped[d] ? m.sub(m.size(m.context().sub(m.result().sizes[d], SizeId(1))), m.at(d)) : m.at(d));
 }
+void diagonal_index(IndexMap& m) {
+    const Dims axes = m.attributes().integers("axes");
+    const auto [down, right] = diagonal_start(m.attributes());
+    const IndexMap::Position along = m.at(m.rank() - 1);
+    m.set(size_t(axes[0]), m.add(along, m.constant(down)));
+    m.set(size_t(axes[1]), m.add(along, m.constant(right)));
+    for (size_t d = 0, from = 0; d < m.operand().rank(); ++d)
+        if (int64_t(d) != axes[0] && int64_t(d) != axes[1]) m.set(d, m.at(from++));
+}
 void same_index(IndexMap& m) {
     for (size_t d = 0; d < m.rank(); ++d) m.set(d, m.at(d));
 }
@@ -239,6 +273,24 @@ Tensor slice_view(const Tensor& x, const Attributes& a) {
     for (size_t d = 0; d < steps.size(); ++d) result = result.slice(int64_t(d), starts[d], stops[d], steps[d]);
     return result;
 }
+Tensor diagonal_view(const Tensor& x, const Attributes& a) {
+    const Dims axes = a.integers("axes");
+    const auto [down, right] = diagonal_start(a);
+    const size_t first = size_t(axes[0]), second = size_t(axes[1]);
+    Tensor result = x;
+    result.shape.clear();
+    result.strides.clear();
+    for (size_t d = 0; d < x.rank(); ++d) {
+        if (d == first || d == second) continue;
+        result.shape.push_back(x.shape[d]);
+        result.strides.push_back(x.strides[d]);
+    }
+    const int64_t count = std::max<int64_t>(std::min(x.shape[first] - down, x.shape[second] - right), 0);
+    result.shape.push_back(count);
+    result.strides.push_back(x.strides[first] + x.strides[second]);
+    if (count > 0) result.offset += down * x.strides[first] + right * x.strides[second];
+    return result;
+}
 Tensor same_view(const Tensor& x, const Attributes&) { return x; }
 
 // ---- gradients ----------------------------------------------------------------------------------------------------
@@ -282,6 +334,10 @@ void cat_gradient(Gradient& d) {
         start = stop;
     }
 }
+void diagonal_gradient(Gradient& d) {  // zeros, with the cotangent on the diagonal
+    const Term zeros = d.zero_like(0);
+    d.x(0) += apply(op<"update">(), {zeros, d.replay(zeros), d.g});
+}
 void update_gradient(Gradient& d) {
     d.x(0) += apply(op<"update">(), {d.g, d.replay_view(1, 0, d.g), d.zero_like(2)});
     d.x(2) += d.replay_view(1, 0, d.g);
@@ -296,6 +352,11 @@ NodeId permute_batching(Batching& b) {
     AttrList axes{int64_t(0)};
     for (int64_t axis : b.attributes().integers("axes")) axes.push_back(axis + 1);
     return b.permute(b.operand(0), std::move(axes));
+}
+NodeId diagonal_batching(Batching& b) {
+    AttrList axes;
+    for (int64_t axis : b.attributes().integers("axes")) axes.push_back(axis + 1);
+    return b.again({b.operand(0)}, b.with("axes", axes));
 }
 NodeId reshape_batching(Batching& b) { return b.reshape(b.operand(0), b.batch_of(b.attributes().sizes("sizes"))); }
 NodeId slice_batching(Batching& b) {  // every example of the batch, of each the slice
@@ -351,6 +412,8 @@ const Row movement_table[] = {
     movement({.name = "slice", .doc = "elements start, start + step, … before stop of each dimension", .result = slice_rule, .index = slice_index,
               .is_still = slices_everything, .view = slice_view,
               .gradient = slice_gradient, .batching = slice_batching}),
+    movement({.name = "diagonal", .doc = "x[…, i, …, i + offset, …] of two axes, over i, which is the last dimension", .result = diagonal_rule,
+              .index = diagonal_index, .view = diagonal_view, .gradient = diagonal_gradient, .batching = diagonal_batching}),
     movement({.name = "flip", .doc = "dimensions backwards", .result = flip_rule, .index = flip_index,
               .is_still = flips_nothing,
               .gradient = [](Gradient& d) { d.x(0) += d.replay(d.g); }, .batching = batch_along_axes}),

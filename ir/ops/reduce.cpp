@@ -1,5 +1,6 @@
 // Reductions: fold elements along axes by a scalar op, in the order of the numeric contract.
 #include <algorithm>
+#include <utility>
 
 #include "ir/differentiate/batching.h"
 #include "ir/differentiate/gradient.h"
@@ -52,6 +53,13 @@ TypeId index_of_extremum(Infer& i) {
         else if (i.attributes().flag("keepdim")) sizes.push_back(SizeId(1));
     }
     return i.context.tensor(DType::i64, sizes, t.device);
+}
+
+TypeId extremum_and_index(Infer& i) {
+    const TypeId positions = index_of_extremum(i);
+    const TypeId values = i.context.tensor(i.type(0).dtype, i.context[positions].sizes, i.type(0).device);
+    const TypeId both[] = {values, positions};
+    return i.context.tuple(both);
 }
 
 TypeId recurrence_rule(Infer& i) {
@@ -134,6 +142,19 @@ void extremum_gradient(Gradient& d) {
     d.x(0) += d.cast(attains, dtype) * spread(d, as(share, wide, dtype));
 }
 
+// Of the value: to the one element at its position.
+void extremum_along_gradient(Gradient& d) {
+    if (!d.has_cotangent(0)) return;
+    std::vector<SizeId> sizes = d.type(0).sizes, along(sizes.size(), SizeId(1));
+    const int64_t named = d.attributes().integer("axis");
+    const size_t axis = size_t(named < 0 ? named + int64_t(sizes.size()) : named);
+    along[axis] = std::exchange(sizes[axis], SizeId(1));
+    const auto spread_along = [&](const Term& t) { return d.expand_to(d.reshape_to(t, sizes), 0); };
+    const Term places = d.expand_to(d.reshape_to(d.positions(along[axis]), along), 0);
+    d.x(0) += apply(op<"where">(),
+                    {apply(op<"equal">(), {places, spread_along(d.result(1))}), spread_along(d.cotangent(0)), 0});
+}
+
 constexpr Row reduction(Row r) {
     r.min_operands = r.max_operands = 1;
     r.result = reduced;
@@ -150,6 +171,15 @@ constexpr Row extremum_index(Row r) {
     return r;
 }
 
+constexpr Row extremum_along(Row r) {
+    r.min_operands = r.max_operands = 1;
+    r.result = extremum_and_index;
+    r.lowering = Lowering::library;
+    r.gradient = extremum_along_gradient;
+    r.batching = batch_along_axis;
+    return r;
+}
+
 // clang-format off
 const Row reduce_table[] = {
     reduction({.name = "sum", .doc = "sum over axes", .dtypes = DTypes::numeric, .fold = "add", .accumulates = true, .gradient = sum_gradient}),
@@ -160,6 +190,8 @@ const Row reduce_table[] = {
     reduction({.name = "all", .doc = "are all of them true", .dtypes = DTypes::boolean, .fold = "logical_and", .no_gradient = "its result is bool"}),
     extremum_index({.name = "argmax", .doc = "position of the first largest along an axis, NaN counts as largest"}),
     extremum_index({.name = "argmin", .doc = "position of the first smallest along an axis, NaN counts as smallest"}),
+    extremum_along({.name = "max_along", .doc = "largest along an axis, and the position of the first of these, as argmax says"}),
+    extremum_along({.name = "min_along", .doc = "smallest along an axis, and the position of the first of these, as argmin says"}),
     {.name = "cumsum", .doc = "running sum along an axis", .min_operands = 1, .max_operands = 1, .dtypes = DTypes::numeric, .result = scan,
      .lowering = Lowering::library, .gradient = [](Gradient& d) {    // the running sum from the other end
         const AttrId axes = d.attr({{"axes", AttrList{d.attributes().integer("axis")}}});

@@ -92,25 +92,6 @@ void visit_positions(const LibraryCall& call, const TensorView& outer, Visit vis
     }
 }
 
-void arg_fold(const LibraryCall& call, std::string_view op) {
-    const TensorView& x = call.operands[0];
-    const AxisView view(x.shape, call.plan.axis);
-    const ArgFold fold = find_arg_fold(op, x.dtype, call.instructions);
-    const size_t size = size_of(x.dtype);
-    std::vector<std::byte> row(view.inner == 1 ? 0 : size_t(view.size) * size);
-    int64_t* out = call.result.as<int64_t>();
-    for (int64_t i = 0; i < view.outer; ++i)
-        for (int64_t j = 0; j < view.inner; ++j) {
-            check_interrupt();
-            const std::byte* from = x.data + size_t(i * view.size * view.inner + j) * size;
-            if (view.inner != 1) {
-                load_strided(row.data(), from, view.inner, size, view.size);
-                from = row.data();
-            }
-            *out++ = fold(from, view.size);
-        }
-}
-
 }  // namespace
 
 void take(const LibraryCall& call) {
@@ -216,9 +197,6 @@ void sort(const LibraryCall& call) {
     const auto wanted = [&](size_t k) { return call.results[k].data ? &call.results[k] : nullptr; };
     sort_along(call, wanted(0), wanted(1));
 }
-
-void argmax(const LibraryCall& call) { arg_fold(call, "argmax"); }
-void argmin(const LibraryCall& call) { arg_fold(call, "argmin"); }
 
 // Running sums of f32 are f64 and rounded one by one; the others are those of `Sum`.
 template <class T> using RunningSum = std::conditional_t<std::is_same_v<T, float>, double, Sum<T>>;

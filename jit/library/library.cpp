@@ -31,6 +31,8 @@ constexpr Entry entries[] = {
     {"sort", library::sort},
     {"argmax", library::argmax},
     {"argmin", library::argmin},
+    {"max_along", library::max_along},
+    {"min_along", library::min_along},
     {"cumsum", library::cumsum},
     {"recurrence", library::recurrence},
 };

@@ -19,6 +19,8 @@ void argsort(const LibraryCall& call);
 void sort(const LibraryCall& call);
 void argmax(const LibraryCall& call);
 void argmin(const LibraryCall& call);
+void max_along(const LibraryCall& call);
+void min_along(const LibraryCall& call);
 void cumsum(const LibraryCall& call);
 void recurrence(const LibraryCall& call);
 

@@ -8,19 +8,23 @@ namespace tenon::fuzz {
 std::string ProgramGenerator::pure(std::string z, int most) {
     int n = random_.between(1, most);
     for (int k = 0; k < n; ++k) {
-        static const std::vector<const char*> forms = {"sin({})",
-                                                       "({} * 0.5)",
-                                                       "({0} * {0})",
-                                                       "tanh({})",
-                                                       "({} + 1)",
-                                                       "exp(-{}.abs())",
-                                                       "sigmoid({})",
-                                                       "({0} * {0}.sum())",
-                                                       "({0} / (1 + {0} * {0}))",
-                                                       "relu({})",
-                                                       "({0} * {0}.detach())",
-                                                       "({} ** 3)",
-                                                       "checkpoint(fn(q) = sin(q) * q, {})"};
+        static const std::vector<const char*> forms = {
+            "sin({})",
+            "({} * 0.5)",
+            "({0} * {0})",
+            "tanh({})",
+            "({} + 1)",
+            "exp(-{}.abs())",
+            "sigmoid({})",
+            "({0} * {0}.sum())",
+            "({0} / (1 + {0} * {0}))",
+            "relu({})",
+            "({0} * {0}.detach())",
+            "({} ** 3)",
+            "({0} * dot({0}.reshape([-1]), {0}.reshape([-1])))",
+            "einsum(\"...,...->...\", {0}, {0})",
+            "conv1d({0}.reshape([1, 1, -1]), ones([1, 1, 3], dtype: {0}.dtype), padding: 1).reshape({0}.shape)",
+            "checkpoint(fn(q) = sin(q) * q, {})"};
         z = fmt::format(fmt::runtime(random_.pick(forms)), z);
     }
     return z;

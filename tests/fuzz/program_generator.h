@@ -84,6 +84,8 @@ private:
     static std::string reversed_dims(size_t rank);
     static std::string minus_ones(size_t rank);
     std::optional<Made> product(const Scope& scope, const Variable& a);
+    /// What is done to images, with `a` as images of one channel: it keeps the shape.
+    std::optional<Made> image(const Variable& a);
     std::optional<Made> cast(const Variable& a);
     std::optional<Made> made(const Scope& scope);
     /// A number of the host: a literal, a parameter, a size, a sum kept in a list.

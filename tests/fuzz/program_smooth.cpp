@@ -8,7 +8,7 @@ namespace tenon::fuzz {
 std::string ProgramGenerator::smooth_expression(const std::vector<std::string>& names, int depth) {
     if (depth == 0) return random_.pick(names);
     std::string a = smooth_expression(names, depth - 1);
-    switch (random_.below(16)) {
+    switch (random_.below(21)) {
         case 0: return fmt::format("sin({})", a);
         case 1: return fmt::format("tanh({})", a);
         case 2: return fmt::format("({} * {})", a, smooth_expression(names, depth - 1));
@@ -24,6 +24,18 @@ std::string ProgramGenerator::smooth_expression(const std::vector<std::string>& 
         case 12: return fmt::format("({}.cumsum({}) * 0.3)", a, random_.below(2));
         case 13: return fmt::format("checkpoint(fn(q) = tanh(q) * q, {})", a);
         case 14: return fmt::format("layer_norm({0}, [{0}.shape[1]])", a);
+        case 15:
+            return fmt::format(
+                "conv1d({0}.unsqueeze(0), stack([{1} @ {1}.T, ({1} * 0.5) @ {0}.T], 2), padding: 1)[0, :, "
+                ":{0}.shape[1]]",
+                a, random_.pick(names));
+        case 16: return fmt::format("avg_pool2d({}.unsqueeze(0).unsqueeze(0), 3, 1, 1)[0, 0]", a);
+        case 17: return fmt::format("batch_norm(cat([{0}, sin({0}) + 1]), training: true)[:{0}.shape[0]]", a);
+        case 18:
+            return fmt::format("(einsum(\"ij,kj,kl->il\", {0}, {1}, {2}) * 0.1)", a, random_.pick(names),
+                               random_.pick(names));
+        case 19:
+            return fmt::format("({0} * einsum(\"ii->i\", {0} @ {1}.T).unsqueeze(1) * 0.1)", a, random_.pick(names));
         default: return fmt::format("sqrt(1 + {0} * {0})", a);
     }
 }

@@ -14,6 +14,9 @@ void ProgramGenerator::results(Statements& out, Scope& scope) {
     if (random_.chance(0.2)) {
         call = fmt::format("topk({}, 1, {})", a->name, dim);
         shape[dim] = "1";
+    } else if (random_.chance(0.4)) {
+        call = fmt::format("{}.{}({})", a->name, random_.pick({"max", "min"}), dim);
+        shape = without(shape, dim);
     }
     const std::string dtype = a->dtype, values = fresh("v"), positions = fresh("v");
     out.push_back(line(fmt::format("({}, {}) = {}", values, positions, call)));

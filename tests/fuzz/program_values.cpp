@@ -197,13 +197,61 @@ std::optional<ProgramGenerator::Made> ProgramGenerator::product(const Scope& sco
     const Variable* b = some(scope, [&](const Variable& v) {
         return v.dtype == a.dtype && v.rank() == 2 && a.rank() == 2 && v.shape[0] == a.shape[1];
     });
+    if (b && random_.chance(0.3))
+        return Made{fmt::format("einsum(\"ij,jk->ki\", {}, {})", a.name, b->name), a.dtype, {b->shape[1], a.shape[0]}};
     if (b) return Made{fmt::format("{} @ {}", a.name, b->name), a.dtype, {a.shape[0], b->shape[1]}};
+    if (random_.chance(0.4)) {
+        const Shape& s = a.shape;
+        Shape lead = s;
+        lead.pop_back();
+        if (a.rank() == 2) {
+            static const std::vector<const char*> squares = {"einsum(\"ij,kj->ki\", {0}, {0})",
+                                                             "tensordot({0}, {0}, ([1], [1]))", "inner({0}, {0})",
+                                                             "einsum(\"ij,kj,kl,il->ik\", {0}, {0}, {0}, {0})"};
+            switch (random_.below(4)) {
+                case 0: return Made{fmt::format("einsum(\"ij,ij->j\", {0}, {0})", a.name), a.dtype, {s[1]}};
+                case 1: return Made{fmt::format("({0} @ {0}.T).diagonal()", a.name), a.dtype, {s[0]}};
+                default: return Made{fmt::format(fmt::runtime(random_.pick(squares)), a.name), a.dtype, {s[0], s[0]}};
+            }
+        }
+        if (a.rank() == 3 && random_.chance(0.6)) {
+            if (random_.chance(0.5))
+                return Made{fmt::format("einsum(\"bij,bkj->bik\", {0}, {0})", a.name), a.dtype, {s[0], s[1], s[1]}};
+            return Made{fmt::format("einsum(\"ibj,kbj->kib\", {0}, {0})", a.name), a.dtype, {s[0], s[0], s[1]}};
+        }
+        return Made{fmt::format("vecdot({0}, {0})", a.name), a.dtype, lead};
+    }
     if (a.rank() == 2) {
         if (random_.chance(0.5)) return Made{fmt::format("{0} @ {0}.T", a.name), a.dtype, {a.shape[0], a.shape[0]}};
         return Made{fmt::format("{0}.T @ {0}", a.name), a.dtype, {a.shape[1], a.shape[1]}};
     }
     if (a.rank() == 1) return Made{fmt::format("dot({0}, {0})", a.name), a.dtype, {}};
     return {};
+}
+
+std::optional<ProgramGenerator::Made> ProgramGenerator::image(const Variable& a) {
+    if (!a.is_float() || a.rank() == 0 || a.rank() > 3) return {};
+    const std::string one = ".unsqueeze(0)", line = a.rank() == 1 ? "1d" : "2d";
+    const std::string x = a.name + (a.rank() == 3 ? ".unsqueeze(1)" : one + one);
+    const std::string back = a.rank() == 3 ? ".squeeze(1)" : ".squeeze(0).squeeze(0)";
+    const int taps = a.rank() == 1 ? 3 : 9;
+    const auto kernel = [&](int outputs) {
+        return fmt::format("linspace(-1, 1, {}).to({}).reshape([{}, 1{}])", outputs * taps, a.dtype, outputs,
+                           a.rank() == 1 ? ", 3" : ", 3, 3");
+    };
+    std::string text;
+    switch (random_.below(7)) {
+        case 0: text = fmt::format("conv{}({}, {}, padding: 1)", line, x, kernel(1)); break;
+        case 1: text = fmt::format("conv{}({}, {}, padding: 1).sum(1, keepdim: true)", line, x, kernel(2)); break;
+        case 2: text = fmt::format("conv_transpose{}({}, {}, padding: 1)", line, x, kernel(1)); break;
+        case 3: text = fmt::format("avg_pool{}({}, 3, 1, 1)", line, x); break;
+        case 4: text = fmt::format("max_pool{}({}, 3, 1, 1)", line, x); break;
+        case 5: text = fmt::format("conv{}({}, {}, padding: 2, dilation: 2)", line, x, kernel(1)); break;
+        default:
+            text = fmt::format("batch_norm(cat([{0}, {0} * 2 + 1, -{0}], 0), training: true)", x);
+            return Made{text + fmt::format("[:{}.shape[0]]", x) + back, a.dtype, a.shape};
+    }
+    return Made{text + back, a.dtype, a.shape};
 }
 
 std::optional<ProgramGenerator::Made> ProgramGenerator::cast(const Variable& a) {
@@ -216,7 +264,7 @@ std::optional<ProgramGenerator::Made> ProgramGenerator::cast(const Variable& a) 
 std::optional<ProgramGenerator::Made> ProgramGenerator::made(const Scope& scope) {
     const Variable* a = some(scope, [](const Variable&) { return true; });
     if (!a) return {};
-    switch (random_.weighted({8, 8, 3, 3, 3, 2, 1, 2})) {
+    switch (random_.weighted({8, 8, 3, 3, 3, 2, 1, 2, 2})) {
         case 0: {
             Made m = unary(*a);
             m.text = fmt::format(fmt::runtime(m.text), a->name);
@@ -229,6 +277,7 @@ std::optional<ProgramGenerator::Made> ProgramGenerator::made(const Scope& scope)
         case 4: return movement(*a, false);
         case 5: return product(scope, *a);
         case 6: return cast(*a);
+        case 7: return image(*a);
         default:
             if (a->is_bool()) return {};
             if (!a->is_float())

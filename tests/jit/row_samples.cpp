@@ -36,7 +36,6 @@ struct Recipe {
         samples.push_back({op, std::move(name), std::move(operands), with});
     }
     SampleOperand data(Shape sizes) const { return {std::move(sizes), dtype}; }
-    SampleOperand flags(Shape sizes) const { return {std::move(sizes), DType::boolean}; }
     SampleOperand positions(Shape sizes, int64_t below) const { return {std::move(sizes), DType::i64, below}; }
 };
 
@@ -77,7 +76,7 @@ void reduction(Recipe& r, bool large) {
 
 void along_axis(Recipe& r, bool large, bool keepdim) {
     std::vector<std::pair<Shape, int64_t>> cases = {{{3, 4}, 1}, {{3, 4}, 0}, {{2, 3, 5}, 1}, {{7}, 0}};
-    if (large) cases = {{{300, 401}, 1}, {{300, 401}, 0}, {{120001}, 0}};
+    if (large) cases = {{{300, 401}, 1}, {{300, 401}, 0}, {{2, 60, 300}, 1}, {{120001}, 0}};
     for (const auto& [sizes, axis] : cases) {
         if (keepdim) r.add({r.data(sizes)}, r.attr({{"axis", axis}, {"keepdim", false}}));
         else if (row(r.op).name == "argsort" || row(r.op).name == "sort")
@@ -104,9 +103,10 @@ void movement(Recipe& r, bool large) {
     } else if (name == "slice") {
         r.add({r.data({5, n})}, r.attr({{"starts", list({1, 0})}, {"stops", list({4, n})}, {"steps", list({1, 2})}}));
         r.add({r.data({5, n})}, r.attr({{"starts", list({2, 0})}, {"stops", list({2, n})}, {"steps", list({1, 1})}}));
+    } else if (name == "diagonal") {
+        for (int64_t k : {-1, 0, 2}) r.add({r.data({n, 2, 4})}, r.attr({{"axes", list({2, 0})}, {"offset", k}}));
     } else if (name == "flip") {
-        r.add({r.data({3, n})}, r.attr({{"axes", list({1})}}));
-        r.add({r.data({3, n})}, r.attr({{"axes", list({0, 1})}}));
+        for (const Shape& axes : {Shape{1}, Shape{0, 1}}) r.add({r.data({3, n})}, r.attr({{"axes", list(axes)}}));
     } else if (name == "with_history") {
         r.add({r.data({3, n}), r.data({3, n})});
     } else {  // identity, detach
@@ -120,8 +120,8 @@ void index_row(Recipe& r, bool large) {
     if (name == "take") {
         r.add({r.data({5, n}), r.positions({m}, 5)}, r.attr({{"axis", int64_t(0)}}));
         r.add({r.data({5, n}), r.positions({m, 2}, n)}, r.attr({{"axis", int64_t(1)}}));
-        r.add({r.data({5, n}), r.positions({}, 5)}, r.attr({{"axis", int64_t(0)}}));
-        r.add({r.data({5, n}), r.positions({0}, 5)}, r.attr({{"axis", int64_t(0)}}));
+        for (const Shape& at : {Shape{}, Shape{0}})
+            r.add({r.data({5, n}), r.positions(at, 5)}, r.attr({{"axis", int64_t(0)}}));
     } else if (name == "take_add") {
         r.add({r.data({5, n}), r.positions({m}, 5), r.data({m, n})}, r.attr({{"axis", int64_t(0)}}));
         r.add({r.data({5, n}), r.positions({m}, n), r.data({5, m})}, r.attr({{"axis", int64_t(1)}}));
@@ -233,7 +233,7 @@ std::vector<RowSample> samples(Context& context, Op op, DType dtype, bool large)
         reduction(recipe, large);
     } else if (r.lowering == Lowering::movement) {
         movement(recipe, large);
-    } else if (r.name == "argmax" || r.name == "argmin") {
+    } else if (r.name == "argmax" || r.name == "argmin" || r.name == "max_along" || r.name == "min_along") {
         along_axis(recipe, large, true);
     } else if (r.name == "cumsum" || r.name == "argsort" || r.name == "sort") {
         along_axis(recipe, large, false);
