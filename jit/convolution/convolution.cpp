@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "jit/contract/strided_target.h"
+#include "jit/convolution/copies.h"
 #include "jit/convolution/sources.h"
 #include "jit/library/rows.h"
 #include "jit/routines/routines.h"
@@ -66,9 +67,21 @@ Patches patches_of_x(const Shape& s) {
 }
 
 template <class T>
+T* memory_for_copy(const Patches& patches, int64_t channels, Workspace& workspace) {
+    return reinterpret_cast<T*>(workspace.reserve(size_t(elements_of_copy(patches, channels)) * sizeof(T)));
+}
+
+template <class T>
 void multiply(PatchProduct<T> product, const contract::Means& means) {
     product.patches.prepare();
     if (product.rows <= few_rows && product.channels <= few_channels) return multiply_directly(product, means);
+    const WorkspacePool::Loan workspace(means.workspaces);
+    if (worth_a_copy(product.patches)) {
+        const int64_t channels = product.groups * product.channels;
+        T* const copy = memory_for_copy<T>(product.patches, channels, *workspace);
+        copy_with_zeros(product.patches, channels, product.source, copy, means.pool);
+        product.source = copy;
+    }
     // Large examples are products of their own, which go where they belong at once; of small ones the kernels are packed for
     // several.
     constexpr int64_t large = 768;  // places
@@ -154,7 +167,20 @@ void conv_weight_gradient(const Shape& s, const T* x, const T* y, T* kernels, co
     product.patches.prepare();
     if (s.outputs * s.channels <= small_group && s.groups >= worth_a_lane_each)
         return multiply_directly(product, means);
-    const int64_t columns = s.channels * volume(s.space.kernel);
+    const int64_t columns = s.channels * volume(s.space.kernel), channels = s.groups * s.channels;
+    const WorkspacePool::Loan workspace(means.workspaces);
+    if (worth_a_copy(product.patches)) {
+        T* const copy = memory_for_copy<T>(product.patches, channels, *workspace);
+        if (s.channels % Vector<T>::lanes == 0) {
+            copy_channels_last(product.patches, channels, x, copy, means.pool);
+            return contract::multiply(
+                contract::Product<T>{s.groups, s.outputs, product.patches.columns(), columns, FactorRows<T>(product),
+                                     ChannelsLastTaps<T>(product, copy), KernelsOfTaps<T>(product)},
+                means);
+        }
+        copy_with_zeros(product.patches, channels, x, copy, means.pool);
+        product.source = copy;
+    }
     contract::multiply(
         contract::Product<T>{
             s.groups, s.outputs, product.patches.columns(), columns, FactorRows<T>(product), PatchTaps<T>(product),
