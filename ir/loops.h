@@ -32,8 +32,14 @@
 //                          mod 32, fold by 16, 8, 4, 2, 1; chunk results by the same rule), k counted from lo. Not
 //                          inside a vector loop. rows: in ascending order within chunks of 64, chunk results by the
 //                          same rule. Only inside a vector loop. Identity: -0.0 for float add (an empty sum is +0.0),
-//                          1, -inf/lowest, inf/highest. Folds do not nest.
-//   load(buffer, position) scalar at element `position` (index); store(buffer, position, scalar).
+//                          1, -inf/lowest, inf/highest. Folds do not nest. Each turn of the region is run once; over
+//                          lanes it may store, to places of its own, what later loops of the same iteration read.
+//   load(buffer, position) scalar at element `position` (index).
+//   store(buffer, position, scalar), store(buffer, position, scalar, all): of `all` elements (index) that the kernel
+//                          writes to the buffer and does not load: where the last cache does not hold so many, an engine
+//                          may write past the caches.
+//   scratch                attr {dtype, elements}: a buffer of so many elements (a constant) that holds nothing at first
+//                          and belongs to the iteration that it stands in, of a parallel or serial loop.
 //   extent                 attr {value: size}: an index that is a constant or an expression over the graph's symbols.
 //   position(scalar)       an i64 scalar as index; number(index): an index as i64 scalar.
 //   every elementwise row  on scalars (all operands scalars, types equal where the row demands it; cast changes dtype);

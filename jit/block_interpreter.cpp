@@ -1,10 +1,14 @@
 #include "jit/block_interpreter.h"
 
+#include <immintrin.h>
+
 #include <algorithm>
 #include <cstring>
 #include <deque>
 
 #include "jit/block_translator.h"
+#include "jit/routines/lines.h"
+#include "runtime/cpu.h"
 #include "runtime/integer.h"
 #include "runtime/interrupt.h"
 
@@ -20,6 +24,8 @@ struct Frame {
     int64_t* index;
     void** at;
     uint32_t faults = 0;
+    bool fence = false;  // there are stores past the caches
+    const int64_t last_cache_bytes = cpu_info().l3_bytes;
 };
 
 // A position and its quotient by a divisor, moved on without dividing again.
@@ -49,6 +55,23 @@ void copy_one(void* to, const void* from, unsigned size) {
 }
 
 void run(const Instruction* begin, const Instruction* end, Frame& f, int64_t n);
+
+// Lane 0 of the turn at hand is at `from`.
+void* lines_at(const Instruction& i, const Frame& f, const std::byte* from, int64_t n) {
+    static_assert(sizeof(LoadedLines) <= 64);
+    auto& loaded = *reinterpret_cast<LoadedLines*>(f.memory + i.scratch);
+    std::byte* const elements = f.memory + i.scratch + 64;
+    const int64_t turn = f.index[i.preamble], lane = f.index[i.c], line = turn - loaded.first;
+    const bool there = line >= 0 && line < loaded.lines && loaded.lane == lane && loaded.lanes == n &&
+                       loaded.from + line * i.size == from;
+    if (there) return elements + line * n * i.size;
+    // With several blocks to a turn the next one is elsewhere.
+    const bool alone = f.index[i.vector.high] - f.index[i.vector.low] <= BlockProgram::block_size;
+    const int64_t lines = !alone ? 1 : std::min({f.index[i.body] - turn, LoadedLines::most, LoadedLines::elements / n});
+    loaded = {from, turn, lane, n, lines};
+    load_lines(elements, from, f.index[i.d], i.size, lines, n);
+    return elements;
+}
 
 // acc[level] takes one more value; 64 of them make one value of the next level.
 class RowFold {
@@ -253,6 +276,9 @@ void run(const Instruction* begin, const Instruction* end, Frame& f, int64_t n) 
                 load_strided(at[i.out], buffer(i.a, index[i.b] + index[i.c] * index[i.d], i.size), index[i.d], i.size,
                              n);
                 break;
+            case Code::load_lines:
+                at[i.out] = lines_at(i, f, buffer(i.a, index[i.b] + index[i.c] * index[i.d], i.size), n);
+                break;
             case Code::load_indexed:
                 load_indexed(at[i.out], f.buffers[i.a], static_cast<int64_t*>(at[i.b]), i.size, n);
                 break;
@@ -261,6 +287,16 @@ void run(const Instruction* begin, const Instruction* end, Frame& f, int64_t n) 
                 void* const to = buffer(i.a, index[i.b] + index[i.c], i.size);
                 if (i.mask) fill(to, at[i.out], i.size, n);
                 else std::memmove(to, at[i.out], size_t(n) * i.size);
+                break;
+            }
+            case Code::store_large: {
+                void* const to = buffer(i.a, index[i.b] + index[i.c], i.size);
+                if (index[i.d] * int64_t(i.size) <= f.last_cache_bytes) {
+                    std::memmove(to, at[i.out], size_t(n) * i.size);
+                    break;
+                }
+                copy_past_caches(to, at[i.out], size_t(n) * i.size);
+                f.fence = true;
                 break;
             }
             case Code::store_strided:
@@ -302,14 +338,25 @@ public:
         const BlockProgram& program = programs_[stage];
         const size_t index_bytes = (program.indices.size() * 8 + 63) / 64 * 64;
         const size_t register_bytes = (program.registers.size() * sizeof(void*) + 63) / 64 * 64;
+        const size_t buffers = program.scratch.empty() ? 0 : program.buffers + program.scratch.size(),
+                     buffer_bytes = (buffers * sizeof(void*) + 63) / 64 * 64;
         WorkspacePool::Loan workspace(workspaces_);
-        std::byte* const memory = workspace->reserve(index_bytes + register_bytes + program.frame_bytes);
-        Frame f{call.buffers, memory + index_bytes + register_bytes, reinterpret_cast<int64_t*>(memory),
+        std::byte* const memory = workspace->reserve(index_bytes + register_bytes + buffer_bytes + program.frame_bytes);
+        Frame f{call.buffers, memory + index_bytes + register_bytes + buffer_bytes, reinterpret_cast<int64_t*>(memory),
                 reinterpret_cast<void**>(memory + index_bytes)};
+        if (buffers > 0) {
+            void** const all = reinterpret_cast<void**>(memory + index_bytes + register_bytes);
+            std::copy_n(call.buffers, program.buffers, all);
+            for (size_t k = 0; k < program.scratch.size(); ++k)
+                all[program.buffers + k] = f.memory + program.scratch[k];
+            f.buffers = all;
+        }
         std::copy(program.indices.begin(), program.indices.end(), f.index);
         for (const auto& [index, extent] : program.extents) f.index[index] = call.extents[extent];
+        for (uint32_t offset : program.lines) new (f.memory + offset) LoadedLines;
         for (size_t k = 0; k < program.registers.size(); ++k) f.at[k] = address(program, program.registers[k], f, call);
         execute(program, f, begin, end);
+        if (f.fence) _mm_sfence();
         if (f.faults) __atomic_fetch_or(call.faults, f.faults, __ATOMIC_RELAXED);
     }
 
@@ -332,6 +379,7 @@ private:
         run_all(program.entry, 1);
         if (!program.loop) return run_all(program.body, 1);
         const int64_t low = f.index[program.low];
+        if (program.end >= 0) f.index[program.end] = low + end * program.step;
         if (program.vector) {
             for (int64_t at = begin; at < end; at += BlockProgram::block_size) {
                 check_interrupt();

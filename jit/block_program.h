@@ -5,6 +5,7 @@
 // folds are an instruction followed by its preamble (run once when there is a first iteration) and its body.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -33,10 +34,13 @@ struct Instruction {
         // strided)
         load_here,              // at[out] = &buffer[p]
         load_block, load_strided,
+        load_lines,             // the same for several turns at once of the loop around the vector loop, whose neighbours
+                                // are neighbours in memory: its variable is index[preamble], which ends at index[body]
         load_indexed,           // buffer[at[b][i]]
         load_one,
         address,                // at[out] = &buffer[p], for the next instruction to write to
         store_block, store_strided, store_indexed, store_one,    // value at[out]
+        store_large,            // a block, past the caches where index[d] elements are more than the last one holds
         // loops: variable index[out], from index[a] below index[b]; preamble and body follow
         serial,                 // step index[c]
         vector,                 // in blocks
@@ -50,16 +54,26 @@ struct Instruction {
     bool direct = false;  // a fold whose body only computes an address: it folds the memory itself
     int32_t out = 0, a = 0, b = 0, c = 0, d = 0;
     uint32_t preamble = 0, body = 0;  // numbers of instructions that follow
-    uint32_t scratch = 0;             // of a fold: the offset of its partial results in the frame
+    uint32_t scratch = 0;             // of a fold: the offset of its partial results in the frame; of lines: theirs
     union {
         Routine::Function routine = nullptr;
         const struct FoldPlan* fold;
+        struct {
+            int32_t low, high;  // index registers
+        } vector;               // of lines: the vector loop
     };
 };
 
 struct FoldPlan {
     const Fold* fold = nullptr;
     const Routine* step = nullptr;  // accumulator op row
+};
+
+// What a load of lines has read ahead, and where: line r holds what turn first + r wants.
+struct LoadedLines {
+    static constexpr int64_t most = 16, elements = 8192;  // at a time
+    const std::byte* from = nullptr;
+    int64_t first = 0, lane = 0, lanes = 0, lines = 0;
 };
 
 struct BlockProgram {
@@ -80,6 +94,10 @@ struct BlockProgram {
     std::vector<Register> registers;
     std::vector<uint64_t> constants;
     uint32_t frame_bytes = 0;  // of scalars and blocks
+    uint32_t buffers = 0;      // of the call, where there are buffers in the frame: these are numbered after them
+    std::vector<uint32_t> scratch;  // their offsets
+    std::vector<uint32_t> lines;    // offsets of each LoadedLines, which its elements follow
+    int32_t end = -1;  // of a loop that goes on in several calls: the index register of where this one ends
 };
 
 }  // namespace tenon

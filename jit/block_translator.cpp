@@ -9,6 +9,8 @@
 #include "jit/block_indices.h"
 #include "jit/program_builder.h"
 #include "jit/region_uses.h"
+#include "jit/slope.h"
+#include "runtime/cpu.h"
 
 namespace tenon {
 
@@ -39,7 +41,7 @@ public:
                     std::deque<FoldPlan>& plans)
         : graph_(*source.graph), info_(info), instructions_(instructions), plans_(plans),
           kernel_(graph_.region_of(source.kernel)), indices_(program_) {
-        for (uint32_t k = 0; NodeId p : graph_.params(kernel_)) buffers_[p.index] = int32_t(k++);
+        for (NodeId p : graph_.params(kernel_)) buffers_.emplace(p.index, int32_t(buffers_.size()));
         for (const InPlace& pair : source.in_place)
             paired_[int32_t(pair.operand)] = int32_t(info.operands + pair.result);
     }
@@ -50,6 +52,7 @@ public:
             shared_[id.index] = program_.new_slot(slot++);
             if (!mine) define_shared(id);
         }
+        for (NodeId id : stage.nodes) find_scratch(id);
         if (stage.loop) return top_loop(stage.nodes[0]);
         scope_.uses = find_uses(graph_, kernel_, stage.nodes, buffers_);
         body(stage.nodes);
@@ -69,6 +72,16 @@ private:
         std::vector<int32_t> temporaries;
         uint32_t position = 0;
     };
+
+    void find_scratch(NodeId id) {
+        if (graph_[id].op == op<"scratch">()) {
+            const int64_t bytes = graph_.attributes(id).integer("elements") * int64_t(size_of(type(id).dtype));
+            const int32_t first = int32_t(info_.operands + info_.results);
+            buffers_.emplace(id.index, first + program_.new_scratch(uint32_t(first), uint32_t(bytes)));
+        }
+        for (unsigned r = 0; r < graph_[id].regions; ++r)
+            for (NodeId inside : graph_.body(graph_.region_of(id, r))) find_scratch(inside);
+    }
 
     NodeId canonical(NodeId id) const { return tenon::canonical(graph_, id); }
     const Type& type(NodeId id) const { return graph_.type(id); }
@@ -124,7 +137,10 @@ private:
         const BlockValue low = index_use(graph_.operand(id, 0));
         const int32_t variable = program_.new_index();
         const Region& region = graph_.region_of(id);
-        RegionScope outer = enter(region, attributes.text("kind") == "vector", variable);
+        const bool vector = attributes.text("kind") == "vector";
+        if (!vector && attributes.integer_or("step", 1) == 1)
+            around_ = {graph_.params(region)[0], variable, program_.stage_end(), -1, -1};
+        RegionScope outer = enter(region, vector, variable);
         body(graph_.body(region));
         Loop loop = leave(std::move(outer));
         return std::move(program_).finish(std::move(loop), low.base, attributes.integer_or("step", 1), variable);
@@ -138,9 +154,14 @@ private:
         i.c = program_.index_constant(attributes.integer_or("step", 1));
         i.out = program_.new_index();
         const Region& region = graph_.region_of(id);
+        const Around before = around_;
+        if (vector) around_.low = low.base, around_.high = high.base;
+        else if (attributes.integer_or("step", 1) != 1) around_ = {};
+        else around_ = {graph_.params(region)[0], i.out, high.base, -1, -1};
         RegionScope outer = enter(region, vector, i.out);
         body(graph_.body(region));
         program_.append_loop(i, leave(std::move(outer)));
+        around_ = before;
     }
     BlockValue fold(NodeId id) {
         const Attributes attributes = graph_.attributes(id);
@@ -159,14 +180,16 @@ private:
         i.c = program_.new_index();
         const Region& region = graph_.region_of(id);
         const NodeId folded = graph_.results(region)[0];
+        const Around before = std::exchange(around_, {});
         RegionScope outer = enter(region, lanes, i.c);
         body(graph_.body(region));
         const BlockValue element = as_value(folded);
         const Loop loop = leave(std::move(outer));
+        around_ = before;
         i.mask = !element.vector;
         i.d = element.at;
         i.direct =
-            element.vector && is_affine_load(folded, graph_.params(region)[0]) && only_addresses(loop, element.at);
+            element.vector && is_affine_load(folded, graph_.params(region)[0]) && loop.only_addresses(element.at);
         BlockValue v;
         v.level = program_.depth();
         v.vector = !lanes && program_.in_vector();
@@ -175,45 +198,17 @@ private:
         program_.append_loop(i, loop);
         return v;
     }
-    static bool only_addresses(const Loop& loop, int32_t at) {
-        for (const Instruction& i : loop.body) {
-            const bool is_index = i.code >= Code::index_add && i.code <= Code::index_maximum;
-            if (!is_index && !(i.code == Code::load_here && i.out == at)) return false;
-        }
-        return !loop.body.empty() && loop.body.back().code == Code::load_here;
-    }
     // Is the value a load whose position moves by the same stride with every turn?
     bool is_affine_load(NodeId value, NodeId variable) const {
         value = canonical(value);
-        return graph_[value].op == op<"load">() && index_degree(graph_.operand(value, 1), variable) <= 1;
-    }
-    // 0: the variable is not in it, 2: it is not affine in the variable. What it is made of is looked at once.
-    int index_degree(NodeId root, NodeId variable) const {
-        std::unordered_map<uint32_t, int> known{{variable.index, 1}};
-        std::vector<NodeId> stack{root};
-        while (!stack.empty()) {
-            const NodeId id = stack.back();
-            const auto operands = graph_.operands_of(id);
-            const auto missing =
-                std::find_if(operands.begin(), operands.end(), [&](NodeId o) { return !known.contains(o.index); });
-            if (missing != operands.end() && !known.contains(id.index)) {
-                stack.push_back(*missing);
-                continue;
-            }
-            stack.pop_back();
-            int largest = 0, sum = 0;
-            for (NodeId o : operands) largest = std::max(largest, known[o.index]), sum += known[o.index];
-            const IndexOp made = row(graph_[id].op).index_op;
-            const bool adds = made == IndexOp::add || made == IndexOp::sub;
-            known.emplace(id.index, adds ? largest : made == IndexOp::mul ? std::min(sum, 2) : sum == 0 ? 0 : 2);
-        }
-        return known[root.index];
+        return graph_[value].op == op<"load">() && slope_of(graph_, graph_.operand(value, 1), variable).is_affine();
     }
 
     // ---- nodes
     void node(NodeId id) {
         const Node& n = graph_[id];
-        if (n.op == op<"extent">() || n.op == op<"constant">() || canonical(id) != id) return;
+        const bool nothing = n.op == op<"extent">() || n.op == op<"constant">() || n.op == op<"scratch">();
+        if (nothing || canonical(id) != id) return;
         if (n.op == op<"store">()) return store(id);
         if (n.op == op<"for">()) return inner_loop(id);
         BlockValue v;
@@ -335,11 +330,12 @@ private:
         v.level = program_.emit(v.level, i);
         return v;
     }
-    // The only use of a value is to be stored next to its neighbours: it is written where it is to stand.
+    // The value is to be stored next to its neighbours: it is written where it is to stand, and read there.
     bool write_directly(NodeId id, Instruction& i) {
         const auto uses = scope_.uses.values.find(id.index);
-        if (uses == scope_.uses.values.end() || uses->second.count != 1 || !uses->second.store) return false;
+        if (uses == scope_.uses.values.end() || !uses->second.store) return false;
         const NodeId store = uses->second.store;
+        if (is_large(store)) return false;
         const int32_t buffer = buffers_.at(graph_.operand(store, 0).index);
         const NodeId position = graph_.operand(store, 1);
         if (!values_.contains(position.index) && !is_static_index(graph_, position)) return false;
@@ -369,6 +365,16 @@ private:
     }
 
     // ---- memory
+    // May it be of more than the last cache holds? Not into memory that was read just before.
+    bool is_large(NodeId store) {
+        if (graph_[store].operands.count < 4) return false;
+        const int32_t buffer = buffers_.at(graph_.operand(store, 0).index);
+        const bool in_place =
+            std::any_of(paired_.begin(), paired_.end(), [&](const auto& p) { return p.second == buffer; });
+        const std::optional<int64_t> all = program_.known(index_use(graph_.operand(store, 3)).base);
+        return !in_place &&
+               !(all && *all * int64_t(size_of(type(graph_.operand(store, 0)).dtype)) <= cpu_info().l3_bytes);
+    }
     BlockValue load(NodeId id) {
         const int32_t buffer = buffers_.at(graph_.operand(id, 0).index);
         const BlockValue p = index_use(graph_.operand(id, 1));
@@ -376,7 +382,8 @@ private:
         Instruction i{.code = Code::load_one, .size = size, .a = buffer, .b = p.base};
         BlockValue v;
         v.vector = p.vector;
-        v.level = changes(buffer) ? program_.depth() : p.level;
+        const bool scratch = buffer >= int32_t(info_.operands + info_.results);
+        v.level = scratch || changes(buffer) ? program_.depth() : p.level;
         const bool outside = is_outside(v.level);
         if (!p.vector) {
             v.at = i.out = scalar_for(id);
@@ -389,8 +396,19 @@ private:
             i.d = p.coefficient;
             const bool contiguous = program_.is_known(p.coefficient, 1);
             const bool borrowed = contiguous && may_borrow(id, buffer);
-            i.code = borrowed ? Code::load_here : contiguous ? Code::load_block : Code::load_strided;
-            v.at = i.out = borrowed ? program_.new_address() : program_.new_block(size, !outside);
+            // Do the turns of the loop around the vector loop read neighbours?
+            const bool lines = !contiguous && !outside && !changes(buffer) && around_.parameter && around_.high >= 0 &&
+                               slope_of(graph_, graph_.operand(id, 1), around_.parameter).is(1);
+            i.code = borrowed     ? Code::load_here
+                     : contiguous ? Code::load_block
+                     : lines      ? Code::load_lines
+                                  : Code::load_strided;
+            v.at = i.out = borrowed || lines ? program_.new_address() : program_.new_block(size, !outside);
+            if (lines) {
+                i.scratch = program_.new_lines(size);
+                i.preamble = uint32_t(around_.variable), i.body = uint32_t(around_.end);
+                i.vector = {around_.low, around_.high};
+            }
         }
         v.level = program_.emit(v.level, i);
         return v;
@@ -437,6 +455,10 @@ private:
             } else if (p.vector && contiguous) {
                 i.code = Code::store_block;
                 i.mask = !v.vector;
+                if (v.vector && is_large(id)) {
+                    i.code = Code::store_large;
+                    i.d = index_use(graph_.operand(id, 3)).base;
+                }
             } else {
                 i.code = Code::store_strided;
                 i.d = p.vector ? p.coefficient : program_.index_constant(0);
@@ -458,6 +480,11 @@ private:
     std::unordered_map<uint32_t, BlockValue> values_;  // by node
     std::unordered_set<uint32_t> written_;             // stores that their value's op does
     RegionScope scope_;                                // of the region at hand
+    struct Around {                                    // the loop in single steps that is nearest around a vector loop
+        NodeId parameter;
+        int32_t variable = -1, end = -1;  // index registers
+        int32_t low = -1, high = -1;      // of the vector loop
+    } around_;
 };
 
 }  // namespace

@@ -52,6 +52,22 @@ int32_t ProgramBuilder::constant(uint64_t bits) {
     return it->second;
 }
 
+uint32_t ProgramBuilder::new_lines(uint32_t size) {
+    program_.lines.push_back(new_frame(64 + uint32_t(LoadedLines::elements) * size));
+    return program_.lines.back();
+}
+
+int32_t ProgramBuilder::stage_end() {
+    if (program_.end < 0) program_.end = new_index();
+    return program_.end;
+}
+
+int32_t ProgramBuilder::new_scratch(uint32_t others, uint32_t bytes) {
+    program_.buffers = others;
+    program_.scratch.push_back(new_frame(bytes));
+    return int32_t(program_.scratch.size()) - 1;
+}
+
 // A block of partial results a level, and one for a value that is the same in all lanes. Folds do not nest, so one such
 // place serves them all.
 uint32_t ProgramBuilder::fold_scratch() {
@@ -111,6 +127,14 @@ ProgramBuilder::Loop ProgramBuilder::close_loop() {
     loops_.pop_back();
     if (!loop.vector && in_vector()) loops_.back().free_blocks = std::move(loop.free_blocks);
     return loop;
+}
+
+bool ProgramBuilder::Loop::only_addresses(int32_t at) const {
+    for (const Instruction& i : body) {
+        const bool is_index = i.code >= Code::index_add && i.code <= Code::index_maximum;
+        if (!is_index && !(i.code == Code::load_here && i.out == at)) return false;
+    }
+    return !body.empty() && body.back().code == Code::load_here;
 }
 
 void ProgramBuilder::append_loop(Instruction i, const Loop& loop) {

@@ -25,6 +25,10 @@ public:
     void pin(int32_t at) { pinned_.insert(at); }  // it is never released
     void release(int32_t at);
     uint32_t fold_scratch();
+    uint32_t new_lines(uint32_t size);  ///< of elements of so many bytes
+    int32_t stage_end();                ///< the index register of where the stage's loop ends
+    /// Memory of each iteration, as the buffer after `others` of the call and those made so far; its number among these.
+    int32_t new_scratch(uint32_t others, uint32_t bytes);
 
     // -- index registers
     int32_t new_index(int64_t initial = 0);
@@ -47,6 +51,7 @@ public:
         int32_t variable = -1;  // index register of the vector variable, inherited by what is inside
         std::vector<Instruction> preamble, body;
         std::multimap<uint32_t, uint32_t> free_blocks;  // by element size
+        bool only_addresses(int32_t at) const;          // does the body but work out where in a buffer `at` is?
     };
     void open_loop(bool vector, int32_t variable);
     Loop close_loop();

@@ -53,7 +53,7 @@ private:
         RegionUses::Uses& uses = uses_.values[id.index];
         ++uses.count;
         uses.last = std::max(uses.last, position);
-        uses.store = store;
+        if (store) uses.store = store;
     }
 
     const Graph& graph_;

@@ -13,12 +13,12 @@ namespace tenon {
 /// A cast to its own dtype is what it casts.
 NodeId canonical(const Graph&, NodeId);
 
-using BufferNumbers = std::unordered_map<uint32_t, int32_t>;  // by parameter of the kernel's region
+using BufferNumbers = std::unordered_map<uint32_t, int32_t>;  // by parameter of the kernel's region, or scratch
 
 struct RegionUses {
     struct Uses {
         uint32_t count = 0, last = 0;  // last: a position among the region's nodes
-        NodeId store;                  // the use, where it is the value of a store in the same region
+        NodeId store;                  // a use as the value of a store in the same region, the last such
     };
     std::unordered_map<uint32_t, Uses> values;                             // by node
     std::unordered_map<int32_t, uint32_t> first_store, last_load, stores;  // by buffer; stores: how many

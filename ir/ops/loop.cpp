@@ -20,15 +20,19 @@ TypeId store_rule(Infer& i) {
         i.type(2).dtype != i.type(0).dtype)
         i.fail("type", "store takes a buffer, an index and a scalar of the buffer's dtype, but got " +
                            i.show(i.operands[0]) + ", " + i.show(i.operands[1]) + " and " + i.show(i.operands[2]));
+    if (i.operands.size() > 3 && i.type(3).kind != Type::Kind::index)
+        i.fail("type", "store takes an index for how much is stored in all, but got " + i.show(i.operands[3]));
     return i.context.none();
 }
+TypeId scratch_rule(Infer& i) { return i.context.buffer(i.attributes().dtype("dtype")); }
 TypeId fold_rule(Infer& i) {  // a scalar, of a literal too
     return i.region_results.empty() ? i.context.none() : i.context.scalar(i.context[i.region_results[0]].dtype);
 }
 
-constexpr Row loop(Row r, int operands) {
+constexpr Row loop(Row r, int operands, int most = 0) {
     r.level = Level::loop;
-    r.min_operands = r.max_operands = int8_t(operands);
+    r.min_operands = int8_t(operands);
+    r.max_operands = int8_t(most > 0 ? most : operands);
     r.no_gradient = "graphs are differentiated before scheduling";
     r.no_batching = "graphs are batched before scheduling";
     return r;
@@ -41,7 +45,8 @@ const Row loop_table[] = {
     loop({.name = "for", .doc = "runs its region for lo, lo + step, … below hi", .effect = Effect::ordered, .result = none_rule}, 2),
     loop({.name = "fold", .doc = "folds its region's value over lo … hi - 1 in the contract's order", .result = fold_rule}, 2),
     loop({.name = "load", .doc = "one element of a buffer", .result = load_rule}, 2),
-    loop({.name = "store", .doc = "writes one element of a buffer", .effect = Effect::ordered, .result = store_rule}, 3),
+    loop({.name = "store", .doc = "writes one element of a buffer", .effect = Effect::ordered, .result = store_rule}, 3, 4),
+    loop({.name = "scratch", .doc = "memory of the iteration that it stands in", .result = scratch_rule}, 0),
     loop({.name = "extent", .doc = "a size as an index", .result = index_rule}, 0),
     loop({.name = "position", .doc = "an i64 scalar as an index", .result = index_rule}, 1),
     loop({.name = "number", .doc = "an index as an i64 scalar", .result = number_rule}, 1),

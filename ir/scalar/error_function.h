@@ -6,13 +6,11 @@ namespace tenon::scalar {
 
 template <class T> struct ErrorFunction;
 template <> struct ErrorFunction<float> {
-    static constexpr float end = 10.1f;  // erfc is below half the smallest denormal
-    static constexpr float centre = 2;   // of the tail's variable
+    static constexpr float end = 4;  // erf is 1 − 2⁻²⁶ there, which rounds to 1
     static constexpr float near[] = {0x1.06eba8p-3f, -0x1.812744p-2f, 0x1.ce2e6p-4f,  -0x1.b8162ap-6f,
                                      0x1.5513f4p-8f, -0x1.acf8p-11f,  0x1.662518p-14f};
-    static constexpr float tail[] = {0x1.1ba038p-2f,   -0x1.7bf5dcp-4f, -0x1.540802p-3f, 0x1.4ff8dap-3f,
-                                     -0x1.bc1704p-5f,  -0x1.06618cp-7f, 0x1.1b927p-7f,   0x1.2e68e6p-10f,
-                                     -0x1.49b056p-10f, -0x1.ef070ep-13f};
+    static constexpr float tail[] = {-0x1.076d58p-3f, -0x1.453e54p-1f, -0x1.b288aap-4f, 0x1.833246p-6f,
+                                     -0x1.d55cf8p-9f, 0x1.428ee8p-12f, -0x1.45c1f2p-17f};
 };
 template <> struct ErrorFunction<double> {
     static constexpr double end = 27.3;
@@ -38,8 +36,8 @@ inline V erf_near(V x) {
     return fma(x, p, x);
 }
 
-// erfc a = e^(−a²) · (1 + P(q)) / (1 + 2a), q = (a − c) / (a + c), for a ≥ 0.48. The square is taken with its rounding
-// error, and the power of two comes last, for the denormals.
+// For f64: erfc a = e^(−a²) · (1 + P(q)) / (1 + 2a), q = (a − c) / (a + c), for a ≥ 0.48. The square is taken with its
+// rounding error, and the power of two comes last, for the denormals.
 template <class V>
 inline V erfc_tail(V a) {
     using C = ErrorFunction<Element<V>>;
@@ -62,6 +60,24 @@ inline V erfc_tail(V a) {
     return scale(ratio, parts.biased);
 }
 
+// For f32: 1 − erfc a for a > 0.875, erfc a = e^(a·P(a) − a), P a minimax fit weighted by erfc, which is what an error of
+// the exponent weighs in erf. No division, and no power of two that is denormal.
+template <class V>
+inline V erf_far(V a) {
+    using C = ErrorFunction<float>;
+    V inside = select(a > like(a, C::end), like(a, C::end), a);
+    V p = polynomial(inside, C::tail);
+    V minus = -inside;
+    V exponent = fma(inside, p, minus);
+    auto parts = ExpParts<V>::of(exponent);
+    V one = like(a, 1);
+    V rest = parts.expm1();
+    V mantissa = one + rest;
+    V power = float_bits(shift_left(parts.biased, Format<float>::fraction_bits));
+    V negated = -mantissa;
+    return fma(negated, power, one);
+}
+
 struct Erf {
     static constexpr Function is = unary("erf", floats).within(2, 2);
     template <class V>
@@ -69,8 +85,13 @@ struct Erf {
         using T = Element<V>;
         V magnitude = abs(x);
         V near = erf_near(x);
-        V tail = erfc_tail(magnitude);
-        V far = like(x, 1) - tail;
+        V far = magnitude;
+        if constexpr (is_single<V>) {
+            far = erf_far(magnitude);
+        } else {
+            V tail = erfc_tail(magnitude);
+            far = like(x, 1) - tail;
+        }
         V signed_far = copy_sign(far, x);
         return select(magnitude > like(x, T(0.875)), signed_far, near);
     }

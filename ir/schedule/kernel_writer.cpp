@@ -70,6 +70,12 @@ const KernelWriter::Scratch* KernelWriter::scratch_of(ExpressionId id) const {
     return nullptr;
 }
 
+// Its memory; an iteration's own is made by write_loops.
+NodeId KernelWriter::memory_of(const Scratch& s) {
+    return s.elements ? private_scratch_[size_t(&s - nest_->scratch.data())] : params_[s.buffer];
+}
+void KernelWriter::keep(const Scratch& s) { store(memory_of(s), s.position, s.value); }
+
 // Operands first; a worklist, since expressions are as deep as the kernel is long.
 NodeId KernelWriter::emit(ExpressionId root) {
     std::vector<ExpressionId> stack{root};
@@ -91,7 +97,7 @@ NodeId KernelWriter::emit(ExpressionId root) {
                 stack.push_back(*missing);
                 continue;
             }
-            node = kept ? builder_.emit_typed(op<"load">(), e.type, {params_[kept->buffer], operands[0]})
+            node = kept ? builder_.emit_typed(op<"load">(), e.type, {memory_of(*kept), operands[0]})
                    : e.kind == Expression::Kind::fold ? emit_fold(e, operands[0], operands[1])
                                                       : emit_node(e, operands);
             set_emitted(id, node);
@@ -112,15 +118,18 @@ NodeId KernelWriter::emit_fold(const Expression& e, NodeId low, NodeId high) {
     const size_t here = mark();
     const RegionId region = open_loop(e.number);
     const NodeId body = emit(e.operands[0]);
+    for (const Scratch* s : std::exchange(kept_by_fold_, {})) keep(*s);
     builder_.close_region({body});
     leave(here);
     Builder::StampScope scope(builder_, {copier_.stamp_of(e.source).origin, {}, 0});
     return builder_.emit_typed(op<"fold">(), e.type, {low, high}, e.attr, region, 1);
 }
 
-void KernelWriter::store(uint32_t buffer, ExpressionId position, ExpressionId value) {
+void KernelWriter::store(NodeId buffer, ExpressionId position, ExpressionId value, std::optional<SizeId> all) {
     const NodeId at = emit(position), scalar = emit(value);
-    builder_.emit_typed(op<"store">(), context_.none(), {params_[buffer], at, scalar});
+    std::vector<NodeId> operands{buffer, at, scalar};
+    if (all) operands.push_back(extent(*all));
+    builder_.emit_typed(op<"store">(), context_.none(), operands);
 }
 
 // What the nest's stores depend on and is to be made at each depth of loops, in order of creation, which puts operands
@@ -148,8 +157,12 @@ std::vector<std::vector<ExpressionId>> KernelWriter::needed(const PlannedNest& n
 void KernelWriter::emit_level(const PlannedNest& n, size_t depth) {
     for (ExpressionId id : levels_[depth]) {
         const Expression& e = expressions_[id];
-        if (e.kind == Expression::Kind::fold && depth == n.loops.size()) store_scratch_of({e.operands[0]});
+        const bool inner = e.kind == Expression::Kind::fold && depth == n.loops.size();
+        if (inner) kept_by_fold_ = new_scratch_of({e.operands[0]});
+        const std::vector<const Scratch*> kept = kept_by_fold_;
         emit(id);
+        assert(kept_by_fold_.empty());
+        set_stored(kept);
     }
 }
 
@@ -167,16 +180,17 @@ std::vector<bool> KernelWriter::reached_inside(const std::vector<ExpressionId>& 
     return seen;
 }
 
-// Before an inner loop reads a value that an inner loop of its own keeps.
-void KernelWriter::store_scratch_of(const std::vector<ExpressionId>& roots) {
-    if (nest_->scratch.empty()) return;
-    const std::vector<bool> reached = reached_inside(roots);
+// What the first inner loop that computes it, of these roots, is to keep for the next ones.
+std::vector<const KernelWriter::Scratch*> KernelWriter::new_scratch_of(const std::vector<ExpressionId>& roots) const {
     std::vector<const Scratch*> wanted;
+    if (nest_->scratch.empty()) return wanted;
+    const std::vector<bool> reached = reached_inside(roots);
     for (size_t k = 0; k < nest_->scratch.size(); ++k)
         if (!stored_scratch_[k] && reached[nest_->scratch[k].value]) wanted.push_back(&nest_->scratch[k]);
-    if (wanted.empty()) return;
-    write_inner(*nest_, {}, wanted);
-    for (const Scratch* s : wanted) stored_scratch_[size_t(s - nest_->scratch.data())] = true;
+    return wanted;
+}
+void KernelWriter::set_stored(const std::vector<const Scratch*>& kept) {
+    for (const Scratch* s : kept) stored_scratch_[size_t(s - nest_->scratch.data())] = true;
 }
 
 void KernelWriter::write_inner(const PlannedNest& n, const std::vector<const StoreExpression*>& stores,
@@ -185,9 +199,9 @@ void KernelWriter::write_inner(const PlannedNest& n, const std::vector<const Sto
     const NodeId high = extent(n.nest->reduced);
     const size_t here = mark();
     const RegionId region = open_loop(n.expressions.reduction);
-    for (const Scratch* s : scratch) store(s->buffer, s->position, s->value);
+    for (const Scratch* s : scratch) keep(*s);
     for (const StoreExpression* s : stores) emit(s->value);  // all loads before the stores that may overwrite them
-    for (const StoreExpression* s : stores) store(s->store.buffer, s->position, s->value);
+    for (const StoreExpression* s : stores) store(*s);
     leave(here);
     close_loop(region, low, high, "vector", 1);
 }
@@ -203,10 +217,23 @@ void KernelWriter::write_body(const PlannedNest& n) {
             });
             if (!kept) full.push_back(&s);
             roots.push_back(s.value);
-        } else store(s.store.buffer, s.position, s.value);
+        } else store(s);
     }
-    store_scratch_of(roots);
+    const std::vector<const Scratch*> kept = new_scratch_of(roots);
+    if (!kept.empty()) write_inner(n, {}, kept);
+    set_stored(kept);
     if (!full.empty()) write_inner(n, full, {});
+}
+
+void KernelWriter::open_scratch(const PlannedNest& n) {
+    private_scratch_.assign(n.scratch.size(), {});
+    for (size_t k = 0; k < n.scratch.size(); ++k) {
+        if (n.scratch[k].elements == 0) continue;
+        const DType dtype = context_[expressions_[n.scratch[k].value].type].dtype;
+        const AttrId attr = context_.attr({{context_.name("dtype"), AttrValue(dtype)},
+                                           {context_.name("elements"), AttrValue(n.scratch[k].elements)}});
+        private_scratch_[k] = builder_.emit_typed(op<"scratch">(), context_.buffer(dtype), {}, attr);
+    }
 }
 
 // A loop within its block ends with that or with the positions there are: blocks within blocks divide them.
@@ -247,6 +274,7 @@ void KernelWriter::write_loops(const PlannedNest& n, size_t level) {
     const auto [low, high] = bounds(n, level);
     const size_t here = mark();
     const RegionId region = open_loop(n.expressions.variables[level]);
+    if (level + 1 == n.loops.size()) open_scratch(n);
     emit_level(n, level + 1);
     write_loops(n, level + 1);
     leave(here);
@@ -262,7 +290,7 @@ void KernelWriter::write(const std::vector<PlannedNest>& nests) {
         emit_level(n, 0);
         if (!n.loops.empty()) continue;
         for (const StoreExpression& s : n.expressions.stores)
-            if (s.store.kind != NestStore::Kind::full) store(s.store.buffer, s.position, s.value);
+            if (s.store.kind != NestStore::Kind::full) store(s);
     }
     for (const PlannedNest& n : nests) {
         nest_ = &n;

@@ -18,10 +18,12 @@ public:
           params_(std::move(params)), emitted_(expressions.size()) {}
 
     // Scratch: the buffer in which an inner expression is kept for the inner loops after the one that computes it, at
-    // the position given. A buffer of the kernel, of the expression's dtype.
+    // the position given. A buffer of the kernel, of the expression's dtype; or of each iteration of the nest's loops,
+    // of so many elements.
     struct Scratch {
         ExpressionId value = 0, position = 0;
         uint32_t buffer = 0;
+        int64_t elements = 0;
     };
     struct PlannedNest {
         const Nest* nest = nullptr;
@@ -35,6 +37,8 @@ private:
     NodeId emit(ExpressionId);
     NodeId there(ExpressionId);
     const Scratch* scratch_of(ExpressionId) const;
+    NodeId memory_of(const Scratch&);
+    void keep(const Scratch&);
     NodeId emit_node(const Expression&, std::span<const NodeId> operands);
     NodeId emit_fold(const Expression&, NodeId low, NodeId high);
     void emit_level(const PlannedNest&, size_t depth);  // what depends on the loop at `depth`, folds among it
@@ -43,13 +47,16 @@ private:
     void write_blocks(const PlannedNest&, size_t level, std::string_view kind, int64_t step,
                       const std::function<void()>& inside);
     std::pair<NodeId, NodeId> bounds(const PlannedNest&, size_t level);
+    void open_scratch(const PlannedNest&);
     void write_body(const PlannedNest&);  // inside the innermost kept loop
     void write_inner(const PlannedNest&, const std::vector<const StoreExpression*>&,
                      const std::vector<const Scratch*>&);
-    void store(uint32_t buffer, ExpressionId position, ExpressionId value);
+    void store(NodeId buffer, ExpressionId position, ExpressionId value, std::optional<SizeId> all = {});
+    void store(const StoreExpression& s) { store(params_[s.store.buffer], s.position, s.value, s.all); }
     std::vector<std::vector<ExpressionId>> needed(const PlannedNest&);
     std::vector<bool> reached_inside(const std::vector<ExpressionId>& roots) const;
-    void store_scratch_of(const std::vector<ExpressionId>& roots);
+    std::vector<const Scratch*> new_scratch_of(const std::vector<ExpressionId>& roots) const;
+    void set_stored(const std::vector<const Scratch*>&);
 
     NodeId extent(SizeId);
     NodeId extent(AttrId);
@@ -72,6 +79,8 @@ private:
     std::map<AttrId, std::pair<NodeId, size_t>> extents_;  // with the mark at which each was emitted
     const PlannedNest* nest_ = nullptr;
     std::vector<bool> stored_scratch_;
+    std::vector<NodeId> private_scratch_;            // the nodes of those that belong to iterations
+    std::vector<const Scratch*> kept_by_fold_;       // what the fold to be written is to store
     std::vector<std::vector<ExpressionId>> levels_;  // of the nest at hand
     struct Block {
         NodeId first;

@@ -10,6 +10,8 @@ namespace tenon {
 namespace {
 constexpr int64_t parallel_work = 32768;  // elements below which waking threads costs more than it gains
 constexpr int64_t block_work = 4096;      // elements a block of a parallel loop: a few microseconds
+constexpr int64_t least_block = 256;      // positions of a vector loop that is cut into blocks
+constexpr int64_t most_columns = 1024;    // of such a block that are folded by rows: a page of each row
 constexpr int64_t longest_tile = 1024;    // positions of a vector loop: a block of the interpreter's
 constexpr int64_t tiles_together = 8;     // in a block of a parallel loop
 constexpr int64_t much_work = 16;         // additions an element
@@ -115,6 +117,7 @@ NestExpressions NestBuilder::build(const Nest& nest, const std::vector<NestLoop>
     place.reduced = e.positions().variable(out.reduction, nest.reduced);
     e.set_reduction({out.reduction, place.reduced, nest.reduced, nest.order, out.inner_depth});
     for (const NestStore& s : nest.stores) out.stores.push_back(store(nest, s, place, e));
+    out.reduced_position = e.index(place.reduced);
     out.full_position = e.index(e.positions().add(e.positions().scale(place.linear, nest.reduced), place.reduced));
     return out;
 }
@@ -226,7 +229,8 @@ void NestBuilder::choose_kinds(const Nest& nest, std::vector<NestLoop>& loops, c
         return;
     }
     if (parallel->kind == LoopKind::vector) {
-        const int64_t block = std::max<int64_t>(block_work / each, 256);
+        const int64_t wide = std::clamp(extent(*parallel) / 16 / 256 * 256, least_block, most_columns);
+        const int64_t block = std::max(block_work / each, nest.order ? wide : least_block);
         if (2 * block <= extent(*parallel) || !context_.as_constant(parallel->extent)) parallel->block = block;
         return;
     }

@@ -1,5 +1,6 @@
 // One loop nest of a kernel: what it stores, and the loops that takes.
 #pragma once
+#include <optional>
 #include <vector>
 
 #include "ir/passes/passes.h"
@@ -43,6 +44,7 @@ struct NestLoop {                 // outermost first; the k-th is at depth k + 1
 struct StoreExpression {
     NestStore store;
     ExpressionId value = 0, position = 0;
+    std::optional<SizeId> all;  // how many elements go to the buffer, where that is much and none of them is loaded
 };
 
 struct NestExpressions {
@@ -50,6 +52,7 @@ struct NestExpressions {
     int inner_depth = 0;              // of what lies in folds and inner loops
     uint32_t reduction = 0;           // the variable of inner loops, and of folds that are not of partial results
     ExpressionId full_position = 0;   // (kept position, reduced position), row-major
+    ExpressionId reduced_position = 0;
     std::vector<StoreExpression> stores;
 };
 
@@ -64,6 +67,7 @@ public:
     int64_t hint(SizeId) const;       // its value with the symbols as captured
     int64_t work(const Nest&) const;  // elements gone through, by hint
     bool worth_threads(const Nest&) const;
+    int64_t near_bytes() const { return target_.near_bytes; }
 
 private:
     struct Place {  // where a nest stands

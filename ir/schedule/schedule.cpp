@@ -13,6 +13,8 @@ namespace tenon {
 
 namespace {
 
+constexpr int64_t large_bytes = 4 << 20;  // there are last caches that do not hold them
+
 class FusionScheduler {
 public:
     FusionScheduler(const Graph& graph, NodeId fusion, Builder& builder, Copier& copier, const Target& target,
@@ -38,6 +40,7 @@ public:
             planned[k].expressions = nests_.build(plan_[k], planned[k].loops, expressions);
         }
         for (auto& nest : planned) choose_scratch(expressions, nest);
+        note_large_stores(planned);
         for (const auto& nest : planned) explain(nest);
         return write(expressions, planned);
     }
@@ -231,11 +234,35 @@ private:
             if (const StoreExpression* own = store_of(n, id)) taken.push_back(own->store.buffer);
         }
         for (ExpressionId id : kept) {
+            const std::optional<int64_t> row = context_.as_constant(n.nest->reduced);
+            if (!store_of(n, id) && row && *row * int64_t(size_of(context_[e[id].type].dtype)) <= nests_.near_bytes()) {
+                n.scratch.push_back({id, n.expressions.reduced_position, 0, *row});
+                note(DecisionKind::kept,
+                     "an expensive value that several loops of a row read is kept for the row at hand");
+                continue;
+            }
             const uint32_t buffer = scratch_buffer(e, n, id, taken);
             taken.push_back(buffer);
             n.scratch.push_back({id, n.expressions.full_position, buffer});
         }
     }
+    // ---- stores of so much that caches may not hold it, of which the kernel loads nothing again
+    void note_large_stores(std::vector<KernelWriter::PlannedNest>& planned) {
+        std::vector<uint32_t> loaded;
+        for (const PartialBinding& p : partials_) loaded.push_back(p.buffer);
+        for (const auto& n : planned)
+            for (const KernelWriter::Scratch& s : n.scratch)
+                if (s.elements == 0) loaded.push_back(s.buffer);
+        for (auto& n : planned)
+            for (StoreExpression& s : n.expressions.stores) {
+                const SizeId all = numel(s.store.value);
+                const int64_t bytes = nests_.hint(all) * int64_t(size_of(graph_.type(s.store.value).dtype));
+                const bool again = std::find(loaded.begin(), loaded.end(), s.store.buffer) != loaded.end();
+                const bool whole = s.store.kind != NestStore::Kind::update && s.store.kind != NestStore::Kind::partial;
+                if (whole && !again && bytes >= large_bytes) s.all = all;
+            }
+    }
+
     std::vector<bool> reach(const Expressions& e, const KernelWriter::PlannedNest& n,
                             const std::vector<ExpressionId>& roots) const {
         std::vector<bool> seen(e.size());

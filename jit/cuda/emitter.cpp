@@ -144,6 +144,7 @@ private:
         const Type& type = graph_.type(id);
         if (o == op<"load">()) define(id, register_type(type.dtype), load(id));
         else if (o == op<"store">()) store(id);
+        else if (o == op<"scratch">()) scratch(id);
         else if (o == op<"for">()) inner_loop(id);
         else if (o == op<"fold">()) fold(id);
         else if (o == op<"position">() || o == op<"number">()) define(id, "i64", value(graph_.operand(id, 0)));
@@ -232,6 +233,13 @@ private:
 
     // ---- memory ----
 
+    // An iteration is a block's.
+    void scratch(NodeId id) {
+        const uint32_t number = buffers_.try_emplace(id.index, uint32_t(buffers_.size())).first->second;
+        writer_.line(fmt::format("__shared__ {} b{}[{}];", memory_type(graph_.type(id).dtype), number,
+                                 graph_.attributes(id).integer("elements")));
+    }
+
     std::string element(NodeId access) {
         return fmt::format("b{}[{}]", buffers_.at(graph_.operand(access, 0).index),
                            position(graph_.operand(access, 1)));
@@ -245,7 +253,7 @@ private:
         const DType dtype = graph_.type(graph_.operand(id, 0)).dtype;
         std::string stored = value(graph_.operand(id, 2));
         if (dtype == DType::f16 || dtype == DType::bf16) stored = fmt::format("to_{}({})", name_of(dtype), stored);
-        if (in_vector_) return writer_.line(fmt::format("{} = {};", element(id), stored));
+        if (in_vector_ || in_fold_) return writer_.line(fmt::format("{} = {};", element(id), stored));
         // Outside vector loops all threads of a block compute the same; one of them writes, all may read.
         writer_.line(fmt::format("if (threadIdx.x == 0) {} = {};", element(id), stored));
         writer_.line("__syncthreads();");
@@ -297,6 +305,9 @@ private:
         writer_.line(fmt::format("return {};", value(graph_.results(r)[0])));
         in_fold_ = outer;
         writer_.close(fmt::format("}}, [](auto x, auto y) {{ return {}(x, y); }});", combine));
+        const auto body = graph_.body(r);
+        if (std::any_of(body.begin(), body.end(), [&](NodeId n) { return graph_[n].op == op<"store">(); }))
+            writer_.line("__syncthreads();    // what follows may read what was written");
         values_[id.index] = name;
     }
 

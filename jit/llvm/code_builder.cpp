@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <llvm/IR/IntrinsicsX86.h>
+
 namespace tenon::llvm_engine {
 
 std::optional<int64_t> constant_in(llvm::Value* v) {
@@ -28,6 +30,7 @@ void CodeBuilder::open(const std::string& name) {
     entry_.SetInsertPoint(builder_.CreateBr(start));
     builder_.SetInsertPoint(start);
     fault_ = nullptr;
+    fence_ = false;
     set_lanes(1, nullptr);
 }
 
@@ -42,6 +45,7 @@ void CodeBuilder::close() {
         builder_.CreateBr(done);
         builder_.SetInsertPoint(done);
     }
+    if (fence_) builder_.CreateIntrinsic(builder_.getVoidTy(), llvm::Intrinsic::x86_sse_sfence, {});
     builder_.CreateRetVoid();
 }
 

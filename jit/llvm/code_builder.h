@@ -34,6 +34,9 @@ public:
     void open(const std::string& name);
     void close();
     llvm::Value* argument(Argument which) const { return function_->getArg(unsigned(which)); }
+    /// The function has stores past the caches: what it wrote is to be seen by all when it returns.
+    void fence_stores() { fence_ = true; }
+    const VectorFacts& facts() const { return facts_; }
     /// Notes that an iteration failed where `fault` is set, lanes at work only.
     void record(llvm::Value* fault);
 
@@ -79,6 +82,7 @@ private:
     IRBuilder builder_, entry_;
     llvm::Function* function_ = nullptr;
     llvm::Value* fault_ = nullptr;  // i1 on the stack, made when needed
+    bool fence_ = false;
     int64_t lanes_ = 1;
     llvm::Value* mask_ = nullptr;
 };

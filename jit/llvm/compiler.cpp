@@ -47,6 +47,7 @@ VectorFacts facts_for(InstructionSet instructions) {
     VectorFacts facts;
     facts.bytes = wide ? 64 : 32;
     facts.masks_small = wide;
+    facts.last_cache_bytes = cpu_info().l3_bytes;
     facts.processor = wide ? "x86-64-v4" : "x86-64-v3";
     return facts;
 }

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "ir/marks.h"
 #include "ir/row.h"
 #include "jit/literal.h"
 #include "jit/llvm/code_builder.h"
@@ -12,6 +13,8 @@
 #include "jit/llvm/index_arithmetic.h"
 #include "jit/llvm/memory.h"
 #include "jit/llvm/scalar.h"
+#include "jit/llvm/squares.h"
+#include "jit/slope.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon::llvm_engine {
@@ -19,6 +22,10 @@ namespace tenon::llvm_engine {
 namespace {
 
 [[noreturn]] void refuse(std::string message) { throw_error("internal", std::move(message)); }
+
+constexpr int cheap_to_repeat = 8;    // additions for each few rows of a column that is folded
+constexpr int64_t page_bytes = 4096;  // of a row of columns that are folded together
+constexpr size_t few_nodes = 24;      // of a region that is emitted several times, once for each of as many turns
 
 class StageEmitter {
 public:
@@ -63,6 +70,8 @@ private:
         const Region& region = graph_.region_of(id);
         if (code_.lanes() != 1) refuse("a loop inside a vector loop");
         if (attributes.text("kind") == "vector") return vector_loop(region, low, high, most);
+        if (const std::optional<Squares> squares = find_squares(graph_, id))
+            if (loop_of_squares(region, *squares, low, high)) return;
         code_.loop(low, high, attributes.integer_or("step", 1), [&](llvm::Value* i) { run(region, {i, nullptr}); });
     }
 
@@ -70,10 +79,255 @@ private:
     void vector_loop(const Region& region, llvm::Value* low, llvm::Value* high, std::optional<int64_t> most) {
         if (!most) most = constant_in(here_.CreateSub(high, low));
         const int64_t lanes = vector_lanes(graph_, region, facts_, most);
-        code_.in_vectors(low, high, lanes, can_mask(graph_, region, facts_), {}, [&](Held i, Carried) {
+        if (folds_columns(region, lanes, most)) return loop_over_columns(region, low, high);
+        const auto body = [&](Held i, Carried) {
             run(region, i);
             return CodeBuilder::Values();
+        };
+        const auto loop = [&] { code_.in_vectors(low, high, lanes, can_mask(graph_, region, facts_), {}, body); };
+        past_caches(
+            stores_past_caches(region, lanes),
+            [&](std::span<const NodeId> stores) {
+                held_[graph_.params(region)[0].index] = {low, nullptr};
+                return addresses(region, stores);
+            },
+            loop);
+    }
+
+    // ---- stores past the caches ----
+
+    // Of a vector loop: stores of so much that it would drive all else out of the caches, side by side.
+    std::vector<NodeId> stores_past_caches(const Region& region, int64_t lanes) {
+        std::vector<NodeId> found;
+        const NodeId lane = graph_.params(region)[0];
+        for (NodeId id : graph_.body(region)) {
+            if (graph_[id].op != op<"store">() || graph_[id].operands.count < 4) continue;
+            const NodeId buffer = graph_.operand(id, 0), position = graph_.operand(id, 1);
+            const int64_t bytes = int64_t(size_of(graph_.type(buffer).dtype));
+            const std::optional<int64_t> all = constant_in(index(graph_.operand(id, 3)).value);
+            if ((all && *all * bytes <= facts_.last_cache_bytes) || memory_.is_in_place(buffer)) continue;
+            if (lanes * bytes % facts_.bytes || !slope_of(graph_, position, lane).is(1)) continue;
+            if (is_arithmetic(region, position)) found.push_back(id);
+        }
+        return found;
+    }
+    // `emit` in two versions, one of them with these stores past the caches: it runs where they write so much, and
+    // where the addresses are those of whole vectors.
+    void past_caches(const std::vector<NodeId>& stores,
+                     llvm::function_ref<llvm::Value*(std::span<const NodeId>)> first_addresses,
+                     llvm::function_ref<void()> emit) {
+        if (stores.empty()) return emit();
+        llvm::Value* odd = here_.CreateAnd(first_addresses(stores), here_.getInt64(uint64_t(facts_.bytes - 1)));
+        llvm::Value* use = here_.CreateICmpEQ(odd, here_.getInt64(0));
+        for (NodeId id : stores) {
+            const int64_t bytes = int64_t(size_of(graph_.type(graph_.operand(id, 0)).dtype));
+            llvm::Value* limit = here_.getInt64(uint64_t(facts_.last_cache_bytes / bytes));
+            use = here_.CreateAnd(use, here_.CreateICmpSGT(index(graph_.operand(id, 3)).value, limit));
+        }
+        const auto version = [&](llvm::Value* condition, std::vector<NodeId> past) {
+            past_caches_ = std::move(past);
+            code_.when(condition, {}, [&] {
+                emit();
+                return CodeBuilder::Values();
+            });
+            past_caches_.clear();
+        };
+        version(use, stores);
+        version(here_.CreateNot(use), {});
+    }
+    // All bits that are set in the addresses that they write to.
+    llvm::Value* addresses(const Region& region, std::span<const NodeId> stores) {
+        llvm::Value* bits = here_.getInt64(0);
+        for (NodeId id : stores) {
+            arithmetic(region, graph_.operand(id, 1));
+            bits = here_.CreateOr(bits, here_.CreatePtrToInt(access(id).address, here_.getInt64Ty()));
+        }
+        return bits;
+    }
+    // What these values are made of in the region, in order; of what a fold is made of there only if it is a root.
+    std::vector<NodeId> parts(const Region& region, std::vector<NodeId> roots) const {
+        Marks mine, met;
+        mine.begin(graph_.nodes.size());
+        met.begin(graph_.nodes.size());
+        for (NodeId id : graph_.body(region)) mine.add(id.index);
+        std::vector<NodeId> found;
+        while (!roots.empty()) {
+            const NodeId id = roots.back();
+            roots.pop_back();
+            if (!mine.has(id.index) || !met.add(id.index)) continue;
+            found.push_back(id);
+            if (graph_[id].op != op<"fold">())
+                roots.insert(roots.end(), graph_.operands_of(id).begin(), graph_.operands_of(id).end());
+        }
+        std::sort(found.begin(), found.end());
+        return found;
+    }
+    bool is_arithmetic(const Region& region, NodeId position) const {
+        const std::vector<NodeId> found = parts(region, {position});
+        return std::all_of(found.begin(), found.end(), [&](NodeId id) {
+            return graph_.type(id).kind == Type::Kind::index && graph_[id].op != op<"position">();
         });
+    }
+    void arithmetic(const Region& region, NodeId position) {
+        for (NodeId id : parts(region, {position})) node(id);
+    }
+
+    // ---- squares ----
+
+    // As many turns at once as a vector has lanes. False: nothing was emitted.
+    bool loop_of_squares(const Region& around, const Squares& squares, llvm::Value* low, llvm::Value* high) {
+        const Region& region = graph_.region_of(squares.vector);
+        const int64_t lanes = vector_lanes(graph_, region, facts_, std::nullopt);
+        const std::optional<int64_t> turns = constant_in(here_.CreateSub(high, low));
+        if ((turns && *turns < lanes) || graph_.body(region).size() > few_nodes) return false;
+        for (NodeId id : squares.loads) {
+            const unsigned bits = register_type(code_.context(), graph_.type(id).dtype)->getScalarSizeInBits();
+            if (!can_transpose(lanes, bits) || !is_arithmetic(region, graph_.operand(id, 1))) return false;
+        }
+        const auto set_line = [&](llvm::Value* line) {
+            held_[graph_.params(around)[0].index] = {line, nullptr};
+            for (NodeId id : graph_.body(around))
+                if (id != squares.vector) node(id);
+        };
+        const auto square = [&](llvm::Value* line) {
+            set_line(line);
+            llvm::Value* from = index(graph_.operand(squares.vector, 0)).value;
+            llvm::Value* to = index(graph_.operand(squares.vector, 1)).value;
+            const NodeId lane = graph_.params(region)[0];
+            const auto body = [&](Held i, Carried) {
+                if (code_.lanes() != lanes || code_.mask()) {  // what is left of the vector loop
+                    code_.loop(line, here_.CreateAdd(line, here_.getInt64(uint64_t(lanes))), 1, [&](llvm::Value* turn) {
+                        set_line(turn);
+                        run(region, i);
+                    });
+                    return CodeBuilder::Values();
+                }
+                set_line(line);
+                held_[lane.index] = i;
+                std::unordered_map<uint32_t, std::vector<llvm::Value*>> loaded;
+                for (NodeId id : squares.loads) {
+                    arithmetic(region, graph_.operand(id, 1));
+                    loaded.emplace(id.index, transposed(here_, memory_.load_lines(access(id), lanes)));
+                }
+                for (int64_t r = 0; r < lanes; ++r) {
+                    set_line(here_.CreateAdd(line, here_.getInt64(uint64_t(r))));
+                    held_[lane.index] = i;
+                    for (NodeId id : graph_.body(region)) {
+                        if (const auto found = loaded.find(id.index); found == loaded.end()) node(id);
+                        else held_[id.index] = {found->second[size_t(r)]};
+                    }
+                }
+                return CodeBuilder::Values();
+            };
+            const auto loop = [&] { code_.in_vectors(from, to, lanes, can_mask(graph_, region, facts_), {}, body); };
+            std::vector<NodeId> stores = stores_past_caches(region, lanes);
+            std::erase_if(stores, [&](NodeId id) {
+                return !slope_of(graph_, graph_.operand(id, 1), graph_.params(around)[0]).is_affine();
+            });
+            past_caches(
+                stores,
+                [&](std::span<const NodeId> streamed) {
+                    llvm::Value* bits = here_.getInt64(0);
+                    for (uint64_t k = 0; k < 2; ++k) {  // all lines lie as far apart as these
+                        set_line(here_.CreateAdd(line, here_.getInt64(k)));
+                        held_[lane.index] = {from, nullptr};
+                        bits = here_.CreateOr(bits, addresses(region, streamed));
+                    }
+                    return bits;
+                },
+                loop);
+        };
+        llvm::Value* count =
+            here_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, here_.CreateSub(high, low), here_.getInt64(0));
+        llvm::Value* whole = here_.CreateAdd(low, here_.CreateAnd(count, here_.getInt64(uint64_t(-lanes))));
+        code_.loop(low, whole, lanes, square);
+        code_.loop(whole, high, 1, [&](llvm::Value* i) { run(around, {i, nullptr}); });
+        return true;
+    }
+
+    // ---- folds of columns ----
+
+    // Many columns that are folded by rows: the rows are gone through one after the other along all columns of a block,
+    // a few at a time, not each vector of columns from the first row to the last, a line of each row at a time.
+    bool folds_columns(const Region& region, int64_t lanes, std::optional<int64_t> most) const {
+        if (most && *most <= lanes) return false;
+        bool found = false, stored = false;
+        for (NodeId id : graph_.body(region)) {
+            stored |= graph_[id].op == op<"store">();
+            if (graph_[id].op != op<"fold">()) continue;
+            found = true;
+            if (stored || repeated_cost(region, id) > cheap_to_repeat) return false;
+        }
+        return found;
+    }
+    // What a fold's body and bounds are made of in the region around it, in order.
+    std::vector<NodeId> needed_by_fold(const Region& region, NodeId fold) const {
+        const Region& inner = graph_.region_of(fold);
+        std::vector<NodeId> roots(graph_.operands_of(fold).begin(), graph_.operands_of(fold).end());
+        const auto add = [&](std::span<const NodeId> more) { roots.insert(roots.end(), more.begin(), more.end()); };
+        for (NodeId id : graph_.body(inner)) add(graph_.operands_of(id));
+        add(graph_.results(inner));
+        return parts(region, std::move(roots));
+    }
+    int repeated_cost(const Region& region, NodeId fold) const {
+        int sum = 0;
+        for (NodeId id : needed_by_fold(region, fold))
+            if (row(graph_[id].op).lowering == Lowering::scalar && graph_.type(id).kind != Type::Kind::index)
+                sum += row(graph_[id].op).cost;
+        return sum;
+    }
+    void loop_over_columns(const Region& region, llvm::Value* low, llvm::Value* high) {
+        const int64_t lanes = register_lanes(graph_, region, facts_), block = lanes * (page_bytes / facts_.bytes);
+        const bool masked = can_mask(graph_, region, facts_);
+        code_.loop(low, high, block, [&](llvm::Value* first) {
+            llvm::Value* past = here_.CreateAdd(first, here_.getInt64(uint64_t(block)));
+            const Columns columns = {first, here_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, past, high), lanes,
+                                     block, masked};
+            std::unordered_map<uint32_t, FoldedColumns> folded;
+            const auto define = [&](std::span<const NodeId> nodes, Held column) {
+                held_[graph_.params(region)[0].index] = column;
+                for (NodeId id : nodes) {
+                    const auto found = folded.find(id.index);
+                    if (found == folded.end()) node(id);
+                    else held_[id.index] = {found->second.load(code_, column)};
+                }
+            };
+            for (NodeId id : graph_.body(region))
+                if (graph_[id].op == op<"fold">()) folded.emplace(id.index, fold_columns(region, id, columns, define));
+            code_.in_vectors(columns.first, columns.end, lanes, masked, {}, [&](Held i, Carried) {
+                define(graph_.body(region), i);
+                return CodeBuilder::Values();
+            });
+        });
+    }
+    FoldedColumns fold_columns(const Region& region, NodeId id, const Columns& columns,
+                               llvm::function_ref<void(std::span<const NodeId>, Held)> define) {
+        const Attributes attributes = graph_.attributes(id);
+        const Region& inner = graph_.region_of(id);
+        const std::vector<NodeId> needed = needed_by_fold(region, id);
+        const auto element = [&](Held i) {
+            run(inner, i);
+            return scalar(graph_.results(inner)[0]);
+        };
+        const Fold fold = {attributes.text("op"), graph_.type(id).dtype, false, columns.masked, element};
+        define(parts(region, {graph_.operand(id, 0), graph_.operand(id, 1)}), {columns.first, nullptr});
+        const Rows rows = {index(graph_.operand(id, 0)).value, index(graph_.operand(id, 1)).value, most_turns(id),
+                           graph_.body(inner).size() <= few_nodes ? 4 : 1};
+        return emit_fold_of_columns(code_, fold, columns, rows, [&](Held column) { define(needed, column); });
+    }
+    // An upper bound of the turns from low to the smaller of low + constant and another.
+    std::optional<int64_t> most_turns(NodeId loop) const {
+        const NodeId low = graph_.operand(loop, 0), high = graph_.operand(loop, 1);
+        if (row(graph_[high].op).index_op != IndexOp::minimum) return std::nullopt;
+        for (NodeId bound : graph_.operands_of(high)) {
+            if (row(graph_[bound].op).index_op != IndexOp::add) continue;
+            for (size_t k = 0; k < 2; ++k) {
+                const NodeId more = graph_.operand(bound, k);
+                if (graph_.operand(bound, 1 - k) != low || graph_[more].op != op<"extent">()) continue;
+                if (const auto size = graph_.context->as_constant(graph_.attributes(more).size("value"))) return *size;
+            }
+        }
+        return std::nullopt;
     }
 
     llvm::Value* fold(NodeId id) {
@@ -103,6 +357,7 @@ private:
         Held& result = held_[id.index];
         if (o == op<"load">()) result = {memory_.load(access(id))};
         else if (o == op<"store">()) store(id);
+        else if (o == op<"scratch">()) memory_.add_scratch(id, graph_.attributes(id).integer("elements"));
         else if (o == op<"for">()) for_loop(id, index(graph_.operand(id, 0)).value, index(graph_.operand(id, 1)).value);
         else if (o == op<"fold">()) result = {fold(id)};
         else if (o == op<"position">()) result = {scalar(graph_.operand(id, 0))};
@@ -117,7 +372,9 @@ private:
     Memory::Access access(NodeId id) { return memory_.access(graph_.operand(id, 0), index(graph_.operand(id, 1))); }
     void store(NodeId id) {
         const Memory::Access to = access(id);
-        memory_.store(to, scalar(graph_.operand(id, 2)));
+        const bool whole = to.contiguous && !code_.mask();
+        const bool past = whole && std::find(past_caches_.begin(), past_caches_.end(), id) != past_caches_.end();
+        memory_.store(to, scalar(graph_.operand(id, 2)), past);
     }
 
     // ---- values ----
@@ -200,6 +457,7 @@ private:
     IRBuilder& here_;
     Memory memory_;
     std::unordered_map<uint32_t, Held> held_;  // by node, in the function at hand
+    std::vector<NodeId> past_caches_;          // stores of the loop at hand that go there
 };
 
 }  // namespace

@@ -33,6 +33,21 @@ public:
         return result;
     }
 
+    FoldedColumns emit_columns(const Columns& columns, const Rows& rows, llvm::function_ref<void(Held)> define) {
+        const FoldedColumns out(code_, fold_.dtype, columns);
+        const std::optional<int64_t> count = constant_in(here_.CreateSub(rows.high, rows.low));
+        fold_columns(out, columns, rows, row_levels(count ? count : rows.most), define);
+        if (begins_below_zero(start_, fold_.dtype) && (!count || *count <= 0))  // an empty sum is +0.0
+            code_.when(here_.CreateICmpSGE(rows.low, rows.high), {}, [&] {
+                each(columns, [&](Held i) {
+                    llvm::Value* zero = llvm::Constant::getNullValue(identity_->getType());
+                    out.store(code_, i, code_.splat(zero, code_.lanes()));
+                });
+                return Values();
+            });
+        return out;
+    }
+
 private:
     llvm::Value* combine(llvm::Value* a, llvm::Value* b) {
         llvm::Value* operands[] = {a, b};
@@ -65,6 +80,50 @@ private:
             }
             return Values{combine(carried[0], x)};
         })[0];
+    }
+
+    // ---- rows, of many columns together
+
+    void each(const Columns& columns, llvm::function_ref<void(Held)> visit) {
+        code_.in_vectors(columns.first, columns.end, columns.lanes, columns.masked, {}, [&](Held i, Carried) {
+            visit(i);
+            return Values();
+        });
+    }
+    void fold_columns(const FoldedColumns& out, const Columns& columns, const Rows& rows, int level,
+                      llvm::function_ref<void(Held)> define) {
+        each(columns, [&](Held i) { out.store(code_, i, code_.splat(identity_, code_.lanes())); });
+        if (level == 0) {
+            const auto add_rows = [&](llvm::Value* from, llvm::Value* to, int64_t together) {
+                code_.loop(from, to, together, [&](llvm::Value* row) {
+                    each(columns, [&](Held i) {
+                        define(i);
+                        llvm::Value* x = out.load(code_, i);
+                        for (int64_t r = 0; r < together; ++r)
+                            x = combine(x, fold_.element({here_.CreateAdd(row, here_.getInt64(uint64_t(r)))}));
+                        out.store(code_, i, x);
+                    });
+                });
+            };
+            if (rows.together == 1) return add_rows(rows.low, rows.high, 1);
+            llvm::Value* count = here_.CreateBinaryIntrinsic(llvm::Intrinsic::smax,
+                                                             here_.CreateSub(rows.high, rows.low), here_.getInt64(0));
+            llvm::Value* whole =
+                here_.CreateAdd(rows.low, here_.CreateAnd(count, here_.getInt64(uint64_t(-rows.together))));
+            add_rows(rows.low, whole, rows.together);
+            return add_rows(whole, rows.high, 1);
+        }
+        int64_t step = 1;
+        for (int k = 0; k < level; ++k) step *= row_chunk;
+        const FoldedColumns part(code_, fold_.dtype, columns);
+        code_.loop(rows.low, rows.high, step, [&](llvm::Value* i) {
+            llvm::Value* end = here_.CreateAdd(i, here_.getInt64(uint64_t(step)));
+            Rows chunk = rows;
+            chunk.low = i;
+            chunk.high = here_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, end, rows.high);
+            fold_columns(part, columns, chunk, level - 1, define);
+            each(columns, [&](Held c) { out.store(code_, c, combine(out.load(code_, c), part.load(code_, c))); });
+        });
     }
 
     // ---- lanes
@@ -173,6 +232,36 @@ private:
 };
 
 }  // namespace
+
+FoldedColumns::FoldedColumns(CodeBuilder& code, DType dtype, const Columns& columns)
+    : first_(columns.first), truth_(dtype == DType::boolean) {
+    type_ = truth_ ? code.here().getInt8Ty() : register_type(code.context(), dtype);
+    llvm::AllocaInst* memory = code.entry().CreateAlloca(llvm::ArrayType::get(type_, uint64_t(columns.block)));
+    memory->setAlignment(llvm::Align(64));
+    memory_ = memory;
+}
+
+llvm::Value* FoldedColumns::place(CodeBuilder& code, const Held& column) const {
+    return code.here().CreateGEP(type_, memory_, code.here().CreateSub(column.value, first_));
+}
+
+llvm::Value* FoldedColumns::load(CodeBuilder& code, const Held& column) const {
+    llvm::Type* type = column.stride ? llvm::FixedVectorType::get(type_, unsigned(code.lanes())) : type_;
+    llvm::Value* x =
+        code.here().CreateAlignedLoad(type, place(code, column), llvm::Align(type_->getScalarSizeInBits() / 8));
+    return truth_ ? code.here().CreateICmpNE(x, llvm::Constant::getNullValue(type)) : x;
+}
+
+void FoldedColumns::store(CodeBuilder& code, const Held& column, llvm::Value* x) const {
+    if (column.stride && !x->getType()->isVectorTy()) x = code.splat(x, code.lanes());
+    if (truth_) x = code.here().CreateZExt(x, with_lanes_of(type_, x->getType()));
+    code.here().CreateAlignedStore(x, place(code, column), llvm::Align(type_->getScalarSizeInBits() / 8));
+}
+
+FoldedColumns emit_fold_of_columns(CodeBuilder& code, const Fold& fold, const Columns& columns, const Rows& rows,
+                                   llvm::function_ref<void(Held column)> define) {
+    return FoldEmitter(code, fold).emit_columns(columns, rows, define);
+}
 
 llvm::Value* emit_fold(CodeBuilder& code, const Fold& fold, llvm::Value* low, llvm::Value* high) {
     return FoldEmitter(code, fold).emit(low, high);

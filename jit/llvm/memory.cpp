@@ -9,6 +9,10 @@
 
 namespace tenon::llvm_engine {
 
+namespace {
+constexpr int64_t longest_near_stride = 4;  // beyond it a gather reads fewer lines
+}  // namespace
+
 // ---- alias scopes -------------------------------------------------------------------------------------------------
 AliasScopes::AliasScopes(llvm::LLVMContext& context, const KernelInfo& info, std::span<const InPlace> in_place)
     : operands_(info.operands) {
@@ -27,6 +31,7 @@ AliasScopes::AliasScopes(llvm::LLVMContext& context, const KernelInfo& info, std
 }
 
 void AliasScopes::tag(llvm::Instruction* access, uint32_t buffer) const {
+    if (buffer >= operands_ + scopes_.size() - 1) return;  // on the stack
     const AliasScope& scope = scopes_[buffer < operands_ ? of_operand_[buffer] : buffer - operands_ + 1];
     access->setMetadata(llvm::LLVMContext::MD_alias_scope, scope.own);
     access->setMetadata(llvm::LLVMContext::MD_noalias, scope.others);
@@ -34,12 +39,23 @@ void AliasScopes::tag(llvm::Instruction* access, uint32_t buffer) const {
 
 // ---- buffers ------------------------------------------------------------------------------------------------------
 Memory::Memory(CodeBuilder& code, const KernelSource& source, const KernelInfo& info)
-    : code_(code), graph_(*source.graph), info_(info), scopes_(code.context(), info, source.in_place) {
+    : code_(code), graph_(*source.graph), info_(info), in_place_(source.in_place),
+      scopes_(code.context(), info, source.in_place) {
     for (uint32_t k = 0; NodeId p : graph_.params(graph_.region_of(source.kernel))) buffers_.emplace(p.index, k++);
     for (uint32_t k = 0; NodeId id : info.scalars) slots_.emplace(id.index, k++);
 }
 
 void Memory::forget() { pointers_.assign(info_.operands + info_.results, nullptr); }
+
+void Memory::add_scratch(NodeId id, int64_t elements) {
+    const uint32_t number = buffers_.try_emplace(id.index, uint32_t(buffers_.size())).first->second;
+    if (pointers_.size() <= number) pointers_.resize(number + 1);
+    if (pointers_[number]) return;
+    llvm::Type* type = memory_type(code_.context(), graph_.type(id).dtype);
+    llvm::AllocaInst* memory = code_.entry().CreateAlloca(llvm::ArrayType::get(type, uint64_t(elements)));
+    memory->setAlignment(llvm::Align(64));
+    pointers_[number] = memory;
+}
 
 llvm::Value* Memory::pointer(uint32_t buffer) {
     if (!pointers_[buffer]) {
@@ -72,13 +88,59 @@ llvm::Value* Memory::load(const Access& a) {
     llvm::Value* nothing = llvm::Constant::getNullValue(type);
     llvm::Value* mask = code_.mask();
     llvm::Instruction* loaded = nullptr;
+    if (!a.contiguous && !mask && a.position.stride)
+        if (const auto stride = constant_in(a.position.stride);
+            stride && *stride >= 2 && *stride <= longest_near_stride)
+            return from_memory(here, a.dtype, load_near(a, *stride));
     if (!a.contiguous) loaded = here.CreateMaskedGather(type, a.address, a.align, mask, nothing);
     else if (mask) loaded = here.CreateMaskedLoad(type, a.address, a.align, mask, nothing);
     else loaded = here.CreateAlignedLoad(type, a.address, a.align);
     return from_memory(here, a.dtype, tagged(loaded, a));
 }
 
-void Memory::store(const Access& a, llvm::Value* held) {
+// Elements a short stride apart: all that lie between the first and the last, in vectors of which each gives its part.
+// The last vector ends with the last element, so that nothing beyond it is read.
+llvm::Value* Memory::load_near(const Access& a, int64_t stride) {
+    IRBuilder& here = code_.here();
+    const int64_t lanes = code_.lanes(), last = stride * (lanes - 1);
+    auto* type = llvm::FixedVectorType::get(a.type, unsigned(lanes));
+    llvm::Value* first = here.CreateGEP(a.type, pointer(a.buffer), a.position.value);
+    llvm::Value* result = llvm::PoisonValue::get(type);
+    for (int64_t k = 0; k < stride; ++k) {
+        const int64_t from = std::min(k * lanes, last + 1 - lanes);
+        llvm::Value* at = here.CreateConstInBoundsGEP1_64(a.type, first, uint64_t(from));
+        llvm::Value* part = tagged(here.CreateAlignedLoad(type, at, a.align), a);
+        std::vector<int> mask;
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+            const int64_t within = lane * stride - from;
+            const bool here_first = lane * stride >= k * lanes && within < lanes;
+            mask.push_back(int(here_first ? lanes + within : lane));
+        }
+        result = here.CreateShuffleVector(result, part, mask);
+    }
+    return result;
+}
+
+std::vector<llvm::Value*> Memory::load_lines(const Access& a, int64_t count) {
+    IRBuilder& here = code_.here();
+    auto* type = llvm::FixedVectorType::get(a.type, unsigned(count));
+    llvm::Value* line = here.CreateGEP(a.type, pointer(a.buffer), a.position.value);
+    std::vector<llvm::Value*> lines;
+    for (int64_t lane = 0; lane < code_.lanes(); ++lane) {
+        lines.push_back(from_memory(here, a.dtype, tagged(here.CreateAlignedLoad(type, line, a.align), a)));
+        line = here.CreateGEP(a.type, line, a.position.stride);
+    }
+    return lines;
+}
+
+bool Memory::is_in_place(NodeId buffer) const {
+    const uint32_t number = buffers_.at(buffer.index);
+    return std::any_of(in_place_.begin(), in_place_.end(), [&](const InPlace& pair) {
+        return pair.operand == number || pair.result + info_.operands == number;
+    });
+}
+
+void Memory::store(const Access& a, llvm::Value* held, bool past_caches) {
     IRBuilder& here = code_.here();
     llvm::Value* value = to_memory(here, a.dtype, held);
     if (a.position.is_uniform()) {
@@ -91,7 +153,14 @@ void Memory::store(const Access& a, llvm::Value* held) {
     llvm::Value* mask = code_.mask();
     if (!a.contiguous) tagged(here.CreateMaskedScatter(value, a.address, a.align, mask), a);
     else if (mask) tagged(here.CreateMaskedStore(value, a.address, a.align, mask), a);
-    else tagged(here.CreateAlignedStore(value, a.address, a.align), a);
+    else if (past_caches) {
+        const auto bytes = uint64_t(code_.lanes()) * size_of(a.dtype);
+        const auto together = uint64_t(std::min<int64_t>(int64_t(bytes), code_.facts().bytes));
+        llvm::StoreInst* stored = tagged(here.CreateAlignedStore(value, a.address, llvm::Align(together)), a);
+        llvm::Metadata* one = llvm::ConstantAsMetadata::get(here.getInt32(1));
+        stored->setMetadata(llvm::LLVMContext::MD_nontemporal, llvm::MDNode::get(code_.context(), {one}));
+        code_.fence_stores();
+    } else tagged(here.CreateAlignedStore(value, a.address, a.align), a);
 }
 
 // ---- extents and slots --------------------------------------------------------------------------------------------

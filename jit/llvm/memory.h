@@ -30,6 +30,9 @@ public:
     Memory(CodeBuilder& code, const KernelSource& source, const KernelInfo& info);
     void forget();  // before each function: what was loaded at the entry of another one
 
+    /// A buffer on the stack of the function at hand.
+    void add_scratch(NodeId id, int64_t elements);
+
     /// Elements of a buffer at a position, one a lane.
     struct Access {
         uint32_t buffer;
@@ -42,7 +45,11 @@ public:
     };
     Access access(NodeId buffer, const Held& position);
     llvm::Value* load(const Access&);
-    void store(const Access&, llvm::Value* held);
+    /// Of lane k the `count` neighbours from its element on, as vector k: instead of a load of elements a stride apart.
+    std::vector<llvm::Value*> load_lines(const Access&, int64_t count);
+    /// `past_caches`: whole vectors, which lie at multiples of their size.
+    void store(const Access&, llvm::Value* held, bool past_caches = false);
+    bool is_in_place(NodeId buffer) const;  // is it an operand's memory too?
 
     llvm::Value* extent(SizeId);  // at the place at hand
 
@@ -53,6 +60,7 @@ public:
 
 private:
     llvm::Value* pointer(uint32_t buffer);
+    llvm::Value* load_near(const Access&, int64_t stride);
     llvm::Value* slot(IRBuilder& builder, NodeId id) const;
     template <class I>
     I* tagged(I* instruction, const Access& a) const {
@@ -63,6 +71,7 @@ private:
     CodeBuilder& code_;
     const Graph& graph_;
     const KernelInfo& info_;
+    const std::vector<InPlace>& in_place_;
     AliasScopes scopes_;
     std::unordered_map<uint32_t, uint32_t> buffers_, slots_;  // by node
     std::vector<llvm::Value*> pointers_;                      // by buffer, loaded at the entry

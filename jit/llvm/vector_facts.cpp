@@ -39,6 +39,10 @@ Contents contents_of(const Graph& graph, const Region& region) {
 
 }  // namespace
 
+int64_t register_lanes(const Graph& graph, const Region& region, const VectorFacts& facts) {
+    return facts.bytes / int64_t(std::max<size_t>(contents_of(graph, region).widest, 2));
+}
+
 int64_t vector_lanes(const Graph& graph, const Region& region, const VectorFacts& facts, std::optional<int64_t> count) {
     const Contents found = contents_of(graph, region);
     int64_t lanes = facts.bytes / int64_t(std::max<size_t>(found.widest, 2));

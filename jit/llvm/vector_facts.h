@@ -10,12 +10,15 @@ namespace tenon::llvm_engine {
 struct VectorFacts {
     int bytes = 32;            ///< of a vector register
     bool masks_small = false;  ///< masked loads and stores of elements of 1 and 2 bytes are instructions (AVX-512)
+    int64_t last_cache_bytes = 32 << 20;
     std::string attributes;    ///< of the processor, put on every function: "+avx2,…"
     std::string processor;
 };
 
 /// The lanes of a vector loop over `region`, a power of two; `count`: an upper bound of its iterations, if known.
 int64_t vector_lanes(const Graph& graph, const Region& region, const VectorFacts& facts, std::optional<int64_t> count);
+/// As many as a register has of the widest elements.
+int64_t register_lanes(const Graph& graph, const Region& region, const VectorFacts& facts);
 /// Can what is left of a vector be done under a mask?
 bool can_mask(const Graph& graph, const Region& region, const VectorFacts& facts);
 

@@ -62,9 +62,55 @@ TEST(Schedule, SoftmaxIsOneKernelAndTakesEachExponentialOnce) {
                             {{6, 40}});
     EXPECT_EQ(l.kernels(), 1u);
     EXPECT_TRUE(l.decided(DecisionKind::kept));
-    size_t exponentials = 0;
-    for (const Node& n : l.loops->nodes) exponentials += n.op == op<"exp">();
+    // A row is gone through three times: for its maximum, for what is kept and summed at once, for the quotients.
+    size_t exponentials = 0, kept = 0, loops = 0, folds = 0;
+    for (const Node& n : l.loops->nodes) {
+        exponentials += n.op == op<"exp">();
+        kept += n.op == op<"scratch">();
+        folds += n.op == op<"fold">();
+        loops += n.op == op<"for">() && Attributes{*l.loops->context, n.attr}.text("kind") == "vector";
+    }
     EXPECT_EQ(exponentials, 1u);
+    EXPECT_EQ(kept, 1u);
+    EXPECT_EQ(folds, 2u);
+    EXPECT_EQ(loops, 1u);
+}
+
+// How many elements go to a result is said where caches may not hold them, and none of them is loaded again.
+TEST(Schedule, StoresOfLargeResultsSayHowMuchTheyAre) {
+    Context c;
+    const auto sizes = [&](const char* text) {
+        Decisions decisions;
+        const GraphRef loops = schedule(*fuse(*parse_graph(c, text), decisions), Target{}, decisions);
+        std::vector<std::string> all;
+        for (uint32_t k = 0; k < loops->nodes.size(); ++k) {
+            if (loops->nodes[k].op != op<"store">()) continue;
+            const auto operands = loops->operands_of(NodeId(k));
+            all.push_back(operands.size() < 4 ? "" : c.to_string(loops->attributes(operands[3]).size("value"), {"n"}));
+        }
+        return all;
+    };
+    EXPECT_EQ(sizes(R"(graph f(x: f32[3000, 1000]) -> f32[3000, 1000] {
+    exp = exp(x)  : f32[3000, 1000]
+    return exp
+}
+)"),
+              std::vector<std::string>{"3000000"});
+    EXPECT_EQ(sizes(R"(graph f(x: f32[300, 1000]) -> f32[300, 1000] {
+    exp = exp(x)  : f32[300, 1000]
+    return exp
+}
+)"),
+              std::vector<std::string>{""});
+    // The first result waits in its own memory for the second.
+    EXPECT_EQ(sizes(R"(graph f(x: f32[3000, 1000]) -> f32[3000, 1000], f32[3000, 1000] {
+    exp = exp(x)                              : f32[3000, 1000]
+    sum = sum(exp, axes: [1], keepdim: true)  : f32[3000, 1]
+    div = div(exp, sum)                       : f32[3000, 1000]
+    return exp, div
+}
+)"),
+              (std::vector<std::string>{"", "3000000"}));
 }
 
 TEST(Schedule, LayerNormAndItsGainAreOneKernel) {

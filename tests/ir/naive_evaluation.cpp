@@ -360,6 +360,12 @@ private:
                 variable = double(i);
                 body(r);
             }
+        } else if (o == "scratch") {
+            Buffer& b = scratch_[id];
+            b.result = true;
+            b.data.assign(size_t(graph_.attributes(id).integer("elements")), 0);
+            b.written.assign(b.data.size(), false);
+            buffer_of_[id] = &b;
         } else if (o == "load") {
             const Buffer& b = buffer(operands[0]);
             const size_t p = check(b, value(operands[1]));
@@ -386,6 +392,7 @@ private:
     std::span<const int64_t> symbols_;
     std::vector<double> values_;
     std::unordered_map<NodeId, Buffer*> buffer_of_;
+    std::unordered_map<NodeId, Buffer> scratch_;
 };
 
 }  // namespace

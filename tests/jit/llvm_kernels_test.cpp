@@ -1,6 +1,10 @@
 // Machine code gives the bits of the block interpreter, whatever the kernel and the vectors.
 #include <gtest/gtest.h>
 
+#include <cstring>
+
+#include <fmt/format.h>
+
 #include "ir/text/text.h"
 #include "jit/block_interpreter.h"
 #include "jit/llvm_loader.h"
@@ -49,14 +53,16 @@ TEST_P(LlvmKernels, GiveTheBitsOfTheInterpreter) {
     }
 }
 
-// A fold alone, over `count` elements: down a column of 40 or along a row.
-RandomKernel fold_kernel(Context& context, const char* op, DType dtype, bool rows, int64_t count, bool symbolic) {
-    const std::string type(name_of(dtype)), size = symbolic ? "n" : std::to_string(count);
-    std::string text =
-        "graph (x: " + type + "[" + (symbolic ? "n" : "40") + "]) -> " + type + "[40] {\n" +
-        "kernel = kernel(x, name: \"fold\") : " + type + "[40] (a: buffer " + type + ", b: buffer " + type + ") {\n" +
-        "zero = extent(value: 0) : index\n width = extent(value: 40) : index\n count = extent(value: " + size +
-        ") : index\n";
+// A fold alone, over `count` elements: down each of `width` columns or along a row.
+RandomKernel fold_kernel(Context& context, const char* op, DType dtype, bool rows, int64_t count, bool symbolic,
+                         int64_t width = 40) {
+    const std::string type(name_of(dtype)), size = symbolic ? "n" : std::to_string(count),
+                                            columns = std::to_string(width);
+    std::string text = "graph (x: " + type + "[" + (symbolic ? "n" : "40") + "]) -> " + type + "[" + columns + "] {\n" +
+                       "kernel = kernel(x, name: \"fold\") : " + type + "[" + columns + "] (a: buffer " + type +
+                       ", b: buffer " + type + ") {\n" +
+                       "zero = extent(value: 0) : index\n width = extent(value: " + columns +
+                       ") : index\n count = extent(value: " + size + ") : index\n";
     const std::string head = std::string("fold = fold(zero, count, op: \"") + op + "\", order: \"" +
                              (rows ? "rows" : "lanes") + "\") : " + type + " (k: index) {\n";
     if (rows) {
@@ -70,7 +76,7 @@ RandomKernel fold_kernel(Context& context, const char* op, DType dtype, bool row
     kernel.info = analyse_kernel(*kernel.source.graph, kernel.source.kernel);
     if (symbolic) kernel.extents = {count};
     kernel.dtypes = {dtype, dtype};
-    kernel.elements = {(rows ? 40 : 1) * count, 40};
+    kernel.elements = {(rows ? width : 1) * count, width};
     return kernel;
 }
 
@@ -90,6 +96,13 @@ TEST_P(LlvmKernels, FoldInTheOrderOfTheContract) {
         }
     }
     kernels.push_back(fold_kernel(context, "add", DType::f32, false, 1100000, true));
+    for (int64_t width : {65, 1100})  // columns in blocks, of which the last is not whole
+        for (int64_t count : {0, 3, 66, 200})
+            for (DType dtype : {DType::f32, DType::f64, DType::boolean}) {
+                const char* const op = dtype == DType::boolean ? "maximum" : "add";
+                kernels.push_back(fold_kernel(context, op, dtype, true, count, count == 200, width));
+            }
+    kernels.push_back(fold_kernel(context, "add", DType::f32, true, 4200, false, 65));
     std::vector<KernelSource> sources;
     for (const RandomKernel& kernel : kernels) sources.push_back(kernel.source);
     const auto compiled = backend->compile(sources);
@@ -102,6 +115,80 @@ TEST_P(LlvmKernels, FoldInTheOrderOfTheContract) {
             found.run(kernels[k], *compiled[k], seed);
             ASSERT_EQ(difference(kernels[k], expected, found), "")
                 << print(*kernels[k].source.graph) << kernels[k].elements[0];
+        }
+    }
+}
+
+// b[j, i] = a[i, j] for j below `rows` and i below `columns`.
+RandomKernel transposing_kernel(Context& context, DType dtype, int64_t rows, int64_t columns, bool symbolic) {
+    const std::string type(name_of(dtype)), n = symbolic ? "n" : std::to_string(rows),
+                                            m = symbolic ? "m" : std::to_string(columns);
+    RandomKernel kernel;
+    kernel.source.graph = parse_graph(context, fmt::format(R"(graph (x: {0}[{2}, {1}]) -> {0}[{1}, {2}] {{
+kernel = kernel(x, name: "turn") : {0}[{1}, {2}] (a: buffer {0}, b: buffer {0}) {{
+    zero = extent(value: 0) : index
+    rows = extent(value: {1}) : index
+    columns = extent(value: {2}) : index
+    for(zero, rows, kind: "parallel", step: 1) (j: index) {{
+        row = mul(j, columns) : index
+        for(zero, columns, kind: "vector", step: 1) (i: index) {{
+            line = mul(i, rows) : index
+            from = add(line, j) : index
+            load = load(a, from) : {0}
+            to = add(row, i) : index
+            store(b, to, load)
+            yield
+        }}
+        yield
+    }}
+    yield
+}}
+return kernel
+}}
+)",
+                                                           type, n, m));
+    kernel.source.kernel = kernel.source.graph->results()[0];
+    kernel.info = analyse_kernel(*kernel.source.graph, kernel.source.kernel);
+    for (SizeId size : kernel.info.extents)
+        kernel.extents.push_back(context.to_string(size, {"m", "n"}) == "n" ? rows : columns);
+    kernel.dtypes = {dtype, dtype};
+    kernel.elements = {rows * columns, rows * columns};
+    return kernel;
+}
+
+TEST_P(LlvmKernels, ReadLinesInSquares) {
+    WorkspacePool workspaces;
+    Context context;
+    struct Case {
+        int64_t rows, columns;
+    };
+    std::vector<RandomKernel> kernels;
+    std::vector<Case> cases;
+    for (const Case& c : std::vector<Case>{
+             {1, 50}, {2, 40}, {3, 100}, {4, 33}, {7, 7}, {8, 8}, {16, 16}, {33, 70}, {64, 5}, {50, 1500}})
+        for (DType dtype :
+             {DType::f64, DType::f32, DType::f16, DType::bf16, DType::i64, DType::i16, DType::u8, DType::boolean})
+            for (bool symbolic : {false, true}) {
+                kernels.push_back(transposing_kernel(context, dtype, c.rows, c.columns, symbolic));
+                cases.push_back(c);
+            }
+    std::vector<KernelSource> sources;
+    for (const RandomKernel& kernel : kernels) sources.push_back(kernel.source);
+    const auto compiled = backend->compile(sources);
+    for (size_t k = 0; k < kernels.size(); ++k) {
+        const auto interpreted = interpret_kernel(kernels[k].source, kernels[k].info, GetParam(), workspaces);
+        for (const CompiledKernel* code : {static_cast<const CompiledKernel*>(interpreted.get()),
+                                           static_cast<const CompiledKernel*>(compiled[k].get())}) {
+            KernelMemory memory(kernels[k], 3);
+            memory.run(kernels[k], *code, 3);
+            const auto [rows, columns] = cases[k];
+            const size_t size = size_of(kernels[k].dtypes[0]);
+            for (int64_t j = 0; j < rows; ++j)
+                for (int64_t i = 0; i < columns; ++i)
+                    ASSERT_EQ(std::memcmp(&memory.buffer(0)[size_t(i * rows + j) * size],
+                                          &memory.buffer(1)[size_t(j * columns + i) * size], size),
+                              0)
+                        << name_of(kernels[k].dtypes[0]) << " " << rows << " x " << columns << " at " << j << ", " << i;
         }
     }
 }
