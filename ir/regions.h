@@ -6,6 +6,15 @@
 
 namespace tenon {
 
+// The attribute `cotangents`: the operands of a derivative's scan or while_loop that are such. Any of them may be absent,
+// as if it were −0.0; where all are, so are the values (ir/passes/drop_cotangents.h).
+inline void add_cotangents(Record& record, Context& context, std::span<const size_t> operands) {
+    if (operands.empty()) return;
+    AttrList list;
+    for (size_t k : operands) list.push_back(AttrValue(int64_t(k)));
+    record.push_back({context.name("cotangents"), AttrValue(std::move(list))});
+}
+
 // scan: `turns` times its region, one after the other.
 //
 //   operands     what the first turn carries | what each turn gets a slice of | what every turn gets as it is
@@ -20,24 +29,50 @@ struct ScanForm {
           sliced(size_t(attributes.integer("sliced"))), reverse(attributes.flag("reverse")) {}
     ScanForm(SizeId turns, size_t carried, size_t sliced, bool reverse)
         : turns(turns), carried(carried), sliced(sliced), reverse(reverse) {}
-    // `cotangents`: the operands of a derivative that are such. Any of them may be absent, as if it were −0.0; where all
-    // are, so are the values (ir/passes/drop_cotangents.h).
     AttrId attr(Context& context, std::span<const size_t> cotangents = {}) const {
         Record record{{context.name("turns"), AttrValue(turns)},
                       {context.name("carried"), AttrValue(int64_t(carried))},
                       {context.name("sliced"), AttrValue(int64_t(sliced))}};
         if (reverse) record.push_back({context.name("reverse"), AttrValue(true)});
-        if (!cotangents.empty()) {
-            AttrList list;
-            for (size_t k : cotangents) list.push_back(AttrValue(int64_t(k)));
-            record.push_back({context.name("cotangents"), AttrValue(std::move(list))});
-        }
+        add_cotangents(record, context, cotangents);
         return context.attr(record);
     }
 
     SizeId turns;
     size_t carried, sliced;
     bool reverse;
+};
+
+// cond: its first region where the condition is true, else its second.
+//
+//   operands     one bool | what both regions get
+//   parameters   the latter
+//   results      as many of both regions, of the same types: the values
+
+// while_loop: its second region, turn by turn, as long as the first gives true.
+//
+//   operands     what the first turn carries | what every turn gets as it is
+//   parameters   the same, of both regions
+//   results      one bool; what the next turn carries | what is stacked
+//   values       what the last turn carried | with `max_turns`: how many turns there were, and the stacks: dimension 0,
+//                of size max_turns, is the turn, and zeros lie where there was none
+//
+// More than `max_turns` turns are an error of the run. Without it there is no stack.
+struct LoopForm {
+    LoopForm(const Attributes& attributes)
+        : carried(size_t(attributes.integer("carried"))), max_turns(attributes.integer_or("max_turns", -1)) {}
+    explicit LoopForm(size_t carried, int64_t max_turns = -1) : carried(carried), max_turns(max_turns) {}
+    AttrId attr(Context& context, std::span<const size_t> cotangents = {}) const {
+        Record record{{context.name("carried"), AttrValue(int64_t(carried))}};
+        if (is_bounded()) record.push_back({context.name("max_turns"), AttrValue(max_turns)});
+        add_cotangents(record, context, cotangents);
+        return context.attr(record);
+    }
+    bool is_bounded() const { return max_turns >= 0; }
+    size_t first_stack() const { return carried + 1; }  // among the values of one that is bounded
+
+    size_t carried;
+    int64_t max_turns;  // −1: any number
 };
 
 }  // namespace tenon

@@ -47,6 +47,14 @@ enum class Lowering : uint8_t {
     structure,  // params, yields, calls, tuples, loops: handled where structure is
 };
 
+// How the executor runs the regions of a row, and what is done in their place op by op (ir/regions.h, ir/build/take_apart.h).
+enum class ControlFlow : uint8_t {
+    none,
+    turns,   // the one region, as often as the attributes say
+    branch,  // the first where operand 0 is true, else the second
+    loop,    // the second, as long as the first gives true
+};
+
 // What a row does with memory beside reading its operands and making its result.
 enum class MemoryUse : uint8_t {
     plain,
@@ -83,6 +91,7 @@ struct Infer {  // what a result rule sees
     const std::function<bool(SizeId, SizeId)>* same_size = nullptr;
     // Symbol values when captured, for messages and for decisions that were guarded; may be empty.
     std::span<const int64_t> hints;
+    std::span<const size_t> region_sizes = {};  // how many of `region_results` are which region's; of rows with regions
 
     const Type& type(size_t k) const { return context[operands[k]]; }
     bool equal(SizeId a, SizeId b) const { return a == b || (same_size && (*same_size)(a, b)); }
@@ -98,6 +107,9 @@ using ParametersRule = std::vector<TypeId> (*)(Infer&, unsigned region);
 using GradientRule = void (*)(Gradient&);
 using IndexRule = void (*)(IndexMap&);
 using BatchingRule = NodeId (*)(Batching&);
+// By result: does a gradient lead from it to one of these operands?
+using ReachRule = std::vector<bool> (*)(std::span<const GraphRef> regions, const Attributes&,
+                                        std::span<const size_t> operands);
 
 struct Movement {  // a movement node, as rules on it alone see it
     Context& context;
@@ -121,6 +133,8 @@ struct Row {
     ResultRule result = nullptr;
     int8_t regions = 0;  // isolated: a region sees its parameters only, of the types that `parameters` gives
     ParametersRule parameters = nullptr;
+    ControlFlow control = ControlFlow::none;  // rows with regions
+    ReachRule reach = nullptr;                // rows with regions
     Lowering lowering = Lowering::structure;
     IndexRule index = nullptr;     // movement rows
     StillRule is_still = nullptr;  // movement rows: does every element stay where it is? Null: only where types say so

@@ -14,25 +14,18 @@
 
 #include "ir/row.h"
 #include "jit/block_interpreter.h"
-#include "jit/control/turns.h"
+#include "jit/control/control.h"
 #include "jit/library_step.h"
 #include "jit/plan.h"
 #include "jit/routines/routines.h"
 #include "jit/step_builder.h"
+#include "jit/value_sizes.h"
 #include "runtime/diagnostic.h"
-#include "runtime/integer.h"
 #include "runtime/interrupt.h"
 
 namespace tenon {
 
 namespace {
-
-size_t bytes_of(const Graph& g, TypeId type, std::span<const int64_t> symbols) {
-    const Type& t = (*g.context)[type];
-    int64_t count = int64_t(size_of(t.dtype));
-    for (SizeId size : t.sizes) count = multiply_saturated(count, g.context->evaluate(size, symbols));
-    return size_t(count);  // what is too much for 64 bits is too much for the allocator
-}
 
 [[noreturn]] void fail_at(const Graph& g, NodeId node, std::string kind, std::string message, std::string help = {}) {
     Diagnostic d{std::move(kind), std::move(message), {}, {}, std::move(help)};
@@ -65,12 +58,16 @@ public:
             } else if (layout.kind == StepKind::library) {
                 step.index = uint32_t(libraries_.size());
                 libraries_.emplace_back(*graph_, layout, first_captured);
-            } else if (layout.kind == StepKind::scan) {
-                step.index = uint32_t(scans_.size());
-                ScanStep& scan = scans_.emplace_back(ScanStep{Turns(*graph_, layout.node), nullptr});
-                scan.body = std::make_unique<Implementation>(scan.turns.region(), machine_, engine_, &symbols_,
-                                                             scan.turns.first_captured());
-                cached_.insert(cached_.end(), scan.body->cached_.begin(), scan.body->cached_.end());
+            } else if (layout.kind == StepKind::regions) {
+                step.index = uint32_t(regions_.size());
+                RegionStep& regions = regions_.emplace_back(RegionStep{make_control(*graph_, layout.node), {}, {}});
+                for (const GraphRef& region : regions.control->regions()) {
+                    auto body = std::make_unique<Implementation>(region, machine_, engine_, &symbols_,
+                                                                 regions.control->first_captured());
+                    cached_.insert(cached_.end(), body->cached_.begin(), body->cached_.end());
+                    regions.bodies.push_back(std::move(body));
+                }
+                regions.sizes.resize(regions.bodies.size());
             }
             step.writes_input = std::any_of(layout.writes.begin(), layout.writes.end(), [&](uint32_t value) {
                 return layout_.memories[layout_.memory_of[value]].kind == MemoryKind::input;
@@ -120,7 +117,8 @@ public:
     size_t arena_bytes() const { return plan_ ? plan_->arena_bytes : 0; }
     size_t kernel_count() const {
         size_t count = kernels_.size();
-        for (const ScanStep& scan : scans_) count += scan.body->kernel_count();
+        for (const RegionStep& regions : regions_)
+            for (const auto& body : regions.bodies) count += body->kernel_count();
         return count;
     }
     EngineKind engine() const { return engine_; }
@@ -166,9 +164,10 @@ private:
         std::vector<uint64_t> scalars;
         bool stays_interpreted = false, counted_interp = false, counted_compiled = false;
     };
-    struct ScanStep {
-        Turns turns;
-        std::unique_ptr<Implementation> body;
+    struct RegionStep {
+        std::unique_ptr<Control> control;
+        std::vector<std::unique_ptr<Implementation>> bodies;
+        std::vector<Control::Sizes> sizes;
     };
     struct StageRun {
         uint32_t stage;
@@ -204,7 +203,7 @@ private:
     }
     void choose_plan(std::span<const Tensor> inputs) {
         read_symbols(inputs);
-        assert(sizes_are_as_promised());
+        assert(sizes_are_as_promised(*graph_, symbols_));
         const auto known =
             std::find_if(plans_.begin(), plans_.end(), [&](const auto& p) { return p->symbols == symbols_; });
         if (known != plans_.end()) std::rotate(plans_.begin(), known, known + 1);
@@ -215,14 +214,6 @@ private:
         plan_ = plans_.front().get();
         decisions_ = layout_.decisions;
         decisions_.insert(decisions_.end(), plan_->decisions.begin(), plan_->decisions.end());
-    }
-    // What the kernels rely on: who runs a graph sees to it.
-    bool sizes_are_as_promised() const {
-        const Context& context = *graph_->context;
-        return std::all_of(symbols_.begin(), symbols_.end(), [](int64_t size) { return size >= 0; }) &&
-               std::all_of(graph_->equalities.begin(), graph_->equalities.end(), [&](const SizeEquality& e) {
-                   return context.evaluate(e.left, symbols_) == context.evaluate(e.right, symbols_);
-               });
     }
     std::unique_ptr<Plan> make_plan() const {
         auto plan = std::make_unique<Plan>();
@@ -328,7 +319,7 @@ private:
             case StepKind::library:
                 return libraries_[step.index].run(plan_->libraries[step.index],
                                                   std::span(pointers_).subspan(step.pointers), prepared_, machine_);
-            case StepKind::scan: return run_scan(step);
+            case StepKind::regions: return run_regions(step);
             case StepKind::copy:
                 std::memcpy(pointers_[step.pointers + 1], pointers_[step.pointers],
                             plan_->bytes[pointer_memory_[step.pointers + 1]]);
@@ -353,14 +344,6 @@ private:
             else copy_strided(input, borrowed(value, input));
         }
         ++input.storage->version;
-    }
-    // What lies in the arena, row-major, as a tensor of the same shape as the other.
-    static Tensor borrowed(std::byte* elements, const Tensor& other) {
-        Tensor dense = other;
-        dense.storage = make_ref<Storage>(elements, other.element_bytes(), Device{}, std::function<void()>());
-        dense.strides = contiguous_strides(other.shape);
-        dense.offset = 0;
-        return dense;
     }
     void run_kernel(const Step& step) {
         KernelStep& kernel = kernels_[step.index];
@@ -415,27 +398,46 @@ private:
         }
     }
     NodeId fault_of(NodeId kernel) const { return analyse_kernel(*graph_, kernel).faulting; }
-    void run_scan(const Step& step) {
-        ScanStep& scan = scans_[step.index];
-        const Running running(scan.body->is_running_);
-        if (!scan.body->plan_ || scan.body->symbols_ != symbols_) {
-            scan.body->choose_plan({});
-            decisions_.insert(decisions_.end(), scan.body->plan_->decisions.begin(), scan.body->plan_->decisions.end());
+    void run_regions(const Step& step) {
+        RegionStep& regions = regions_[step.index];
+        size_t arena_bytes = 0;  // one runs after the other
+        for (size_t k = 0; k < regions.bodies.size(); ++k) {
+            Implementation& body = *regions.bodies[k];
+            if (!body.plan_ || body.symbols_ != symbols_) {
+                body.choose_plan({});
+                regions.sizes[k] = body.value_bytes();
+                decisions_.insert(decisions_.end(), body.plan_->decisions.begin(), body.plan_->decisions.end());
+            }
+            arena_bytes = std::max(arena_bytes, body.plan_->arena_bytes);
         }
-        const Plan& plan = *scan.body->plan_;
-        Turns::Sizes sizes;
-        sizes.turns = graph_->context->evaluate(graph_->attributes(step.node).size("turns"), symbols_);
-        for (size_t k = 0; k < scan.turns.region()->params().size(); ++k) sizes.parameters.push_back(plan.bytes[k]);
-        for (uint32_t memory : scan.body->layout_.output_memory) sizes.results.push_back(plan.bytes[memory]);
+        const auto evaluate = [&](SizeId size) { return graph_->context->evaluate(size, symbols_); };
+        const ArenaScope scratch(machine_, regions.control->scratch_bytes(regions.sizes)), arena(machine_, arena_bytes);
+        std::vector<PreparedOperands> prepared(regions.control->repeats(evaluate) ? regions.bodies.size() : 0);
+        for (size_t k = 0; k < regions.bodies.size(); ++k) {
+            Implementation& body = *regions.bodies[k];
+            for (const auto& [memory, offset] : body.plan_->arena) body.memory_[memory] = arena.data() + offset;
+            body.prepared_ = prepared.empty() ? nullptr : &prepared[k];
+        }
         const std::span<std::byte* const> pointers = std::span(pointers_).subspan(step.pointers);
-        const ArenaScope scratch(machine_, scan.turns.scratch_bytes(sizes)), arena(machine_, plan.arena_bytes);
-        for (const auto& [memory, offset] : plan.arena) scan.body->memory_[memory] = arena.data() + offset;
-        PreparedOperands prepared;
-        scan.body->prepared_ = sizes.turns > 1 ? &prepared : nullptr;
-        scan.turns.run(sizes, pointers.first(sizes.parameters.size()), pointers.subspan(sizes.parameters.size()),
-                       scratch.data(), [&](auto inputs, auto outputs) { scan.body->run_turn(inputs, outputs); });
+        const size_t operands = graph_->operands_of(step.node).size();
+        try {
+            regions.control->run(
+                {regions.sizes, evaluate, pointers.first(operands),
+                 pointers.subspan(operands, graph_->type(step.node).elements.size()), scratch.data(),
+                 [&](size_t k, auto inputs, auto outputs) { regions.bodies[k]->run_region(inputs, outputs); }});
+        } catch (Error& error) {
+            if (error.diagnostic.span.source == 0) error.diagnostic.span = graph_->origin(step.node).span;
+            throw;
+        }
     }
-    void run_turn(std::span<std::byte* const> inputs, std::span<std::byte* const> outputs) {
+    Control::Sizes value_bytes() const {
+        Control::Sizes sizes;
+        for (size_t k = 0; k < graph_->params().size(); ++k) sizes.parameters.push_back(plan_->bytes[k]);
+        for (uint32_t memory : layout_.output_memory) sizes.results.push_back(plan_->bytes[memory]);
+        return sizes;
+    }
+    void run_region(std::span<std::byte* const> inputs, std::span<std::byte* const> outputs) {
+        const Running running(is_running_);
         std::copy(inputs.begin(), inputs.end(), memory_.begin());
         for (size_t k = 0; k < outputs.size(); ++k) memory_[layout_.output_memory[k]] = outputs[k];
         run_steps({});
@@ -450,7 +452,7 @@ private:
     std::vector<KernelStep> kernels_;
     std::vector<std::shared_ptr<CachedKernel>> cached_;
     std::vector<LibraryStep> libraries_;
-    std::vector<ScanStep> scans_;
+    std::vector<RegionStep> regions_;
     std::vector<std::pair<uint32_t, uint32_t>> definers_;  // of each symbol: input, dimension
     std::vector<int64_t> symbols_;
     std::vector<std::unique_ptr<Plan>> plans_;  // the latest first

@@ -4,9 +4,7 @@
 #include <cassert>
 
 #include "ir/build/copier.h"
-#include "ir/build/regions.h"
-#include "ir/build/substitution.h"
-#include "ir/build/unroll.h"
+#include "ir/build/take_apart.h"
 #include "ir/passes/passes.h"
 #include "ir/row.h"
 #include "jit/executable.h"
@@ -107,7 +105,7 @@ private:
         else if (o == op<"tuple">()) {
             for (NodeId operand : graph_.operands_of(id)) values_[id.index].push_back(value(operand));
         } else if (o == op<"call">() || o == op<"fusion">()) call(id);
-        else if (row(o).lowering == Lowering::regions) turns(id);
+        else if (row(o).lowering == Lowering::regions) regions(id);
         else if (row(o).effect == Effect::asserts) check(id);
         else if (row(o).effect == Effect::commits)
             writes_.emplace_back(maker(graph_.operand(id, 0)), value(graph_.operand(id, 1)));
@@ -134,18 +132,17 @@ private:
         if (results.size() == 1) maker_[id.index] = results[0];
         for (NodeId inner : graph_.body(region)) values_[inner.index].clear();
     }
-    void turns(NodeId id) {
+    void regions(NodeId id) {
         std::vector<Tensor> operands;
-        std::vector<TypeId> types;
-        for (NodeId operand : graph_.operands_of(id)) {
-            operands.push_back(value(operand));
-            types.push_back(type(operand));
-        }
-        const ScanForm form(Attributes(context_, (*at_sizes_)(graph_[id].attr)));
-        const GraphRef plain = unroll(*with_sizes(*extract_region(graph_, id, 0), *at_sizes_), form, types);
-        RunRecord record = owner_.run(*plain, operands);
-        if (record.failure) throw Error(*record.failure);
-        values_[id.index] = std::move(record.results);
+        for (NodeId operand : graph_.operands_of(id)) operands.push_back(value(operand));
+        values_[id.index] = take_apart<Tensor>(
+            graph_, id, *at_sizes_, operands,
+            [&](const Graph& region, std::span<const Tensor> inputs) {
+                RunRecord record = owner_.run(region, inputs);
+                if (record.failure) throw Error(*record.failure);
+                return std::move(record.results);
+            },
+            [](const Tensor& condition) { return *condition.contiguous().data<bool>(); });
     }
     void check(NodeId id) {
         if (*value(graph_.operand(id, 0)).contiguous().data<bool>()) return;

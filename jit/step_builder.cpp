@@ -120,7 +120,7 @@ private:
             step.library = call;
             make_results(step);
         } else if (r.lowering == Lowering::regions) {
-            step.kind = StepKind::scan;
+            step.kind = StepKind::regions;
             make_results(step);
         } else
             throw_error("internal", fmt::format("`{}` is not scheduled: engines run kernels and library rows", r.name));
@@ -182,16 +182,21 @@ private:
     }
     bool can_fail(const StepLayout& step) {
         if (step.kind == StepKind::assertion) return true;
-        if (step.kind == StepKind::scan) return may_fail(graph_.region_of(step.node));
+        if (step.kind == StepKind::regions) return regions_may_fail(step.node);
         if (step.kind == StepKind::library) return step.library.may_fail;
         return step.kind == StepKind::kernel && info(step.node).may_fault;
+    }
+    bool regions_may_fail(NodeId id) {
+        bool any = row(graph_[id].op).may_fail;
+        for (unsigned k = 0; k < graph_[id].regions; ++k) any = any || may_fail(graph_.region_of(id, k));
+        return any;
     }
     bool may_fail(const Region& region) {
         const auto nodes = graph_.body(region);
         return std::any_of(nodes.begin(), nodes.end(), [&](NodeId id) {
             const Node& n = graph_[id];
             if (n.op == op<"kernel">()) return info(id).may_fault;
-            if (row(n.op).lowering == Lowering::regions) return may_fail(graph_.region_of(id));
+            if (row(n.op).lowering == Lowering::regions) return regions_may_fail(id);
             return row(n.op).may_fail || row(n.op).effect == Effect::asserts;
         });
     }
@@ -225,7 +230,7 @@ private:
         if (commits_to_[input] > 1) return "it is written more than once";
         if (is_read_from(input, maker + 1)) return "its old value is read after the new one is made";
         if (may_stop_[s] > may_stop_[size_t(maker)]) return "the graph may stop before it is written";
-        if (reads(made, input) && (made.kind == StepKind::library || made.kind == StepKind::scan))
+        if (reads(made, input) && (made.kind == StepKind::library || made.kind == StepKind::regions))
             return fmt::format("{} cannot work in place", name(made.node));
         const int64_t updates = updated_operand(made);
         if (updates >= 0 && made.reads[size_t(updates)] != input && reads(made, input))

@@ -16,7 +16,7 @@ namespace tenon {
 enum class StepKind : uint8_t {
     kernel,
     library,
-    scan,       ///< a region turn by turn, in steps of its own
+    regions,    ///< the regions of a node, each in steps of its own
     copy,       ///< one read to one write
     assertion,  ///< of one bool read
     commit,     ///< of one value read into the tensor given as input `target`

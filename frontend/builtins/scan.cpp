@@ -150,7 +150,7 @@ private:
         Body body;
         const Tracer::Tracing tracing(c_.tracer);
         Capture& capture = c_.tracer.capture();
-        capture.trace().begin_example(outside, 1);
+        capture.trace().begin_example(outside, 1, true);
         const auto stand_ins = [&](const Value& tree, bool slices) {
             return map_leaves(tree, [&](const Value& leaf) -> Value {
                 if (leaf.is_none()) return leaf;
@@ -192,7 +192,9 @@ private:
         for (NodeId id : graph.body()) {
             if (row(graph[id].op).effect != Effect::none) why = "the function asserts";
             if (graph[id].flags & recompute_flag) why = "a checkpoint lies inside the function";
-            if (row(graph[id].op).regions > 0) why = "another scan lies inside the function";
+            const ControlFlow control = row(graph[id].op).control;
+            if (control != ControlFlow::none && control != ControlFlow::branch)
+                why = "another loop lies inside the function";
         }
         if (graph.symbols.size() > outside.hints().size()) why = "a number of the host is a size";
         if (why.empty())
@@ -201,12 +203,8 @@ private:
     }
     Value as_region(Capture& outside, const Body& body) {
         const ScanForm form(turns_.id, carried_.size(), sliced_.size(), reverse_);
-        std::vector<size_t> histories;
-        for (size_t k = 0; k < body.operands.size(); ++k)
-            if (body.operands[k]->requires_grad()) histories.push_back(k);
-        const std::vector<bool> requires_grad = scan_values_reaching(*body.graph, form, histories);
-        const std::vector<TensorRef> values = outside.trace().append_regions(
-            op<"scan">(), body.operands, form.attr(c_.tracer.context()), {{body.graph}}, requires_grad);
+        const std::vector<TensorRef> values =
+            outside.trace().append_regions(op<"scan">(), body.operands, form.attr(c_.tracer.context()), {{body.graph}});
         const auto first_stack = values.begin() + static_cast<ptrdiff_t>(carried_.size());
         return result(with_tensors(body.carried, {values.begin(), first_stack}),
                       with_tensors(body.given, {first_stack, values.end()}));

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "frontend/autograd/differentiation.h"
+#include "frontend/builtins/control_flow.h"
 #include "frontend/builtins/scan.h"
 #include "frontend/builtins/tables.h"
 #include "frontend/builtins/tensor.h"
@@ -462,8 +463,12 @@ const Builtin tensor_grad_table[] = {
      "examples"},
     {"scan", "f, init, xs?; turns?, reverse?", callables, scan, 0,
      "(last, ys): f(carried, x) -> (carried, y) turn by turn over the first dimension of xs, in one graph node where "
-     "it "
-     "can be; ys are stacked"},
+     "it can be; ys are stacked"},
+    {"cond", "c, f, g, *arguments", any_kind, cond, 0,
+     "f(…) where c is true, else g(…): of a bool tensor one graph node where it can be, which runs the one side"},
+    {"while_loop", "condition, body, init; max_turns?", callables, while_loop, 0,
+     "what is carried after body(carried) as long as condition(carried) holds, in one graph node where it can be; "
+     "max_turns: for a gradient of that node; more turns are an error"},
     {"requires_grad_", "x, wanted?", tensors, requires_grad_in_place, 0,
      "makes a tensor a leaf whose gradient backward computes (false: no longer); returns it"},
     {"zero_grad", "x", tensors, zero_grad, 0, "sets `.grad` to none"},

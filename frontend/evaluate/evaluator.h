@@ -5,14 +5,15 @@
 #include <array>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "frontend/evaluate/host_writes.h"
-#include "frontend/evaluate/quick_operators.h"
 #include "frontend/evaluate/semantics.h"
 #include "frontend/ops/border.h"
 #include "frontend/record/tracer.h"
@@ -23,6 +24,7 @@
 #include "frontend/values/effects.h"
 #include "frontend/values/function.h"
 #include "frontend/values/models.h"
+#include "frontend/values/quick_operators.h"
 #include "frontend/values/value.h"
 #include "runtime/diagnostic.h"
 #include "runtime/interrupt.h"
@@ -208,7 +210,10 @@ private:
     Flow execute(const ast::Block& block, Frame& frame);
     Flow execute(const ast::Statement& statement, Frame& frame);
     bool execute_in_registers(const ast::Statement& statement, Frame& frame);
-    Flow execute_if(const ast::If& statement, Frame& frame);
+    Flow execute_if(const ast::If& statement, Frame& frame, size_t first = 0);
+    // evaluator_branches.cpp
+    std::optional<Flow> branch(const ast::If& statement, size_t number, const Value& holds, Frame& frame,
+                               std::string& why);
     Flow execute_while(const ast::While& statement, Frame& frame);
     Flow execute_for(const ast::For& statement, Frame& frame);
     Flow execute_try(const ast::Try& statement, Frame& frame);
@@ -410,6 +415,16 @@ private:
     std::deque<Value> literals_;         // the strs of the source, by symbol
     std::array<Value, 128> characters_;  // the strs of one ASCII character, made when first asked for
     TestRunner test_runner_;
+    struct BranchFacts {  // of a branch that is to be a node of a graph
+        bool known = false;
+        std::span<ast::Statement* const> rest;  // what follows it in the function, where that belongs to a side
+        bool returns = false;                   // both sides do
+        std::vector<size_t> assigned;           // slots of variables that are known after it
+        int refusals = 0;
+        std::string why;
+    };
+    BranchFacts& facts_of(const ast::If& statement, size_t number, const ast::Function& function);
+    std::unordered_map<const ast::Branch*, BranchFacts> branch_facts_;
     std::unique_ptr<std::byte[]> reserve_;  // given back where memory ends, so that a `catch` has some to begin with
 };
 

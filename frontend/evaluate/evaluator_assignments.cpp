@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include "frontend/evaluate/evaluator.h"
-#include "frontend/evaluate/host_operators.h"
-#include "frontend/evaluate/quick_operators.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/values/errors.h"
+#include "frontend/values/host_operators.h"
+#include "frontend/values/quick_operators.h"
 #include "frontend/values/structure.h"
 
 namespace tenon {

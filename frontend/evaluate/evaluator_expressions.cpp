@@ -3,12 +3,12 @@
 
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/host_iterators.h"
-#include "frontend/evaluate/host_operators.h"
-#include "frontend/evaluate/quick_operators.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/resolve/resolver.h"
 #include "frontend/values/errors.h"
 #include "frontend/values/format_spec.h"
+#include "frontend/values/host_operators.h"
+#include "frontend/values/quick_operators.h"
 
 namespace tenon {
 
@@ -215,9 +215,9 @@ Value Evaluator::binary(Operator op, Operand a, Operand b, Span span) {
             op == Operator::mul && (a.value.is<StringObject>() || items_of(a.value)) && b.value.is_symbolic();
         if (!repeats) return border_.binary(op, a, b, span);
         Value times = border_.settle(b.value, span);
-        return host_binary(*this, op, a.value, times, span);
+        return semantics_.binary(op, a.value, times, span);
     }
-    return host_binary(*this, op, a.value, b.value, span);
+    return semantics_.binary(op, a.value, b.value, span);
 }
 
 Value Evaluator::evaluate_link(const ast::Comparison& expr, Frame& frame) {

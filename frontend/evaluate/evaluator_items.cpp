@@ -2,11 +2,11 @@
 #include <fmt/format.h>
 
 #include "frontend/evaluate/evaluator.h"
-#include "frontend/evaluate/host_operators.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/resolve/resolver.h"
 #include "frontend/resolve/suggestions.h"
 #include "frontend/values/errors.h"
+#include "frontend/values/host_operators.h"
 #include "frontend/values/positions.h"
 
 namespace tenon {

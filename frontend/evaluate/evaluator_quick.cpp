@@ -3,7 +3,7 @@
 // where it is no such, and from then on evaluated in full at once.
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/variables.h"
-#include "frontend/evaluate/quick_operators.h"
+#include "frontend/values/quick_operators.h"
 
 namespace tenon {
 

@@ -3,11 +3,11 @@
 
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/host_iterators.h"
-#include "frontend/evaluate/host_operators.h"
 #include "frontend/evaluate/modules.h"
-#include "frontend/evaluate/quick_operators.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/values/errors.h"
+#include "frontend/values/host_operators.h"
+#include "frontend/values/quick_operators.h"
 #include "frontend/values/structure.h"
 
 namespace tenon {
@@ -117,9 +117,25 @@ Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame
     return Flow::normal;
 }
 
-Evaluator::Flow Evaluator::execute_if(const ast::If& statement, Frame& frame) {
-    for (const ast::Branch& branch : statement.branches) {
-        if (condition(*branch.condition, frame)) return execute(*branch.body, frame);
+Evaluator::Flow Evaluator::execute_if(const ast::If& statement, Frame& frame, size_t first) {
+    for (size_t k = first; k < statement.branches.size(); ++k) {
+        const ast::Branch& branch = statement.branches[k];
+        const bool may_be_node = tracer_.capturing() && branch.condition->kind != ast::ExprKind::logical;
+        if (!may_be_node) {
+            if (condition(*branch.condition, frame)) return execute(*branch.body, frame);
+            continue;
+        }
+        std::string why;
+        bool taken = false;
+        if (const Quick known = quick(*branch.condition, frame); known.is(Kind::boolean)) taken = known.word;
+        else {
+            Value holds = evaluate(*branch.condition, frame);
+            if (border_.is_pending_condition(holds))
+                if (const std::optional<Flow> flow = this->branch(statement, k, holds, frame, why)) return *flow;
+            taken = holds.is_tensor() ? border_.truth(std::move(holds), branch.condition->span, why)
+                                      : semantics_.truth(holds, branch.condition->span);
+        }
+        if (taken) return execute(*branch.body, frame);
     }
     return statement.otherwise ? execute(*statement.otherwise, frame) : Flow::normal;
 }

@@ -7,9 +7,26 @@
 #include "frontend/evaluate/session.h"
 #include "frontend/values/errors.h"
 #include "frontend/values/format_spec.h"
+#include "frontend/values/host_operators.h"
 #include "runtime/interrupt.h"
 
 namespace tenon {
+
+Value Semantics::binary(Operator op, const Value& a, const Value& b, Span span) {
+    switch (op) {
+        case Operator::equal: return equal(a, b);
+        case Operator::not_equal: return !equal(a, b);
+        case Operator::less: return less(a, b);
+        case Operator::greater: return less(b, a);
+        case Operator::less_equal: return less(a, b) || equal(a, b);
+        case Operator::greater_equal: return less(b, a) || equal(a, b);
+        default: break;
+    }
+    Value result = host_arithmetic(op, a, b, span);
+    if (!result.is_unset()) return result;
+    throw_error_at(span, "type", fmt::format("`{}` does not go with {} and {}", spelling(op), describe(a), describe(b)),
+                   help_for_operands(op, a, b));
+}
 
 bool Semantics::truth(const Value& value) { return truth(value, evaluator_.here()); }
 

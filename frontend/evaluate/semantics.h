@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "frontend/values/operators.h"
 #include "frontend/values/value.h"
 #include "runtime/span.h"
 
@@ -15,6 +16,8 @@ class Semantics {
 public:
     explicit Semantics(Evaluator& evaluator) : evaluator_(evaluator) {}
 
+    /// An operator on host values. Throws Error "type" where they do not go with it.
+    Value binary(Operator op, const Value& a, const Value& b, Span span);
     /// A condition: a bool or a one-element bool tensor; anything else is Error "type".
     bool truth(const Value& value);
     bool truth(const Value& value, Span span);

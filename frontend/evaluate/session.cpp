@@ -1,6 +1,6 @@
 #include "frontend/evaluate/session.h"
 
-#include "frontend/evaluate/host_operators.h"
+#include "frontend/values/host_operators.h"
 #include "jit/machine.h"
 #include "runtime/interrupt.h"
 
@@ -11,7 +11,7 @@ Session::Session(SessionOptions options)
       threads_(options_.threads), machine_(std::make_unique<Machine>(allocator_, threads_, options_.instructions)),
       tracer_(context_, allocator_, *machine_, options_.tracer),
       border_(tracer_, [this](Operator op, const Value& a, const Value& b,
-                              Span span) { return host_binary(evaluator_, op, a, b, span); }),
+                              Span span) { return evaluator_.semantics().binary(op, a, b, span); }),
       builtins_(symbols_, options_.args), modules_(*this), evaluator_(*this) {
     tracer_.locate = [this](Span span) { return span ? sources_.place(span) : std::string(); };
 }

@@ -203,7 +203,13 @@ void Border::set_index(const Value& x, const Value& i, Operand e, Span span) {
     });
 }
 
-bool Border::truth(const Value& x, Span span) {
+bool Border::is_pending_condition(const Value& x) const {
+    const auto* tensor = x.try_as<TensorObject>();
+    return tensor && tracer_.capturing() && tensor->dtype() == DType::boolean && tensor->rank() == 0 &&
+           tracer_.capture().is_pending(*tensor);
+}
+
+bool Border::truth(const Value& x, Span span, std::string_view why) {
     return at(dispatcher_, span, [&] {
         auto& tensor = x.as<TensorObject>();
         if (tensor.dtype() != DType::boolean || tensor.tensor.numel() != 1) {
@@ -212,7 +218,7 @@ bool Border::truth(const Value& x, Span span) {
                                                          : "compare it: `x != 0`, or write `x is not none`");
         }
         if (tracer_.capturing() && tracer_.capture().is_pending(tensor))
-            tracer_.graph_break("a branch on a tensor's value", span);
+            tracer_.graph_break(fmt::format("a branch on a tensor's value{}{}", why.empty() ? "" : ": ", why), span);
         return ops::to_number(dispatcher_, tensor).as_bool();
     });
 }

@@ -34,8 +34,10 @@ public:
     /// `x[i]`: i is an int, a slice, `...`, none, a list, a tensor, or a tuple of these.
     Value index(const Value& x, const Value& i, Span span);
     void set_index(const Value& x, const Value& i, Operand e, Span span);
-    /// Of a tensor as a condition: its only bool. Ends the graph where that is not known yet.
-    bool truth(const Value& x, Span span);
+    /// Of a tensor as a condition: its only bool. Ends the graph where that is not known yet; `why` it was no part of it.
+    bool truth(const Value& x, Span span, std::string_view why = {});
+    /// Whether `x` is a condition that the graph under capture is yet to compute.
+    bool is_pending_condition(const Value& x) const;
     /// The host number that a symbolic value or a one-element tensor stands for. The graph now depends on it (a guard),
     /// or ends if a tensor's value is asked for.
     Value settle(const Value& x, Span span);

@@ -1,4 +1,4 @@
-// Capture: the graph of one example of a batch, for vmap, and of one turn of a scan.
+// Capture: the graph of one example of a batch, for vmap, and of a region.
 #include <algorithm>
 #include <cassert>
 
@@ -11,8 +11,9 @@
 
 namespace tenon {
 
-void Capture::Trace::begin_example(Capture* outside, int64_t count) {
+void Capture::Trace::begin_example(Capture* outside, int64_t count, bool region) {
     assert(capture_.is_empty());
+    region_ = region;
     capture_.tracing_ = example_ = true;
     outside_ = outside;
     examples_ = count * (outside ? outside->trace_->examples_ : 1);
@@ -91,15 +92,19 @@ TensorRef Capture::Trace::stand_in(TensorObject& whole) {
 }
 
 std::vector<TensorRef> Capture::Trace::append_regions(Op op, std::span<const TensorRef> operands, AttrId attr,
-                                                      std::span<const GraphRef> regions,
-                                                      const std::vector<bool>& requires_grad) {
+                                                      std::span<const GraphRef> regions) {
     const Holding holding(capture_);
     std::vector<NodeId> nodes;
-    for (const TensorRef& operand : operands) nodes.push_back(capture_.node(*operand));
-    const bool may_fail = std::any_of(regions.begin(), regions.end(), [](const GraphRef& region) {
-        return std::any_of(region->nodes.begin(), region->nodes.end(),
-                           [](const Node& node) { return row(node.op).may_fail; });
-    });
+    std::vector<size_t> histories;
+    for (size_t k = 0; k < operands.size(); ++k) {
+        nodes.push_back(capture_.node(*operands[k]));
+        if (operands[k]->requires_grad()) histories.push_back(k);
+    }
+    const std::vector<bool> requires_grad = row(op).reach(regions, Attributes(tracer_.context(), attr), histories);
+    const bool may_fail = row(op).may_fail || std::any_of(regions.begin(), regions.end(), [](const GraphRef& region) {
+                              return std::any_of(region->nodes.begin(), region->nodes.end(),
+                                                 [](const Node& node) { return row(node.op).may_fail; });
+                          });
     std::vector<NodeId> made;
     {
         Builder::StampScope scope(builder_, capture_.stamp());
@@ -128,9 +133,24 @@ void Capture::Trace::give_back() {
 
 void Capture::Trace::refuse_outer_write(const TensorObject& x) const {
     if (!outer_input(x)) return;
+    if (region_)
+        throw_error("graph", fmt::format("it changes this {}, which it has not made, in place", describe_type(x)));
     throw_error("vmap",
                 fmt::format("a function under vmap changes this {} in place, which it has not made", describe_type(x)),
                 "write `x = x + e`, and return what is to be known outside: each example has a value of its own");
+}
+
+bool Capture::Trace::is_alone(const TensorObject& x) const {
+    if (!x.is_symbolic() || !capture_.is_admitted(x)) return false;
+    for (const TensorObject* other = capture_.ring_.next_; other != &capture_.ring_; other = other->next_)
+        if (other != &x && capture_.is_admitted(*other) && memory_of(*other) == memory_of(x)) return false;
+    return true;
+}
+
+TensorRef Capture::Trace::shown_by(TensorObject& x) {
+    capture_.admit({&x});
+    const ExampleInput* input = outer_input(x);
+    return input ? input->tensor : TensorRef();
 }
 
 // The input that x is, or is a view of; null for what the function has made.

@@ -66,8 +66,12 @@ void Capture::Trace::abandon() {
 void Capture::Trace::refuse_break(std::string_view reason, Span at) const {
     Diagnostic diagnostic;
     diagnostic.kind = "graph";
-    diagnostic.message = fmt::format("the {} function cannot be one graph: {}", example_ ? "mapped" : "traced", reason);
     diagnostic.span = at;
+    if (region_) {
+        diagnostic.message = reason;
+        throw Error(std::move(diagnostic));
+    }
+    diagnostic.message = fmt::format("the {} function cannot be one graph: {}", example_ ? "mapped" : "traced", reason);
     diagnostic.help = example_
                           ? "vmap runs it once for all examples: choose with where(c, a, b), or move this out of it"
                           : "trace refuses breaks; move this out of the function, or call the function without trace";

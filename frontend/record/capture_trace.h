@@ -32,15 +32,15 @@ public:
 
     // -- of one example of a batch. Tensors that the function reads from around it are borrowed: they are inputs here and
     // keep their place in the capture outside, whose sizes these graphs share.
-    void begin_example(Capture* outside, int64_t count);
+    /// A region is such a function, of one example: what it cannot do is a reason for it to be none.
+    void begin_example(Capture* outside, int64_t count, bool region = false);
     /// Stands for one element of `whole` along `axis`.
     TensorRef example(TensorObject& whole, size_t axis);
     /// Stands for `whole`, as another tensor: what a turn of a region gets in its place.
     TensorRef stand_in(TensorObject& whole);
-    /// A node of a row with regions in this graph, whose sizes are theirs; its operands were admitted. `requires_grad`: by
-    /// result.
+    /// A node of a row with regions in this graph, whose sizes are theirs; its operands were admitted.
     std::vector<TensorRef> append_regions(Op op, std::span<const TensorRef> operands, AttrId attr,
-                                          std::span<const GraphRef> regions, const std::vector<bool>& requires_grad);
+                                          std::span<const GraphRef> regions);
     struct ExampleInput {
         TensorRef tensor;
         int axis = -1;  ///< of an example: which dimension of the tensor goes over the examples
@@ -49,6 +49,14 @@ public:
     /// borrowed.
     GraphRef end_example(std::span<const TensorRef> results, std::vector<ExampleInput>& inputs);
     bool in_example() const { return example_; }
+    /// Whether what cannot be part of the graph may end it: not where the graph is handed out (trace, vmap).
+    bool may_break() const { return region_ ? outside_ && outside_->trace().may_break() : !capture_.tracing(); }
+    /// Whether no other tensor that is alive shows memory of x, which is a symbolic one of this graph.
+    bool is_alone(const TensorObject& x) const;
+    /// The tensor from around the function that x is, or shows; null of what the function has made. Admits x.
+    TensorRef shown_by(TensorObject& x);
+    /// Which memory of the graph x shows, which was admitted.
+    uint32_t memory_of(const TensorObject& x) const { return capture_.values_[x.capture_value_].storage; }
     /// How many examples the function under way stands for: of all the batches it is in.
     int64_t examples() const { return examples_; }
     /// Whether the history of x lies outside of the function under vmap. Admits x.
@@ -82,7 +90,7 @@ private:
     Capture& capture_;
     Tracer& tracer_;
     Builder& builder_;
-    bool constants_ = false, example_ = false;
+    bool constants_ = false, example_ = false, region_ = false;
     int64_t examples_ = 1;
     Capture* outside_ = nullptr;
     std::vector<Borrowed> borrowed_;          // of an example

@@ -14,10 +14,8 @@
 #include "frontend/replay/graph_replay.h"
 #include "ir/build/regions.h"
 #include "ir/build/substitution.h"
-#include "ir/build/unroll.h"
-#include "ir/differentiate/regions.h"
+#include "ir/build/take_apart.h"
 #include "ir/passes/drop_cotangents.h"
-#include "ir/regions.h"
 #include "ir/row.h"
 #include "jit/literal.h"
 #include "runtime/diagnostic.h"
@@ -228,23 +226,35 @@ private:
         const auto found = std::find_if(all.begin(), all.end(), is_recorded);
         return found == all.end() ? nullptr : (*found)->autograd->entry.get();
     }
-    // In the graph under capture the node again, where its sizes are that one's; otherwise turn by turn, each op by itself.
+    // In the graph under capture the node again (turns, whose number is known: where its sizes are that one's); otherwise
+    // its regions are run here, each op by itself.
     std::vector<TensorRef> with_regions(NodeId id, std::span<const NodeId> inputs) {
         std::vector<TensorRef> operands;
         for (NodeId input : inputs) operands.push_back(values_[input.index]);
-        const ScanForm form(Attributes(context_, (*at_sizes_)(graph_[id].attr)));
-        if (options_.symbols && dispatcher_.tracer().capturing()) {
-            const GraphRef region = extract_region(graph_, id, 0);
-            std::vector<size_t> histories;
-            for (size_t k = 0; k < operands.size(); ++k)
-                if (operands[k]->requires_grad()) histories.push_back(k);
-            return dispatcher_.tracer().capture().trace().append_regions(
-                graph_[id].op, operands, graph_[id].attr, {{region}}, scan_values_reaching(*region, form, histories));
+        if (dispatcher_.tracer().capturing() &&
+            (options_.symbols || row(graph_[id].op).control != ControlFlow::turns)) {
+            std::vector<GraphRef> regions;
+            for (unsigned k = 0; k < graph_[id].regions; ++k) {
+                regions.push_back(extract_region(graph_, id, k));
+                if (!options_.symbols) regions.back() = with_sizes(*regions.back(), *at_sizes_);
+            }
+            return dispatcher_.tracer().capture().trace().append_regions(graph_[id].op, operands, attr_of(id), regions);
         }
-        std::vector<TypeId> types;
-        for (NodeId operand : graph_.operands_of(id)) types.push_back((*at_sizes_)(graph_[operand].type));
-        const GraphRef turns = unroll(*with_sizes(*extract_region(graph_, id, 0), *at_sizes_), form, types);
-        return replay(dispatcher_, *turns, operands, {.effects = true});
+        std::vector<TensorRef> results = take_apart<TensorRef>(
+            graph_, id, *at_sizes_, operands,
+            [&](const Graph& region, std::span<const TensorRef> values) {
+                return replay(dispatcher_, region, values, {.effects = true});
+            },
+            [&](const TensorRef& condition) {
+                return dispatcher_.elements(*condition, "a condition").read_scalar() == Scalar(true);
+            });
+        // What a node gives is memory of its own.
+        std::unordered_set<const Storage*> known;
+        for (const TensorRef& x : operands) known.insert(x->tensor.storage.get());
+        for (TensorRef& x : results)
+            if (!x->is_symbolic() && !known.insert(x->tensor.storage.get()).second)
+                x = dispatcher_.apply(op<"identity">(), {x});
+        return results;
     }
     // Of a value just computed: whether it is what it was, and what its entry has saved; of several results each in its turn.
     void note_gone(NodeId id, std::span<const NodeId> inputs) {

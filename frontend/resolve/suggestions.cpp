@@ -44,8 +44,6 @@ std::string advice_for_foreign_name(std::string_view name) {
 std::string_view planned_name(std::string_view name) {
     static constexpr std::pair<std::string_view, std::string_view> planned[] = {
         {"native_op", "an op of C++ code that embeds Tenon"},
-        {"cond", "a branch of a graph; an `if` on a tensor's value ends the graph and works"},
-        {"while_loop", "a loop of a graph; a `while` on a tensor's value ends the graph and works"},
         {"exec_order", "the order in which models ran"},
         {"save_matmuls", "a policy of checkpoints; checkpoint { … } recomputes all that is in it"},
         {"must_save", "for policies of checkpoints"},

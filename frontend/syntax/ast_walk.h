@@ -103,4 +103,58 @@ template <class Target, class Visitor> void for_each_name(Target& target, Visito
     }
 }
 
+/// Calls `visit(Expr&)` for every expression of the block's statements, of inner ones too, also of blocks inside
+/// expressions; not of the bodies of functions, models and tests.
+template <class Visitor> void for_each_expression(const Block& block, Visitor&& visit);
+
+template <class Visitor> void for_each_expression(Expr& expr, Visitor&& visit) {
+    visit(expr);
+    for_each_child(expr, [&](Expr& child) { for_each_expression(child, visit); });
+    if (expr.kind == ExprKind::scope_block) for_each_expression(*as<ScopeBlock>(expr).body, visit);
+}
+
+template <class Visitor> void for_each_expression(const Statement& statement, Visitor&& visit) {
+    const auto one = [&](Expr* expr) {
+        if (expr) for_each_expression(*expr, visit);
+    };
+    const auto block = [&](const Block* body) {
+        if (body) for_each_expression(*body, visit);
+    };
+    const auto all = [&](std::span<Expr* const> exprs) {
+        for (Expr* expr : exprs) one(expr);
+    };
+    switch (statement.kind) {
+        case StatementKind::expression: return one(as<ExpressionStatement>(statement).value);
+        case StatementKind::assign: all(as<Assign>(statement).targets); return one(as<Assign>(statement).value);
+        case StatementKind::update: one(as<Update>(statement).target); return one(as<Update>(statement).value);
+        case StatementKind::return_value: return one(as<Return>(statement).value);
+        case StatementKind::assertion: one(as<Assert>(statement).condition); return one(as<Assert>(statement).message);
+        case StatementKind::tensor_declaration:
+            one(as<TensorDeclaration>(statement).target);
+            return one(as<TensorDeclaration>(statement).value);
+        case StatementKind::if_else:
+            for (const Branch& branch : as<If>(statement).branches) {
+                one(branch.condition);
+                block(branch.body);
+            }
+            return block(as<If>(statement).otherwise);
+        case StatementKind::while_loop: one(as<While>(statement).condition); return block(as<While>(statement).body);
+        case StatementKind::for_loop:
+            one(as<For>(statement).target);
+            one(as<For>(statement).iterable);
+            return block(as<For>(statement).body);
+        case StatementKind::try_catch:
+            block(as<Try>(statement).body);
+            one(as<Try>(statement).error);
+            return block(as<Try>(statement).handler);
+        case StatementKind::function_declaration: return all(as<FunctionDeclaration>(statement).decorators);
+        case StatementKind::model_declaration: return all(as<ModelDeclaration>(statement).decorators);
+        default: return;
+    }
+}
+
+template <class Visitor> void for_each_expression(const Block& block, Visitor&& visit) {
+    for (const Statement* statement : block.statements) for_each_expression(*statement, visit);
+}
+
 }  // namespace tenon::ast

@@ -66,25 +66,62 @@ GraphRef extract_region(const Builder& builder, NodeId id, unsigned k) {
     return extract(builder.graph_, builder.sizes_.equalities(), id, k);
 }
 
+// What a region gets has the sizes that it was written for.
+static void same_parameters(Builder& builder, const Row& r, std::span<const TypeId> operands, AttrId attr,
+                            std::span<const GraphRef> regions, const std::function<bool(SizeId, SizeId)>& same) {
+    Infer infer{builder.context(), r.name, {}, operands, attr, {}, &same, builder.known_sizes().hints()};
+    for (unsigned k = 0; k < regions.size(); ++k) {
+        const std::vector<TypeId> types = r.parameters(infer, k);
+        const auto params = regions[k]->params();
+        assert(types.size() == params.size());
+        for (size_t p = 0; p < params.size(); ++p) {
+            const std::vector<SizeId>&given = builder.context()[types[p]].sizes,
+                  &has = regions[k]->type(params[p]).sizes;
+            assert(given.size() == has.size());
+            for (size_t d = 0; d < has.size(); ++d)
+                if (given[d] != has[d]) same(given[d], has[d]);
+        }
+    }
+}
+
 NodeId emit_with_regions(Builder& builder, Op o, NodeList list, std::span<const GraphRef> regions, AttrId attr) {
     const std::span<const NodeId> operands = list;
     const Row& r = row(o);
     assert(r.regions > 0 && regions.size() == size_t(r.regions));
     Context& context = builder.context();
     std::vector<TypeId> types, results;
+    std::vector<size_t> sizes;
     for (NodeId operand : operands) types.push_back(builder.node(operand).type);
-    for (const GraphRef& region : regions)
+    for (const GraphRef& region : regions) {
         for (NodeId result : region->results()) results.push_back((*region)[result].type);
+        sizes.push_back(region->results().size());
+    }
     const std::function<bool(SizeId, SizeId)> same = [&](SizeId a, SizeId b) {
         return builder.sizes_.must_be_equal(a, b, builder.hash_);
     };
     for (const GraphRef& region : regions)
         for (const SizeEquality& e : region->equalities) same(e.left, e.right);
-    Infer infer{context, r.name, o, types, attr, results, &same, builder.known_sizes().hints()};
+    same_parameters(builder, r, types, attr, regions, same);
+    Infer infer{context, r.name, o, types, attr, results, &same, builder.known_sizes().hints(), sizes};
     const TypeId type = r.result(infer);
+    return emit_typed_with_regions(builder, o, type, operands, regions, attr);
+}
+
+NodeId emit_typed_with_regions(Builder& builder, Op o, TypeId type, NodeList operands,
+                               std::span<const GraphRef> regions, AttrId attr) {
     // A region's nodes keep their places and metadata; whether they are computed again is their node's matter.
     const RegionId first = write_regions(builder, regions);
     return builder.emit_typed(o, type, operands, attr, first, unsigned(regions.size()));
+}
+
+GraphRef with_symbols_around(const Graph& region) {
+    Builder builder(*region.context);
+    Copier copy(region, builder);
+    for (NodeId p : region.params()) copy.copy_parameter(p);
+    for (const SizeSymbol& s : region.symbols) builder.symbol(NodeId::none(), defined_around, s.hint, s.name);
+    builder.known_sizes().add(region.equalities);
+    copy.copy_body();
+    return copy.finish();
 }
 
 GraphRef with_sizes(const Graph& region, Substitution& sizes) {
@@ -113,9 +150,8 @@ GraphRef map_regions(const Graph& graph, const std::function<GraphRef(const Grap
         std::vector<GraphRef> regions;
         for (unsigned k = 0; k < graph[id].regions; ++k) regions.push_back(change(extract_region(graph, id, k)));
         Builder::StampScope scope(builder, copy.stamp_of(id));
-        const RegionId first = write_regions(builder, regions);
         const NodeId made =
-            builder.emit_typed(graph[id].op, graph[id].type, operands, graph[id].attr, first, graph[id].regions);
+            emit_typed_with_regions(builder, graph[id].op, graph[id].type, operands, regions, graph[id].attr);
         builder.set_name(made, graph.names[id.index]);
         copy.map(id, made);
     }

@@ -19,6 +19,11 @@ GraphRef extract_region(const Builder&, NodeId, unsigned k);
 // know of sizes becomes a guard of the graph.
 NodeId emit_with_regions(Builder&, Op, NodeList operands, std::span<const GraphRef> regions, AttrId attr);
 
+// Trusted: of this type.
+NodeId emit_typed_with_regions(Builder&, Op, TypeId, NodeList operands, std::span<const GraphRef> regions, AttrId attr);
+
+// The region with every symbol defined around it, also where a parameter shows it.
+GraphRef with_symbols_around(const Graph& region);
 // The region of a graph whose symbols have become what the substitution says.
 GraphRef with_sizes(const Graph& region, Substitution&);
 

@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "ir/build/copier.h"
+#include "ir/build/stacks.h"
 #include "ir/row.h"
 
 namespace tenon {
@@ -35,7 +36,7 @@ private:
         Copier copy(region_, builder_);
         for (size_t k = 0; k < operands.size(); ++k) {
             const bool is_sliced = k >= form_.carried && k < form_.carried + form_.sliced;
-            copy.map(region_.params()[k], is_sliced ? slice(operands[k], t) : operands[k]);
+            copy.map(region_.params()[k], is_sliced ? emit_slice_of(builder_, operands[k], SizeId(t)) : operands[k]);
         }
         copy.copy_body();
         for (size_t k = 0; k < region_.results().size(); ++k) {
@@ -44,41 +45,14 @@ private:
             else stacks[k - form_.carried].push_back(result);
         }
     }
-    NodeId slice(NodeId stack, int64_t t) {
-        const std::vector<SizeId> sizes = builder_.type(stack).sizes;
-        AttrList starts{AttrValue(t)}, stops{AttrValue(t + 1)}, steps{AttrValue(int64_t{1})},
-            one{AttrValue(int64_t{1})};
-        for (size_t d = 1; d < sizes.size(); ++d) {
-            starts.push_back(AttrValue(int64_t{0}));
-            stops.push_back(AttrValue(sizes[d]));
-            steps.push_back(AttrValue(int64_t{1}));
-            one.push_back(AttrValue(sizes[d]));
-        }
-        const std::array<NodeId, 1> from{stack};
-        return reshape(
-            builder_.emit(op<"slice">(), from, attr({{"starts", starts}, {"stops", stops}, {"steps", steps}})),
-            {sizes.begin() + 1, sizes.end()});
-    }
     NodeId stacked(std::vector<NodeId>& values, NodeId like) {
-        std::vector<SizeId> sizes = region_.type(like).sizes;
-        sizes.insert(sizes.begin(), SizeId(int64_t(values.empty() ? 0 : 1)));
         if (values.empty()) {
-            const std::array<NodeId, 1> zero{builder_.literal(int64_t{0}, region_.type(like).dtype)};
-            return builder_.emit(op<"full">(), zero, attr({{"sizes", list(sizes)}}));
+            Type none = region_.type(like);
+            none.sizes.insert(none.sizes.begin(), SizeId(0));
+            return emit_filled(builder_, int64_t{0}, none);
         }
-        for (NodeId& value : values) value = reshape(value, sizes);
-        if (values.size() == 1) return values[0];
-        return builder_.emit(op<"cat">(), values, attr({{"axis", int64_t{0}}}));
-    }
-    NodeId reshape(NodeId value, const std::vector<SizeId>& sizes) {
-        const std::array<NodeId, 1> from{value};
-        return builder_.emit(op<"reshape">(), from, attr({{"sizes", list(sizes)}}));
-    }
-    static AttrList list(const std::vector<SizeId>& sizes) { return AttrList(sizes.begin(), sizes.end()); }
-    AttrId attr(std::initializer_list<std::pair<std::string_view, AttrValue>> entries) const {
-        Record record;
-        for (const auto& [key, value] : entries) record.push_back({context_.name(key), value});
-        return context_.attr(record);
+        for (NodeId& value : values) value = emit_as_stack(builder_, value);
+        return emit_cat(builder_, values);
     }
 
     const Graph& region_;

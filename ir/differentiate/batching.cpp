@@ -1,9 +1,11 @@
 #include "ir/differentiate/batching.h"
 
+#include <algorithm>
 #include <cassert>
 
 #include "ir/build/copier.h"
 #include "ir/build/regions.h"
+#include "ir/build/stacks.h"
 
 namespace tenon {
 
@@ -180,6 +182,7 @@ NodeId Batching::again(std::span<const NodeId> operands, AttrId attr, std::span<
 }
 std::vector<NodeId> Batching::results_of(NodeId made) { return batcher_.builder_.results_of(made); }
 GraphRef Batching::region(unsigned k) const { return extract_region(batcher_.example_, node_, k); }
+Builder& Batching::builder() const { return batcher_.builder_; }
 NodeId Batching::reshape(NodeId value, AttrList sizes) {
     return emit(op<"reshape">(), {value}, attr({{"sizes", std::move(sizes)}}));
 }
@@ -199,6 +202,37 @@ void Batching::fail(std::string why, std::string help) const {
     diagnostic.span = batcher_.example_.origin(node_).span;
     diagnostic.help = std::move(help);
     throw Error(std::move(diagnostic));
+}
+
+// ---- rows with regions
+std::vector<NodeId> inline_graph(Builder& builder, const Graph& graph, std::span<const NodeId> operands) {
+    Copier copy(graph, builder);
+    for (size_t k = 0; k < operands.size(); ++k) copy.map(graph.params()[k], operands[k]);
+    copy.copy_body();
+    std::vector<NodeId> results;
+    for (NodeId r : graph.results()) results.push_back(copy(r));
+    return results;
+}
+NodeId choose(Builder& builder, NodeId condition, NodeId where_true, NodeId where_false) {
+    std::vector<SizeId> sizes{builder.type(condition).sizes[0]};
+    sizes.resize(builder.type(where_true).rank(), SizeId(1));
+    return builder.emit(op<"where">(), {emit_reshape(builder, condition, sizes), where_true, where_false});
+}
+NodeId guard(Builder& builder, NodeId condition, bool side, NodeId value) {
+    if (!is_float(builder.type(value).dtype)) return value;
+    const NodeId still = builder.emit(op<"detach">(), {value});
+    return side ? choose(builder, condition, value, still) : choose(builder, condition, still, value);
+}
+
+std::vector<bool> differs_per_example(const Graph& region, const std::vector<bool>& parameters) {
+    std::vector<bool> differs(region.nodes.size());
+    for (size_t k = 0; k < parameters.size(); ++k) differs[region.params()[k].index] = parameters[k];
+    for (NodeId id : region.body()) {
+        const auto read = region.operands_of(id);
+        differs[id.index] = row(region[id].op).own_per_example ||
+                            std::any_of(read.begin(), read.end(), [&](NodeId o) { return differs[o.index]; });
+    }
+    return differs;
 }
 
 // ---- shared rules -------------------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ public:
     NodeId again(std::initializer_list<NodeId> operands, AttrId attr) {
         return again(std::span(operands.begin(), operands.size()), attr);
     }
+    Builder& builder() const;  // of the graph of the batch
     NodeId reshape(NodeId, AttrList sizes);
     NodeId expand(NodeId, AttrList sizes);
     NodeId permute(NodeId, AttrList axes);
@@ -76,6 +77,16 @@ NodeId batch_broadcasting(Batching&);  // operands broadcast from the right: ele
 NodeId batch_along_axis(Batching&);    // one operand, attribute `axis`
 NodeId batch_along_axes(Batching&);    // one operand, attribute `axes`
 NodeId batch_whole(Batching&);         // every operand batch first, attribute `axis`
+
+// ---- of rows with regions, whose examples may go different ways
+// The results of a graph, written out.
+std::vector<NodeId> inline_graph(Builder&, const Graph&, std::span<const NodeId> operands);
+// By example, the one value or the other, batch first; `condition` is bool[batch].
+NodeId choose(Builder&, NodeId condition, NodeId where_true, NodeId where_false);
+// The value, but a gradient flows through it only where the condition is `side`.
+NodeId guard(Builder&, NodeId condition, bool side, NodeId value);
+// By node of a region: does it differ from example to example, where those parameters do?
+std::vector<bool> differs_per_example(const Graph& region, const std::vector<bool>& parameters);
 
 struct BatchRequest {
     SizeId size;                    // how many examples

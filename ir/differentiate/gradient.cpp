@@ -89,6 +89,19 @@ private:
         return !(node.flags & no_grad_flag) && !row(node.op).stops_gradient && node.op != op<"param">();
     }
 
+    // The first node whose derivative may add to this one's cotangent.
+    NodeId first_user(NodeId id) {
+        if (first_user_.empty()) {
+            first_user_.resize(end_);
+            for (NodeId user : builder_.body()) {
+                if (user.index >= end_ || !needs_[user.index]) continue;
+                for (NodeId operand : builder_.operands_of(user))
+                    if (NodeId& first = first_user_[owner(operand).index]; !first) first = user;
+            }
+        }
+        return first_user_[owner(id).index];
+    }
+
     // ---- nodes with several results
     bool is_tuple(NodeId id) const { return builder_.type(id).kind == Type::Kind::tuple; }
     bool has_cotangent(NodeId id) const { return cotangent_[id.index] || elements_.contains(id.index); }
@@ -274,6 +287,7 @@ private:
     std::unordered_map<uint32_t, std::vector<NodeId>>
         elements_;                                          // of tuples: a cotangent each, none where there is none
     std::map<std::pair<NodeId, int64_t>, NodeId> results_;  // of nodes with several, once one is asked for
+    std::vector<NodeId> first_user_;                        // once it is asked for
     std::vector<ReverseRequest::Named>* const named_;
     const std::span<const uint8_t> differentiable_;
     NodeId differentiated_;  // whose formula is at hand
@@ -399,6 +413,9 @@ void Gradient::set_sum(size_t k, NodeId sum) {
 }
 void Gradient::add(size_t k, NodeId contribution) {
     reverse_.accumulate(reverse_.builder_.operands_of(node_)[k], contribution);
+}
+bool Gradient::is_used_before(size_t k) const {
+    return reverse_.first_user(reverse_.builder_.operands_of(node_)[k]) != node_;
 }
 void Gradient::name(NodeId value) {
     if (reverse_.named_) reverse_.named_->push_back({value, node_});

@@ -86,6 +86,7 @@ public:
     void set_sum(size_t operand, NodeId sum);       // which this node has gone on with
     void add(size_t operand, NodeId contribution);  // one term
     void name(NodeId value);                        // a forward value that the gradient reads
+    bool is_used_before(size_t operand) const;      // by a node that may add to the operand's sum later on
 
     Context& context() const;
     Attributes attributes() const;

@@ -3,7 +3,9 @@
 // What they give is, to the bit, what the unrolled graph gives: a sum of cotangents goes on from where it was when the
 // node was met, term by term as the turns' ops would add to it. A start of −0.0 is no start at all: −0.0 + x is x.
 #pragma once
+#include <span>
 #include <string>
+#include <vector>
 
 #include "ir/graph.h"
 #include "ir/regions.h"
@@ -15,12 +17,34 @@ class Gradient;
 
 void scan_gradient(Gradient&);
 NodeId scan_batching(Batching&);
+// The gradient is a cond of the sides' gradients. A side to which no gradient leads leaves a sum as it was.
+void cond_gradient(Gradient&);
+// Where the condition differs from example to example both sides are done for each, and one is chosen. A derivative is
+// chosen again where it leaves a side: of the side not taken it is 0, whatever that made of it.
+NodeId cond_batching(Batching&);
+// With `max_turns`: a while_loop that counts down. Without it an Error "gradient".
+void loop_gradient(Gradient&);
+// Turns go on until every example is done; what is done keeps its values.
+NodeId loop_batching(Batching&);
+
+// By result of a region: does a gradient lead from it to one of these parameters?
+std::vector<bool> results_that_reach(const Graph& region, const std::vector<bool>& parameters);
+// By value of the region of a scan; parameters that carry what leads there from one turn to the next are marked, too.
+std::vector<bool> carries_that_reach(const Graph& region, size_t carried, std::vector<bool>& parameters);
+// From which results of a region gradients lead to these parameters: `from[k]` by result, of parameter k of those. And a
+// row on the way that has no gradient, where there is one.
+struct Reach {
+    std::vector<std::vector<bool>> from;
+    std::string without_gradient;
+};
+Reach reach_of(const Graph& region, std::span<const size_t> parameters);
+std::vector<bool> scan_reach(std::span<const GraphRef>, const Attributes&, std::span<const size_t> operands);
+std::vector<bool> cond_reach(std::span<const GraphRef>, const Attributes&, std::span<const size_t> operands);
+std::vector<bool> loop_reach(std::span<const GraphRef>, const Attributes&, std::span<const size_t> operands);
 
 // Why the derivatives of this scan would not have the bits of the unrolled graph's; empty where they do. A value that
 // goes to a turn's end in two roles gets its cotangent's terms in another order there.
 std::string why_not_as_unrolled(const Graph& region, const ScanForm&);
-// By value of such a scan: does a gradient lead from it to one of these operands, in any turn?
-std::vector<bool> scan_values_reaching(const Graph& region, const ScanForm&, std::span<const size_t> operands);
 
 // Nodes with regions of which one only gives more than the other become one: the forward that a derivative has emitted
 // with what it reads of it, and the one that was there. Null where there are none. With `derived`, only nodes from that

@@ -7,22 +7,6 @@
 
 namespace tenon {
 
-namespace {
-
-// By node of the region: does it differ from example to example, where those parameters do?
-std::vector<bool> differing(const Graph& region, const std::vector<bool>& parameters) {
-    std::vector<bool> differs(region.nodes.size());
-    for (size_t k = 0; k < parameters.size(); ++k) differs[region.params()[k].index] = parameters[k];
-    for (NodeId id : region.body()) {
-        const auto read = region.operands_of(id);
-        differs[id.index] = row(region[id].op).own_per_example ||
-                            std::any_of(read.begin(), read.end(), [&](NodeId o) { return differs[o.index]; });
-    }
-    return differs;
-}
-
-}  // namespace
-
 NodeId scan_batching(Batching& b) {
     const ScanForm form(b.attributes());
     const GraphRef region = b.region(0);
@@ -33,7 +17,7 @@ NodeId scan_batching(Batching& b) {
     for (size_t k = 0; k < operands; ++k) batched.push_back(b.batched(k));
     for (bool again = true; again;) {  // what a turn leaves the next one gets
         again = false;
-        differs = differing(*region, batched);
+        differs = differs_per_example(*region, batched);
         for (size_t k = 0; k < form.carried; ++k) {
             if (batched[k] || !differs[region->results()[k].index]) continue;
             batched[k] = again = true;

@@ -8,6 +8,7 @@
 
 #include "ir/build/copier.h"
 #include "ir/build/regions.h"
+#include "ir/build/stacks.h"
 #include "ir/differentiate/gradient.h"
 #include "ir/differentiate/regions.h"
 #include "ir/differentiate/scan_turn.h"
@@ -16,30 +17,6 @@
 namespace tenon {
 
 namespace {
-
-// By value of the region: does a gradient lead from it to one of these parameters? Carries that it leads to through a
-// turn before are marked among them.
-std::vector<bool> carries_that_reach(const Graph& region, const ScanForm& form, std::vector<bool>& parameters) {
-    for (;;) {
-        Builder turn(*region.context);
-        Copier copy(region, turn);
-        copy.copy_params();
-        copy.copy_body();
-        std::vector<NodeId> wrt;
-        for (size_t k = 0; k < parameters.size(); ++k)
-            if (parameters[k]) wrt.push_back(turn.params()[k]);
-        const std::vector<bool> depends = dependents(turn, wrt);
-        std::vector<bool> results;
-        bool again = false;
-        for (size_t k = 0; k < region.results().size(); ++k) {
-            const NodeId result = copy(region.results()[k]);
-            results.push_back(result.index < depends.size() && depends[result.index]);
-            if (k >= form.carried || parameters[k] || !results[k]) continue;
-            parameters[k] = again = true;
-        }
-        if (!again) return results;
-    }
-}
 
 class ScanGradient {
 public:
@@ -81,7 +58,7 @@ private:
     void find_needs() {
         for (size_t k = 0; k < operands_.size(); ++k) needs_.push_back(d_.needs(k));
         // What a turn leaves the next one gets.
-        carries_that_reach(*body_, form_, needs_);
+        carries_that_reach(*body_, form_.carried, needs_);
     }
     // The stack that gets what carry k becomes, if one does.
     std::vector<size_t> stacks_of(size_t carry) const {
@@ -182,62 +159,17 @@ private:
     NodeId emit(Op o, std::initializer_list<NodeId> operands, AttrId attr = {}) {
         return builder_.emit(o, std::span(operands.begin(), operands.size()), attr);
     }
-    NodeId get(NodeId tuple, size_t index) {
-        return emit(op<"get">(), {tuple}, context_.attr({{context_.name("index"), AttrValue(int64_t(index))}}));
-    }
-    // `stack[start : start + count]` along dimension 0, or of one turn without it.
-    NodeId part(NodeId stack, SizeId start, SizeId count) {
-        const Type& type = builder_.type(stack);
-        if (start == SizeId(0) && count == type.sizes[0]) return stack;
-        AttrList starts{AttrValue(start)}, steps{AttrValue(int64_t{1})}, sizes{AttrValue(count)},
-            stops{AttrValue(context_.add(start, count))};
-        for (size_t d = 1; d < type.rank(); ++d) {
-            starts.push_back(AttrValue(int64_t{0}));
-            steps.push_back(AttrValue(int64_t{1}));
-            stops.push_back(AttrValue(type.sizes[d]));
-            sizes.push_back(AttrValue(type.sizes[d]));
-        }
-        return emit(op<"slice">(), {stack},
-                    context_.attr({{context_.name("starts"), starts},
-                                   {context_.name("stops"), stops},
-                                   {context_.name("steps"), steps},
-                                   {context_.name("sizes"), sizes}}));
-    }
-    NodeId reshape(NodeId value, std::span<const SizeId> sizes) {
-        AttrList list;
-        for (SizeId s : sizes) list.push_back(AttrValue(s));
-        return emit(op<"reshape">(), {value}, context_.attr({{context_.name("sizes"), list}}));
-    }
-    NodeId slice_of(NodeId stack, SizeId turn) {
-        const std::vector<SizeId> sizes(builder_.type(stack).sizes.begin() + 1, builder_.type(stack).sizes.end());
-        return reshape(part(stack, turn, SizeId(1)), sizes);
-    }
-    NodeId as_stack(NodeId value) {
-        std::vector<SizeId> sizes = builder_.type(value).sizes;
-        sizes.insert(sizes.begin(), SizeId(1));
-        return reshape(value, sizes);
-    }
-    NodeId filled(double value, const Type& like) {
-        const std::vector<SizeId> sizes = like.sizes;
-        const NodeId literal = builder_.literal(value, like.dtype);
-        if (sizes.empty()) return literal;
-        AttrList list;
-        for (SizeId s : sizes) list.push_back(AttrValue(s));
-        return emit(op<"full">(), {literal}, context_.attr({{context_.name("sizes"), list}}));
-    }
-    NodeId cat(const std::vector<NodeId>& parts) {
-        if (parts.size() == 1) return parts[0];
-        return builder_.emit(op<"cat">(), parts, context_.attr({{context_.name("axis"), AttrValue(int64_t{0})}}));
-    }
+    NodeId nothing_like(NodeId value) { return emit_filled(builder_, -0.0, builder_.type(value)); }
 
     // Turn number `i` of those that are made, from the first: its place in stacks.
     SizeId place(SizeId i) { return form_.reverse ? context_.sub(context_.sub(form_.turns, SizeId(1)), i) : i; }
     // A stack whose slice for a turn is what the turn before gave to another stack, and `first` for the first turn.
     NodeId shifted(NodeId stack, NodeId first) {
         const SizeId rest = context_.sub(form_.turns, SizeId(1));
-        const NodeId others = part(stack, form_.reverse ? SizeId(1) : SizeId(0), rest);
-        if (rest == SizeId(0)) return as_stack(first);
-        return form_.reverse ? cat({others, as_stack(first)}) : cat({as_stack(first), others});
+        const NodeId others = emit_part(builder_, stack, form_.reverse ? SizeId(1) : SizeId(0), rest);
+        const NodeId one = emit_as_stack(builder_, first);
+        if (rest == SizeId(0)) return one;
+        return form_.reverse ? emit_cat(builder_, {others, one}) : emit_cat(builder_, {one, others});
     }
 
     void go() {
@@ -250,10 +182,10 @@ private:
             if (!needs_[k]) continue;
             carried_[k] = d_.cotangent_node(k);
             if (!starts_[k]) continue;
-            const NodeId last = slice_of(starts_[k], place(context_.sub(form_.turns, SizeId(1))));
+            const NodeId last = emit_slice_of(builder_, starts_[k], place(context_.sub(form_.turns, SizeId(1))));
             carried_[k] = carried_[k] ? emit(op<"add">(), {carried_[k], last}) : last;
             NodeId first = d_.needs(k) ? sum_so_far(k) : NodeId::none();
-            if (!first) first = filled(-0.0, builder_.type(operands_[k]));
+            if (!first) first = nothing_like(operands_[k]);
             starts_of_turns_[k] = shifted(starts_[k], first);
         }
         for (size_t k = first_captured(); k < operands_.size(); ++k)
@@ -276,15 +208,15 @@ private:
     NodeId argument(const TurnParameter& p) {
         switch (p.role) {
             case TurnRole::carry_cotangent:
-                return carried_[p.index] ? carried_[p.index] : filled(-0.0, builder_.type(operands_[p.index]));
-            case TurnRole::captured_sum:
-                return sums_[p.index] ? sums_[p.index] : filled(-0.0, builder_.type(operands_[p.index]));
+                return carried_[p.index] ? carried_[p.index] : nothing_like(operands_[p.index]);
+            case TurnRole::captured_sum: return sums_[p.index] ? sums_[p.index] : nothing_like(operands_[p.index]);
             case TurnRole::stack_cotangent: return stack_cotangents_[p.index];
             case TurnRole::carry_start: return starts_of_turns_[p.index];
             case TurnRole::slice:
             case TurnRole::captured: d_.name(operands_[p.index]); return operands_[p.index];
             case TurnRole::saved:
-                return forward_ == d_.node() ? d_.result_node(stack_of_[p.index]) : get(forward_, stack_of_[p.index]);
+                return forward_ == d_.node() ? d_.result_node(stack_of_[p.index])
+                                             : emit_element(builder_, forward_, stack_of_[p.index]);
         }
         return {};
     }
@@ -294,7 +226,7 @@ private:
             const TurnParameter& p = turn.parameters[k];
             const bool goes_on = p.role == TurnRole::carry_start && !starts_[p.index];
             NodeId value = goes_on ? sum_so_far(p.index) : argument(p);
-            if (is_sliced(p.role) && !goes_on) value = slice_of(value, place(i));
+            if (is_sliced(p.role) && !goes_on) value = emit_slice_of(builder_, value, place(i));
             copy.map(turn.graph->params()[k], value);
         }
         copy.copy_body();
@@ -302,7 +234,7 @@ private:
         for (NodeId r : turn.graph->results()) results.push_back(copy(r));
         std::vector<NodeId> slices = take(turn, results);
         for (size_t k = 0; k < form_.sliced; ++k)
-            if (turn.slices[k]) note_slice(k, i, SizeId(1), as_stack(slices[k]));
+            if (turn.slices[k]) note_slice(k, i, SizeId(1), emit_as_stack(builder_, slices[k]));
     }
     void many(const TurnGradient& turn, SizeId first, SizeId count) {
         const SizeId begin = form_.reverse ? place(context_.add(first, context_.sub(count, SizeId(1)))) : first;
@@ -314,7 +246,7 @@ private:
             const NodeId value = argument(p);
             if (p.role == TurnRole::carry_cotangent || p.role == TurnRole::stack_cotangent)
                 cotangents.push_back(operands.size());
-            operands.push_back(is_sliced(p.role) ? part(value, begin, count) : value);
+            operands.push_back(is_sliced(p.role) ? emit_part(builder_, value, begin, count) : value);
             carried += is_carried(p.role);
             sliced += is_sliced(p.role);
             if (is_sliced(p.role)) turns = builder_.type(operands.back()).sizes[0];  // 1 may have been decided
@@ -323,7 +255,7 @@ private:
             emit_with_regions(builder_, op<"scan">(), operands, {{turn.graph}},
                               ScanForm(turns, carried, sliced, !form_.reverse).attr(context_, cotangents));
         std::vector<NodeId> results;
-        for (size_t k = 0; k < turn.graph->results().size(); ++k) results.push_back(get(node, k));
+        for (size_t k = 0; k < turn.graph->results().size(); ++k) results.push_back(emit_element(builder_, node, k));
         const std::vector<NodeId> slices = take(turn, results);
         for (size_t k = 0; k < form_.sliced; ++k)
             if (turn.slices[k]) note_slice(k, first, count, slices[k]);
@@ -373,7 +305,7 @@ private:
         const auto zeros = [&](SizeId end) {
             if (next == end) return;
             type.sizes[0] = context_.sub(end, next);
-            stacks.push_back(filled(0.0, type));
+            stacks.push_back(emit_filled(builder_, 0.0, type));
         };
         for (size_t k = parts.size(); k-- > 0;) {
             zeros(parts[k].first);
@@ -382,7 +314,7 @@ private:
         }
         zeros(form_.turns);
         if (form_.reverse) std::reverse(stacks.begin(), stacks.end());
-        return cat(stacks);
+        return emit_cat(builder_, stacks);
     }
 
     Gradient& d_;
@@ -412,12 +344,6 @@ private:
 }  // namespace
 
 void scan_gradient(Gradient& d) { ScanGradient(d).run(); }
-
-std::vector<bool> scan_values_reaching(const Graph& region, const ScanForm& form, std::span<const size_t> operands) {
-    std::vector<bool> parameters(region.params().size());
-    for (size_t k : operands) parameters[k] = true;
-    return carries_that_reach(region, form, parameters);
-}
 
 std::string why_not_as_unrolled(const Graph& region, const ScanForm& form) {
     std::vector<uint32_t> carries(region.nodes.size()), stacks(region.nodes.size());

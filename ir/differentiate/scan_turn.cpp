@@ -1,9 +1,9 @@
 #include "ir/differentiate/scan_turn.h"
 
 #include <algorithm>
-#include <array>
 
 #include "ir/build/copier.h"
+#include "ir/build/stacks.h"
 #include "ir/differentiate/gradient.h"
 #include "ir/row.h"
 
@@ -63,7 +63,7 @@ public:
             const bool fill = fills && k < form_.carried && given[k];
             NodeId gradient;
             if (request_.needs[k]) gradient = gradients[w++];
-            if (!gradient && fill) gradient = nothing(joint, params[k]);
+            if (!gradient && fill) gradient = emit_filled(joint, -0.0, joint.type(params[k]));
             if (!gradient) continue;
             if (k < form_.carried) {
                 turn.carries[k] = true;
@@ -87,12 +87,6 @@ public:
     }
 
 private:
-    NodeId nothing(Builder& joint, NodeId like) const {
-        const Type& type = joint.type(like);
-        const std::array<NodeId, 1> zero{joint.literal(-0.0, type.dtype)};
-        AttrList sizes(type.sizes.begin(), type.sizes.end());
-        return joint.emit(op<"full">(), zero, context_.attr({{context_.name("sizes"), AttrValue(std::move(sizes))}}));
-    }
     // Backward's nodes, with parameters for what they read of forward.
     GraphRef backward_half(Builder& joint, Copier& forward, std::span<const std::pair<TurnParameter, NodeId>> given,
                            std::span<const NodeId> results, std::vector<TurnParameter>& parameters) {

@@ -3,58 +3,133 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <unordered_map>
 
 #include "ir/build/copier.h"
+#include "ir/build/regions.h"
+#include "ir/build/stacks.h"
 #include "ir/passes/passes.h"
 #include "ir/row.h"
 
 namespace tenon {
 
-// A node with regions goes on where one of its cotangents is there: −0.0, which adds nothing, stands for the others.
-static bool copy_without(const Graph& half, NodeId id, const std::vector<bool>& absent, Builder& builder,
-                         Copier& copy) {
-    const Attributes attributes = half.attributes(id);
-    if (!attributes.has("cotangents")) return false;
-    const auto operands = half.operands_of(id);
-    const Dims cotangents = attributes.integers("cotangents");
-    if (std::all_of(cotangents.begin(), cotangents.end(), [&](int64_t k) { return absent[operands[size_t(k)].index]; }))
-        return false;
-    for (NodeId operand : operands) {
-        if (!absent[operand.index]) continue;
-        const Type& type = half.type(operand);
-        const std::array<NodeId, 1> nothing{builder.literal(-0.0, type.dtype)};
-        AttrList sizes(type.sizes.begin(), type.sizes.end());
-        copy.map(operand,
-                 builder.emit(op<"full">(), nothing,
-                              half.context->attr({{half.context->name("sizes"), AttrValue(std::move(sizes))}})));
+namespace {
+
+// What is left of a graph where some values are absent: an op that reads one of them gives none, of a sum the other term
+// is left.
+class Rest {
+public:
+    Rest(const Graph& graph, Builder& builder)
+        : copy(graph, builder), absent(graph.nodes.size()), graph_(graph), builder_(builder) {}
+
+    void body() {
+        for (NodeId id : graph_.body()) node(id);
     }
-    copy.copy(id);
-    return true;
-}
+
+    Copier copy;
+    std::vector<bool> absent;  // by node
+
+private:
+    void node(NodeId id) {
+        const auto operands = graph_.operands_of(id);
+        const bool is_get = graph_[id].op == op<"get">();
+        if (const NodeId element = graph_.element(id)) {  // of a tuple that may lack others
+            if (absent[element.index]) absent[id.index] = true;
+            else copy.map(id, copy(element));
+            return;
+        }
+        if (const auto parts = is_get ? parts_.find(operands[0].index) : parts_.end(); parts != parts_.end()) {
+            const NodeId part = parts->second[size_t(graph_.attributes(id).integer("index"))];
+            if (part) copy.map(id, part);
+            else absent[id.index] = true;
+            return;
+        }
+        const auto missing = std::count_if(operands.begin(), operands.end(), [&](NodeId o) { return absent[o.index]; });
+        if (missing == 0) copy.copy(id);
+        else if (row(graph_[id].op).absent_is_nothing && missing == 1)
+            copy.map(id, copy(absent[operands[0].index] ? operands[1] : operands[0]));
+        else if (row(graph_[id].op).control == ControlFlow::branch) branch(id);
+        else if (!row(graph_[id].op).regions || !with_nothing(id)) absent[id.index] = true;
+    }
+    // Turns go on where one of their cotangents is there: −0.0, which adds nothing, stands for the others.
+    bool with_nothing(NodeId id) {
+        const Attributes attributes = graph_.attributes(id);
+        if (!attributes.has("cotangents")) return false;
+        const auto operands = graph_.operands_of(id);
+        const Dims cotangents = attributes.integers("cotangents");
+        if (std::all_of(cotangents.begin(), cotangents.end(),
+                        [&](int64_t k) { return absent[operands[size_t(k)].index]; }))
+            return false;
+        for (NodeId operand : operands)
+            if (absent[operand.index]) copy.map(operand, emit_filled(builder_, -0.0, graph_.type(operand)));
+        copy.copy(id);
+        return true;
+    }
+    // Of a cond each side is what is left of it. A value that neither has is absent; one that only one side has is −0.0,
+    // which adds nothing, where the other one is taken; a sum that goes through both as it is is that sum.
+    void branch(NodeId id) {
+        const auto operands = graph_.operands_of(id);
+        std::vector<NodeId> given;
+        for (NodeId operand : operands)
+            if (!absent[operand.index]) given.push_back(copy(operand));
+        std::array<Builder, 2> builders{Builder(builder_.context()), Builder(builder_.context())};
+        std::array<std::vector<NodeId>, 2> values;
+        for (unsigned s = 0; s < 2; ++s) {
+            const GraphRef side = extract_region(graph_, id, s);
+            Rest rest(*side, builders[s]);
+            for (size_t k = 1; k < operands.size(); ++k) {
+                const NodeId p = side->params()[k - 1];
+                if (absent[operands[k].index]) rest.absent[p.index] = true;
+                else rest.copy.copy_parameter(p);
+            }
+            for (const SizeSymbol& symbol : side->symbols)
+                builders[s].symbol(NodeId::none(), defined_around, symbol.hint, symbol.name);
+            builders[s].known_sizes().add(side->equalities);
+            rest.body();
+            for (NodeId r : side->results()) values[s].push_back(rest.absent[r.index] ? NodeId::none() : rest.copy(r));
+        }
+        std::vector<NodeId>& parts = parts_[id.index];
+        std::array<std::vector<NodeId>, 2> results;
+        std::vector<size_t> made;
+        for (size_t k = 0; k < values[0].size(); ++k) {
+            const NodeId a = values[0][k], b = values[1][k];
+            parts.emplace_back();
+            if (!a && !b) continue;
+            const auto params = builders[0].params();
+            const auto sum = std::find(params.begin(), params.end(), a);
+            if (sum != params.end() && b == builders[1].params()[size_t(sum - params.begin())]) {
+                parts.back() = given[size_t(sum - params.begin()) + 1];
+                continue;
+            }
+            const Type& type = builder_.context()[graph_.type(id).elements[k]];
+            results[0].push_back(a ? a : emit_filled(builders[0], -0.0, type));
+            results[1].push_back(b ? b : emit_filled(builders[1], -0.0, type));
+            made.push_back(k);
+        }
+        if (made.empty()) return;
+        const std::array<GraphRef, 2> sides{builders[0].finish(results[0]), builders[1].finish(results[1])};
+        Builder::StampScope scope(builder_, copy.stamp_of(id));
+        const NodeId node = emit_with_regions(builder_, graph_[id].op, given, sides, graph_[id].attr);
+        for (size_t k = 0; k < made.size(); ++k) parts[made[k]] = emit_element(builder_, node, k);
+    }
+
+    const Graph& graph_;
+    Builder& builder_;
+    std::unordered_map<uint32_t, std::vector<NodeId>>
+        parts_;  // of conds that lack some: by value, none where it is absent
+};
+
+}  // namespace
 
 GraphRef drop_cotangents(const Graph& half, std::span<const size_t> absent_params, size_t first_running,
                          std::vector<bool>& reached) {
     Builder builder(*half.context);
-    Copier copy(half, builder);
+    Rest rest(half, builder);
+    Copier& copy = rest.copy;
+    std::vector<bool>& absent = rest.absent;
     copy.copy_params();
-    std::vector<bool> absent(half.nodes.size(), false);
     for (size_t k : absent_params) absent[half.params()[k].index] = true;
-    for (NodeId id : half.body()) {
-        if (const NodeId element = half.element(id)) {  // of a tuple that may lack others
-            if (absent[element.index]) absent[id.index] = true;
-            else copy.map(id, copy(element));
-            continue;
-        }
-        const auto operands = half.operands_of(id);
-        const auto missing = std::count_if(operands.begin(), operands.end(), [&](NodeId o) { return absent[o.index]; });
-        if (missing == 0) {
-            copy.copy(id);
-        } else if (row(half[id].op).absent_is_nothing && missing == 1) {
-            copy.map(id, copy(absent[operands[0].index] ? operands[1] : operands[0]));
-        } else if (!row(half[id].op).regions || !copy_without(half, id, absent, builder, copy)) {
-            absent[id.index] = true;
-        }
-    }
+    rest.body();
     std::vector<NodeId> results, running;  // running sums, as they are
     for (size_t k = first_running; k < half.params().size(); ++k) running.push_back(copy(half.params()[k]));
     reached.clear();

@@ -8,6 +8,11 @@
 namespace tenon {
 
 Joint make_joint(const Graph& source, std::span<const size_t> results, std::span<const size_t> wrt, bool running) {
+    return make_joint(source, results, wrt, std::vector<bool>(wrt.size(), running));
+}
+
+Joint make_joint(const Graph& source, std::span<const size_t> results, std::span<const size_t> wrt,
+                 const std::vector<bool>& running) {
     const GraphRef flat = inline_calls(source);
     Context& context = *flat->context;
     Builder builder(context);
@@ -27,14 +32,15 @@ Joint make_joint(const Graph& source, std::span<const size_t> results, std::span
         differentiated.push_back(outputs[k]);
         cotangents.push_back(builder.parameter(builder.node(outputs[k]).type, context.name("grad")));
     }
-    for (size_t k : wrt) {
-        inputs.push_back(k < joint.inputs ? builder.params()[k] : outputs[k - joint.inputs]);
-        if (running) sums.push_back(builder.parameter(builder.node(inputs.back()).type, context.name("sum")));
+    for (size_t k = 0; k < wrt.size(); ++k) {
+        inputs.push_back(wrt[k] < joint.inputs ? builder.params()[wrt[k]] : outputs[wrt[k] - joint.inputs]);
+        sums.push_back(running[k] ? builder.parameter(builder.node(inputs.back()).type, context.name("sum"))
+                                  : NodeId());
     }
     const size_t forward = builder.size();
     const std::vector<NodeId> gradients = reverse(builder, {differentiated, cotangents, inputs, sums});
     for (size_t k = 0; k < gradients.size(); ++k) {
-        const bool reached = bool(gradients[k]) && !(running && gradients[k] == sums[k]);
+        const bool reached = gradients[k] && gradients[k] != sums[k];
         joint.reached.push_back(reached);
         if (reached) outputs.push_back(gradients[k]);
     }

@@ -70,6 +70,7 @@ private:
                          (count > size_t(r.min_operands) ? "at most " + std::to_string(r.max_operands)
                                                          : "at least " + std::to_string(r.min_operands)));
         std::vector<TypeId> results;
+        std::vector<size_t> sizes;
         const bool is_fusion = n.op == op<"fusion">(), is_kernel = n.op == op<"kernel">();
         if (is_fusion || is_kernel) parameters(id, is_kernel);
         if (r.regions > 0) isolated_parameters(id, r);
@@ -77,9 +78,10 @@ private:
             const Region& inner = graph_.region_of(id, k);
             region(inner, is_kernel ? Level::loop : level, is_fusion || is_kernel || r.regions > 0);
             for (NodeId result : graph_.results(inner)) results.push_back(graph_[result].type);
+            sizes.push_back(graph_.results(inner).size());
         }
         if (r.memory == MemoryUse::replaces) view_of_base(id);
-        if (r.result) result_type(id, r, results);
+        if (r.result) result_type(id, r, results, sizes);
         made_in_[id.index] = here_;
     }
     // Of a fusion they are its operands, of a kernel its operands and then its results as buffers.
@@ -128,11 +130,11 @@ private:
                          "` does not lead to its base `" + std::string(graph_.name_of(base)) + "`");
         }
     }
-    void result_type(NodeId id, const Row& r, std::span<const TypeId> region_results) {
+    void result_type(NodeId id, const Row& r, std::span<const TypeId> region_results, std::span<const size_t> sizes) {
         std::vector<TypeId> types;
         for (NodeId operand : graph_.operands_of(id)) types.push_back(graph_[operand].type);
         const std::function<bool(SizeId, SizeId)> same = [this](SizeId a, SizeId b) { return facts_.equal(a, b); };
-        Infer infer{*graph_.context, r.name, graph_[id].op, types, graph_[id].attr, region_results, &same, {}};
+        Infer infer{*graph_.context, r.name, graph_[id].op, types, graph_[id].attr, region_results, &same, {}, sizes};
         TypeId type;
         try {
             type = r.result(infer);

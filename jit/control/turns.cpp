@@ -5,15 +5,10 @@
 
 #include "ir/build/copier.h"
 #include "ir/build/regions.h"
+#include "jit/control/places.h"
 #include "runtime/interrupt.h"
 
 namespace tenon {
-
-namespace {
-
-constexpr size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
-}  // namespace
 
 Turns::Turns(const Graph& graph, NodeId node)
     : form_(graph.attributes(node)), stack_of_(form_.carried, none), result_of_carry_(form_.carried, none) {
@@ -36,34 +31,24 @@ Turns::Turns(const Graph& graph, NodeId node)
         written.push_back(copy(results[k]));
     }
     for (NodeId stack : results.subspan(form_.carried)) written.push_back(copy(stack));
-    region_ = builder.finish(written, whole->name);
-    inputs_.resize(region_->params().size());
+    regions_ = {builder.finish(written, whole->name)};
+    inputs_.resize(regions_[0]->params().size());
     outputs_.resize(written.size());
 }
 
-// Two places for what goes from turn to turn, and for slices of stacks that nobody reads.
-size_t Turns::scratch_bytes(const Sizes& sizes) const {
-    size_t bytes = 0;
-    for (size_t result : sizes.results) bytes += 2 * rounded(result);
-    return bytes;
-}
+size_t Turns::scratch_bytes(std::span<const Sizes> sizes) const { return Places::bytes(sizes[0].results, 2); }
 
-void Turns::run(const Sizes& sizes, std::span<std::byte* const> reads, std::span<std::byte* const> writes,
-                std::byte* scratch, Run turn) {
-    std::vector<std::byte*> places;
-    for (size_t result : sizes.results) {
-        places.push_back(scratch);
-        scratch += 2 * rounded(result);
-    }
-    const auto place = [&](size_t result, int64_t i) {
-        return places[result] + (i & 1) * int64_t(rounded(sizes.results[result]));
-    };
+void Turns::run(const Call& call) {
+    const auto &reads = call.reads, &writes = call.writes;
+    const Sizes& sizes = call.sizes[0];
+    const int64_t turns = call.evaluate(form_.turns);
+    const Places place(sizes.results, 2, call.scratch);
     const size_t first_stack = outputs_.size() - stacks_;
     std::vector<std::byte*> carried(reads.begin(), reads.begin() + ptrdiff_t(form_.carried));
-    for (int64_t i = 0; i < sizes.turns; ++i) {
+    for (int64_t i = 0; i < turns; ++i) {
         check_interrupt();
-        const size_t t = size_t(form_.reverse ? sizes.turns - 1 - i : i);
-        const bool is_last = i + 1 == sizes.turns;
+        const size_t t = size_t(form_.reverse ? turns - 1 - i : i);
+        const bool is_last = i + 1 == turns;
         for (size_t k = 0; k < inputs_.size(); ++k) {
             if (k < form_.carried) inputs_[k] = carried[k];
             else inputs_[k] = reads[k] + (k < form_.carried + form_.sliced ? t * sizes.parameters[k] : 0);
@@ -77,7 +62,7 @@ void Turns::run(const Sizes& sizes, std::span<std::byte* const> reads, std::span
             std::byte* const stack = writes[form_.carried + j];
             outputs_[result] = stack ? stack + t * sizes.results[result] : place(result, i);
         }
-        turn(inputs_, outputs_);
+        call.run(0, inputs_, outputs_);
         for (size_t k = 0; k < form_.carried; ++k)
             carried[k] = outputs_[stack_of_[k] != none ? first_stack + stack_of_[k] : result_of_carry_[k]];
     }

@@ -116,6 +116,26 @@ std::string ProgramGenerator::turns(const std::string& x, const std::string& sca
     }
 }
 
+// A cond on x, its first derivative or its batch, or a while_loop, of the type of x; as above.
+std::string ProgramGenerator::sides(const std::string& x, const std::string& scaled) {
+    const std::string yes = fmt::format("{}{}", pure("q"), scaled),
+                      no = random_.chance(0.3) ? "q" : fmt::format("{} * 0.5 + q", pure("q"));
+    const auto cond = [&](const std::string& q) {
+        return fmt::format("cond({0}.sum() > {1}, fn(q) = {2}, fn(q) = {3}, {0})", q,
+                           random_.pick<const char*>({"0", "1", "-1"}), yes, no);
+    };
+    switch (random_.below(5)) {
+        case 0: return cond(x);
+        case 1: return fmt::format("grad(fn(x) = ({} * x).sum())({})", cond("x"), x);
+        case 2: return fmt::format("vmap(fn(x) = {})({})", cond("x"), x);
+        case 3: return fmt::format("vmap(grad(fn(x) = {}.sum()))({})", cond("x"), x);
+        default:
+            return fmt::format(
+                "while_loop(fn(q) {{ s = abs(q).sum(); return (s > 2) & (s < 1000000) }}, fn(q) = q * 0.5, {}{})", x,
+                random_.chance(0.5) ? ", max_turns: 2000" : "");
+    }
+}
+
 void ProgramGenerator::map(Statements& out, Scope& scope) {
     const Variable* a = some(scope, [](const Variable& v) { return v.is_float() && v.rank() > 0; });
     if (!a) return;
@@ -123,8 +143,9 @@ void ProgramGenerator::map(Statements& out, Scope& scope) {
     std::string v = fresh("v");
     const Variable* w = some(scope, [](const Variable& u) { return u.is_float() && u.rank() == 0; });
     std::string scaled = w && w->dtype == x.dtype ? fmt::format(" * {}", w->name) : "";
-    if (random_.chance(0.3)) {
-        out.push_back(line(fmt::format("{} = {}.detach()", v, turns(x.name, scaled))));
+    if (random_.chance(0.4)) {
+        const std::string made = random_.chance(0.5) ? turns(x.name, scaled) : sides(x.name, scaled);
+        out.push_back(line(fmt::format("{} = {}.detach()", v, made)));
         scope.push_back({v, x.dtype, x.shape, false});
         return;
     }

@@ -120,6 +120,7 @@ private:
     std::string pure(std::string z, int most = 3);
     void derivative(Statements& out, Scope& scope, int depth);
     std::string turns(const std::string& x, const std::string& scaled);
+    std::string sides(const std::string& x, const std::string& scaled);
     void map(Statements& out, Scope& scope);
 
     // program_functions.cpp

@@ -15,6 +15,7 @@ set(rooms
     ir/differentiate    # gradients and batches of graphs
     ir/ops              # the rows
     ir/passes           # tensor-level graphs to better ones
+    ir/control          # gradients of conds and loops, whose regions are taken apart as graphs are
     ir/fusion           # which nodes become one kernel
     ir/schedule         # kernels as loop nests
     ir/pipeline         # the order of all passes
@@ -35,6 +36,7 @@ set(rooms
     frontend/replay     # recorded graphs gone through again: backward, the op that failed
     frontend/ops        # operations as a script means them
     frontend/autograd   # backward and gradients as a script means them
+    frontend/regions    # functions of a script as regions of a graph
     frontend/evaluate   # the tree walk, modules, the session
     frontend/graphs     # graphs as values
     frontend/builtins   # built-in functions and methods

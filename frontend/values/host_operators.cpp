@@ -1,15 +1,15 @@
-#include "frontend/evaluate/host_operators.h"
+#include "frontend/values/host_operators.h"
 
 #include <fmt/format.h>
 
 #include <cmath>
 
-#include "frontend/evaluate/evaluator.h"
 #include "frontend/values/errors.h"
 #include "frontend/values/format_spec.h"
 #include "frontend/values/positions.h"
 #include "ir/scalar/division.h"
 #include "ir/scalar/number.h"
+#include "runtime/interrupt.h"
 
 namespace tenon {
 
@@ -207,40 +207,20 @@ Value other_binary(Operator op, const Value& a, const Value& b) {
     return Value::unset();
 }
 
-std::string help_for(Operator op, const Value& a, const Value& b) {
+}  // namespace
+
+Value host_arithmetic(Operator op, const Value& a, const Value& b, Span span) {
+    if (a.is_int() && b.is_int()) return int_binary(op, a.as_int(), b.as_int(), span);
+    if (a.is_number() && b.is_number()) return real_binary(op, a.as_number(), b.as_number(), span);
+    return other_binary(op, a, b);
+}
+
+std::string help_for_operands(Operator op, const Value& a, const Value& b) {
     if (op == Operator::add && (a.is<StringObject>() || b.is<StringObject>())) return "write f\"{a}{b}\", or str(x)";
     if (a.is_bool() || b.is_bool()) return "bool is no number; int(x) makes it one";
     if (a.is_none() || b.is_none()) return "is a `return` missing?";
     if (op == Operator::matmul) return "`@` is the matrix product of tensors";
     return {};
-}
-
-}  // namespace
-
-Value host_binary(Evaluator& evaluator, Operator op, const Value& a, const Value& b, Span span) {
-    if (op >= Operator::equal) {
-        switch (op) {
-            case Operator::equal: return evaluator.semantics().equal(a, b);
-            case Operator::not_equal: return !evaluator.semantics().equal(a, b);
-            case Operator::less: return evaluator.semantics().less(a, b);
-            case Operator::greater: return evaluator.semantics().less(b, a);
-            case Operator::less_equal: return evaluator.semantics().less(a, b) || evaluator.semantics().equal(a, b);
-            default: return evaluator.semantics().less(b, a) || evaluator.semantics().equal(a, b);
-        }
-    }
-    Value result = Value::unset();
-    if (a.is_int() && b.is_int()) {
-        result = int_binary(op, a.as_int(), b.as_int(), span);
-    } else if (a.is_number() && b.is_number()) {
-        result = real_binary(op, a.as_number(), b.as_number(), span);
-    } else {
-        result = other_binary(op, a, b);
-    }
-    if (!result.is_unset()) return result;
-    throw_error_at(span, "type",
-                   fmt::format("`{}` does not go with {} and {}", spelling(op), evaluator.semantics().describe(a),
-                               evaluator.semantics().describe(b)),
-                   help_for(op, a, b));
 }
 
 bool fits_a_text(std::string_view a, std::string_view b) { return a.size() + b.size() <= most_bytes; }

@@ -1,0 +1,22 @@
+// while_loop: how it goes from turn to turn.
+#pragma once
+
+#include "ir/regions.h"
+#include "jit/control/control.h"
+
+namespace tenon {
+
+class Loop final : public Control {
+public:
+    Loop(const Graph& graph, NodeId node);
+    size_t scratch_bytes(std::span<const Sizes>) const override;
+    /// Throws Error "value" where there are more turns than `max_turns`.
+    void run(const Call&) override;
+    size_t first_captured() const override { return form_.carried; }
+    bool repeats(Evaluate) const override { return true; }
+
+private:
+    const LoopForm form_;
+};
+
+}  // namespace tenon
