@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 
 #include "frontend/builtins/explain.h"
-#include "frontend/builtins/tables.h"
+#include "frontend/methods/tables.h"
 #include "frontend/builtins/tensor.h"
 #include "frontend/compile/counters.h"
 #include "frontend/values/models.h"

@@ -11,10 +11,10 @@
 #include <iostream>
 #include <limits>
 
-#include "frontend/builtins/clone.h"
-#include "frontend/builtins/containers.h"
+#include "frontend/methods/clone.h"
+#include "frontend/methods/containers.h"
 #include "frontend/builtins/scan.h"
-#include "frontend/builtins/tables.h"
+#include "frontend/methods/tables.h"
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/evaluate/host_iterators.h"
 #include "frontend/evaluate/session.h"

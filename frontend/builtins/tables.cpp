@@ -1,4 +1,4 @@
-#include "frontend/builtins/tables.h"
+#include "frontend/methods/tables.h"
 
 namespace tenon {
 

@@ -9,7 +9,7 @@
 
 #include <fmt/format.h>
 
-#include "frontend/builtins/tables.h"
+#include "frontend/methods/tables.h"
 #include "frontend/builtins/tensor.h"
 #include "frontend/ops/contraction.h"
 #include "runtime/diagnostic.h"

@@ -2,7 +2,7 @@
 // are said in these.
 #include <fmt/format.h>
 
-#include "frontend/builtins/tables.h"
+#include "frontend/methods/tables.h"
 #include "frontend/builtins/tensor.h"
 #include "runtime/diagnostic.h"
 

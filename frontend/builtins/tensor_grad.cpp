@@ -6,7 +6,7 @@
 #include "frontend/autograd/differentiation.h"
 #include "frontend/builtins/control_flow.h"
 #include "frontend/builtins/scan.h"
-#include "frontend/builtins/tables.h"
+#include "frontend/methods/tables.h"
 #include "frontend/builtins/tensor.h"
 #include "frontend/builtins/vmap.h"
 #include "frontend/evaluate/session.h"

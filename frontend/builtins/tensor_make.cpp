@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "frontend/builtins/tables.h"
+#include "frontend/methods/tables.h"
 #include "frontend/builtins/tensor.h"
 #include "frontend/ops/tensor_data.h"
 #include "frontend/record/capture_trace.h"

@@ -2,6 +2,8 @@
 //
 // A formula is a lazy expression: `d.x(0) += d.g * (1 - d.y * d.y)` emits nothing if operand 0 needs no gradient,
 // otherwise its nodes post-order, left to right.
+//
+// Over 40 members: beside what a formula reads and adds, a row with regions asks for sums that it goes on with.
 #pragma once
 #include <initializer_list>
 #include <optional>

@@ -39,7 +39,8 @@ set(rooms
     frontend/regions    # functions of a script as regions of a graph
     frontend/evaluate   # the tree walk, modules, the session
     frontend/graphs     # graphs as values
-    frontend/builtins   # built-in functions and methods
+    frontend/methods    # methods of lists, dicts, strs and models; the tables of built-ins
+    frontend/builtins   # built-in functions, and methods of tensors
     frontend/help       # what there is, told from the tables above
     frontend/tool)      # the program
 # Folders whose files count as another room's.

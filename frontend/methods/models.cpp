@@ -1,6 +1,6 @@
 // parameters, train, eval, …: what a model and its parts are asked.
 #include "frontend/values/models.h"
-#include "frontend/builtins/tables.h"
+#include "frontend/methods/tables.h"
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/values/builtin.h"
 

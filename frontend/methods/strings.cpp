@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <cctype>
 
-#include "frontend/builtins/tables.h"
+#include "frontend/methods/tables.h"
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/values/builtin.h"
 #include "frontend/values/format_spec.h"

@@ -1,4 +1,4 @@
-// The tables of built-ins, one a file of this folder; tables.cpp hands all of them to the session.
+// The tables of built-ins, one a file of this folder or of frontend/builtins; tables.cpp there hands all of them to the session.
 #pragma once
 
 #include <span>

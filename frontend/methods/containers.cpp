@@ -3,8 +3,8 @@
 
 #include <algorithm>
 
-#include "frontend/builtins/containers.h"
-#include "frontend/builtins/tables.h"
+#include "frontend/methods/containers.h"
+#include "frontend/methods/tables.h"
 #include "frontend/evaluate/evaluator.h"
 #include "frontend/values/builtin.h"
 #include "frontend/values/positions.h"

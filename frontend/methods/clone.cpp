@@ -1,4 +1,4 @@
-#include "frontend/builtins/clone.h"
+#include "frontend/methods/clone.h"
 
 #include <unordered_map>
 
