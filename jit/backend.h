@@ -24,8 +24,7 @@ struct InPlace {
     friend bool operator==(const InPlace&, const InPlace&) = default;
 };
 
-/// A kernel to compile. It is meant for every graph with an equal kernel, so names and sizes of `graph` outside the
-/// kernel's region do not count.
+/// A kernel to compile. Sizes of `graph` outside the kernel's region do not count.
 struct KernelSource {
     GraphRef graph;
     NodeId kernel;
@@ -56,7 +55,7 @@ using StageFunction = void (*)(void* const* buffers, const int64_t* extents, uin
 class Backend {
 public:
     virtual ~Backend() = default;
-    /// One compiled kernel a source, in order. Called by one thread at a time, which need not always be the same.
+    /// One compiled kernel a source, in order. Thread-safe.
     virtual std::vector<std::shared_ptr<CompiledKernel>> compile(std::span<const KernelSource> kernels) = 0;
     /// The text of a stage of compilation, for people: "llvm" or "asm", each kernel below its loops. `locate` says
     /// where in a script a node comes from ("3:40").

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstring>
 #include <functional>
-#include <map>
 #include <optional>
 #include <unordered_map>
 
@@ -16,8 +15,8 @@
 #include "jit/block_interpreter.h"
 #include "jit/control/control.h"
 #include "jit/library_step.h"
-#include "jit/plan.h"
 #include "jit/routines/routines.h"
+#include "jit/run_plan.h"
 #include "jit/step_builder.h"
 #include "jit/value_sizes.h"
 #include "runtime/diagnostic.h"
@@ -50,11 +49,12 @@ public:
                     pointer_memory_.push_back(layout_.memory_of[value]), pointers_.push_back(nullptr);
             if (layout.kind == StepKind::kernel) {
                 step.index = uint32_t(kernels_.size());
-                KernelStep& kernel = kernels_.emplace_back();
-                kernel.cached = machine_.kernel(graph_, layout.node, layout.in_place);
-                kernel.stays_interpreted = graph_->attributes(layout.node).flag("interpreted");
-                if (!kernel.stays_interpreted) cached_.push_back(kernel.cached);
-                kernel.scalars.resize(kernel.cached->info.scalars.size());
+                const Machine::Kernel& kernel =
+                    kernels_.emplace_back(machine_.kernel(graph_, layout.node, layout.in_place));
+                KernelState& state = kernel_states_.emplace_back();
+                state.stays_interpreted = graph_->attributes(layout.node).flag("interpreted");
+                if (!state.stays_interpreted) cached_.push_back(kernel.cached);
+                state.scalars.resize(kernel.cached->info.scalars.size());
             } else if (layout.kind == StepKind::library) {
                 step.index = uint32_t(libraries_.size());
                 libraries_.emplace_back(*graph_, layout, first_captured);
@@ -88,7 +88,7 @@ public:
         if (!around)
             for (const SizeSymbol& symbol : graph_->symbols)
                 definers_.emplace_back(input_of.at(symbol.definer), uint32_t(symbol.dim));
-        if (engine_ == EngineKind::jit && !cached_.empty() && !around) machine_.compile_now(cached_);
+        if (engine_ == EngineKind::jit && !cached_.empty() && !around) machine_.compile_now(compile_requests());
     }
 
     void run(std::span<const Tensor> inputs, std::vector<Tensor>& outputs) {
@@ -108,7 +108,8 @@ public:
         }
         copies_.clear();
         if (engine_ == EngineKind::eager) ++machine_.counters().eager;
-        if (engine_ == EngineKind::automatic && ++runs_ == runs_before_compiling) machine_.compile_later(cached_);
+        if (engine_ == EngineKind::automatic && ++runs_ == runs_before_compiling)
+            machine_.compile_later(compile_requests());
     }
 
     const GraphRef graph_;
@@ -159,8 +160,7 @@ private:
         int32_t target;  // the input that a commit writes
         bool writes_input = false;
     };
-    struct KernelStep {
-        std::shared_ptr<CachedKernel> cached;
+    struct KernelState {
         std::vector<uint64_t> scalars;
         bool stays_interpreted = false, counted_interp = false, counted_compiled = false;
     };
@@ -169,26 +169,32 @@ private:
         std::vector<std::unique_ptr<Implementation>> bodies;
         std::vector<Control::Sizes> sizes;
     };
-    struct StageRun {
-        uint32_t stage;
-        bool parallel;
-        int64_t trips;
-        int64_t piece = 1;  // iterations that a few milliseconds are known to be enough for
-    };
-    struct KernelPlan {
-        std::vector<int64_t> extents;
-        std::vector<StageRun> stages;
-    };
-    struct Plan {  // what depends on the values of symbols
-        std::vector<int64_t> symbols;
-        std::vector<std::pair<uint32_t, size_t>> arena;  // memory, offset
-        size_t arena_bytes = 0;
-        std::vector<size_t> bytes;  // a memory
-        std::vector<Dims> output_shapes;
-        std::vector<KernelPlan> kernels;
-        std::vector<LibraryStep::Sizes> libraries;
-        Decisions decisions;
-    };
+    // Each kernel once, with the bytes that a run of the steps that have it moves.
+    std::vector<Machine::CompileRequest> compile_requests() const {
+        std::vector<Machine::CompileRequest> requests;
+        std::unordered_map<const CachedKernel*, size_t> known;
+        add_compile_requests(requests, known, 1);
+        return requests;
+    }
+    void add_compile_requests(std::vector<Machine::CompileRequest>& requests,
+                              std::unordered_map<const CachedKernel*, size_t>& known, double turns) const {
+        for (const Step& step : steps_) {
+            if (step.kind == StepKind::regions) {
+                const RegionStep& regions = regions_[step.index];
+                const auto evaluate = [&](SizeId size) { return graph_->context->evaluate(size, symbols_); };
+                const double times = plan_ ? double(regions.control->runs(evaluate)) : 1;
+                for (const auto& body : regions.bodies) body->add_compile_requests(requests, known, turns * times);
+            }
+            if (step.kind != StepKind::kernel || kernel_states_[step.index].stays_interpreted) continue;
+            const std::shared_ptr<CachedKernel>& cached = kernels_[step.index].cached;
+            const auto [at, fresh] = known.try_emplace(cached.get(), requests.size());
+            if (fresh) requests.push_back({cached});
+            if (!plan_) continue;
+            const KernelInfo& info = cached->info;
+            for (size_t k = 0; k < info.operands + info.results; ++k)
+                requests[at->second].weight += turns * double(plan_->bytes[pointer_memory_[step.pointers + k]]);
+        }
+    }
 
     // ---- plans
     bool read_symbols(std::span<const Tensor> inputs) {  // did they change?
@@ -209,61 +215,12 @@ private:
         if (known != plans_.end()) std::rotate(plans_.begin(), known, known + 1);
         else {
             if (plans_.size() == plans_kept) plans_.pop_back();
-            plans_.insert(plans_.begin(), make_plan());
+            plans_.insert(plans_.begin(), make_run_plan(*graph_, layout_, kernels_, libraries_, symbols_, machine_));
         }
         plan_ = plans_.front().get();
         decisions_ = layout_.decisions;
         decisions_.insert(decisions_.end(), plan_->decisions.begin(), plan_->decisions.end());
     }
-    std::unique_ptr<Plan> make_plan() const {
-        auto plan = std::make_unique<Plan>();
-        plan->symbols = symbols_;
-        for (const StepMemory& m : layout_.memories) plan->bytes.push_back(bytes_of(*graph_, m.type, symbols_));
-        plan_memory(*plan);
-        for (NodeId result : graph_->results())
-            plan->output_shapes.push_back(shape_of(*graph_, (*graph_)[result].type, symbols_));
-        for (const KernelStep& kernel : kernels_) plan->kernels.push_back(plan_kernel(kernel));
-        for (const LibraryStep& library : libraries_) {
-            plan->libraries.push_back(library.plan(symbols_, machine_));
-            library.decide(plan->libraries.back(), plan->decisions);
-        }
-        return plan;
-    }
-    void plan_memory(Plan& plan) const {
-        std::vector<Lifetime> lifetimes;
-        std::vector<uint32_t> memories;
-        for (uint32_t m = 0; m < layout_.memories.size(); ++m) {
-            const StepMemory& memory = layout_.memories[m];
-            if (memory.kind != MemoryKind::arena) continue;
-            lifetimes.push_back({plan.bytes[m], memory.first, memory.last});
-            memories.push_back(m);
-        }
-        const ArenaPlan arena = plan_arena(lifetimes);
-        plan.arena_bytes = arena.bytes;
-        for (size_t k = 0; k < memories.size(); ++k) {
-            plan.arena.emplace_back(memories[k], arena.offsets[k]);
-            if (arena.reuses[k] < 0) continue;
-            const StepMemory &mine = layout_.memories[memories[k]],
-                             &theirs = layout_.memories[memories[size_t(arena.reuses[k])]];
-            plan.decisions.push_back(
-                {DecisionKind::reused, std::string(graph_->name_of(mine.maker)),
-                 fmt::format("takes the memory of {}, which is not read any more", graph_->name_of(theirs.maker)),
-                 graph_->origins[mine.maker.index]});
-        }
-    }
-    KernelPlan plan_kernel(const KernelStep& kernel) const {
-        const KernelInfo& info = kernel.cached->info;
-        const KernelSource& source = kernel.cached->source;
-        KernelPlan plan;
-        for (SizeId size : info.extents) plan.extents.push_back(graph_->context->evaluate(size, symbols_));
-        for (uint32_t k = 0; k < info.stages.size(); ++k) {
-            const KernelStage& stage = info.stages[k];
-            const int64_t trips = stage_trips(*source.graph, stage, info, plan.extents);
-            if (trips > 0) plan.stages.push_back({k, stage.parallel && trips > 1, trips});
-        }
-        return plan;
-    }
-
     // ---- before the steps
     void bind_inputs(std::span<const Tensor> inputs) {
         for (size_t k = 0; k < inputs.size(); ++k) {
@@ -306,7 +263,8 @@ private:
                 if (s == held_from_) to_the_end.emplace();
                 std::optional<interrupt::Hold> this_step;
                 if (step.writes_input) this_step.emplace();
-                execute(step, inputs);
+                if (machine_.observer()) execute_observed(step, inputs);
+                else execute(step, inputs);
             }
         } catch (Interrupted& interrupted) {
             if (!interrupted.span && at) interrupted.span = graph_->origin(at).span;
@@ -331,6 +289,19 @@ private:
         }
         ++effects_done_;
     }
+    void execute_observed(const Step& step, std::span<const Tensor> inputs) {
+        const int64_t start = nanoseconds();
+        execute(step, inputs);
+        const int64_t whole = nanoseconds() - start;
+        int64_t inside = 0;  // regions have told theirs
+        if (step.kind == StepKind::regions)
+            for (const auto& body : regions_[step.index].bodies) inside += std::exchange(body->observed_, 0);
+        observed_ += whole;
+        machine_.observer()->step_done(graph_, step.node, whole - inside);
+    }
+    static int64_t nanoseconds() {
+        return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1);
+    }
     [[noreturn]] void fail_assertion(NodeId node) const {
         const Attributes attributes = graph_->attributes(node);
         const AttrValue* const message = attributes.find("message");
@@ -346,11 +317,11 @@ private:
         ++input.storage->version;
     }
     void run_kernel(const Step& step) {
-        KernelStep& kernel = kernels_[step.index];
-        CachedKernel& cached = *kernel.cached;
+        KernelState& kernel = kernel_states_[step.index];
+        CachedKernel& cached = *kernels_[step.index].cached;
         const bool compiles = engine_ >= EngineKind::jit && !kernel.stays_interpreted;
         const CompiledKernel* code = compiles ? cached.compiled.load(std::memory_order_acquire) : nullptr;
-        KernelPlan& plan = plan_->kernels[step.index];
+        KernelRun& plan = plan_->kernels[step.index];
         if (plan.stages.empty()) return;  // nothing to write, and no sizes to translate it for
         if (!code) {
             if (!cached.interpreted)
@@ -412,7 +383,7 @@ private:
         }
         const auto evaluate = [&](SizeId size) { return graph_->context->evaluate(size, symbols_); };
         const ArenaScope scratch(machine_, regions.control->scratch_bytes(regions.sizes)), arena(machine_, arena_bytes);
-        std::vector<PreparedOperands> prepared(regions.control->repeats(evaluate) ? regions.bodies.size() : 0);
+        std::vector<PreparedOperands> prepared(regions.control->runs(evaluate) > 1 ? regions.bodies.size() : 0);
         for (size_t k = 0; k < regions.bodies.size(); ++k) {
             Implementation& body = *regions.bodies[k];
             for (const auto& [memory, offset] : body.plan_->arena) body.memory_[memory] = arena.data() + offset;
@@ -449,17 +420,19 @@ private:
     const StepPlan layout_;
     std::vector<Step> steps_;
     size_t held_from_ = 0;  // the step from which on no interrupt is taken
-    std::vector<KernelStep> kernels_;
+    std::vector<Machine::Kernel> kernels_;
+    std::vector<KernelState> kernel_states_;  // beside them
     std::vector<std::shared_ptr<CachedKernel>> cached_;
     std::vector<LibraryStep> libraries_;
     std::vector<RegionStep> regions_;
     std::vector<std::pair<uint32_t, uint32_t>> definers_;  // of each symbol: input, dimension
     std::vector<int64_t> symbols_;
-    std::vector<std::unique_ptr<Plan>> plans_;  // the latest first
-    Plan* plan_ = nullptr;
+    std::vector<std::unique_ptr<RunPlan>> plans_;  // the latest first
+    RunPlan* plan_ = nullptr;
     int runs_ = 0;
     // of the run at hand
     bool is_running_ = false;
+    int64_t observed_ = 0;              // nanoseconds that an observer was told of
     std::vector<std::byte*> memory_;    // a memory of layout_; inputs are the first ones
     std::vector<std::byte*> pointers_;  // what steps read and write
     std::vector<uint32_t> pointer_memory_;

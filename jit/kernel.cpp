@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cstring>
 #include <unordered_map>
 
 #include "ir/index_arithmetic.h"
@@ -42,48 +41,6 @@ bool same_index(const Graph& g, NodeId a, NodeId b) {
     }
     return true;
 }
-
-class Signature {
-public:
-    Signature(const Graph& g, NodeId kernel) : graph_(g) { region(g.region_of(kernel)); }
-    void add(uint64_t value) { text_.append(reinterpret_cast<const char*>(&value), sizeof value); }
-    std::string take() { return std::move(text_); }
-
-private:
-    void region(const Region& r) {
-        add(r.params.count);
-        for (NodeId p : graph_.params(r)) define(p);
-        add(r.body.count);
-        for (NodeId id : graph_.body(r)) {
-            node(id);
-            define(id);
-        }
-        add(graph_.results(r).size());
-        for (NodeId id : graph_.results(r)) use(id);
-    }
-    void define(NodeId id) {
-        add(graph_[id].type.index);
-        numbers_.emplace(id.index, uint32_t(numbers_.size()));
-    }
-    void use(NodeId id) {
-        if (graph_[id].op == op<"constant">()) {  // literals stand outside the body
-            add(UINT64_MAX);
-            add(graph_[id].type.index);
-            add(graph_[id].attr.index);
-        } else add(numbers_.at(id.index));
-    }
-    void node(NodeId id) {
-        const Node& n = graph_[id];
-        add(uint64_t(n.op.row) << 32 | n.attr.index);
-        add(uint64_t(n.operands.count) << 32 | n.regions);
-        for (NodeId operand : graph_.operands_of(id)) use(operand);
-        for (unsigned k = 0; k < n.regions; ++k) region(graph_.region_of(id, k));
-    }
-
-    const Graph& graph_;
-    std::string text_;
-    std::unordered_map<uint32_t, uint32_t> numbers_;
-};
 
 }  // namespace
 
@@ -186,13 +143,6 @@ bool can_run_in_place(const Graph& g, NodeId kernel, InPlace pair) {
         stored |= !stores.empty();
     }
     return fits;
-}
-
-std::string kernel_signature(const Graph& g, NodeId kernel, std::span<const InPlace> in_place) {
-    Signature signature(g, kernel);
-    signature.add(g[kernel].operands.count);
-    for (const InPlace& pair : in_place) signature.add(uint64_t(pair.operand) << 32 | pair.result);
-    return signature.take();
 }
 
 }  // namespace tenon

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "ir/graph.h"
@@ -43,8 +42,5 @@ int64_t stage_trips(const Graph&, const KernelStage&, const KernelInfo& info, st
 /// Can operand and result be the same memory? That is so where every element of the operand is read for the last time
 /// by the iteration that then writes it.
 bool can_run_in_place(const Graph&, NodeId kernel, InPlace);
-
-/// Equal for kernels with equal regions, whatever their graphs (of one Context); also a key on disk within one build.
-std::string kernel_signature(const Graph&, NodeId kernel, std::span<const InPlace> in_place);
 
 }  // namespace tenon

@@ -2,24 +2,22 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
-#include <future>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "ir/stable_hash.h"
 #include "jit/backend.h"
+#include "jit/compile_queue.h"
 #include "jit/kernel.h"
 #include "runtime/allocator.h"
 #include "runtime/ref.h"
 #include "runtime/tensor.h"
 #include "runtime/thread_pool.h"
-#include "runtime/worker_thread.h"
 #include "runtime/workspace.h"
 
 namespace tenon {
@@ -31,10 +29,10 @@ struct KernelCounters {
     int64_t llvm = 0, interp = 0, cuda = 0, eager = 0;
 };
 
-/// One kernel, known by its signature, for all graphs that have it. The tiers are filled in when first needed;
-/// `compiled` may change from null to code at any moment.
+/// Kernels of one form, of all graphs that have them. The tiers are filled in when first needed; `compiled` may change
+/// from null to code at any moment.
 struct CachedKernel {
-    KernelSource source;
+    KernelSource source;  ///< in a graph of its own
     KernelInfo info;
     std::shared_ptr<CompiledKernel> interpreted;
     std::atomic<const CompiledKernel*> compiled{nullptr};
@@ -42,6 +40,16 @@ struct CachedKernel {
     bool requested = false;                 ///< the compiler has it, or had it
     double compile_milliseconds = 0;        ///< its share of the time that made `compiled`; written before it
     bool made_in_background = false;        ///< the same
+};
+
+/// Is told of the steps of runs.
+class RunObserver {
+public:
+    virtual ~RunObserver() = default;
+    /// A step of a scheduled graph is done: the kernel, call, copy or effect that `node` is. The time is wall-clock
+    /// time, that of a scan without its turns' steps, which are told by themselves, of the region's own graph. On the
+    /// thread that runs the graph.
+    virtual void step_done(const GraphRef& graph, NodeId node, int64_t nanoseconds) = 0;
 };
 
 class Machine;
@@ -64,7 +72,7 @@ private:
 class Machine {
 public:
     Machine(Allocator allocator, ThreadPool& pool, InstructionSet instructions = best_instruction_set());
-    ~Machine();  ///< waits for the background thread to finish the kernel at hand, no more
+    ~Machine() = default;  ///< waits for the compiler to finish the kernels at hand, no more
     Machine(const Machine&) = delete;
     Machine& operator=(const Machine&) = delete;
 
@@ -74,22 +82,31 @@ public:
     InstructionSet instructions() const { return instructions_; }
     WorkspacePool& workspaces() { return workspaces_; }
     KernelCounters& counters() { return counters_; }
+    /// Of all runs of this machine; null for none. It outlives them.
+    void set_observer(RunObserver* observer) { observer_ = observer; }
+    RunObserver* observer() const { return observer_; }
 
     size_t kernel_count() const { return kernels_.size(); }
 
+    /// A kernel with the parameters of its form as this one gives them, sizes of its graph.
+    struct Kernel {
+        std::shared_ptr<CachedKernel> cached;
+        std::vector<SizeId> parameters;
+    };
     /// All graphs of a machine are of one Context.
-    std::shared_ptr<CachedKernel> kernel(const GraphRef&, NodeId kernel, std::vector<InPlace> in_place);
+    Kernel kernel(const GraphRef&, NodeId kernel, std::vector<InPlace> in_place);
 
-    /// Compiles what is not compiled yet, on the background thread, and waits for it. Throws Error "internal" where the
+    using CompileRequest = CompileQueue::Request;
+    /// Compiles what is not compiled yet, on threads of the machine, and waits for it. Throws Error "internal" where the
     /// compiler is not installed, "memory" where there is too little for it, and Interrupted at once: what is being
     /// compiled then is compiled for the next who asks.
-    void compile_now(std::span<const std::shared_ptr<CachedKernel>> kernels);
+    void compile_now(std::span<const CompileRequest> kernels);
     /// The same without waiting. Without a compiler it does nothing.
-    void compile_later(std::span<const std::shared_ptr<CachedKernel>> kernels);
-    /// While held, the background thread starts no kernel that nobody waits for (for tests of tiers).
-    void hold_compiler(bool held);
+    void compile_later(std::span<const CompileRequest> kernels);
+    /// While held, no kernel is begun that nobody waits for (for tests of tiers).
+    void hold_compiler(bool held) { compile_queue_.hold(held); }
     /// Returns when nothing is queued.
-    void wait_for_compiler();
+    void wait_for_compiler() { compile_queue_.wait(); }
 
     /// What the compiler makes of kernels at a stage, as text (Backend::dump). The compiler is loaded from tenon_llvm.so
     /// beside the program when first used. Throws Error "internal" where that fails.
@@ -98,39 +115,28 @@ public:
     bool has_loaded_backend() const { return backend_loaded_.load(std::memory_order_relaxed); }
 
 private:
-    /// What the background thread is asked to compile at a time.
-    struct Job {
-        std::vector<std::shared_ptr<CachedKernel>> kernels;
-        std::unique_ptr<std::promise<void>> done;  // of one that is awaited
-    };
-    void compile(std::span<const std::shared_ptr<CachedKernel>> kernels, bool in_background);
-    Backend& loaded_backend();  // with backend_mutex_ held
-    void start_worker();        // with queue_mutex_ held; throws std::system_error
-    bool has_work() const { return !queue_.empty() && (!held_ || queue_.front().done); }
-    void work();
+    void compile(CachedKernel& kernel, bool in_background);
+    Backend& loaded_backend();
 
     Allocator allocator_;
     ThreadPool& pool_;
     InstructionSet instructions_;
     WorkspacePool workspaces_;
     KernelCounters counters_;
+    RunObserver* observer_ = nullptr;
     friend class ArenaScope;
     std::vector<Ref<Storage>> arenas_;
     size_t arenas_in_use_ = 0;  // the first ones
-    const Context* context_ = nullptr;
-    std::unordered_map<std::string, std::shared_ptr<CachedKernel>> kernels_;
-    size_t kernels_kept_ = 512;  // beyond it those that no executable has go
 
-    std::mutex backend_mutex_;  // held while the backend works
+    std::mutex backend_mutex_;  // of the pointer
     std::unique_ptr<Backend> backend_;
     std::atomic<bool> backend_loaded_{false};
     bool backend_lost_ = false;  // it met an end of memory: what state it is in nobody knows
 
-    std::mutex queue_mutex_;
-    std::condition_variable queue_changed_;
-    std::deque<Job> queue_;  // those that are awaited first
-    bool held_ = false, working_ = false, stopping_ = false;
-    WorkerThread worker_;  // started by the first job; the first to go, so it is waited for
+    const Context* context_ = nullptr;
+    std::map<StableHash, std::shared_ptr<CachedKernel>> kernels_;  // code goes before the backend
+    size_t kernels_kept_ = 512;                                    // beyond it those that no executable has go
+    CompileQueue compile_queue_;
 };
 
 }  // namespace tenon

@@ -15,21 +15,30 @@ std::byte* Workspace::reserve(size_t bytes) {
     return memory_.data() + (alignment - address % alignment) % alignment;
 }
 
+WorkspacePool::~WorkspacePool() {
+    for (std::atomic<Workspace*>& place : free_)
+        std::unique_ptr<Workspace>(place.load(std::memory_order_acquire)).reset();
+}
+
 std::unique_ptr<Workspace> WorkspacePool::take() {
-    {
-        const std::lock_guard lock(mutex_);
-        if (!free_.empty()) {
-            std::unique_ptr<Workspace> workspace = std::move(free_.back());
-            free_.pop_back();
-            return workspace;
-        }
+    for (std::atomic<Workspace*>& place : free_) {
+        if (!place.load(std::memory_order_relaxed)) continue;
+        if (Workspace* const found = place.exchange(nullptr, std::memory_order_acquire))
+            return std::unique_ptr<Workspace>(found);
     }
     return std::make_unique<Workspace>();
 }
 
 void WorkspacePool::give(std::unique_ptr<Workspace> workspace) {
-    const std::lock_guard lock(mutex_);
-    free_.push_back(std::move(workspace));
+    for (std::atomic<Workspace*>& place : free_) {
+        Workspace* nothing = nullptr;
+        if (place.load(std::memory_order_relaxed)) continue;
+        if (place.compare_exchange_strong(nothing, workspace.get(), std::memory_order_release,
+                                          std::memory_order_relaxed)) {
+            static_cast<void>(workspace.release());
+            return;
+        }
+    }
 }
 
 }  // namespace tenon

@@ -1,9 +1,10 @@
 // Scratch memory that threads at work borrow.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <vector>
 
 namespace tenon {
@@ -18,9 +19,15 @@ private:
     std::vector<std::byte> memory_;
 };
 
-/// Lends workspaces; there are as many as threads ever worked at once. Thread-safe.
+/// Lends workspaces; there are as many as threads ever worked at once. Thread-safe, and takes no lock: each tile of a
+/// kernel borrows one.
 class WorkspacePool {
 public:
+    WorkspacePool() = default;
+    ~WorkspacePool();
+    WorkspacePool(const WorkspacePool&) = delete;
+    WorkspacePool& operator=(const WorkspacePool&) = delete;
+
     class Loan {
     public:
         explicit Loan(WorkspacePool& pool) : pool_(pool), workspace_(pool.take()) {}
@@ -39,8 +46,8 @@ private:
     std::unique_ptr<Workspace> take();
     void give(std::unique_ptr<Workspace> workspace);
 
-    std::mutex mutex_;
-    std::vector<std::unique_ptr<Workspace>> free_;
+    static constexpr size_t most_kept = 64;
+    std::array<std::atomic<Workspace*>, most_kept> free_{};  // owned; null where none is
 };
 
 }  // namespace tenon

@@ -27,7 +27,7 @@ struct Command {
 };
 
 constexpr Command commands[] = {
-    {"run", "FILE [ARG…]", "runs a script", run_script, true, "engine threads isa verify explain"},
+    {"run", "FILE [ARG…]", "runs a script", run_script, true, "engine threads isa verify explain profile"},
     {"check", "FILE…", "parses scripts and resolves their names, without running them", check_scripts, false, ""},
     {"test", "[PATH…]", "compares the output of scripts with the output written in them, and runs their tests",
      test_scripts, false, "engine threads isa verify bless"},
@@ -57,6 +57,9 @@ constexpr Option options[] = {
      "replays the first run of each graph pass by pass, op by op, and names the first pass that changes a bit of what "
      "it computes, or breaks its structure or its text"},
     {"explain", "--explain", "", "tells every graph break and recompile as it happens"},
+    {"profile", "--profile", "",
+     "tells at the end which lines of the script the time of its graphs went to: that of a kernel goes to the lines of "
+     "the ops in it, by what each costs"},
     {"bless", "--bless", "", "rewrites the expected output in the scripts"},
     {"stage", "--stage", "STAGE",
      "ast, graph, joint, forward, backward, simplified, fused, loops, llvm, asm, cuda or ptx"},
@@ -127,6 +130,7 @@ std::string set_option(CommandLine& line, const Option& option, std::string_view
     }
     if (option.name == "verify") line.session.tracer.verify = true;
     if (option.name == "explain") line.session.tracer.explain = true;
+    if (option.name == "profile") line.profile = true;
     if (option.name == "bless") line.bless = true;
     if (option.name == "markdown") line.markdown = true;
     if (option.name == "all") line.all = true;

@@ -19,6 +19,7 @@ struct CommandLine {
     std::string command;             ///< "run", "test", …
     std::vector<std::string> files;  ///< what the command works on
     SessionOptions session;
+    bool profile = false;             ///< run: which lines the time went to
     bool bless = false;               ///< test: accept the output as it is
     std::string stage = "graph";      ///< dump
     std::string format = "text";      ///< dump: text, dot or json; explain: text or json

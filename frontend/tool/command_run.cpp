@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "frontend/tool/command_line.h"
+#include "frontend/tool/profile.h"
 #include "frontend/tool/report.h"
 #include "runtime/diagnostic.h"
 
@@ -35,9 +36,13 @@ int run_script(const CommandLine& line) {
     Outcome outcome;
     Module* module = open_script(session, line.files[0], outcome);
     if (!module) return outcome.exit_code;
+    Profile profile;
+    if (line.profile) session.machine().set_observer(&profile);
     InterruptGuard guard;
     outcome = guarded(session, wants_colour(), [&] { session.modules().run_once(*module, {}); });
     say_error(outcome.message);
+    session.machine().set_observer(nullptr);
+    if (line.profile) say_error(profile.text(session.sources(), 30));
     leave(outcome.exit_code);
     return outcome.exit_code;
 }

@@ -34,9 +34,10 @@ public:
     };
     virtual size_t scratch_bytes(std::span<const Sizes>) const = 0;
     virtual void run(const Call&) = 0;
-    /// The first parameter of its regions that is the same in all runs of one, and whether there may be several.
+    /// The first parameter of its regions that is the same in all runs of one.
     virtual size_t first_captured() const { return SIZE_MAX; }
-    virtual bool repeats(Evaluate) const { return false; }
+    /// How often a region runs: at most once, or an estimate above 1 where values decide.
+    virtual int64_t runs(Evaluate) const { return 1; }
 
 protected:
     std::vector<GraphRef> regions_;

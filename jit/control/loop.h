@@ -13,7 +13,7 @@ public:
     /// Throws Error "value" where there are more turns than `max_turns`.
     void run(const Call&) override;
     size_t first_captured() const override { return form_.carried; }
-    bool repeats(Evaluate) const override { return true; }
+    int64_t runs(Evaluate) const override { return 16; }
 
 private:
     const LoopForm form_;

@@ -11,7 +11,7 @@ class Turns final : public Control {
 public:
     Turns(const Graph& graph, NodeId node);
     size_t first_captured() const override { return form_.carried + form_.sliced; }
-    bool repeats(Evaluate evaluate) const override { return evaluate(form_.turns) > 1; }
+    int64_t runs(Evaluate evaluate) const override { return evaluate(form_.turns); }
     size_t scratch_bytes(std::span<const Sizes>) const override;
     void run(const Call&) override;
 

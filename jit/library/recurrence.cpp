@@ -17,9 +17,10 @@ void run_rows(const LibraryCall& call) {
     const T* const b = call.operands.size() > 1 ? call.operands[1].as<T>() : nullptr;
     T* const out = call.result.as<T>();
     const int64_t step = call.plan.reverse ? -view.inner : view.inner;
-    for (int64_t i = 0; i < view.outer; ++i)
-        for (int64_t j = 0; j < view.inner; ++j) {
-            int64_t at = i * view.size * view.inner + j + (call.plan.reverse ? (view.size - 1) * view.inner : 0);
+    in_ranges(call, view.outer * view.inner, 4 * view.size, [&](int64_t begin, int64_t end) {
+        for (int64_t r = begin; r < end; ++r) {
+            const int64_t first = r / view.inner * view.size * view.inner + r % view.inner;
+            int64_t at = first + (call.plan.reverse ? (view.size - 1) * view.inner : 0);
             auto h = Wide<T>(call.plan.start);
             for (int64_t k = 0; k < view.size; ++k, at += step) {
                 check_interrupt();
@@ -28,6 +29,7 @@ void run_rows(const LibraryCall& call) {
                 if (b) h = h + Wide<T>(b[at]);
             }
         }
+    });
 }
 
 }  // namespace

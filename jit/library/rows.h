@@ -1,6 +1,8 @@
 // The functions behind library rows, one file a family. Included by library*.cpp and jit/convolution only.
 #pragma once
 
+#include <algorithm>
+
 #include "jit/library/library.h"
 
 namespace tenon::library {
@@ -35,5 +37,16 @@ struct AxisView {
 private:
     int64_t ignored_ = 1;
 };
+
+/// Calls work(begin, end) for ranges that make up 0 … count − 1, on several threads where there is enough to do: each of
+/// them takes as long as so many elements copied. What is done for one may not depend on another.
+template <class Work>
+void in_ranges(const LibraryCall& call, int64_t count, int64_t elements_each, Work work) {
+    constexpr int64_t enough = 16384;  // a few microseconds
+    const int64_t each = std::max<int64_t>(enough / std::max<int64_t>(elements_each, 1), 1),
+                  ranges = (count + each - 1) / each;
+    if (ranges <= 1) return work(int64_t{0}, count);
+    call.pool.parallel_for(ranges, [&](int64_t k) { work(k * each, std::min(count, (k + 1) * each)); });
+}
 
 }  // namespace tenon::library

@@ -1,5 +1,7 @@
 #include "jit/llvm/compiler.h"
 
+#include <atomic>
+#include <exception>
 #include <mutex>
 #include <new>
 
@@ -56,7 +58,7 @@ VectorFacts facts_for(InstructionSet instructions) {
 
 class Compiler::Implementation {
 public:
-    Implementation(const VectorFacts& facts, InstructionSet instructions) {
+    Implementation(VectorFacts& facts, InstructionSet instructions) {
         static std::once_flag once;
         std::call_once(once, [] {
             // LLVM ends the process where memory ends or where it cannot go on; here that ends the compilation.
@@ -66,13 +68,13 @@ public:
             llvm::InitializeNativeTarget();
             llvm::InitializeNativeTargetAsmPrinter();
         });
-        llvm::orc::JITTargetMachineBuilder builder(llvm::Triple(llvm::sys::getProcessTriple()));
         builder.setCPU(facts.processor);
         builder.setCodeGenOptLevel(llvm::CodeGenOptLevel::Aggressive);
         builder.setRelocationModel(llvm::Reloc::PIC_);
         builder.setCodeModel(llvm::CodeModel::Small);
         builder.getOptions().AllowFPOpFusion = llvm::FPOpFusion::Strict;
-        target = take(builder.createTargetMachine());
+        give_target(take(builder.createTargetMachine()));
+        facts.attributes = idle_.back()->getTargetFeatureString().str();
         jit = take(llvm::orc::LLJITBuilder().setJITTargetMachineBuilder(builder).create());
         llvm::orc::SymbolMap helpers;
         for_each_helper(instructions, [&](const std::string& symbol, void* address) {
@@ -82,21 +84,49 @@ public:
         take(jit->getMainJITDylib().define(llvm::orc::absoluteSymbols(std::move(helpers))));
     }
 
-    std::unique_ptr<llvm::TargetMachine> target;
+    std::unique_ptr<llvm::TargetMachine> take_target() {
+        {
+            const std::lock_guard lock(mutex_);
+            if (!idle_.empty()) {
+                auto target = std::move(idle_.back());
+                idle_.pop_back();
+                return target;
+            }
+        }
+        return take(builder.createTargetMachine());
+    }
+    void give_target(std::unique_ptr<llvm::TargetMachine> target) {
+        const std::lock_guard lock(mutex_);
+        idle_.push_back(std::move(target));
+    }
+    llvm::orc::JITDylib& new_library() {
+        llvm::orc::JITDylib& library =
+            jit->getExecutionSession().createBareJITDylib(fmt::format("kernel {}", libraries_.fetch_add(1)));
+        library.addToLinkOrder(jit->getMainJITDylib());
+        if (const llvm::orc::JITDylibSP process = jit->getProcessSymbolsJITDylib()) library.addToLinkOrder(*process);
+        return library;
+    }
+
+    llvm::orc::JITTargetMachineBuilder builder{llvm::Triple(llvm::sys::getProcessTriple())};
     std::shared_ptr<llvm::orc::LLJIT> jit;
+
+private:
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<llvm::TargetMachine>> idle_;
+    std::atomic<uint64_t> libraries_{0};
 };
 
 namespace {
 
 class LoadedCode : public Code {
 public:
-    LoadedCode(std::shared_ptr<llvm::orc::LLJIT> jit, llvm::orc::ResourceTrackerSP tracker)
-        : jit_(std::move(jit)), tracker_(std::move(tracker)) {}
-    ~LoadedCode() override { llvm::consumeError(tracker_->remove()); }
+    LoadedCode(std::shared_ptr<llvm::orc::LLJIT> jit, llvm::orc::JITDylib& library)
+        : jit_(std::move(jit)), library_(library) {}
+    ~LoadedCode() override { llvm::consumeError(jit_->getExecutionSession().removeJITDylib(library_)); }
 
 private:
     std::shared_ptr<llvm::orc::LLJIT> jit_;
-    llvm::orc::ResourceTrackerSP tracker_;
+    llvm::orc::JITDylib& library_;
 };
 
 llvm::SmallVector<char, 0> generate(llvm::TargetMachine& target, llvm::Module& module, llvm::CodeGenFileType type) {
@@ -112,28 +142,34 @@ llvm::SmallVector<char, 0> generate(llvm::TargetMachine& target, llvm::Module& m
 }  // namespace
 
 Compiler::Compiler(InstructionSet instructions)
-    : facts_(facts_for(instructions)), implementation_(std::make_unique<Implementation>(facts_, instructions)) {
-    facts_.attributes = implementation_->target->getTargetFeatureString().str();
-}
+    : facts_(facts_for(instructions)), implementation_(std::make_unique<Implementation>(facts_, instructions)) {}
 
 Compiler::~Compiler() = default;
 
-std::unique_ptr<llvm::Module> Compiler::new_module(llvm::LLVMContext& context) const {
+Compiler::Target::Target(Compiler& compiler) : compiler_(compiler), machine_(compiler.implementation_->take_target()) {}
+
+// After an end of memory nobody knows what state it is in.
+Compiler::Target::~Target() {
+    if (std::uncaught_exceptions() > 0) static_cast<void>(machine_.release());
+    else compiler_.implementation_->give_target(std::move(machine_));
+}
+
+std::unique_ptr<llvm::Module> Compiler::Target::new_module(llvm::LLVMContext& context) const {
     auto module = std::make_unique<llvm::Module>("kernels", context);
-    module->setDataLayout(implementation_->target->createDataLayout());
-    module->setTargetTriple(implementation_->target->getTargetTriple().str());
+    module->setDataLayout(machine_->createDataLayout());
+    module->setTargetTriple(machine_->getTargetTriple().str());
     return module;
 }
 
 // Loops come as vectors already, so what is left is cleaning up: no vectoriser, no unrolling, nothing that
 // reassociates.
-void Compiler::optimise(llvm::Module& module) const {
+void Compiler::Target::optimise(llvm::Module& module) const {
     assert(!llvm::verifyModule(module, &llvm::errs()));
     llvm::LoopAnalysisManager loops;
     llvm::FunctionAnalysisManager functions;
     llvm::CGSCCAnalysisManager graphs;
     llvm::ModuleAnalysisManager modules;
-    llvm::PassBuilder builder(implementation_->target.get());
+    llvm::PassBuilder builder(machine_.get());
     builder.registerModuleAnalyses(modules);
     builder.registerCGSCCAnalyses(graphs);
     builder.registerFunctionAnalyses(functions);
@@ -152,19 +188,19 @@ void Compiler::optimise(llvm::Module& module) const {
         if (!function.isDeclaration()) passes.run(function, functions);
 }
 
-std::string Compiler::assembly(llvm::Module& module) const {
-    const auto text = generate(*implementation_->target, module, llvm::CodeGenFileType::AssemblyFile);
+std::string Compiler::Target::assembly(llvm::Module& module) const {
+    const auto text = generate(*machine_, module, llvm::CodeGenFileType::AssemblyFile);
     return {text.begin(), text.end()};
 }
 
-std::shared_ptr<Code> Compiler::load(llvm::Module& module, std::span<const std::string> names) const {
-    llvm::orc::LLJIT& jit = *implementation_->jit;
-    llvm::orc::JITDylib& library = jit.getMainJITDylib();
-    auto tracker = library.createResourceTracker();
-    auto code = std::make_shared<LoadedCode>(implementation_->jit, tracker);
-    auto object = generate(*implementation_->target, module, llvm::CodeGenFileType::ObjectFile);
-    take(jit.addObjectFile(tracker,
-                           std::make_unique<llvm::SmallVectorMemoryBuffer>(std::move(object), "kernels", false)));
+std::unique_ptr<Code> Compiler::Target::load(llvm::Module& module, std::span<const std::string> names) const {
+    Implementation& compiler = *compiler_.implementation_;
+    llvm::orc::LLJIT& jit = *compiler.jit;
+    auto object = generate(*machine_, module, llvm::CodeGenFileType::ObjectFile);
+    llvm::orc::JITDylib& library = compiler.new_library();
+    auto code = std::make_unique<LoadedCode>(compiler.jit, library);
+    take(jit.addObjectFile(library,
+                           std::make_unique<llvm::SmallVectorMemoryBuffer>(std::move(object), "kernel", false)));
     llvm::orc::SymbolLookupSet wanted;
     std::vector<llvm::orc::SymbolStringPtr> symbols;
     for (const std::string& name : names) {

@@ -462,11 +462,10 @@ private:
 
 }  // namespace
 
-size_t emit_kernel(llvm::Module& module, const KernelSource& source, const KernelInfo& info, const std::string& name,
-                   const VectorFacts& facts) {
+void emit_stages(llvm::Module& module, const KernelSource& source, const KernelInfo& info,
+                 std::span<const uint32_t> stages, const std::string& name, const VectorFacts& facts) {
     StageEmitter emitter(module, source, info, facts);
-    for (size_t k = 0; k < info.stages.size(); ++k) emitter.stage(info.stages[k], fmt::format("{}.{}", name, k));
-    return info.stages.size();
+    for (uint32_t k : stages) emitter.stage(info.stages[k], fmt::format("{}.{}", name, k));
 }
 
 }  // namespace tenon::llvm_engine

@@ -1,0 +1,46 @@
+// What of a run depends on the values of symbols: where memory lies, how far the kernels' loops go.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "ir/passes/passes.h"
+#include "jit/library_step.h"
+#include "jit/machine.h"
+#include "jit/step_builder.h"
+#include "runtime/small_vector.h"
+
+namespace tenon {
+
+struct StageRun {
+    uint32_t stage;
+    bool parallel;
+    int64_t trips;
+    int64_t piece = 1;  ///< iterations that a few milliseconds are known to be enough for
+};
+
+struct KernelRun {
+    std::vector<int64_t> extents;
+    std::vector<StageRun> stages;  ///< those with anything to do
+};
+
+struct RunPlan {
+    std::vector<int64_t> symbols;
+    std::vector<std::pair<uint32_t, size_t>> arena;  ///< memory, offset
+    size_t arena_bytes = 0;
+    std::vector<size_t> bytes;  ///< a memory
+    std::vector<Dims> output_shapes;
+    std::vector<KernelRun> kernels;             ///< a kernel step
+    std::vector<LibraryStep::Sizes> libraries;  ///< a library step
+    Decisions decisions;
+};
+
+/// `kernels`, `libraries`: those of the kernel steps and of the library steps, in order.
+std::unique_ptr<RunPlan> make_run_plan(const Graph&, const StepPlan&, std::span<const Machine::Kernel> kernels,
+                                       std::span<const LibraryStep> libraries, std::span<const int64_t> symbols,
+                                       Machine&);
+
+}  // namespace tenon
