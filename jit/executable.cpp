@@ -15,6 +15,7 @@
 #include "jit/block_interpreter.h"
 #include "jit/control/control.h"
 #include "jit/library_step.h"
+#include "jit/memory_plan.h"
 #include "jit/routines/routines.h"
 #include "jit/run_plan.h"
 #include "jit/step_builder.h"
@@ -60,7 +61,7 @@ public:
                 libraries_.emplace_back(*graph_, layout, first_captured);
             } else if (layout.kind == StepKind::regions) {
                 step.index = uint32_t(regions_.size());
-                RegionStep& regions = regions_.emplace_back(RegionStep{make_control(*graph_, layout.node), {}, {}});
+                RegionStep& regions = regions_.emplace_back(RegionStep{make_control(*graph_, layout.node), {}, {}, 0});
                 for (const GraphRef& region : regions.control->regions()) {
                     auto body = std::make_unique<Implementation>(region, machine_, engine_, &symbols_,
                                                                  regions.control->first_captured());
@@ -98,8 +99,8 @@ public:
         if (!plan_ || read_symbols(inputs)) choose_plan(inputs);
         bind_inputs(inputs);
         make_outputs(outputs);
-        const ArenaScope arena(machine_, plan_->arena_bytes);
-        for (const auto& [memory, offset] : plan_->arena) memory_[memory] = arena.data() + offset;
+        const ArenaScope arena(machine_, plan_->memory.arena_bytes);
+        for (const auto& [memory, offset] : plan_->memory.arena) memory_[memory] = arena.data() + offset;
         try {
             run_steps(inputs);
         } catch (...) {
@@ -115,7 +116,16 @@ public:
     const GraphRef graph_;
     size_t effects_done_ = 0;
     Decisions decisions_;
-    size_t arena_bytes() const { return plan_ ? plan_->arena_bytes : 0; }
+    size_t arena_bytes() const { return plan_ ? plan_->memory.arena_bytes : 0; }
+    MemoryPeak memory_peak() const {
+        if (!plan_) return {};
+        MemoryPeak peak = find_peak(*graph_, layout_, plan_->memory);
+        for (const RegionStep& regions : regions_)
+            for (const auto& body : regions.bodies)
+                peak.around_turns = std::max(peak.around_turns, regions.scratch_bytes + body->arena_bytes() +
+                                                                    body->memory_peak().around_turns);
+        return peak;
+    }
     size_t kernel_count() const {
         size_t count = kernels_.size();
         for (const RegionStep& regions : regions_)
@@ -168,6 +178,7 @@ private:
         std::unique_ptr<Control> control;
         std::vector<std::unique_ptr<Implementation>> bodies;
         std::vector<Control::Sizes> sizes;
+        size_t scratch_bytes = 0;  // of the last run
     };
     // Each kernel once, with the bytes that a run of the steps that have it moves.
     std::vector<Machine::CompileRequest> compile_requests() const {
@@ -192,7 +203,7 @@ private:
             if (!plan_) continue;
             const KernelInfo& info = cached->info;
             for (size_t k = 0; k < info.operands + info.results; ++k)
-                requests[at->second].weight += turns * double(plan_->bytes[pointer_memory_[step.pointers + k]]);
+                requests[at->second].weight += turns * double(plan_->memory.bytes[pointer_memory_[step.pointers + k]]);
         }
     }
 
@@ -219,7 +230,7 @@ private:
         }
         plan_ = plans_.front().get();
         decisions_ = layout_.decisions;
-        decisions_.insert(decisions_.end(), plan_->decisions.begin(), plan_->decisions.end());
+        decisions_.insert(decisions_.end(), plan_->memory.decisions.begin(), plan_->memory.decisions.end());
     }
     // ---- before the steps
     void bind_inputs(std::span<const Tensor> inputs) {
@@ -280,7 +291,7 @@ private:
             case StepKind::regions: return run_regions(step);
             case StepKind::copy:
                 std::memcpy(pointers_[step.pointers + 1], pointers_[step.pointers],
-                            plan_->bytes[pointer_memory_[step.pointers + 1]]);
+                            plan_->memory.bytes[pointer_memory_[step.pointers + 1]]);
                 return;
             case StepKind::assertion:
                 if (!*reinterpret_cast<const bool*>(pointers_[step.pointers])) fail_assertion(step.node);
@@ -377,16 +388,18 @@ private:
             if (!body.plan_ || body.symbols_ != symbols_) {
                 body.choose_plan({});
                 regions.sizes[k] = body.value_bytes();
-                decisions_.insert(decisions_.end(), body.plan_->decisions.begin(), body.plan_->decisions.end());
+                decisions_.insert(decisions_.end(), body.plan_->memory.decisions.begin(),
+                                  body.plan_->memory.decisions.end());
             }
-            arena_bytes = std::max(arena_bytes, body.plan_->arena_bytes);
+            arena_bytes = std::max(arena_bytes, body.plan_->memory.arena_bytes);
         }
         const auto evaluate = [&](SizeId size) { return graph_->context->evaluate(size, symbols_); };
-        const ArenaScope scratch(machine_, regions.control->scratch_bytes(regions.sizes)), arena(machine_, arena_bytes);
+        regions.scratch_bytes = regions.control->scratch_bytes(regions.sizes);
+        const ArenaScope scratch(machine_, regions.scratch_bytes), arena(machine_, arena_bytes);
         std::vector<PreparedOperands> prepared(regions.control->runs(evaluate) > 1 ? regions.bodies.size() : 0);
         for (size_t k = 0; k < regions.bodies.size(); ++k) {
             Implementation& body = *regions.bodies[k];
-            for (const auto& [memory, offset] : body.plan_->arena) body.memory_[memory] = arena.data() + offset;
+            for (const auto& [memory, offset] : body.plan_->memory.arena) body.memory_[memory] = arena.data() + offset;
             body.prepared_ = prepared.empty() ? nullptr : &prepared[k];
         }
         const std::span<std::byte* const> pointers = std::span(pointers_).subspan(step.pointers);
@@ -403,8 +416,8 @@ private:
     }
     Control::Sizes value_bytes() const {
         Control::Sizes sizes;
-        for (size_t k = 0; k < graph_->params().size(); ++k) sizes.parameters.push_back(plan_->bytes[k]);
-        for (uint32_t memory : layout_.output_memory) sizes.results.push_back(plan_->bytes[memory]);
+        for (size_t k = 0; k < graph_->params().size(); ++k) sizes.parameters.push_back(plan_->memory.bytes[k]);
+        for (uint32_t memory : layout_.output_memory) sizes.results.push_back(plan_->memory.bytes[memory]);
         return sizes;
     }
     void run_region(std::span<std::byte* const> inputs, std::span<std::byte* const> outputs) {
@@ -450,6 +463,7 @@ size_t Executable::effects_done() const { return implementation_->effects_done_;
 const GraphRef& Executable::graph() const { return implementation_->graph_; }
 const Decisions& Executable::decisions() const { return implementation_->decisions_; }
 size_t Executable::arena_bytes() const { return implementation_->arena_bytes(); }
+MemoryPeak Executable::memory_peak() const { return implementation_->memory_peak(); }
 EngineKind Executable::engine() const { return implementation_->engine(); }
 Executable::MachineCode Executable::machine_code() const { return implementation_->machine_code(); }
 size_t Executable::kernel_count() const { return implementation_->kernel_count(); }

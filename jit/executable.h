@@ -9,6 +9,7 @@
 #include "ir/graph.h"
 #include "ir/passes/passes.h"
 #include "jit/machine.h"
+#include "jit/memory_plan.h"
 #include "runtime/tensor.h"
 
 namespace tenon {
@@ -46,6 +47,8 @@ public:
     const Decisions& decisions() const;
     /// Bytes of intermediate values, of the sizes planned last.
     size_t arena_bytes() const;
+    /// What a run takes at most, of the sizes planned last.
+    MemoryPeak memory_peak() const;
     size_t kernel_count() const;
     EngineKind engine() const;
     /// How far its kernels are machine code, and what making it took: each kernel's share, wherever it was made first.

@@ -4,12 +4,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <utility>
 #include <vector>
 
-#include "ir/passes/passes.h"
 #include "jit/library_step.h"
 #include "jit/machine.h"
+#include "jit/memory_plan.h"
 #include "jit/step_builder.h"
 #include "runtime/small_vector.h"
 
@@ -29,13 +28,10 @@ struct KernelRun {
 
 struct RunPlan {
     std::vector<int64_t> symbols;
-    std::vector<std::pair<uint32_t, size_t>> arena;  ///< memory, offset
-    size_t arena_bytes = 0;
-    std::vector<size_t> bytes;  ///< a memory
+    MemoryPlan memory;
     std::vector<Dims> output_shapes;
     std::vector<KernelRun> kernels;             ///< a kernel step
     std::vector<LibraryStep::Sizes> libraries;  ///< a library step
-    Decisions decisions;
 };
 
 /// `kernels`, `libraries`: those of the kernel steps and of the library steps, in order.

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "ir/checked_positions.h"
 #include "ir/row.h"
 #include "jit/kernel.h"
 #include "jit/library/library.h"
@@ -83,8 +84,10 @@ private:
         const Node& n = graph_[id];
         const Row& r = row(n.op);
         if (n.op == op<"get">()) {
-            values_of_[id.index] = {
-                values_of_.at(graph_.operand(id, 0).index)[size_t(graph_.attributes(id).integer("index"))]};
+            const NodeId maker = graph_.operand(id, 0);
+            const uint32_t v = values_of_.at(maker.index)[size_t(graph_.attributes(id).integer("index"))];
+            if (memory(v).maker == maker) memory(v).maker = id;
+            values_of_[id.index] = {v};
             return;
         }
         if (n.op == op<"tuple">()) {
@@ -180,10 +183,10 @@ private:
         }
         for (uint32_t& v : results_) rename(v);
     }
-    bool can_fail(const StepLayout& step) {
+    bool can_fail(const StepLayout& step, CheckedPositions& checked) {
         if (step.kind == StepKind::assertion) return true;
         if (step.kind == StepKind::regions) return regions_may_fail(step.node);
-        if (step.kind == StepKind::library) return step.library.may_fail;
+        if (step.kind == StepKind::library) return checked.may_fail(step.node);
         return step.kind == StepKind::kernel && info(step.node).may_fault;
     }
     bool regions_may_fail(NodeId id) {
@@ -211,8 +214,9 @@ private:
         may_stop_.assign(1, 0);
         const bool any = std::any_of(steps().begin(), steps().end(),
                                      [](const StepLayout& step) { return step.kind == StepKind::commit; });
+        CheckedPositions checked(graph_);
         for (uint32_t s = 0; any && s < steps().size(); ++s) {
-            may_stop_.push_back(may_stop_.back() + can_fail(steps()[s]));
+            may_stop_.push_back(may_stop_.back() + can_fail(steps()[s], checked));
             if (steps()[s].kind != StepKind::commit) continue;
             ++commits_of_[steps()[s].reads[0]];
             ++commits_to_[size_t(steps()[s].target)];

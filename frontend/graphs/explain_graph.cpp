@@ -157,17 +157,22 @@ private:
     void add_place(Json& out, OriginId origin) const {
         if (const Span span = context_[origin].span) out["at"] = sources_.place(span);
     }
-    static const Decision* decision(const CompiledGraph& compiled, DecisionKind what, std::string_view subject) {
-        for (const Decision& d : compiled.decisions())
-            if (d.what == what && d.subject == subject) return &d;
-        return nullptr;
+    // By its name or, of a copy that has another one, by where it comes from.
+    static const Decision* decision(const CompiledGraph& compiled, DecisionKind what, const Graph& graph, NodeId id) {
+        const Decision* alike = nullptr;
+        for (const Decision& d : compiled.decisions()) {
+            if (d.what != what) continue;
+            if (d.subject == graph.name_of(id)) return &d;
+            if (!alike && d.origin == graph.origins[id.index]) alike = &d;
+        }
+        return alike;
     }
     Json saved(const CompiledGraph& compiled) const {
         Json out = Json::array();
         const Split& lean = *compiled.lean();
         for (size_t k = 0; k < lean.saved.size(); ++k) {
             const NodeId id = lean.backward->params()[k];
-            const Decision* made = decision(compiled, DecisionKind::saved, lean.backward->name_of(id));
+            const Decision* made = decision(compiled, DecisionKind::saved, *lean.backward, id);
             std::string why = "backward reads it";
             if (lean.saved[k].is_input) why = "an input, lives on";
             else if (lean.saved[k].index < lean.results) why = "a result, lives on";
@@ -181,7 +186,7 @@ private:
         const Graph& backward = *compiled.lean()->backward;
         for (NodeId id : backward.body()) {
             if (!(backward[id].flags & recomputed_flag)) continue;
-            const Decision* made = decision(compiled, DecisionKind::recomputed, backward.name_of(id));
+            const Decision* made = decision(compiled, DecisionKind::recomputed, backward, id);
             out.push_back(value(backward, id, made ? made->reason : "inside a checkpoint"));
         }
         return out;
@@ -204,6 +209,7 @@ private:
                          {"results", bytes_of(*source, results.first(own))},
                          {"saved", bytes_of(*source, results.subspan(own))},
                          {"between", compiled->executable->arena_bytes()}};
+        out["peak"] = peak(*compiled->executable);
         for (const PassTime& time : compiled->times)
             out["passes"].push_back({{"pass", time.pass}, {"milliseconds", time.milliseconds}, {"nodes", time.nodes}});
         add_machine_code(out, *compiled->executable);
@@ -215,6 +221,36 @@ private:
                 add_place(told, d.origin);
                 out["decisions"].push_back(std::move(told));
             }
+        return out;
+    }
+    // What a run takes at most, and which intermediate values there are then: those of one type that come from one line
+    // are told together, the largest first.
+    Json peak(const Executable& executable) const {
+        const Graph& graph = *executable.graph();
+        const MemoryPeak peak = executable.memory_peak();
+        Json out{{"bytes", peak.bytes()}, {"in_use", peak.in_use}, {"values", Json::array()}};
+        if (peak.step) {
+            out["step"] = graph.name_of(peak.step);
+            add_place(out, graph.origins[peak.step.index]);
+        }
+        if (peak.around_turns > 0) out["turns"] = peak.around_turns;
+        std::map<std::pair<std::string, std::string>, Json> groups;
+        for (const MemoryPeak::Value& v : peak.values) {
+            Json one = value(graph, v.maker, "");
+            const std::string at = one.contains("at") ? one["at"].get<std::string>() : std::string();
+            const auto [group, added] = groups.try_emplace({at, one["type"].get<std::string>()}, std::move(one));
+            Json& told = group->second;
+            if (added) {
+                told["bytes"] = told["count"] = 0;
+                told.erase("why");
+            }
+            told["bytes"] = told["bytes"].get<int64_t>() + int64_t(v.bytes);
+            told["count"] = told["count"].get<int64_t>() + 1;
+        }
+        for (auto& [key, group] : groups) out["values"].push_back(std::move(group));
+        std::stable_sort(out["values"].begin(), out["values"].end(), [](const Json& a, const Json& b) {
+            return a["bytes"].get<int64_t>() > b["bytes"].get<int64_t>();
+        });
         return out;
     }
     void add_kernels(Json& out, const Graph& fused) {

@@ -19,7 +19,8 @@ struct Event;
 ///  "nodes", "kernels", "calls", "bytes"}]}: of the script's lines what comes from them, and the bytes that their kernels
 ///  and library calls read and write; a half is
 /// {"name": "forward" or "backward", "kernels": [{"name", "ops"}], "library": [ops], "memory": {"inputs", "results",
-///  "saved", "between"} in bytes, "passes": [{"pass", "milliseconds", "nodes"}], "machine_code": {"kernels", "compiled",
+///  "saved", "between"} in bytes, "peak": {"bytes": all that a run takes, "in_use": of intermediate values, "step", "at",
+///  "values": [{"name", "type", "bytes", "count", "at"}]: those there then, "turns"}, "passes": [{"pass", "milliseconds", "nodes"}], "machine_code": {"kernels", "compiled",
 ///  "milliseconds", "in_background"}, "engine": text, "decisions": [{"what", "subject", "why", "at", "bytes"}]}, with the
 ///  bytes of memory traffic that a refusal costs.
 /// What is not known (a backward half that nothing has asked for has no memory yet) is left out.

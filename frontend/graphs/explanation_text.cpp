@@ -13,7 +13,8 @@ using Json = nlohmann::ordered_json;
 namespace {
 
 constexpr size_t page = 60;  // lines of one graph
-constexpr size_t most_inputs = 6, most_values = 4, most_lines = 20, most_refusals = 8, most_guards = 5;
+constexpr size_t most_inputs = 6, most_values = 4, most_lines = 20, most_refusals = 8, most_guards = 5,
+                 most_peak_values = 6;
 
 std::string text_of(const Json& json) { return json.get<std::string>(); }
 
@@ -71,6 +72,25 @@ std::string memory_text(const Json& half, F size) {
     return text + fmt::format(", between kernels {}", size(bytes("between")));
 }
 
+// The values that are there at the peak, the largest first.
+template <class F>
+void add_peak(std::vector<std::string>& lines, const Json& half, size_t most, F size) {
+    const Json& peak = half["peak"];
+    const Json& values = peak["values"];
+    std::string text = fmt::format("{}: {}", text_of(half["name"]), size(peak["bytes"].get<int64_t>()));
+    if (!values.empty())
+        text += fmt::format(", of which {} between kernels at {}{}", size(peak["in_use"].get<int64_t>()),
+                            text_of(peak["step"]), place_text(peak));
+    lines.push_back(text);
+    for (size_t k = 0; k < std::min(most, values.size()); ++k) {
+        const Json& v = values[k];
+        const auto count = v["count"].get<int64_t>();
+        lines.push_back(fmt::format("{}, {}: {}{}{}", size(v["bytes"].get<int64_t>()), text_of(v["name"]),
+                                    count > 1 ? fmt::format("{} × ", count) : "", text_of(v["type"]), place_text(v)));
+    }
+    if (values.size() > most) lines.push_back(fmt::format("… {} more", values.size() - most));
+}
+
 int64_t interpreted_kernels(const Json& half) {
     return std::count_if(half["kernels"].begin(), half["kernels"].end(),
                          [](const Json& kernel) { return kernel.contains("interpreted"); });
@@ -116,15 +136,17 @@ std::string full_text(const Json& graph, bool with_times) {
     for (const char* what : {"saved", "recomputed"})
         if (graph.contains(what)) append_lines(text, what, values_text(graph[what]));
     if (!graph.contains("halves")) return text;
-    std::vector<std::string> kernels, memory, compiled;
+    const auto exact = [](int64_t bytes) { return fmt::format("{} B", bytes); };
+    std::vector<std::string> kernels, memory, peak, compiled;
     for (const Json& half : graph["halves"]) {
         kernels.push_back(kernels_text(half));
-        if (half.contains("memory"))
-            memory.push_back(memory_text(half, [](int64_t bytes) { return fmt::format("{} B", bytes); }));
+        if (half.contains("memory")) memory.push_back(memory_text(half, exact));
+        if (half.contains("peak")) add_peak(peak, half, SIZE_MAX, exact);
         compiled.push_back(compiled_text(half, with_times));
     }
     append_lines(text, "kernels", kernels);
     append_lines(text, "memory", memory);
+    append_lines(text, "peak", peak);
     append_lines(text, "compiled", compiled);
     for (const Json& half : graph["halves"]) {
         if (!half.contains("decisions")) continue;
@@ -236,11 +258,12 @@ std::string page_text(const Json& graph, bool with_times) {
     for (const char* what : {"saved", "recomputed"})
         if (graph.contains(what)) append_lines(text, what, largest_values(graph[what]));
     if (!graph.contains("halves")) return text;
-    std::vector<std::string> kernels, memory, compiled, made;
+    std::vector<std::string> kernels, memory, peak, compiled, made;
     Json refused = Json::array();
     for (const Json& half : graph["halves"]) {
         kernels.push_back(kernel_counts(half));
         if (half.contains("memory")) memory.push_back(memory_text(half, size_text));
+        if (half.contains("peak")) add_peak(peak, half, most_peak_values, size_text);
         compiled.push_back(compiled_text(half, with_times));
         if (!half.contains("decisions")) continue;
         for (const Json& d : half["decisions"]) {
@@ -250,6 +273,7 @@ std::string page_text(const Json& graph, bool with_times) {
     }
     append_lines(text, "kernels", kernels);
     append_lines(text, "memory", memory);
+    append_lines(text, "peak", peak);
     append_lines(text, "compiled", compiled);
     append_lines(text, "by line", source_lines(graph["lines"]));
     append_lines(text, "decided", {counts_text(made)});

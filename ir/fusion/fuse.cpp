@@ -4,13 +4,14 @@
 // and origin of the last value it makes, the nodes inside keep their own. What joins: fusion_groups.h.
 #include <algorithm>
 #include <cassert>
-#include <queue>
 #include <string>
 
 #include "ir/build/copier.h"
 #include "ir/fusion/fusion_groups.h"
-#include "ir/passes/passes.h"
+#include "ir/fusion/item_order.h"
 #include "ir/fusion/prepare.h"
+#include "ir/fusion/rematerialise.h"
+#include "ir/passes/passes.h"
 
 namespace tenon {
 
@@ -18,42 +19,31 @@ namespace {
 
 class FusionWriter {
 public:
-    FusionWriter(const Graph& g, Decisions& decisions)
-        : graph_(g), context_(*g.context), decisions_(decisions), groups_(g, decisions), builder_(context_),
+    FusionWriter(const Graph& g, Decisions& decisions, const std::vector<bool>& kept)
+        : graph_(g), context_(*g.context), decisions_(decisions), groups_(g, decisions, kept), builder_(context_),
           copy_(g, builder_) {}
 
-    // An item is written as soon as all that it needs is there, and of these the one that stood first.
     GraphRef run() {
         builder_.set_origin_rule(context_.name("fuse"));
         copy_.copy_params();
-        place_.assign(graph_.nodes.size(), NodeId());
-        std::vector<Item> items;
+        std::vector<OrderedItem> items;
+        std::vector<uint32_t> place(graph_.nodes.size(), ~0u);  // of an item in the list
         for (NodeId id : graph_.body()) {
             if (!groups_.is_item(id)) continue;
-            NodeId& place = place_[groups_.item_of(id)];
-            if (place) continue;
-            place = id;
-            items.push_back(groups_.item_of(id));
+            uint32_t& mine = place[groups_.item_of(id)];
+            if (mine != ~0u) continue;
+            mine = uint32_t(items.size());
+            items.push_back(item(id));
+            contents_.push_back({items.back().reads, items.back().nodes, items.back().makes});
         }
-        std::vector<uint32_t> waiting(place_.size());
-        std::vector<std::vector<Item>> users(place_.size());
-        const auto later = [&](Item a, Item b) { return place_[a] > place_[b]; };
-        std::priority_queue<Item, std::vector<Item>, decltype(later)> ready(later);
-        for (Item item : items) {
-            waiting[item] = uint32_t(groups_.needs(item).size());
-            for (Item needed : groups_.needs(item)) users[needed].push_back(item);
-            if (waiting[item] == 0) ready.push(item);
+        for (OrderedItem& item : items)
+            for (Item needed : groups_.needs(groups_.item_of(item.first))) item.needs.push_back(place[needed]);
+        std::vector<NodeId> first;
+        for (const OrderedItem& item : items) first.push_back(item.first);
+        for (uint32_t k : order_items(graph_, std::move(items))) {
+            if (const Group* group = groups_.group_of(first[k])) write_group(*group, contents_[k]);
+            else write_node(first[k]);
         }
-        size_t done = 0;
-        for (; !ready.empty(); ++done) {
-            const Item item = ready.top();
-            ready.pop();
-            if (const Group* group = groups_.group_of(place_[item])) write_group(*group);
-            else write_node(place_[item]);
-            for (Item user : users[item])
-                if (--waiting[user] == 0) ready.push(user);
-        }
-        assert(done == items.size());
         std::vector<NodeId> results;
         for (NodeId r : graph_.results()) results.push_back(in_memory(r));
         return builder_.finish(results, graph_.name);
@@ -61,6 +51,22 @@ public:
 
 private:
     using Item = FusionGroups::Item;
+
+    OrderedItem item(NodeId first) {
+        OrderedItem made;
+        made.first = first;
+        if (const Group* group = groups_.group_of(first)) {
+            FusionGroups::Contents c = groups_.contents(*group);
+            made.reads = std::move(c.inputs);
+            made.nodes = std::move(c.nodes);
+            made.makes = std::move(c.outputs);
+            return made;
+        }
+        const auto operands = graph_.operands_of(first);
+        made.nodes = made.makes = {first};
+        made.reads.assign(operands.begin(), operands.end());
+        return made;
+    }
 
     // The value as a node outside fusions; a name of one is written where it is first needed.
     NodeId in_memory(NodeId id) {
@@ -79,8 +85,7 @@ private:
         for (NodeId o : graph_.operands_of(id)) in_memory(o);
         copy_.copy(id);
     }
-    void write_group(const Group& g) {
-        const FusionGroups::Contents c = groups_.contents(g);
+    void write_group(const Group& g, const FusionGroups::Contents& c) {
         std::vector<NodeId> operands, outer;
         for (NodeId input : c.inputs) operands.push_back(in_memory(input));
         for (NodeId id : c.nodes) outer.push_back(copy_.has(id) ? copy_(id) : NodeId::none());
@@ -156,14 +161,15 @@ private:
     FusionGroups groups_;
     Builder builder_;
     Copier copy_;
-    std::vector<NodeId> place_;  // of an item: its first node
+    std::vector<FusionGroups::Contents> contents_;  // of an item that is a group
     int kernels_ = 0;
 };
 
 }  // namespace
 
 GraphRef fuse(const Graph& graph, Decisions& decisions) {
-    return verified(PassId::fuse, FusionWriter(*prepare_fusion(graph), decisions).run());
+    const Rematerialised step = rematerialise_step(prepare_fusion(graph), decisions);
+    return verified(PassId::fuse, FusionWriter(*step.graph, decisions, step.kept).run());
 }
 
 }  // namespace tenon

@@ -15,13 +15,18 @@ constexpr size_t most_buffers = 32;
 constexpr int64_t short_row = 16, many_elements = 32768;
 }  // namespace
 
-FusionGroups::FusionGroups(const Graph& g, Decisions& decisions)
+FusionGroups::FusionGroups(const Graph& g, Decisions& decisions, const std::vector<bool>& kept)
     : graph_(g), context_(*g.context), facts_(context_, g.equalities), decisions_(decisions),
-      memory_(assign_memory(g, decisions)), group_of_(g.nodes.size(), -1), readers_(g.nodes.size()),
-      items_(g.nodes.size()) {
+      memory_(assign_memory(g, decisions, kept)), group_of_(g.nodes.size(), -1), readers_(g.nodes.size()),
+      others_before_(g.nodes.size()), items_(g.nodes.size()) {
     for (const SizeSymbol& s : g.symbols) hints_.push_back(s.hint);
     for (NodeId id : g.body())
         if (memory_.has[id.index]) found(id);
+    uint32_t others = 0;
+    for (NodeId id : g.body()) {
+        others_before_[id.index] = others;
+        others += is_item(id) && !(g[id].flags & recomputed_flag);
+    }
     find_dependences();
     join_producers();
     join_siblings();
@@ -115,7 +120,8 @@ std::string FusionGroups::refuse(Pair& p) {
     if (std::string reason = refuse_elements(p); !reason.empty()) return reason;
     if (std::string reason = refuse_reads(p); !reason.empty()) return reason;
     if (buffers(p) > most_buffers) return "together they read and write too many tensors";
-    if (undoes_checkpoint(p)) return "a checkpoint's value is computed again where it is needed, no earlier";
+    if (delays_readers(p)) return "others read it, too, and would wait for all that the kernel needs";
+    if (undoes_checkpoint(p)) return "what is computed again is computed where it is needed, no earlier";
     return {};
 }
 
@@ -177,12 +183,23 @@ bool FusionGroups::is_needed_outside(const Pair& p, NodeId m) const {
     return std::any_of(readers.begin(), readers.end(), [&](NodeId reader) { return !is_inside(p, reader); });
 }
 
+// Is the first of them, which the second reads, next to nothing to compute, and read by others? An optimiser counts its
+// steps: no parameter's update should wait for another one's gradient.
+bool FusionGroups::delays_readers(const Pair& p) const {
+    const Group &a = groups_[size_t(p.a)], &b = groups_[size_t(p.b)];
+    if (!scalars(a) || scalars(b)) return false;
+    return std::any_of(a.members.begin(), a.members.end(), [&](NodeId m) {
+        const std::vector<NodeId>& readers = readers_[m.index];
+        return std::any_of(readers.begin(), readers.end(), [&](NodeId reader) { return !is_inside(p, reader); });
+    });
+}
+
 // Would a value that is computed again for backward be there earlier than it is needed, and memory with it?
 bool FusionGroups::undoes_checkpoint(const Pair& p) const {
     const Group &a = groups_[size_t(p.a)], &b = groups_[size_t(p.b)];
     const NodeId first = std::min(a.members.front(), b.members.front());
     const auto comes_earlier = [&](const Group& g) {
-        return first < g.members.front() &&
+        return others_before_[first.index] < others_before_[g.members.front().index] &&
                std::any_of(
                    g.members.begin(), g.members.end(),
                    [&](NodeId m) { return (graph_[m].flags & recomputed_flag) && is_needed_outside(p, m); });

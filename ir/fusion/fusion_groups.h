@@ -25,8 +25,8 @@ struct Group {
 
 class FusionGroups {
 public:
-    // Decisions: what was not joined, and why.
-    FusionGroups(const Graph&, Decisions&);
+    // Decisions: what was not joined, and why. `kept`: as assign_memory takes it.
+    FusionGroups(const Graph&, Decisions&, const std::vector<bool>& kept = {});
 
     const Group* group_of(NodeId id) const {  // null for what is no value with memory
         const int g = group_of_[id.index];
@@ -70,6 +70,7 @@ private:
     bool reaches(const Group&, NodeId reader, const Read&, bool source_waits) const;
     size_t buffers(const Pair&);
     bool is_needed_outside(const Pair&, NodeId member) const;
+    bool delays_readers(const Pair&) const;
     bool undoes_checkpoint(const Pair&) const;
 
     bool try_join(int a, int b, bool report);
@@ -89,6 +90,7 @@ private:
     std::vector<int> group_of_;  // of values with memory, −1 of others
     std::vector<Group> groups_;
     std::vector<std::vector<NodeId>> readers_;  // values with memory that read this one
+    std::vector<uint32_t> others_before_;       // of a node: the items before it that are not computed again
     ItemGraph items_;                           // by node
     Marks met_, views_;
     size_t steps_ = 0;

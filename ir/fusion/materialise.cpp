@@ -48,8 +48,8 @@ constexpr uint32_t most_steps = 500, most_moves = 64;
 
 class MemoryAssignment {
 public:
-    MemoryAssignment(const Graph& g, Decisions& decisions)
-        : graph_(g), context_(*g.context), facts_(context_, g.equalities), decisions_(decisions) {}
+    MemoryAssignment(const Graph& g, Decisions& decisions, const std::vector<bool>& kept)
+        : graph_(g), context_(*g.context), facts_(context_, g.equalities), decisions_(decisions), kept_(kept) {}
 
     Memory run() {
         const size_t n = graph_.nodes.size();
@@ -61,6 +61,8 @@ public:
         in_view_.assign(n, false);
         for (NodeId id : graph_.body()) uses_of(id);
         for (NodeId r : graph_.results()) want(r);
+        for (uint32_t k = 0; k < kept_.size(); ++k)
+            if (kept_[k]) want(NodeId(k));
         for (NodeId id : graph_.body())
             if (stays_interpreted(graph_, id)) keep_apart(id);
         for (NodeId id : graph_.body())
@@ -261,6 +263,7 @@ private:
     const SizeFacts facts_;
     Memory memory_;
     Decisions& decisions_;
+    const std::vector<bool>& kept_;
     struct Users {
         uint32_t count = 0;
         NodeId last;
@@ -287,6 +290,8 @@ private:
 
 }  // namespace
 
-Memory assign_memory(const Graph& g, Decisions& decisions) { return MemoryAssignment(g, decisions).run(); }
+Memory assign_memory(const Graph& g, Decisions& decisions, const std::vector<bool>& kept) {
+    return MemoryAssignment(g, decisions, kept).run();
+}
 
 }  // namespace tenon

@@ -32,8 +32,9 @@ bool is_fusable(const Graph&, NodeId);  // computed by kernels: elementwise, mov
 bool is_name(const Graph&, NodeId);
 NodeId through_names(const Graph&, NodeId);  // the value whose memory it names, or itself
 
-// Decisions: what is kept in memory only so that no kernel grows too large.
-Memory assign_memory(const Graph&, Decisions&);
+// `kept`: by node, what is to have memory, or empty. Decisions: what is kept in memory only so that no kernel grows too
+// large.
+Memory assign_memory(const Graph&, Decisions&, const std::vector<bool>& kept = {});
 
 /// Whether the node lies in a `no_compile { }` of the script: then it is a kernel of its own, which no engine compiles.
 /// What backward computes carries the metadata too, but is compiled.

@@ -53,7 +53,6 @@ LibraryPlan plan_library_call(const Graph& graph, NodeId node) {
     LibraryPlan plan;
     plan.function = functions[graph[node].op.row].function;
     plan.preparing = functions[graph[node].op.row].preparing;
-    plan.may_fail = row(graph[node].op).may_fail;
     const Attributes attributes = graph.attributes(node);
     if (attributes.has("axis")) {
         plan.axis = attributes.integer("axis");

@@ -54,7 +54,6 @@ struct LibraryPlan {
     struct Window {
         Dims stride, padding, dilation;
     } window;               ///< of a convolution, by dimension of space
-    bool may_fail = false;  ///< throws Error "index" for positions out of range
 };
 
 struct LibraryCall {

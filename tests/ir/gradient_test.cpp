@@ -3,6 +3,8 @@
 
 #include "ir/build/copier.h"
 #include "ir/differentiate/gradient.h"
+#include "ir/fusion/minimum_cut.h"
+#include "ir/fusion/rematerialise.h"
 #include "ir/passes/passes.h"
 #include "ir/text/text.h"
 
@@ -130,39 +132,124 @@ TEST(Recompute, ComputesAgainWhatOnlyDerivativesRead) {
     EXPECT_EQ(recompute(g), g);  // nothing is left to do
 }
 
+// The halves of a graph of f32[8], the gradient of its first parameter asked for, before and after.
+struct Halves {
+    Split plain, lean;
+    Decisions decisions;
+};
+Halves rematerialised(Context& c, std::string_view text) {
+    const std::vector<size_t> first{0};
+    const Joint joint = make_joint(*parse_graph(c, text), first, first, false);
+    Halves halves{split_joint(joint), {}, {}};
+    halves.lean = rematerialise(halves.plain, halves.decisions);
+    verify(*halves.lean.forward);
+    verify(*halves.lean.backward);
+    return halves;
+}
+std::string saved_names(const Split& split) {
+    std::string names;
+    for (NodeId p : split.backward->params().first(split.saved.size()))
+        names += (names.empty() ? "" : " ") + std::string(split.backward->name_of(p));
+    return names;
+}
+
 TEST(Rematerialise, DropsCheapValuesOfWhatIsKept) {
     Context c;
-    const Split s = split_of(parse_graph(c, R"(graph f(x: f32[8]) -> f32[8] {
+    const Halves h = rematerialised(c, R"(graph f(x: f32[8]) -> f32[8] {
     add = add(x, 1)      : f32[8]
     mul = mul(x, add)    : f32[8]
     return mul
-})"));
-    EXPECT_EQ(s.saved.size(), 2u);  // x, add
-    Decisions decisions;
-    const Split r = rematerialise(s, decisions);
-    verify(*r.forward);
-    verify(*r.backward);
-    ASSERT_EQ(r.saved.size(), 1u);
-    EXPECT_TRUE(r.saved[0].is_input);
-    EXPECT_EQ(r.forward->results().size(), 1u);
-    EXPECT_EQ(decisions.size(), 1u);
+})");
+    EXPECT_EQ(saved_names(h.plain), "x add");
+    EXPECT_EQ(saved_names(h.lean), "x");
+    EXPECT_TRUE(h.lean.saved[0].is_input);
+    EXPECT_EQ(h.lean.forward->results().size(), 1u);
+    ASSERT_EQ(h.decisions.size(), 1u);
+    EXPECT_EQ(h.decisions[0].what, DecisionKind::recomputed);
 }
 
-// No gradient names x: it may be written before backward, which then needs the values as they were.
-TEST(Rematerialise, KeepsWhatOnlyAnotherInputGives) {
+// Two values of one that is as large as each: it is kept, and they are not.
+TEST(Rematerialise, KeepsTheOneThatOthersAreComputedFrom) {
     Context c;
-    const Split s = split_of(parse_graph(c, R"(graph f(x: f32[8]) -> f32[8] {
-    add = add(x, 1)      : f32[8]
-    exp = exp(add)       : f32[8]
-    mul = mul(add, exp)  : f32[8]
+    const Halves h = rematerialised(c, R"(graph f(x: f32[8, 8], w: f32[8, 8]) -> f32[8, 8] {
+    matmul = matmul(x, w)  : f32[8, 8]
+    half = mul(matmul, 0.5) : f32[8, 8]
+    more = add(matmul, 1)  : f32[8, 8]
+    mul = mul(half, more)  : f32[8, 8]
     return mul
-})"));
-    EXPECT_EQ(s.saved.size(), 2u);  // add, exp
+})");
+    EXPECT_EQ(saved_names(h.plain), "w half more");
+    EXPECT_EQ(saved_names(h.lean), "w matmul");
+}
+
+// A mask of bools is a quarter of what it was compared from.
+TEST(Rematerialise, KeepsWhatIsSmall) {
+    Context c;
+    const Halves h = rematerialised(c, R"(graph f(x: f32[8, 8], w: f32[8, 8]) -> f32[8, 8] {
+    matmul = matmul(w, w)          : f32[8, 8]
+    mask = greater(matmul, 0.5)    : bool[8, 8]
+    where = where(mask, x, 0:f32)  : f32[8, 8]
+    return where
+})");
+    EXPECT_EQ(saved_names(h.lean), "mask");
+}
+
+// What costs much is kept where there is little of it, and computed again where it leaves the caches.
+TEST(Rematerialise, WeighsArithmeticAgainstRoom) {
+    for (const bool is_large : {false, true}) {
+        Context c;
+        std::string text = R"(graph f(x: f32[N, 8], w: f32[8, 8]) -> f32[N, 8] {
+    matmul = matmul(x, w)  : f32[N, 8]
+    exp = exp(matmul)      : f32[N, 8]
+    mul = mul(matmul, exp) : f32[N, 8]
+    return mul
+})";
+        for (size_t at; (at = text.find('N')) != std::string::npos;) text.replace(at, 1, is_large ? "1048576" : "8");
+        EXPECT_EQ(saved_names(rematerialised(c, text).lean), is_large ? "w matmul" : "w matmul exp");
+    }
+}
+
+// In a whole step, too: what is kept has memory of its own, and copies stand where derivatives begin to read them.
+TEST(Rematerialise, WholeSteps) {
+    Context c;
+    const GraphRef g = parse_graph(c, R"(graph f(x: f32[8, 8], w: f32[8, 8]) -> f32[8, 8], f32[8, 8] {
+    matmul = matmul(x, w)     : f32[8, 8]
+    half = mul(matmul, 0.5)   : f32[8, 8]
+    more = add(matmul, 1)     : f32[8, 8]
+    y = mul(half, more)       : f32[8, 8]
+    matmul_1 = matmul(y, w)   : f32[8, 8]
+    a = mul(matmul_1, half)   : f32[8, 8]  d mul
+    b = mul(a, more)          : f32[8, 8]  d mul
+    return matmul_1, b
+}
+)");
     Decisions decisions;
-    const Split r = rematerialise(s, decisions);
-    EXPECT_EQ(r.saved.size(), 2u);
-    EXPECT_FALSE(r.saved[0].is_input);
-    EXPECT_EQ(decisions.size(), 2u);
+    const Rematerialised made = rematerialise_step(g, decisions);
+    verify(*made.graph);
+    std::string again, kept;
+    for (NodeId id : made.graph->body()) {
+        const std::string name(made.graph->name_of(id));
+        if ((*made.graph)[id].flags & recomputed_flag) again += name + " ";
+        if (made.kept[id.index]) kept += name + " ";
+    }
+    EXPECT_EQ(again, "half_1 more_1 ") << print(*made.graph);
+    EXPECT_EQ(kept, "") << "a product has memory anyway";
+    EXPECT_EQ(decisions.size(), 3u);
+}
+
+TEST(MinimumCut, IsTheCheapestAndNearestToTheSink) {
+    MinimumCut cut(4);
+    cut.edge(0, 1, 3);
+    cut.edge(1, 2, 3);
+    cut.edge(2, 3, 3);
+    cut.edge(0, 2, 1);
+    EXPECT_EQ(cut.sink_side(0, 3), (std::vector<bool>{false, false, false, true}));
+    MinimumCut both(4);  // 3 of one way, 2 of the other
+    both.edge(0, 1, 3);
+    both.edge(1, 3, 5);
+    both.edge(0, 2, 7);
+    both.edge(2, 3, 2);
+    EXPECT_EQ(both.sink_side(0, 3), (std::vector<bool>{false, true, false, true}));
 }
 
 }  // namespace
