@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "ir/row.h"
-#include "jit/block_indices.h"
-#include "jit/program_builder.h"
+#include "jit/blocks/block_indices.h"
+#include "jit/blocks/program_builder.h"
 #include "jit/region_uses.h"
 #include "jit/slope.h"
 #include "runtime/cpu.h"

@@ -4,7 +4,7 @@
 #include <deque>
 
 #include "jit/backend.h"
-#include "jit/block_program.h"
+#include "jit/blocks/block_program.h"
 #include "jit/kernel.h"
 
 namespace tenon {

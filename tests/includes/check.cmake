@@ -22,6 +22,7 @@ set(rooms
     jit/routines        # vector routines of the block interpreter
     jit/contract        # blocks and panels of matrix products
     jit/library         # what all engines call: products, indexed reads and writes, sorting, random numbers
+    jit/blocks          # programs of the block interpreter
     jit/control         # regions turn by turn
     jit                 # kernels, the plan of a run
     jit/convolution     # products whose one matrix is gathered from images

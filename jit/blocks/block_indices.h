@@ -6,7 +6,7 @@
 #include <unordered_map>
 
 #include "ir/graph.h"
-#include "jit/program_builder.h"
+#include "jit/blocks/program_builder.h"
 
 namespace tenon {
 

@@ -1,4 +1,4 @@
-#include "jit/block_indices.h"
+#include "jit/blocks/block_indices.h"
 
 #include <algorithm>
 

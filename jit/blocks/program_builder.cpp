@@ -1,4 +1,4 @@
-#include "jit/program_builder.h"
+#include "jit/blocks/program_builder.h"
 
 namespace tenon {
 

@@ -7,7 +7,7 @@
 #include <unordered_set>
 #include <vector>
 
-#include "jit/block_program.h"
+#include "jit/blocks/block_program.h"
 
 namespace tenon {
 
