@@ -122,8 +122,8 @@ public:
         MemoryPeak peak = find_peak(*graph_, layout_, plan_->memory);
         for (const RegionStep& regions : regions_)
             for (const auto& body : regions.bodies)
-                peak.around_turns = std::max(peak.around_turns, regions.scratch_bytes + body->arena_bytes() +
-                                                                    body->memory_peak().around_turns);
+                peak.around_turns = std::max(
+                    peak.around_turns, regions.scratch_bytes + body->arena_bytes() + body->memory_peak().around_turns);
         return peak;
     }
     size_t kernel_count() const {

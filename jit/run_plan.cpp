@@ -27,8 +27,7 @@ std::unique_ptr<RunPlan> make_run_plan(const Graph& graph, const StepPlan& layou
     auto plan = std::make_unique<RunPlan>();
     plan->symbols.assign(symbols.begin(), symbols.end());
     plan->memory = plan_memory(graph, layout, symbols);
-    for (NodeId result : graph.results())
-        plan->output_shapes.push_back(shape_of(graph, graph[result].type, symbols));
+    for (NodeId result : graph.results()) plan->output_shapes.push_back(shape_of(graph, graph[result].type, symbols));
     for (const Machine::Kernel& kernel : kernels) plan->kernels.push_back(plan_kernel(graph, kernel, symbols));
     for (const LibraryStep& library : libraries) {
         plan->libraries.push_back(library.plan(symbols, machine));

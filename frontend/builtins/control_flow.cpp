@@ -45,18 +45,6 @@ Value call(TensorCall& c, const Value& function, std::span<const Value> argument
     return returned;
 }
 
-// At the top of a script the whole of it is one graph, as a call of a captured function is.
-Value captured(Evaluator& e, Arguments& a, std::string_view name, FunctionRef<Value(TensorCall&)> body) {
-    auto run = [&] {
-        TensorCall c(e, a);
-        return body(c);
-    };
-    const auto* declared = a[1].try_as<FunctionObject>();
-    if (!declared || !e.tracer().wants_capture(&declared->function)) return run();
-    const CallSite site{e.here(), name, declared->function.name_span, &declared->function};
-    return e.border().captured_call(site, run);
-}
-
 // ---- cond
 class CondCall {
 public:
@@ -81,7 +69,7 @@ private:
         if (x && x->dtype() == DType::boolean && x->tensor.numel() == 1) return;
         throw Error(Diagnostic{"type",
                                fmt::format("the condition of cond is one bool, but this is {}",
-                                           x ? describe_type(*x) : fmt::format("a {}", name_of(condition.kind()))),
+                                           x ? describe_type(*x) : described(condition)),
                                c_.arguments.span_of(0),
                                {},
                                "write `x.all()` or `x.any()`, or compare: `x > 0`"});
@@ -144,7 +132,7 @@ private:
             return condition->rank() == 0 ? condition : ops::reshape(c_.d, condition, {});
         }
         throw_error("type", fmt::format("the condition of while_loop gives one bool tensor, but here it gave {}",
-                                        x ? describe_type(*x) : fmt::format("a {}", name_of(holds.kind()))));
+                                        x ? describe_type(*x) : described(holds)));
     }
     Value turn(const Value& carried) {
         const Value left = call(c_, body_, {{carried}});
@@ -251,7 +239,7 @@ Value cond(Evaluator& e, Arguments& a) {  // c, f, g, *arguments
 }
 
 Value while_loop(Evaluator& e, Arguments& a) {  // condition, body, init; max_turns?
-    return captured(e, a, "while_loop", [](TensorCall& c) {
+    return captured(e, a, 1, "while_loop", [](TensorCall& c) {
         const int64_t max_turns = c.integer_or(3, -1, "`max_turns:`");
         if (c.has(3) && max_turns < 0) throw_error("value", fmt::format("while_loop cannot take {} turns", max_turns));
         return LoopCall(c, max_turns).run();

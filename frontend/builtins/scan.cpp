@@ -276,22 +276,10 @@ private:
     Size turns_;
 };
 
-// At the top of a script the whole of it is one graph, as a call of a captured function is.
-Value captured(Evaluator& e, Arguments& a, std::string_view name, FunctionRef<Value(TensorCall&)> body) {
-    auto run = [&] {
-        TensorCall c(e, a);
-        return body(c);
-    };
-    const auto* declared = a[0].try_as<FunctionObject>();
-    if (!declared || !e.tracer().wants_capture(&declared->function)) return run();
-    const CallSite site{e.here(), name, declared->function.name_span, &declared->function};
-    return e.border().captured_call(site, run);
-}
-
 }  // namespace
 
 Value scan(Evaluator& e, Arguments& a) {  // f, init, xs?; turns?, reverse?
-    return captured(e, a, "scan", [&](TensorCall& c) {
+    return captured(e, a, 0, "scan", [&](TensorCall& c) {
         const std::optional<int64_t> turns = c.has(3) ? std::optional(c.integer(3, "`turns:`")) : std::nullopt;
         const Value none;
         return ScanCall(c, scan_form, a[0], a[1], c.has(2) ? a[2] : none, c.flag(4, "reverse")).run(turns);
@@ -306,7 +294,7 @@ bool maps_tensors(const Value& values) {
 }
 
 Value map_tensors(Evaluator& e, Arguments& a) {  // f, xs
-    return captured(e, a, "map", [&](TensorCall& c) {
+    return captured(e, a, 0, "map", [&](TensorCall& c) {
         const Value none;
         return ScanCall(c, map_form, a[0], none, a[1], false).run(std::nullopt);
     });

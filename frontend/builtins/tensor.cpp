@@ -88,4 +88,16 @@ void TensorCall::check_device(size_t k) const {
         Diagnostic{"value", "tensors live on the cpu only, so far", arguments.span_of(k), {}, "leave `device:` out"});
 }
 
+Value captured(Evaluator& e, Arguments& a, size_t function, std::string_view name,
+               FunctionRef<Value(TensorCall&)> body) {
+    auto run = [&] {
+        TensorCall c(e, a);
+        return body(c);
+    };
+    const auto* declared = a[function].try_as<FunctionObject>();
+    if (!declared || !e.tracer().wants_capture(&declared->function)) return run();
+    const CallSite site{e.here(), name, declared->function.name_span, &declared->function};
+    return e.border().captured_call(site, run);
+}
+
 }  // namespace tenon

@@ -59,6 +59,11 @@ public:
     void check_device(size_t k) const;
 };
 
+/// What calls its argument number `function` many times. At the top of a script the whole of it is one graph, as a call
+/// of a captured function is.
+Value captured(Evaluator& evaluator, Arguments& arguments, size_t function, std::string_view name,
+               FunctionRef<Value(TensorCall&)> body);
+
 /// x along one dimension. A 0-dim tensor is seen as one of a single element, along 0 or −1, and what comes of it is 0-dim
 /// again.
 struct Lifted {

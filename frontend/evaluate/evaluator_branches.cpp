@@ -90,10 +90,12 @@ std::optional<Evaluator::Flow> Evaluator::branch(const ast::If& statement, size_
         here_ = here;
     };
     std::vector<const TensorObject*> own(slots.size());  // what nobody else knows: the variable and `before` do
-    if (tracer_.capturing())
-        for (size_t slot : assigned)
-            if (const auto* x = before[slot].try_as<TensorObject>(); x && x->use_count() == 2)
-                if (tracer_.capture().trace().is_alone(*x)) own[slot] = x;
+    const auto note_own = [&](size_t slot) {
+        const auto* x = before[slot].try_as<TensorObject>();
+        if (x && x->use_count() == 2 && tracer_.capture().trace().is_alone(*x)) own[slot] = x;
+    };
+    for (size_t slot = 0; returns && slot < slots.size(); ++slot) note_own(slot);
+    for (size_t slot : assigned) note_own(slot);
 
     std::array<std::vector<Value>, 2> given;  // by side: of each assigned variable, or what is returned
     std::vector<size_t> variable_of;          // by result
@@ -135,8 +137,10 @@ std::optional<Evaluator::Flow> Evaluator::branch(const ast::If& statement, size_
         }
         return tensors;
     };
+    // A variable's own tensor may become the variable's again, or what is returned: the variable is gone then.
     const auto may_show = [&](size_t k, const TensorObject& shown) {
-        return !returns && own[assigned[variable_of[k]]] == &shown && before[assigned[variable_of[k]]].is_tensor();
+        if (returns) return std::find(own.begin(), own.end(), &shown) != own.end();
+        return own[assigned[variable_of[k]]] == &shown;
     };
     const auto name = [&](size_t k) {
         return returns ? std::string("what is returned")

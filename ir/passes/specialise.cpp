@@ -40,6 +40,8 @@ GraphRef specialise(const Graph& g, std::span<const int64_t> values, const std::
 
 GraphRef renumber_symbols(const GraphRef& g) {
     Context& context = *g->context;
+    for (const SizeSymbol& symbol : g->symbols)
+        if (symbol.dim == defined_around) return g;  // a region has the numbers of the graph around it
     struct Place {
         uint32_t symbol;
         NodeId definer;

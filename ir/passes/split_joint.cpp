@@ -90,7 +90,8 @@ private:
             mark_symbols(graph_, id, used);
         }
         for (uint32_t k = 0; k < shown.size(); ++k)
-            if (used[k] && !shown[k] && graph_.symbols[k].definer) named[graph_.symbols[k].definer.index] = true;
+            if (used[k] && !shown[k] && graph_.symbols[k].dim != defined_around)
+                named[graph_.symbols[k].definer.index] = true;
     }
     size_t position(std::vector<NodeId>& results, NodeId id) {  // a result of forward already, or a new one
         const auto [known, fresh] = position_.try_emplace(id, results.size());
@@ -136,10 +137,10 @@ private:
             }
         for (uint32_t k = 0; k < graph_.symbols.size(); ++k) {
             const SizeSymbol& s = graph_.symbols[k];
-            if (s.definer && copy.has(s.definer)) builder.symbol(copy(s.definer), s.dim, s.hint, s.name);
+            if (s.dim == defined_around) builder.symbol(NodeId::none(), s.dim, s.hint, s.name);
+            else if (copy.has(s.definer)) builder.symbol(copy(s.definer), s.dim, s.hint, s.name);
             else if (shown[k].first) builder.symbol(copy(shown[k].first), shown[k].second, s.hint, s.name);
-            else  // keeps the numbering; nothing uses it, but of a region, which is told its value
-                builder.symbol(NodeId::none(), s.dim == defined_around ? s.dim : -1, s.hint, s.name);
+            else builder.symbol(NodeId::none(), -1, s.hint, s.name);  // keeps the numbering; nothing uses it
         }
     }
 

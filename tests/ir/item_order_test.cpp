@@ -77,7 +77,8 @@ TEST(ItemOrder, AnUpdateWaitsForWhatMayFail) {
 
 TEST(CheckedPositions, AreKnownBySizeAndValue) {
     Context c;
-    const GraphRef g = parse_graph(c, R"(graph f(x: f32[8, 4], i: i64[6], j: i64[6]) -> f32[6, 4], f32[8, 4], f32[8, 6], f32[6, 4] {
+    const GraphRef g =
+        parse_graph(c, R"(graph f(x: f32[8, 4], i: i64[6], j: i64[6]) -> f32[6, 4], f32[8, 4], f32[8, 6], f32[6, 4] {
     a = take(x, i, axis: 0)         : f32[6, 4]
     k = reshape(i, sizes: [6])      : i64[6]
     b = take_add(x, k, a, axis: 0)  : f32[8, 4]
