@@ -119,7 +119,7 @@ public:
     size_t arena_bytes() const { return plan_ ? plan_->memory.arena_bytes : 0; }
     MemoryPeak memory_peak() const {
         if (!plan_) return {};
-        MemoryPeak peak = find_peak(*graph_, layout_, plan_->memory);
+        MemoryPeak peak = find_peak(layout_, plan_->memory);
         for (const RegionStep& regions : regions_)
             for (const auto& body : regions.bodies)
                 peak.around_turns = std::max(

@@ -35,7 +35,7 @@ MemoryPlan plan_memory(const Graph& graph, const StepPlan& steps, std::span<cons
     return plan;
 }
 
-MemoryPeak find_peak(const Graph& graph, const StepPlan& steps, const MemoryPlan& plan) {
+MemoryPeak find_peak(const StepPlan& steps, const MemoryPlan& plan) {
     MemoryPeak peak;
     peak.arena = plan.arena_bytes;
     for (uint32_t m = 0; m < steps.memories.size(); ++m) {

@@ -34,6 +34,6 @@ struct MemoryPeak {
     std::vector<Value> values;  ///< the largest first
     size_t bytes() const { return inputs + results + arena + around_turns; }
 };
-MemoryPeak find_peak(const Graph&, const StepPlan&, const MemoryPlan&);
+MemoryPeak find_peak(const StepPlan&, const MemoryPlan&);
 
 }  // namespace tenon

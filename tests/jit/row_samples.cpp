@@ -290,7 +290,7 @@ template <class T> T hostile_value(std::string_view row, size_t operand, std::mt
 
 }  // namespace
 
-// Rows with regions are tried in tests/jit/scan_test.cpp.
+// Rows with regions are tried in tests/jit/regions/scan_test.cpp.
 std::vector<Op> computing_rows() {
     std::vector<Op> ops;
     for (const Row& r : all_rows()) {
