@@ -36,7 +36,7 @@ public:
     TileProduct(const Product<T>& product, const MicroKernels<T>& kernels, const Block& tile)
         : s_(product), kernels_(kernels), tile_(tile), a_(product.a.in_place(tile.matrix)),
           b_(product.b.in_place(tile.matrix)), panels_(product.b.packed(tile.matrix, kernels.columns())),
-          c_(product.c.in_place(tile.matrix)) {
+          c_(product.c.in_place(tile.matrix)), added_(product.c.added(tile.matrix)) {
         constexpr int64_t often = 128;  // columns for which rows of a that lie as rows are worth packing
         packs_a_ = !a_.data || (tile.rows > kernels.rows && (a_.step != 1 || tile.columns > often));
         const bool lies_as_rows = b_.data && b_.line == 1;
@@ -53,9 +53,17 @@ public:
     void compute(Workspace& workspace) {
         if constexpr (std::is_floating_point_v<T>) {
             if (tile_.rows <= most_few_rows && !panels_ && a_.data && b_.data && b_.step == 1 && b_.line != 1 &&
-                c_.data)
-                return multiply_few_rows(tile_.rows, tile_.columns, s_.k, a_.at(tile_.row, 0), b_.at(tile_.column, 0),
-                                         c_.data + tile_.row * c_.line + tile_.column, c_.line);
+                c_.data) {
+                T* const to = c_.data + tile_.row * c_.line + tile_.column;
+                multiply_few_rows(tile_.rows, tile_.columns, s_.k, a_.at(tile_.row, 0), b_.at(tile_.column, 0), to,
+                                  c_.line);
+                if (!added_.data) return;
+                for (int64_t i = 0; i < tile_.rows; ++i) {
+                    const T* const from = added_.data + (tile_.row + i) * added_.line + tile_.column;
+                    for (int64_t j = 0; j < tile_.columns; ++j) to[i * c_.line + j] += from[j];
+                }
+                return;
+            }
         }
         lay_out(workspace);
         for (int64_t column = 0; column < tile_.columns; column += columns_) {
@@ -100,7 +108,10 @@ private:
         if (panels_) b = {panels_ + (tile_.column + column) * s_.k + begin * width(), width(), width() * s_.k};
         else if (!packs_b_ || packs_by_kernel_) b = {b_.at(tile_.column + column, begin).data, b_.step, width()};
         const auto at = [&](int64_t j) { return b.data + j / width() * b.panel; };
-        MicroTile<T> micro{.k = depth, .c_row = to_.line, .continues = begin > 0};
+        MicroTile<T> micro{.k = depth, .c_row = to_.line, .continues = begin > 0, .added_row = added_.line};
+        const T* const added = begin + depth >= s_.k && added_.data
+                                   ? added_.data + tile_.row * added_.line + tile_.column + column
+                                   : nullptr;
         int64_t j = 0;
         if (!packs_b_ && !panels_ && tile_.rows <= kernels_.few_rows) {
             const auto& wide = kernels_.wide[tile_.rows - 1];
@@ -109,6 +120,7 @@ private:
                 take_rows(micro, row, 0, begin, depth);
                 micro.b = at(j);
                 micro.c = to_.data + j;
+                if (added) micro.added = added + j;
                 wide.tile(micro);
             }
         }
@@ -125,6 +137,7 @@ private:
             for (int64_t i = 0; i < rows; i += kernels_.rows) {
                 take_rows(micro, row, i, begin, depth);
                 micro.c = to_.data + (row + i) * to_.line + j;
+                if (added) micro.added = added + (row + i) * added_.line + j;
                 const bool lies = !packs_b_ || (kernel_packs && i == 0);
                 micro.b = lies ? at(j) : panel;
                 micro.b_row = lies ? b.row : width();
@@ -159,6 +172,7 @@ private:
     const Lines<T> a_, b_;
     const T* const panels_;  // of b, packed before
     const typename Target<T>::Rows c_;
+    const typename Target<T>::Added added_;
     bool packs_a_, packs_b_;
     bool packs_by_kernel_;                    // b lies as its panels do: the first rows' kernel packs what it reads
     int64_t depth_, rows_, columns_, group_;  // of blocks; columns that are packed at a time
