@@ -143,6 +143,10 @@ private:
                 micro.b_row = lies ? b.row : width();
                 micro.packed = panel;
                 const int64_t height = std::min(kernels_.rows, rows - i);
+                const bool lowest = i + kernels_.rows >= rows;
+                micro.next = !lowest              ? micro.c + kernels_.rows * to_.line
+                             : j + width() < columns ? to_.data + row * to_.line + j + width()
+                                                  : nullptr;
                 if (kernel_packs && i == 0) kernels_.packing_tile[height - 1](micro);
                 else kernels_.tile[count > kernels_.lanes][height - 1](micro);
             }
@@ -183,8 +187,7 @@ private:
 // ---- tiles --------------------------------------------------------------------------------------------------------
 
 // How a matrix is cut: tiles are halved, the longer side first, until there is one for each thread, or some where they are large
-// enough for what is packed again in each, and no one takes longer than an interrupt may have to wait. Where b is packed for all
-// tiles, rows go first: then nothing is packed again.
+// enough for what is packed again in each. Where b is packed for all tiles, rows go first: then nothing is packed again.
 struct Cut {
     int64_t rows, columns;  // of one tile
     int64_t down, across;   // how many
@@ -193,7 +196,7 @@ struct Cut {
 template <class T>
 static Cut choose_tiles(const Product<T>& s, const MicroKernels<T>& kernels, int64_t threads, bool stores) {
     const bool packed = s.b.packed(0, kernels.columns());
-    constexpr int64_t worth_a_tile = 4 << 20, worth_some = 32 << 20, longest = int64_t{4} << 30;  // operations
+    constexpr int64_t worth_a_tile = 2 << 20, worth_some = 32 << 20;  // operations
     constexpr int64_t smallest = 96, most_stored = 512;
     const int64_t wanted = (threads + s.count - 1) / s.count, enough = threads == 1 ? 1 : 4 * wanted;
     Cut t{s.m, s.n, 1, 1};
@@ -201,7 +204,7 @@ static Cut choose_tiles(const Product<T>& s, const MicroKernels<T>& kernels, int
     const auto work = [&] { return 2.0 * double(t.rows) * double(t.columns) * double(s.k); };
     while (std::max(t.rows, t.columns) >= smallest &&
            ((t.down * t.across < wanted && work() > worth_a_tile) ||
-            (t.down * t.across < enough && work() > worth_some) || work() > longest ||
+            (t.down * t.across < enough && work() > worth_some) ||
             (stores && t.rows * t.columns > most_stored * most_stored))) {
         const bool by_columns = packed ? t.rows < 2 * smallest && t.columns >= smallest : t.columns >= t.rows;
         if (by_columns) t.columns = half(t.columns, packed ? kernels.columns() : kernels.lanes);
