@@ -187,9 +187,6 @@ private:
         for (NodeId id : graph.body()) {
             if (row(graph[id].op).effect != Effect::none) why = "the function asserts";
             if (graph[id].flags & recompute_flag) why = "a checkpoint lies inside the function";
-            const ControlFlow control = row(graph[id].op).control;
-            if (control != ControlFlow::none && control != ControlFlow::branch)
-                why = "another loop lies inside the function";
         }
         if (graph.symbols.size() > outside.hints().size()) why = "a number of the host is a size";
         if (why.empty())
