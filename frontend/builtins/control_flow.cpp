@@ -69,7 +69,7 @@ private:
         if (x && x->dtype() == DType::boolean && x->tensor.numel() == 1) return;
         throw Error(Diagnostic{"type",
                                fmt::format("the condition of cond is one bool, but this is {}",
-                                           x ? describe_type(*x) : described(condition)),
+                                           x ? describe_type(*x) : with_article(condition.kind())),
                                c_.arguments.span_of(0),
                                {},
                                "write `x.all()` or `x.any()`, or compare: `x > 0`"});
@@ -108,8 +108,8 @@ public:
                 throw_error(
                     "type",
                     fmt::format("what while_loop carries is tensors, and lists, tuples and dicts of them, but here "
-                                "is a {}",
-                                name_of(leaf.kind())),
+                                "is {}",
+                                with_article(leaf.kind())),
                     "tensor(x) makes a tensor of a number");
         });
     }
@@ -132,7 +132,7 @@ private:
             return condition->rank() == 0 ? condition : ops::reshape(c_.d, condition, {});
         }
         throw_error("type", fmt::format("the condition of while_loop gives one bool tensor, but here it gave {}",
-                                        x ? describe_type(*x) : described(holds)));
+                                        x ? describe_type(*x) : with_article(holds.kind())));
     }
     Value turn(const Value& carried) {
         const Value left = call(c_, body_, {{carried}});

@@ -44,9 +44,14 @@ size_t least_values(const Graph& graph, NodeId id) {
 GraphRef without_unread(const GraphRef& source) {
     if (!has_isolated_regions(*source)) return source;
     const Graph& graph = *source;
+    std::vector<bool> has_reader(graph.nodes.size());
+    for (NodeId r : graph.results()) has_reader[r.index] = true;
+    for (NodeId id : graph.body())
+        for (NodeId operand : graph.operands_of(id)) has_reader[operand.index] = true;
+    const auto is_unread = [&](NodeId id) { return graph[id].op == op<"get">() && !has_reader[id.index]; };
     std::vector<size_t> read(graph.nodes.size());
     for (NodeId id : graph.body())
-        if (graph[id].op == op<"get">()) {
+        if (graph[id].op == op<"get">() && !is_unread(id)) {
             size_t& count = read[graph.operand(id, 0).index];
             count = std::max(count, size_t(graph.attributes(id).integer("index")) + 1);
         }
@@ -54,6 +59,7 @@ GraphRef without_unread(const GraphRef& source) {
     Copier copy(graph, builder);
     copy.copy_params();
     for (NodeId id : graph.body()) {
+        if (is_unread(id)) continue;
         if (row(graph[id].op).regions == 0) {
             copy.copy(id);
             continue;
