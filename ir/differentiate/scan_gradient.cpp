@@ -104,6 +104,10 @@ private:
         // A symbol is 2 or more, what a size of 0 or 1 makes of a graph is another one: no more stand by themselves.
         const size_t most = turns ? size_t(*turns) : 2;
         for (;;) {
+            if (std::optional<TurnGradient> turn = turn_with_all(given, starts)) {
+                loop_ = std::move(*turn);
+                break;
+            }
             TurnGradient turn = turn_gradient(*request_, given, starts);
             if (turn.carries == given) {
                 loop_ = std::move(turn);
@@ -129,6 +133,33 @@ private:
         }
         if (peels_first_) first_ = turn_gradient(*request_, loop_.given, starts);
         starts_at_first_ = std::move(starts);
+    }
+    // What a turn does where the cotangents that are not there yet are −0.0, if that is what it does without them: each is but a
+    // term of a sum, and x + −0.0 is x. Then no turn need stand by itself.
+    std::optional<TurnGradient> turn_with_all(const std::vector<bool>& given, const std::vector<bool>& starts) {
+        std::vector<bool> all(form_.carried);
+        for (size_t k = 0; k < form_.carried; ++k) all[k] = needs_[k];
+        if (given == all) return {};
+        TurnGradient turn = turn_gradient(*request_, all, starts);
+        if (turn.carries != all) return {};
+        for (size_t k = 0; k < turn.parameters.size(); ++k) {
+            const TurnParameter& p = turn.parameters[k];
+            const bool stands_in = p.role == TurnRole::carry_cotangent && !given[p.index];
+            if (stands_in && !is_only_a_term(*turn.graph, turn.graph->params()[k])) return {};
+        }
+        return turn;
+    }
+    static bool is_only_a_term(const Graph& g, NodeId value) {
+        if (std::find(g.results().begin(), g.results().end(), value) != g.results().end()) return false;
+        for (NodeId id : g.body()) {
+            const auto operands = g.operands_of(id);
+            const auto times = std::count(operands.begin(), operands.end(), value);
+            if (times == 0) continue;
+            if (times > 1 || !row(g[id].op).absent_is_nothing) return false;
+            for (NodeId o : operands)
+                if (g[o].type != g[id].type) return false;
+        }
+        return true;
     }
     size_t uses(size_t parameter) const {
         size_t count = 0;
@@ -272,7 +303,7 @@ private:
         for (size_t k = 0; k < form_.sliced; ++k)
             if (turn.slices[k]) note_slice(k, first, count, slices[k]);
     }
-    // A turn's results: cotangents for the turn before, sums, and what is returned: those of its slices.
+    // A turn's results: cotangents for the turn before, sums, and what is returned: those of its slices, +0.0 added.
     std::vector<NodeId> take(const TurnGradient& turn, std::span<const NodeId> results) {
         size_t at = 0;
         std::vector<NodeId> slices(form_.sliced);
@@ -303,10 +334,7 @@ private:
         }
         for (size_t k = 0; k < form_.sliced; ++k) {
             if (!d_.needs(form_.carried + k) || slices_[k].empty()) continue;
-            // A sum with cotangents of slices among its terms begins at +0.0.
-            d_.add(form_.carried + k,
-                   emit(op<"add">(), {joined(slices_[k], operands_[form_.carried + k]),
-                                      builder_.literal(0.0, builder_.type(operands_[form_.carried + k]).dtype)}));
+            d_.add(form_.carried + k, joined(slices_[k], operands_[form_.carried + k]));
         }
     }
     // One stack of the parts, whose turns were noted from the last to the first; zeros where there is none.

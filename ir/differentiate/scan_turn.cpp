@@ -71,8 +71,10 @@ public:
                 turn.carries[k] = true;
                 carries.push_back(gradient);
             } else if (k < first_captured_) {
+                // A sum with cotangents of slices among its terms begins at +0.0.
                 turn.slices[k - form_.carried] = true;
-                slices.push_back(gradient);
+                const NodeId zero = joint.literal(0.0, joint.type(gradient).dtype);
+                slices.push_back(joint.emit(op<"add">(), {gradient, zero}));
             } else if (gradient != running[w - 1]) {
                 turn.sums[k] = true;
                 sums.push_back(gradient);
