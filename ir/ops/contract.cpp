@@ -96,7 +96,7 @@ NodeId matmul_batching(Batching& b) {
 // clang-format off
 const Row contract_table[] = {
     {.name = "matmul", .doc = "matrix product over the last two dimensions; a third operand is added to it", .min_operands = 2, .max_operands = 3, .dtypes = DTypes::numeric,
-     .result = matmul_rule, .lowering = Lowering::library, .takes_transposed = true, .gradient = matmul_gradient, .batching = matmul_batching},
+     .result = matmul_rule, .lowering = Lowering::library, .takes_transposed = true, .in_place_operand = 2, .gradient = matmul_gradient, .batching = matmul_batching},
 };
 // clang-format on
 

@@ -47,13 +47,15 @@ public:
         rows_ =
             std::min(a_bytes / (most_depth * size) / kernels.rows * kernels.rows, round_up(tile.rows, kernels.rows));
         group_ = 4 * width();
+        // What is added lies where chains would wait to go on.
+        if (added_.data && added_.data == c_.data && s_.k > depth_) c_ = {};
         columns_ = std::min(b_bytes / (most_depth * size) / group_ * group_, round_up(tile.columns, width()));
     }
 
     void compute(Workspace& workspace) {
         if constexpr (std::is_floating_point_v<T>) {
-            if (tile_.rows <= most_few_rows && !panels_ && a_.data && b_.data && b_.step == 1 && b_.line != 1 &&
-                c_.data) {
+            if (tile_.rows <= most_few_rows && !panels_ && (!added_.data || added_.data != c_.data) && a_.data &&
+                b_.data && b_.step == 1 && b_.line != 1 && c_.data) {
                 T* const to = c_.data + tile_.row * c_.line + tile_.column;
                 multiply_few_rows(tile_.rows, tile_.columns, s_.k, a_.at(tile_.row, 0), b_.at(tile_.column, 0), to,
                                   c_.line);
@@ -175,7 +177,7 @@ private:
     const Block tile_;
     const Lines<T> a_, b_;
     const T* const panels_;  // of b, packed before
-    const typename Target<T>::Rows c_;
+    typename Target<T>::Rows c_;
     const typename Target<T>::Added added_;
     bool packs_a_, packs_b_;
     bool packs_by_kernel_;                    // b lies as its panels do: the first rows' kernel packs what it reads
@@ -196,7 +198,7 @@ struct Cut {
 template <class T>
 static Cut choose_tiles(const Product<T>& s, const MicroKernels<T>& kernels, int64_t threads, bool stores) {
     const bool packed = s.b.packed(0, kernels.columns());
-    constexpr int64_t worth_a_tile = 2 << 20, worth_some = 32 << 20;  // operations
+    constexpr int64_t worth_a_tile = 3 << 19, worth_some = 32 << 20;  // operations
     constexpr int64_t smallest = 96, most_stored = 512;
     const int64_t wanted = (threads + s.count - 1) / s.count, enough = threads == 1 ? 1 : 4 * wanted;
     Cut t{s.m, s.n, 1, 1};

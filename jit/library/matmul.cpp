@@ -1,5 +1,7 @@
 // Matrix products: which matrices are multiplied, and in what. f16 and bf16 are widened to f32 and rounded once; integers wrap.
 #include <algorithm>
+#include <cstring>
+#include <optional>
 
 #include "jit/contract/product.h"
 #include "jit/contract/strided_target.h"
@@ -202,9 +204,18 @@ void library::matmul(const LibraryCall& call) {
     const Matrices matrices = matrices_of(call);
     const bool adds = call.operands.size() > 2;
     const Added added = adds ? added_in_tiles(call, matrices) : Added{};
+    const bool is_apart = adds && !added.data && call.operands[2].data == call.result.data;
+    std::optional<WorkspacePool::Loan> kept;
+    TensorView addend = adds ? call.operands[2] : TensorView{};
+    if (is_apart) {
+        const size_t bytes = size_t(addend.numel()) * size_of(addend.dtype);
+        kept.emplace(call.workspaces);
+        addend.data = reinterpret_cast<std::byte*>((*kept)->reserve(bytes));
+        std::memcpy(addend.data, call.operands[2].data, bytes);
+    }
     multiply(call.result.dtype, matrices.shape, matrices.batch, call.operands[0].data, call.operands[1].data,
              call.result.data, added, call.prepared, {call.instructions, call.pool, call.workspaces});
-    if (adds && !added.data) add(call.result, call.operands[2]);
+    if (adds && !added.data) add(call.result, addend);
 }
 
 }  // namespace tenon
