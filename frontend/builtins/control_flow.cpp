@@ -79,7 +79,7 @@ private:
         if (condition->rank() > 0) condition = ops::reshape(c_.d, condition, {});
         std::array<Value, 2> returned;
         const auto side = [&](size_t s) {
-            returned[s] = call(c_, c_[1 + s], arguments_);
+            returned[s] = map_leaves(call(c_, c_[1 + s], arguments_), [](const Value& leaf) { return leaf; });
             if (s == 1)
                 if (const std::string what = what_differs(returned[0], returned[1]); !what.empty())
                     throw_error("type", fmt::format("cond gives {}", what));
@@ -180,12 +180,8 @@ private:
             Capture& outside = c_.tracer.capture();
             const uint64_t serial = outside.serial();
             std::vector<TracedRegion> regions;
-            Value left;
             const auto condition = [&] { return std::vector<TensorRef>{goes_on(stand_ins())}; };
-            const auto body = [&] {
-                left = turn(stand_ins());
-                return tensors_of(left);
-            };
+            const auto body = [&] { return tensors_of(turn(stand_ins())); };
             for (size_t k = 0; k < 2; ++k) {
                 std::optional<TracedRegion> region =
                     k == 0 ? trace_region(c_.tracer, condition, why) : trace_region(c_.tracer, body, why);

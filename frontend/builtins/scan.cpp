@@ -154,7 +154,7 @@ private:
             });
         };
         const Value carried = stand_ins(init_, false), x = stand_ins(xs_, true);
-        const Turn turn = call(carried, x);
+        Turn turn = call(carried, x);
         std::vector<TensorRef> results = tensors_in_or_none(turn.carried, "what a turn leaves");
         for (size_t k = 0; k < results.size(); ++k) {
             if (results[k]->dtype() == carried_[k]->dtype() && results[k]->shape() == carried_[k]->shape()) continue;
@@ -163,12 +163,14 @@ private:
         }
         const std::vector<TensorRef> given = tensors_in_or_none(turn.given, "what a turn gives");
         results.insert(results.end(), given.begin(), given.end());
+        body.carried = map_leaves(turn.carried, [](const Value& leaf) { return leaf; });
+        body.given = map_leaves(turn.given, [](const Value& leaf) { return leaf; });
+        turn = {};
+        capture.journal().forget_unseen();
         if (!capture.journal().is_empty()) {
             why = "the function writes to what it has not made, or draws random numbers";
             return std::nullopt;
         }
-        body.carried = map_leaves(turn.carried, [](const Value& leaf) { return leaf; });
-        body.given = map_leaves(turn.given, [](const Value& leaf) { return leaf; });
         std::vector<Capture::Trace::ExampleInput> inputs;
         body.graph = inline_calls(*capture.trace().end_example(results, inputs));
         for (const Capture::Trace::ExampleInput& input : inputs) body.operands.push_back(input.tensor);

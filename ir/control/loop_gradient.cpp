@@ -74,8 +74,7 @@ private:
             running.push_back(k >= form_.carried);
         }
         const Joint joint = make_joint(*body_, results, wrt_, running);
-        Decisions decisions;
-        turn_ = rematerialise(split_joint(joint), decisions);
+        turn_ = split_joint(joint);
         for (size_t w = 0, next = 0; w < wrt_.size(); ++w) result_.push_back(joint.reached[w] ? next++ : SIZE_MAX);
     }
 
