@@ -1,10 +1,13 @@
 #include "jit/convolution/sources.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace tenon::convolution {
 
 using contract::Block, contract::Lines, contract::Part;
+
+constexpr int64_t near_bytes = 16 << 10;  // of a panel, that stay in the first cache beside what they are made of
 
 template <class T>
 void PatchColumns<T>::pack(const Part& part, int64_t width, T* to) const {
@@ -13,25 +16,38 @@ void PatchColumns<T>::pack(const Part& part, int64_t width, T* to) const {
     const int64_t places = patches_.places_of_example();
     const int64_t first = part.line + (apart_ ? part.matrix / product_.groups * places : 0), end = first + part.lines;
     const T* const source = product_.source + g * product_.channels * patches_.channel;
-    ReadingMemory<T> memory(1, taps);
-    for (int64_t column = first; column < end; column += V::lanes) {
+    // Some channels at a time, of which all rows of a panel stay in the first cache until its vectors have filled them.
+    const int64_t vectors = width / V::lanes,
+                  near = std::max<int64_t>(near_bytes / (taps * width * int64_t(sizeof(T))), 1);
+    const int64_t channels = (part.begin + part.depth + taps - 1) / taps;
+    ReadingMemory<T> memory(vectors, taps);
+    SmallVector<bool, 8> inside(static_cast<size_t>(vectors));
+    for (int64_t begin = first; begin < end; begin += width) {
         memory.clear();
-        const int64_t at = column - first;
+        T* const panel = to + (begin - first) * part.depth;
         // Vectors that end with their example are put together of several.
-        const bool inside = find_readings(patches_, column, end - column, memory.readings(), memory);
-        T* const panel = to + at / width * width * part.depth + at % width;
-        for (int64_t t = 0; t < taps; ++t) {  // of a tap all channels, so that how it lies is asked once
-            const int64_t c = (part.begin - t + taps - 1) / taps,
-                          stop = (part.begin + part.depth - t + taps - 1) / taps;
-            if (c >= stop) continue;
-            T* row = panel + (c * taps + t - part.begin) * width;
-            const Reading<T>& reading = memory.readings()[inside ? 0 : t];
-            const T* channel = source + c * patches_.channel + (inside ? patches_.taps[size_t(t)].shift : 0);
-            visit(reading.lie, [&]<Lie lie>() {
-                for (int64_t left = stop - c; left > 0; --left, channel += patches_.channel, row += taps * width)
-                    V::store(row, reading.template from<lie>(channel));
-            });
-        }
+        for (int64_t v = 0; v < vectors && begin + v * V::lanes < end; ++v)
+            inside[size_t(v)] = find_readings(patches_, begin + v * V::lanes, end - begin - v * V::lanes,
+                                              memory.readings() + v * taps, memory);
+        for (int64_t some = part.begin / taps; some < channels; some += near)
+            for (int64_t v = 0; v < vectors && begin + v * V::lanes < end; ++v)
+                for (int64_t t = 0; t < taps; ++t) {  // of a tap several channels, so that how it lies is asked once
+                    const int64_t c = std::max((part.begin - t + taps - 1) / taps, some),
+                                  stop = std::min((part.begin + part.depth - t + taps - 1) / taps, some + near);
+                    if (c >= stop) continue;
+                    T* row = panel + (c * taps + t - part.begin) * width + v * V::lanes;
+                    const bool is_inside = inside[size_t(v)];
+                    const Reading<T>& reading = memory.readings()[v * taps + (is_inside ? 0 : t)];
+                    const T* channel = source + c * patches_.channel + (is_inside ? patches_.taps[size_t(t)].shift : 0);
+                    visit(reading.lie, [&]<Lie lie>() {
+                        for (int64_t left = stop - c; left > 0;
+                             --left, channel += patches_.channel, row += taps * width) {
+                            __builtin_prefetch(channel + reading.base +
+                                               width);  // channels lie far apart: for the panel to come
+                            V::store(row, reading.template from<lie>(channel));
+                        }
+                    });
+                }
     }
     // A vector may reach into a panel's last lines only: widths are multiples of its lanes.
 }
