@@ -81,4 +81,12 @@ inline Lowered lower(const GraphRef& g, const std::vector<naive::Array>& inputs,
     return out;
 }
 
+// The same of a graph's text, with random inputs of these shapes.
+inline Lowered lower(Context& context, const char* text, const std::vector<std::vector<int64_t>>& shapes) {
+    std::mt19937 random(7);
+    std::vector<naive::Array> inputs;
+    for (auto& shape : shapes) inputs.push_back(random_array(random, shape));
+    return lower(parse_graph(context, text), inputs);
+}
+
 }  // namespace tenon
