@@ -153,7 +153,8 @@ std::vector<NestLoop> NestBuilder::plan(const Nest& nest, Expressions& trial) co
 
 // Where memory lies along another loop than the vector loop, and its lines or pages would be gone before that loop's
 // next turn comes to their next element: this loop becomes the one around the vector loop, and both go in tiles. The
-// vector loop's is no longer than what the first cache keeps of such lines, and as long as a line of what it writes.
+// vector loop's is no longer than what the first cache keeps of such lines, and as long as a line of what it writes; what
+// vectors transpose in registers (4 or 8 bytes) no cache need keep, and memory likes some lines of each row.
 void NestBuilder::choose_tiles(const Nest& nest, std::vector<NestLoop>& loops, const Expressions& trial) const {
     if (nest.order || loops.size() < 2) return;
     const auto variable = [&](const NestLoop& l) {  // of its last dimension, which moves by the least
@@ -187,7 +188,9 @@ void NestBuilder::choose_tiles(const Nest& nest, std::vector<NestLoop>& loops, c
     const int64_t held = std::min(kept(target_, target_.cache_bytes, stride) / 2,
                                   target_.pages * std::max<int64_t>(target_.page_bytes / stride, 1));
     const int64_t near = kept(target_, target_.near_bytes, stride);
-    const int64_t tile = std::clamp(int64_t(std::bit_floor(uint64_t(near))), line, std::max(line, longest_tile));
+    const int64_t shortest = bytes >= 4 ? 4 * line : line;
+    const int64_t tile =
+        std::clamp(int64_t(std::bit_floor(uint64_t(near))), shortest, std::max(shortest, longest_tile));
     if (fixed(vector.extent) && turns <= std::max(held, tile)) return;
     // Much is computed of what the second cache holds after all: then that takes the time.
     const bool all_fixed = fixed(vector.extent) && fixed(along->extent);
