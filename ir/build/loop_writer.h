@@ -34,6 +34,7 @@ public:
     NodeId floor_divide(NodeId a, NodeId b) { return index(op<"floor_divide">(), a, b); }
     NodeId remainder(NodeId a, NodeId b) { return index(op<"remainder">(), a, b); }
     NodeId minimum(NodeId a, NodeId b) { return index(op<"minimum">(), a, b); }
+    NodeId maximum(NodeId a, NodeId b) { return index(op<"maximum">(), a, b); }
 
     // -- loops
     void parallel(NodeId low, NodeId high, Body body) { loop("parallel", low, high, 1, body); }

@@ -83,30 +83,30 @@ public:
         w.product({by, zero, one}, rows, {from, place(head, keys, first_key, across), across},
                   {to, place(head, queries, first, across), across}, count, across, key_count, true);
     }
-    // By key and query of the block; `element` has their place in it.
-    void each_score(FunctionRef<void(NodeId key, NodeId query, NodeId place)> element) {
-        w.serial(zero, key_count, 1, [&](NodeId key) {
+    // By key and query of the block, keys from `low` on; `element` has their place in it.
+    using Element = FunctionRef<void(NodeId key, NodeId query, NodeId place)>;
+    void each_score(NodeId low, Element element) {
+        w.serial(low, key_count, 1, [&](NodeId key) {
             const NodeId line = w.mul(key, rows);
             w.vector(zero, count, [&](NodeId query) { element(key, query, w.add(line, query)); });
         });
     }
+    void each_score(Element element) { each_score(zero, element); }
 
-    bool is_masked() const { return is_causal_ || !mask_sizes_.empty(); }
-    NodeId masked(NodeId score, NodeId key, NodeId query) {
-        const NodeId nothing = w.literal(-infinity, dtype);
-        if (!mask_sizes_.empty()) {
-            NodeId at = mask_base_;
-            if (mask_query_) at = w.add(at, w.mul(w.add(first, query), mask_row_));
-            if (mask_key_) at = w.add(at, w.add(first_key, key));
-            const NodeId given = w.load(w.operand(mask_operand_), at);
-            score = w.operand_type(mask_operand_).dtype == DType::boolean
-                        ? w.apply(op<"where">(), {given, score, nothing})
-                        : w.apply(op<"add">(), {score, given});
-        }
-        if (!is_causal_) return score;
-        const NodeId sees = w.apply(op<"less_equal">(), {w.apply(op<"number">(), {w.add(first_key, key)}),
-                                                         w.apply(op<"number">(), {w.add(first, query)})});
-        return w.apply(op<"where">(), {sees, score, nothing});
+    void mask(NodeId scores) {
+        if (!mask_sizes_.empty())
+            each_score([&](NodeId key, NodeId query, NodeId place) {
+                w.store(scores, place, masked(w.load(scores, place), key, query));
+            });
+        if (!is_causal_) return;
+        // All queries of the block see the keys up to the first of them.
+        const NodeId hidden = w.maximum(zero, w.sub(w.add(first, one), first_key));
+        each_score(hidden, [&](NodeId key, NodeId query, NodeId place) {
+            const NodeId key_at = w.apply(op<"number">(), {w.add(first_key, key)}),
+                         query_at = w.apply(op<"number">(), {w.add(first, query)}),
+                         sees = w.apply(op<"less_equal">(), {key_at, query_at});
+            w.store(scores, place, w.apply(op<"where">(), {sees, w.load(scores, place), w.literal(-infinity, dtype)}));
+        });
     }
 
     LoopWriter& w;
@@ -115,6 +115,15 @@ public:
     NodeId head, first, count, seen, first_key, key_count;  // of the block at hand
 
 private:
+    NodeId masked(NodeId score, NodeId key, NodeId query) {
+        NodeId at = mask_base_;
+        if (mask_query_) at = w.add(at, w.mul(w.add(first, query), mask_row_));
+        if (mask_key_) at = w.add(at, w.add(first_key, key));
+        const NodeId given = w.load(w.operand(mask_operand_), at);
+        return w.operand_type(mask_operand_).dtype == DType::boolean
+                   ? w.apply(op<"where">(), {given, score, w.literal(-infinity, dtype)})
+                   : w.apply(op<"add">(), {score, given});
+    }
     // Where the mask has a dimension of one element it is the same along it.
     void find_mask() {
         mask_sizes_ = w.operand_type(mask_operand_).sizes;
@@ -190,10 +199,7 @@ void write_attention(LoopWriter& w) {
         w.serial(b.zero, b.seen, keys_together, [&](NodeId first_key) {
             b.set_keys(first_key);
             b.scores(scores, w.operand(k), transposed, b.width);
-            if (b.is_masked())
-                b.each_score([&](NodeId key, NodeId query, NodeId place) {
-                    w.store(scores, place, b.masked(w.load(scores, place), key, query));
-                });
+            b.mask(scores);
             const auto score_at = [&](NodeId query) {
                 return [&, query](NodeId key) { return w.load(scores, w.add(w.mul(key, b.rows), query)); };
             };
@@ -251,13 +257,12 @@ void write_attention_gradient(LoopWriter& w) {
             w.serial(b.zero, b.seen, keys_together, [&](NodeId first_key) {
                 b.set_keys(first_key);
                 b.scores(weights, w.operand(k), q_across, b.width);
+                b.mask(weights);
                 b.scores(slopes, w.operand(v), g_across, b.values);
-                b.each_score([&](NodeId key, NodeId query, NodeId place) {
+                b.each_score([&](NodeId, NodeId query, NodeId place) {
                     const NodeId at = w.add(first_sum, query);
-                    NodeId score = w.load(weights, place);
-                    if (b.is_masked()) score = b.masked(score, key, query);
-                    const NodeId weight =
-                        w.apply(op<"exp">(), {w.apply(op<"sub">(), {score, w.load(w.operand(sums), at)})});
+                    const NodeId weight = w.apply(
+                        op<"exp">(), {w.apply(op<"sub">(), {w.load(weights, place), w.load(w.operand(sums), at)})});
                     const NodeId above = w.apply(op<"sub">(), {w.load(slopes, place), w.load(w.operand(inner), at)});
                     const NodeId slope = w.apply(op<"mul">(), {weight, above});
                     w.store(weights, place, weight);
