@@ -156,6 +156,8 @@ struct Row {
     int8_t conditions = 0;          // scalar rows: operands before those that carry data
     bool converts = false;          // scalar rows: from the operand's dtype to the attribute's
     bool takes_transposed = false;  // operands may be given with their last two dimensions swapped, where flags say so
+    int8_t in_place_operand =
+        -1;  // library rows: the operand that may lie in the result's memory, where their types are one
     bool divides_exactly =
         false;  // scalar rows of floats: by a power of two it is `mul` by its reciprocal, bit for bit
     bool absent_is_nothing = false;  // scalar rows: of a sum that lacks an operand the other is left

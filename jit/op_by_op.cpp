@@ -135,14 +135,18 @@ private:
     void regions(NodeId id) {
         std::vector<Tensor> operands;
         for (NodeId operand : graph_.operands_of(id)) operands.push_back(value(operand));
-        values_[id.index] = take_apart<Tensor>(
-            graph_, id, *at_sizes_, operands,
-            [&](const Graph& region, std::span<const Tensor> inputs) {
-                RunRecord record = owner_.run(region, inputs);
-                if (record.failure) throw Error(*record.failure);
-                return std::move(record.results);
-            },
-            [](const Tensor& condition) { return *condition.contiguous().data<bool>(); });
+        const auto run = [&](const Graph& region, std::span<const Tensor> inputs) {
+            RunRecord record = owner_.run(region, inputs);
+            if (record.failure) throw Error(*record.failure);
+            return std::move(record.results);
+        };
+        const auto is_true = [](const Tensor& condition) { return *condition.contiguous().data<bool>(); };
+        try {
+            values_[id.index] = take_apart<Tensor>(graph_, id, *at_sizes_, operands, run, is_true);
+        } catch (Error& error) {
+            if (!error.diagnostic.span) error.diagnostic.span = graph_.origin(id).span;
+            throw;
+        }
     }
     void check(NodeId id) {
         if (*value(graph_.operand(id, 0)).contiguous().data<bool>()) return;

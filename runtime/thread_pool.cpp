@@ -1,6 +1,7 @@
 #include "runtime/thread_pool.h"
 
 #include <immintrin.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <atomic>
@@ -8,6 +9,7 @@
 #include <limits>
 #include <mutex>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "runtime/cpu.h"
@@ -52,6 +54,7 @@ public:
     }
 
     void run(int64_t count, FunctionRef<void(int64_t)> tile) {
+        stay_out_of_the_way();
         Job job{tile, count, interrupt::is_held()};
         job_ = &job;
         gate_.store(open, std::memory_order_release);
@@ -126,6 +129,15 @@ private:
         }
     }
 
+    // The system may wake a worker on the processor that the caller keeps busy, where it waits while another has nothing to
+    // do. Asked once where the caller stays, not while it wanders.
+    void stay_out_of_the_way() {
+        const int processor = sched_getcpu(), before = std::exchange(callers_, processor);
+        if (processor < 0 || processor == avoided_ || processor != before) return;
+        for (WorkerThread& thread : threads_) thread.keep_off(processor);
+        avoided_ = processor;
+    }
+
     bool enter() {
         int inside = gate_.load(std::memory_order_acquire);
         while (inside & open) {
@@ -135,6 +147,7 @@ private:
     }
 
     Job* job_ = nullptr;
+    int callers_ = -1, avoided_ = -1;  // processors: of the last launch, and that no worker uses
     std::atomic<int> gate_{0};
     std::atomic<int> launches_{0};
     std::atomic<bool> stopping_{false};

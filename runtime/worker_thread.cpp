@@ -50,6 +50,13 @@ WorkerThread& WorkerThread::operator=(WorkerThread&& other) noexcept {
     return *this;
 }
 
+void WorkerThread::keep_off(int processor) {
+    cpu_set_t allowed;
+    if (!running_ || pthread_getaffinity_np(pthread_self(), sizeof(allowed), &allowed) != 0) return;
+    CPU_CLR(processor, &allowed);
+    if (CPU_COUNT(&allowed) > 0) pthread_setaffinity_np(thread_, sizeof(allowed), &allowed);
+}
+
 void WorkerThread::join() {
     if (std::exchange(running_, false)) pthread_join(thread_, nullptr);
 }

@@ -19,6 +19,8 @@ public:
     WorkerThread& operator=(WorkerThread&& other) noexcept;
 
     bool is_running() const { return running_; }
+    /// Runs it on any processor that the calling thread may use but this one, as far as the system lets it.
+    void keep_off(int processor);
 
 private:
     void join();

@@ -69,7 +69,7 @@ private:
         if (x && x->dtype() == DType::boolean && x->tensor.numel() == 1) return;
         throw Error(Diagnostic{"type",
                                fmt::format("the condition of cond is one bool, but this is {}",
-                                           x ? describe_type(*x) : described(condition)),
+                                           x ? describe_type(*x) : with_article(condition.kind())),
                                c_.arguments.span_of(0),
                                {},
                                "write `x.all()` or `x.any()`, or compare: `x > 0`"});
@@ -79,7 +79,7 @@ private:
         if (condition->rank() > 0) condition = ops::reshape(c_.d, condition, {});
         std::array<Value, 2> returned;
         const auto side = [&](size_t s) {
-            returned[s] = call(c_, c_[1 + s], arguments_);
+            returned[s] = map_leaves(call(c_, c_[1 + s], arguments_), [](const Value& leaf) { return leaf; });
             if (s == 1)
                 if (const std::string what = what_differs(returned[0], returned[1]); !what.empty())
                     throw_error("type", fmt::format("cond gives {}", what));
@@ -108,8 +108,8 @@ public:
                 throw_error(
                     "type",
                     fmt::format("what while_loop carries is tensors, and lists, tuples and dicts of them, but here "
-                                "is a {}",
-                                name_of(leaf.kind())),
+                                "is {}",
+                                with_article(leaf.kind())),
                     "tensor(x) makes a tensor of a number");
         });
     }
@@ -132,7 +132,7 @@ private:
             return condition->rank() == 0 ? condition : ops::reshape(c_.d, condition, {});
         }
         throw_error("type", fmt::format("the condition of while_loop gives one bool tensor, but here it gave {}",
-                                        x ? describe_type(*x) : described(holds)));
+                                        x ? describe_type(*x) : with_article(holds.kind())));
     }
     Value turn(const Value& carried) {
         const Value left = call(c_, body_, {{carried}});
@@ -180,12 +180,8 @@ private:
             Capture& outside = c_.tracer.capture();
             const uint64_t serial = outside.serial();
             std::vector<TracedRegion> regions;
-            Value left;
             const auto condition = [&] { return std::vector<TensorRef>{goes_on(stand_ins())}; };
-            const auto body = [&] {
-                left = turn(stand_ins());
-                return tensors_of(left);
-            };
+            const auto body = [&] { return tensors_of(turn(stand_ins())); };
             for (size_t k = 0; k < 2; ++k) {
                 std::optional<TracedRegion> region =
                     k == 0 ? trace_region(c_.tracer, condition, why) : trace_region(c_.tracer, body, why);

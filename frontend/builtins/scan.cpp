@@ -21,19 +21,14 @@ namespace tenon {
 
 namespace {
 
-std::string kind(const Value& value) {
-    const std::string_view name = name_of(value.kind());
-    return fmt::format("{} {}", std::string_view("aeio").find(name[0]) == std::string_view::npos ? "a" : "an", name);
-}
-
 std::vector<TensorRef> tensors_in(const Value& tree, std::string_view what) {
     std::vector<TensorRef> found;
     for_each_leaf(tree, [&](const Value& leaf) {
         if (!leaf.is_tensor()) {
-            throw_error(
-                "type",
-                fmt::format("{} is tensors, and lists, tuples and dicts of them, but here is {}", what, kind(leaf)),
-                "tensor(x) makes a tensor of a number");
+            throw_error("type",
+                        fmt::format("{} is tensors, and lists, tuples and dicts of them, but here is {}", what,
+                                    with_article(leaf.kind())),
+                        "tensor(x) makes a tensor of a number");
         }
         found.push_back(leaf.ref<TensorObject>());
     });
@@ -126,10 +121,10 @@ private:
         if (!form_.carries) return {Value(), returned};
         const Values* parts = items_of(returned);
         if (!parts || parts->size() != 2) {
-            throw_error(
-                "type",
-                fmt::format("a function under scan returns (carried, y), but here it returned {}", kind(returned)),
-                "y may be none");
+            throw_error("type",
+                        fmt::format("a function under scan returns (carried, y), but here it returned {}",
+                                    with_article(returned.kind())),
+                        "y may be none");
         }
         if (!same_structure((*parts)[0], init_))
             throw_error("type", "a turn of scan leaves another structure of lists, tuples and dicts than it got");
@@ -159,7 +154,7 @@ private:
             });
         };
         const Value carried = stand_ins(init_, false), x = stand_ins(xs_, true);
-        const Turn turn = call(carried, x);
+        Turn turn = call(carried, x);
         std::vector<TensorRef> results = tensors_in_or_none(turn.carried, "what a turn leaves");
         for (size_t k = 0; k < results.size(); ++k) {
             if (results[k]->dtype() == carried_[k]->dtype() && results[k]->shape() == carried_[k]->shape()) continue;
@@ -168,12 +163,14 @@ private:
         }
         const std::vector<TensorRef> given = tensors_in_or_none(turn.given, "what a turn gives");
         results.insert(results.end(), given.begin(), given.end());
+        body.carried = map_leaves(turn.carried, [](const Value& leaf) { return leaf; });
+        body.given = map_leaves(turn.given, [](const Value& leaf) { return leaf; });
+        turn = {};
+        capture.journal().forget_unseen();
         if (!capture.journal().is_empty()) {
             why = "the function writes to what it has not made, or draws random numbers";
             return std::nullopt;
         }
-        body.carried = map_leaves(turn.carried, [](const Value& leaf) { return leaf; });
-        body.given = map_leaves(turn.given, [](const Value& leaf) { return leaf; });
         std::vector<Capture::Trace::ExampleInput> inputs;
         body.graph = inline_calls(*capture.trace().end_example(results, inputs));
         for (const Capture::Trace::ExampleInput& input : inputs) body.operands.push_back(input.tensor);
@@ -192,9 +189,6 @@ private:
         for (NodeId id : graph.body()) {
             if (row(graph[id].op).effect != Effect::none) why = "the function asserts";
             if (graph[id].flags & recompute_flag) why = "a checkpoint lies inside the function";
-            const ControlFlow control = row(graph[id].op).control;
-            if (control != ControlFlow::none && control != ControlFlow::branch)
-                why = "another loop lies inside the function";
         }
         if (graph.symbols.size() > outside.hints().size()) why = "a number of the host is a size";
         if (why.empty())

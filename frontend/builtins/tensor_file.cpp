@@ -53,7 +53,7 @@ NamedTensors tensors_of(TensorCall& c, const Value& value) {
     }
     for (const NamedTensor& held : named_tensors(value)) add(held.name, held.tensor);
     if (named.empty())
-        throw_error("type", fmt::format("a {} holds no tensors to save", name_of(value.kind())),
+        throw_error("type", fmt::format("{} holds no tensors to save", with_article(value.kind())),
                     "models, tensors, dicts of tensors and graphs can be saved");
     return named;
 }

@@ -58,14 +58,16 @@ private:
             const Values* items = items_of(value);
             if (!items || items->size() != each->size()) {
                 throw_error("vmap", fmt::format("`in_dims:` has a list of {} for {}, which is {}", each->size(), what_,
-                                                items ? fmt::format("a list of {}", items->size()) : kind(value)));
+                                                items ? fmt::format("a list of {}", items->size())
+                                                      : with_article(value.kind())));
             }
             Values made;
             for (size_t k = 0; k < items->size(); ++k) made.push_back(named((*items)[k], (*each)[k], depth + 1));
             return with_parts(value, std::move(made));
         }
         if (!value.is_tensor() && !is_branch(value)) {
-            throw_error("vmap", fmt::format("{} is {}, which has no dimension to map over", what_, kind(value)),
+            throw_error("vmap",
+                        fmt::format("{} is {}, which has no dimension to map over", what_, with_article(value.kind())),
                         std::string(none_help));
         }
         return spread(value, dims);
@@ -88,7 +90,6 @@ private:
             return visit_(x, static_cast<size_t>(axis < 0 ? axis + rank : axis));
         });
     }
-    static std::string kind(const Value& value) { return fmt::format("a {}", name_of(value.kind())); }
 
     Dispatcher& d_;
     const Value& dims_;
@@ -103,8 +104,8 @@ std::vector<TensorRef> results_in(const Value& returned) {
         if (!leaf.is_tensor()) {
             throw_error(
                 "vmap",
-                fmt::format("a function under vmap returns tensors, and lists, tuples and dicts of them, not a {}",
-                            name_of(leaf.kind())),
+                fmt::format("a function under vmap returns tensors, and lists, tuples and dicts of them, not {}",
+                            with_article(leaf.kind())),
                 "tensor(x) makes a tensor of a number");
         }
         results.push_back(leaf.ref<TensorObject>());
@@ -287,8 +288,8 @@ Value vmap(Evaluator& e, Arguments& a) {  // f; in_dims?, out_dims?
     const Value in_dims = a.has(1) ? a[1] : Value(0);
     if (!in_dims.is_none() && !in_dims.is_int() && !items_of(in_dims)) {
         throw Error(Diagnostic{"type",
-                               fmt::format("`in_dims:` is an int, none, or a list of one entry an argument, not a {}",
-                                           name_of(in_dims.kind())),
+                               fmt::format("`in_dims:` is an int, none, or a list of one entry an argument, not {}",
+                                           with_article(in_dims.kind())),
                                a.span_of(1),
                                {},
                                "for example in_dims: (none, 0)"});

@@ -282,13 +282,10 @@ std::string Semantics::describe(const Value& value) const {
         }
         case Kind::builtin: return fmt::format("the built-in {}", value.as<BuiltinObject>().group.name);
         case Kind::dtype: return fmt::format("the dtype {}", tenon::name_of(value.as_dtype()));
-        case Kind::integer: return "an int";
         case Kind::symbolic: return with_article(host_kind(value));
-        case Kind::iterator:
-        case Kind::ellipsis: return fmt::format("an {}", tenon::name_of(value.kind()));
         case Kind::record: return fmt::format("a record {}", value.as<RecordObject>().name);
         case Kind::other: return "an object";
-        default: return fmt::format("a {}", tenon::name_of(value.kind()));
+        default: return with_article(value.kind());
     }
 }
 

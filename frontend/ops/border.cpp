@@ -296,8 +296,8 @@ bool Border::set_attribute(const Value& x, std::string_view name, const Value& e
                     throw_error("type", fmt::format("`.grad` is a tensor or none, not {}", with_article(e.kind())));
                 grad = e.ref<TensorObject>();
                 if (grad->dtype() != tensor.dtype() || grad->shape() != tensor.shape()) {
-                    throw_error("shape", fmt::format("`.grad` of a {} must be of the same type, but it is {}",
-                                                     describe_type(tensor), describe_type(*grad)));
+                    throw_error("shape", fmt::format("`.grad` of {} must be of the same type, but it is {}",
+                                                     with_article(describe_type(tensor)), describe_type(*grad)));
                 }
             }
             tracer_.set_gradient(tensor.make_autograd(), std::move(grad));

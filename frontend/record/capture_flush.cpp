@@ -78,6 +78,7 @@ void Capture::set_consumed_apart(Plan& plan, std::span<const NodeId> values) {
 Capture::Plan Capture::plan_flush() {
     Plan plan;
     journal_.join_gradients(failing_);
+    journal_.forget_unseen();
     std::vector<NodeId> values;  // beside plan.owners
     std::vector<bool> with_history;
     const auto add_history = [&](TensorObject& owner, NodeId node, size_t result) {

@@ -20,8 +20,8 @@ namespace {
 Diagnostic overwritten(std::string_view type, Span saved, Span write) {
     Diagnostic diagnostic;
     diagnostic.kind = "gradient";
-    diagnostic.message =
-        fmt::format("a {} that was saved for the gradient was changed in place before backward needed it", type);
+    diagnostic.message = fmt::format(
+        "{} that was saved for the gradient was changed in place before backward needed it", with_article(type));
     diagnostic.help = "write `x = x + e` instead of changing x in place, or save a copy: `x.clone()`";
     if (saved) diagnostic.labels.push_back({saved, "saved here"});
     if (write) diagnostic.labels.push_back({write, "changed in place here"});

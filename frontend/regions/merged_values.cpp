@@ -22,19 +22,15 @@ Value with_tensors(const Value& tree, std::span<const TensorRef>& next) {
     });
 }
 
-std::string described(const Value& value) {
-    const std::string_view name = name_of(value.kind());
-    return fmt::format("{} {}", std::string_view("aeio").find(name[0]) == std::string_view::npos ? "a" : "an", name);
-}
-
 std::string what_differs(const Value& yes, const Value& no) {
     if (!same_structure(yes, no))
-        return fmt::format("{} on the one side and {} on the other", described(yes), described(no));
+        return fmt::format("{} on the one side and {} on the other", with_article(yes.kind()), with_article(no.kind()));
     const std::vector<Value> a = leaves_of(yes), b = leaves_of(no);
     for (size_t k = 0; k < a.size(); ++k) {
         if (a[k].is_tensor() && b[k].is_tensor()) continue;
         if (a[k].kind() != b[k].kind())
-            return fmt::format("{} on the one side and {} on the other", described(a[k]), described(b[k]));
+            return fmt::format("{} on the one side and {} on the other", with_article(a[k].kind()),
+                               with_article(b[k].kind()));
         const bool is_text =
             a[k].kind() == Kind::string && a[k].as<StringObject>().text() == b[k].as<StringObject>().text();
         if (!is_text && !identical(a[k], b[k])) return fmt::format("another {} on each side", name_of(a[k].kind()));

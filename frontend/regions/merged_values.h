@@ -15,8 +15,6 @@ namespace tenon {
 std::vector<TensorRef> tensors_of(const Value& tree);
 /// The tree with other tensors in their places; takes them off `next`.
 Value with_tensors(const Value& tree, std::span<const TensorRef>& next);
-/// Its kind as messages name it: "an int".
-std::string described(const Value& value);
 /// What else differs, "an int on the one side and a tensor on the other"; empty where nothing does.
 std::string what_differs(const Value& yes, const Value& no);
 

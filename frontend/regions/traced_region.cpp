@@ -48,6 +48,7 @@ std::optional<TracedRegion> trace_region(Tracer& tracer, FunctionRef<std::vector
         capture.trace().begin_example(outside, 1, true);
         const std::vector<TensorRef> results = run();
         tracer.dispatcher().set_span(span);
+        capture.journal().forget_unseen();
         if (!capture.journal().is_empty()) {
             why = "it writes to what it has not made, or draws random numbers";
             return std::nullopt;

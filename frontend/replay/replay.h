@@ -107,6 +107,7 @@ public:
                 else if (row(graph_[id].op).effect == Effect::none) compute(id);
             } catch (Error& found) {
                 error = std::move(found);
+                if (!error.diagnostic.span) error.diagnostic.span = graph_.origin(id).span;
                 return id;
             }
             for (NodeId operand : graph_.operands_of(id)) {

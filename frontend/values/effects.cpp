@@ -159,6 +159,33 @@ void Journal::join_gradients(std::span<const uint32_t> failing) {
     if (std::erase_if(entries_, is_joined) > 0) known_.clear();
 }
 
+void Journal::forget_unseen() {
+    const auto target = [](const Entry& entry) -> const Object* {
+        switch (entry.effect.kind) {
+            case HostEffect::Kind::variable:
+            case HostEffect::Kind::gradient:  // the object is made for the effect
+            case HostEffect::Kind::generator: return nullptr;
+            default: return entry.effect.object.get();
+        }
+    };
+    for (bool found = true; found;) {  // what goes may have held another
+        std::unordered_map<const Object*, uint32_t> held;
+        for (const Entry& entry : entries_)
+            if (const Object* object = target(entry)) ++held[object];
+        std::erase_if(held, [](const auto& known) { return known.first->use_count() != known.second; });
+        found = !held.empty();
+        if (!found) return;
+        std::vector<Entry> gone;
+        const auto kept = std::stable_partition(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+            const Object* object = target(entry);
+            return !object || !held.contains(object);
+        });
+        gone.assign(std::make_move_iterator(kept), std::make_move_iterator(entries_.end()));
+        entries_.erase(kept, entries_.end());
+        known_.clear();
+    }
+}
+
 void Journal::clear() {
     entries_.clear();
     known_.clear();

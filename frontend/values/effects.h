@@ -82,6 +82,9 @@ public:
     /// Of the effects on one leaf's `.grad` between two of these positions, ascending, all but the first: no run fails
     /// there, so they are taken back together, to what was before the first. What the others replaced is nobody's.
     void join_gradients(std::span<const uint32_t> failing);
+    /// Forgets the effects on what nothing but they hold: nobody can see whether they are taken back. What such an object has in
+    /// it goes with it.
+    void forget_unseen();
     void clear();
 
     bool is_empty() const { return entries_.empty(); }

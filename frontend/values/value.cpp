@@ -43,11 +43,14 @@ std::string_view name_of(Kind kind) {
     return "object";
 }
 
+std::string with_article(std::string_view noun) {
+    const bool is_said_eff = noun.size() > 1 && noun[0] == 'f' && noun[1] >= '0' && noun[1] <= '9';
+    const bool is_vowel = !noun.empty() && std::string_view("aeio").find(noun[0]) != std::string_view::npos;
+    return (is_vowel || is_said_eff ? "an " : "a ") + std::string(noun);
+}
+
 std::string with_article(Kind kind) {
-    const std::string_view name = name_of(kind);
-    if (kind == Kind::none) return std::string(name);
-    const bool is_vowel = std::string_view("aeiou").find(name.front()) != std::string_view::npos;
-    return (is_vowel ? "an " : "a ") + std::string(name);
+    return kind == Kind::none ? std::string(name_of(kind)) : with_article(name_of(kind));
 }
 
 bool Object::get_attribute(Evaluator&, std::string_view, Value&) { return false; }
@@ -179,7 +182,7 @@ uint64_t hash_nested(const Value& key, int depth) {
         case Kind::slice: break;
         default: return mix(reinterpret_cast<uintptr_t>(&key.object()));
     }
-    throw_error("key", fmt::format("a {} cannot be a key of a dict", name_of(key.kind())),
+    throw_error("key", fmt::format("{} cannot be a key of a dict", with_article(key.kind())),
                 "keys are str, int, bool, none, dtypes and tuples of these, or tensors, models and nodes by identity");
 }
 

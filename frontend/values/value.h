@@ -57,6 +57,8 @@ inline constexpr int kind_count = static_cast<int>(Kind::other) + 1;
 std::string_view name_of(Kind kind);
 /// "a str", "an int", "none"
 std::string with_article(Kind kind);
+/// "an f32[3]", as it is said, "a u8[2]".
+std::string with_article(std::string_view noun);
 
 class Evaluator;
 class Value;

@@ -65,8 +65,7 @@ private:
         std::vector<size_t> parameters;
         for (size_t k : wrt_) parameters.push_back(k - 1);
         const Joint joint = make_joint(*side.region, given_, parameters, running_);
-        Decisions decisions;
-        side.split = rematerialise(split_joint(joint), decisions);
+        side.split = split_joint(joint);
         for (size_t w = 0, next = 0; w < wrt_.size(); ++w) side.result.push_back(joint.reached[w] ? next++ : none);
     }
 

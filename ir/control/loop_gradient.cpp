@@ -74,8 +74,7 @@ private:
             running.push_back(k >= form_.carried);
         }
         const Joint joint = make_joint(*body_, results, wrt_, running);
-        Decisions decisions;
-        turn_ = rematerialise(split_joint(joint), decisions);
+        turn_ = split_joint(joint);
         for (size_t w = 0, next = 0; w < wrt_.size(); ++w) result_.push_back(joint.reached[w] ? next++ : SIZE_MAX);
     }
 
@@ -91,11 +90,13 @@ private:
         for (const Split::Saved& saved : turn_.saved) {
             stack_of_.push_back(SIZE_MAX);
             if (saved.is_input && saved.index >= form_.carried) continue;
-            const bool is_stack =
-                !saved.is_input && saved.index >= form_.carried && saved.index < body_->results().size();
-            stack_of_.back() = is_stack ? saved.index + 1 : results.size() + 1;
+            const NodeId value = saved.is_input ? forward.params()[saved.index] : forward.results()[saved.index];
+            const auto stacks = forward.results().first(body_->results().size()).subspan(form_.carried);
+            const auto known = std::find(stacks.begin(), stacks.end(), value);
+            const bool is_stack = known != stacks.end();
+            stack_of_.back() = is_stack ? form_.first_stack() + size_t(known - stacks.begin()) : results.size() + 1;
             if (is_stack) continue;
-            results.push_back(copy(saved.is_input ? forward.params()[saved.index] : forward.results()[saved.index]));
+            results.push_back(copy(value));
         }
         forward_ = d_.node();
         if (results.size() == body_->results().size()) return;

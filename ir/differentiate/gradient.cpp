@@ -8,6 +8,7 @@
 #include <unordered_map>
 
 #include "ir/build/fold_literals.h"
+#include "ir/differentiate/repeats.h"
 
 namespace tenon {
 
@@ -38,6 +39,10 @@ public:
           differentiable_(request.differentiable) {
         mark_dependents(request.wrt);
         const std::vector<NodeId> body(builder_.body().begin(), builder_.body().end());  // without what is made here
+        for (const Repeated& node : find_repeats(builder_)) {
+            for (NodeId other : node.others) first_[other.index] = node.first;
+            widest_[node.first.index] = node.widest;
+        }
         Builder::StampScope scope(builder_, {});
         if (!request.running.empty())
             for (size_t k = 0; k < request.wrt.size(); ++k)
@@ -48,7 +53,7 @@ public:
                 accumulate(result, request.cotangents.empty() ? ones(result) : request.cotangents[k]);
         }
         for (size_t i = body.size(); i-- > 0;)
-            if (needs_[body[i].index] && has_cotangent(body[i]) && through(body[i])) differentiate(body[i]);
+            if (needs_[body[i].index] && has_cotangent(body[i]) && through(body[i])) differentiate(widest(body[i]));
     }
 
     NodeId cotangent(NodeId id) const { return cotangent_[owner(id).index]; }
@@ -109,13 +114,23 @@ private:
     // Where the cotangent of a value is kept, or of an element of a tuple.
     NodeId& cotangent_of(NodeId id, int element) {
         if (element < 0) return cotangent_[owner(id).index];
-        std::vector<NodeId>& all = elements_[id.index];
-        all.resize(builder_.type(id).elements.size());
+        std::vector<NodeId>& all = elements_[first(id).index];
+        all.resize(builder_.type(widest(first(id))).elements.size());
         return all[size_t(element)];
+    }
+    // A node with regions and those that repeat it are one (ir/differentiate/repeats.h).
+    NodeId first(NodeId id) const {
+        const auto known = first_.find(id.index);
+        return known == first_.end() ? id : known->second;
+    }
+    NodeId widest(NodeId id) const {
+        const auto known = widest_.find(id.index);
+        return known == widest_.end() ? id : known->second;
     }
     // The result as a value of the forward graph; of those that nothing reads there is none yet.
     NodeId result(NodeId maker, size_t k) {
         if (!is_tuple(maker)) return maker;
+        if (k < builder_.type(first(maker)).elements.size()) maker = first(maker);
         if (results_.empty())
             for (NodeId id : builder_.body())
                 if (id.index < end_ && builder_.node(id).op == op<"get">())
@@ -287,6 +302,7 @@ private:
     std::vector<NodeId> cotangent_;
     std::unordered_map<uint32_t, std::vector<NodeId>>
         elements_;                                          // of tuples: a cotangent each, none where there is none
+    std::unordered_map<uint32_t, NodeId> first_, widest_;   // of those that are one: by any other, by the first
     std::map<std::pair<NodeId, int64_t>, NodeId> results_;  // of nodes with several, once one is asked for
     std::vector<NodeId> first_user_;                        // once it is asked for
     std::vector<ReverseRequest::Named>* const named_;
@@ -350,11 +366,12 @@ const Type& Gradient::type(size_t k) const { return reverse_.builder_.type(rever
 const Type& Gradient::result_type() const { return reverse_.builder_.type(node_); }
 size_t Gradient::result_count() const { return reverse_.is_tuple(node_) ? result_type().elements.size() : 1; }
 bool Gradient::has_cotangent(size_t k) const {
-    return bool(reverse_.is_tuple(node_) ? reverse_.elements_.at(node_.index)[k] : reverse_.cotangent_[node_.index]);
+    return bool(reverse_.is_tuple(node_) ? reverse_.elements_.at(reverse_.first(node_).index)[k]
+                                         : reverse_.cotangent_[node_.index]);
 }
 Term Gradient::cotangent(size_t k) const {
     assert(has_cotangent(k));
-    return reverse_.made(reverse_.is_tuple(node_) ? reverse_.elements_.at(node_.index)[k]
+    return reverse_.made(reverse_.is_tuple(node_) ? reverse_.elements_.at(reverse_.first(node_).index)[k]
                                                   : reverse_.cotangent_[node_.index]);
 }
 Term Gradient::result(size_t k) const { return reverse_.forward(reverse_.result(node_, k)); }
@@ -405,7 +422,7 @@ Term Gradient::replay_view(size_t view, size_t base, const Term& new_base) const
 Builder& Gradient::builder() const { return reverse_.builder_; }
 NodeId Gradient::cotangent_node(size_t k) const {
     if (!reverse_.is_tuple(node_)) return reverse_.cotangent_[node_.index];
-    return reverse_.elements_.at(node_.index)[k];
+    return reverse_.elements_.at(reverse_.first(node_).index)[k];
 }
 NodeId Gradient::result_node(size_t k) const { return reverse_.result(node_, k); }
 NodeId Gradient::sum(size_t k) const { return reverse_.cotangent(reverse_.builder_.operands_of(node_)[k]); }
@@ -416,7 +433,7 @@ void Gradient::add(size_t k, NodeId contribution) {
     reverse_.accumulate(reverse_.builder_.operands_of(node_)[k], contribution);
 }
 bool Gradient::is_used_before(size_t k) const {
-    return reverse_.first_user(reverse_.builder_.operands_of(node_)[k]) != node_;
+    return reverse_.first_user(reverse_.builder_.operands_of(node_)[k]) != reverse_.first(node_);
 }
 void Gradient::name(NodeId value) {
     if (reverse_.named_) reverse_.named_->push_back({value, node_});

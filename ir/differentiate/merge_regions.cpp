@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <map>
 #include <unordered_map>
 
 #include "ir/build/copier.h"
 #include "ir/build/regions.h"
 #include "ir/differentiate/regions.h"
+#include "ir/differentiate/repeats.h"
 #include "ir/row.h"
 
 namespace tenon {
@@ -44,9 +46,14 @@ size_t least_values(const Graph& graph, NodeId id) {
 GraphRef without_unread(const GraphRef& source) {
     if (!has_isolated_regions(*source)) return source;
     const Graph& graph = *source;
+    std::vector<bool> has_reader(graph.nodes.size());
+    for (NodeId r : graph.results()) has_reader[r.index] = true;
+    for (NodeId id : graph.body())
+        for (NodeId operand : graph.operands_of(id)) has_reader[operand.index] = true;
+    const auto is_unread = [&](NodeId id) { return graph[id].op == op<"get">() && !has_reader[id.index]; };
     std::vector<size_t> read(graph.nodes.size());
     for (NodeId id : graph.body())
-        if (graph[id].op == op<"get">()) {
+        if (graph[id].op == op<"get">() && !is_unread(id)) {
             size_t& count = read[graph.operand(id, 0).index];
             count = std::max(count, size_t(graph.attributes(id).integer("index")) + 1);
         }
@@ -54,6 +61,7 @@ GraphRef without_unread(const GraphRef& source) {
     Copier copy(graph, builder);
     copy.copy_params();
     for (NodeId id : graph.body()) {
+        if (is_unread(id)) continue;
         if (row(graph[id].op).regions == 0) {
             copy.copy(id);
             continue;
@@ -72,6 +80,29 @@ GraphRef without_unread(const GraphRef& source) {
         copy.map(id, emit_typed_with_regions(builder, graph[id].op, type, operands, regions, graph[id].attr));
     }
     return copy.finish();
+}
+
+const Node& node_of(const Graph& graph, NodeId id) { return graph[id]; }
+const Node& node_of(const Builder& builder, NodeId id) { return builder.node(id); }
+MetaId meta_of(const Graph& graph, NodeId id) { return graph.metas[id.index]; }
+MetaId meta_of(const Builder& builder, NodeId id) { return builder.stamp_of(id).meta; }
+
+// Does `whole` give what `part` gives, and may be more behind it?
+template <class Nodes>
+bool gives_all_of(const Nodes& from, NodeId part, NodeId whole) {
+    const Node &a = node_of(from, part), &b = node_of(from, whole);
+    const auto x = from.operands_of(part), y = from.operands_of(whole);
+    if (a.op != b.op || a.attr != b.attr || (a.flags & marks) || (b.flags & marks) ||
+        meta_of(from, part) != meta_of(from, whole) || !std::equal(x.begin(), x.end(), y.begin(), y.end()) ||
+        from.type(part).elements.size() > from.type(whole).elements.size())
+        return false;
+    for (unsigned k = 0; k < a.regions; ++k) {
+        const GraphRef p = extract_region(from, part, k), w = extract_region(from, whole, k);
+        const size_t count = p->results().size();
+        if (count > w->results().size()) return false;
+        if (!equal(*without_unread(p), *without_unread(with_fewer(*w, count)))) return false;
+    }
+    return true;
 }
 
 class Merger {
@@ -136,21 +167,8 @@ private:
         return !derived_ || (whole >= derived_ && (part >= derived_ || !is_whole(whole)));
     }
     bool is_part_of(NodeId part, NodeId whole) {
-        const Node &a = graph_[part], &b = graph_[whole];
-        const auto x = graph_.operands_of(part), y = graph_.operands_of(whole);
-        if (a.op != b.op || a.attr != b.attr || (a.flags & marks) || (b.flags & marks) ||
-            graph_.metas[part.index] != graph_.metas[whole.index] ||
-            !std::equal(x.begin(), x.end(), y.begin(), y.end()))
-            return false;
         const size_t fewer = graph_.type(part).elements.size(), more = graph_.type(whole).elements.size();
-        if (fewer > more || (fewer == more && whole > part)) return false;
-        for (unsigned k = 0; k < a.regions; ++k) {
-            const GraphRef p = extract_region(graph_, part, k), w = extract_region(graph_, whole, k);
-            const size_t count = p->results().size();
-            if (count > w->results().size()) return false;
-            if (!equal(*without_unread(p), *without_unread(with_fewer(*w, count)))) return false;
-        }
-        return true;
+        return (fewer < more || whole < part) && gives_all_of(graph_, part, whole);
     }
 
     const Graph& graph_;
@@ -158,7 +176,49 @@ private:
     std::unordered_map<NodeId, NodeId> stands_for_;
 };
 
+// By node: is it one of a derivative's, which alone asks for its values?
+std::vector<bool> of_derivatives(Builder& builder) {
+    std::vector<bool> is_read(builder.size()), is_read_before(builder.size());
+    for (NodeId id : builder.body()) {
+        if (builder.node(id).op != op<"get">()) continue;
+        const bool derived = bool(builder.context()[builder.stamp_of(id).origin].differentiated);
+        (derived ? is_read : is_read_before)[builder.operands_of(id)[0].index] = true;
+    }
+    for (size_t k = 0; k < is_read.size(); ++k) is_read[k] = is_read[k] && !is_read_before[k];
+    return is_read;
+}
+
 }  // namespace
+
+// Of two that a script has asked for twice each has its own repeats. The later one is differentiated first.
+std::vector<Repeated> find_repeats(Builder& builder) {
+    std::vector<Repeated> found;
+    std::vector<bool> derived;
+    std::map<std::vector<uint32_t>, std::vector<size_t>> alike;  // of one op on the same operands, in `found`
+    for (NodeId id : builder.body()) {
+        const Node& node = builder.node(id);
+        if (row(node.op).regions == 0) continue;
+        std::vector<uint32_t> key{node.op.row, node.attr.index};
+        for (NodeId operand : builder.operands_of(id)) key.push_back(operand.index);
+        std::vector<size_t>& known = alike[std::move(key)];
+        if (!known.empty() && derived.empty()) derived = of_derivatives(builder);
+        Repeated* repeated = nullptr;
+        for (size_t k = known.size(); k-- > 0 && derived[id.index];) {
+            Repeated& one = found[known[k]];
+            const bool is_further = !repeated || one.others.size() < repeated->others.size();
+            if (is_further && gives_all_of(builder, one.widest, id)) repeated = &one;
+        }
+        if (!repeated) {
+            known.push_back(found.size());
+            found.push_back({id, id, {}});
+            continue;
+        }
+        repeated->others.push_back(id);
+        repeated->widest = id;
+    }
+    std::erase_if(found, [](const Repeated& node) { return node.others.empty(); });
+    return found;
+}
 
 GraphRef merge_regions(const Graph& graph, NodeId derived, std::vector<NodeId>* image) {
     Merger merger(graph, derived);

@@ -5,6 +5,7 @@
 // differ in which cotangents are there at all, until they do not: those are inlined, the others are the scan.
 #include <algorithm>
 #include <cassert>
+#include <optional>
 
 #include "ir/build/copier.h"
 #include "ir/build/regions.h"
@@ -24,14 +25,15 @@ public:
         : d_(d), builder_(d.builder()), context_(builder_.context()), form_(builder_.attributes(d.node())),
           body_(extract_region(builder_, d.node(), 0)),
           operands_(builder_.operands_of(d.node()).begin(), builder_.operands_of(d.node()).end()),
-          stacks_(body_->results().size() - form_.carried), forward_stamp_(builder_.stamp_of(d.node())) {}
+          own_(body_->results().size()), stacks_(own_ - form_.carried), forward_stamp_(builder_.stamp_of(d.node())) {}
 
     void run() {
         if (form_.turns == SizeId(0)) return pass_on();
         find_needs();
         find_stack_cotangents();
-        request_.needs = needs_;
-        for (NodeId cotangent : stack_cotangents_) request_.stacks.push_back(bool(cotangent));
+        extend_body();
+        request_.emplace(TurnRequest{*body_, form_, needs_, {}});
+        for (NodeId cotangent : stack_cotangents_) request_->stacks.push_back(bool(cotangent));
         plan_turns();
         save();
         go();
@@ -83,6 +85,15 @@ private:
         }
     }
 
+    void extend_body() {
+        std::vector<size_t> results, parameters;
+        for (size_t k = 0; k < own_; ++k)
+            if (k < form_.carried ? needs_[k] : bool(stack_cotangents_[k - form_.carried])) results.push_back(k);
+        for (size_t k = 0; k < needs_.size(); ++k)
+            if (needs_[k]) parameters.push_back(k);
+        body_ = with_inner_results(body_, results, parameters);
+    }
+
     // ---- which turns there are, the last first
     void plan_turns() {
         std::vector<bool> given(form_.carried);
@@ -93,7 +104,11 @@ private:
         // A symbol is 2 or more, what a size of 0 or 1 makes of a graph is another one: no more stand by themselves.
         const size_t most = turns ? size_t(*turns) : 2;
         for (;;) {
-            TurnGradient turn = turn_gradient(request_, given, starts);
+            if (std::optional<TurnGradient> turn = turn_with_all(given, starts)) {
+                loop_ = std::move(*turn);
+                break;
+            }
+            TurnGradient turn = turn_gradient(*request_, given, starts);
             if (turn.carries == given) {
                 loop_ = std::move(turn);
                 break;
@@ -102,7 +117,7 @@ private:
                 if (turns) break;
                 // Which are there would go on to change: a cotangent of −0.0 stands for one that is not.
                 for (size_t k = 0; k < form_.carried; ++k) given[k] = needs_[k];
-                loop_ = turn_gradient(request_, given, starts, true);
+                loop_ = turn_gradient(*request_, given, starts, true);
                 break;
             }
             given = turn.carries;
@@ -116,20 +131,48 @@ private:
             if (starts[k] || !d_.needs(k) || !sum_so_far(k) || uses(k) <= 1) continue;
             starts[k] = peels_first_ = true;
         }
-        if (peels_first_) first_ = turn_gradient(request_, loop_.given, starts);
+        if (peels_first_) first_ = turn_gradient(*request_, loop_.given, starts);
         starts_at_first_ = std::move(starts);
+    }
+    // What a turn does where the cotangents that are not there yet are −0.0, if that is what it does without them: each is but a
+    // term of a sum, and x + −0.0 is x. Then no turn need stand by itself.
+    std::optional<TurnGradient> turn_with_all(const std::vector<bool>& given, const std::vector<bool>& starts) {
+        std::vector<bool> all(form_.carried);
+        for (size_t k = 0; k < form_.carried; ++k) all[k] = needs_[k];
+        if (given == all) return {};
+        TurnGradient turn = turn_gradient(*request_, all, starts);
+        if (turn.carries != all) return {};
+        for (size_t k = 0; k < turn.parameters.size(); ++k) {
+            const TurnParameter& p = turn.parameters[k];
+            const bool stands_in = p.role == TurnRole::carry_cotangent && !given[p.index];
+            if (stands_in && !is_only_a_term(*turn.graph, turn.graph->params()[k])) return {};
+        }
+        return turn;
+    }
+    static bool is_only_a_term(const Graph& g, NodeId value) {
+        if (std::find(g.results().begin(), g.results().end(), value) != g.results().end()) return false;
+        for (NodeId id : g.body()) {
+            const auto operands = g.operands_of(id);
+            const auto times = std::count(operands.begin(), operands.end(), value);
+            if (times == 0) continue;
+            if (times > 1 || !row(g[id].op).absent_is_nothing) return false;
+            for (NodeId o : operands)
+                if (g[o].type != g[id].type) return false;
+        }
+        return true;
     }
     size_t uses(size_t parameter) const {
         size_t count = 0;
         const NodeId p = body_->params()[parameter];
         for (NodeId id : body_->body())
-            for (NodeId o : body_->operands_of(id)) count += o == p;
+            for (NodeId o : body_->operands_of(id))
+                if (o == p) count += (*body_)[id].regions > 0 ? 2 : 1;  // a region may use it several times
         return count;
     }
 
     // ---- the scan with what derivatives read of it
     void save() {
-        std::vector<NodeId> results(body_->results().begin(), body_->results().end());
+        std::vector<NodeId> results(body_->results().begin(), body_->results().begin() + ptrdiff_t(own_));
         stack_of_.assign(body_->nodes.size(), 0);
         const auto note = [&](const TurnGradient& turn) {
             for (const TurnParameter& place : turn.parameters) {
@@ -144,7 +187,7 @@ private:
         if (loop_.graph) note(loop_);
         if (first_.graph) note(first_);
         forward_ = d_.node();
-        if (results.size() == body_->results().size()) return;
+        if (results.size() == own_) return;
         Builder region(context_);
         Copier copy(*body_, region);
         copy.copy_params();
@@ -260,7 +303,7 @@ private:
         for (size_t k = 0; k < form_.sliced; ++k)
             if (turn.slices[k]) note_slice(k, first, count, slices[k]);
     }
-    // A turn's results: cotangents for the turn before, sums, and what is returned: those of its slices.
+    // A turn's results: cotangents for the turn before, sums, and what is returned: those of its slices, +0.0 added.
     std::vector<NodeId> take(const TurnGradient& turn, std::span<const NodeId> results) {
         size_t at = 0;
         std::vector<NodeId> slices(form_.sliced);
@@ -291,10 +334,7 @@ private:
         }
         for (size_t k = 0; k < form_.sliced; ++k) {
             if (!d_.needs(form_.carried + k) || slices_[k].empty()) continue;
-            // A sum with cotangents of slices among its terms begins at +0.0.
-            d_.add(form_.carried + k,
-                   emit(op<"add">(), {joined(slices_[k], operands_[form_.carried + k]),
-                                      builder_.literal(0.0, builder_.type(operands_[form_.carried + k]).dtype)}));
+            d_.add(form_.carried + k, joined(slices_[k], operands_[form_.carried + k]));
         }
     }
     // One stack of the parts, whose turns were noted from the last to the first; zeros where there is none.
@@ -321,11 +361,11 @@ private:
     Builder& builder_;
     Context& context_;
     const ScanForm form_;
-    const GraphRef body_;
+    GraphRef body_;
     const std::vector<NodeId> operands_;
-    const size_t stacks_;
+    const size_t own_, stacks_;  // results of the body that are not there for derivatives; of these, stacks
     const Stamp forward_stamp_;
-    TurnRequest request_{*body_, form_, {}, {}};
+    std::optional<TurnRequest> request_;
     std::vector<bool> needs_;               // by operand, in any turn
     std::vector<NodeId> stack_cotangents_;  // by stack; none where it is part of a start
     std::vector<NodeId> starts_;            // by carry: a stack of what each turn's value begins its sum with

@@ -3,8 +3,10 @@
 #include <algorithm>
 
 #include "ir/build/copier.h"
+#include "ir/build/regions.h"
 #include "ir/build/stacks.h"
 #include "ir/differentiate/gradient.h"
+#include "ir/passes/passes.h"
 #include "ir/row.h"
 
 namespace tenon {
@@ -69,8 +71,10 @@ public:
                 turn.carries[k] = true;
                 carries.push_back(gradient);
             } else if (k < first_captured_) {
+                // A sum with cotangents of slices among its terms begins at +0.0.
                 turn.slices[k - form_.carried] = true;
-                slices.push_back(gradient);
+                const NodeId zero = joint.literal(0.0, joint.type(gradient).dtype);
+                slices.push_back(joint.emit(op<"add">(), {gradient, zero}));
             } else if (gradient != running[w - 1]) {
                 turn.sums[k] = true;
                 sums.push_back(gradient);
@@ -167,6 +171,34 @@ private:
 };
 
 }  // namespace
+
+GraphRef with_inner_results(const GraphRef& region, std::span<const size_t> results,
+                            std::span<const size_t> parameters) {
+    if (!has_isolated_regions(*region)) return region;
+    const Joint joint = make_joint(*region, results, parameters, false);
+    if (!joint.backward) return region;
+    const Graph& g = *joint.graph;
+    Builder builder(*g.context);
+    Copier copy(g, builder);
+    for (NodeId p : g.params().first(joint.inputs)) copy.copy_parameter(p);
+    for (const SizeSymbol& s : g.symbols) builder.symbol(NodeId::none(), defined_around, s.hint, s.name);
+    builder.known_sizes().add(g.equalities);
+    std::vector<bool> is_forward(g.nodes.size());
+    for (NodeId r : g.results().first(joint.outputs)) is_forward[r.index] = true;
+    for (size_t k = g.body().size(); k-- > 0;)
+        if (is_forward[g.body()[k].index])
+            for (NodeId operand : g.operands_of(g.body()[k])) is_forward[operand.index] = true;
+    std::vector<NodeId> read;  // by the derivative, of nodes with several results
+    for (NodeId id : g.body()) {
+        const bool is_read = !is_forward[id.index] && g[id].op == op<"get">() && is_forward[g.operand(id, 0).index];
+        if (is_forward[id.index] || is_read) copy.copy(id);
+        if (is_read) read.push_back(copy(id));
+    }
+    std::vector<NodeId> all;
+    for (NodeId r : g.results().first(joint.outputs)) all.push_back(copy(r));
+    all.insert(all.end(), read.begin(), read.end());
+    return builder.finish(all, region->name);
+}
 
 TurnGradient turn_gradient(const TurnRequest& request, const std::vector<bool>& given, const std::vector<bool>& starts,
                            bool fills) {

@@ -45,4 +45,9 @@ struct TurnRequest {
 TurnGradient turn_gradient(const TurnRequest&, const std::vector<bool>& given, const std::vector<bool>& starts,
                            bool fills = false);
 
+// The region with nodes of its own regions that give what derivatives of `results` by `parameters` read of them, as
+// results behind its own: what a loop in a turn has kept is kept of every turn, and not made again by the derivative.
+GraphRef with_inner_results(const GraphRef& region, std::span<const size_t> results,
+                            std::span<const size_t> parameters);
+
 }  // namespace tenon

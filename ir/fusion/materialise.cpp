@@ -38,6 +38,19 @@ NodeId through_names(const Graph& g, NodeId id) {
     return id;
 }
 
+bool swaps_last_two(const Graph& g, NodeId id) {
+    if (row(g[id].op).lowering != Lowering::movement) return false;
+    const Type &from = g.type(g.operand(id, 0)), &to = g.type(id);
+    if (to.rank() < 2 || from.rank() != to.rank()) return false;
+    const SizeFacts facts(*g.context, {});
+    Positions positions(facts);
+    PositionList at;
+    for (uint32_t d = 0; d < to.rank(); ++d) at.push_back(positions.named(d, to.sizes[d]));
+    const PositionList read = operand_positions(positions, g, id, 0, at);
+    std::swap(at[at.size() - 1], at[at.size() - 2]);
+    return read == at;
+}
+
 namespace {
 
 constexpr int cheap_to_repeat = 2;          // scalar ops that are sooner done twice than stored and loaded

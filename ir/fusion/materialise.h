@@ -31,6 +31,8 @@ bool is_fusable(const Graph&, NodeId);  // computed by kernels: elementwise, mov
 // A name for its operand's memory: never a value with memory of its own.
 bool is_name(const Graph&, NodeId);
 NodeId through_names(const Graph&, NodeId);  // the value whose memory it names, or itself
+// It is its operand with the last two dimensions swapped, and nothing else: products read that where it lies.
+bool swaps_last_two(const Graph&, NodeId);
 
 // `kept`: by node, what is to have memory, or empty. Decisions: what is kept in memory only so that no kernel grows too
 // large.

@@ -6,9 +6,9 @@
 #include <utility>
 
 #include "ir/build/copier.h"
-#include "ir/passes/passes.h"
+#include "ir/fusion/materialise.h"
 #include "ir/fusion/tiled_sums.h"
-#include "ir/positions.h"
+#include "ir/passes/passes.h"
 
 namespace tenon {
 
@@ -23,11 +23,14 @@ public:
         copy_.copy_params();
         find_added();
         find_swapped();
+        find_sums_of_products();
         for (NodeId id : graph_.body()) {
             if (added_[id.index] || (tiled_ && tiled_->is_inside(id))) continue;
             if (const TiledSums::Tiling* tiling = tiled_ ? tiled_->find(id) : nullptr) tile(id, *tiling);
             else if (is_pad(id)) pad(id);
             else if (const NodeId term = added_term(id)) add_inside(id, term);
+            else if (summed_in_[id.index]) continue;
+            else if (const NodeId term = product_term(id)) product(product_of(term), id);
             else if (row(graph_[id].op).lowering == Lowering::reduce) reduction(id);
             else if (row(graph_[id].op).takes_transposed) {
                 if (!swapped_[id.index]) product(id, id);
@@ -202,19 +205,26 @@ private:
     }
 
     // Operands are read where they lie: the swap of their last dimensions is a flag. A result that is only wanted with its
-    // own last two swapped is written so: (a b)ᵀ is bᵀ aᵀ, each element the same chain of products.
+    // own last two swapped is written so: (a b)ᵀ is bᵀ aᵀ, each element the same chain of products. To one that is only
+    // wanted in a sum the other term is added as soon as an element's chain is done.
     void product(NodeId id, NodeId wanted) {
         bool transposed[2] = {graph_.attributes(id).flag("transpose_a"), graph_.attributes(id).flag("transpose_b")};
-        NodeId operands[2];
+        std::vector<NodeId> operands;
         for (size_t k = 0; k < 2; ++k) {
             NodeId x = graph_.operand(id, k);
-            for (; swaps_last_two(x) && !swapped_[graph_.operand(x, 0).index]; x = graph_.operand(x, 0))
+            for (; swaps_last_two(graph_, x) && !swapped_[graph_.operand(x, 0).index]; x = graph_.operand(x, 0))
                 transposed[k] = !transposed[k];
-            operands[k] = copy_(x);
+            operands.push_back(copy_(x));
         }
-        if (wanted != id) {
+        if (graph_[id].operands.count > 2) operands.push_back(copy_(graph_.operand(id, 2)));
+        const NodeId term = wanted == id ? NodeId() : product_term(wanted);
+        if (wanted != id && term != id) {
             std::swap(operands[0], operands[1]);
             transposed[0] = !std::exchange(transposed[1], !transposed[0]);
+        }
+        if (term) {
+            const auto terms = graph_.operands_of(wanted);
+            operands.push_back(copy_(terms[terms[0] == term]));
         }
         Record record;
         if (transposed[0]) record.push_back({context_.name("transpose_a"), AttrValue(true)});
@@ -230,26 +240,46 @@ private:
         const Row& r = row(graph_[id].op);
         if (r.lowering != Lowering::movement) return {};
         const NodeId whole = graph_.operand(id, 0);
-        return row(graph_[whole].op).takes_transposed && uses_[whole.index] == 1 && swaps_last_two(id) ? whole : NodeId();
+        return row(graph_[whole].op).takes_transposed && uses_[whole.index] == 1 && swaps_last_two(graph_, id)
+                   ? whole
+                   : NodeId();
     }
     void find_swapped() {
         swapped_.resize(graph_.nodes.size());
         for (NodeId id : graph_.body())
             if (const NodeId whole = swapped_product(id)) swapped_[whole.index] = true;
     }
-    bool swaps_last_two(NodeId id) const {
-        if (row(graph_[id].op).lowering != Lowering::movement) return false;
-        const Type &from = graph_.type(graph_.operand(id, 0)), &to = graph_.type(id);
-        if (to.rank() < 2 || from.rank() != to.rank()) return false;
-        const SizeFacts facts(context_, {});
-        Positions positions(facts);
-        PositionList at;
-        for (uint32_t d = 0; d < to.rank(); ++d) at.push_back(positions.named(d, to.sizes[d]));
-        const PositionList read = operand_positions(positions, graph_, id, 0, at);
-        std::swap(at[at.size() - 1], at[at.size() - 2]);
-        return read == at;
+    // The term of this sum that it is added to as a product, if there is one.
+    NodeId product_term(NodeId sum) const {
+        for (NodeId term : graph_.operands_of(sum))
+            if (summed_in_[term.index] == sum) return term;
+        return {};
     }
-
+    // The product that this value is, perhaps with the last two dimensions swapped.
+    NodeId product_of(NodeId id) const {
+        const NodeId whole = swapped_product(id);
+        return whole ? whole : row(graph_[id].op).takes_transposed && !swapped_[id.index] ? id : NodeId();
+    }
+    // What is added lies in memory anyway: what a kernel would compute and not store is better added by that kernel. The
+    // later term is looked at first, since it waits for the other in any case.
+    void find_sums_of_products() {
+        summed_in_.resize(graph_.nodes.size());
+        for (NodeId id : graph_.body()) {
+            if (!is_sum(id) || added_term(id)) continue;
+            const auto terms = graph_.operands_of(id);
+            const size_t later = terms[1].index > terms[0].index;
+            for (const size_t k : {later, 1 - later}) {
+                if (terms[0] == terms[1] || product_term(id)) break;
+                const NodeId term = terms[k], product = product_of(term), other = through_names(graph_, terms[1 - k]);
+                if (!product || graph_[product].operands.count > 2 || uses_[term.index] > 1) continue;
+                if (graph_[term].type != graph_[id].type || size_of(graph_.type(id).dtype) < 4) continue;
+                if (graph_[other].op == op<"constant">() || graph_.type(other).rank() == 0) continue;
+                if (is_fusable(graph_, other) && !product_term(other)) continue;
+                if (stays_interpreted(graph_, product) || stays_interpreted(graph_, id)) continue;
+                summed_in_[term.index] = id;
+            }
+        }
+    }
     const Graph& graph_;
     Context& context_;
     Builder builder_;
@@ -257,6 +287,7 @@ private:
     std::vector<uint32_t> uses_;
     std::optional<TiledSums> tiled_;      // where there are pads
     std::vector<bool> swapped_;           // products that a movement after them swaps
+    std::vector<NodeId> summed_in_;       // of a product: the sum that it adds the other term of
     std::vector<bool> added_;             // pads that a sum adds inside their place
     std::vector<bool> never_minus_zero_;  // no element is
 };

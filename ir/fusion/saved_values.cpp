@@ -81,9 +81,10 @@ private:
             if (is_choice(id)) f(id);
     }
 
-    // What derivatives read, and what is needed in memory: by what is no kernel, also by way of movement.
+    // What derivatives read, and what is needed in memory: by what is no kernel, also by way of movement. (A product reads
+    // what is swapped where it lies.)
     void find_reads() {
-        std::vector<bool> wanted(graph_.nodes.size());
+        std::vector<bool> wanted(graph_.nodes.size());  // in memory, or what it moves is
         const auto body = graph_.body();
         for (size_t k = body.size(); k-- > 0;) {
             const NodeId id = body[k];
@@ -92,12 +93,15 @@ private:
             if (!is_fusable(graph_, id)) in_memory_[id.index] = true;
             const auto operands = graph_.operands_of(id);
             for (size_t o = 0; o < operands.size(); ++o) {
-                const uint32_t value = operands[o].index;
-                if (wants) wanted[value] = true;
+                NodeId lies = operands[o];
+                while (r.takes_transposed && swaps_last_two(graph_, lies)) lies = graph_.operand(lies, 0);
                 const bool is_address = r.memory == MemoryUse::replaces && o == replaced_view;
+                if (backward_[id.index] && !backward_[operands[o].index] && !is_address)
+                    read_[operands[o].index] = true;
+                const uint32_t value = lies.index;
+                if (wants) wanted[value] = true;
                 if (backward_[value] || is_address) continue;
                 if (wants) (backward_[id.index] ? wanted_again_ : in_memory_)[value] = true;
-                if (backward_[id.index]) read_[value] = true;
             }
         }
     }

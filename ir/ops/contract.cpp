@@ -9,7 +9,19 @@ namespace tenon {
 namespace {
 
 // [.., m, k] @ [.., k, n] -> [.., m, n]; leading sizes broadcast. transpose_a, transpose_b read the operand's last two
-// dimensions the other way round (set by simplification, never by the front end).
+// dimensions the other way round; a third operand, which broadcasts to the result, is added to each element when its chain
+// is done (set by fusion's preparation, never by the front end).
+void check_added(Infer& i, std::span<const SizeId> sizes) {
+    require_tensor(i, 2);
+    const Type& added = i.type(2);
+    bool fits = added.dtype == i.type(0).dtype && added.rank() <= sizes.size();
+    for (size_t d = 0; fits && d < added.rank(); ++d) {
+        const SizeId size = sizes[sizes.size() - added.rank() + d];
+        fits = added.sizes[d] == SizeId(1) || i.equal(added.sizes[d], size);
+    }
+    if (!fits) i.fail("shape", "matmul adds what broadcasts to its result, but got " + i.show(i.operands[2]));
+}
+
 TypeId matmul_rule(Infer& i) {
     require_tensor(i, 0);
     require_tensor(i, 1);
@@ -39,6 +51,7 @@ TypeId matmul_rule(Infer& i) {
         }
     sizes.push_back(m);
     sizes.push_back(n);
+    if (i.operands.size() > 2) check_added(i, sizes);
     return i.context.tensor(a.dtype, sizes, a.device);
 }
 
@@ -56,6 +69,7 @@ Term rows_of(Gradient& d, const Term& t, const Type& type) {
 }
 
 void matmul_gradient(Gradient& d) {  // d(ab): g bᵀ, aᵀ g
+    if (d.operand_count() > 2) d.x(2) += d.g;
     const bool ta = d.attributes().flag("transpose_a"), tb = d.attributes().flag("transpose_b");
     const size_t ra = d.type(0).rank(), rb = d.type(1).rank(), ry = d.result_type().rank();
     const Term a = ta ? transposed(d, d.a, ra) : d.a, b = tb ? transposed(d, d.b, rb) : d.b;
@@ -72,10 +86,17 @@ void matmul_gradient(Gradient& d) {  // d(ab): g bᵀ, aᵀ g
     }
 }
 
+// What is added may differ per example where the product does not.
+NodeId matmul_batching(Batching& b) {
+    if (b.operand_count() == 2 || b.batched(0) || b.batched(1)) return batch_broadcasting(b);
+    const NodeId product = b.emit(op<"matmul">(), {b.operand(0), b.operand(1)}, b.attr());
+    return b.emit(op<"add">(), {product, b.aligned(2, b.result_type().rank())});
+}
+
 // clang-format off
 const Row contract_table[] = {
-    {.name = "matmul", .doc = "matrix product over the last two dimensions", .min_operands = 2, .max_operands = 2, .dtypes = DTypes::numeric,
-     .result = matmul_rule, .lowering = Lowering::library, .takes_transposed = true, .gradient = matmul_gradient, .batching = batch_broadcasting},
+    {.name = "matmul", .doc = "matrix product over the last two dimensions; a third operand is added to it", .min_operands = 2, .max_operands = 3, .dtypes = DTypes::numeric,
+     .result = matmul_rule, .lowering = Lowering::library, .takes_transposed = true, .in_place_operand = 2, .gradient = matmul_gradient, .batching = matmul_batching},
 };
 // clang-format on
 

@@ -81,6 +81,12 @@ int64_t Expressions::cost() const {
     return sum;
 }
 
+int64_t Expressions::arithmetic() const {
+    int64_t sum = 0;
+    for (const Expression& e : entries_) sum += e.kind == Expression::Kind::fold ? 1 : e.cost;
+    return sum;
+}
+
 // Summands with shallower loops first, so that what is invariant in a loop is computed outside it.
 ExpressionId Expressions::sum_of(const Positions::Form& form) {
     std::vector<ExpressionId> summands;

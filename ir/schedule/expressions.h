@@ -68,7 +68,8 @@ public:
     };
     const std::vector<Use>& used_positions() const { return used_; }
     void note_position(Position p, int64_t bytes = 0) { used_.push_back({p, bytes}); }
-    int64_t cost() const;  // of all entries, in additions
+    int64_t cost() const;        // of all entries, in additions
+    int64_t arithmetic() const;  // the same but for what folds are more dear than their terms
 
 private:
     ExpressionId intern(Expression);

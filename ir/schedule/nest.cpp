@@ -8,7 +8,7 @@
 namespace tenon {
 
 namespace {
-constexpr int64_t parallel_work = 32768;  // elements below which waking threads costs more than it gains
+constexpr int64_t parallel_work = 32768;  // elements of little work below which waking threads costs more than it gains
 constexpr int64_t block_work = 4096;      // elements a block of a parallel loop: a few microseconds
 constexpr int64_t least_block = 256;      // positions of a vector loop that is cut into blocks
 constexpr int64_t most_columns = 1024;    // of such a block that are folded by rows: a page of each row
@@ -37,10 +37,10 @@ int64_t NestBuilder::work(const Nest& nest) const {
 }
 
 // Symbolic sizes may grow: the executor decides at run time.
-bool NestBuilder::worth_threads(const Nest& nest) const {
+bool NestBuilder::worth_threads(const Nest& nest, const Expressions& trial) const {
     const auto symbolic = [&](SizeId s) { return !context_.as_constant(s); };
-    return work(nest) >= parallel_work || symbolic(nest.reduced) ||
-           std::any_of(nest.kept.begin(), nest.kept.end(), symbolic);
+    return work(nest) * std::max<int64_t>(trial.arithmetic() / much_work, 1) >= parallel_work ||
+           symbolic(nest.reduced) || std::any_of(nest.kept.begin(), nest.kept.end(), symbolic);
 }
 
 // ---- what is stored where -----------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ void NestBuilder::choose_kinds(const Nest& nest, std::vector<NestLoop>& loops, c
         std::rotate(vector, vector + 1, loops.end());
         choose_tiles(nest, loops, trial);
     }
-    if (!worth_threads(nest)) return;
+    if (!worth_threads(nest, trial)) return;
     const auto turns = [&](const NestLoop& l) { return (extent(l) - 1) / std::max<int64_t>(l.tile, 1) + 1; };
     auto parallel = std::find_if(loops.begin(), loops.end(), [&](const NestLoop& l) { return turns(l) >= 16; });
     if (parallel == loops.end())

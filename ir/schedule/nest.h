@@ -66,7 +66,7 @@ public:
 
     int64_t hint(SizeId) const;       // its value with the symbols as captured
     int64_t work(const Nest&) const;  // elements gone through, by hint
-    bool worth_threads(const Nest&) const;
+    bool worth_threads(const Nest&, const Expressions& trial) const;
     int64_t near_bytes() const { return target_.near_bytes; }
 
 private:

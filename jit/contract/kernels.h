@@ -21,8 +21,12 @@ struct MicroTile {
     int64_t b_row = 0;
     T* c = nullptr;  ///< element (i, j) at c[i · c_row + j]
     int64_t c_row = 0;
+    const T* next = nullptr;  ///< if any: where the c of the tile to come lies, with as many rows
     int64_t last = 0;        ///< columns in the last vector: 1 … lanes
     bool continues = false;  ///< the chains go on from what is in c, else they begin at +0
+    const T* added =
+        nullptr;  ///< if any: element (i, j), at added[i · added_row + j], is added to the chain when it is done
+    int64_t added_row = 0;
     T* packed = nullptr;     ///< where `packing_tile` leaves the panel of b, row by row
 };
 

@@ -47,6 +47,13 @@ constexpr int64_t packed_widths[] = {6, 12, 64 / int64_t(sizeof(T)), 128 / int64
 template <class E, class T>
 void pack_lines(const Lines<E>& from, int64_t lines, int64_t depth, int64_t width, T* to);
 
+/// Where matrix k of a batch with `sizes` begins; `strides`: to the next one along each dimension.
+inline int64_t strided_offset(int64_t k, const Dims& sizes, const Dims& strides) {
+    int64_t offset = 0;
+    for (size_t d = sizes.size(); d-- > 0; k /= sizes[d]) offset += k % sizes[d] * strides[d];
+    return offset;
+}
+
 /// Matrices in memory with strides, a batch of any rank.
 template <class E, class T>
 class StridedSource final : public PanelSource<T> {
@@ -71,9 +78,7 @@ public:
 
 private:
     Lines<E> matrix(int64_t k) const {
-        int64_t offset = 0;
-        for (size_t d = sizes_.size(); d-- > 0; k /= sizes_[d]) offset += k % sizes_[d] * strides_[d];
-        return {first_.data + offset, first_.line, first_.step};
+        return {first_.data + strided_offset(k, sizes_, strides_), first_.line, first_.step};
     }
 
     Lines<E> first_;

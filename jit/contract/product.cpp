@@ -36,7 +36,7 @@ public:
     TileProduct(const Product<T>& product, const MicroKernels<T>& kernels, const Block& tile)
         : s_(product), kernels_(kernels), tile_(tile), a_(product.a.in_place(tile.matrix)),
           b_(product.b.in_place(tile.matrix)), panels_(product.b.packed(tile.matrix, kernels.columns())),
-          c_(product.c.in_place(tile.matrix)) {
+          c_(product.c.in_place(tile.matrix)), added_(product.c.added(tile.matrix)) {
         constexpr int64_t often = 128;  // columns for which rows of a that lie as rows are worth packing
         packs_a_ = !a_.data || (tile.rows > kernels.rows && (a_.step != 1 || tile.columns > often));
         const bool lies_as_rows = b_.data && b_.line == 1;
@@ -47,15 +47,25 @@ public:
         rows_ =
             std::min(a_bytes / (most_depth * size) / kernels.rows * kernels.rows, round_up(tile.rows, kernels.rows));
         group_ = 4 * width();
+        // What is added lies where chains would wait to go on.
+        if (added_.data && added_.data == c_.data && s_.k > depth_) c_ = {};
         columns_ = std::min(b_bytes / (most_depth * size) / group_ * group_, round_up(tile.columns, width()));
     }
 
     void compute(Workspace& workspace) {
         if constexpr (std::is_floating_point_v<T>) {
-            if (tile_.rows <= most_few_rows && !panels_ && a_.data && b_.data && b_.step == 1 && b_.line != 1 &&
-                c_.data)
-                return multiply_few_rows(tile_.rows, tile_.columns, s_.k, a_.at(tile_.row, 0), b_.at(tile_.column, 0),
-                                         c_.data + tile_.row * c_.line + tile_.column, c_.line);
+            if (tile_.rows <= most_few_rows && !panels_ && (!added_.data || added_.data != c_.data) && a_.data &&
+                b_.data && b_.step == 1 && b_.line != 1 && c_.data) {
+                T* const to = c_.data + tile_.row * c_.line + tile_.column;
+                multiply_few_rows(tile_.rows, tile_.columns, s_.k, a_.at(tile_.row, 0), b_.at(tile_.column, 0), to,
+                                  c_.line);
+                if (!added_.data) return;
+                for (int64_t i = 0; i < tile_.rows; ++i) {
+                    const T* const from = added_.data + (tile_.row + i) * added_.line + tile_.column;
+                    for (int64_t j = 0; j < tile_.columns; ++j) to[i * c_.line + j] += from[j];
+                }
+                return;
+            }
         }
         lay_out(workspace);
         for (int64_t column = 0; column < tile_.columns; column += columns_) {
@@ -100,7 +110,10 @@ private:
         if (panels_) b = {panels_ + (tile_.column + column) * s_.k + begin * width(), width(), width() * s_.k};
         else if (!packs_b_ || packs_by_kernel_) b = {b_.at(tile_.column + column, begin).data, b_.step, width()};
         const auto at = [&](int64_t j) { return b.data + j / width() * b.panel; };
-        MicroTile<T> micro{.k = depth, .c_row = to_.line, .continues = begin > 0};
+        MicroTile<T> micro{.k = depth, .c_row = to_.line, .continues = begin > 0, .added_row = added_.line};
+        const T* const added = begin + depth >= s_.k && added_.data
+                                   ? added_.data + tile_.row * added_.line + tile_.column + column
+                                   : nullptr;
         int64_t j = 0;
         if (!packs_b_ && !panels_ && tile_.rows <= kernels_.few_rows) {
             const auto& wide = kernels_.wide[tile_.rows - 1];
@@ -109,6 +122,7 @@ private:
                 take_rows(micro, row, 0, begin, depth);
                 micro.b = at(j);
                 micro.c = to_.data + j;
+                if (added) micro.added = added + j;
                 wide.tile(micro);
             }
         }
@@ -125,11 +139,16 @@ private:
             for (int64_t i = 0; i < rows; i += kernels_.rows) {
                 take_rows(micro, row, i, begin, depth);
                 micro.c = to_.data + (row + i) * to_.line + j;
+                if (added) micro.added = added + (row + i) * added_.line + j;
                 const bool lies = !packs_b_ || (kernel_packs && i == 0);
                 micro.b = lies ? at(j) : panel;
                 micro.b_row = lies ? b.row : width();
                 micro.packed = panel;
                 const int64_t height = std::min(kernels_.rows, rows - i);
+                const bool lowest = i + kernels_.rows >= rows;
+                micro.next = !lowest              ? micro.c + kernels_.rows * to_.line
+                             : j + width() < columns ? to_.data + row * to_.line + j + width()
+                                                  : nullptr;
                 if (kernel_packs && i == 0) kernels_.packing_tile[height - 1](micro);
                 else kernels_.tile[count > kernels_.lanes][height - 1](micro);
             }
@@ -158,7 +177,8 @@ private:
     const Block tile_;
     const Lines<T> a_, b_;
     const T* const panels_;  // of b, packed before
-    const typename Target<T>::Rows c_;
+    typename Target<T>::Rows c_;
+    const typename Target<T>::Added added_;
     bool packs_a_, packs_b_;
     bool packs_by_kernel_;                    // b lies as its panels do: the first rows' kernel packs what it reads
     int64_t depth_, rows_, columns_, group_;  // of blocks; columns that are packed at a time
@@ -169,8 +189,7 @@ private:
 // ---- tiles --------------------------------------------------------------------------------------------------------
 
 // How a matrix is cut: tiles are halved, the longer side first, until there is one for each thread, or some where they are large
-// enough for what is packed again in each, and no one takes longer than an interrupt may have to wait. Where b is packed for all
-// tiles, rows go first: then nothing is packed again.
+// enough for what is packed again in each. Where b is packed for all tiles, rows go first: then nothing is packed again.
 struct Cut {
     int64_t rows, columns;  // of one tile
     int64_t down, across;   // how many
@@ -179,7 +198,7 @@ struct Cut {
 template <class T>
 static Cut choose_tiles(const Product<T>& s, const MicroKernels<T>& kernels, int64_t threads, bool stores) {
     const bool packed = s.b.packed(0, kernels.columns());
-    constexpr int64_t worth_a_tile = 4 << 20, worth_some = 32 << 20, longest = int64_t{4} << 30;  // operations
+    constexpr int64_t worth_a_tile = 3 << 19, worth_some = 32 << 20;  // operations
     constexpr int64_t smallest = 96, most_stored = 512;
     const int64_t wanted = (threads + s.count - 1) / s.count, enough = threads == 1 ? 1 : 4 * wanted;
     Cut t{s.m, s.n, 1, 1};
@@ -187,7 +206,7 @@ static Cut choose_tiles(const Product<T>& s, const MicroKernels<T>& kernels, int
     const auto work = [&] { return 2.0 * double(t.rows) * double(t.columns) * double(s.k); };
     while (std::max(t.rows, t.columns) >= smallest &&
            ((t.down * t.across < wanted && work() > worth_a_tile) ||
-            (t.down * t.across < enough && work() > worth_some) || work() > longest ||
+            (t.down * t.across < enough && work() > worth_some) ||
             (stores && t.rows * t.columns > most_stored * most_stored))) {
         const bool by_columns = packed ? t.rows < 2 * smallest && t.columns >= smallest : t.columns >= t.rows;
         if (by_columns) t.columns = half(t.columns, packed ? kernels.columns() : kernels.lanes);

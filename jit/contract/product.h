@@ -30,6 +30,12 @@ public:
         int64_t line = 0;
     };
     virtual Rows in_place(int64_t /*matrix*/) const { return {}; }
+    /// What is added to each element of a matrix when its chain is done; no data where nothing is. It may be the result's memory.
+    struct Added {
+        const T* data = nullptr;  ///< element (i, j) at data[i · line + j]
+        int64_t line = 0;
+    };
+    virtual Added added(int64_t /*matrix*/) const { return {}; }
 };
 
 /// c = a b for `count` matrices: lines of a are its m rows, lines of b its n columns, each of k elements.

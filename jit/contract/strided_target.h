@@ -35,9 +35,22 @@ public:
         return {};
     }
 
+    typename Target<T>::Added added(int64_t matrix) const override {
+        if (!added_) return {};
+        return {added_ + strided_offset(matrix, *sizes_, *added_strides_), added_line_};
+    }
+    /// To each element (i, j) of a matrix is added what stands at data[i · line + j], for the matrix that `strides` lead to along
+    /// each dimension of the batch, which has `sizes`. Both outlive this.
+    void adds(const T* data, int64_t line, const Dims& sizes, const Dims& strides) {
+        added_ = data, added_line_ = line, sizes_ = &sizes, added_strides_ = &strides;
+    }
+
 private:
     E* data_;
     int64_t matrix_, row_, column_;
+    const T* added_ = nullptr;
+    int64_t added_line_ = 0;
+    const Dims *sizes_ = nullptr, *added_strides_ = nullptr;
     const Routine* round_ = nullptr;  // f32 to f16 or bf16
 };
 

@@ -18,11 +18,15 @@ struct Masks32 {
     static Mask first(int64_t n) {
         return _mm256_cmpgt_epi32(_mm256_set1_epi32(int(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
     }
+    static __m256 add(__m256 a, __m256 b) { return _mm256_add_ps(a, b); }
+    static __m256i add(__m256i a, __m256i b) { return _mm256_add_epi32(a, b); }
 };
 struct Masks64 {
     using Mask = __m256i;
     static constexpr int lanes = 4;
     static Mask first(int64_t n) { return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3)); }
+    static __m256d add(__m256d a, __m256d b) { return _mm256_add_pd(a, b); }
+    static __m256i add(__m256i a, __m256i b) { return _mm256_add_epi64(a, b); }
 };
 template <>
 struct Vector<float> : Masks32 {

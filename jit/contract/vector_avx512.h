@@ -17,6 +17,11 @@ struct Masks {
     using Mask = Bits;
     static constexpr int lanes = count;
     static Mask first(int64_t n) { return Mask((1u << n) - 1); }
+    static __m512 add(__m512 a, __m512 b) { return _mm512_add_ps(a, b); }
+    static __m512d add(__m512d a, __m512d b) { return _mm512_add_pd(a, b); }
+    static __m512i add(__m512i a, __m512i b) {
+        return count == 16 ? _mm512_add_epi32(a, b) : _mm512_add_epi64(a, b);
+    }
 };
 template <>
 struct Vector<float> : Masks<16, __mmask16> {

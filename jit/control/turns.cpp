@@ -5,6 +5,7 @@
 
 #include "ir/build/copier.h"
 #include "ir/build/regions.h"
+#include "ir/row.h"
 #include "jit/control/places.h"
 #include "runtime/interrupt.h"
 
@@ -32,8 +33,26 @@ Turns::Turns(const Graph& graph, NodeId node)
     }
     for (NodeId stack : results.subspan(form_.carried)) written.push_back(copy(stack));
     regions_ = {builder.finish(written, whole->name)};
+    for (size_t k = 0; k < form_.carried; ++k) stays_.push_back(may_stay(k));
     inputs_.resize(regions_[0]->params().size());
     outputs_.resize(written.size());
+}
+
+// What it becomes is all that reads it.
+bool Turns::may_stay(size_t carry) const {
+    if (result_of_carry_[carry] == none) return false;
+    const Graph& g = *regions_[0];
+    const NodeId value = g.params()[carry], becomes = g.results()[result_of_carry_[carry]];
+    const int operand = row(g[becomes].op).in_place_operand;
+    const auto read = g.operands_of(becomes);
+    if (operand < 0 || size_t(operand) >= read.size() || read[size_t(operand)] != value) return false;
+    if (g[value].type != g[becomes].type) return false;
+    size_t uses = size_t(std::count(g.results().begin(), g.results().end(), value));
+    for (NodeId id : g.body()) {
+        const auto operands = g.operands_of(id);
+        uses += size_t(std::count(operands.begin(), operands.end(), value));
+    }
+    return uses == 1 && std::count(g.results().begin(), g.results().end(), becomes) == 1;
 }
 
 size_t Turns::scratch_bytes(std::span<const Sizes> sizes) const { return Places::bytes(sizes[0].results, 2); }
@@ -55,7 +74,8 @@ void Turns::run(const Call& call) {
         }
         for (size_t k = 0; k < form_.carried; ++k) {
             const size_t result = result_of_carry_[k];
-            if (result != none) outputs_[result] = is_last && writes[k] ? writes[k] : place(result, i);
+            if (result == none) continue;
+            outputs_[result] = writes[k] && (is_last || stays_[k]) ? writes[k] : place(result, stays_[k] ? 0 : i);
         }
         for (size_t j = 0; j < stacks_; ++j) {
             const size_t result = first_stack + j;

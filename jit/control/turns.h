@@ -6,7 +6,8 @@
 
 namespace tenon {
 
-/// A value that a turn both leaves and stacks is written once, into the stack.
+/// A value that a turn both leaves and stacks is written once, into the stack. One that a turn adds to in its own memory stays
+/// where it is.
 class Turns final : public Control {
 public:
     Turns(const Graph& graph, NodeId node);
@@ -16,11 +17,14 @@ public:
     void run(const Call&) override;
 
 private:
+    bool may_stay(size_t carry) const;
+
     static constexpr size_t none = SIZE_MAX;
     const ScanForm form_;
     size_t stacks_;
     std::vector<size_t> stack_of_;         // by carry: the stack that gets its value
     std::vector<size_t> result_of_carry_;  // in the region; none where the stack has it
+    std::vector<bool> stays_;              // by carry: what it becomes may be written where it lies
     std::vector<std::byte*> inputs_, outputs_;
 };
 

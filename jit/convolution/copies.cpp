@@ -20,9 +20,11 @@ std::array<int64_t, 3> extents(const Patches& p) {
 }
 int64_t volume(const std::array<int64_t, 3>& sizes) { return sizes[0] * sizes[1] * sizes[2]; }
 
+}  // namespace
+
 // The rows of the last dimension: where they begin in the copy and in a channel of the source. What lies outside has no row there.
-struct Rows {
-    Rows(const Patches& p)
+struct SourceRows {
+    SourceRows(const Patches& p)
         : sizes(extents(p)), source(p.sizes), before{-p.least[0], -p.least[1], -p.least[2]},
           inside(std::clamp<int64_t>(sizes[2] - before[2], 0, source[2])) {}
     int64_t count() const { return sizes[0] * sizes[1]; }
@@ -33,6 +35,8 @@ struct Rows {
     const std::array<int64_t, 3> sizes, source, before;
     const int64_t inside;  // elements of a row that are the source's
 };
+
+namespace {
 
 // Calls f(k) for each k below `count`, many at a time of little work each.
 template <class F>
@@ -84,7 +88,7 @@ int64_t elements_of_copy(const Patches& p, int64_t channels) { return p.examples
 
 template <class T>
 void copy_with_zeros(Patches& p, int64_t channels, const T* source, T* to, ThreadPool& pool) {
-    const Rows rows(p);
+    const SourceRows rows(p);
     const int64_t plane = volume(rows.sizes), length = rows.sizes[2];
     each(pool, p.examples * channels, plane, [&](int64_t k) {
         const T* const from = source + k / channels * p.example + k % channels * p.channel;
@@ -107,7 +111,7 @@ template <class T>
 void copy_channels_last(Patches& p, int64_t channels, const T* source, T* to, ThreadPool& pool) {
     constexpr int64_t lanes = Vector<T>::lanes;
     assert(channels % lanes == 0);
-    const Rows rows(p);
+    const SourceRows rows(p);
     const int64_t length = rows.sizes[2] * channels, begin = rows.before[2] * channels,
                   end = begin + rows.inside * channels;
     each(pool, p.examples * rows.count(), length, [&](int64_t k) {

@@ -70,6 +70,7 @@ template <bool largest>
 void extremum(const LibraryCall& call, std::string_view op, const Results& to) {
     const TensorView& x = call.operands[0];
     const AxisView view(x.shape, call.plan.axis);
+    if (view.outer == 0 || view.inner == 0) return;
     constexpr int64_t tile_elements = 1 << 15;
     if (view.inner == 1) {
         const ArgFold fold = find_arg_fold(op, x.dtype, call.instructions);

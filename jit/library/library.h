@@ -59,7 +59,8 @@ struct LibraryPlan {
 struct LibraryCall {
     const LibraryPlan& plan;
     std::span<const TensorView> operands;
-    std::span<const TensorView> results;  ///< overlap no operand; one that nobody reads has no data
+    std::span<const TensorView>
+        results;  ///< overlap no operand but the row's `in_place_operand`; one that nobody reads has no data
     InstructionSet instructions;
     ThreadPool& pool;
     WorkspacePool& workspaces;

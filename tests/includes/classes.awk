@@ -45,6 +45,8 @@ function open_class(d,    head, k, n, parts, list) {
     if (match(head, /[^:]:[^:]/)) { list = substr(head, RSTART + 2); head = substr(head, 1, RSTART) }
     n = split(head, parts, " ")
     class[top] = FILENAME " " parts[n]
+    if (class[top] in opened) class[top] = class[top] "#" opened[class[top]]++  # a specialisation is a class of its own
+    else opened[class[top]] = 2
     access[top] = d ~ /^class/ ? "private" : "public"
     order[++classes] = class[top]
     n = split(list, parts, ",")
@@ -54,7 +56,7 @@ function open_class(d,    head, k, n, parts, list) {
         bases[class[top]] = bases[class[top]] " " parts[k]
     }
 }
-FNR == 1 { top = 0; text = ""; body = 0; in_comment = 0; class[0] = ""; access[0] = "" }
+FNR == 1 { delete opened; top = 0; text = ""; body = 0; in_comment = 0; class[0] = ""; access[0] = "" }
 {
     line = $0
     if (continued || line ~ /^[ \t]*#/) { continued = line ~ /\\$/; next }

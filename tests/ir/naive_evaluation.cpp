@@ -271,6 +271,12 @@ private:
                     sum += element(in[0], a) * element(in[1], b);
                 }
                 element(out, at) = rounded(dtype, sum);
+                if (in.size() < 3) return;
+                const auto skipped = ptrdiff_t(at.size() - in[2].shape.size());
+                std::vector<int64_t> from(at.begin() + skipped, at.end());
+                for (size_t d = 0; d < from.size(); ++d)
+                    if (in[2].shape[d] == 1) from[d] = 0;
+                element(out, at) = rounded(dtype, element(out, at) + element(in[2], from));
             });
         } else throw std::runtime_error("the naive evaluator knows no " + std::string(r.name));
         values_[id] = std::move(out);

@@ -217,6 +217,13 @@ bool special(Recipe& r, bool large) {
         r.add({r.data({2, 3, n}), r.data({n, 5})});
         r.add({r.data({n, 3}), r.data({5, n})}, r.attr({{"transpose_a", true}, {"transpose_b", true}}));
         r.add({r.data({3, 0}), r.data({0, 2})});
+        for (const Shape& added : {Shape{3, 5}, {5}, {}, {1}, {3, 1}, {1, 5}})
+            r.add({r.data({3, n}), r.data({n, 5}), r.data(added)});
+        for (const Shape& added : {Shape{2, 4, 3, 2}, {4, 1, 2}, {2, 1, 3, 2}, {2, 4, 1, 1}})
+            r.add({r.data({2, 1, 3, n}), r.data({4, n, 2}), r.data(added)});
+        for (const Shape& added : {Shape{2, 3, 5}, {2, 1, 5}, {3, 5}})
+            r.add({r.data({2, 3, n}), r.data({n, 5}), r.data(added)});
+        r.add({r.data({9, 0}), r.data({0, 2}), r.data({9, 2})});
         if (large) r.add({r.data({200, 300}), r.data({300, 170})});
     } else if (name == "conv" || name == "conv_input_gradient" || name == "conv_weight_gradient") {
         convolution(r, large);
