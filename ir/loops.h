@@ -22,7 +22,7 @@
 //   for(lo, hi)            attr {kind: "parallel" | "serial" | "vector", step: k}; one region (param: index), no results.
 //                          parallel: iterations (blocks of `step` positions) are independent and may go to any thread;
 //                          only outermost. serial: in order; those right inside a parallel loop or another such serial
-//                          loop are independent too. vector: innermost, step 1, iterations independent: any vector
+//                          loop are independent too, but for those that hold a product. vector: innermost, step 1, iterations independent: any vector
 //                          width, any order. With step k > 1 the variable takes lo, lo + k, …: inner loops run to
 //                          min(i + k, hi). Among these may be one in steps that divide k. Tiles are two serial loops of
 //                          this kind right outside the loops over their elements, which are a serial and a vector loop.
@@ -38,8 +38,15 @@
 //   store(buffer, position, scalar), store(buffer, position, scalar, all): of `all` elements (index) that the kernel
 //                          writes to the buffer and does not load: where the last cache does not hold so many, an engine
 //                          may write past the caches.
-//   scratch                attr {dtype, elements}: a buffer of so many elements (a constant) that holds nothing at first
-//                          and belongs to the iteration that it stands in, of a parallel or serial loop.
+//   scratch(elements)      attr {dtype}: a buffer of so many elements (an index made of extents) that holds nothing at
+//                          first and belongs to the iteration that it stands in, of a parallel or serial loop. Whoever
+//                          runs a stage brings the memory, behind the kernel's buffers (KernelInfo::scratch).
+//   product(a, a_at, a_row, a_column, b, b_at, b_row, c, c_at, c_row, m, n, k)
+//                          attr {accumulate}: c[i, j] = Σ a[i, p] b[p, j], or added to what is in c; f32 or f64. Element
+//                          (i, p) of a stands at a_at + i · a_row + p · a_column, (p, j) of b at b_at + p · b_row + j,
+//                          (i, j) of c at c_at + i · c_row + j. Each element is one chain of fma over ascending p that
+//                          begins at +0 or with what is there. c overlaps neither a nor b. Outside vector loops and
+//                          folds. The function is that of jit/contract/tile.h for every engine.
 //   extent                 attr {value: size}: an index that is a constant or an expression over the graph's symbols.
 //   position(scalar)       an i64 scalar as index; number(index): an index as i64 scalar.
 //   every elementwise row  on scalars (all operands scalars, types equal where the row demands it; cast changes dtype);
@@ -50,3 +57,15 @@
 // f16 and bf16 scalars are rounded after every op. Sums of f16 and bf16 are cast to f32 inside the fold and rounded
 // once after it.
 #pragma once
+#include <cstddef>
+
+namespace tenon {
+
+/// The operands of a `product`.
+namespace product_operand {
+constexpr size_t a = 0, a_at = 1, a_row = 2, a_column = 3, b = 4, b_at = 5, b_row = 6, c = 7, c_at = 8, c_row = 9,
+                 m = 10, n = 11, k = 12, count = 13;
+constexpr bool is_buffer(size_t operand) { return operand == a || operand == b || operand == c; }
+}  // namespace product_operand
+
+}  // namespace tenon

@@ -15,6 +15,7 @@ namespace tenon {
 class Builder;
 class Batching;  // ir/differentiate/batching.h: what a batching rule sees
 class Gradient;  // ir/differentiate/gradient.h: what a gradient formula sees
+class LoopWriter;  // ir/build/loop_writer.h: what a row writes its loops with
 class IndexMap;  // ir/index_map.h: output index -> operand index of a movement op
 
 enum class Level : uint8_t { tensor, loop, any };
@@ -27,6 +28,7 @@ enum class Effect : uint8_t {  // all but none keep their place among each other
 constexpr bool is_ordered(Effect effect) { return effect != Effect::none; }
 enum class DTypes : uint16_t {  // admitted dtypes, a bit per DType
     floats = 0b1111,            // f64 f32 f16 bf16
+    wide_floats = 0b11,         // f64 f32
     integers = 0b111110000,     // i64 i32 i16 i8 u8
     boolean = 0b1000000000,
     numeric = floats | integers,
@@ -42,6 +44,7 @@ enum class Lowering : uint8_t {
     movement,   // an index map: no arithmetic, fused into the loads of whoever reads it
     reduce,     // a fold over axes, in the contract's order, by the scalar op `fold_op`
     loops,      // its own loop nest, built by ir/schedule
+    tiles,      // loops that the row writes itself, over blocks of its operands
     library,    // a call of jit/library: one function for every engine
     regions,    // its regions are run by the executor, each a list of steps of its own
     structure,  // params, yields, calls, tuples, loops: handled where structure is
@@ -104,6 +107,7 @@ struct Infer {  // what a result rule sees
 
 using ResultRule = TypeId (*)(Infer&);
 using ParametersRule = std::vector<TypeId> (*)(Infer&, unsigned region);
+using TilesRule = void (*)(LoopWriter&);
 using GradientRule = void (*)(Gradient&);
 using IndexRule = void (*)(IndexMap&);
 using BatchingRule = NodeId (*)(Batching&);
@@ -136,6 +140,7 @@ struct Row {
     ControlFlow control = ControlFlow::none;  // rows with regions
     ReachRule reach = nullptr;                // rows with regions
     Lowering lowering = Lowering::structure;
+    TilesRule tiles = nullptr;     // rows lowered so: writes the nests of its kernel
     IndexRule index = nullptr;     // movement rows
     StillRule is_still = nullptr;  // movement rows: does every element stay where it is? Null: only where types say so
     ComposeRule compose =

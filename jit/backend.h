@@ -33,7 +33,8 @@ struct KernelSource {
 
 /// What a kernel runs on. Each stage gets the same.
 struct KernelCall {
-    void* const* buffers;    ///< one a region parameter: operands, then results
+    void* const*
+        buffers;  ///< one a region parameter: operands, then results; then KernelInfo::scratch, where there is any
     const int64_t* extents;  ///< values of KernelInfo::extents
     uint64_t* scalars;       ///< KernelInfo::scalars, 8 bytes each: written by stages that run once, read by all
     uint32_t* faults;        ///< bits of FaultBit (jit/routines/routines.h), set by an atomic or

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <deque>
 
 #include "jit/block_translator.h"
 #include "jit/routines/lines.h"
@@ -307,6 +306,13 @@ void run(const Instruction* begin, const Instruction* end, Frame& f, int64_t n) 
                 store_indexed(f.buffers[i.a], static_cast<int64_t*>(at[i.b]), at[i.out], i.size, n);
                 break;
             case Code::store_one: copy_one(buffer(i.a, index[i.b], i.size), at[i.out], i.size); break;
+            case Code::product: {
+                const ProductPlan& p = *i.product;
+                const auto tile = [&](const ProductPlan::Tile& t) { return buffer(t.buffer, index[t.at], i.size); };
+                p.function(tile(p.a), index[p.a.row], index[p.a_column], tile(p.b), index[p.b.row], tile(p.c),
+                           index[p.c.row], index[p.m], index[p.n], index[p.k], p.accumulate);
+                break;
+            }
             case Code::serial:
                 run_serial(i, f, n);
                 next += i.preamble + i.body;
@@ -338,19 +344,10 @@ public:
         const BlockProgram& program = programs_[stage];
         const size_t index_bytes = (program.indices.size() * 8 + 63) / 64 * 64;
         const size_t register_bytes = (program.registers.size() * sizeof(void*) + 63) / 64 * 64;
-        const size_t buffers = program.scratch.empty() ? 0 : program.buffers + program.scratch.size(),
-                     buffer_bytes = (buffers * sizeof(void*) + 63) / 64 * 64;
         WorkspacePool::Loan workspace(workspaces_);
-        std::byte* const memory = workspace->reserve(index_bytes + register_bytes + buffer_bytes + program.frame_bytes);
-        Frame f{call.buffers, memory + index_bytes + register_bytes + buffer_bytes, reinterpret_cast<int64_t*>(memory),
+        std::byte* const memory = workspace->reserve(index_bytes + register_bytes + program.frame_bytes);
+        Frame f{call.buffers, memory + index_bytes + register_bytes, reinterpret_cast<int64_t*>(memory),
                 reinterpret_cast<void**>(memory + index_bytes)};
-        if (buffers > 0) {
-            void** const all = reinterpret_cast<void**>(memory + index_bytes + register_bytes);
-            std::copy_n(call.buffers, program.buffers, all);
-            for (size_t k = 0; k < program.scratch.size(); ++k)
-                all[program.buffers + k] = f.memory + program.scratch[k];
-            f.buffers = all;
-        }
         std::copy(program.indices.begin(), program.indices.end(), f.index);
         for (const auto& [index, extent] : program.extents) f.index[index] = call.extents[extent];
         for (uint32_t offset : program.lines) new (f.memory + offset) LoadedLines;
@@ -396,7 +393,7 @@ private:
     }
 
     WorkspacePool& workspaces_;
-    std::deque<FoldPlan> plans_;
+    ProgramPlans plans_;
     std::vector<BlockProgram> programs_;
 };
 

@@ -5,9 +5,11 @@
 #include <cstring>
 #include <utility>
 
+#include "ir/loops.h"
 #include "ir/row.h"
 #include "jit/blocks/block_indices.h"
 #include "jit/blocks/program_builder.h"
+#include "jit/literal.h"
 #include "jit/region_uses.h"
 #include "jit/slope.h"
 #include "runtime/cpu.h"
@@ -19,29 +21,14 @@ namespace {
 using Code = Instruction::Code;
 using Loop = ProgramBuilder::Loop;
 
-uint64_t element_bits(const AttrValue& value, DType dtype) {
-    uint64_t bits = 0;
-    visit_dtype(dtype, [&]<class T>() {
-        const T element = std::visit(
-            [](const auto& x) -> T {
-                using X = std::decay_t<decltype(x)>;
-                if constexpr (std::is_same_v<X, bool> || std::is_same_v<X, int64_t> || std::is_same_v<X, double>)
-                    return convert<T>(x);
-                else return T{};
-            },
-            value.value);
-        std::memcpy(&bits, &element, sizeof element);
-    });
-    return bits;
-}
-
 class StageTranslator {
 public:
     StageTranslator(const KernelSource& source, const KernelInfo& info, InstructionSet instructions,
-                    std::deque<FoldPlan>& plans)
+                    ProgramPlans& plans)
         : graph_(*source.graph), info_(info), instructions_(instructions), plans_(plans),
           kernel_(graph_.region_of(source.kernel)), indices_(program_) {
         for (NodeId p : graph_.params(kernel_)) buffers_.emplace(p.index, int32_t(buffers_.size()));
+        for (const KernelScratch& s : info.scratch) buffers_.emplace(s.node.index, int32_t(buffers_.size()));
         for (const InPlace& pair : source.in_place)
             paired_[int32_t(pair.operand)] = int32_t(info.operands + pair.result);
     }
@@ -52,7 +39,6 @@ public:
             shared_[id.index] = program_.new_slot(slot++);
             if (!mine) define_shared(id);
         }
-        for (NodeId id : stage.nodes) find_scratch(id);
         if (stage.loop) return top_loop(stage.nodes[0]);
         scope_.uses = find_uses(graph_, kernel_, stage.nodes, buffers_);
         body(stage.nodes);
@@ -72,16 +58,6 @@ private:
         std::vector<int32_t> temporaries;
         uint32_t position = 0;
     };
-
-    void find_scratch(NodeId id) {
-        if (graph_[id].op == op<"scratch">()) {
-            const int64_t bytes = graph_.attributes(id).integer("elements") * int64_t(size_of(type(id).dtype));
-            const int32_t first = int32_t(info_.operands + info_.results);
-            buffers_.emplace(id.index, first + program_.new_scratch(uint32_t(first), uint32_t(bytes)));
-        }
-        for (unsigned r = 0; r < graph_[id].regions; ++r)
-            for (NodeId inside : graph_.body(graph_.region_of(id, r))) find_scratch(inside);
-    }
 
     NodeId canonical(NodeId id) const { return tenon::canonical(graph_, id); }
     const Type& type(NodeId id) const { return graph_.type(id); }
@@ -170,13 +146,13 @@ private:
         const BlockValue low = index_use(graph_.operand(id, 0)), high = index_use(graph_.operand(id, 1));
         assert(low.is_affine() && high.is_affine() && !low.vector && !high.vector);
         const std::string_view name = attributes.text("op");
-        plans_.push_back({find_fold(name, dtype, instructions_), find_routine(name, dtype, instructions_)});
-        assert(plans_.back().fold && plans_.back().step);
+        plans_.folds.push_back({find_fold(name, dtype, instructions_), find_routine(name, dtype, instructions_)});
+        assert(plans_.folds.back().fold && plans_.folds.back().step);
         Instruction i{.code = lanes ? Code::fold_lanes : Code::fold_rows,
                       .size = uint8_t(size_of(dtype)),
                       .a = low.base,
                       .b = high.base};
-        i.fold = &plans_.back();
+        i.fold = &plans_.folds.back();
         i.c = program_.new_index();
         const Region& region = graph_.region_of(id);
         const NodeId folded = graph_.results(region)[0];
@@ -198,6 +174,25 @@ private:
         program_.append_loop(i, loop);
         return v;
     }
+    void product(NodeId id) {
+        using namespace product_operand;
+        assert(!program_.in_vector());
+        const auto number = [&](size_t k) { return buffers_.at(graph_.operand(id, k).index); };
+        const auto place = [&](size_t k) { return index_use(graph_.operand(id, k)).base; };
+        const DType dtype = type(graph_.operand(id, c)).dtype;
+        plans_.products.push_back({contract::find_tile_function(dtype, instructions_),
+                                   {number(a), place(a_at), place(a_row)},
+                                   {number(b), place(b_at), place(b_row)},
+                                   {number(c), place(c_at), place(c_row)},
+                                   place(a_column),
+                                   place(m),
+                                   place(n),
+                                   place(k),
+                                   graph_.attributes(id).flag("accumulate")});
+        Instruction i{.code = Code::product, .size = uint8_t(size_of(dtype))};
+        i.product = &plans_.products.back();
+        program_.emit_here(i);
+    }
     // Is the value a load whose position moves by the same stride with every turn?
     bool is_affine_load(NodeId value, NodeId variable) const {
         value = canonical(value);
@@ -211,6 +206,7 @@ private:
         if (nothing || canonical(id) != id) return;
         if (n.op == op<"store">()) return store(id);
         if (n.op == op<"for">()) return inner_loop(id);
+        if (n.op == op<"product">()) return product(id);
         BlockValue v;
         if (n.op == op<"fold">()) v = fold(id);
         else if (n.op == op<"load">()) v = load(id);
@@ -264,7 +260,7 @@ private:
         id = canonical(id);
         if (graph_[id].op == op<"constant">()) {
             BlockValue v;
-            v.at = program_.constant(element_bits(*graph_.attributes(id).find("value"), type(id).dtype));
+            v.at = program_.constant(element_bits(graph_, id));
             return v;
         }
         const auto found = values_.find(id.index);
@@ -382,7 +378,7 @@ private:
         Instruction i{.code = Code::load_one, .size = size, .a = buffer, .b = p.base};
         BlockValue v;
         v.vector = p.vector;
-        const bool scratch = buffer >= int32_t(info_.operands + info_.results);
+        const bool scratch = buffer >= int32_t(info_.first_scratch());
         v.level = scratch || changes(buffer) ? program_.depth() : p.level;
         const bool outside = is_outside(v.level);
         if (!p.vector) {
@@ -470,7 +466,7 @@ private:
     const Graph& graph_;
     const KernelInfo& info_;
     InstructionSet instructions_;
-    std::deque<FoldPlan>& plans_;
+    ProgramPlans& plans_;
     const Region& kernel_;
     ProgramBuilder program_;
     BlockIndices indices_;
@@ -490,7 +486,7 @@ private:
 }  // namespace
 
 std::vector<BlockProgram> translate_kernel(const KernelSource& source, const KernelInfo& info,
-                                           InstructionSet instructions, std::deque<FoldPlan>& plans) {
+                                           InstructionSet instructions, ProgramPlans& plans) {
     std::vector<BlockProgram> programs;
     for (const KernelStage& stage : info.stages)
         programs.push_back(StageTranslator(source, info, instructions, plans).translate(stage));

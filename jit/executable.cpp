@@ -18,6 +18,7 @@
 #include "jit/memory_plan.h"
 #include "jit/routines/routines.h"
 #include "jit/run_plan.h"
+#include "jit/scratch_call.h"
 #include "jit/step_builder.h"
 #include "jit/value_sizes.h"
 #include "runtime/diagnostic.h"
@@ -348,18 +349,22 @@ private:
         const KernelCall call{reinterpret_cast<void* const*>(pointers_.data() + step.pointers), plan.extents.data(),
                               kernel.scalars.data(), &faults};
         for (StageRun& stage : plan.stages) {
-            if (stage.parallel && machine_.pool().threads() > 1) run_parallel(*code, stage, call);
-            else run_part(*code, stage, call, 0, stage.trips);
+            const auto part = [&](int64_t begin, int64_t end) {
+                run_part(*code, stage, *ScratchCall(call, cached.info, plan.scratch, machine_.workspaces()), begin,
+                         end);
+            };
+            if (stage.parallel && machine_.pool().threads() > 1) run_parallel(stage, part);
+            else part(0, stage.trips);
         }
         if (faults & division_by_zero)
             fail_at(*graph_, fault_of(step.node), "value", "division of an integer by zero",
                     "check the divisor first, or divide as floats: they give an infinity or nan");
     }
-    void run_parallel(const CompiledKernel& code, StageRun& stage, const KernelCall& call) {
+    void run_parallel(const StageRun& stage, const auto& part) {
         // Iterations are independent, so how they are grouped cannot be seen in the results.
         const int64_t group = std::max<int64_t>(1, stage.trips / (8 * machine_.pool().threads()));
         machine_.pool().parallel_for((stage.trips + group - 1) / group, [&](int64_t tile) {
-            run_part(code, stage, call, tile * group, std::min(stage.trips, (tile + 1) * group));
+            part(tile * group, std::min(stage.trips, (tile + 1) * group));
         });
     }
     // Machine code asks for no interrupt, so its long stages, which are parallel ones, run in pieces of a few

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "ir/index_arithmetic.h"
+#include "runtime/dtype.h"
 
 namespace tenon {
 
@@ -73,6 +74,9 @@ KernelInfo analyse_kernel(const Graph& g, NodeId kernel) {
             stage.step = g.attributes(id).integer_or("step", 1);
             stage.low = g.operand(id, 0);
             stage.high = g.operand(id, 1);
+            visit(g, g.region_of(id), [&](NodeId inside) {
+                if (g[inside].op == op<"scratch">()) info.scratch.push_back({inside, uint32_t(info.stages.size())});
+            });
             info.stages.push_back(std::move(stage));
             open = false;
             continue;
@@ -117,6 +121,22 @@ int64_t stage_trips(const Graph& g, const KernelStage& stage, const KernelInfo& 
     return high > low ? (high - low - 1) / stage.step + 1 : 0;
 }
 
+std::vector<size_t> scratch_offsets(const Graph& g, const KernelInfo& info, std::span<const int64_t> extents) {
+    constexpr size_t line = 64;
+    std::vector<size_t> offsets;
+    size_t here = 0, all = 0;
+    for (size_t k = 0; k < info.scratch.size(); ++k) {
+        const NodeId id = info.scratch[k].node;
+        if (k > 0 && info.scratch[k].stage != info.scratch[k - 1].stage) here = 0;
+        offsets.push_back(here);
+        const size_t bytes = size_t(evaluate_index(g, g.operand(id, 0), info, extents)) * size_of(g.type(id).dtype);
+        here += (bytes + line - 1) / line * line;
+        all = std::max(all, here);
+    }
+    offsets.push_back(all);
+    return offsets;
+}
+
 bool can_run_in_place(const Graph& g, NodeId kernel, InPlace pair) {
     const Region& region = g.region_of(kernel);
     const NodeId read = g.params(region)[pair.operand],
@@ -126,6 +146,8 @@ bool can_run_in_place(const Graph& g, NodeId kernel, InPlace pair) {
     for (NodeId top : g.body(region)) {
         std::vector<NodeId> loads, stores;
         const auto look = [&](NodeId id) {
+            if (g[id].op == op<"product">())
+                for (NodeId o : g.operands_of(id)) fits &= o != read && o != written;
             if (g[id].op == op<"load">() && g.operand(id, 0) == read) {
                 fits &= stores.empty();
                 loads.push_back(id);

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "ir/build/builder.h"
+#include "ir/loops.h"
 #include "ir/row.h"
 
 namespace tenon {
@@ -31,6 +32,7 @@ public:
         const auto value = graph_.context->as_constant(graph_.attributes(extent).size("value"));
         if (!value) return true;
         if (is_memory_access(graph_, user)) return operand == access_position && *value != 0;
+        if (graph_[user].op == op<"product">()) return true;
         const Facts& facts = facts_.at(user.index);
         switch (row(graph_[user].op).index_op) {
             case IndexOp::add:
@@ -79,7 +81,8 @@ private:
         const bool moves = graph_.type(id).kind == Type::Kind::index &&
                            (made == IndexOp::add || made == IndexOp::sub || made == IndexOp::mul);
         for (size_t k = 0; k < operands.size(); ++k) {
-            const bool position = is_memory_access(graph_, id) && k == access_position;
+            const bool position =
+                (is_memory_access(graph_, id) && k == access_position) || graph_[id].op == op<"product">();
             use(operands[k], position || (moves && facts.addresses), graph_[id].op == op<"for">() && k == loop_end);
         }
     }
@@ -290,6 +293,7 @@ public:
         : source_(source), info_(info), graph_(*source.graph) {
         for (NodeId p : graph_.params(graph_.region_of(source.kernel)))
             buffers_.emplace(p.index, uint32_t(buffers_.size()));
+        for (const KernelScratch& s : info.scratch) buffers_.emplace(s.node.index, uint32_t(buffers_.size()));
     }
     std::optional<StageForm> read(const KernelStage& stage) {
         if (!stage.loop) return std::nullopt;
@@ -351,7 +355,7 @@ private:
     }
     // What it may overlap: an operand with the buffers that are only read, or with the result that takes its place.
     uint64_t memory_of(uint32_t number) const {
-        if (number >= info_.operands) return 1;
+        if (number >= info_.operands) return number < info_.first_scratch() ? 1 : uint64_t(-1);
         for (const InPlace& pair : source_.in_place) {
             const auto result = std::find(form_.buffers.begin(), form_.buffers.end(), info_.operands + pair.result);
             if (pair.operand == number && result != form_.buffers.end())

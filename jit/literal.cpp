@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstring>
 
 #include <fmt/format.h>
 
@@ -22,6 +23,15 @@ Scalar scalar_of(const Graph& graph, NodeId constant) {
     if (const auto* truth = std::get_if<bool>(&value)) return *truth;
     if (const auto* integer = std::get_if<int64_t>(&value)) return *integer;
     return std::get<double>(value);
+}
+
+uint64_t element_bits(const Graph& graph, NodeId constant) {
+    uint64_t bits = 0;
+    visit_dtype(graph.type(constant).dtype, [&]<class T>() {
+        const T element = std::visit([](auto x) { return convert<T>(x); }, scalar_of(graph, constant));
+        std::memcpy(&bits, &element, sizeof element);
+    });
+    return bits;
 }
 
 bool begins_below_zero(const Literal& start, DType dtype) {

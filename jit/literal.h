@@ -18,6 +18,9 @@ Literal literal_of(const Graph&, NodeId constant);
 
 Scalar scalar_of(const Graph&, NodeId constant);  ///< the same, as it is written
 
+/// Its bits as one element of its dtype, the others 0.
+uint64_t element_bits(const Graph&, NodeId constant);
+
 /// What a fold begins with: −0 for a sum of floats, so that a sum of −0 stays −0. Throws Error "internal" for an op that
 /// does not fold.
 Literal fold_identity(std::string_view op, DType);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "ir/loops.h"
 #include "ir/row.h"
 
 namespace tenon {
@@ -37,6 +38,13 @@ private:
             ++uses_.stores[buffer];
         }
         if (graph_[id].op == op<"load">()) uses_.last_load[buffers_.at(graph_.operand(id, 0).index)] = position;
+        if (graph_[id].op == op<"product">()) {
+            const auto number = [&](size_t k) { return buffers_.at(graph_.operand(id, k).index); };
+            for (size_t k : {product_operand::a, product_operand::b, product_operand::c})
+                uses_.last_load[number(k)] = position;
+            uses_.first_store.try_emplace(number(product_operand::c), position);
+            ++uses_.stores[number(product_operand::c)];
+        }
         for (size_t k = 0; NodeId operand : graph_.operands_of(id)) {
             use(operand, position, direct && stores && k == 2 ? id : NodeId());
             ++k;

@@ -16,6 +16,7 @@ KernelRun plan_kernel(const Graph& graph, const Machine::Kernel& kernel, std::sp
         const int64_t trips = stage_trips(*source.graph, stage, info, run.extents);
         if (trips > 0) run.stages.push_back({k, stage.parallel && trips > 1, trips});
     }
+    if (!info.scratch.empty()) run.scratch = scratch_offsets(*source.graph, info, run.extents);
     return run;
 }
 

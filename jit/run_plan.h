@@ -24,6 +24,7 @@ struct StageRun {
 struct KernelRun {
     std::vector<int64_t> extents;
     std::vector<StageRun> stages;  ///< those with anything to do
+    std::vector<size_t> scratch;   ///< scratch_offsets, where there is any
 };
 
 struct RunPlan {

@@ -38,6 +38,7 @@ public:
         find_uses();
         begin_updates();
         drop_unread_results();
+        lend_operands();
         for (uint32_t& memory : plan_.memory_of) memory = standing(memory);
         note_lifetimes();
         return std::move(plan_);
@@ -322,6 +323,60 @@ private:
                   : "what it changes a part of is read later");
     }
 
+    // ---- values that die in a kernel
+    // So many bytes, by hint, are worth a kernel of another form.
+    static constexpr int64_t large_bytes = 1 << 20;
+    static constexpr size_t most_buffers_paired = 64;  // of a kernel: each is asked about with each
+    int64_t large_bytes_of(uint32_t v) {
+        const Type& t = (*graph_.context)[memory(v).type];
+        int64_t bytes = int64_t(size_of(t.dtype));
+        for (SizeId size : t.sizes) bytes *= graph_.context->evaluate(size, hints_);
+        return bytes < large_bytes ? 0 : bytes;
+    }
+    bool are_as_large(uint32_t a, uint32_t b) {
+        Context& c = *graph_.context;
+        const auto numel = [&](uint32_t v) {
+            SizeId n(1);
+            for (SizeId size : c[memory(v).type].sizes) n = c.mul(n, size);
+            return n;
+        };
+        return size_of(c[memory(a).type].dtype) == size_of(c[memory(b).type].dtype) && numel(a) == numel(b);
+    }
+    // Such a value lends its memory to a result as large, where the kernel reads each element of it last just before it
+    // writes there.
+    void lend_operands() {
+        for (const SizeSymbol& symbol : graph_.symbols) hints_.push_back(symbol.hint);
+        for (uint32_t s = 0; s < steps().size(); ++s) {
+            StepLayout& step = steps()[s];
+            if (step.kind != StepKind::kernel || updated_operand(step) >= 0) continue;
+            if (step.reads.size() + step.writes.size() > most_buffers_paired) continue;
+            for (uint32_t r = 0; r < step.writes.size(); ++r) lend_to(step, s, r);
+        }
+    }
+    void lend_to(StepLayout& step, uint32_t s, uint32_t result) {
+        const uint32_t to = step.writes[result];
+        const bool takes = memory(to).kind == MemoryKind::arena || memory(to).kind == MemoryKind::output;
+        if (!takes || large_bytes_of(to) == 0) return;
+        for (uint32_t from : step.reads) {
+            const bool dies = memory(from).kind == MemoryKind::arena && !is_read_from(from, int32_t(s) + 1);
+            if (!dies || memory_number(from) == memory_number(to) || !are_as_large(from, to)) continue;
+            std::vector<InPlace> pairs;
+            bool fits = true;
+            for (uint32_t k = 0; k < step.reads.size() && fits; ++k) {
+                if (step.reads[k] != from) continue;
+                fits = can_run_in_place(graph_, step.node, {k, result}) &&
+                       std::none_of(step.in_place.begin(), step.in_place.end(),
+                                    [&](const InPlace& p) { return p.operand == k || p.result == result; });
+                pairs.push_back({k, result});
+            }
+            if (!fits) continue;
+            note(DecisionKind::in_place, step.node, fmt::format("{} is not read any more", name(memory(from).maker)));
+            part_of_[memory_number(from)] = memory_number(to);
+            step.in_place.insert(step.in_place.end(), pairs.begin(), pairs.end());
+            return;
+        }
+    }
+
     // A library function is told which of its results nobody reads; of one that has one result it is written anyway.
     void drop_unread_results() {
         find_uses();
@@ -360,6 +415,7 @@ private:
     std::vector<uint32_t> commits_of_, commits_to_;                  // a value, an input
     std::vector<uint32_t> may_stop_;                                 // how many of the steps before may fail
     std::vector<uint32_t> results_;
+    std::vector<int64_t> hints_;  // of the graph's symbols
     std::unordered_map<uint32_t, KernelInfo> infos_;
 };
 

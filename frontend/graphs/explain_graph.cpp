@@ -269,6 +269,10 @@ private:
                 if (attributes.flag("interpreted")) kernel["interpreted"] = "`compile: false`";
                 out["kernels"].push_back(std::move(kernel));
                 add_to_line(fused, id, "kernels");
+            } else if (row(fused[id].op).lowering == Lowering::tiles) {
+                const std::string_view name = row(fused[id].op).name;
+                out["kernels"].push_back({{"name", name}, {"ops", Json::array({name})}});
+                add_to_line(fused, id, "kernels");
             } else if (row(fused[id].op).lowering == Lowering::library) {
                 out["library"].push_back(row(fused[id].op).name);
                 add_to_line(fused, id, "calls");

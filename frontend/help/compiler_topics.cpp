@@ -34,6 +34,7 @@ std::string_view lowering_of(const Row& row) {
         case Lowering::movement: return "movement: no arithmetic, part of whoever reads it";
         case Lowering::reduce: return "reduction";
         case Lowering::loops: return "a loop nest of its own";
+        case Lowering::tiles: return "loops over blocks, a kernel of its own";
         case Lowering::library: return "a call of the library";
         case Lowering::regions: return "its regions, which the executor runs";
         case Lowering::structure: return "structure";

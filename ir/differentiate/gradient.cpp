@@ -63,13 +63,14 @@ private:
     friend class Gradient;
     friend Term apply(Op, std::initializer_list<Term>, AttrId);
 
+    static constexpr size_t most_operands = 7;
     struct Entry {
         enum class Kind : uint8_t { forward, made, call, fit } kind;  // forward value, node made here, op, fit to shape
         Op op;
         NodeId node;
         AttrId attr;
         uint8_t count = 0;
-        std::array<Term, 4> operands{};
+        std::array<Term, most_operands> operands{};
         TypeId shape;  // fit: the tensor type whose shape the operand takes
         DType number_dtype = DType::f32;
         bool typed_number = false;
@@ -219,7 +220,7 @@ private:
         return result;
     }
     NodeId emit_call(const Entry& entry, DType number_dtype) {
-        std::array<NodeId, 4> operands;
+        std::array<NodeId, most_operands> operands;
         const auto first = size_t(row(entry.op).conditions);
         DType dtype = number_dtype;
         for (size_t k = 0; k < entry.count; ++k)

@@ -1,4 +1,5 @@
 // The loop level, described in ir/loops.h.
+#include "ir/loops.h"
 #include "ir/ops/tables.h"
 
 namespace tenon {
@@ -24,7 +25,23 @@ TypeId store_rule(Infer& i) {
         i.fail("type", "store takes an index for how much is stored in all, but got " + i.show(i.operands[3]));
     return i.context.none();
 }
-TypeId scratch_rule(Infer& i) { return i.context.buffer(i.attributes().dtype("dtype")); }
+TypeId scratch_rule(Infer& i) {
+    if (i.type(0).kind != Type::Kind::index)
+        i.fail("type", "scratch takes an index for how many elements it has, but got " + i.show(i.operands[0]));
+    return i.context.buffer(i.attributes().dtype("dtype"));
+}
+TypeId product_rule(Infer& i) {
+    const DType dtype = i.type(product_operand::c).dtype;
+    for (size_t k = 0; k < product_operand::count; ++k) {
+        const bool buffer = product_operand::is_buffer(k);
+        if (i.type(k).kind != (buffer ? Type::Kind::buffer : Type::Kind::index) || (buffer && i.type(k).dtype != dtype))
+            i.fail("type", "product takes three buffers of one dtype, their places and sizes, but operand " +
+                               std::to_string(k) + " is " + i.show(i.operands[k]));
+    }
+    if (dtype != DType::f32 && dtype != DType::f64)
+        i.fail("dtype", "product is of f32 or f64, but the buffers are " + std::string(name_of(dtype)));
+    return i.context.none();
+}
 TypeId fold_rule(Infer& i) {  // a scalar, of a literal too
     return i.region_results.empty() ? i.context.none() : i.context.scalar(i.context[i.region_results[0]].dtype);
 }
@@ -46,7 +63,9 @@ const Row loop_table[] = {
     loop({.name = "fold", .doc = "folds its region's value over lo … hi - 1 in the contract's order", .result = fold_rule}, 2),
     loop({.name = "load", .doc = "one element of a buffer", .result = load_rule}, 2),
     loop({.name = "store", .doc = "writes one element of a buffer", .effect = Effect::ordered, .result = store_rule}, 3, 4),
-    loop({.name = "scratch", .doc = "memory of the iteration that it stands in", .result = scratch_rule}, 0),
+    loop({.name = "scratch", .doc = "memory of the iteration that it stands in", .result = scratch_rule}, 1),
+    loop({.name = "product", .doc = "the product of two tiles, or its sum with what is there", .effect = Effect::ordered, .result = product_rule},
+         product_operand::count),
     loop({.name = "extent", .doc = "a size as an index", .result = index_rule}, 0),
     loop({.name = "position", .doc = "an i64 scalar as an index", .result = index_rule}, 1),
     loop({.name = "number", .doc = "an index as an i64 scalar", .result = number_rule}, 1),

@@ -16,7 +16,7 @@ std::vector<Row> collect() {
     std::vector<Row> rows;
     for (std::span<const Row> family :
          {control_rows(), elementwise_rows(), movement_rows(), reduce_rows(), contract_rows(), convolution_rows(),
-          index_rows(), random_rows(), region_rows(), effect_rows(), loop_rows()})
+          attention_rows(), index_rows(), random_rows(), region_rows(), effect_rows(), loop_rows()})
         rows.insert(rows.end(), family.begin(), family.end());
     return rows;
 }
@@ -50,6 +50,7 @@ Op require_op(std::string_view name) {
 std::string_view describe(DTypes set) {
     switch (set) {
         case DTypes::floats: return "a float dtype";
+        case DTypes::wide_floats: return "f32 or f64";
         case DTypes::integers: return "an integer dtype";
         case DTypes::boolean: return "bool";
         case DTypes::numeric: return "a number dtype";

@@ -27,7 +27,7 @@ std::string_view kernels_are_apart(const Graph& g, NodeId id) {
     return "what kernels compute is in fusions";
 }
 std::string_view fusions_are_gone(const Graph& g, NodeId id) {
-    if (g[id].op == op<"fusion">()) return "fusions have become kernels";
+    if (g[id].op == op<"fusion">() || row(g[id].op).lowering == Lowering::tiles) return "fusions have become kernels";
     return kernels_are_apart(g, id);
 }
 

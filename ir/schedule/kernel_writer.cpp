@@ -230,9 +230,9 @@ void KernelWriter::open_scratch(const PlannedNest& n) {
     for (size_t k = 0; k < n.scratch.size(); ++k) {
         if (n.scratch[k].elements == 0) continue;
         const DType dtype = context_[expressions_[n.scratch[k].value].type].dtype;
-        const AttrId attr = context_.attr({{context_.name("dtype"), AttrValue(dtype)},
-                                           {context_.name("elements"), AttrValue(n.scratch[k].elements)}});
-        private_scratch_[k] = builder_.emit_typed(op<"scratch">(), context_.buffer(dtype), {}, attr);
+        const AttrId attr = context_.attr({{context_.name("dtype"), AttrValue(dtype)}});
+        const NodeId elements = extent(SizeId(n.scratch[k].elements));
+        private_scratch_[k] = builder_.emit_typed(op<"scratch">(), context_.buffer(dtype), {elements}, attr);
     }
 }
 

@@ -5,8 +5,10 @@
 #include <unordered_set>
 
 #include "ir/build/copier.h"
-#include "ir/schedule/kernel_writer.h"
+#include "ir/build/loop_writer.h"
 #include "ir/fusion/long_reduction.h"
+#include "ir/fusion/materialise.h"
+#include "ir/schedule/kernel_writer.h"
 #include "ir/schedule/nest.h"
 
 namespace tenon {
@@ -390,6 +392,7 @@ public:
         for (NodeId id : graph_.body()) {
             if (graph_[id].op == op<"fusion">()) fusion(id);
             else if (graph_[id].op == op<"get">() && graph_[graph_.operand(id, 0)].op == op<"fusion">()) get(id);
+            else if (row(graph_[id].op).lowering == Lowering::tiles) tiles(id);
             else copier_.copy(id);
         }
         return copier_.finish();
@@ -404,6 +407,36 @@ private:
             Builder::StampScope scope(builder_, copier_.stamp_of(id));
             copier_.map(id, element(kernel, 0));
         } else copier_.map(id, kernel);
+    }
+    // A kernel of loops that the row itself writes.
+    void tiles(NodeId id) {
+        Context& context = *graph_.context;
+        const Stamp stamp = copier_.stamp_of(id);
+        Builder::StampScope outer(builder_, stamp);
+        std::vector<NodeId> operands, params;
+        std::vector<TypeId> results{graph_[id].type};
+        if (graph_.type(id).kind == Type::Kind::tuple) results = graph_.type(id).elements;
+        const RegionId region = builder_.open_region();
+        {
+            Builder::StampScope inner(builder_, {stamp.origin, {}, 0});
+            const auto parameter = [&](const Type& t, std::string_view name) {
+                params.push_back(builder_.parameter(context.buffer(t.dtype, t.device), context.name(name)));
+            };
+            for (NodeId o : graph_.operands_of(id)) {
+                operands.push_back(copier_(o));
+                parameter(graph_.type(o), "in");
+            }
+            for (TypeId t : results) parameter(context[t], "out");
+            LoopWriter writer(builder_, graph_, id, params);
+            row(graph_[id].op).tiles(writer);
+            builder_.close_region({});
+        }
+        Record record{{context.name("name"), AttrValue(context.name(row(graph_[id].op).name))}};
+        if (stays_interpreted(graph_, id)) record.push_back({context.name("interpreted"), AttrValue(true)});
+        const NodeId kernel =
+            builder_.emit_typed(op<"kernel">(), graph_[id].type, operands, context.attr(std::move(record)), region, 1);
+        builder_.set_name(kernel, graph_.names[id.index]);
+        copier_.map(id, kernel);
     }
     void get(NodeId id) {
         Builder::StampScope scope(builder_, copier_.stamp_of(id));

@@ -7,9 +7,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <vector>
 
 #include "ir/fold_order.h"
+#include "jit/contract/tile.h"
 #include "jit/routines/routines.h"
 
 namespace tenon {
@@ -46,6 +48,7 @@ struct Instruction {
         vector,                 // in blocks
         fold_lanes,             // variable index[c]; result at[out], value at[d]
         fold_rows,
+        product,                // of tiles: ProductPlan
     };
     // clang-format on
     Code code;
@@ -58,6 +61,7 @@ struct Instruction {
     union {
         Routine::Function routine = nullptr;
         const struct FoldPlan* fold;
+        const struct ProductPlan* product;
         struct {
             int32_t low, high;  // index registers
         } vector;               // of lines: the vector loop
@@ -67,6 +71,21 @@ struct Instruction {
 struct FoldPlan {
     const Fold* fold = nullptr;
     const Routine* step = nullptr;  // accumulator op row
+};
+
+struct ProductPlan {
+    contract::TileFunction function = nullptr;
+    struct Tile {
+        int32_t buffer = 0, at = 0, row = 0;  // at, row: index registers
+    } a, b, c;
+    int32_t a_column = 0, m = 0, n = 0, k = 0;  // index registers
+    bool accumulate = false;
+};
+
+// What programs point to, which lives as long as they do.
+struct ProgramPlans {
+    std::deque<FoldPlan> folds;
+    std::deque<ProductPlan> products;
 };
 
 // What a load of lines has read ahead, and where: line r holds what turn first + r wants.
@@ -94,8 +113,6 @@ struct BlockProgram {
     std::vector<Register> registers;
     std::vector<uint64_t> constants;
     uint32_t frame_bytes = 0;  // of scalars and blocks
-    uint32_t buffers = 0;      // of the call, where there are buffers in the frame: these are numbered after them
-    std::vector<uint32_t> scratch;  // their offsets
     std::vector<uint32_t> lines;    // offsets of each LoadedLines, which its elements follow
     int32_t end = -1;  // of a loop that goes on in several calls: the index register of where this one ends
 };

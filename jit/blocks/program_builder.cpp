@@ -62,12 +62,6 @@ int32_t ProgramBuilder::stage_end() {
     return program_.end;
 }
 
-int32_t ProgramBuilder::new_scratch(uint32_t others, uint32_t bytes) {
-    program_.buffers = others;
-    program_.scratch.push_back(new_frame(bytes));
-    return int32_t(program_.scratch.size()) - 1;
-}
-
 // A block of partial results a level, and one for a value that is the same in all lanes. Folds do not nest, so one such
 // place serves them all.
 uint32_t ProgramBuilder::fold_scratch() {

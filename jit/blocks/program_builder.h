@@ -27,8 +27,6 @@ public:
     uint32_t fold_scratch();
     uint32_t new_lines(uint32_t size);  ///< of elements of so many bytes
     int32_t stage_end();                ///< the index register of where the stage's loop ends
-    /// Memory of each iteration, as the buffer after `others` of the call and those made so far; its number among these.
-    int32_t new_scratch(uint32_t others, uint32_t bytes);
 
     // -- index registers
     int32_t new_index(int64_t initial = 0);

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "ir/loops.h"
 #include "ir/row.h"
 #include "ir/text/text.h"
 #include "jit/cuda/nvrtc.h"
@@ -145,6 +146,7 @@ private:
         if (o == op<"load">()) define(id, register_type(type.dtype), load(id));
         else if (o == op<"store">()) store(id);
         else if (o == op<"scratch">()) scratch(id);
+        else if (o == op<"product">()) product(id);
         else if (o == op<"for">()) inner_loop(id);
         else if (o == op<"fold">()) fold(id);
         else if (o == op<"position">() || o == op<"number">()) define(id, "i64", value(graph_.operand(id, 0)));
@@ -236,8 +238,39 @@ private:
     // An iteration is a block's.
     void scratch(NodeId id) {
         const uint32_t number = buffers_.try_emplace(id.index, uint32_t(buffers_.size())).first->second;
+        const KernelInfo no_sizes;
+        if (!has_constants_only(graph_.operand(id, 0))) refuse("shared memory of a size that is not constant");
         writer_.line(fmt::format("__shared__ {} b{}[{}];", memory_type(graph_.type(id).dtype), number,
-                                 graph_.attributes(id).integer("elements")));
+                                 evaluate_index(graph_, graph_.operand(id, 0), no_sizes, {})));
+    }
+    bool has_constants_only(NodeId index) const {
+        if (graph_[index].op == op<"extent">())
+            return graph_.context->as_constant(graph_.attributes(index).size("value")).has_value();
+        const auto operands = graph_.operands_of(index);
+        return std::all_of(operands.begin(), operands.end(), [this](NodeId o) { return has_constants_only(o); });
+    }
+
+    // The threads of a block share the elements; each is one chain.
+    void product(NodeId id) {
+        using namespace product_operand;
+        if (in_vector_ || in_fold_) refuse("a product inside a vector loop or a fold");
+        std::string at[count];
+        for (size_t o = 0; o < count; ++o)
+            at[o] = is_buffer(o) ? fmt::format("b{}", buffers_.at(graph_.operand(id, o).index))
+                                 : position(graph_.operand(id, o));
+        const std::string type = memory_type(graph_.type(graph_.operand(id, c)).dtype);
+        const std::string element =
+            fmt::format("{}[{} + x / {} * {} + x % {}]", at[c], at[c_at], at[n], at[c_row], at[n]);
+        writer_.open(fmt::format("for (i64 x = threadIdx.x; x < {} * {}; x += blockDim.x) {{", at[m], at[n]));
+        writer_.line(fmt::format("{} sum = {};", type, graph_.attributes(id).flag("accumulate") ? element : "0"));
+        writer_.open(fmt::format("for (i64 p = 0; p < {}; ++p) {{", at[k]));
+        writer_.line(fmt::format("sum = {}({}[{} + x / {} * {} + p * {}], {}[{} + p * {} + x % {}], sum);",
+                                 type == "float" ? "fmaf" : "fma", at[a], at[a_at], at[n], at[a_row], at[a_column],
+                                 at[b], at[b_at], at[b_row], at[n]));
+        writer_.close();
+        writer_.line(fmt::format("{} = sum;", element));
+        writer_.close();
+        writer_.line("__syncthreads();    // what follows may read what was written");
     }
 
     std::string element(NodeId access) {

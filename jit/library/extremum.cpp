@@ -84,8 +84,8 @@ void extremum(const LibraryCall& call, std::string_view op, const Results& to) {
         using Narrow = std::conditional_t<sizeof(Compared<T>) == 8, int64_t, int32_t>;
         const bool narrow = view.size <= std::numeric_limits<int32_t>::max();
         const auto go = narrow ? along_columns<T, Narrow, largest> : along_columns<T, int64_t, largest>;
-        const int64_t per_tile =
-            std::max<int64_t>(tile_elements / (std::min(columns_together, view.inner) * view.size), 1);
+        const int64_t per_tile = std::max<int64_t>(
+            tile_elements / std::max<int64_t>(std::min(columns_together, view.inner) * view.size, 1), 1);
         const int64_t parts = view.outer * blocks;
         call.pool.parallel_for((parts + per_tile - 1) / per_tile, [&](int64_t tile) {
             for (int64_t part = tile * per_tile; part < std::min(parts, (tile + 1) * per_tile); ++part) {

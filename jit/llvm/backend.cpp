@@ -44,7 +44,8 @@ KernelCode share_code(const KernelSource& source, const KernelInfo& info) {
         StageCode stage{uint32_t(code.emitted.size()), {}, {}};
         if (std::optional<StageForm> form = stage_form(source, info, info.stages[k])) {
             const auto [first, fresh] = known.try_emplace(form->hash, stage.function, *form);
-            if (!fresh && info.operands + info.results <= most_places && info.extents.size() <= most_places) {
+            if (!fresh && info.first_scratch() + info.scratch.size() <= most_places &&
+                info.extents.size() <= most_places) {
                 const auto& [function, theirs] = first->second;
                 stage.function = function;
                 for (size_t b = 0; b < form->buffers.size(); ++b) {

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "ir/loops.h"
 #include "ir/marks.h"
 #include "ir/row.h"
 #include "jit/literal.h"
@@ -14,6 +15,7 @@
 #include "jit/llvm/memory.h"
 #include "jit/llvm/scalar.h"
 #include "jit/llvm/squares.h"
+#include "jit/llvm/translation.h"
 #include "jit/slope.h"
 #include "runtime/diagnostic.h"
 
@@ -357,7 +359,8 @@ private:
         Held& result = held_[id.index];
         if (o == op<"load">()) result = {memory_.load(access(id))};
         else if (o == op<"store">()) store(id);
-        else if (o == op<"scratch">()) memory_.add_scratch(id, graph_.attributes(id).integer("elements"));
+        else if (o == op<"scratch">()) return;  // who calls brings it
+        else if (o == op<"product">()) product(id);
         else if (o == op<"for">()) for_loop(id, index(graph_.operand(id, 0)).value, index(graph_.operand(id, 1)).value);
         else if (o == op<"fold">()) result = {fold(id)};
         else if (o == op<"position">()) result = {scalar(graph_.operand(id, 0))};
@@ -375,6 +378,24 @@ private:
         const bool whole = to.contiguous && !code_.mask();
         const bool past = whole && std::find(past_caches_.begin(), past_caches_.end(), id) != past_caches_.end();
         memory_.store(to, scalar(graph_.operand(id, 2)), past);
+    }
+
+    // The function that all engines call.
+    void product(NodeId id) {
+        using namespace product_operand;
+        if (code_.lanes() != 1) refuse("a product inside a vector loop");
+        const auto place = [&](size_t k) { return index(graph_.operand(id, k)).value; };
+        const auto tile = [&](size_t k) { return memory_.address(graph_.operand(id, k), place(k + 1)); };
+        llvm::Type *pointer = here_.getPtrTy(), *number = here_.getInt64Ty();
+        llvm::FunctionType* type = llvm::FunctionType::get(
+            here_.getVoidTy(),
+            {pointer, number, number, pointer, number, pointer, number, number, number, number, number}, false);
+        llvm::FunctionCallee function = here_.GetInsertBlock()->getModule()->getOrInsertFunction(
+            product_symbol(graph_.type(graph_.operand(id, c)).dtype), type);
+        llvm::cast<llvm::Function>(function.getCallee())->setDoesNotThrow();
+        here_.CreateCall(
+            function, {tile(a), place(a_row), place(a_column), tile(b), place(b_row), tile(c), place(c_row), place(m),
+                       place(n), place(k), here_.getInt64(graph_.attributes(id).flag("accumulate") ? 1 : 0)});
     }
 
     // ---- values ----

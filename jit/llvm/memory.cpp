@@ -19,7 +19,8 @@ AliasScopes::AliasScopes(llvm::LLVMContext& context, const KernelInfo& info, std
     llvm::MDBuilder builder(context);
     llvm::MDNode* domain = builder.createAnonymousAliasScopeDomain("kernel");
     std::vector<llvm::MDNode*> scopes = {builder.createAnonymousAliasScope(domain, "read")};
-    for (uint32_t k = 0; k < info.results; ++k) scopes.push_back(builder.createAnonymousAliasScope(domain, "written"));
+    for (size_t k = 0; k < info.results + info.scratch.size(); ++k)
+        scopes.push_back(builder.createAnonymousAliasScope(domain, k < info.results ? "written" : "scratch"));
     for (size_t own = 0; own < scopes.size(); ++own) {
         std::vector<llvm::Metadata*> others;
         for (size_t other = 0; other < scopes.size(); ++other)
@@ -31,7 +32,6 @@ AliasScopes::AliasScopes(llvm::LLVMContext& context, const KernelInfo& info, std
 }
 
 void AliasScopes::tag(llvm::Instruction* access, uint32_t buffer) const {
-    if (buffer >= operands_ + scopes_.size() - 1) return;  // on the stack
     const AliasScope& scope = scopes_[buffer < operands_ ? of_operand_[buffer] : buffer - operands_ + 1];
     access->setMetadata(llvm::LLVMContext::MD_alias_scope, scope.own);
     access->setMetadata(llvm::LLVMContext::MD_noalias, scope.others);
@@ -42,20 +42,11 @@ Memory::Memory(CodeBuilder& code, const KernelSource& source, const KernelInfo& 
     : code_(code), graph_(*source.graph), info_(info), in_place_(source.in_place),
       scopes_(code.context(), info, source.in_place) {
     for (uint32_t k = 0; NodeId p : graph_.params(graph_.region_of(source.kernel))) buffers_.emplace(p.index, k++);
+    for (const KernelScratch& s : info.scratch) buffers_.emplace(s.node.index, uint32_t(buffers_.size()));
     for (uint32_t k = 0; NodeId id : info.scalars) slots_.emplace(id.index, k++);
 }
 
-void Memory::forget() { pointers_.assign(info_.operands + info_.results, nullptr); }
-
-void Memory::add_scratch(NodeId id, int64_t elements) {
-    const uint32_t number = buffers_.try_emplace(id.index, uint32_t(buffers_.size())).first->second;
-    if (pointers_.size() <= number) pointers_.resize(number + 1);
-    if (pointers_[number]) return;
-    llvm::Type* type = memory_type(code_.context(), graph_.type(id).dtype);
-    llvm::AllocaInst* memory = code_.entry().CreateAlloca(llvm::ArrayType::get(type, uint64_t(elements)));
-    memory->setAlignment(llvm::Align(64));
-    pointers_[number] = memory;
-}
+void Memory::forget() { pointers_.assign(info_.first_scratch() + info_.scratch.size(), nullptr); }
 
 llvm::Value* Memory::pointer(uint32_t buffer) {
     if (!pointers_[buffer]) {
@@ -65,6 +56,11 @@ llvm::Value* Memory::pointer(uint32_t buffer) {
         pointers_[buffer] = entry.CreateLoad(entry.getPtrTy(), place);
     }
     return pointers_[buffer];
+}
+
+llvm::Value* Memory::address(NodeId buffer, llvm::Value* position) {
+    llvm::Type* type = memory_type(code_.context(), graph_.type(buffer).dtype);
+    return code_.here().CreateGEP(type, pointer(buffers_.at(buffer.index)), position);
 }
 
 Memory::Access Memory::access(NodeId buffer, const Held& position) {

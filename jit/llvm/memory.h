@@ -30,9 +30,6 @@ public:
     Memory(CodeBuilder& code, const KernelSource& source, const KernelInfo& info);
     void forget();  // before each function: what was loaded at the entry of another one
 
-    /// A buffer on the stack of the function at hand.
-    void add_scratch(NodeId id, int64_t elements);
-
     /// Elements of a buffer at a position, one a lane.
     struct Access {
         uint32_t buffer;
@@ -49,6 +46,8 @@ public:
     std::vector<llvm::Value*> load_lines(const Access&, int64_t count);
     /// `past_caches`: whole vectors, which lie at multiples of their size.
     void store(const Access&, llvm::Value* held, bool past_caches = false);
+    /// Where the element at a position that is the same in all lanes stands.
+    llvm::Value* address(NodeId buffer, llvm::Value* position);
     bool is_in_place(NodeId buffer) const;  // is it an operand's memory too?
 
     llvm::Value* extent(SizeId);  // at the place at hand

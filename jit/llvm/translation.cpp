@@ -6,6 +6,7 @@
 #include <llvm/IR/MDBuilder.h>
 #include <llvm/IR/Module.h>
 
+#include "jit/contract/tile.h"
 #include "jit/routines/routines.h"
 
 namespace tenon::llvm_engine {
@@ -200,6 +201,8 @@ std::string helper_symbol(const scalar::Function& helper, Lane lane) {
     return {};
 }
 
+std::string product_symbol(DType dtype) { return "tenon.product." + std::string(name_of(dtype)); }
+
 void for_each_helper(InstructionSet instructions, llvm::function_ref<void(const std::string&, void*)> visit) {
     for (const scalar::Function* function : scalar::all_functions()) {
         if (!function->is_helper) continue;
@@ -207,6 +210,8 @@ void for_each_helper(InstructionSet instructions, llvm::function_ref<void(const 
             if (const Routine* routine = find_routine(function->name, element.dtype, instructions))
                 visit(symbol_of(*function, element), reinterpret_cast<void*>(routine->variants[0]));
     }
+    for (DType dtype : {DType::f32, DType::f64})
+        visit(product_symbol(dtype), reinterpret_cast<void*>(contract::find_tile_function(dtype, instructions)));
 }
 
 }  // namespace tenon::llvm_engine

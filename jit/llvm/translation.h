@@ -15,7 +15,9 @@ llvm::Value* translate(IRBuilder&, const scalar::Program&, std::span<llvm::Value
 
 /// The symbol of a helper function on f32, i64 and so on, which is a Routine::Function.
 std::string helper_symbol(const scalar::Function&, scalar::Lane);
-/// Calls visit(symbol, address) for each of them.
+/// The symbol of the function for products of tiles (jit/contract/tile.h), of f32 and f64.
+std::string product_symbol(DType);
+/// Calls visit(symbol, address) for each of both.
 void for_each_helper(InstructionSet, llvm::function_ref<void(const std::string&, void*)> visit);
 
 }  // namespace tenon::llvm_engine

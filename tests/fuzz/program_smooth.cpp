@@ -8,7 +8,7 @@ namespace tenon::fuzz {
 std::string ProgramGenerator::smooth_expression(const std::vector<std::string>& names, int depth) {
     if (depth == 0) return random_.pick(names);
     std::string a = smooth_expression(names, depth - 1);
-    switch (random_.below(21)) {
+    switch (random_.below(22)) {
         case 0: return fmt::format("sin({})", a);
         case 1: return fmt::format("tanh({})", a);
         case 2: return fmt::format("({} * {})", a, smooth_expression(names, depth - 1));
@@ -36,6 +36,9 @@ std::string ProgramGenerator::smooth_expression(const std::vector<std::string>& 
                                random_.pick(names));
         case 19:
             return fmt::format("({0} * einsum(\"ii->i\", {0} @ {1}.T).unsqueeze(1) * 0.1)", a, random_.pick(names));
+        case 20:
+            return fmt::format("scaled_dot_product_attention({}, {}, {}, is_causal: {})", a, random_.pick(names),
+                               random_.pick(names), random_.chance(0.5));
         default: return fmt::format("sqrt(1 + {0} * {0})", a);
     }
 }

@@ -118,7 +118,11 @@ std::optional<ProgramGenerator::Made> ProgramGenerator::along(const Variable& a)
     if (a.rank() == 0 || a.is_bool()) return {};
     size_t dim = random_.below(a.rank());
     if (!a.is_float()) return Made{fmt::format("{}.cumsum({})", a.name, dim), "i64", a.shape};
-    switch (random_.below(6)) {
+    switch (random_.below(a.rank() > 1 ? 7 : 6)) {
+        case 6:
+            return Made{fmt::format("scaled_dot_product_attention({0}, {0}, {0}, is_causal: {1})", a.name,
+                                    random_.chance(0.5)),
+                        a.dtype, a.shape};
         case 0: return Made{fmt::format("softmax({}, {})", a.name, dim), a.dtype, a.shape};
         case 1: return Made{fmt::format("log_softmax({}, {})", a.name, dim), a.dtype, a.shape};
         case 2: return Made{fmt::format("{}.cumsum({})", a.name, dim), a.dtype, a.shape};

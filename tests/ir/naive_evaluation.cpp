@@ -8,6 +8,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "ir/loops.h"
 #include "ir/row.h"
 
 namespace tenon::naive {
@@ -338,6 +339,30 @@ private:
             throw std::runtime_error("a position outside its buffer");
         return size_t(position);
     }
+    void product(NodeId id) {
+        using namespace product_operand;
+        const auto operands = graph_.operands_of(id);
+        const auto at = [&](size_t k) { return value(operands[k]); };
+        const Buffer &left = buffer(operands[a]), &right = buffer(operands[b]);
+        Buffer& to = buffer(operands[c]);
+        const auto read = [](const Buffer& from, double position) {
+            const size_t p = check(from, position);
+            if (from.result && !from.written[p]) throw std::runtime_error("an element read before it is written");
+            return from.data[p];
+        };
+        for (double i = 0; i < at(m); ++i) {
+            for (double j = 0; j < at(n); ++j) {
+                const double place = at(c_at) + i * at(c_row) + j;
+                double sum = graph_.attributes(id).flag("accumulate") ? read(to, place) : 0;
+                for (double p = 0; p < at(k); ++p)
+                    sum += read(left, at(a_at) + i * at(a_row) + p * at(a_column)) *
+                           read(right, at(b_at) + p * at(b_row) + j);
+                const size_t where = check(to, place);
+                to.data[where] = rounded(graph_.type(operands[c]).dtype, sum);
+                to.written.at(where) = true;
+            }
+        }
+    }
     void node(NodeId id) {
         const std::string_view o = row(graph_[id].op).name;
         const auto operands = graph_.operands_of(id);
@@ -369,9 +394,11 @@ private:
         } else if (o == "scratch") {
             Buffer& b = scratch_[id];
             b.result = true;
-            b.data.assign(size_t(graph_.attributes(id).integer("elements")), 0);
+            b.data.assign(size_t(value(operands[0])), 0);
             b.written.assign(b.data.size(), false);
             buffer_of_[id] = &b;
+        } else if (o == "product") {
+            product(id);
         } else if (o == "load") {
             const Buffer& b = buffer(operands[0]);
             const size_t p = check(b, value(operands[1]));

@@ -134,6 +134,37 @@ void index_row(Recipe& r, bool large) {
     }
 }
 
+// Within one block of queries and keys and beyond it; masks of either kind, which broadcast or do not.
+void attention(Recipe& r, bool large) {
+    struct Case {
+        Shape lead;
+        int64_t queries, keys, width, values;
+        Shape mask;
+        bool masks = false, adds = false, causal = false;
+    };
+    std::vector<Case> cases = {
+        {{2}, 5, 7, 3, 4, {}, false, false, false},  {{2, 2}, 4, 3, 2, 1, {2, 1, 1, 3}, true, false, false},
+        {{2}, 3, 4, 2, 2, {3, 4}, true, true, true}, {{}, 66, 130, 1, 2, {66, 1}, true, true, false},
+        {{1}, 67, 3, 2, 1, {}, false, false, true},  {{2}, 0, 3, 2, 2, {}, false, false, false}};
+    if (large)
+        cases = {{{3, 4}, 200, 300, 40, 24, {200, 300}, true, true, false},
+                 {{8}, 150, 150, 16, 16, {}, false, false, true}};
+    const auto joined = [](Shape lead, Shape last) {
+        lead.insert(lead.end(), last.begin(), last.end());
+        return lead;
+    };
+    for (const Case& c : cases) {
+        std::vector<SampleOperand> operands = {r.data(joined(c.lead, {c.queries, c.width})),
+                                               r.data(joined(c.lead, {c.keys, c.width})),
+                                               r.data(joined(c.lead, {c.keys, c.values}))};
+        if (row(r.op).name == "attention_gradient")
+            for (const Shape& last : {Shape{c.queries}, Shape{c.queries}, Shape{c.queries, c.values}})
+                operands.push_back(r.data(joined(c.lead, last)));
+        if (c.masks) operands.push_back({c.mask, c.adds ? r.dtype : DType::boolean});
+        r.add(operands, r.attr({{"causal", c.causal}}));
+    }
+}
+
 // conv and its gradients, of one, two and three dimensions of space.
 void convolution(Recipe& r, bool large) {
     struct Case {
@@ -196,6 +227,8 @@ bool special(Recipe& r, bool large) {
         if (large) r.add({r.data({200, 300}), r.data({300, 170})});
     } else if (name == "conv" || name == "conv_input_gradient" || name == "conv_weight_gradient") {
         convolution(r, large);
+    } else if (name == "attention" || name == "attention_gradient") {
+        attention(r, large);
     } else if (name == "cat") {
         r.add({r.data({2, n}), r.data({3, n}), r.data({0, n})}, r.attr({{"axis", int64_t(0)}}));
         r.add({r.data({2, n}), r.data({2, 1})}, r.attr({{"axis", int64_t(1)}}));
@@ -270,6 +303,7 @@ double smooth_value(std::string_view row, size_t operand, std::mt19937_64& rando
     if (row == "log" || row == "log2" || row == "sqrt" || row == "rsqrt" || row == "pow") return 0.4 + 1.8 * u;
     if (row == "asin" || row == "acos") return 1.7 * u - 0.85;
     if (row == "tan") return 2 * u - 1;
+    if (row.starts_with("attention")) return 1.6 * u - 0.8;
     if (row == "log1p") return 2 * u - 0.6;
     if (row == "div" || row == "fmod" || row == "remainder" || row == "floor_divide") {
         // Quotients stay away from integers: 0.55 to 0.95 above one.

@@ -77,6 +77,10 @@ CASES = [
     ("scaled_dot_product_attention(x, y, q)", lambda n: F.scaled_dot_product_attention(n["x"], n["y"], n["q"]), "x y q"),
     ("scaled_dot_product_attention(x, y, q, is_causal: true)",
      lambda n: F.scaled_dot_product_attention(n["x"], n["y"], n["q"], is_causal=True), "x y"),
+    ("scaled_dot_product_attention(x, y, q, mask: m[:3])",
+     lambda n: F.scaled_dot_product_attention(n["x"], n["y"], n["q"], attn_mask=n["m"][:3]), "x y q m"),
+    ("scaled_dot_product_attention(x, y, q, mask: m[0] < 0.3, scale: 0.7)",
+     lambda n: F.scaled_dot_product_attention(n["x"], n["y"], n["q"], attn_mask=n["m"][:1] < 0.3, scale=0.7), "x y q"),
     ("embedding(c, m)", lambda n: F.embedding(torch.tensor([2, 0, 3]), n["m"]), "m"),
     # Built-in operations
     ("exp(x)", lambda n: torch.exp(n["x"]), "x"),

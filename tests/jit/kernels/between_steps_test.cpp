@@ -1,4 +1,4 @@
-// Between the steps of a run nothing is allocated: kernels, products, indexed reads and writes and sorting work in memory
+// Between the steps of a run nothing is allocated: kernels and their scratch, products, indexed reads and writes and sorting work in memory
 // that is there from the runs before.
 #include <gtest/gtest.h>
 
@@ -26,7 +26,7 @@ namespace tenon {
 namespace {
 
 constexpr std::string_view step = R"(
-graph step(x: f32[40, 8], w: f32[8, 5], i: i64[40]) -> f32[40, 5], i64[40, 5], f32[40, 5] {
+graph step(x: f32[40, 8], w: f32[8, 5], i: i64[40]) -> f32[40, 5], i64[40, 5], f32[40, 5], f32[40, 8] {
     m = matmul(x, w)                                   : f32[40, 5]
     e = tanh(m)                                        : f32[40, 5]
     s = sum(e, axes: [1], keepdim: true)               : f32[40, 1]
@@ -39,8 +39,10 @@ graph step(x: f32[40, 8], w: f32[8, 5], i: i64[40]) -> f32[40, 5], i64[40, 5], f
     r = take_add(h, i, t, axis: 0)                     : f32[40, 5]
     u = matmul(x, r, transpose_a: true)                : f32[8, 5]
     v = sub(w, u)                                      : f32[8, 5]
+    o = attention(x, x, x, causal: true)               : (f32[40, 8], f32[40])
+    y = get(o, index: 0)                               : f32[40, 8]
     commit(w, v)
-    return p, a, r
+    return p, a, r, y
 })";
 
 class Counter final : public RunObserver {
