@@ -49,7 +49,7 @@ TEST(Structure, LeavesGoBackToTheirPlaces) {
         const std::vector<Value> same = leaves_of(again);
         ASSERT_EQ(same.size(), leaves.size());
         for (size_t k = 0; k < leaves.size(); ++k) ASSERT_TRUE(identical(same[k], leaves[k]));
-        if (is_branch(tree)) EXPECT_FALSE(identical(again, tree)) << "branches are made anew";
+        if (is_branch(tree)) { EXPECT_FALSE(identical(again, tree)) << "branches are made anew"; }
 
         // The way to a leaf leads to it.
         for_each_leaf_at(tree, [&](const Value& leaf, std::span<const Step> path) {

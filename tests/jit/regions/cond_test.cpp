@@ -29,14 +29,6 @@ NodeId unary(Builder& builder, Op o, NodeId x) { return builder.emit(o, std::arr
 size_t count_nodes(const Graph& g, Op o) {
     return size_t(std::count_if(g.body().begin(), g.body().end(), [&](NodeId id) { return g[id].op == o; }));
 }
-void expect_near(const std::vector<Tensor>& want, const std::vector<Tensor>& got, float tolerance) {
-    ASSERT_EQ(want.size(), got.size());
-    for (size_t k = 0; k < want.size(); ++k)
-        for (int64_t i = 0; i < want[k].numel() && want[k].dtype == DType::f32; ++i) {
-            const float x = want[k].data<float>()[i], y = got[k].data<float>()[i];
-            ASSERT_NEAR(x, y, tolerance * std::max(1.0f, std::abs(x))) << "result " << k << ", element " << i;
-        }
-}
 
 class Regions : public testing::Test {
 protected:

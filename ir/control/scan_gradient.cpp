@@ -10,9 +10,9 @@
 #include "ir/build/copier.h"
 #include "ir/build/regions.h"
 #include "ir/build/stacks.h"
+#include "ir/control/scan_turn.h"
 #include "ir/differentiate/gradient.h"
 #include "ir/differentiate/regions.h"
-#include "ir/differentiate/scan_turn.h"
 #include "ir/row.h"
 
 namespace tenon {

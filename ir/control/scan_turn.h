@@ -1,4 +1,4 @@
-// The gradient of one turn of a scan, as a graph (ir/differentiate/scan_gradient.cpp).
+// The gradient of one turn of a scan, as a graph (scan_gradient.cpp).
 #pragma once
 #include <vector>
 

@@ -1,4 +1,4 @@
-#include "ir/differentiate/scan_turn.h"
+#include "ir/control/scan_turn.h"
 
 #include <algorithm>
 
