@@ -216,7 +216,7 @@ private:
                 transposed[k] = !transposed[k];
             operands.push_back(copy_(x));
         }
-        if (graph_[id].operands.count > 2) operands.push_back(copy_(graph_.operand(id, 2)));
+        if (graph_[id].operands.count > 2) operands.push_back(copy_(graph_.operand(id, 2)));  // then nothing else is added
         const NodeId term = wanted == id ? NodeId() : product_term(wanted);
         if (wanted != id && term != id) {
             std::swap(operands[0], operands[1]);
@@ -240,9 +240,8 @@ private:
         const Row& r = row(graph_[id].op);
         if (r.lowering != Lowering::movement) return {};
         const NodeId whole = graph_.operand(id, 0);
-        return row(graph_[whole].op).takes_transposed && uses_[whole.index] == 1 && swaps_last_two(graph_, id)
-                   ? whole
-                   : NodeId();
+        const bool is_product = row(graph_[whole].op).takes_transposed && graph_[whole].operands.count == 2;
+        return is_product && uses_[whole.index] == 1 && swaps_last_two(graph_, id) ? whole : NodeId();
     }
     void find_swapped() {
         swapped_.resize(graph_.nodes.size());
