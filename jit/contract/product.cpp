@@ -209,7 +209,8 @@ static Cut choose_tiles(const Product<T>& s, const MicroKernels<T>& kernels, int
             (t.down * t.across < enough && work() > worth_some) ||
             (stores && t.rows * t.columns > most_stored * most_stored))) {
         const bool by_columns = packed ? t.rows < 2 * smallest && t.columns >= smallest : t.columns >= t.rows;
-        if (by_columns) t.columns = half(t.columns, packed ? kernels.columns() : kernels.lanes);
+        const bool whole_panels = packed || t.columns >= 8 * kernels.columns();  // half of one costs little then
+        if (by_columns) t.columns = half(t.columns, whole_panels ? kernels.columns() : kernels.lanes);
         else t.rows = half(t.rows, kernels.rows);
         t.down = (s.m + t.rows - 1) / t.rows;
         t.across = (s.n + t.columns - 1) / t.columns;

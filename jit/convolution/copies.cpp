@@ -1,5 +1,6 @@
 #include "jit/convolution/copies.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstring>
 
@@ -174,9 +175,11 @@ void KernelsOfTaps<T>::store(const contract::Block& block, const T* from, int64_
     const int64_t taps = int64_t(product_.patches.taps.size()), channels = product_.channels;
     T* const kernels = product_.result + (block.matrix * product_.rows + block.row) * channels * taps;
     for (int64_t i = 0; i < block.rows; ++i)
-        for (int64_t j = 0; j < block.columns; ++j) {
+        for (int64_t j = 0, run; j < block.columns; j += run) {  // of one tap
             const int64_t t = (block.column + j) / channels, c = (block.column + j) % channels;
-            kernels[(i * channels + c) * taps + t] = from[i * row + j];
+            run = std::min(channels - c, block.columns - j);
+            T* const to = kernels + (i * channels + c) * taps + t;
+            for (int64_t k = 0; k < run; ++k) to[k * taps] = from[i * row + j + k];
         }
 }
 
