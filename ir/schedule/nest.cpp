@@ -5,6 +5,8 @@
 #include <cassert>
 #include <numeric>
 
+#include "runtime/integer.h"
+
 namespace tenon {
 
 namespace {
@@ -32,14 +34,14 @@ int64_t NestBuilder::hint(SizeId size) const {
 
 int64_t NestBuilder::work(const Nest& nest) const {
     int64_t n = nest.chunk ? nest.chunk : hint(nest.reduced) / std::max<int64_t>(nest.folded, 1);
-    for (SizeId s : nest.kept) n *= hint(s);
+    for (SizeId s : nest.kept) n = multiply_saturated(n, hint(s));
     return n;
 }
 
 // Symbolic sizes may grow: the executor decides at run time.
 bool NestBuilder::worth_threads(const Nest& nest, const Expressions& trial) const {
     const auto symbolic = [&](SizeId s) { return !context_.as_constant(s); };
-    return work(nest) * std::max<int64_t>(trial.arithmetic() / much_work, 1) >= parallel_work ||
+    return multiply_saturated(work(nest), std::max<int64_t>(trial.arithmetic() / much_work, 1)) >= parallel_work ||
            symbolic(nest.reduced) || std::any_of(nest.kept.begin(), nest.kept.end(), symbolic);
 }
 

@@ -10,6 +10,7 @@
 #include "ir/fusion/materialise.h"
 #include "ir/schedule/kernel_writer.h"
 #include "ir/schedule/nest.h"
+#include "runtime/integer.h"
 
 namespace tenon {
 
@@ -259,7 +260,8 @@ private:
         for (auto& n : planned)
             for (StoreExpression& s : n.expressions.stores) {
                 const SizeId all = numel(s.store.value);
-                const int64_t bytes = nests_.hint(all) * int64_t(size_of(graph_.type(s.store.value).dtype));
+                const int64_t bytes =
+                    multiply_saturated(nests_.hint(all), int64_t(size_of(graph_.type(s.store.value).dtype)));
                 const bool again = std::find(loaded.begin(), loaded.end(), s.store.buffer) != loaded.end();
                 const bool whole = !n.nest->order && s.store.kind != NestStore::Kind::update &&
                                    s.store.kind != NestStore::Kind::partial;
