@@ -12,6 +12,7 @@
 #include "jit/library/library.h"
 #include "jit/literal.h"
 #include "runtime/diagnostic.h"
+#include "runtime/integer.h"
 
 namespace tenon {
 
@@ -330,7 +331,7 @@ private:
     int64_t large_bytes_of(uint32_t v) {
         const Type& t = (*graph_.context)[memory(v).type];
         int64_t bytes = int64_t(size_of(t.dtype));
-        for (SizeId size : t.sizes) bytes *= graph_.context->evaluate(size, hints_);
+        for (SizeId size : t.sizes) bytes = multiply_saturated(bytes, graph_.context->evaluate(size, hints_));
         return bytes < large_bytes ? 0 : bytes;
     }
     bool are_as_large(uint32_t a, uint32_t b) {

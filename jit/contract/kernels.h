@@ -21,7 +21,6 @@ struct MicroTile {
     int64_t b_row = 0;
     T* c = nullptr;  ///< element (i, j) at c[i · c_row + j]
     int64_t c_row = 0;
-    const T* next = nullptr;  ///< if any: where the c of the tile to come lies, with as many rows
     int64_t last = 0;        ///< columns in the last vector: 1 … lanes
     bool continues = false;  ///< the chains go on from what is in c, else they begin at +0
     const T* added =

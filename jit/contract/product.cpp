@@ -145,10 +145,6 @@ private:
                 micro.b_row = lies ? b.row : width();
                 micro.packed = panel;
                 const int64_t height = std::min(kernels_.rows, rows - i);
-                const bool lowest = i + kernels_.rows >= rows;
-                micro.next = !lowest              ? micro.c + kernels_.rows * to_.line
-                             : j + width() < columns ? to_.data + row * to_.line + j + width()
-                                                  : nullptr;
                 if (kernel_packs && i == 0) kernels_.packing_tile[height - 1](micro);
                 else kernels_.tile[count > kernels_.lanes][height - 1](micro);
             }
