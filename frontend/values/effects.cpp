@@ -168,19 +168,18 @@ void Journal::forget_unseen() {
             default: return entry.effect.object.get();
         }
     };
-    for (bool found = true; found;) {  // what goes may have held another
+    for (;;) {  // what goes may have held another
         std::unordered_map<const Object*, uint32_t> held;
         for (const Entry& entry : entries_)
             if (const Object* object = target(entry)) ++held[object];
         std::erase_if(held, [](const auto& known) { return known.first->use_count() != known.second; });
-        found = !held.empty();
-        if (!found) return;
-        std::vector<Entry> gone;
+        if (held.empty()) return;
         const auto kept = std::stable_partition(entries_.begin(), entries_.end(), [&](const Entry& entry) {
             const Object* object = target(entry);
             return !object || !held.contains(object);
         });
-        gone.assign(std::make_move_iterator(kept), std::make_move_iterator(entries_.end()));
+        // Its end may set off more: by then these are no entries any more.
+        const std::vector<Entry> gone(std::make_move_iterator(kept), std::make_move_iterator(entries_.end()));
         entries_.erase(kept, entries_.end());
         known_.clear();
     }
