@@ -37,7 +37,8 @@
 //   load(buffer, position) scalar at element `position` (index).
 //   store(buffer, position, scalar), store(buffer, position, scalar, all): of `all` elements (index) that the kernel
 //                          writes to the buffer and does not load: where the last cache does not hold so many, an engine
-//                          may write past the caches.
+//                          may write past the caches. attr {after_folds}: the iteration has read what it folds before,
+//                          and reads on after the store.
 //   scratch(elements)      attr {dtype}: a buffer of so many elements (an index made of extents) that holds nothing at
 //                          first and belongs to the iteration that it stands in, of a parallel or serial loop. Whoever
 //                          runs a stage brings the memory, behind the kernel's buffers (KernelInfo::scratch).

@@ -344,8 +344,8 @@ public:
         const BlockProgram& program = programs_[stage];
         const size_t index_bytes = (program.indices.size() * 8 + 63) / 64 * 64;
         const size_t register_bytes = (program.registers.size() * sizeof(void*) + 63) / 64 * 64;
-        WorkspacePool::Loan workspace(workspaces_);
-        std::byte* const memory = workspace->reserve(index_bytes + register_bytes + program.frame_bytes);
+        Workspace workspace(workspaces_);
+        std::byte* const memory = workspace.reserve(index_bytes + register_bytes + program.frame_bytes);
         Frame f{call.buffers, memory + index_bytes + register_bytes, reinterpret_cast<int64_t*>(memory),
                 reinterpret_cast<void**>(memory + index_bytes)};
         std::copy(program.indices.begin(), program.indices.end(), f.index);

@@ -364,6 +364,7 @@ private:
     // May it be of more than the last cache holds? Not into memory that was read just before.
     bool is_large(NodeId store) {
         if (graph_[store].operands.count < 4) return false;
+        if (graph_.attributes(store).flag("after_folds") && !cpu_info().streams_between_reads) return false;
         const int32_t buffer = buffers_.at(graph_.operand(store, 0).index);
         const bool in_place =
             std::any_of(paired_.begin(), paired_.end(), [&](const auto& p) { return p.second == buffer; });

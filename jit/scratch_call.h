@@ -21,7 +21,7 @@ public:
         const size_t first = info.first_scratch(), count = offsets.size() - 1,
                      pointers = ((first + count) * sizeof(void*) + line - 1) / line * line;
         workspace_.emplace(pool);
-        std::byte* const memory = (*workspace_)->reserve(pointers + offsets.back());
+        std::byte* const memory = workspace_->reserve(pointers + offsets.back());
         void** const buffers = reinterpret_cast<void**>(memory);
         std::copy_n(call.buffers, first, buffers);
         for (size_t k = 0; k < count; ++k) buffers[first + k] = memory + pointers + offsets[k];
@@ -31,7 +31,7 @@ public:
 
 private:
     KernelCall call_;
-    std::optional<WorkspacePool::Loan> workspace_;
+    std::optional<Workspace> workspace_;
 };
 
 }  // namespace tenon

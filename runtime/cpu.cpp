@@ -32,6 +32,23 @@ int available_cores() {
     return online > 0 ? static_cast<int>(online) : 1;
 }
 
+// What one cache holds, as the processor says it for the core that asks. The C library's answer for AMD is that of all caches of
+// the third level together, of which a core has one.
+void ask_caches(CpuInfo& info) {
+    for (unsigned leaf : {4u, 0x8000001du})  // Intel's and AMD's, alike
+        for (unsigned k = 0, a = 0, b = 0, c = 0, d = 0; __get_cpuid_count(leaf, k, &a, &b, &c, &d); ++k) {
+            constexpr unsigned none = 0, instructions = 2;
+            const unsigned type = a & 31, level = a >> 5 & 7;
+            if (type == none) break;
+            if (type == instructions) continue;
+            const int64_t ways = (b >> 22) + 1, partitions = (b >> 12 & 0x3ff) + 1, line = (b & 0xfff) + 1;
+            const int64_t bytes = ways * partitions * line * (int64_t(c) + 1);
+            if (level == 1) info.l1_bytes = bytes;
+            if (level == 2) info.l2_bytes = bytes;
+            if (level == 3) info.l3_bytes = bytes;
+        }
+}
+
 CpuInfo ask_cpu() {
     __builtin_cpu_init();
     CpuInfo info;
@@ -44,13 +61,8 @@ CpuInfo ask_cpu() {
                       __builtin_cpu_supports("avx512vl");
     info.has_avx512_bf16 = __builtin_cpu_supports("avx512bf16");
     info.has_avx512_fp16 = __builtin_cpu_supports("avx512fp16");
-    auto cache_size = [](int name, int64_t fallback) {
-        long bytes = sysconf(name);
-        return bytes > 0 ? static_cast<int64_t>(bytes) : fallback;
-    };
-    info.l1_bytes = cache_size(_SC_LEVEL1_DCACHE_SIZE, info.l1_bytes);
-    info.l2_bytes = cache_size(_SC_LEVEL2_CACHE_SIZE, info.l2_bytes);
-    info.l3_bytes = cache_size(_SC_LEVEL3_CACHE_SIZE, info.l3_bytes);
+    ask_caches(info);
+    info.streams_between_reads = __builtin_cpu_is("amd");
     info.cores = available_cores();
     return info;
 }

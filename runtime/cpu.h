@@ -13,6 +13,9 @@ struct CpuInfo {
     bool has_avx512 = false;  ///< F, BW, CD, DQ and VL: x86-64-v4
     bool has_avx512_bf16 = false, has_avx512_fp16 = false;
     int64_t l1_bytes = 32 << 10, l2_bytes = 512 << 10, l3_bytes = 8 << 20;
+    /// Whether stores past the caches pay between reads. On AMD's processors a softmax's rows gain a quarter by them; Intel's
+    /// read less for a plain store where memory is busy, and lose a tenth.
+    bool streams_between_reads = false;
     int cores = 1;  ///< that this process may use
 
     /// "x86-64-v4" with AVX-512, "x86-64-v3" with AVX2 and FMA, otherwise "x86-64".

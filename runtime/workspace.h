@@ -4,23 +4,11 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
-#include <memory>
-#include <vector>
 
 namespace tenon {
 
-/// Scratch memory of one thread at work.
-class Workspace {
-public:
-    /// At least `bytes` bytes, 64-byte aligned; what they held before is lost.
-    std::byte* reserve(size_t bytes);
-
-private:
-    std::vector<std::byte> memory_;
-};
-
-/// Lends workspaces; there are as many as threads ever worked at once. Thread-safe, and takes no lock: each tile of a
-/// kernel borrows one.
+/// Keeps the memory that workspaces have given back, by size: to the next power of two. So what is borrowed for one purpose is
+/// the same memory again, mapped and near. Thread-safe, and takes no lock: each tile of a kernel borrows some.
 class WorkspacePool {
 public:
     WorkspacePool() = default;
@@ -28,26 +16,32 @@ public:
     WorkspacePool(const WorkspacePool&) = delete;
     WorkspacePool& operator=(const WorkspacePool&) = delete;
 
-    class Loan {
-    public:
-        explicit Loan(WorkspacePool& pool) : pool_(pool), workspace_(pool.take()) {}
-        ~Loan() { pool_.give(std::move(workspace_)); }
-        Loan(const Loan&) = delete;
-        Loan& operator=(const Loan&) = delete;
-        Workspace* operator->() const { return workspace_.get(); }
-        Workspace& operator*() const { return *workspace_; }
+private:
+    friend class Workspace;
+    std::byte* take(size_t size_class);
+    void give(std::byte* memory, size_t size_class) noexcept;
 
-    private:
-        WorkspacePool& pool_;
-        std::unique_ptr<Workspace> workspace_;
-    };
+    static constexpr size_t class_count = 36, most_kept = 64;  // from 4 KB on
+    std::array<std::array<std::atomic<std::byte*>, most_kept>, class_count> free_{};  // owned; null where none is
+};
+
+/// Memory for one piece of work, which the pool has back at its end.
+class Workspace {
+public:
+    explicit Workspace(WorkspacePool& pool) : pool_(pool) {}
+    ~Workspace() { release(); }
+    Workspace(const Workspace&) = delete;
+    Workspace& operator=(const Workspace&) = delete;
+
+    /// At least `bytes` bytes, 64-byte aligned; what was reserved before is lost. Throws std::bad_alloc.
+    std::byte* reserve(size_t bytes);
 
 private:
-    std::unique_ptr<Workspace> take();
-    void give(std::unique_ptr<Workspace> workspace);
+    void release() noexcept;
 
-    static constexpr size_t most_kept = 64;
-    std::array<std::atomic<Workspace*>, most_kept> free_{};  // owned; null where none is
+    WorkspacePool& pool_;
+    std::byte* memory_ = nullptr;
+    size_t size_class_ = 0;
 };
 
 }  // namespace tenon

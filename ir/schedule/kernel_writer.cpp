@@ -125,11 +125,13 @@ NodeId KernelWriter::emit_fold(const Expression& e, NodeId low, NodeId high) {
     return builder_.emit_typed(op<"fold">(), e.type, {low, high}, e.attr, region, 1);
 }
 
-void KernelWriter::store(NodeId buffer, ExpressionId position, ExpressionId value, std::optional<SizeId> all) {
+void KernelWriter::store(NodeId buffer, ExpressionId position, ExpressionId value, std::optional<SizeId> all,
+                         bool after_folds) {
     const NodeId at = emit(position), scalar = emit(value);
     std::vector<NodeId> operands{buffer, at, scalar};
     if (all) operands.push_back(extent(*all));
-    builder_.emit_typed(op<"store">(), context_.none(), operands);
+    const AttrId attr = after_folds ? context_.attr({{context_.name("after_folds"), true}}) : AttrId{};
+    builder_.emit_typed(op<"store">(), context_.none(), operands, attr);
 }
 
 // What the nest's stores depend on and is to be made at each depth of loops, in order of creation, which puts operands

@@ -45,6 +45,7 @@ struct StoreExpression {
     NestStore store;
     ExpressionId value = 0, position = 0;
     std::optional<SizeId> all;  // how many elements go to the buffer, where that is much and none of them is loaded
+    bool after_folds = false;
 };
 
 struct NestExpressions {

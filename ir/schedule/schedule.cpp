@@ -249,8 +249,7 @@ private:
             n.scratch.push_back({id, n.expressions.full_position, buffer});
         }
     }
-    // ---- stores of so much that caches may not hold it, of which the kernel loads nothing again; loops that fold are
-    // bound by their arithmetic, and a row stored at the end of each waits for memory where it could have waited later
+    // ---- stores of so much that caches may not hold it, of which the kernel loads nothing again
     void note_large_stores(std::vector<KernelWriter::PlannedNest>& planned) {
         std::vector<uint32_t> loaded;
         for (const PartialBinding& p : partials_) loaded.push_back(p.buffer);
@@ -263,9 +262,11 @@ private:
                 const int64_t bytes =
                     multiply_saturated(nests_.hint(all), int64_t(size_of(graph_.type(s.store.value).dtype)));
                 const bool again = std::find(loaded.begin(), loaded.end(), s.store.buffer) != loaded.end();
-                const bool whole = !n.nest->order && s.store.kind != NestStore::Kind::update &&
+                const bool whole = s.store.kind != NestStore::Kind::update &&
                                    s.store.kind != NestStore::Kind::partial;
-                if (whole && !again && bytes >= large_bytes) s.all = all;
+                if (!whole || again || bytes < large_bytes) continue;
+                s.all = all;
+                s.after_folds = bool(n.nest->order);
             }
     }
 

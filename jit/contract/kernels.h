@@ -11,6 +11,9 @@ namespace tenon::contract {
 /// What products are computed in: f16 and bf16 in f32, integers modulo 2³² or 2⁶⁴.
 #define TENON_CONTRACT_TYPES(each) each(float) each(double) each(uint32_t) each(uint64_t)
 
+/// So many rows of b are asked for before they are read.
+constexpr int64_t rows_ahead = 16;
+
 /// The part of a product that a micro-kernel computes, or adds to: c[i, j] (+)= Σ a[i, p] b[p, j].
 template <class T>
 struct MicroTile {
@@ -19,6 +22,7 @@ struct MicroTile {
     int64_t a_row = 0, a_column = 0;
     const T* b = nullptr;  ///< element (p, j) at b[p · b_row + j]
     int64_t b_row = 0;
+    const int64_t* b_rows = nullptr;  ///< of `apart`: element (p, j) at b[b_rows[p] + j]; `rows_ahead` more may be read
     T* c = nullptr;  ///< element (i, j) at c[i · c_row + j]
     int64_t c_row = 0;
     int64_t last = 0;        ///< columns in the last vector: 1 … lanes
@@ -40,6 +44,7 @@ struct MicroKernels {
     Function tile[most_vectors]
                  [most_rows];  ///< by vectors and rows, each less 1; b is read `lanes` at a time, so far as `last` says
     Function packing_tile[most_rows];  ///< for all columns, by rows
+    Function apart[most_vectors][most_rows];  ///< as `tile`, of rows of b that lie by themselves; floats only
     /// For few rows, which use b once: tiles as wide as there are registers, of whole vectors. By rows less 1.
     struct Wide {
         int64_t vectors;

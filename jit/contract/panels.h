@@ -3,8 +3,10 @@
 // image, say) writes a PanelSource and needs no copy of them in memory.
 #pragma once
 
+#include <cassert>
 #include <cstdint>
 
+#include "jit/contract/kernels.h"
 #include "runtime/dtype.h"
 #include "runtime/tensor.h"
 
@@ -18,6 +20,14 @@ struct Lines {
     Lines at(int64_t i, int64_t p) const { return {data + i * line + p * step, line, step}; }
 };
 
+/// Rows of a panel that lie by themselves: element p of line i stands at data[offsets[p] + i]. There are `rows_ahead` more
+/// offsets than elements, of rows that may be asked for early.
+template <class T>
+struct RowsApart {
+    const T* data = nullptr;
+    const int64_t* offsets = nullptr;
+};
+
 /// Which part of an operand: some lines of a matrix of the batch, and of each some elements.
 struct Part {
     int64_t matrix, line, lines, begin, depth;
@@ -29,14 +39,18 @@ class PanelSource {
 public:
     virtual ~PanelSource() = default;
     /// Panel after panel of `width` lines: element part.begin + p of line part.line + i goes to to[p · width + i] of its panel.
-    /// What would be further lines of the last one gets numbers of any value. `width` is one of packed_widths<T>.
-    virtual void pack(const Part& part, int64_t width, T* to) const = 0;
+    /// What would be further lines of the last one gets numbers of any value. `width` is one of packed_widths<T>. Not asked where
+    /// panels lie packed or apart.
+    virtual void pack(const Part& /*part*/, int64_t /*width*/, T* /*to*/) const { assert(!"there is nothing to pack"); }
     /// The matrix itself, where its elements are T and lie somewhere; else no data. Small ones and those that are used once are
     /// read where they are.
     virtual Lines<T> in_place(int64_t /*matrix*/) const { return {}; }
     /// Whole lines of a matrix as panels of that width, all of them, where somebody has packed them; else null. `pack` left
     /// them there.
     virtual const T* packed(int64_t /*matrix*/, int64_t /*width*/) const { return nullptr; }
+    /// Of b, of floats: the panel of that width from `line`, a multiple of it, on, as it lies; no data where it must be packed.
+    /// So it is for all lines or for none. Elements of lines that are not there are not read.
+    virtual RowsApart<T> apart(int64_t /*matrix*/, int64_t /*line*/, int64_t /*width*/) const { return {}; }
 };
 
 /// The widths of panels: rows and columns of the micro-kernels.

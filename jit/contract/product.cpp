@@ -27,6 +27,11 @@ int64_t panel_width(InstructionSet set) {
     return micro_kernels<T>(set).columns();
 }
 
+template <class T>
+int64_t panel_height(InstructionSet set) {
+    return micro_kernels<T>(set).rows;
+}
+
 static constexpr int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 // One tile of a result: what of the operands is packed, in blocks of which size, and where in a workspace they lie.
@@ -35,21 +40,26 @@ class TileProduct {
 public:
     TileProduct(const Product<T>& product, const MicroKernels<T>& kernels, const Block& tile)
         : s_(product), kernels_(kernels), tile_(tile), a_(product.a.in_place(tile.matrix)),
-          b_(product.b.in_place(tile.matrix)), panels_(product.b.packed(tile.matrix, kernels.columns())),
+          b_(product.b.in_place(tile.matrix)), panels_a_(product.a.packed(tile.matrix, kernels.rows)),
+          panels_(product.b.packed(tile.matrix, kernels.columns())),
+          is_apart_(product.b.apart(tile.matrix, 0, kernels.columns()).data),
           c_(product.c.in_place(tile.matrix)), added_(product.c.added(tile.matrix)) {
         constexpr int64_t often = 128;  // columns for which rows of a that lie as rows are worth packing
-        packs_a_ = !a_.data || (tile.rows > kernels.rows && (a_.step != 1 || tile.columns > often));
+        packs_a_ =
+            !panels_a_ && (!a_.data || (tile.rows > kernels.rows && (a_.step != 1 || tile.columns > often)));
         const bool lies_as_rows = b_.data && b_.line == 1;
-        packs_b_ = !panels_ && (!lies_as_rows || tile.rows > kernels.rows);
+        packs_b_ = !panels_ && !is_apart_ && (!lies_as_rows || tile.rows > kernels.rows);
         packs_by_kernel_ = packs_b_ && lies_as_rows;
-        const int64_t blocks = std::max<int64_t>((s_.k + most_depth - 1) / most_depth, 1);
+        const int64_t most = is_apart_ ? 2 * most_depth : most_depth;
+        const int64_t blocks = std::max<int64_t>((s_.k + most - 1) / most, 1);
         depth_ = round_up((s_.k + blocks - 1) / blocks, 8);  // alike, and no more than most_depth
         rows_ =
             std::min(a_bytes / (most_depth * size) / kernels.rows * kernels.rows, round_up(tile.rows, kernels.rows));
         group_ = 4 * width();
         // What is added lies where chains would wait to go on.
         if (added_.data && added_.data == c_.data && s_.k > depth_) c_ = {};
-        columns_ = std::min(b_bytes / (most_depth * size) / group_ * group_, round_up(tile.columns, width()));
+        columns_ = std::min((panels_a_ && packs_b_ ? near_b_bytes : b_bytes) / (most_depth * size) / group_ * group_, round_up(tile.columns, width()));
+        if (is_apart_ && !c_.data) columns_ = std::min(columns_, std::max(stored_bytes / (tile.rows * size) / width(), int64_t{1}) * width());
     }
 
     void compute(Workspace& workspace) {
@@ -86,7 +96,8 @@ public:
 
 private:
     static constexpr int64_t size = sizeof(T), most_depth = 2048 / size;
-    static constexpr int64_t a_bytes = 384 << 10, b_bytes = 4 << 20;  // of a block
+    static constexpr int64_t a_bytes = 384 << 10;                            // of a block
+    static constexpr int64_t b_bytes = 4 << 20, near_b_bytes = 256 << 10, stored_bytes = 128 << 10;
 
     int64_t width() const { return kernels_.columns(); }
 
@@ -108,14 +119,14 @@ private:
         // What is not packed here lies so: from row to row, from one panel's columns to the next.
         Lying b;
         if (panels_) b = {panels_ + (tile_.column + column) * s_.k + begin * width(), width(), width() * s_.k};
-        else if (!packs_b_ || packs_by_kernel_) b = {b_.at(tile_.column + column, begin).data, b_.step, width()};
+        else if (!is_apart_ && (!packs_b_ || packs_by_kernel_)) b = {b_.at(tile_.column + column, begin).data, b_.step, width()};
         const auto at = [&](int64_t j) { return b.data + j / width() * b.panel; };
         MicroTile<T> micro{.k = depth, .c_row = to_.line, .continues = begin > 0, .added_row = added_.line};
         const T* const added = begin + depth >= s_.k && added_.data
                                    ? added_.data + tile_.row * added_.line + tile_.column + column
                                    : nullptr;
         int64_t j = 0;
-        if (!packs_b_ && !panels_ && tile_.rows <= kernels_.few_rows) {
+        if (!packs_b_ && !panels_ && !is_apart_ && tile_.rows <= kernels_.few_rows) {
             const auto& wide = kernels_.wide[tile_.rows - 1];
             micro.b_row = b.row;
             for (const int64_t stretch = wide.vectors * kernels_.lanes; j + stretch <= columns; j += stretch) {
@@ -136,6 +147,8 @@ private:
                 s_.b.pack({tile_.matrix, tile_.column + column + j, lines, begin, depth}, width(), panel);
             }
             micro.last = (count - 1) % kernels_.lanes + 1;
+            RowsApart<T> apart;
+            if (is_apart_) apart = s_.b.apart(tile_.matrix, tile_.column + column + j, width());
             for (int64_t i = 0; i < rows; i += kernels_.rows) {
                 take_rows(micro, row, i, begin, depth);
                 micro.c = to_.data + (row + i) * to_.line + j;
@@ -145,6 +158,12 @@ private:
                 micro.b_row = lies ? b.row : width();
                 micro.packed = panel;
                 const int64_t height = std::min(kernels_.rows, rows - i);
+                if (is_apart_) {
+                    micro.b = apart.data;
+                    micro.b_rows = apart.offsets + begin;
+                    kernels_.apart[count > kernels_.lanes][height - 1](micro);
+                    continue;
+                }
                 if (kernel_packs && i == 0) kernels_.packing_tile[height - 1](micro);
                 else kernels_.tile[count > kernels_.lanes][height - 1](micro);
             }
@@ -157,7 +176,11 @@ private:
     };
 
     void take_rows(MicroTile<T>& micro, int64_t row, int64_t i, int64_t begin, int64_t depth) const {
-        if (packs_a_) {
+        if (panels_a_) {
+            micro.a = panels_a_ + (tile_.row + row + i) * s_.k + begin * kernels_.rows;
+            micro.a_row = 1;
+            micro.a_column = kernels_.rows;
+        } else if (packs_a_) {
             micro.a = packed_a_ + i * depth;
             micro.a_row = 1;
             micro.a_column = kernels_.rows;
@@ -172,7 +195,8 @@ private:
     const MicroKernels<T>& kernels_;
     const Block tile_;
     const Lines<T> a_, b_;
-    const T* const panels_;  // of b, packed before
+    const T *const panels_a_, *const panels_;  // packed before
+    const bool is_apart_;                      // b lies as RowsApart
     typename Target<T>::Rows c_;
     const typename Target<T>::Added added_;
     bool packs_a_, packs_b_;
@@ -185,7 +209,8 @@ private:
 // ---- tiles --------------------------------------------------------------------------------------------------------
 
 // How a matrix is cut: tiles are halved, the longer side first, until there is one for each thread, or some where they are large
-// enough for what is packed again in each. Where b is packed for all tiles, rows go first: then nothing is packed again.
+// enough for what is packed again in each. Where one operand is packed for all tiles, the lines of the other go first: then nothing
+// is packed again.
 struct Cut {
     int64_t rows, columns;  // of one tile
     int64_t down, across;   // how many
@@ -193,7 +218,8 @@ struct Cut {
 
 template <class T>
 static Cut choose_tiles(const Product<T>& s, const MicroKernels<T>& kernels, int64_t threads, bool stores) {
-    const bool packed = s.b.packed(0, kernels.columns());
+    const bool b_lies = s.b.packed(0, kernels.columns()) || s.b.apart(0, 0, kernels.columns()).data,
+               a_alone_lies = !b_lies && s.a.packed(0, kernels.rows);
     constexpr int64_t worth_a_tile = 3 << 19, worth_some = 32 << 20;  // operations
     constexpr int64_t smallest = 96, most_stored = 512;
     const int64_t wanted = (threads + s.count - 1) / s.count, enough = threads == 1 ? 1 : 4 * wanted;
@@ -204,8 +230,10 @@ static Cut choose_tiles(const Product<T>& s, const MicroKernels<T>& kernels, int
            ((t.down * t.across < wanted && work() > worth_a_tile) ||
             (t.down * t.across < enough && work() > worth_some) ||
             (stores && t.rows * t.columns > most_stored * most_stored))) {
-        const bool by_columns = packed ? t.rows < 2 * smallest && t.columns >= smallest : t.columns >= t.rows;
-        const bool whole_panels = packed || t.columns >= 8 * kernels.columns();  // half of one costs little then
+        bool by_columns = t.columns >= t.rows;
+        if (b_lies) by_columns = t.rows < 2 * smallest && t.columns >= smallest;
+        if (a_alone_lies) by_columns = t.columns >= smallest;
+        const bool whole_panels = b_lies || t.columns >= 8 * kernels.columns();  // half of one costs little then
         if (by_columns) t.columns = half(t.columns, whole_panels ? kernels.columns() : kernels.lanes);
         else t.rows = half(t.rows, kernels.rows);
         t.down = (s.m + t.rows - 1) / t.rows;
@@ -234,7 +262,9 @@ public:
         constexpr int64_t most_bytes = 16 << 20, least_rows = 192;
         constexpr double least_work = 8 << 20;
         const int64_t width = panel_width<T>(means.instructions);
-        return means.pool.threads() > 1 && s.count == 1 && s.m >= least_rows && s.k > 0 && !s.b.packed(0, width) &&
+        const bool lies = s.b.packed(0, width) || s.b.apart(0, 0, width).data ||
+                          s.a.packed(0, panel_height<T>(means.instructions));
+        return means.pool.threads() > 1 && s.count == 1 && s.m >= least_rows && s.k > 0 && !lies &&
                bytes(s, width) <= most_bytes && 2.0 * double(s.m) * double(s.n) * double(s.k) >= least_work;
     }
 
@@ -262,12 +292,12 @@ static void multiply_tiles(const Product<T>& s, const Means& means) {
     // Small matrices go several at a time.
     const int64_t at_a_time = std::clamp<int64_t>(int64_t(worth_threads / 8 / (work / double(per_matrix))), 1, count);
     const auto job = [&](int64_t number) {
-        const WorkspacePool::Loan workspace(means.workspaces);
+        Workspace workspace(means.workspaces);
         for (int64_t k = number * at_a_time; k < std::min(count, (number + 1) * at_a_time); ++k) {
             const int64_t row = k % per_matrix / t.across * t.rows, column = k % t.across * t.columns;
             const Block tile{k / per_matrix, row, column, std::min(t.rows, s.m - row),
                              std::min(t.columns, s.n - column)};
-            TileProduct<T>(s, kernels, tile).compute(*workspace);
+            TileProduct<T>(s, kernels, tile).compute(workspace);
         }
     };
     const int64_t jobs = (count + at_a_time - 1) / at_a_time;
@@ -279,14 +309,15 @@ static void multiply_tiles(const Product<T>& s, const Means& means) {
 template <class T>
 void multiply(const Product<T>& s, const Means& means) {
     if (!SharedPanels<T>::are_worth_it(s, means)) return multiply_tiles(s, means);
-    const WorkspacePool::Loan workspace(means.workspaces);
-    const SharedPanels<T> panels(s, means, *workspace);
+    Workspace workspace(means.workspaces);
+    const SharedPanels<T> panels(s, means, workspace);
     multiply_tiles<T>({s.count, s.m, s.k, s.n, s.a, panels, s.c}, means);
 }
 
 #define TENON_MULTIPLY(T)                                          \
     template const MicroKernels<T>& micro_kernels(InstructionSet); \
     template int64_t panel_width<T>(InstructionSet);               \
+    template int64_t panel_height<T>(InstructionSet);              \
     template void multiply(const Product<T>&, const Means&);
 TENON_CONTRACT_TYPES(TENON_MULTIPLY)
 #undef TENON_MULTIPLY

@@ -57,6 +57,9 @@ struct Means {
 /// The width of panels of b that a product reads as somebody has packed them (PanelSource::packed).
 template <class T>
 int64_t panel_width(InstructionSet);
+/// The same of a: rows of a panel.
+template <class T>
+int64_t panel_height(InstructionSet);
 
 /// T: one of TENON_CONTRACT_TYPES.
 template <class T>

@@ -3,6 +3,7 @@
 
 #include "jit/contract/strided_target.h"
 #include "jit/convolution/copies.h"
+#include "jit/convolution/planes.h"
 #include "jit/convolution/sources.h"
 #include "jit/library/rows.h"
 #include "jit/routines/routines.h"
@@ -74,25 +75,33 @@ T* memory_for_copy(const Patches& patches, int64_t channels, Workspace& workspac
 template <class T>
 void multiply(PatchProduct<T> product, const contract::Means& means) {
     product.patches.prepare();
-    if (product.rows <= few_rows && product.channels <= few_channels) return multiply_directly(product, means);
-    const WorkspacePool::Loan workspace(means.workspaces);
-    if (worth_a_copy(product.patches)) {
-        const int64_t channels = product.groups * product.channels;
-        T* const copy = memory_for_copy<T>(product.patches, channels, *workspace);
+    if (are_few(product.rows, product.channels)) return multiply_directly(product, means);
+    Workspace copied(means.workspaces), packed(means.workspaces);
+    KernelRows<T> kernels(product);
+    if (product.patches.columns() >= 2 * product.rows) kernels.pack_all(means, packed);
+    const Patches& p = product.patches;
+    const int64_t channels = product.groups * product.channels, depth = product.channels * int64_t(p.taps.size());
+    if (const Planes planes(p, channels); planes.are_worth_it()) {
+        const T* data = product.source;
+        if (!planes.are_source()) {
+            T* const copy = reinterpret_cast<T*>(copied.reserve(size_t(planes.elements()) * sizeof(T)));
+            planes.copy(product.source, copy, means.pool);
+            data = copy;
+        }
+        return contract::multiply(
+            contract::Product<T>{product.groups * p.examples, product.rows, depth, planes.columns(), kernels,
+                                 PlaneColumns<T>(product, planes, data), PlaneImage<T>(product, planes)},
+            means);
+    }
+    if (worth_a_copy(p)) {
+        T* const copy = memory_for_copy<T>(p, channels, copied);
         copy_with_zeros(product.patches, channels, product.source, copy, means.pool);
         product.source = copy;
     }
-    // Large examples are products of their own, which go where they belong at once; of small ones the kernels are packed for
-    // several.
-    constexpr int64_t large = 768;  // places
-    const Patches& p = product.patches;
-    const bool apart = p.examples > 1 && (p.places_of_example() >= large || !p.merges);
-    const int64_t columns = apart ? p.places_of_example() : p.columns(),
-                  depth = product.channels * int64_t(p.taps.size());
-    contract::multiply(
-        contract::Product<T>{apart ? product.groups * p.examples : product.groups, product.rows, depth, columns,
-                             KernelRows<T>(product, apart), PatchColumns<T>(product, apart), Image<T>(product, apart)},
-        means);
+    contract::multiply(contract::Product<T>{p.merges ? product.groups : product.groups * p.examples, product.rows, depth,
+                                            p.merges ? p.columns() : p.places_of_example(), kernels,
+                                            PatchColumns<T>(product, !p.merges), Image<T>(product, !p.merges)},
+                       means);
 }
 
 template <class T>
@@ -104,7 +113,7 @@ void conv(const Shape& s, const T* x, const T* kernels, T* y, const contract::Me
                              s.channels,
                              patches_of_x(s),
                              x,
-                             {kernels, s.outputs * s.channels * places, s.channels * places, places},
+                             {kernels, s.outputs * s.channels * places, s.channels * places, places, 1},
                              y,
                              plane,
                              {s.groups * s.outputs * plane, 0, {a.y[1] * a.y[2], a.y[2], 1}}},
@@ -113,10 +122,10 @@ void conv(const Shape& s, const T* x, const T* kernels, T* y, const contract::Me
 
 // The places of x that begin at `phase` and lie a stride apart are those of a convolution of y of their own.
 template <class T>
-void input_gradient_phase(const Shape& s, const std::array<int64_t, 3>& phase, const T* y, const T* kernels, T* x,
-                          const contract::Means& means) {
+void input_gradient_phase(const Shape& s, const std::array<int64_t, 3>& phase, const T* y, const Kernels<T>& kernels,
+                          T* x, const contract::Means& means) {
     const Space& a = s.space;
-    const int64_t plane = volume(a.x), places = volume(a.kernel);
+    const int64_t plane = volume(a.x);
     Patches p{s.examples, a.y, {}, {1, 1, 1}, {}, volume(a.y), s.groups * s.outputs * volume(a.y)};
     Targets targets{s.groups * s.channels * plane, 0, {a.x[1] * a.x[2], a.x[2], 1}};
     for (size_t d = 0; d < 3; ++d) {
@@ -139,7 +148,7 @@ void input_gradient_phase(const Shape& s, const std::array<int64_t, 3>& phase, c
                              s.outputs,
                              std::move(p),
                              y,
-                             {kernels, s.outputs * s.channels * places, places, s.channels * places},
+                             kernels,
                              x,
                              plane,
                              targets},
@@ -156,8 +165,19 @@ void conv_input_gradient(const Shape& s, const T* y, const T* kernels, T* x, con
         all_reached &= a.stride[d] == 1 || (a.dilation[d] == 1 && a.kernel[d] >= a.stride[d]);
     }
     if (!all_reached) std::fill(x, x + s.examples * s.groups * s.channels * volume(a.x), T(0));
+    // Channels become rows, which are packed for every phase and block: so they are laid side by side once.
+    const int64_t places = volume(a.kernel), of_output = s.channels * places;
+    Kernels<T> rows{kernels, s.outputs * of_output, places, of_output, 1};
+    Workspace workspace(means.workspaces);
+    if (!are_few(s.channels, s.outputs)) {
+        T* const transposed = reinterpret_cast<T*>(workspace.reserve(size_t(s.groups * rows.group) * sizeof(T)));
+        for_each_of(means.pool, s.groups * s.outputs, of_output, [&](int64_t k) {
+            transpose(kernels + k * of_output, s.channels, places, transposed + k * of_output);
+        });
+        rows = {transposed, rows.group, 1, of_output, s.channels};
+    }
     each_place(phases, [&](int64_t, const std::array<int64_t, 3>& phase) {
-        input_gradient_phase(s, phase, y, kernels, x, means);
+        input_gradient_phase(s, phase, y, rows, x, means);
     });
 }
 
@@ -168,14 +188,16 @@ void conv_weight_gradient(const Shape& s, const T* x, const T* y, T* kernels, co
     if (s.outputs * s.channels <= small_group && s.groups >= worth_a_lane_each)
         return multiply_directly(product, means);
     const int64_t columns = s.channels * volume(s.space.kernel), channels = s.groups * s.channels;
-    const WorkspacePool::Loan workspace(means.workspaces);
+    Workspace workspace(means.workspaces);
     if (worth_a_copy(product.patches)) {
-        T* const copy = memory_for_copy<T>(product.patches, channels, *workspace);
+        T* const copy = memory_for_copy<T>(product.patches, channels, workspace);
         if (s.channels % Vector<T>::lanes == 0) {
-            copy_channels_last(product.patches, channels, x, copy, means.pool);
+            const int64_t panel = contract::panel_width<T>(means.instructions),
+                          block = s.channels % panel == 0 ? panel : s.channels;
+            copy_channels_last(product.patches, channels, block, x, copy, means.pool);
             return contract::multiply(
                 contract::Product<T>{s.groups, s.outputs, product.patches.columns(), columns, FactorRows<T>(product),
-                                     ChannelsLastTaps<T>(product, copy), KernelsOfTaps<T>(product)},
+                                     ChannelsLastTaps<T>(product, copy, block), KernelsOfTaps<T>(product, block)},
                 means);
         }
         copy_with_zeros(product.patches, channels, x, copy, means.pool);
@@ -196,9 +218,9 @@ void on_wide_elements(const LibraryCall& call, F f) {
         if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
             f(static_cast<const T*>(a.as<T>()), static_cast<const T*>(b.as<T>()), c.as<T>());
         } else if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
-            const WorkspacePool::Loan workspace(call.workspaces);
+            Workspace workspace(call.workspaces);
             float* const left =
-                reinterpret_cast<float*>(workspace->reserve(size_t(a.numel() + b.numel() + c.numel()) * sizeof(float)));
+                reinterpret_cast<float*>(workspace.reserve(size_t(a.numel() + b.numel() + c.numel()) * sizeof(float)));
             float *const right = left + a.numel(), *const result = right + b.numel();
             (*find_cast(c.dtype, DType::f32, call.instructions))(left, a.data, a.numel());
             (*find_cast(c.dtype, DType::f32, call.instructions))(right, b.data, b.numel());

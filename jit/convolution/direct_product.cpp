@@ -26,7 +26,7 @@ public:
     PlaceTile(const PatchProduct<T>& product, const Range& planes, const Range& places)
         : p_(product), planes_(planes), places_(places), taps_(int64_t(product.patches.taps.size())),
           memory_((places.count() + lanes - 1) / lanes, taps_) {
-        for (const Tap& tap : product.patches.taps) taps_at_.push_back({tap.shift, tap.place});
+        for (const Tap& tap : product.patches.taps) taps_at_.push_back({tap.shift, tap.place * product.kernels.place});
     }
 
     void run() {
@@ -105,7 +105,7 @@ private:
                 const T *const channel = source_ + c * p_.patches.channel, *const kernel =
                                                                                kernel_ + c * p_.kernels.channel;
                 for (int64_t t = 0; t < taps_; ++t)
-                    sum = V::fma(V::all(kernel[p_.patches.taps[size_t(t)].place]), readings[t].load(channel), sum);
+                    sum = V::fma(V::all(kernel[taps_at_[size_t(t)].place]), readings[t].load(channel), sum);
             }
             write(v, sum);
         }
@@ -146,10 +146,10 @@ public:
           memory_(1, taps_) {}
 
     void run(WorkspacePool& workspaces) {
-        const WorkspacePool::Loan workspace(workspaces);
+        Workspace workspace(workspaces);
         const int64_t columns = p_.patches.columns(), all_sums = (groups_.count() + lanes - 1) / lanes * sums_ * lanes;
         const auto sums_bytes = int64_t(sizeof(T)) * all_sums;
-        T* const sums = reinterpret_cast<T*>(workspace->reserve(size_t(sums_bytes)));
+        T* const sums = reinterpret_cast<T*>(workspace.reserve(size_t(sums_bytes)));
         each_sum([](int64_t, int64_t, T& sum) { sum = 0; }, sums);
         for (int64_t column = 0, live; column < columns; column += live) {
             check_interrupt();

@@ -8,11 +8,11 @@
 namespace tenon::convolution {
 
 /// Kernels as rows: of group g and row m, the factor of tap t in channel c is at
-/// data[g·group + m·row + c·channel + patches.taps[t].place].
+/// data[g·group + m·row + c·channel + patches.taps[t].place·place].
 template <class T>
 struct Kernels {
     const T* data;
-    int64_t group, row, channel;
+    int64_t group, row, channel, place;
 };
 
 /// result(g, m, column) = Σ kernels(g, m, c, t) · patches(g, c, t, column) over c, then t. `groups` many, each with `rows` rows
@@ -42,6 +42,9 @@ struct ColumnProduct {
 constexpr int64_t few_rows = 3, few_channels = 4;  // of a group, for columns in the lanes
 constexpr int64_t small_group = 16;                // rows times channels, for groups in the lanes
 constexpr int64_t worth_a_lane_each = 4;           // so many groups
+
+/// Whether columns are to fill the lanes.
+inline bool are_few(int64_t rows, int64_t channels) { return rows <= few_rows && channels <= few_channels; }
 
 template <class T>
 void multiply_directly(const PatchProduct<T>& product, const contract::Means& means);

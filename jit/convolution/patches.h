@@ -46,6 +46,11 @@ struct Targets {
     std::array<int64_t, 3> strides{};
 };
 
+/// Whether the places of an example lie as columns do.
+inline bool are_in_order(const Patches& p, const Targets& t) {
+    return t.strides == std::array<int64_t, 3>{p.places[1] * p.places[2], p.places[2], 1};
+}
+
 /// Goes from column to column.
 class Column {
 public:

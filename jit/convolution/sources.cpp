@@ -1,7 +1,10 @@
 #include "jit/convolution/sources.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cstring>
+
+#include "jit/convolution/copies.h"
 
 namespace tenon::convolution {
 
@@ -95,33 +98,50 @@ void PatchTaps<T>::pack(const Part& part, int64_t width, T* to) const {
 }
 
 template <class T>
-Lines<T> KernelRows<T>::in_place(int64_t matrix) const {
-    const Kernels<T>& k = product_.kernels;
-    const int64_t taps = int64_t(product_.patches.taps.size());
-    if (k.channel != taps || product_.patches.taps.back().place != taps - 1) return {};
-    return {k.data + (apart_ ? matrix % product_.groups : matrix) * k.group, k.row, 1};
+void KernelRows<T>::pack_all(const contract::Means& means, Workspace& workspace) {
+    width_ = contract::panel_height<T>(means.instructions);
+    const int64_t depth = product_.channels * int64_t(product_.patches.taps.size()),
+                  panels = (product_.rows + width_ - 1) / width_;
+    group_ = panels * width_ * depth;
+    T* const to = reinterpret_cast<T*>(workspace.reserve(size_t(product_.groups * group_) * sizeof(T)));
+    for_each_of(means.pool, product_.groups * panels, width_ * depth, [&](int64_t k) {
+        const int64_t line = k % panels * width_, lines = std::min(width_, product_.rows - line);
+        pack({k / panels, line, lines, 0, depth}, width_, to + k * width_ * depth);
+    });
+    panels_ = to;
 }
 template <class T>
+const T* KernelRows<T>::packed(int64_t matrix, int64_t width) const {
+    return panels_ && width == width_ ? panels_ + matrix % product_.groups * group_ : nullptr;
+}
+
+template <class T>
 void KernelRows<T>::pack(const Part& part, int64_t width, T* to) const {
-    if (const Lines<T> lines = in_place(part.matrix); lines.data)
-        return contract::pack_lines(lines.at(part.line, part.begin), part.lines, part.depth, width, to);
     const Kernels<T>& k = product_.kernels;
-    const int64_t taps = int64_t(product_.patches.taps.size());
+    const std::vector<Tap>& tap = product_.patches.taps;
+    const int64_t taps = int64_t(tap.size());
     const T* const from = k.data + part.matrix % product_.groups * k.group + part.line * k.row;
-    // As they lie: channel by channel, of each all rows.
-    for (int64_t p = 0, c = part.begin / taps, t = part.begin % taps; p < part.depth; t = 0, ++c) {
-        const int64_t many = std::min(taps - t, part.depth - p);
-        for (int64_t i = 0; i < part.lines; i += width) {
-            const T* const channel = from + c * k.channel + i * k.row;
-            T* const panel = to + i * part.depth + p * width;
-            const int64_t high = std::min(width, part.lines - i);
-            for (int64_t q = 0; q < many; ++q) {
-                const T* const element = channel + product_.patches.taps[size_t(t + q)].place;
-                for (int64_t r = 0; r < high; ++r) panel[q * width + r] = element[r * k.row];
-            }
-        }
-        p += many;
+    if (k.row != 1) {
+        assert(k.channel == taps && k.place == 1 && tap.back().place == taps - 1);
+        return contract::pack_lines(Lines<T>{from + part.begin, k.row, 1}, part.lines, part.depth, width, to);
     }
+    const int64_t whole = part.lines / width * width;
+    const auto row = [&](int64_t p) { return from + p / taps * k.channel + tap[size_t(p % taps)].place * k.place; };
+    const auto rows = [&](auto count) {
+        constexpr int64_t ahead = 4, line = 64 / int64_t(sizeof(T));  // rows lie far apart
+        for (int64_t p = 0; p < part.depth; ++p) {
+            if (p + ahead < part.depth)
+                for (int64_t i = 0; i < part.lines; i += line) __builtin_prefetch(row(part.begin + p + ahead) + i);
+            const T* const elements = row(part.begin + p);
+            T* panel = to + p * width;
+            for (int64_t i = 0; i < whole; i += width, panel += width * part.depth)
+                std::memcpy(panel, elements + i, size_t(count) * sizeof(T));
+            std::copy(elements + whole, elements + part.lines, panel);
+        }
+    };
+    constexpr int64_t tall = 12;  // panels of most machines: a few moves
+    if (width == tall) rows(std::integral_constant<int64_t, tall>());
+    else rows(width);
 }
 
 template <class T>
@@ -137,12 +157,6 @@ void FactorRows<T>::pack(const Part& part, int64_t width, T* to) const {
         }
 }
 
-template <class T>
-Image<T>::Image(const PatchProduct<T>& product, bool examples_apart) : product_(product), apart_(examples_apart) {
-    const Patches& p = product.patches;
-    const Targets& t = product.targets;
-    in_order_ = t.strides == std::array<int64_t, 3>{p.places[1] * p.places[2], p.places[2], 1};
-}
 template <class T>
 T* Image<T>::first(int64_t matrix) const {
     return product_.result + matrix % product_.groups * product_.rows * product_.result_row;

@@ -33,17 +33,20 @@ private:
     const Patches& patches_;
 };
 
-/// Kernels by rows: line m is row m, its elements the factors of each channel under each tap.
+/// Kernels by rows: line m is row m, its elements the factors of each channel under each tap. A matrix a group, over and over.
 template <class T>
 class KernelRows final : public contract::PanelSource<T> {
 public:
-    KernelRows(const PatchProduct<T>& product, bool examples_apart) : product_(product), apart_(examples_apart) {}
+    KernelRows(const PatchProduct<T>& product) : product_(product) {}
     void pack(const contract::Part& part, int64_t width, T* to) const override;
-    contract::Lines<T> in_place(int64_t matrix) const override;
+    const T* packed(int64_t matrix, int64_t width) const override;
+    /// For matrices that are many: packs them all, by all threads, for whatever the product is cut into.
+    void pack_all(const contract::Means& means, Workspace& workspace);
 
 private:
     const PatchProduct<T>& product_;
-    const bool apart_;
+    int64_t width_ = 0, group_ = 0;  // of what is packed: elements
+    T* panels_ = nullptr;
 };
 
 /// Line m is row m of the factors, its elements those of all columns. A matrix a group.
@@ -61,7 +64,8 @@ private:
 template <class T>
 class Image final : public contract::Target<T> {
 public:
-    Image(const PatchProduct<T>& product, bool examples_apart);
+    Image(const PatchProduct<T>& product, bool examples_apart)
+        : product_(product), apart_(examples_apart), in_order_(are_in_order(product.patches, product.targets)) {}
     void store(const contract::Block& block, const T* from, int64_t row) const override;
     typename contract::Target<T>::Rows in_place(int64_t matrix) const override;
 
@@ -69,7 +73,7 @@ private:
     T* first(int64_t matrix) const;
     const PatchProduct<T>& product_;
     const bool apart_;
-    bool in_order_;  // the places of an example lie as columns do
+    bool in_order_;
 };
 
 }  // namespace tenon::convolution

@@ -17,6 +17,10 @@ struct Vector<float> {
     static Type load(const float* p) { return _mm256_loadu_ps(p); }
     static Type load(const float* p, __m256i m) { return _mm256_maskload_ps(p, m); }
     static void store(float* p, Type v) { _mm256_storeu_ps(p, v); }
+    static void store(float* p, __m256i m, Type v) { _mm256_maskstore_ps(p, m, v); }
+    static __m256i first(int64_t n) {
+        return _mm256_cmpgt_epi32(_mm256_set1_epi32(int(n)), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+    }
     static Type all(float x) { return _mm256_set1_ps(x); }
     static Type fma(Type a, Type b, Type c) { return _mm256_fmadd_ps(a, b, c); }
     static __m256 gather(const float* p, const int32_t* offsets, __m256i mask) {
@@ -54,6 +58,10 @@ struct Vector<double> {
     static Type load(const double* p) { return _mm256_loadu_pd(p); }
     static Type load(const double* p, __m256i m) { return _mm256_maskload_pd(p, m); }
     static void store(double* p, Type v) { _mm256_storeu_pd(p, v); }
+    static void store(double* p, __m256i m, Type v) { _mm256_maskstore_pd(p, m, v); }
+    static __m256i first(int64_t n) {
+        return _mm256_cmpgt_epi64(_mm256_set1_epi64x(n), _mm256_setr_epi64x(0, 1, 2, 3));
+    }
     static Type all(double x) { return _mm256_set1_pd(x); }
     static Type fma(Type a, Type b, Type c) { return _mm256_fmadd_pd(a, b, c); }
     static __m256d gather(const double* p, const int32_t* offsets, __m256i mask) {

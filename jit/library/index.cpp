@@ -20,7 +20,7 @@ class Along {
 public:
     Along(const LibraryCall& call, int64_t size)
         : workspace_(call.workspaces), count_(call.operands[1].numel()),
-          values_(reinterpret_cast<int64_t*>(workspace_->reserve(size_t(count_) * sizeof(int64_t)))) {
+          values_(reinterpret_cast<int64_t*>(workspace_.reserve(size_t(count_) * sizeof(int64_t)))) {
         const TensorView& index = call.operands[1];
         const auto convert = find_cast(index.dtype, DType::i64, call.instructions)->variants[0];
         in_ranges(call, count_, 4, [&](int64_t begin, int64_t end) {
@@ -41,7 +41,7 @@ public:
     int64_t operator[](int64_t k) const { return values_[k]; }
 
 private:
-    WorkspacePool::Loan workspace_;
+    Workspace workspace_;
     int64_t count_;
     int64_t* values_;
 };
@@ -69,8 +69,8 @@ void accumulate(const LibraryCall& call, Add add) {
         });
         add(result);
     } else {
-        WorkspacePool::Loan workspace(call.workspaces);
-        float* const sums = reinterpret_cast<float*>(workspace->reserve(size_t(count) * sizeof(float)));
+        Workspace workspace(call.workspaces);
+        float* const sums = reinterpret_cast<float*>(workspace.reserve(size_t(count) * sizeof(float)));
         in_ranges(call, count, 2,
                   [&](int64_t begin, int64_t end) { std::copy(base + begin, base + end, sums + begin); });
         add(sums);
@@ -244,8 +244,8 @@ void sort_rows(const LibraryCall& call, const TensorView* values, const TensorVi
         return a.position < b.position;
     };
     in_ranges(call, view.outer * view.inner, 16 * view.size, [&](int64_t begin, int64_t end) {
-        WorkspacePool::Loan workspace(call.workspaces);
-        Placed<T>* const row = reinterpret_cast<Placed<T>*>(workspace->reserve(size_t(view.size) * sizeof(Placed<T>)));
+        Workspace workspace(call.workspaces);
+        Placed<T>* const row = reinterpret_cast<Placed<T>*>(workspace.reserve(size_t(view.size) * sizeof(Placed<T>)));
         for (int64_t r = begin; r < end; ++r) {
             const int64_t i = r / view.inner, j = r % view.inner;
             const T* const from = x.as<T>() + i * view.size * view.inner + j;

@@ -205,12 +205,12 @@ void library::matmul(const LibraryCall& call) {
     const bool adds = call.operands.size() > 2;
     const Added added = adds ? added_in_tiles(call, matrices) : Added{};
     const bool is_apart = adds && !added.data && call.operands[2].data == call.result.data;
-    std::optional<WorkspacePool::Loan> kept;
+    std::optional<Workspace> kept;
     TensorView addend = adds ? call.operands[2] : TensorView{};
     if (is_apart) {
         const size_t bytes = size_t(addend.numel()) * size_of(addend.dtype);
         kept.emplace(call.workspaces);
-        addend.data = reinterpret_cast<std::byte*>((*kept)->reserve(bytes));
+        addend.data = reinterpret_cast<std::byte*>(kept->reserve(bytes));
         std::memcpy(addend.data, call.operands[2].data, bytes);
     }
     multiply(call.result.dtype, matrices.shape, matrices.batch, call.operands[0].data, call.operands[1].data,

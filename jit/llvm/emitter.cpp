@@ -104,6 +104,7 @@ private:
         const NodeId lane = graph_.params(region)[0];
         for (NodeId id : graph_.body(region)) {
             if (graph_[id].op != op<"store">() || graph_[id].operands.count < 4) continue;
+            if (graph_.attributes(id).flag("after_folds") && !facts_.streams_between_reads) continue;
             const NodeId buffer = graph_.operand(id, 0), position = graph_.operand(id, 1);
             const int64_t bytes = int64_t(size_of(graph_.type(buffer).dtype));
             const std::optional<int64_t> all = constant_in(index(graph_.operand(id, 3)).value);

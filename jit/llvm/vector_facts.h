@@ -11,6 +11,7 @@ struct VectorFacts {
     int bytes = 32;            ///< of a vector register
     bool masks_small = false;  ///< masked loads and stores of elements of 1 and 2 bytes are instructions (AVX-512)
     int64_t last_cache_bytes = 32 << 20;
+    bool streams_between_reads = false;  ///< as CpuInfo says it
     std::string attributes;    ///< of the processor, put on every function: "+avx2,…"
     std::string processor;
 };
