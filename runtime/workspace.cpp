@@ -40,7 +40,8 @@ void WorkspacePool::give(std::byte* memory, size_t size_class) noexcept {
     for (std::atomic<std::byte*>& place : free_[size_class]) {
         std::byte* nothing = nullptr;
         if (place.load(std::memory_order_relaxed)) continue;
-        if (place.compare_exchange_strong(nothing, memory, std::memory_order_release, std::memory_order_relaxed)) return;
+        if (place.compare_exchange_strong(nothing, memory, std::memory_order_release, std::memory_order_relaxed))
+            return;
     }
     std::free(memory);
 }

@@ -21,7 +21,7 @@ private:
     std::byte* take(size_t size_class);
     void give(std::byte* memory, size_t size_class) noexcept;
 
-    static constexpr size_t class_count = 36, most_kept = 64;  // from 4 KB on
+    static constexpr size_t class_count = 36, most_kept = 64;                         // from 4 KB on
     std::array<std::array<std::atomic<std::byte*>, most_kept>, class_count> free_{};  // owned; null where none is
 };
 

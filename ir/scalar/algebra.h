@@ -21,6 +21,8 @@
 //                       quotient(a, b): towards zero; b is neither 0 nor −1 in any lane      float_bits(x): the inverse
 //                       of bits
 //   masks               & | ^ !
+//   scaled(m, n, biased)   m · 2ⁿ rounded once, n an integer given as a float and as n + bias, |n| up to twice the largest
+//                       exponent: one instruction of AVX-512, elsewhere `scaled_in_two`
 //   rarely<F>(m, usual, x…)   select(m, F::of(x…), usual), where hardly any lane is in m: F, a helper function, is called
 //                       where some lane is, and is no part of the code at hand
 //   apart<F>(x…)        F::of(x…), called always
@@ -98,6 +100,21 @@ inline Mask<V> sign_bit_set(V x) {
 }
 
 template <class V> inline Mask<V> truth(V x) { return x != like(x, 0); }  // NaN included
+
+// m · 2ⁿ in two factors, so that denormals and infinities come out of the last multiplication.
+template <class V>
+inline V scaled_in_two(V m, Bits<V> biased) {
+    using T = Element<V>;
+    using U = std::make_unsigned_t<Element<Bits<V>>>;
+    Bits<V> sum = biased + like(biased, Format<T>::bias);  // 2·bias + n > 0
+    auto half = shift_right(convert<U>(sum), 1);
+    Bits<V> first = convert<Element<Bits<V>>>(half);
+    Bits<V> second = sum - first;
+    V first_factor = float_bits(shift_left(first, Format<T>::fraction_bits));
+    V second_factor = float_bits(shift_left(second, Format<T>::fraction_bits));
+    V partial = m * first_factor;
+    return partial * second_factor;
+}
 
 // c[0] + x·(c[1] + x·(…)), Horner's rule with one fma a step.
 template <class V, int N>

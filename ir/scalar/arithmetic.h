@@ -110,6 +110,10 @@ struct Maximum {
         }
         return select(first, a, b);
     }
+    template <class V>
+    static V of_numbers(V a, V b) {
+        return select(a > b, a, b);
+    }
 };
 
 struct Minimum {
@@ -123,6 +127,10 @@ struct Minimum {
             first = first | unordered;
         }
         return select(first, a, b);
+    }
+    template <class V>
+    static V of_numbers(V a, V b) {
+        return select(a < b, a, b);
     }
 };
 

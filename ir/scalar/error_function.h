@@ -57,7 +57,7 @@ inline V erfc_tail(V a) {
     mantissa = fma(-lost, mantissa, mantissa);  // e^(−a² − lost), lost being tiny
     V product = mantissa * numerator;
     V ratio = product / denominator;
-    return scale(ratio, parts.biased);
+    return scale(ratio, parts.power);
 }
 
 // For f32: 1 − erfc a for a > 0.875, erfc a = e^(a·P(a) − a), P a minimax fit weighted by erfc, which is what an error of
@@ -73,7 +73,7 @@ inline V erf_far(V a) {
     V one = like(a, 1);
     V rest = parts.expm1();
     V mantissa = one + rest;
-    V power = float_bits(shift_left(parts.biased, Format<float>::fraction_bits));
+    V power = float_bits(shift_left(parts.power.biased, Format<float>::fraction_bits));
     V negated = -mantissa;
     return fma(negated, power, one);
 }

@@ -28,20 +28,9 @@ inline Split<V> split_integer(V x) {
     return {whole, biased};
 }
 
-// m · 2^n for |n| up to twice the largest exponent, rounded once: in two factors, so that denormals and infinities come
-// out of the last multiplication.
 template <class V>
-inline V scale(V m, Bits<V> biased) {
-    using T = Element<V>;
-    using U = std::make_unsigned_t<Element<Bits<V>>>;
-    Bits<V> sum = biased + like(biased, Format<T>::bias);  // 2·bias + n > 0
-    auto half = shift_right(convert<U>(sum), 1);
-    Bits<V> first = convert<Element<Bits<V>>>(half);
-    Bits<V> second = sum - first;
-    V first_factor = float_bits(shift_left(first, Format<T>::fraction_bits));
-    V second_factor = float_bits(shift_left(second, Format<T>::fraction_bits));
-    V partial = m * first_factor;
-    return partial * second_factor;
+inline V scale(V m, const Split<V>& n) {
+    return scaled(m, n.whole, n.biased);
 }
 
 template <class T> struct Exponential;
@@ -85,11 +74,11 @@ inline V clamp(V x, Element<V> low, Element<V> high) {
     return select(raised > like(x, high), like(x, high), raised);
 }
 
-// e^x = mantissa · 2^(biased − bias), not yet scaled; x within the clamp of Exp.
+// e^x = mantissa · 2^power, not yet scaled; x within the clamp of Exp.
 template <class V>
 struct ExpParts {
     V rest, square, series;  // r, r², P(r): e^r = 1 + r + r²·P(r)
-    Bits<V> biased;
+    Split<V> power;          // n
 
     static ExpParts of(V x) {
         using C = Exponential<Element<V>>;
@@ -100,7 +89,7 @@ struct ExpParts {
         V r = fma(negated, like(x, C::ln2_low), high);
         V square = r * r;
         V p = polynomial(r, C::natural);
-        return {r, square, p, n.biased};
+        return {r, square, p, n};
     }
 
     V expm1() const { return fma(square, series, rest); }
@@ -122,7 +111,7 @@ struct Exp {
         using C = Exponential<Element<V>>;
         V inside = clamp(x, C::lowest, C::highest);
         auto parts = ExpParts<V>::of(inside);
-        return scale(parts.mantissa(), parts.biased);
+        return scale(parts.mantissa(), parts.power);
     }
 };
 
@@ -136,7 +125,7 @@ struct Exp2 {
         V r = inside - n.whole;
         V p = polynomial(r, C::binary);
         V mantissa = fma(p, r, like(x, 1));
-        return scale(mantissa, n.biased);
+        return scale(mantissa, n);
     }
 };
 
@@ -149,7 +138,7 @@ struct Expm1 {
         using C = Exponential<T>;
         V inside = clamp(x, C::minus_one, C::highest);
         auto parts = ExpParts<V>::of(inside);
-        Bits<V> below = parts.biased - like(parts.biased, 1);
+        Bits<V> below = parts.power.biased - like(parts.power.biased, 1);
         V h = float_bits(shift_left(below, Format<T>::fraction_bits));
         V offset = h - like(x, T(0.5));
         V small = parts.expm1();

@@ -9,7 +9,8 @@
 // and Tanh in the list at the end of its header. `of` is the definition: it returns V's mask where the result is
 // boolean, otherwise V; a choice takes (mask, V, V). Functions that can fail on integers also have `fault(V, V)`, a mask
 // of the operands that are an error (division by zero). Functions that fold have `identity<T>`, what a fold begins with.
-// `OnBool` names another definition for bool, which elsewhere is a uint8_t that is 0 or 1. f16 and bf16 have no definitions of their own: computed in f32 and rounded after every op.
+// Where a NaN of either operand wins, `of_numbers` is what is left of the definition for a first operand that is none: folds see
+// to NaNs by themselves. `OnBool` names another definition for bool, which elsewhere is a uint8_t that is 0 or 1. f16 and bf16 have no definitions of their own: computed in f32 and rounded after every op.
 #pragma once
 #include <string_view>
 
@@ -70,6 +71,9 @@ template <class... F> struct Functions {};
 
 template <class F, class V>
 concept CanFault = std::is_integral_v<Element<V>> && requires(V v) { F::fault(v, v); };
+
+template <class F, class V>
+concept NaNsWin = is_float<V> && requires(V v) { F::of_numbers(v, v); };
 
 // The ends of what an element holds.
 template <class T> inline constexpr T highest = T(~uint64_t(0) >> (65 - 8 * sizeof(T) - std::is_unsigned_v<T>));

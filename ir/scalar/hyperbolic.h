@@ -37,8 +37,10 @@ inline V half_exp(V magnitude) {
     constexpr T beyond = is_single<V> ? T(90) : T(711);
     V inside = select(magnitude > like(magnitude, beyond), like(magnitude, beyond), magnitude);
     auto parts = ExpParts<V>::of(inside);
-    Bits<V> halved = parts.biased - like(parts.biased, 1);
-    return scale(parts.mantissa(), halved);
+    Split<V> power = parts.power;
+    power.whole = power.whole - like(power.whole, 1);
+    power.biased = power.biased - like(power.biased, 1);
+    return scale(parts.mantissa(), power);
 }
 
 // (t + t / (t + 1)) / 2, t = e^|x| − 1; far out e^|x| / 2

@@ -379,7 +379,7 @@ private:
         V r = r_high + low;
         V p = polynomial(r, Exponential<double>::binary);
         V mantissa = fma(p, r, like(r, 1));
-        return scale(mantissa, n.biased);
+        return scale(mantissa, n);
     }
 };
 

@@ -85,6 +85,11 @@ private:
     }
 };
 
+template <class T>
+Number<T> scaled(Number<T> m, Number<T>, Bits<Number<T>> biased) {
+    return scaled_in_two(m, biased);
+}
+
 template <class U, class T>
 Number<U> like_as(Number<T>, U c) {
     return {c};

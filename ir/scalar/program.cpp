@@ -94,6 +94,10 @@ private:
             case Code::float_bits: return a;
             case Code::rarely: return a ? call(s, {values_[s.c], values_[s.d]}) : b;
             case Code::apart: return call(s, {a, b});
+            case Code::scaled: {
+                const uint64_t operands[] = {a, values_[s.c]};
+                return evaluate(scaled_in_two_program(s.lane), operands);
+            }
             case Code::convert:
                 return visit_lane(program_.steps[s.a].lane, [&]<class From>() {
                     return visit_lane(s.lane, [&]<class To>() {
@@ -187,6 +191,11 @@ std::optional<Program> fault_of(std::string_view name, DType dtype) {
     const Definition* found = find_definition(name);
     if (!found || !found->fault[size_t(dtype)]) return std::nullopt;
     return found->fault[size_t(dtype)]();
+}
+std::optional<Program> of_numbers(std::string_view name, DType dtype) {
+    const Definition* found = find_definition(name);
+    if (!found || !found->of_numbers[size_t(dtype)]) return std::nullopt;
+    return found->of_numbers[size_t(dtype)]();
 }
 
 std::optional<uint64_t> identity_of(std::string_view name, DType dtype) {

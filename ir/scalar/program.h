@@ -29,7 +29,7 @@ enum class Code : uint8_t {
     bit_and, bit_or, bit_xor, bit_not, shift_left, shift_right,
     less, less_equal, greater, greater_equal, equal, not_equal,
     select, fma, sqrt, abs, floor, ceil, trunc, round_even,
-    bits, float_bits, convert,
+    bits, float_bits, convert, scaled,
     rarely, apart,
     // clang-format on
 };
@@ -80,6 +80,8 @@ std::vector<const Function*> all_functions();
 std::optional<Program> program_of(std::string_view name, DType);
 /// The mask of operands that are an error; nothing where there are none.
 std::optional<Program> fault_of(std::string_view name, DType);
+/// What of the definition is left for a first operand that is no NaN; nothing where NaNs do not win over all else.
+std::optional<Program> of_numbers(std::string_view name, DType);
 /// What a fold by the function begins with, as bits of the lane; nothing where it does not fold.
 std::optional<uint64_t> identity_of(std::string_view name, DType);
 /// Between different lanes; of `to` bool it is a mask.
@@ -87,6 +89,8 @@ Program cast_program(DType from, DType to);
 /// f32 to the bits of bf16 in the low half of an i32, and back.
 Program bfloat16_bits();
 Program float_of_bfloat16();
+/// What Code::scaled means, of its first and its last operand: for who has no instruction for it.
+Program scaled_in_two_program(Lane);
 
 /// The program's result for operands given as bits, as bits: those of every engine. Constant folding uses it.
 uint64_t evaluate(const Program&, std::span<const uint64_t> operands);

@@ -110,6 +110,11 @@ private:
     }
 };
 
+template <class T>
+Recorded<T> scaled(Recorded<T> m, Recorded<T> n, Bits<Recorded<T>> biased) {
+    return m.step({.code = Code::scaled, .lane = lane_for<T>, .a = m.at, .b = n.at, .c = biased.at});
+}
+
 template <class U, class T>
 Recorded<U> convert(Recorded<T> x) {
     if constexpr (std::is_same_v<U, T>) return x;
@@ -143,7 +148,7 @@ Recorded<T> apart(Recorded<T> first, X... x) {
 /// One function's recorders by dtype; null where it is not defined.
 struct Definition {
     const Function* function;
-    std::array<Program (*)(), dtype_count> of{}, fault{};
+    std::array<Program (*)(), dtype_count> of{}, fault{}, of_numbers{};
     std::array<std::optional<uint64_t>, dtype_count> identity{};  // bits
 };
 struct Definitions {
@@ -178,6 +183,12 @@ struct FaultOf {
     template <class V> static Mask<V> of(V a, V b) { return F::fault(a, b); }
 };
 
+template <class F>
+struct OfNumbers {
+    static constexpr Function is = F::is;
+    template <class V> static V of(V a, V b) { return F::of_numbers(a, b); }
+};
+
 template <class T>
 constexpr uint64_t bits_of(T value) {
     using Unsigned = std::conditional_t<
@@ -192,6 +203,7 @@ constexpr Definition define() {
         if constexpr (is_in<T>(F::is.domain)) {
             made.of[size_t(dtype)] = &record<F, T>;
             if constexpr (CanFault<F, Recorded<T>>) made.fault[size_t(dtype)] = &record<FaultOf<F>, T>;
+            if constexpr (NaNsWin<F, Recorded<T>>) made.of_numbers[size_t(dtype)] = &record<OfNumbers<F>, T>;
             if constexpr (Folds<F, T>) made.identity[size_t(dtype)] = bits_of(F::template identity<T>);
         }
     };

@@ -53,9 +53,7 @@ private:
                      const std::vector<const Scratch*>&);
     void store(NodeId buffer, ExpressionId position, ExpressionId value, std::optional<SizeId> all = {},
                bool after_folds = false);
-    void store(const StoreExpression& s) {
-        store(params_[s.store.buffer], s.position, s.value, s.all, s.after_folds);
-    }
+    void store(const StoreExpression& s) { store(params_[s.store.buffer], s.position, s.value, s.all, s.after_folds); }
     std::vector<std::vector<ExpressionId>> needed(const PlannedNest&);
     std::vector<bool> reached_inside(const std::vector<ExpressionId>& roots) const;
     std::vector<const Scratch*> new_scratch_of(const std::vector<ExpressionId>& roots) const;

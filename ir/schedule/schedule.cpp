@@ -262,8 +262,7 @@ private:
                 const int64_t bytes =
                     multiply_saturated(nests_.hint(all), int64_t(size_of(graph_.type(s.store.value).dtype)));
                 const bool again = std::find(loaded.begin(), loaded.end(), s.store.buffer) != loaded.end();
-                const bool whole = s.store.kind != NestStore::Kind::update &&
-                                   s.store.kind != NestStore::Kind::partial;
+                const bool whole = s.store.kind != NestStore::Kind::update && s.store.kind != NestStore::Kind::partial;
                 if (!whole || again || bytes < large_bytes) continue;
                 s.all = all;
                 s.after_folds = bool(n.nest->order);

@@ -42,11 +42,10 @@ public:
         : s_(product), kernels_(kernels), tile_(tile), a_(product.a.in_place(tile.matrix)),
           b_(product.b.in_place(tile.matrix)), panels_a_(product.a.packed(tile.matrix, kernels.rows)),
           panels_(product.b.packed(tile.matrix, kernels.columns())),
-          is_apart_(product.b.apart(tile.matrix, 0, kernels.columns()).data),
-          c_(product.c.in_place(tile.matrix)), added_(product.c.added(tile.matrix)) {
+          is_apart_(product.b.apart(tile.matrix, 0, kernels.columns()).data), c_(product.c.in_place(tile.matrix)),
+          added_(product.c.added(tile.matrix)) {
         constexpr int64_t often = 128;  // columns for which rows of a that lie as rows are worth packing
-        packs_a_ =
-            !panels_a_ && (!a_.data || (tile.rows > kernels.rows && (a_.step != 1 || tile.columns > often)));
+        packs_a_ = !panels_a_ && (!a_.data || (tile.rows > kernels.rows && (a_.step != 1 || tile.columns > often)));
         const bool lies_as_rows = b_.data && b_.line == 1;
         packs_b_ = !panels_ && !is_apart_ && (!lies_as_rows || tile.rows > kernels.rows);
         packs_by_kernel_ = packs_b_ && lies_as_rows;
@@ -58,8 +57,10 @@ public:
         group_ = 4 * width();
         // What is added lies where chains would wait to go on.
         if (added_.data && added_.data == c_.data && s_.k > depth_) c_ = {};
-        columns_ = std::min((panels_a_ && packs_b_ ? near_b_bytes : b_bytes) / (most_depth * size) / group_ * group_, round_up(tile.columns, width()));
-        if (is_apart_ && !c_.data) columns_ = std::min(columns_, std::max(stored_bytes / (tile.rows * size) / width(), int64_t{1}) * width());
+        columns_ = std::min((panels_a_ && packs_b_ ? near_b_bytes : b_bytes) / (most_depth * size) / group_ * group_,
+                            round_up(tile.columns, width()));
+        if (is_apart_ && !c_.data)
+            columns_ = std::min(columns_, std::max(stored_bytes / (tile.rows * size) / width(), int64_t{1}) * width());
     }
 
     void compute(Workspace& workspace) {
@@ -96,7 +97,7 @@ public:
 
 private:
     static constexpr int64_t size = sizeof(T), most_depth = 2048 / size;
-    static constexpr int64_t a_bytes = 384 << 10;                            // of a block
+    static constexpr int64_t a_bytes = 384 << 10;  // of a block
     static constexpr int64_t b_bytes = 4 << 20, near_b_bytes = 256 << 10, stored_bytes = 128 << 10;
 
     int64_t width() const { return kernels_.columns(); }
@@ -119,7 +120,8 @@ private:
         // What is not packed here lies so: from row to row, from one panel's columns to the next.
         Lying b;
         if (panels_) b = {panels_ + (tile_.column + column) * s_.k + begin * width(), width(), width() * s_.k};
-        else if (!is_apart_ && (!packs_b_ || packs_by_kernel_)) b = {b_.at(tile_.column + column, begin).data, b_.step, width()};
+        else if (!is_apart_ && (!packs_b_ || packs_by_kernel_))
+            b = {b_.at(tile_.column + column, begin).data, b_.step, width()};
         const auto at = [&](int64_t j) { return b.data + j / width() * b.panel; };
         MicroTile<T> micro{.k = depth, .c_row = to_.line, .continues = begin > 0, .added_row = added_.line};
         const T* const added = begin + depth >= s_.k && added_.data
@@ -262,8 +264,8 @@ public:
         constexpr int64_t most_bytes = 16 << 20, least_rows = 192;
         constexpr double least_work = 8 << 20;
         const int64_t width = panel_width<T>(means.instructions);
-        const bool lies = s.b.packed(0, width) || s.b.apart(0, 0, width).data ||
-                          s.a.packed(0, panel_height<T>(means.instructions));
+        const bool lies =
+            s.b.packed(0, width) || s.b.apart(0, 0, width).data || s.a.packed(0, panel_height<T>(means.instructions));
         return means.pool.threads() > 1 && s.count == 1 && s.m >= least_rows && s.k > 0 && !lies &&
                bytes(s, width) <= most_bytes && 2.0 * double(s.m) * double(s.n) * double(s.k) >= least_work;
     }

@@ -98,8 +98,8 @@ void multiply(PatchProduct<T> product, const contract::Means& means) {
         copy_with_zeros(product.patches, channels, product.source, copy, means.pool);
         product.source = copy;
     }
-    contract::multiply(contract::Product<T>{p.merges ? product.groups : product.groups * p.examples, product.rows, depth,
-                                            p.merges ? p.columns() : p.places_of_example(), kernels,
+    contract::multiply(contract::Product<T>{p.merges ? product.groups : product.groups * p.examples, product.rows,
+                                            depth, p.merges ? p.columns() : p.places_of_example(), kernels,
                                             PatchColumns<T>(product, !p.merges), Image<T>(product, !p.merges)},
                        means);
 }
@@ -143,16 +143,7 @@ void input_gradient_phase(const Shape& s, const std::array<int64_t, 3>& phase, c
         p.taps.push_back(tap);
     });
     if (p.taps.empty()) return;
-    multiply(PatchProduct<T>{s.groups,
-                             s.channels,
-                             s.outputs,
-                             std::move(p),
-                             y,
-                             kernels,
-                             x,
-                             plane,
-                             targets},
-             means);
+    multiply(PatchProduct<T>{s.groups, s.channels, s.outputs, std::move(p), y, kernels, x, plane, targets}, means);
 }
 
 template <class T>

@@ -59,8 +59,7 @@ void transpose_some(const T* from, int64_t line, int64_t lines, int64_t elements
     _Pragma("GCC unroll 8") for (int64_t l = 0; l < lanes; ++l) v[l] =
         l < lines ? V::load(from + l * line, there) : V::all(T(0));
     V::transpose(v);
-    _Pragma("GCC unroll 8") for (int64_t p = 0; p < lanes; ++p)
-        if (p < elements) V::store(to + p * next, kept, v[p]);
+    _Pragma("GCC unroll 8") for (int64_t p = 0; p < lanes; ++p) if (p < elements) V::store(to + p * next, kept, v[p]);
 }
 
 // Lines and their elements change places: element p of line l, at from[l · line + p], goes to to[p · next + l].
@@ -151,8 +150,7 @@ ChannelsLastTaps<T>::ChannelsLastTaps(const ColumnProduct<T>& product, const T* 
     for (int64_t example = 0; example < p.examples; ++example)
         for (int64_t z = 0; z < p.places[0]; ++z)
             for (int64_t y = 0; y < p.places[1]; ++y) {
-                const int64_t row =
-                    example * p.example + (z * p.step[0] * p.sizes[1] + y * p.step[1]) * p.sizes[2];
+                const int64_t row = example * p.example + (z * p.step[0] * p.sizes[1] + y * p.step[1]) * p.sizes[2];
                 for (int64_t x = 0; x < p.places[2]; ++x) places_.push_back((row + x * p.step[2]) * block);
             }
     places_.resize(places_.size() + contract::rows_ahead, places_.empty() ? 0 : places_.back());
@@ -210,11 +208,11 @@ void KernelsOfTaps<T>::store(const contract::Block& part, const T* from, int64_t
             }
 }
 
-#define TENON_COPIES(T)                                                                \
-    template void transpose<T>(const T*, int64_t, int64_t, T*);    \
-    template void copy_with_zeros<T>(Patches&, int64_t, const T*, T*, ThreadPool&);    \
+#define TENON_COPIES(T)                                                                         \
+    template void transpose<T>(const T*, int64_t, int64_t, T*);                                 \
+    template void copy_with_zeros<T>(Patches&, int64_t, const T*, T*, ThreadPool&);             \
     template void copy_channels_last<T>(Patches&, int64_t, int64_t, const T*, T*, ThreadPool&); \
-    template class ChannelsLastTaps<T>;                                                \
+    template class ChannelsLastTaps<T>;                                                         \
     template class KernelsOfTaps<T>;
 TENON_COPIES(float)
 TENON_COPIES(double)

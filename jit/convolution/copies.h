@@ -21,7 +21,7 @@ void for_each_of(ThreadPool& pool, int64_t count, int64_t elements, F f) {
     });
 }
 
-constexpr size_t enough_taps = 4;  // for a copy to pay
+constexpr size_t enough_taps = 4;                    // for a copy to pay
 constexpr int64_t most_elements = int64_t{1} << 26;  // of a channel's copy, of which 32 bits hold the differences
 
 /// Whether taps reach outside, and there are enough of them for a copy to pay.

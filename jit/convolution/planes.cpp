@@ -10,7 +10,8 @@ namespace tenon::convolution {
 
 Planes::Planes(const Patches& p, int64_t channels) : patches_(p), channels_(channels) {
     std::array<int64_t, 3> most{};
-    std::vector<std::pair<size_t, std::array<int64_t, 3>>> taps;  // the plane of each, and how many strides from where it begins
+    std::vector<std::pair<size_t, std::array<int64_t, 3>>>
+        taps;  // the plane of each, and how many strides from where it begins
     is_source_ = p.step == std::array<int64_t, 3>{1, 1, 1};
     for (const Tap& tap : p.taps) {
         Phase phase;
@@ -46,8 +47,8 @@ Planes::Planes(const Patches& p, int64_t channels) : patches_(p), channels_(chan
     }
     columns_ = ((p.places[0] - 1) * sizes_[1] + p.places[1] - 1) * row_ + p.places[2];
     for (const auto& [plane, at] : taps)
-        taps_.push_back(int64_t(plane) * plane_ +
-                        ((at[0] - least_[0]) * sizes_[1] + at[1] - least_[1]) * row_ + at[2] - least_[2]);
+        taps_.push_back(int64_t(plane) * plane_ + ((at[0] - least_[0]) * sizes_[1] + at[1] - least_[1]) * row_ + at[2] -
+                        least_[2]);
 }
 
 bool Planes::are_worth_it() const {
@@ -78,7 +79,8 @@ void Planes::copy_plane(const Phase& phase, const T* channel, T* to) const {
         return at < patches_.sizes[d] ? std::max<int64_t>(at, -1) : -1;
     };
     const int64_t before = std::min(std::max<int64_t>(-least_[2], 0), sizes_[2]),
-                  end = std::clamp((patches_.sizes[2] - phase[2] + step[2] - 1) / step[2] - least_[2], before, sizes_[2]);
+                  end =
+                      std::clamp((patches_.sizes[2] - phase[2] + step[2] - 1) / step[2] - least_[2], before, sizes_[2]);
     for (int64_t z = 0; z < sizes_[0]; ++z)
         for (int64_t y = 0; y < sizes_[1]; ++y, to += row_) {
             const int64_t at_z = inside(0, z), at_y = inside(1, y);
@@ -126,8 +128,8 @@ contract::RowsApart<T> PlaneColumns<T>::apart(int64_t matrix, int64_t line, int6
 
 template <class T>
 T* PlaneImage<T>::first(int64_t matrix) const {
-    return product_.result + matrix % product_.groups * product_.rows * product_.result_row +
-           product_.targets.origin + matrix / product_.groups * product_.targets.example;
+    return product_.result + matrix % product_.groups * product_.rows * product_.result_row + product_.targets.origin +
+           matrix / product_.groups * product_.targets.example;
 }
 template <class T>
 typename contract::Target<T>::Rows PlaneImage<T>::in_place(int64_t matrix) const {
@@ -139,22 +141,23 @@ template <class T>
 void PlaneImage<T>::store(const contract::Block& block, const T* from, int64_t row) const {
     const Targets& t = product_.targets;
     T* const result = first(block.matrix) + block.row * product_.result_row;
-    planes_.each_run(block.column, block.column + block.columns, [&](const std::array<int64_t, 3>& at, int64_t column, int64_t count) {
-        T* const to = result + at[0] * t.strides[0] + at[1] * t.strides[1] + at[2] * t.strides[2];
-        const T* const elements = from + column - block.column;
-        for (int64_t i = 0; i < block.rows; ++i) {
-            T* const line = to + i * product_.result_row;
-            const T* const some = elements + i * row;
-            if (t.strides[2] == 1) std::memcpy(line, some, size_t(count) * sizeof(T));
-            else
-                for (int64_t k = 0; k < count; ++k) line[k * t.strides[2]] = some[k];
-        }
-    });
+    planes_.each_run(block.column, block.column + block.columns,
+                     [&](const std::array<int64_t, 3>& at, int64_t column, int64_t count) {
+                         T* const to = result + at[0] * t.strides[0] + at[1] * t.strides[1] + at[2] * t.strides[2];
+                         const T* const elements = from + column - block.column;
+                         for (int64_t i = 0; i < block.rows; ++i) {
+                             T* const line = to + i * product_.result_row;
+                             const T* const some = elements + i * row;
+                             if (t.strides[2] == 1) std::memcpy(line, some, size_t(count) * sizeof(T));
+                             else
+                                 for (int64_t k = 0; k < count; ++k) line[k * t.strides[2]] = some[k];
+                         }
+                     });
 }
 
-#define TENON_PLANES(T)                                                \
-    template void Planes::copy<T>(const T*, T*, ThreadPool&) const;    \
-    template class PlaneColumns<T>;                                    \
+#define TENON_PLANES(T)                                             \
+    template void Planes::copy<T>(const T*, T*, ThreadPool&) const; \
+    template class PlaneColumns<T>;                                 \
     template class PlaneImage<T>;
 TENON_PLANES(float)
 TENON_PLANES(double)

@@ -39,10 +39,11 @@ using scalar::Step;
 
 constexpr std::string_view lane_names[] = {"f64", "f32", "i64", "i32", "i16", "i8", "u64", "u32", "u16", "u8", "bool"};
 
-// A program as lines of code on parameters a, b, c.
+// A program as lines of code, on parameters a, b, c where nothing else is said.
 class Translation {
 public:
-    Translation(Writer& writer, const Program& program) : writer_(writer), program_(program) {}
+    Translation(Writer& writer, const Program& program, std::vector<std::string> operands = {"a", "b", "c"})
+        : writer_(writer), program_(program), operands_(std::move(operands)) {}
 
     std::string run() {
         for (const Step& s : program_.steps) names_.push_back(name(s));
@@ -55,9 +56,11 @@ private:
 
     std::string name(const Step& s) {
         const std::string type(lane_names[int(s.lane)]);
-        if (s.code == Code::parameter) return std::string(1, char('a' + s.bits));
+        if (s.code == Code::parameter) return operands_[s.bits];
         if (s.code == Code::constant) return constant(s, type);
         if (s.code == Code::rarely) return rarely(s, type);
+        if (s.code == Code::scaled)
+            return Translation(writer_, scalar::scaled_in_two_program(s.lane), {names_[s.a], names_[s.c]}).run();
         return writer_.define(type, expression(s, type));
     }
 
@@ -132,6 +135,7 @@ private:
 
     Writer& writer_;
     const Program& program_;
+    const std::vector<std::string> operands_;
     std::vector<std::string> names_;
 };
 

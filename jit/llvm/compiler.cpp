@@ -51,7 +51,7 @@ VectorFacts facts_for(InstructionSet instructions) {
     facts.masks_small = wide;
     facts.last_cache_bytes = cpu_info().l3_bytes;
     facts.streams_between_reads = cpu_info().streams_between_reads;
-    facts.processor = wide ? "x86-64-v4" : "x86-64-v3";
+    facts.processor = processor_of(instructions);
     return facts;
 }
 

@@ -6,6 +6,7 @@
 #include "ir/fold_order.h"
 #include "jit/literal.h"
 #include "jit/llvm/scalar.h"
+#include "jit/llvm/translation.h"
 
 namespace tenon::llvm_engine {
 
@@ -199,6 +200,8 @@ private:
             llvm::Value* sum = combine(carried[0], fold_.element(i));
             return Values{code_.mask() ? here_.CreateSelect(code_.mask(), sum, carried[0]) : sum};
         };
+        if (const auto numbers = scalar::of_numbers(fold_.op, fold_.dtype))
+            return chunk_of_numbers(*numbers, low, high, lanes);
         // The rest a scalar at a time: lane after lane of the accumulators.
         const auto rest = [&](llvm::Value* from, Carried carried) {
             return code_.loop(from, high, 1, {carried[0]}, [&](llvm::Value* i, Carried now) {
@@ -208,6 +211,33 @@ private:
             });
         };
         return halved(code_.in_vectors(low, high, lanes, fold_.masked, {initial}, step, rest)[0], lanes);
+    }
+    // Where a NaN wins: beside the accumulators, which may lose one, stands what was seen of NaNs, so that from element to element
+    // each waits for one instruction.
+    llvm::Value* chunk_of_numbers(const scalar::Program& numbers, llvm::Value* low, llvm::Value* high, int64_t lanes) {
+        llvm::Value *initial = code_.splat(identity_, lanes), *none = llvm::Constant::getNullValue(initial->getType());
+        const auto take = [&](llvm::Value* sum, llvm::Value* seen, llvm::Value* x) {
+            if (sum->getType()->isVectorTy() && !x->getType()->isVectorTy()) x = code_.splat(x, lanes);
+            llvm::Value* const operands[] = {sum, x};
+            return Values{translate(here_, numbers, operands), here_.CreateSelect(here_.CreateFCmpUNO(x, x), x, seen)};
+        };
+        const auto step = [&](Held i, Carried carried) {
+            Values taken = take(carried[0], carried[1], fold_.element(i));
+            if (llvm::Value* mask = code_.mask())
+                for (size_t k = 0; k < 2; ++k) taken[k] = here_.CreateSelect(mask, taken[k], carried[k]);
+            return taken;
+        };
+        const auto rest = [&](llvm::Value* from, Carried carried) {
+            return code_.loop(from, high, 1, {carried[0], carried[1]}, [&](llvm::Value* i, Carried now) {
+                llvm::Value* lane = here_.CreateSub(i, from);
+                Values taken = take(here_.CreateExtractElement(now[0], lane), here_.CreateExtractElement(now[1], lane),
+                                    fold_.element({i}));
+                for (size_t k = 0; k < 2; ++k) taken[k] = here_.CreateInsertElement(now[k], taken[k], lane);
+                return taken;
+            });
+        };
+        const Values all = code_.in_vectors(low, high, lanes, fold_.masked, {initial, none}, step, rest);
+        return halved(here_.CreateSelect(here_.CreateFCmpUNO(all[1], all[1]), all[1], all[0]), lanes);
     }
 
     // Lane i with lane i + w, for w = 16, 8, 4, 2, 1.

@@ -3,10 +3,12 @@
 #include <array>
 #include <vector>
 
+#include <llvm/IR/IntrinsicsX86.h>
 #include <llvm/IR/MDBuilder.h>
 #include <llvm/IR/Module.h>
 
 #include "jit/contract/tile.h"
+#include "jit/llvm/vector_facts.h"
 #include "jit/routines/routines.h"
 
 namespace tenon::llvm_engine {
@@ -87,6 +89,7 @@ private:
             case Code::convert: return convert(a, lane_of(s.a), s.lane);
             case Code::rarely: return rarely(s);
             case Code::apart: return call(s, {a, b});
+            case Code::scaled: return scaled(a, b, c, s.lane);
         }
         return nullptr;
     }
@@ -113,6 +116,24 @@ private:
         if (holds_float(to))
             return holds_sign(from) ? here_.CreateSIToFP(x, type(to)) : here_.CreateUIToFP(x, type(to));
         return here_.CreateIntCast(x, type(to), holds_sign(from));
+    }
+
+    // m · 2ⁿ: whole registers of AVX-512 have an instruction.
+    llvm::Value* scaled(llvm::Value* m, llvm::Value* n, llvm::Value* biased, Lane lane) {
+        const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(m->getType());
+        const bool wide = here_.GetInsertBlock()->getParent()->getFnAttribute("target-cpu").getValueAsString() ==
+                          processor_of(InstructionSet::avx512);
+        if (!wide || !vector || int64_t(vector->getNumElements()) * bytes_of(lane) != 64) {
+            llvm::Value* const operands[] = {m, biased};
+            return translate(here_, scalar::scaled_in_two_program(lane), operands);
+        }
+        const bool single = lane == Lane::f32;
+        llvm::Value* all = llvm::Constant::getAllOnesValue(here_.getIntNTy(single ? 16 : 8));
+        constexpr int current_rounding = 4;
+        return here_.CreateIntrinsic(
+            m->getType(),
+            single ? llvm::Intrinsic::x86_avx512_mask_scalef_ps_512 : llvm::Intrinsic::x86_avx512_mask_scalef_pd_512,
+            {m, n, m, all, here_.getInt32(current_rounding)});
     }
 
     // InstCombine (LLVM 19) takes `a < b ? b : a` for a minimum, and where it finds a float's cast among a and b it turns the

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "ir/graph.h"
+#include "runtime/cpu.h"
 
 namespace tenon::llvm_engine {
 
@@ -15,6 +16,11 @@ struct VectorFacts {
     std::string attributes;    ///< of the processor, put on every function: "+avx2,…"
     std::string processor;
 };
+
+/// What code for it is made for, as LLVM names it.
+inline const char* processor_of(InstructionSet instructions) {
+    return instructions == InstructionSet::avx512 ? "x86-64-v4" : "x86-64-v3";
+}
 
 /// The lanes of a vector loop over `region`, a power of two; `count`: an upper bound of its iterations, if known.
 int64_t vector_lanes(const Graph& graph, const Region& region, const VectorFacts& facts, std::optional<int64_t> count);

@@ -177,6 +177,19 @@ TENON_INLINE Pack<T, N> fma(Pack<T, N> a, Pack<T, N> b, Pack<T, N> c) {
     }
 }
 
+template <class T, int N>
+TENON_INLINE Pack<T, N> scaled(Pack<T, N> m, [[maybe_unused]] Pack<T, N> n,
+                               [[maybe_unused]] scalar::Bits<Pack<T, N>> biased) {
+#ifdef __AVX512F__
+    constexpr int bytes = N * int(sizeof(T));
+    if constexpr (bytes == 64 && sizeof(T) == 4)
+        return {(Vector<T, N>)_mm512_scalef_ps((__m512)m.value, (__m512)n.value)};
+    else if constexpr (bytes == 64) return {(Vector<T, N>)_mm512_scalef_pd((__m512d)m.value, (__m512d)n.value)};
+    else
+#endif
+        return scalar::scaled_in_two(m, biased);
+}
+
 template <class U, class T, int N>
 TENON_INLINE Pack<U, N> convert(Pack<T, N> a) {
     if constexpr (std::is_integral_v<T> && std::is_integral_v<U> && sizeof(T) == sizeof(U)) {
