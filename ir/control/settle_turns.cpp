@@ -318,15 +318,21 @@ private:
                 known[key(value)] = Copier(body, builder)(value.node);
                 continue;
             }
+            std::vector<NodeId> operands;
             bool ready = true;
-            Copier copy(body, builder);
             for (NodeId o : body.operands_of(value.node)) {
                 const Value operand = origin({value.scan, o, value.first});
-                if (const auto made = known.find(key(operand)); made != known.end()) copy.map(o, made->second);
+                const auto made = known.find(key(operand));
+                if (made != known.end()) operands.push_back(made->second);
                 else stack.push_back(operand), ready = false;
             }
             if (!ready) continue;
-            known[key(value)] = copy.copy(value.node);
+            const Node& node = body[value.node];
+            Builder::StampScope scope(builder,
+                                      {body.origins[value.node.index], body.metas[value.node.index], node.flags});
+            const NodeId made = builder.emit_typed(node.op, node.type, operands, node.attr);
+            builder.set_name(made, body.names[value.node.index]);
+            known[key(value)] = made;
         }
         return known.at(key(origin(read)));
     }
@@ -416,6 +422,11 @@ private:
 }  // namespace
 
 GraphRef settle_turns(const Graph& graph) {
+    const auto is_of_derivative = [&](NodeId id) {
+        const Attributes attributes = graph.attributes(id);
+        return is_scan(graph, id) && (attributes.has("saved") || attributes.has("cotangents"));
+    };
+    if (std::none_of(graph.body().begin(), graph.body().end(), is_of_derivative)) return nullptr;
     const GraphRef merged = merge_regions(graph);
     Settler settler(merged ? *merged : graph);
     return settler.find() ? settler.run() : nullptr;
