@@ -1,6 +1,7 @@
 // What rows with regions say of their operands, parameters and results (ir/ops/region.cpp).
 #pragma once
 #include <span>
+#include <vector>
 
 #include "ir/context.h"
 
@@ -23,10 +24,24 @@ inline void add_cotangents(Record& record, Context& context, std::span<const siz
 //   values       what the last turn carried | the stacks
 //
 // In `reverse` turn `turns − 1` is the first; slices and stacks lie where they would lie otherwise.
+//
+// In a derivative some of the sliced operands are `saved`: what another scan has computed in its turns, stacked by all of
+// them. The turns here are those of its turns from a place on, which is given for each. Its values have one cotangent
+// each, as they have written out: where no turn adds to it, it is −0.0, and it does not begin at +0.0 as those of slices.
 struct ScanForm {
+    struct Saved {
+        size_t operand;
+        SizeId first;  // the place of the first slice
+        bool operator==(const Saved&) const = default;
+    };
+
     ScanForm(const Attributes& attributes)
         : turns(attributes.size("turns")), carried(size_t(attributes.integer("carried"))),
-          sliced(size_t(attributes.integer("sliced"))), reverse(attributes.flag("reverse")) {}
+          sliced(size_t(attributes.integer("sliced"))), reverse(attributes.flag("reverse")) {
+        if (!attributes.has("saved")) return;
+        const SizeList places = attributes.sizes("places");
+        for (int64_t operand : attributes.integers("saved")) saved.push_back({size_t(operand), places[saved.size()]});
+    }
     ScanForm(SizeId turns, size_t carried, size_t sliced, bool reverse)
         : turns(turns), carried(carried), sliced(sliced), reverse(reverse) {}
     AttrId attr(Context& context, std::span<const size_t> cotangents = {}) const {
@@ -35,12 +50,32 @@ struct ScanForm {
                       {context.name("sliced"), AttrValue(int64_t(sliced))}};
         if (reverse) record.push_back({context.name("reverse"), AttrValue(true)});
         add_cotangents(record, context, cotangents);
+        if (!saved.empty()) {
+            AttrList operands, places;
+            for (const Saved& s : saved) {
+                operands.push_back(AttrValue(int64_t(s.operand)));
+                places.push_back(AttrValue(s.first));
+            }
+            record.push_back({context.name("saved"), AttrValue(std::move(operands))});
+            record.push_back({context.name("places"), AttrValue(std::move(places))});
+        }
         return context.attr(record);
+    }
+    bool is_sliced(size_t operand) const { return operand >= carried && operand < carried + sliced; }
+    const Saved* saved_at(size_t operand) const {
+        for (const Saved& s : saved)
+            if (s.operand == operand) return &s;
+        return nullptr;
+    }
+    SizeId first_of(size_t operand) const {  // the place of the first slice
+        const Saved* const s = saved_at(operand);
+        return s ? s->first : SizeId(0);
     }
 
     SizeId turns;
     size_t carried, sliced;
     bool reverse;
+    std::vector<Saved> saved;
 };
 
 // cond: its first region where the condition is true, else its second.

@@ -35,8 +35,10 @@ private:
     void turn(std::vector<NodeId>& operands, int64_t t, std::vector<std::vector<NodeId>>& stacks) {
         Copier copy(region_, builder_);
         for (size_t k = 0; k < operands.size(); ++k) {
-            const bool is_sliced = k >= form_.carried && k < form_.carried + form_.sliced;
-            copy.map(region_.params()[k], is_sliced ? emit_slice_of(builder_, operands[k], SizeId(t)) : operands[k]);
+            const auto slice = [&] {
+                return emit_slice_of(builder_, operands[k], context_.add(form_.first_of(k), SizeId(t)));
+            };
+            copy.map(region_.params()[k], form_.is_sliced(k) ? slice() : operands[k]);
         }
         copy.copy_body();
         for (size_t k = 0; k < region_.results().size(); ++k) {

@@ -64,7 +64,7 @@ private:
         side.region = with_symbols_around(*extract_region(builder_, d_.node(), s));
         std::vector<size_t> parameters;
         for (size_t k : wrt_) parameters.push_back(k - 1);
-        const Joint joint = make_joint(*side.region, given_, parameters, running_);
+        const Joint joint = make_joint(*side.region, given_, parameters, running_, true);
         side.split = split_joint(joint);
         for (size_t w = 0, next = 0; w < wrt_.size(); ++w) side.result.push_back(joint.reached[w] ? next++ : none);
     }

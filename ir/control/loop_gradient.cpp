@@ -73,7 +73,7 @@ private:
             wrt_.push_back(k);
             running.push_back(k >= form_.carried);
         }
-        const Joint joint = make_joint(*body_, results, wrt_, running);
+        const Joint joint = make_joint(*body_, results, wrt_, running, true);
         turn_ = split_joint(joint);
         for (size_t w = 0, next = 0; w < wrt_.size(); ++w) result_.push_back(joint.reached[w] ? next++ : SIZE_MAX);
     }

@@ -36,7 +36,7 @@ class Reverse {
 public:
     Reverse(Builder& builder, const ReverseRequest& request)
         : builder_(builder), end_(builder.size()), needs_(end_, false), cotangent_(end_), named_(request.named),
-          differentiable_(request.differentiable) {
+          differentiable_(request.differentiable), inside_region_(request.inside_region) {
         mark_dependents(request.wrt);
         const std::vector<NodeId> body(builder_.body().begin(), builder_.body().end());  // without what is made here
         for (const Repeated& node : find_repeats(builder_)) {
@@ -307,6 +307,7 @@ private:
     std::vector<NodeId> first_user_;                        // once it is asked for
     std::vector<ReverseRequest::Named>* const named_;
     const std::span<const uint8_t> differentiable_;
+    const bool inside_region_;
     NodeId differentiated_;  // whose formula is at hand
     std::vector<Entry> arena_;
 };
@@ -435,6 +436,15 @@ void Gradient::add(size_t k, NodeId contribution) {
 bool Gradient::is_used_before(size_t k) const {
     return reverse_.first_user(reverse_.builder_.operands_of(node_)[k]) != reverse_.first(node_);
 }
+NodeId Gradient::value_of(NodeId node, size_t k) const {
+    const NodeId value = reverse_.result(reverse_.first(node), k);
+    return value.index < reverse_.end_ ? value : NodeId::none();
+}
+bool Gradient::needs_value(NodeId value) const { return value.index < reverse_.end_ && reverse_.needs_[value.index]; }
+void Gradient::add_to(NodeId value, NodeId contribution) { reverse_.accumulate(value, contribution); }
+NodeId Gradient::sum_of(NodeId value) const { return reverse_.cotangent(value); }
+void Gradient::set_sum_of(NodeId value, NodeId sum) { reverse_.cotangent_of(value, -1) = sum; }
+bool Gradient::is_inside_region() const { return reverse_.inside_region_; }
 void Gradient::name(NodeId value) {
     if (reverse_.named_) reverse_.named_->push_back({value, node_});
 }

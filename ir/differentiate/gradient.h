@@ -88,6 +88,13 @@ public:
     void set_sum(size_t operand, NodeId sum);       // which this node has gone on with
     void add(size_t operand, NodeId contribution);  // one term
     void name(NodeId value);                        // a forward value that the gradient reads
+    // Of another forward value than an operand: one whose cotangent is told apart from that of a stack of it.
+    NodeId value_of(NodeId node, size_t result) const;  // none where nothing that is differentiated reads it
+    bool needs_value(NodeId value) const;
+    void add_to(NodeId value, NodeId contribution);
+    NodeId sum_of(NodeId value) const;
+    void set_sum_of(NodeId value, NodeId sum);
+    bool is_inside_region() const;
     bool is_used_before(size_t operand) const;      // by a node that may add to the operand's sum later on
 
     Context& context() const;
@@ -123,6 +130,8 @@ struct ReverseRequest {
     // By node: whether it has a gradient that others may ask for. `named` gets what its formulas would name, too: op by op
     // that is saved, and missed, whatever a backward is for.
     std::span<const uint8_t> differentiable = {};
+    // The graph is a region, or will be a part of one: its derivative is taken apart before it is differentiated again.
+    bool inside_region = false;
 };
 /// The value whose history this one has (Row::history_of), or itself: to gradients they are one value, with one cotangent.
 NodeId history_owner(const Builder&, NodeId);

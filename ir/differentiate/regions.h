@@ -52,4 +52,9 @@ std::string why_not_as_unrolled(const Graph& region, const ScanForm&);
 // place in the new graph.
 GraphRef merge_regions(const Graph&, NodeId derived = {}, std::vector<NodeId>* image = nullptr);
 
+// What scans in derivatives read of the turns of others, which was one saved value each while there was differentiation
+// to come, is made again in their turns where it is a view or comes of captured values alone, and read where it lies
+// anyway; a single turn of a derivative becomes its ops. Comes after all differentiation. Null: there is none.
+GraphRef settle_turns(const Graph&);
+
 }  // namespace tenon

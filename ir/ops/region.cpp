@@ -24,7 +24,7 @@ std::vector<TypeId> scan_parameters(Infer& i, unsigned) {
     std::vector<TypeId> types(i.operands.begin(), i.operands.end());
     for (size_t k = form.carried; k < form.carried + form.sliced; ++k) {
         Type type = i.type(k);
-        if (type.rank() == 0 || !i.equal(type.sizes[0], form.turns))
+        if (type.rank() == 0 || (!form.saved_at(k) && !i.equal(type.sizes[0], form.turns)))
             i.fail("shape",
                    fmt::format("scan has {} turns, but takes slices of {}", i.show(form.turns), i.show(i.operands[k])));
         type.sizes.erase(type.sizes.begin());

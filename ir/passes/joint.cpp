@@ -12,7 +12,7 @@ Joint make_joint(const Graph& source, std::span<const size_t> results, std::span
 }
 
 Joint make_joint(const Graph& source, std::span<const size_t> results, std::span<const size_t> wrt,
-                 const std::vector<bool>& running) {
+                 const std::vector<bool>& running, bool inside_region) {
     const GraphRef flat = inline_calls(source);
     Context& context = *flat->context;
     Builder builder(context);
@@ -38,7 +38,8 @@ Joint make_joint(const Graph& source, std::span<const size_t> results, std::span
                                   : NodeId());
     }
     const size_t forward = builder.size();
-    const std::vector<NodeId> gradients = reverse(builder, {differentiated, cotangents, inputs, sums});
+    const std::vector<NodeId> gradients =
+        reverse(builder, {differentiated, cotangents, inputs, sums, nullptr, {}, inside_region});
     for (size_t k = 0; k < gradients.size(); ++k) {
         const bool reached = gradients[k] && gradients[k] != sums[k];
         joint.reached.push_back(reached);

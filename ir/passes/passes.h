@@ -88,9 +88,10 @@ struct Joint {
     }
 };
 Joint make_joint(const Graph&, std::span<const size_t> results, std::span<const size_t> wrt, bool running);
-// The same with running sums for some: `running` has a mark per wrt.
+// The same with running sums for some: `running` has a mark per wrt. `inside_region`: of a region
+// (ReverseRequest::inside_region).
 Joint make_joint(const Graph&, std::span<const size_t> results, std::span<const size_t> wrt,
-                 const std::vector<bool>& running);
+                 const std::vector<bool>& running, bool inside_region = false);
 
 // What derivatives read of a checkpoint's inside is computed again, anew for each run of derivatives, and at `backward`.
 // Comes after all differentiation, which thus does not see checkpoints.

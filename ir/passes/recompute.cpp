@@ -1,9 +1,10 @@
 // recompute: what lies in a checkpoint is computed again where gradients need it, instead of being kept until then.
-// Needs inlined calls; afterwards no derivative reads a marked value. It comes after all differentiation: so neither
+// So is what scans in derivatives read of others' turns (settle_turns). Needs inlined calls; afterwards no derivative reads a marked value. It comes after all differentiation: so neither
 // derivatives nor the order of their sums depend on checkpoints, whatever the order of the derivative.
 #include <algorithm>
 
 #include "ir/build/copier.h"
+#include "ir/differentiate/regions.h"
 #include "ir/passes/passes.h"
 #include "ir/row.h"
 
@@ -112,7 +113,9 @@ private:
 
 GraphRef recompute(const GraphRef& graph, NodeId backward) {
     Recomputer pass(*graph, backward);
-    return pass.is_needed() ? verified(PassId::recompute, pass.run()) : graph;
+    const GraphRef kept = pass.is_needed() ? verified(PassId::recompute, pass.run()) : graph;
+    const GraphRef settled = settle_turns(*kept);
+    return settled ? verified(PassId::recompute, settled) : kept;
 }
 
 }  // namespace tenon

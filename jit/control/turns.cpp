@@ -64,13 +64,15 @@ void Turns::run(const Call& call) {
     const Places place(sizes.results, 2, call.scratch);
     const size_t first_stack = outputs_.size() - stacks_;
     std::vector<std::byte*> carried(reads.begin(), reads.begin() + ptrdiff_t(form_.carried));
+    std::vector<size_t> first(inputs_.size());  // places of slices
+    for (const ScanForm::Saved& saved : form_.saved) first[saved.operand] = size_t(call.evaluate(saved.first));
     for (int64_t i = 0; i < turns; ++i) {
         check_interrupt();
         const size_t t = size_t(form_.reverse ? turns - 1 - i : i);
         const bool is_last = i + 1 == turns;
         for (size_t k = 0; k < inputs_.size(); ++k) {
             if (k < form_.carried) inputs_[k] = carried[k];
-            else inputs_[k] = reads[k] + (k < form_.carried + form_.sliced ? t * sizes.parameters[k] : 0);
+            else inputs_[k] = reads[k] + (form_.is_sliced(k) ? (first[k] + t) * sizes.parameters[k] : 0);
         }
         for (size_t k = 0; k < form_.carried; ++k) {
             const size_t result = result_of_carry_[k];

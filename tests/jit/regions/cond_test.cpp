@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <random>
 
 #include "ir/build/copier.h"
 #include "ir/build/regions.h"
@@ -14,6 +13,7 @@
 #include "ir/text/text.h"
 #include "jit/op_by_op.h"
 #include "tests/jit/computer.h"
+#include "tests/jit/regions/inputs.h"
 
 namespace tenon {
 namespace {
@@ -32,24 +32,7 @@ size_t count_nodes(const Graph& g, Op o) {
 
 class Regions : public testing::Test {
 protected:
-    std::vector<Tensor> inputs(const Graph& g, unsigned seed = 7) {
-        std::mt19937 generator(seed);
-        std::normal_distribution<float> normal;
-        std::vector<Tensor> made;
-        for (NodeId p : g.params()) {
-            Dims shape;
-            for (SizeId s : g.type(p).sizes) shape.push_back(*context_.as_constant(s));
-            std::vector<float> values(size_t(checked_numel(shape)));
-            for (float& v : values) v = normal(generator);
-            if (g.type(p).dtype == DType::f32)
-                made.push_back(Tensor::from<float>(computer_.allocator(), values, shape));
-            else {
-                made.push_back(Tensor::empty(computer_.allocator(), g.type(p).dtype, shape));
-                for (size_t k = 0; k < values.size(); ++k) made.back().data<bool>()[k] = values[k] > 0;
-            }
-        }
-        return made;
-    }
+    std::vector<Tensor> inputs(const Graph& g) { return random_inputs(computer_.allocator(), g); }
     void expect_alike(const GraphRef& regions, const std::vector<Tensor>& given, const std::vector<Tensor>& want,
                       const std::string& what) {
         verify(*regions);

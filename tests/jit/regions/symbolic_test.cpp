@@ -3,9 +3,9 @@
 // another order, or show only some.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <functional>
-#include <random>
 
 #include "ir/build/regions.h"
 #include "ir/build/stacks.h"
@@ -15,6 +15,7 @@
 #include "ir/row.h"
 #include "ir/text/text.h"
 #include "tests/jit/computer.h"
+#include "tests/jit/regions/inputs.h"
 
 namespace tenon {
 namespace {
@@ -108,18 +109,9 @@ protected:
         return b.finish(results);
     }
     std::vector<Tensor> inputs(const Graph& g) {
-        std::mt19937 generator(11);
-        std::normal_distribution<float> normal;
-        std::vector<Tensor> made;
-        for (NodeId p : g.params()) {
-            Dims shape;
-            for (SizeId s : g.type(p).sizes) shape.push_back(*context_.as_constant(s));
-            std::vector<float> values(size_t(checked_numel(shape)));
-            for (float& v : values) v = normal(generator);
-            if (g.type(p).dtype == DType::f32)
-                made.push_back(Tensor::from<float>(computer_.allocator(), values, shape));
-            else made.push_back(Tensor::scalar(computer_.allocator(), DType::boolean, true));
-        }
+        std::vector<Tensor> made = random_inputs(computer_.allocator(), g);
+        for (Tensor& x : made)
+            if (x.dtype == DType::boolean) std::fill_n(x.data<bool>(), x.numel(), true);
         return made;
     }
     static Joint derivative(const GraphRef& g) {
