@@ -304,21 +304,26 @@ void FusionGroups::join_siblings() {
     }
 }
 
-// Rows with long sums of the columns of what they read. Neither needs the other, so each stays as it is within the kernel.
+// Rows with long sums of the columns of what they read or make. The rows need nothing of the sums, so each stays as it is within the
+// kernel.
 void FusionGroups::join_crossings() {
     const std::vector<std::vector<NodeId>> readers = full_readers();
     for (const bool cross : {false, true}) {  // all sums of columns become one kernel first
         for (uint32_t source = 0; source < readers.size(); ++source) {
             const std::vector<NodeId>& list = readers[source];
-            if (list.size() < 2) continue;
+            if (list.empty()) continue;
             const SizeId all = numel(NodeId{source});
             const auto bytes = int64_t(size_of(graph_.type(NodeId{source}).dtype));
             if (multiply_saturated(hint(all), bytes) < crossed_bytes) continue;
             int rows = -1, columns = -1;
-            for (NodeId reader : list) {
-                const Group& g = groups_[size_t(group_of_[reader.index])];
-                if (g.kind == Group::Kind::rows && facts_.mul(g.kept, g.reduced) == all) rows = group_of_[reader.index];
-            }
+            const auto look = [&](NodeId id) {
+                const int mine = group_of_[id.index];
+                if (mine < 0) return;
+                const Group& g = groups_[size_t(mine)];
+                if (g.kind == Group::Kind::rows && facts_.mul(g.kept, g.reduced) == all) rows = mine;
+            };
+            for (NodeId reader : list) look(reader);
+            look(NodeId{source});
             for (NodeId reader : list) {
                 const int mine = group_of_[reader.index];
                 const Group& g = groups_[size_t(mine)];
@@ -328,7 +333,7 @@ void FusionGroups::join_crossings() {
             }
             if (!cross || columns < 0) continue;
             const Group &a = groups_[size_t(rows)], &b = groups_[size_t(columns)];
-            Pair p{rows, columns, {Group::Kind::crossed, false, {}, a.kept, a.reduced, a.cost + b.cost}};
+            Pair p{rows, columns, {Group::Kind::crossed, false, {}, a.kept, a.reduced, a.cost + b.cost, b.members}};
             if (may_cross(p) && items_.join(a.members[0].index, b.members[0].index) == ItemGraph::Joined::yes)
                 merge(std::move(p));
         }
@@ -346,12 +351,26 @@ bool FusionGroups::may_cross(const Pair& p) {
         for (size_t k = 0; k < axes.size(); ++k)
             if (axes[k] != int64_t(k)) return false;
     }
-    bool apart = true;
+    bool fits = true;
     each_member(p, [&](NodeId m) {
         for (const Read& r : memory_.reads[m.index])
-            apart = apart && (!is_inside(p, r.source) || group_of_[r.source.index] == group_of_[m.index]);
+            fits = fits && (!is_inside(p, r.source) || group_of_[r.source.index] == group_of_[m.index] ||
+                            reads_across(p, m, r));
     });
-    return apart && buffers(p) <= most_buffers;
+    return fits && buffers(p) <= most_buffers;
+}
+
+// A sum of columns may read, row by row, what the rows leave in memory: a norm's deviations, a gradient that is passed on.
+bool FusionGroups::reads_across(const Pair& p, NodeId reader, const Read& r) const {
+    if (group_of_[reader.index] != p.b || !reduces(reader)) return false;
+    const SizeId source = numel(r.source), rows = p.joined.kept;
+    return (source == rows && r.alignment == Alignment::reduced) ||
+           (source == facts_.mul(rows, p.joined.reduced) && r.alignment == Alignment::full);
+}
+bool FusionGroups::is_read_below(const Group& g, NodeId m) const {
+    const auto below = [&](NodeId id) { return std::binary_search(g.below.begin(), g.below.end(), id); };
+    const std::vector<NodeId>& readers = readers_[m.index];
+    return !below(m) && std::any_of(readers.begin(), readers.end(), below);
 }
 
 // Small kernels that do the same to other tensors, an optimiser's update of each parameter: one kernel with a nest
@@ -401,7 +420,7 @@ FusionGroups::Contents FusionGroups::contents(const Group& g) {
     Contents c;
     const int mine = group_of_[g.members[0].index];
     for (NodeId m : g.members)
-        if (is_needed_outside({mine, mine, {}}, m)) c.outputs.push_back(m);
+        if (is_needed_outside({mine, mine, {}}, m) || is_read_below(g, m)) c.outputs.push_back(m);
     NodeId base;
     views_.begin(graph_.nodes.size());  // an update's view is an address: its movement is inside even where it is in
                                         // memory too

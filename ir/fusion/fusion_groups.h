@@ -23,6 +23,7 @@ struct Group {
     std::vector<NodeId> members;  // values with memory, ascending; none: joined into another
     SizeId kept, reduced{1};      // how many elements it goes through: kept · reduced
     int cost = 0;
+    std::vector<NodeId> below;  // of crossed: the members that are the columns', ascending
 };
 
 class FusionGroups {
@@ -82,6 +83,8 @@ private:
     void join_siblings();
     void join_crossings();
     bool may_cross(const Pair&);
+    bool reads_across(const Pair&, NodeId reader, const Read&) const;
+    bool is_read_below(const Group&, NodeId member) const;
     std::vector<std::vector<NodeId>> full_readers() const;
     void join_alike();
     std::vector<uint64_t> likeness(const Group&);

@@ -10,4 +10,7 @@ namespace tenon {
 /// columns), they become one parallel loop over the chunks. Whether they did.
 bool cross_nests(const Context&, std::vector<KernelWriter::PlannedNest>&);
 
+/// Chunks of columns read in memory what the rows before them leave there: for `nest`, one of `plan`.
+void bind_rows(const Context&, std::span<const Nest> plan, const Nest& nest, Expressions&);
+
 }  // namespace tenon

@@ -39,14 +39,17 @@ public:
             Positions trial_positions(facts_);
             Expressions trial(graph_, trial_positions);
             bind(trial);
+            bind_rows(context_, plan_, plan_[k], trial);
             planned[k].nest = &plan_[k];
             planned[k].loops = nests_.plan(plan_[k], trial);
         }
         if (cross_nests(context_, planned))
             note(DecisionKind::tiled, "rows are gone through in chunks of " + std::to_string(planned[1].nest->chunk) +
                                           ", each of which is near when sums of columns read it again");
-        for (KernelWriter::PlannedNest& nest : planned)
+        for (KernelWriter::PlannedNest& nest : planned) {
+            bind_rows(context_, plan_, *nest.nest, expressions);
             nest.expressions = nests_.build(*nest.nest, nest.loops, expressions);
+        }
         for (auto& nest : planned) choose_scratch(expressions, nest);
         note_large_stores(planned);
         for (size_t k = 0; k < planned.size(); k += 1 + planned[k].crossing) explain(planned[k]);
@@ -128,10 +131,7 @@ private:
         }
     }
     void add_nest(std::vector<SizeId> kept, NestStore store) {
-        Nest nest;
-        nest.kept = std::move(kept);
-        nest.stores = {store};
-        plan_.push_back(std::move(nest));
+        plan_.push_back({std::move(kept), SizeId(1), {}, 0, 0, {store}});
     }
     bool is_crossed() const { return plan_.size() > 1 && plan_[0].order && plan_[1].order; }
     bool needs_columns(NodeId v) const {
