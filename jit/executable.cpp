@@ -1,7 +1,6 @@
 #include "jit/executable.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cassert>
 #include <chrono>
 #include <cstring>
@@ -12,13 +11,12 @@
 #include <fmt/format.h>
 
 #include "ir/row.h"
-#include "jit/block_interpreter.h"
 #include "jit/control/control.h"
+#include "jit/kernel_steps.h"
 #include "jit/library_step.h"
 #include "jit/memory_plan.h"
-#include "jit/routines/routines.h"
 #include "jit/run_plan.h"
-#include "jit/scratch_call.h"
+#include "jit/step_batches.h"
 #include "jit/step_builder.h"
 #include "jit/value_sizes.h"
 #include "runtime/diagnostic.h"
@@ -43,26 +41,29 @@ public:
     Implementation(GraphRef graph, Machine& machine, EngineKind engine, const std::vector<int64_t>* around = nullptr,
                    size_t first_captured = SIZE_MAX)
         : graph_(std::move(graph)), machine_(machine), engine_(engine), around_(around),
-          layout_(build_steps(*graph_, machine.allocator())) {
-        for (const StepLayout& layout : layout_.steps) {
+          layout_(build_steps(*graph_, machine.allocator())), kernels_(machine, engine) {
+        std::vector<Machine::Kernel> kernels(layout_.steps.size());  // of the steps that are kernels
+        for (size_t s = 0; s < kernels.size(); ++s)
+            if (const StepLayout& layout = layout_.steps[s]; layout.kind == StepKind::kernel)
+                kernels[s] = machine_.kernel(graph_, layout.node, layout.in_place);
+        batch_steps(*graph_, layout_, kernels);
+        for (size_t s = 0; s < kernels.size(); ++s) {
+            const StepLayout& layout = layout_.steps[s];
             Step step{layout.kind, uint32_t(pointers_.size()), 0, layout.node, layout.target};
             for (const std::vector<uint32_t>* list : {&layout.reads, &layout.writes})
                 for (uint32_t value : *list)
                     pointer_memory_.push_back(layout_.memory_of[value]), pointers_.push_back(nullptr);
             if (layout.kind == StepKind::kernel) {
-                step.index = uint32_t(kernels_.size());
-                const Machine::Kernel& kernel =
-                    kernels_.emplace_back(machine_.kernel(graph_, layout.node, layout.in_place));
-                KernelState& state = kernel_states_.emplace_back();
-                state.stays_interpreted = graph_->attributes(layout.node).flag("interpreted");
-                if (!state.stays_interpreted) cached_.push_back(kernel.cached);
-                state.scalars.resize(kernel.cached->info.scalars.size());
+                step.index = uint32_t(kernels_.count());
+                kernels_.add(*graph_, layout.node, std::move(kernels[s]), step.pointers);
+                if (!kernels_.stays_interpreted(step.index)) cached_.push_back(kernels_.kernels().back().cached);
             } else if (layout.kind == StepKind::library) {
                 step.index = uint32_t(libraries_.size());
                 libraries_.emplace_back(*graph_, layout, first_captured);
             } else if (layout.kind == StepKind::regions) {
                 step.index = uint32_t(regions_.size());
-                RegionStep& regions = regions_.emplace_back(RegionStep{make_control(*graph_, layout.node), {}, {}, 0});
+                RegionStep& regions =
+                    regions_.emplace_back(RegionStep{make_control(*graph_, layout.node), {}, {}, {}, 0, 0});
                 for (const GraphRef& region : regions.control->regions()) {
                     auto body = std::make_unique<Implementation>(region, machine_, engine_, &symbols_,
                                                                  regions.control->first_captured());
@@ -70,12 +71,19 @@ public:
                     regions.bodies.push_back(std::move(body));
                 }
                 regions.sizes.resize(regions.bodies.size());
+                regions.prepared.resize(regions.bodies.size());
             }
             step.writes_input = std::any_of(layout.writes.begin(), layout.writes.end(), [&](uint32_t value) {
                 return layout_.memories[layout_.memory_of[value]].kind == MemoryKind::input;
             });
             step.writes_input |= layout.kind == StepKind::commit;
             steps_.push_back(step);
+        }
+        for (size_t k = 0; k < layout_.batches.size(); ++k) {
+            const auto [first, count] = layout_.batches[k];
+            steps_[first].batch = uint32_t(k);
+            steps_[first].together = count;
+            for (uint32_t s = first; s < first + count; ++s) steps_[first].writes_input |= steps_[s].writes_input;
         }
         held_from_ = steps_.size();
         for (size_t s = steps_.size(); s-- > 0 && steps_[s].kind != StepKind::library;)
@@ -123,12 +131,13 @@ public:
         MemoryPeak peak = find_peak(layout_, plan_->memory);
         for (const RegionStep& regions : regions_)
             for (const auto& body : regions.bodies)
-                peak.around_turns = std::max(
-                    peak.around_turns, regions.scratch_bytes + body->arena_bytes() + body->memory_peak().around_turns);
+                peak.around_turns =
+                    std::max(peak.around_turns, regions.scratch_bytes + regions.prepared_bytes + body->arena_bytes() +
+                                                    body->memory_peak().around_turns);
         return peak;
     }
     size_t kernel_count() const {
-        size_t count = kernels_.size();
+        size_t count = kernels_.count();
         for (const RegionStep& regions : regions_)
             for (const auto& body : regions.bodies) count += body->kernel_count();
         return count;
@@ -169,17 +178,17 @@ private:
         uint32_t index;     // among kernels or library calls
         NodeId node;
         int32_t target;  // the input that a commit writes
-        bool writes_input = false;
-    };
-    struct KernelState {
-        std::vector<uint64_t> scalars;
-        bool stays_interpreted = false, counted_interp = false, counted_compiled = false;
+        bool writes_input = false;  // or one that runs together with it does
+        uint32_t together = 1;      // of the first step of a batch: how many these are
+        uint32_t batch = 0;
     };
     struct RegionStep {
         std::unique_ptr<Control> control;
         std::vector<std::unique_ptr<Implementation>> bodies;
         std::vector<Control::Sizes> sizes;
-        size_t scratch_bytes = 0;  // of the last run
+        std::vector<PreparedOperands> prepared;  // by body
+        // of the last run
+        size_t scratch_bytes = 0, prepared_bytes = 0;
     };
     // Each kernel once, with the bytes that a run of the steps that have it moves.
     std::vector<Machine::CompileRequest> compile_requests() const {
@@ -197,8 +206,8 @@ private:
                 const double times = plan_ ? double(regions.control->runs(evaluate)) : 1;
                 for (const auto& body : regions.bodies) body->add_compile_requests(requests, known, turns * times);
             }
-            if (step.kind != StepKind::kernel || kernel_states_[step.index].stays_interpreted) continue;
-            const std::shared_ptr<CachedKernel>& cached = kernels_[step.index].cached;
+            if (step.kind != StepKind::kernel || kernels_.stays_interpreted(step.index)) continue;
+            const std::shared_ptr<CachedKernel>& cached = kernels_.kernels()[step.index].cached;
             const auto [at, fresh] = known.try_emplace(cached.get(), requests.size());
             if (fresh) requests.push_back({cached});
             if (!plan_) continue;
@@ -227,7 +236,8 @@ private:
         if (known != plans_.end()) std::rotate(plans_.begin(), known, known + 1);
         else {
             if (plans_.size() == plans_kept) plans_.pop_back();
-            plans_.insert(plans_.begin(), make_run_plan(*graph_, layout_, kernels_, libraries_, symbols_, machine_));
+            plans_.insert(plans_.begin(),
+                          make_run_plan(*graph_, layout_, kernels_.kernels(), libraries_, symbols_, machine_));
         }
         plan_ = plans_.front().get();
         decisions_ = layout_.decisions;
@@ -268,14 +278,17 @@ private:
         // written as a whole.
         std::optional<interrupt::Hold> to_the_end;
         try {
-            for (size_t s = 0; s < steps_.size(); ++s) {
+            const bool apart = machine_.observer() != nullptr;  // what is told of a step is that of the step alone
+            for (size_t s = 0, next; s < steps_.size(); s = next) {
                 const Step& step = steps_[s];
+                next = s + (apart ? 1 : step.together);
                 at = step.node;
                 check_interrupt();
-                if (s == held_from_) to_the_end.emplace();
+                if (!to_the_end && held_from_ < next) to_the_end.emplace();
                 std::optional<interrupt::Hold> this_step;
                 if (step.writes_input) this_step.emplace();
-                if (machine_.observer()) execute_observed(step, inputs);
+                if (apart) execute_observed(step, inputs);
+                else if (step.together > 1) kernels_.run_together(plan_->batches[step.batch], *plan_, pointers_.data());
                 else execute(step, inputs);
             }
         } catch (Interrupted& interrupted) {
@@ -285,7 +298,7 @@ private:
     }
     void execute(const Step& step, std::span<const Tensor> inputs) {
         switch (step.kind) {
-            case StepKind::kernel: return run_kernel(step);
+            case StepKind::kernel: return kernels_.run(step.index, *plan_, pointers_.data());
             case StepKind::library:
                 return libraries_[step.index].run(plan_->libraries[step.index],
                                                   std::span(pointers_).subspan(step.pointers), prepared_, machine_);
@@ -328,66 +341,12 @@ private:
         }
         ++input.storage->version;
     }
-    void run_kernel(const Step& step) {
-        KernelState& kernel = kernel_states_[step.index];
-        CachedKernel& cached = *kernels_[step.index].cached;
-        const bool compiles = engine_ >= EngineKind::jit && !kernel.stays_interpreted;
-        const CompiledKernel* code = compiles ? cached.compiled.load(std::memory_order_acquire) : nullptr;
-        KernelRun& plan = plan_->kernels[step.index];
-        if (plan.stages.empty()) return;  // nothing to write, and no sizes to translate it for
-        if (!code) {
-            if (!cached.interpreted)
-                cached.interpreted =
-                    interpret_kernel(cached.source, cached.info, machine_.instructions(), machine_.workspaces());
-            code = cached.interpreted.get();
-        }
-        // The compiler's pace must not show: what it was asked for counts as its own, done or not.
-        if (compiles && cached.requested) machine_.counters().llvm += !std::exchange(kernel.counted_compiled, true);
-        else if (engine_ != EngineKind::eager)
-            machine_.counters().interp += !std::exchange(kernel.counted_interp, true);
-        uint32_t faults = 0;
-        const KernelCall call{reinterpret_cast<void* const*>(pointers_.data() + step.pointers), plan.extents.data(),
-                              kernel.scalars.data(), &faults};
-        for (StageRun& stage : plan.stages) {
-            const auto part = [&](int64_t begin, int64_t end) {
-                run_part(*code, stage, *ScratchCall(call, cached.info, plan.scratch, machine_.workspaces()), begin,
-                         end);
-            };
-            if (stage.parallel && machine_.pool().threads() > 1) run_parallel(stage, part);
-            else part(0, stage.trips);
-        }
-        if (faults & division_by_zero)
-            fail_at(*graph_, fault_of(step.node), "value", "division of an integer by zero",
-                    "check the divisor first, or divide as floats: they give an infinity or nan");
-    }
-    void run_parallel(const StageRun& stage, const auto& part) {
-        // Iterations are independent, so how they are grouped cannot be seen in the results.
-        const int64_t group = std::max<int64_t>(1, stage.trips / (8 * machine_.pool().threads()));
-        machine_.pool().parallel_for((stage.trips + group - 1) / group, [&](int64_t tile) {
-            part(tile * group, std::min(stage.trips, (tile + 1) * group));
-        });
-    }
-    // Machine code asks for no interrupt, so its long stages, which are parallel ones, run in pieces of a few
-    // milliseconds. How many iterations these are is learned, and kept with the plan: other runs have no more of them.
-    static void run_part(const CompiledKernel& code, StageRun& stage, const KernelCall& call, int64_t begin,
-                         int64_t end) {
-        using Clock = std::chrono::steady_clock;
-        if (!stage.parallel || code.sees_interrupts()) return code.run(stage.stage, call, begin, end);
-        const std::atomic_ref<int64_t> known(stage.piece);
-        while (begin < end) {
-            check_interrupt();
-            const int64_t piece = known.load(std::memory_order_relaxed);
-            if (piece >= end - begin) return code.run(stage.stage, call, begin, end);
-            const Clock::time_point start = Clock::now();
-            code.run(stage.stage, call, begin, begin + piece);
-            begin += piece;
-            if (Clock::now() - start < std::chrono::milliseconds(2)) known.store(2 * piece, std::memory_order_relaxed);
-        }
-    }
-    NodeId fault_of(NodeId kernel) const { return analyse_kernel(*graph_, kernel).faulting; }
     void run_regions(const Step& step) {
         RegionStep& regions = regions_[step.index];
+        const auto evaluate = [&](SizeId size) { return graph_->context->evaluate(size, symbols_); };
+        const bool prepares = regions.control->runs(evaluate) > 1;
         size_t arena_bytes = 0;  // one runs after the other
+        regions.prepared_bytes = 0;
         for (size_t k = 0; k < regions.bodies.size(); ++k) {
             Implementation& body = *regions.bodies[k];
             if (!body.plan_ || body.symbols_ != symbols_) {
@@ -397,15 +356,25 @@ private:
                                   body.plan_->memory.decisions.end());
             }
             arena_bytes = std::max(arena_bytes, body.plan_->memory.arena_bytes);
+            if (prepares) regions.prepared_bytes += body.plan_->prepared_bytes;
         }
-        const auto evaluate = [&](SizeId size) { return graph_->context->evaluate(size, symbols_); };
         regions.scratch_bytes = regions.control->scratch_bytes(regions.sizes);
         const ArenaScope scratch(machine_, regions.scratch_bytes), arena(machine_, arena_bytes);
-        std::vector<PreparedOperands> prepared(regions.control->runs(evaluate) > 1 ? regions.bodies.size() : 0);
+        std::optional<ArenaScope> forms;
+        try {
+            forms.emplace(machine_, regions.prepared_bytes);
+        } catch (const Error&) {  // no memory for them: the turns can do without
+            regions.prepared_bytes = 0;
+        }
+        std::span<std::byte> free;
+        if (forms) free = {forms->data(), regions.prepared_bytes};
         for (size_t k = 0; k < regions.bodies.size(); ++k) {
             Implementation& body = *regions.bodies[k];
             for (const auto& [memory, offset] : body.plan_->memory.arena) body.memory_[memory] = arena.data() + offset;
-            body.prepared_ = prepared.empty() ? nullptr : &prepared[k];
+            const size_t mine = std::min(free.size(), prepares ? body.plan_->prepared_bytes : 0);
+            regions.prepared[k].begin(free.first(mine));
+            free = free.subspan(mine);
+            body.prepared_ = prepares ? &regions.prepared[k] : nullptr;
         }
         const std::span<std::byte* const> pointers = std::span(pointers_).subspan(step.pointers);
         const size_t operands = graph_->operands_of(step.node).size();
@@ -435,11 +404,10 @@ private:
     Machine& machine_;
     const EngineKind engine_;
     const std::vector<int64_t>* const around_;
-    const StepPlan layout_;
+    StepPlan layout_;
     std::vector<Step> steps_;
     size_t held_from_ = 0;  // the step from which on no interrupt is taken
-    std::vector<Machine::Kernel> kernels_;
-    std::vector<KernelState> kernel_states_;  // beside them
+    KernelSteps kernels_;
     std::vector<std::shared_ptr<CachedKernel>> cached_;
     std::vector<LibraryStep> libraries_;
     std::vector<RegionStep> regions_;

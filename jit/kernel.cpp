@@ -59,6 +59,7 @@ KernelInfo analyse_kernel(const Graph& g, NodeId kernel) {
                 std::find(info.extents.begin(), info.extents.end(), size) == info.extents.end())
                 info.extents.push_back(size);
         }
+        if (row(node.op).lowering == Lowering::scalar && is_scalar(g, id)) info.arithmetic += row(node.op).cost;
         if (row(node.op).may_fail && is_scalar(g, id) && is_integer(g.type(id).dtype) && !info.may_fault) {
             info.may_fault = true;
             info.faulting = id;

@@ -31,6 +31,7 @@ struct KernelInfo {
     std::vector<KernelScratch> scratch;  ///< in order: their buffers come after operands and results
     uint32_t operands = 0;        ///< buffers that are read; the others are results
     uint32_t results = 0;
+    int64_t arithmetic = 0;  ///< the cost of its scalar rows, each once
     int32_t updates = -1;    ///< result 0 begins as a copy of this operand
     bool may_fault = false;  ///< it divides integers
     NodeId faulting;         ///< the first node that does

@@ -44,8 +44,7 @@ void LibraryStep::run(Sizes& sizes, std::span<std::byte* const> pointers, Prepar
     for (size_t k = 0; k < sizes.views.size(); ++k) sizes.views[k].data = pointers[k];
     LibraryCall call = this->call(sizes.views, machine);
     try {
-        if (prepared && sizes.preparation.bytes > 0)
-            call.prepared = prepared->find(sizes.preparation, call, machine.allocator());
+        if (prepared && sizes.preparation.bytes > 0) call.prepared = prepared->find(sizes.preparation, call);
         step_.library.function(call);
     } catch (Error& error) {
         if (error.diagnostic.span.source == 0) error.diagnostic.span = graph_.origin(step_.node).span;

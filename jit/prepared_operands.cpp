@@ -2,30 +2,27 @@
 
 #include <algorithm>
 
-#include "runtime/diagnostic.h"
-
 namespace tenon {
 
-const std::byte* PreparedOperands::find(const Preparation& wanted, const LibraryCall& call,
-                                        const Allocator& allocator) {
+void PreparedOperands::begin(std::span<std::byte> memory) {
+    forms_.clear();
+    free_ = memory;
+}
+
+const std::byte* PreparedOperands::find(const Preparation& wanted, const LibraryCall& call) {
     const std::byte* const elements = call.operands[wanted.operand].data;
     const auto known = std::find_if(forms_.begin(), forms_.end(), [&](const Form& form) {
         return form.elements == elements && form.layout == wanted.layout;
     });
-    if (known != forms_.end()) return known->made ? known->made->data : nullptr;
-    Form form{elements, wanted.layout, {}};
-    if (bytes_ + wanted.bytes <= most_bytes) {
-        try {
-            form.made = allocator.allocate(wanted.bytes);
-        } catch (const Error&) {  // no memory for it: the turns can do without
-        }
+    if (known != forms_.end()) return known->made;
+    std::byte* made = nullptr;
+    if (const size_t bytes = rounded(wanted.bytes); bytes <= free_.size()) {
+        made = free_.data();
+        free_ = free_.subspan(bytes);
+        call.plan.preparing->make(call, made);
     }
-    if (form.made) {
-        call.plan.preparing->make(call, form.made->data);
-        bytes_ += wanted.bytes;
-    }
-    forms_.push_back(std::move(form));
-    return forms_.back().made ? forms_.back().made->data : nullptr;
+    forms_.push_back({elements, wanted.layout, made});
+    return made;
 }
 
 }  // namespace tenon

@@ -41,7 +41,7 @@ public:
         drop_unread_results();
         lend_operands();
         for (uint32_t& memory : plan_.memory_of) memory = standing(memory);
-        note_lifetimes();
+        find_lifetimes(plan_);
         return std::move(plan_);
     }
 
@@ -218,7 +218,8 @@ private:
                                      [](const StepLayout& step) { return step.kind == StepKind::commit; });
         CheckedPositions checked(graph_);
         for (uint32_t s = 0; any && s < steps().size(); ++s) {
-            may_stop_.push_back(may_stop_.back() + can_fail(steps()[s], checked));
+            steps()[s].may_fail = can_fail(steps()[s], checked);
+            may_stop_.push_back(may_stop_.back() + steps()[s].may_fail);
             if (steps()[s].kind != StepKind::commit) continue;
             ++commits_of_[steps()[s].reads[0]];
             ++commits_to_[size_t(steps()[s].target)];
@@ -387,21 +388,6 @@ private:
                 if (!is_read_from(v, 0) && memory(v).kind == MemoryKind::arena) memory(v).kind = MemoryKind::unread;
         }
     }
-    void note_lifetimes() {
-        std::vector<bool> used(plan_.memories.size());
-        for (uint32_t s = 0; s < steps().size(); ++s)
-            for (const std::vector<uint32_t>* list : {&steps()[s].reads, &steps()[s].writes})
-                for (uint32_t v : *list) {
-                    StepMemory& m = memory(v);
-                    if (!used[plan_.memory_of[v]]) m.first = s;
-                    used[plan_.memory_of[v]] = true;
-                    m.last = s;
-                }
-        // What was merged away takes no room.
-        for (size_t m = 0; m < plan_.memories.size(); ++m)
-            if (!used[m] && plan_.memories[m].kind == MemoryKind::arena) plan_.memories[m].kind = MemoryKind::constant;
-    }
-
     void note(DecisionKind what, NodeId subject, std::string reason) {
         plan_.decisions.push_back({what, name(subject), std::move(reason), graph_.origins[subject.index]});
     }
@@ -421,6 +407,27 @@ private:
 };
 
 }  // namespace
+
+void find_lifetimes(StepPlan& plan) {
+    std::vector<bool> used(plan.memories.size());
+    auto batch = plan.batches.begin();
+    for (uint32_t s = 0; s < plan.steps.size(); ++s) {
+        if (batch != plan.batches.end() && s >= batch->first + batch->count) ++batch;
+        const bool together = batch != plan.batches.end() && s >= batch->first;
+        const uint32_t first = together ? batch->first : s, last = together ? first + batch->count - 1 : s;
+        for (const std::vector<uint32_t>* list : {&plan.steps[s].reads, &plan.steps[s].writes})
+            for (uint32_t value : *list) {
+                const uint32_t number = plan.memory_of[value];
+                StepMemory& memory = plan.memories[number];
+                if (!used[number]) memory.first = first;
+                used[number] = true;
+                memory.last = last;
+            }
+    }
+    // What was merged away takes no room.
+    for (size_t m = 0; m < plan.memories.size(); ++m)
+        if (!used[m] && plan.memories[m].kind == MemoryKind::arena) plan.memories[m].kind = MemoryKind::constant;
+}
 
 StepPlan build_steps(const Graph& scheduled, const Allocator& allocator) {
     return StepBuilder(scheduled, allocator).build();

@@ -45,10 +45,17 @@ struct StepLayout {
     std::vector<InPlace> in_place;        ///< of a kernel
     LibraryPlan library;
     int32_t target = -1;
+    bool may_fail = false;  ///< known where there are commits
+};
+
+/// Kernel steps of one form, one after the other, that need nothing of each other: they run together.
+struct StepBatch {
+    uint32_t first = 0, count = 0;
 };
 
 struct StepPlan {
     std::vector<StepLayout> steps;
+    std::vector<StepBatch> batches;       ///< in order
     std::vector<StepMemory> memories;     ///< the inputs' first, in order
     std::vector<uint32_t> memory_of;      ///< a value
     std::vector<uint32_t> output_memory;  ///< a result of the graph
@@ -57,5 +64,8 @@ struct StepPlan {
 
 /// Throws Error "internal" for a graph that is not at the level of ir/loops.h.
 StepPlan build_steps(const Graph& scheduled, const Allocator& allocator);
+
+/// Between which steps memories are in use, of steps as they stand: what a step of a batch uses is in use in all of it.
+void find_lifetimes(StepPlan&);
 
 }  // namespace tenon

@@ -171,6 +171,7 @@ void ThreadPool::parallel_for(int64_t count, FunctionRef<void(int64_t)> tile) {
         ~Free() { flag.clear(std::memory_order_release); }
     } free{busy_};
     if (!crew_) crew_ = std::make_unique<Crew>(threads_ - 1);
+    ++regions_;
     crew_->run(count, tile);
 }
 

@@ -20,6 +20,8 @@ public:
     ThreadPool& operator=(const ThreadPool&) = delete;
 
     int threads() const { return threads_; }
+    /// How often threads were sent to work, and waited for at the end.
+    int64_t regions() const { return regions_; }
 
     /// Calls tile(0) … tile(count − 1), each once, on the caller and the workers, claimed in ascending order; returns
     /// when all are done. If tiles throw, the exception of the lowest one is rethrown here and unclaimed tiles are
@@ -31,6 +33,7 @@ private:
     class Crew;
 
     int threads_;
+    int64_t regions_ = 0;    // counted by who is inside
     std::atomic_flag busy_;  // somebody is inside parallel_for
     std::unique_ptr<Crew> crew_;
 };

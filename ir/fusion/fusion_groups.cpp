@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "ir/fusion/long_reduction.h"
+#include "runtime/integer.h"
 
 namespace tenon {
 
@@ -13,6 +14,8 @@ namespace {
 constexpr int most_operations = 1000;  // of one kernel; beyond it compile time grows and registers spill
 constexpr size_t most_buffers = 32;
 constexpr int64_t short_row = 16, many_elements = 32768;
+constexpr int64_t crossed_bytes =
+    1 << 20;  // of a tensor that is gone through once for rows and columns: near caches hold less
 }  // namespace
 
 FusionGroups::FusionGroups(const Graph& g, Decisions& decisions, const std::vector<bool>& kept)
@@ -30,6 +33,7 @@ FusionGroups::FusionGroups(const Graph& g, Decisions& decisions, const std::vect
     find_dependences();
     join_producers();
     join_siblings();
+    join_crossings();
     join_alike();
 }
 
@@ -270,13 +274,19 @@ void FusionGroups::join_producers() {
     }
 }
 
-// Kernels that go through the same elements and read the same memory; and 0-dim values, which take no loop.
-void FusionGroups::join_siblings() {
+// Of each value: those that read it element by element.
+std::vector<std::vector<NodeId>> FusionGroups::full_readers() const {
     std::vector<std::vector<NodeId>> readers(graph_.nodes.size());
     for (NodeId id : graph_.body())
         if (memory_.has[id.index])
             for (const Read& r : memory_.reads[id.index])
                 if (r.alignment == Alignment::full) readers[r.source.index].push_back(id);
+    return readers;
+}
+
+// Kernels that go through the same elements and read the same memory; and 0-dim values, which take no loop.
+void FusionGroups::join_siblings() {
+    const std::vector<std::vector<NodeId>> readers = full_readers();
     const auto join = [&](NodeId first, NodeId second) {
         const int a = group_of_[first.index], b = group_of_[second.index];
         if (a == b) return;
@@ -292,6 +302,75 @@ void FusionGroups::join_siblings() {
         if (scalar) join(scalar, id);
         scalar = id;
     }
+}
+
+// Rows with long sums of the columns of what they read or make. The rows need nothing of the sums, so each stays as it is within the
+// kernel.
+void FusionGroups::join_crossings() {
+    const std::vector<std::vector<NodeId>> readers = full_readers();
+    for (const bool cross : {false, true}) {  // all sums of columns become one kernel first
+        for (uint32_t source = 0; source < readers.size(); ++source) {
+            const std::vector<NodeId>& list = readers[source];
+            if (list.empty()) continue;
+            const SizeId all = numel(NodeId{source});
+            const auto bytes = int64_t(size_of(graph_.type(NodeId{source}).dtype));
+            if (multiply_saturated(hint(all), bytes) < crossed_bytes) continue;
+            int rows = -1, columns = -1;
+            const auto look = [&](NodeId id) {
+                const int mine = group_of_[id.index];
+                if (mine < 0) return;
+                const Group& g = groups_[size_t(mine)];
+                if (g.kind == Group::Kind::rows && facts_.mul(g.kept, g.reduced) == all) rows = mine;
+            };
+            for (NodeId reader : list) look(reader);
+            look(NodeId{source});
+            for (NodeId reader : list) {
+                const int mine = group_of_[reader.index];
+                const Group& g = groups_[size_t(mine)];
+                const bool fits =
+                    rows >= 0 && g.kind == Group::Kind::columns && g.reduced == groups_[size_t(rows)].kept;
+                if (fits && mine != columns && (columns < 0 || try_join(columns, mine, false))) columns = mine;
+            }
+            if (!cross || columns < 0) continue;
+            const Group &a = groups_[size_t(rows)], &b = groups_[size_t(columns)];
+            Pair p{rows, columns, {Group::Kind::crossed, false, {}, a.kept, a.reduced, a.cost + b.cost, b.members}};
+            if (may_cross(p) && items_.join(a.members[0].index, b.members[0].index) == ItemGraph::Joined::yes)
+                merge(std::move(p));
+        }
+    }
+}
+
+bool FusionGroups::may_cross(const Pair& p) {
+    const Group &rows = groups_[size_t(p.a)], &columns = groups_[size_t(p.b)];
+    if (rows.interpreted || columns.interpreted || p.joined.cost > most_operations) return false;
+    if (rows.kept != columns.reduced || rows.reduced != columns.kept) return false;
+    if (is_long(rows) || !is_long(columns) || undoes_checkpoint(p)) return false;
+    for (NodeId m : columns.members) {  // of dimensions before all others, as rows are
+        if (!reduces(m)) continue;
+        const Dims axes = graph_.attributes(m).integers("axes");
+        for (size_t k = 0; k < axes.size(); ++k)
+            if (axes[k] != int64_t(k)) return false;
+    }
+    bool fits = true;
+    each_member(p, [&](NodeId m) {
+        for (const Read& r : memory_.reads[m.index])
+            fits = fits && (!is_inside(p, r.source) || group_of_[r.source.index] == group_of_[m.index] ||
+                            reads_across(p, m, r));
+    });
+    return fits && buffers(p) <= most_buffers;
+}
+
+// A sum of columns may read, row by row, what the rows leave in memory: a norm's deviations, a gradient that is passed on.
+bool FusionGroups::reads_across(const Pair& p, NodeId reader, const Read& r) const {
+    if (group_of_[reader.index] != p.b || !reduces(reader)) return false;
+    const SizeId source = numel(r.source), rows = p.joined.kept;
+    return (source == rows && r.alignment == Alignment::reduced) ||
+           (source == facts_.mul(rows, p.joined.reduced) && r.alignment == Alignment::full);
+}
+bool FusionGroups::is_read_below(const Group& g, NodeId m) const {
+    const auto below = [&](NodeId id) { return std::binary_search(g.below.begin(), g.below.end(), id); };
+    const std::vector<NodeId>& readers = readers_[m.index];
+    return !below(m) && std::any_of(readers.begin(), readers.end(), below);
 }
 
 // Small kernels that do the same to other tensors, an optimiser's update of each parameter: one kernel with a nest
@@ -341,7 +420,7 @@ FusionGroups::Contents FusionGroups::contents(const Group& g) {
     Contents c;
     const int mine = group_of_[g.members[0].index];
     for (NodeId m : g.members)
-        if (is_needed_outside({mine, mine, {}}, m)) c.outputs.push_back(m);
+        if (is_needed_outside({mine, mine, {}}, m) || is_read_below(g, m)) c.outputs.push_back(m);
     NodeId base;
     views_.begin(graph_.nodes.size());  // an update's view is an address: its movement is inside even where it is in
                                         // memory too

@@ -2,7 +2,8 @@
 // same elements join: a producer with its consumer where each element depends on the one in the same place, siblings
 // that read the same memory, small ones that do the same to other tensors. A reduction takes in what goes through the
 // elements it reduces (rows: also what uses its result along the row), and what follows element by element from its
-// result.
+// result. Rows and long sums of columns that read the same large tensors are joined at last: the sums' chunks are rows that
+// are near when the rows have been gone through.
 #pragma once
 #include <string>
 #include <vector>
@@ -16,11 +17,13 @@
 namespace tenon {
 
 struct Group {
-    enum class Kind : uint8_t { elements, rows, columns, alone } kind = Kind::elements;
+    // crossed: rows, and long reductions by columns of tensors that these read; kept and reduced are those of the rows
+    enum class Kind : uint8_t { elements, rows, columns, alone, crossed } kind = Kind::elements;
     bool interpreted = false;     // `compile: false`: joins nothing
     std::vector<NodeId> members;  // values with memory, ascending; none: joined into another
     SizeId kept, reduced{1};      // how many elements it goes through: kept · reduced
     int cost = 0;
+    std::vector<NodeId> below;  // of crossed: the members that are the columns', ascending
 };
 
 class FusionGroups {
@@ -78,6 +81,11 @@ private:
     void merge(Pair&&);
     void join_producers();
     void join_siblings();
+    void join_crossings();
+    bool may_cross(const Pair&);
+    bool reads_across(const Pair&, NodeId reader, const Read&) const;
+    bool is_read_below(const Group&, NodeId member) const;
+    std::vector<std::vector<NodeId>> full_readers() const;
     void join_alike();
     std::vector<uint64_t> likeness(const Group&);
 

@@ -191,7 +191,7 @@ private:
         Positions positions(facts_);
         positions_ = &positions;
         seen_.clear();
-        read_.begin(4 * graph_.nodes.size());
+        read_.begin(8 * graph_.nodes.size());
         reader_ = id;
         if (needs_own_kernel(row(graph_[id].op).memory)) {
             collect_unaligned(id);
@@ -203,14 +203,19 @@ private:
         for (size_t d = 0; d < at.size(); ++d) at[d] = positions.variable(uint32_t(d), domain.sizes[d]);
         full_ = positions.linear(at, domain.sizes);
         leading_.clear();
+        reduced_.reset();
         if (reduces) {
             std::vector<bool> gone(domain.rank());
             for (int64_t a : graph_.attributes(id).integers("axes")) gone[size_t(a)] = true;
-            PositionList kept;
-            std::vector<SizeId> sizes;
-            for (size_t d = 0; d < at.size(); ++d)
-                if (!gone[d]) kept.push_back(at[d]), sizes.push_back(domain.sizes[d]);
-            leading_.push_back({positions.linear(kept, sizes), facts_.product(sizes)});
+            const auto linear = [&](bool of) {
+                PositionList part;
+                std::vector<SizeId> sizes;
+                for (size_t d = 0; d < at.size(); ++d)
+                    if (gone[d] == of) part.push_back(at[d]), sizes.push_back(domain.sizes[d]);
+                return std::pair{positions.linear(part, sizes), facts_.product(sizes)};
+            };
+            leading_.push_back(linear(false));
+            reduced_ = linear(true);
             visits_.push_back({graph_.operand(id, 0), at});
         } else {
             for (size_t d = 0; d <= at.size(); ++d) {
@@ -235,6 +240,7 @@ private:
             read(id, n == SizeId(1)                      ? Alignment::single
                      : p == full_ && n == domain_numel() ? Alignment::full
                      : leads                             ? Alignment::leading
+                     : reduced_ == std::pair{p, n}       ? Alignment::reduced
                                                          : Alignment::other);
             return;
         }
@@ -267,7 +273,7 @@ private:
         }
     }
     void read(NodeId source, Alignment alignment) {
-        if (read_.add(4 * source.index + uint32_t(alignment)))
+        if (read_.add(8 * source.index + uint32_t(alignment)))
             memory_.reads[reader_.index].push_back({source, alignment});
     }
 
@@ -292,6 +298,7 @@ private:
     NodeId reader_;
     Position full_;
     std::vector<std::pair<Position, SizeId>> leading_;  // with the number of elements of those dimensions
+    std::optional<std::pair<Position, SizeId>> reduced_;  // the same of what a reduction goes through
     std::set<std::vector<uint32_t>> seen_;
     struct Visit {
         NodeId id;

@@ -13,6 +13,7 @@ enum class Alignment : uint8_t {
     full,     // the same linear position
     leading,  // that of the leading (for reductions: the kept) dimensions
     single,   // there is but one element
+    reduced,  // of a reduction: that of the dimensions that are folded
     other,
 };
 struct Read {

@@ -20,6 +20,7 @@ std::string_view name_of(DecisionKind kind) {
         case DecisionKind::in_place: return "in place";
         case DecisionKind::copied: return "copied";
         case DecisionKind::reused: return "reused";
+        case DecisionKind::together: return "together";
     }
     return "decided";
 }

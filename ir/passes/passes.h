@@ -44,7 +44,8 @@ enum class DecisionKind : uint8_t {
     recomputed,  // in backward
     in_place,
     copied,
-    reused,  // memory, by a later value
+    reused,    // memory, by a later value
+    together,  // kernels of one form are one dispatch
 };
 std::string_view name_of(DecisionKind);  // "not fused"
 struct Decision {  // why something was done or refused; explain prints these, no reason is ever empty

@@ -37,6 +37,7 @@ public:
     const Positions& positions() const { return positions_; }
 
     void bind(NodeId value, uint32_t buffer) { buffer_of_[value] = buffer; }
+    void unbind(NodeId value) { buffer_of_.erase(value); }
     uint32_t add_variable(int depth);  // its number; use positions().variable(number, extent)
     ExpressionId variable(uint32_t number) const { return variables_[number]; }
 

@@ -284,35 +284,58 @@ void KernelWriter::write_loops(const PlannedNest& n, size_t level) {
     close_loop(region, low, high, kinds[size_t(loop.kind)], 1);
 }
 
+void KernelWriter::begin(const PlannedNest& n) {
+    nest_ = &n;
+    stored_scratch_.assign(n.scratch.size(), false);
+    levels_ = needed(n);
+    blocks_.assign(n.loops.size(), {});
+}
+
+void KernelWriter::write_nest(const PlannedNest& n) {
+    begin(n);
+    if (n.loops.empty()) {
+        std::vector<const StoreExpression*> full;
+        for (const StoreExpression& s : n.expressions.stores)
+            if (s.store.kind == NestStore::Kind::full) full.push_back(&s);
+        if (!full.empty()) write_inner(n, full, {});
+        return;
+    }
+    const auto blocked = std::find_if(n.loops.begin(), n.loops.end(), [](const NestLoop& l) { return l.block > 0; });
+    if (blocked == n.loops.end()) return write_loops(n, 0);
+    write_blocks(n, size_t(blocked - n.loops.begin()), "parallel", blocked->block, [&] { write_loops(n, 0); });
+}
+
+// The rows of a chunk, then each sum's fold of the chunk.
+void KernelWriter::write_crossed(std::span<const PlannedNest> nests) {
+    const PlannedNest &rows = nests[0], &first = nests[1];
+    const NodeId low = extent(SizeId(0)), high = extent(first.loops[0].extent);
+    const RegionId region = open_loop(first.expressions.variables[0]);
+    const NodeId chunk = last_param_;
+    for (const PlannedNest& n : nests.subspan(2)) set_emitted(expressions_.variable(n.expressions.variables[0]), chunk);
+    begin(rows);
+    const int64_t size = first.nest->chunk;
+    blocks_[0] = {index_call(op<"mul">(), chunk, extent(SizeId(size))), size};
+    write_loops(rows, 0);
+    for (const PlannedNest& n : nests.subspan(1)) {
+        begin(n);
+        emit_level(n, 1);
+        write_loops(n, 1);
+    }
+    close_loop(region, low, high, "parallel", 1);
+}
+
 void KernelWriter::write(const std::vector<PlannedNest>& nests) {
     for (const PlannedNest& n : nests) {  // what runs once, before the nests
-        nest_ = &n;
-        stored_scratch_.assign(n.scratch.size(), false);
-        levels_ = needed(n);
+        begin(n);
         emit_level(n, 0);
         if (!n.loops.empty()) continue;
         for (const StoreExpression& s : n.expressions.stores)
             if (s.store.kind != NestStore::Kind::full) store(s);
     }
-    for (const PlannedNest& n : nests) {
-        nest_ = &n;
-        stored_scratch_.assign(n.scratch.size(), false);
-        levels_ = needed(n);
+    for (size_t k = 0; k < nests.size(); k += 1 + nests[k].crossing) {
         const size_t here = mark();
-        if (n.loops.empty()) {
-            std::vector<const StoreExpression*> full;
-            for (const StoreExpression& s : n.expressions.stores)
-                if (s.store.kind == NestStore::Kind::full) full.push_back(&s);
-            if (!full.empty()) write_inner(n, full, {});
-        } else {
-            const auto blocked =
-                std::find_if(n.loops.begin(), n.loops.end(), [](const NestLoop& l) { return l.block > 0; });
-            blocks_.assign(n.loops.size(), {});
-            if (blocked == n.loops.end()) write_loops(n, 0);
-            else
-                write_blocks(n, size_t(blocked - n.loops.begin()), "parallel", blocked->block,
-                             [&] { write_loops(n, 0); });
-        }
+        if (nests[k].crossing > 0) write_crossed(std::span(nests).subspan(k, 1 + nests[k].crossing));
+        else write_nest(nests[k]);
         leave(here);
     }
 }

@@ -30,6 +30,8 @@ public:
         std::vector<NestLoop> loops;
         NestExpressions expressions;
         std::vector<Scratch> scratch;
+        size_t crossing =
+            0;  // so many nests after it fold chunks of the positions of its only loop: they share a loop over chunks
     };
     void write(const std::vector<PlannedNest>&);
 
@@ -44,6 +46,9 @@ private:
     void emit_level(const PlannedNest&, size_t depth);  // what depends on the loop at `depth`, folds among it
     void write_top(const PlannedNest&);
     void write_loops(const PlannedNest&, size_t level);
+    void write_nest(const PlannedNest&);
+    void write_crossed(std::span<const PlannedNest>);
+    void begin(const PlannedNest&);
     void write_blocks(const PlannedNest&, size_t level, std::string_view kind, int64_t step,
                       const std::function<void()>& inside);
     std::pair<NodeId, NodeId> bounds(const PlannedNest&, size_t level);

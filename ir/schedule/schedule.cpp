@@ -8,6 +8,7 @@
 #include "ir/build/loop_writer.h"
 #include "ir/fusion/long_reduction.h"
 #include "ir/fusion/materialise.h"
+#include "ir/schedule/crossing.h"
 #include "ir/schedule/kernel_writer.h"
 #include "ir/schedule/nest.h"
 #include "runtime/integer.h"
@@ -38,13 +39,20 @@ public:
             Positions trial_positions(facts_);
             Expressions trial(graph_, trial_positions);
             bind(trial);
+            bind_rows(context_, plan_, plan_[k], trial);
             planned[k].nest = &plan_[k];
             planned[k].loops = nests_.plan(plan_[k], trial);
-            planned[k].expressions = nests_.build(plan_[k], planned[k].loops, expressions);
+        }
+        if (cross_nests(context_, planned))
+            note(DecisionKind::tiled, "rows are gone through in chunks of " + std::to_string(planned[1].nest->chunk) +
+                                          ", each of which is near when sums of columns read it again");
+        for (KernelWriter::PlannedNest& nest : planned) {
+            bind_rows(context_, plan_, *nest.nest, expressions);
+            nest.expressions = nests_.build(*nest.nest, nest.loops, expressions);
         }
         for (auto& nest : planned) choose_scratch(expressions, nest);
         note_large_stores(planned);
-        for (const auto& nest : planned) explain(nest);
+        for (size_t k = 0; k < planned.size(); k += 1 + planned[k].crossing) explain(planned[k]);
         return write(expressions, planned);
     }
     size_t results() const { return graph_.results(region_).size(); }
@@ -106,7 +114,8 @@ private:
     void make_nests() {
         for (NodeId id : graph_.body(region_))
             if (is(id, Lowering::reduce)) reductions_.push_back(id);
-        if (!reductions_.empty()) plan_.push_back(reduction_nest());
+        for (const std::string_view order : {"lanes", "rows"})
+            if (const Nest nest = reduction_nest(order); nest.order) plan_.push_back(nest);
         const auto values = graph_.results(region_);
         for (size_t k = 0; k < values.size(); ++k) {
             const NodeId v = values[k];
@@ -122,14 +131,18 @@ private:
         }
     }
     void add_nest(std::vector<SizeId> kept, NestStore store) {
-        Nest nest;
-        nest.kept = std::move(kept);
-        nest.stores = {store};
-        plan_.push_back(std::move(nest));
+        plan_.push_back({std::move(kept), SizeId(1), {}, 0, 0, {store}});
+    }
+    bool is_crossed() const { return plan_.size() > 1 && plan_[0].order && plan_[1].order; }
+    bool needs_columns(NodeId v) const {
+        return std::any_of(reductions_.begin(), reductions_.end(),
+                           [&](NodeId r) { return order_of(r) == "rows" && (r == v || depends(v, r)); });
     }
     void add_value(NodeId v, uint32_t buffer) {
         const SizeId n = numel(v);
+        const bool below = is_crossed() && needs_columns(v);
         for (Nest& nest : plan_) {
+            if (is_crossed() && nest.order && (context_.text(nest.order) == "rows") != below) continue;
             const SizeId kept = facts_.product(nest.kept);
             const bool alike = std::all_of(nest.stores.begin(), nest.stores.end(),
                                            [](const NestStore& s) { return s.kind <= NestStore::Kind::full; });
@@ -147,9 +160,17 @@ private:
         }
         add_nest(graph_.type(v).sizes, {NestStore::Kind::kept, v, 0, buffer});
     }
-    Nest reduction_nest() const {
+    std::string_view order_of(NodeId reduction) const {
+        const Type& from = graph_.type(graph_.operand(reduction, 0));
+        const Dims axes = graph_.attributes(reduction).integers("axes");
+        const auto last = [&](int64_t a) { return a == -1 || a + 1 == int64_t(from.rank()); };
+        return from.rank() == 0 || std::any_of(axes.begin(), axes.end(), last) ? "lanes" : "rows";
+    }
+    // Of the reductions of this order; without an order where there are none.
+    Nest reduction_nest(std::string_view wanted) const {
         Nest nest;
         for (NodeId id : reductions_) {
+            if (order_of(id) != wanted) continue;
             const Type& from = graph_.type(graph_.operand(id, 0));
             std::vector<bool> gone(from.rank());
             for (int64_t a : graph_.attributes(id).integers("axes"))
@@ -160,7 +181,7 @@ private:
                 if (gone[d]) reduced = facts_.mul(reduced, from.sizes[d]);
                 else kept.push_back(from.sizes[d]);
             }
-            const NameId order = context_.name(from.rank() == 0 || gone.back() ? "lanes" : "rows");
+            const NameId order = context_.name(wanted);
             assert(!nest.order || (nest.order == order && nest.reduced == reduced));
             if (!nest.order || kept.size() > nest.kept.size()) nest.kept = kept;
             nest.order = order;
@@ -173,13 +194,19 @@ private:
     // folds the chunks' results, so the bits are those of one fold.
     void split_reductions() {
         if (reductions_.empty()) return;
-        const Nest whole = plan_[0];
+        const size_t last = is_crossed();  // of two the columns
+        for (size_t at = 0; at <= last;) at += split_reduction(at) + 1;
+    }
+    // How many nests that makes, before it.
+    size_t split_reduction(size_t at) {
+        const Nest whole = plan_[at];
         const bool lanes = context_.text(whole.order) == "lanes";
         const int64_t chunk = lanes ? fold_order::lanes_chunk : fold_order::rows_chunk,
                       kept = nests_.hint(facts_.product(whole.kept)), reduced = nests_.hint(whole.reduced);
-        if (!is_long_reduction(lanes, kept, reduced)) return;
+        if (!is_long_reduction(lanes, kept, reduced)) return 0;
         std::vector<Nest> first;
         for (NodeId id : reductions_) {
+            if (order_of(id) != context_.text(whole.order)) continue;
             Nest part;
             part.order = whole.order;
             part.reduced = whole.reduced;
@@ -193,10 +220,11 @@ private:
             partials_.push_back({id, buffer, chunk});
             first.push_back(std::move(part));
         }
-        plan_[0].folded = chunk;
-        plan_.insert(plan_.begin(), first.begin(), first.end());
+        plan_[at].folded = chunk;
+        plan_.insert(plan_.begin() + ptrdiff_t(at), first.begin(), first.end());
         note(DecisionKind::split, "folds " + std::to_string(reduced) + " elements in chunks of " +
                                       std::to_string(chunk) + ", which threads share, then the chunks' results");
+        return first.size();
     }
 
     // ---- values that several inner loops of one row need and that are dear: kept in a result's memory or a buffer of
@@ -317,6 +345,10 @@ private:
 
     void explain(const KernelWriter::PlannedNest& n) {
         const int64_t work = nests_.work(*n.nest);
+        if (n.crossing > 0)
+            return note(DecisionKind::parallel, std::to_string(work) + " elements, in blocks of " +
+                                                    std::to_string((&n + 1)->nest->chunk) + " along a loop of " +
+                                                    std::to_string(nests_.hint(n.loops[0].extent)));
         if (!n.loops.empty() && n.loops.back().tile > 0)
             note(DecisionKind::tiled, "some memory lies along another dimension than the vector loop: in tiles of " +
                                           std::to_string(n.loops[n.loops.size() - 2].tile) + " x " +

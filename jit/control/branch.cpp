@@ -1,7 +1,6 @@
 #include "jit/control/branch.h"
 
 #include "ir/build/regions.h"
-#include "jit/control/places.h"
 
 namespace tenon {
 
@@ -13,11 +12,11 @@ size_t Branch::scratch_bytes(std::span<const Sizes> sizes) const { return Places
 
 void Branch::run(const Call& call) {
     const size_t side = *reinterpret_cast<const bool*>(call.reads[0]) ? 0 : 1;
-    const Places places(call.sizes[side].results, 1, call.scratch);
-    std::vector<std::byte*> outputs(call.writes.begin(), call.writes.end());
-    for (size_t k = 0; k < outputs.size(); ++k)
-        if (!outputs[k]) outputs[k] = places(k, 0);
-    call.run(side, call.reads.subspan(1), outputs);
+    places_.set(call.sizes[side].results, 1, call.scratch);
+    outputs_.assign(call.writes.begin(), call.writes.end());
+    for (size_t k = 0; k < outputs_.size(); ++k)
+        if (!outputs_[k]) outputs_[k] = places_(k, 0);
+    call.run(side, call.reads.subspan(1), outputs_);
 }
 
 }  // namespace tenon

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "jit/control/control.h"
+#include "jit/control/places.h"
 
 namespace tenon {
 
@@ -10,6 +11,10 @@ public:
     Branch(const Graph& graph, NodeId node);
     size_t scratch_bytes(std::span<const Sizes>) const override;
     void run(const Call&) override;
+
+private:
+    Places places_;  // of the run at hand, as the next
+    std::vector<std::byte*> outputs_;
 };
 
 }  // namespace tenon

@@ -3,6 +3,7 @@
 
 #include "ir/regions.h"
 #include "jit/control/control.h"
+#include "jit/control/places.h"
 
 namespace tenon {
 
@@ -17,6 +18,8 @@ public:
 
 private:
     const LoopForm form_;
+    Places places_;  // of the run at hand, as the next
+    std::vector<std::byte*> inputs_, outputs_;
 };
 
 }  // namespace tenon

@@ -16,7 +16,11 @@ public:
         for (size_t size : sizes) sum += each * rounded(size);
         return sum;
     }
-    Places(std::span<const size_t> sizes, size_t each, std::byte* memory) : each_(each) {
+    /// Allocates nothing where there were as many before.
+    void set(std::span<const size_t> sizes, size_t each, std::byte* memory) {
+        each_ = each;
+        first_.clear();
+        step_.clear();
         for (size_t size : sizes) {
             first_.push_back(memory);
             step_.push_back(rounded(size));
@@ -28,7 +32,7 @@ public:
 
 private:
     static constexpr size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
-    size_t each_;
+    size_t each_ = 1;
     std::vector<std::byte*> first_;
     std::vector<size_t> step_;
 };

@@ -6,7 +6,6 @@
 #include "ir/build/copier.h"
 #include "ir/build/regions.h"
 #include "ir/row.h"
-#include "jit/control/places.h"
 #include "runtime/interrupt.h"
 
 namespace tenon {
@@ -35,6 +34,7 @@ Turns::Turns(const Graph& graph, NodeId node)
     regions_ = {builder.finish(written, whole->name)};
     for (size_t k = 0; k < form_.carried; ++k) stays_.push_back(may_stay(k));
     inputs_.resize(regions_[0]->params().size());
+    first_.resize(inputs_.size());
     outputs_.resize(written.size());
 }
 
@@ -61,36 +61,35 @@ void Turns::run(const Call& call) {
     const auto &reads = call.reads, &writes = call.writes;
     const Sizes& sizes = call.sizes[0];
     const int64_t turns = call.evaluate(form_.turns);
-    const Places place(sizes.results, 2, call.scratch);
+    places_.set(sizes.results, 2, call.scratch);
     const size_t first_stack = outputs_.size() - stacks_;
-    std::vector<std::byte*> carried(reads.begin(), reads.begin() + ptrdiff_t(form_.carried));
-    std::vector<size_t> first(inputs_.size());  // places of slices
-    for (const ScanForm::Saved& saved : form_.saved) first[saved.operand] = size_t(call.evaluate(saved.first));
+    carried_.assign(reads.begin(), reads.begin() + ptrdiff_t(form_.carried));
+    for (const ScanForm::Saved& saved : form_.saved) first_[saved.operand] = size_t(call.evaluate(saved.first));
     for (int64_t i = 0; i < turns; ++i) {
         check_interrupt();
         const size_t t = size_t(form_.reverse ? turns - 1 - i : i);
         const bool is_last = i + 1 == turns;
         for (size_t k = 0; k < inputs_.size(); ++k) {
-            if (k < form_.carried) inputs_[k] = carried[k];
-            else inputs_[k] = reads[k] + (form_.is_sliced(k) ? (first[k] + t) * sizes.parameters[k] : 0);
+            if (k < form_.carried) inputs_[k] = carried_[k];
+            else inputs_[k] = reads[k] + (form_.is_sliced(k) ? (first_[k] + t) * sizes.parameters[k] : 0);
         }
         for (size_t k = 0; k < form_.carried; ++k) {
             const size_t result = result_of_carry_[k];
             if (result == none) continue;
-            outputs_[result] = writes[k] && (is_last || stays_[k]) ? writes[k] : place(result, stays_[k] ? 0 : i);
+            outputs_[result] = writes[k] && (is_last || stays_[k]) ? writes[k] : places_(result, stays_[k] ? 0 : i);
         }
         for (size_t j = 0; j < stacks_; ++j) {
             const size_t result = first_stack + j;
             std::byte* const stack = writes[form_.carried + j];
-            outputs_[result] = stack ? stack + t * sizes.results[result] : place(result, i);
+            outputs_[result] = stack ? stack + t * sizes.results[result] : places_(result, i);
         }
         call.run(0, inputs_, outputs_);
         for (size_t k = 0; k < form_.carried; ++k)
-            carried[k] = outputs_[stack_of_[k] != none ? first_stack + stack_of_[k] : result_of_carry_[k]];
+            carried_[k] = outputs_[stack_of_[k] != none ? first_stack + stack_of_[k] : result_of_carry_[k]];
     }
     for (size_t k = 0; k < form_.carried; ++k)
-        if (writes[k] && carried[k] != writes[k] && sizes.parameters[k] > 0)
-            std::memcpy(writes[k], carried[k], sizes.parameters[k]);
+        if (writes[k] && carried_[k] != writes[k] && sizes.parameters[k] > 0)
+            std::memcpy(writes[k], carried_[k], sizes.parameters[k]);
 }
 
 }  // namespace tenon

@@ -3,6 +3,7 @@
 
 #include "ir/regions.h"
 #include "jit/control/control.h"
+#include "jit/control/places.h"
 
 namespace tenon {
 
@@ -25,7 +26,9 @@ private:
     std::vector<size_t> stack_of_;         // by carry: the stack that gets its value
     std::vector<size_t> result_of_carry_;  // in the region; none where the stack has it
     std::vector<bool> stays_;              // by carry: what it becomes may be written where it lies
-    std::vector<std::byte*> inputs_, outputs_;
+    Places places_;                        // of the run at hand, as the next
+    std::vector<std::byte*> inputs_, outputs_, carried_;
+    std::vector<size_t> first_;  // places of slices
 };
 
 }  // namespace tenon

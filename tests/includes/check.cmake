@@ -25,6 +25,7 @@ set(rooms
     jit/blocks          # programs of the block interpreter
     jit/control         # regions turn by turn
     jit                 # kernels, the plan of a run
+    jit/interpreter     # kernels as programs of blocks
     jit/convolution     # products whose one matrix is gathered from images
     jit/llvm
     jit/cuda

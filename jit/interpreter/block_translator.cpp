@@ -1,4 +1,4 @@
-#include "jit/block_translator.h"
+#include "jit/interpreter/block_translator.h"
 
 #include <algorithm>
 #include <cassert>
@@ -9,8 +9,8 @@
 #include "ir/row.h"
 #include "jit/blocks/block_indices.h"
 #include "jit/blocks/program_builder.h"
+#include "jit/interpreter/region_uses.h"
 #include "jit/literal.h"
-#include "jit/region_uses.h"
 #include "jit/slope.h"
 #include "runtime/cpu.h"
 

@@ -1,4 +1,4 @@
-#include "jit/region_uses.h"
+#include "jit/interpreter/region_uses.h"
 
 #include <algorithm>
 #include <unordered_set>

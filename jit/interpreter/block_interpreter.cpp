@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "jit/block_translator.h"
+#include "jit/interpreter/block_translator.h"
 #include "jit/routines/lines.h"
 #include "runtime/cpu.h"
 #include "runtime/integer.h"
