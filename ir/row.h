@@ -31,6 +31,7 @@ enum class DTypes : uint16_t {  // admitted dtypes, a bit per DType
     wide_floats = 0b11,         // f64 f32
     integers = 0b111110000,     // i64 i32 i16 i8 u8
     boolean = 0b1000000000,
+    counts = 0b10000,  // i64
     numeric = floats | integers,
     integral = integers | boolean,
     all = 0b1111111111,
@@ -77,7 +78,9 @@ enum class Source : uint8_t {
     operand,   // the one element of its operand
     position,  // its place along the last dimension
     size,      // the attribute `value`
+    drawn,     // random, by its place in row-major order: dear, while the others cost nothing
 };
+constexpr bool is_at_hand(Source source) { return source != Source::none && source != Source::drawn; }
 
 // What a scalar row is on positions, which engines compute beside the elements: ir/index_arithmetic.h.
 enum class IndexOp : uint8_t { none, add, sub, mul, floor_divide, remainder, minimum, maximum };

@@ -112,7 +112,7 @@ private:
             is_invariant[id.index] = !r.own_per_example && g[id].regions == 0 && g.type(id).is_tensor() &&
                                      std::all_of(read.begin(), read.end(),
                                                  [&](NodeId o) { return is_literal(g, o) || is_invariant[o.index]; });
-            const bool moves = r.lowering == Lowering::movement || r.source != Source::none;
+            const bool moves = r.lowering == Lowering::movement || is_at_hand(r.source);
             if (is_invariant[id.index] || moves) kind[id.index] = inside;
         }
         // What is needed, from the end.

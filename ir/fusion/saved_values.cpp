@@ -19,6 +19,8 @@ constexpr int64_t additions_a_byte = 2;
 // Past the caches, the room that a value takes until it is read costs as much as going through it so many times.
 constexpr int64_t room = 2;
 constexpr int64_t caches = 4;  // the last one, by the size of a core's own
+// There what is drawn is drawn again, at the price of a byte: its arithmetic is done beside the traffic, and a mask, though
+// it is but a byte, would take the room of one in every place where something was dropped.
 // Of longer chains a value in between is kept, so that kernels stay small.
 constexpr uint32_t longest_chain = 32;
 
@@ -168,8 +170,9 @@ private:
     }
     int64_t cost_again(NodeId id) const {
         const Row& r = row(graph_[id].op);
-        const bool is_free = is_name(graph_, id) || r.repeats || r.source != Source::none;
+        const bool is_free = is_name(graph_, id) || r.repeats || is_at_hand(r.source);
         int64_t cost = is_free ? 0 : multiply_saturated(elements(graph_[id].type), r.cost) / additions_a_byte;
+        if (r.source == Source::drawn && is_large_) cost = elements(graph_[id].type);
         if (wanted_again_[id.index]) cost = add_saturated(cost, bytes(id));
         return std::min(cost, MinimumCut::unlimited / 2);
     }

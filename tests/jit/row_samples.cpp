@@ -238,13 +238,10 @@ bool special(Recipe& r, bool large) {
         if (r.dtype != DType::boolean) r.add({}, r.attr({{"sizes", list({large ? 100 : n})}, {"dtype", r.dtype}}));
     } else if (name == "size") {
         if (r.dtype == DType::i64) r.add({}, r.attr({{"value", int64_t(7)}, {"dtype", r.dtype}}));
-    } else if (name == "random") {
+    } else if (name == "random" || name == "random_normal") {
         const std::vector<SampleOperand> key = {r.positions({}, 1000), r.positions({}, 1000)};
-        if (r.dtype == DType::i64)
-            r.add(key, r.attr({{"sizes", list({3, n})}, {"kind", r.context.name("bits")}, {"dtype", r.dtype}}));
-        if (is_float(r.dtype))
-            for (std::string_view kind : {"uniform", "normal"})
-                r.add(key, r.attr({{"sizes", list({3, n})}, {"kind", r.context.name(kind)}, {"dtype", r.dtype}}));
+        if (is_float(r.dtype) || (r.dtype == DType::i64 && name == "random"))
+            r.add(key, r.attr({{"sizes", list({3, n})}, {"dtype", r.dtype}}));
     } else if (name == "recurrence") {
         for (bool reverse : {false, true}) {
             const AttrId from_1 = r.attr({{"axis", int64_t(1)}, {"reverse", reverse}, {"start", 1.0}});
