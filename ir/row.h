@@ -48,6 +48,7 @@ enum class Lowering : uint8_t {
     tiles,      // loops that the row writes itself, over blocks of its operands
     library,    // a call of jit/library: one function for every engine
     regions,    // its regions are run by the executor, each a list of steps of its own
+    composite,  // other rows stand for it once derivatives are made: `expansion`
     structure,  // params, yields, calls, tuples, loops: handled where structure is
 };
 
@@ -112,6 +113,7 @@ using ResultRule = TypeId (*)(Infer&);
 using ParametersRule = std::vector<TypeId> (*)(Infer&, unsigned region);
 using TilesRule = void (*)(LoopWriter&);
 using GradientRule = void (*)(Gradient&);
+using ExpansionRule = NodeId (*)(Builder&, std::span<const NodeId> operands, const Attributes&);
 using IndexRule = void (*)(IndexMap&);
 using BatchingRule = NodeId (*)(Batching&);
 // By result: does a gradient lead from it to one of these operands?
@@ -144,6 +146,7 @@ struct Row {
     ReachRule reach = nullptr;                // rows with regions
     Lowering lowering = Lowering::structure;
     TilesRule tiles = nullptr;     // rows lowered so: writes the nests of its kernel
+    ExpansionRule expansion = nullptr;  // composite rows: emits what stands for it
     IndexRule index = nullptr;     // movement rows
     StillRule is_still = nullptr;  // movement rows: does every element stay where it is? Null: only where types say so
     ComposeRule compose =

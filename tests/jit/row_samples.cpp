@@ -272,7 +272,7 @@ std::vector<RowSample> samples(Context& context, Op op, DType dtype, bool large)
         movement(recipe, large);
     } else if (r.name == "argmax" || r.name == "argmin" || r.name == "max_along" || r.name == "min_along") {
         along_axis(recipe, large, true);
-    } else if (r.name == "cumsum" || r.name == "argsort" || r.name == "sort") {
+    } else if (r.name == "cumsum" || r.name == "argsort" || r.name == "sort" || r.lowering == Lowering::composite) {
         along_axis(recipe, large, false);
     } else if (r.name == "take" || r.name == "take_add" || r.name == "gather" || r.name == "scatter_add") {
         index_row(recipe, large);
