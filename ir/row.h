@@ -31,6 +31,7 @@ enum class DTypes : uint16_t {  // admitted dtypes, a bit per DType
     wide_floats = 0b11,         // f64 f32
     integers = 0b111110000,     // i64 i32 i16 i8 u8
     boolean = 0b1000000000,
+    counts = 0b10000,  // i64
     numeric = floats | integers,
     integral = integers | boolean,
     all = 0b1111111111,
@@ -47,6 +48,7 @@ enum class Lowering : uint8_t {
     tiles,      // loops that the row writes itself, over blocks of its operands
     library,    // a call of jit/library: one function for every engine
     regions,    // its regions are run by the executor, each a list of steps of its own
+    composite,  // other rows stand for it once derivatives are made: `expansion`
     structure,  // params, yields, calls, tuples, loops: handled where structure is
 };
 
@@ -77,7 +79,9 @@ enum class Source : uint8_t {
     operand,   // the one element of its operand
     position,  // its place along the last dimension
     size,      // the attribute `value`
+    drawn,     // random, by its place in row-major order: dear, while the others cost nothing
 };
+constexpr bool is_at_hand(Source source) { return source != Source::none && source != Source::drawn; }
 
 // What a scalar row is on positions, which engines compute beside the elements: ir/index_arithmetic.h.
 enum class IndexOp : uint8_t { none, add, sub, mul, floor_divide, remainder, minimum, maximum };
@@ -109,6 +113,7 @@ using ResultRule = TypeId (*)(Infer&);
 using ParametersRule = std::vector<TypeId> (*)(Infer&, unsigned region);
 using TilesRule = void (*)(LoopWriter&);
 using GradientRule = void (*)(Gradient&);
+using ExpansionRule = NodeId (*)(Builder&, std::span<const NodeId> operands, const Attributes&);
 using IndexRule = void (*)(IndexMap&);
 using BatchingRule = NodeId (*)(Batching&);
 // By result: does a gradient lead from it to one of these operands?
@@ -141,6 +146,7 @@ struct Row {
     ReachRule reach = nullptr;                // rows with regions
     Lowering lowering = Lowering::structure;
     TilesRule tiles = nullptr;     // rows lowered so: writes the nests of its kernel
+    ExpansionRule expansion = nullptr;  // composite rows: emits what stands for it
     IndexRule index = nullptr;     // movement rows
     StillRule is_still = nullptr;  // movement rows: does every element stay where it is? Null: only where types say so
     ComposeRule compose =

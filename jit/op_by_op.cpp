@@ -220,8 +220,8 @@ private:
         Decisions decisions;
         Target target;
         target.threads = owner_.machine_.pool().threads();
-        return std::make_unique<Executable>(schedule(*fuse(*graph, decisions), target, decisions), owner_.machine_,
-                                            EngineKind::eager);
+        return std::make_unique<Executable>(schedule(*fuse(*expand(graph), decisions), target, decisions),
+                                            owner_.machine_, EngineKind::eager);
     }
     NodeId emit(Builder& builder, const Copier& copy, NodeId id, std::span<const NodeId> operands) {
         Builder::StampScope scope(builder, copy.stamp_of(id));

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cassert>
+#include <iterator>
+#include <map>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -9,6 +11,7 @@
 #include "ir/checked_positions.h"
 #include "ir/row.h"
 #include "jit/kernel.h"
+#include "jit/kernel_form.h"
 #include "jit/library/library.h"
 #include "jit/literal.h"
 #include "runtime/diagnostic.h"
@@ -326,14 +329,14 @@ private:
     }
 
     // ---- values that die in a kernel
-    // So many bytes, by hint, are worth a kernel of another form.
-    static constexpr int64_t large_bytes = 1 << 20;
+    // So many bytes, by hint, are worth a kernel of another form; so many one of the same form.
+    static constexpr int64_t large_bytes = 1 << 20, least_bytes = 1 << 12;
     static constexpr size_t most_buffers_paired = 64;  // of a kernel: each is asked about with each
-    int64_t large_bytes_of(uint32_t v) {
+    int64_t bytes_of(uint32_t v) {
         const Type& t = (*graph_.context)[memory(v).type];
         int64_t bytes = int64_t(size_of(t.dtype));
         for (SizeId size : t.sizes) bytes = multiply_saturated(bytes, graph_.context->evaluate(size, hints_));
-        return bytes < large_bytes ? 0 : bytes;
+        return bytes;
     }
     bool are_as_large(uint32_t a, uint32_t b) {
         Context& c = *graph_.context;
@@ -346,37 +349,79 @@ private:
     }
     // Such a value lends its memory to a result as large, where the kernel reads each element of it last just before it
     // writes there.
+    struct Lent {
+        uint32_t from = 0, to = 0;   // values
+        std::vector<InPlace> pairs;  // each operand of the kernel that is `from`
+    };
     void lend_operands() {
         for (const SizeSymbol& symbol : graph_.symbols) hints_.push_back(symbol.hint);
+        bool any_small = false;
         for (uint32_t s = 0; s < steps().size(); ++s) {
-            StepLayout& step = steps()[s];
-            if (step.kind != StepKind::kernel || updated_operand(step) >= 0) continue;
-            if (step.reads.size() + step.writes.size() > most_buffers_paired) continue;
-            for (uint32_t r = 0; r < step.writes.size(); ++r) lend_to(step, s, r);
+            for (const Lent& l : what_is_lent(s)) {
+                if (bytes_of(l.to) >= large_bytes) lend(s, l);
+                else any_small = true;
+            }
+        }
+        if (any_small) lend_small();
+    }
+    // Of kernels of one form all lend, or none: so there are no more forms than there were.
+    void lend_small() {
+        std::map<StableHash, std::vector<uint32_t>> steps_of;  // a form
+        for (uint32_t s = 0; s < steps().size(); ++s)
+            if (steps()[s].kind == StepKind::kernel)
+                steps_of[kernel_form(graph_, steps()[s].node, steps()[s].in_place).hash].push_back(s);
+        for (const auto& [form, alike] : steps_of) {
+            std::vector<std::vector<Lent>> of_step;
+            for (uint32_t s : alike) of_step.push_back(what_is_lent(s));
+            const auto lent_by_all = [&](const Lent& l) {
+                return std::all_of(of_step.begin(), of_step.end(), [&](const std::vector<Lent>& other) {
+                    return std::any_of(other.begin(), other.end(), [&](const Lent& o) { return o.pairs == l.pairs; });
+                });
+            };
+            std::vector<std::vector<Lent>> chosen(alike.size());
+            for (size_t k = 0; k < alike.size(); ++k)
+                std::copy_if(of_step[k].begin(), of_step[k].end(), std::back_inserter(chosen[k]), lent_by_all);
+            for (size_t k = 0; k < alike.size(); ++k)
+                for (const Lent& l : chosen[k]) lend(alike[k], l);
         }
     }
-    void lend_to(StepLayout& step, uint32_t s, uint32_t result) {
-        const uint32_t to = step.writes[result];
-        const bool takes = memory(to).kind == MemoryKind::arena || memory(to).kind == MemoryKind::output;
-        if (!takes || large_bytes_of(to) == 0) return;
-        for (uint32_t from : step.reads) {
-            const bool dies = memory(from).kind == MemoryKind::arena && !is_read_from(from, int32_t(s) + 1);
-            if (!dies || memory_number(from) == memory_number(to) || !are_as_large(from, to)) continue;
-            std::vector<InPlace> pairs;
-            bool fits = true;
-            for (uint32_t k = 0; k < step.reads.size() && fits; ++k) {
-                if (step.reads[k] != from) continue;
-                fits = can_run_in_place(graph_, step.node, {k, result}) &&
-                       std::none_of(step.in_place.begin(), step.in_place.end(),
-                                    [&](const InPlace& p) { return p.operand == k || p.result == result; });
-                pairs.push_back({k, result});
+    // A result each at most, in their order.
+    std::vector<Lent> what_is_lent(uint32_t s) {
+        const StepLayout& step = steps()[s];
+        std::vector<Lent> found;
+        if (step.kind != StepKind::kernel || updated_operand(step) >= 0) return found;
+        if (step.reads.size() + step.writes.size() > most_buffers_paired) return found;
+        for (uint32_t result = 0; result < step.writes.size(); ++result) {
+            const uint32_t to = step.writes[result];
+            const bool takes = memory(to).kind == MemoryKind::arena || memory(to).kind == MemoryKind::output;
+            if (!takes || bytes_of(to) < least_bytes) continue;
+            for (uint32_t from : step.reads) {
+                const bool is_taken = std::any_of(found.begin(), found.end(), [&](const Lent& l) {
+                    return memory_number(l.from) == memory_number(from);
+                });
+                const bool dies = memory(from).kind == MemoryKind::arena && !is_read_from(from, int32_t(s) + 1);
+                if (is_taken || !dies || memory_number(from) == memory_number(to) || !are_as_large(from, to)) continue;
+                Lent lent{from, to, {}};
+                bool fits = true;
+                for (uint32_t k = 0; k < step.reads.size() && fits; ++k) {
+                    if (step.reads[k] != from) continue;
+                    fits = can_run_in_place(graph_, step.node, {k, result}) &&
+                           std::none_of(step.in_place.begin(), step.in_place.end(),
+                                        [&](const InPlace& p) { return p.operand == k || p.result == result; });
+                    lent.pairs.push_back({k, result});
+                }
+                if (!fits) continue;
+                found.push_back(std::move(lent));
+                break;
             }
-            if (!fits) continue;
-            note(DecisionKind::in_place, step.node, fmt::format("{} is not read any more", name(memory(from).maker)));
-            part_of_[memory_number(from)] = memory_number(to);
-            step.in_place.insert(step.in_place.end(), pairs.begin(), pairs.end());
-            return;
         }
+        return found;
+    }
+    void lend(uint32_t s, const Lent& l) {
+        StepLayout& step = steps()[s];
+        note(DecisionKind::in_place, step.node, fmt::format("{} is not read any more", name(memory(l.from).maker)));
+        part_of_[memory_number(l.from)] = memory_number(l.to);
+        step.in_place.insert(step.in_place.end(), l.pairs.begin(), l.pairs.end());
     }
 
     // A library function is told which of its results nobody reads; of one that has one result it is written anyway.

@@ -125,7 +125,7 @@ Value eye(Evaluator& e, Arguments& a) {  // n, m?; FACTORY
 }
 
 // ---- random -------------------------------------------------------------------------------------------------------
-TensorRef random(TensorCall& c, std::string_view kind, DType dtype, const Sizes& sizes) {
+TensorRef random(TensorCall& c, Op kind, DType dtype, const Sizes& sizes) {
     for (const Size& size : sizes) {
         if (size.value < 0) throw_error("shape", fmt::format("a size cannot be negative, but one is {}", size.value));
     }
@@ -136,27 +136,26 @@ TensorRef random(TensorCall& c, std::string_view kind, DType dtype, const Sizes&
     Generator& generator = c.tracer.changing_generator();
     const Dispatcher::Names& n = c.d.names();
     const AttrId attr = c.d.attr({{n.sizes, c.d.list(std::span<const Size>(sizes))},
-                                  {n.kind, AttrValue(c.d.context().name(kind))},
                                   {n.dtype, AttrValue(dtype)}});
     return c.d.apply(
-        op<"random">(),
-        {Arg::host(Scalar(generator.key()), DType::i64), Arg::host(Scalar(generator.draw(count)), DType::i64)}, attr);
+        kind, {Arg::host(Scalar(generator.key()), DType::i64), Arg::host(Scalar(generator.draw(count)), DType::i64)},
+        attr);
 }
-TensorRef random_float(TensorCall& c, std::string_view kind, DType dtype, const Sizes& sizes) {
+TensorRef random_float(TensorCall& c, bool normal, DType dtype, const Sizes& sizes) {
     if (!is_float(dtype))
         throw_error("dtype", fmt::format("random floats cannot be {}", name_of(dtype)), "randint makes random ints");
-    return random(c, kind, dtype, sizes);
+    return random(c, normal ? op<"random_normal">() : op<"random">(), dtype, sizes);
 }
 template <bool normal>
 Value random_of(Evaluator& e, Arguments& a) {  // *sizes; FACTORY
     TensorCall c(e, a);
-    return finish(c, random_float(c, normal ? "normal" : "uniform", c.dtype_or(1, DType::f32), c.sizes(0)), 2);
+    return finish(c, random_float(c, normal, c.dtype_or(1, DType::f32), c.sizes(0)), 2);
 }
 template <bool normal>
 Value random_like(Evaluator& e, Arguments& a) {  // x; FACTORY
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
-    return finish(c, random_float(c, normal ? "normal" : "uniform", c.dtype_or(1, x->dtype()), c.d.sizes(*x)), 2);
+    return finish(c, random_float(c, normal, c.dtype_or(1, x->dtype()), c.d.sizes(*x)), 2);
 }
 Value randint(Evaluator& e, Arguments& a) {  // low, high, sizes?, or high, sizes; dtype?
     TensorCall c(e, a);
@@ -166,21 +165,21 @@ Value randint(Evaluator& e, Arguments& a) {  // low, high, sizes?, or high, size
     if (high <= low)
         throw_error("value",
                     fmt::format("randint needs a lower bound below the upper one, but they are {} and {}", low, high));
-    const TensorRef bits = random(c, "bits", DType::i64, c.sizes(from_zero ? 1 : 2));
+    const TensorRef bits = random(c, op<"random">(), DType::i64, c.sizes(from_zero ? 1 : 2));
     const TensorRef within = ops::elementwise(c.d, op<"remainder">(), {bits, Term::literal(high - low)});
     const TensorRef made = low == 0 ? within : ops::elementwise(c.d, op<"add">(), {within, Term::literal(low)});
     return ops::cast(c.d, made, c.dtype_or(3, DType::i64));
 }
 Value randperm(Evaluator& e, Arguments& a) {
     TensorCall c(e, a);
-    const TensorRef keys = random(c, "bits", DType::i64, {ops::size_of(c.d, c[0], "how many")});
+    const TensorRef keys = random(c, op<"random">(), DType::i64, {ops::size_of(c.d, c[0], "how many")});
     return c.d.apply(op<"argsort">(), {keys},
                      c.d.attr({{c.d.names().axis, AttrValue(int64_t{0})}, {c.d.names().descending, AttrValue(false)}}));
 }
 Value bernoulli(Evaluator& e, Arguments& a) {  // probabilities
     TensorCall c(e, a);
     const TensorRef p = c.tensor(0);
-    const TensorRef u = random_float(c, "uniform", DType::f32, c.d.sizes(*p));
+    const TensorRef u = random_float(c, false, DType::f32, c.d.sizes(*p));
     return ops::cast(c.d, ops::elementwise(c.d, op<"less">(), {u, p}), p->dtype());
 }
 // The largest number of a float dtype below a bound.
@@ -208,7 +207,7 @@ Value fill_random(Evaluator& e, Arguments& a) {  // uniform_(x, low?, high?), no
             "value",
             fmt::format("uniform_ needs a lower bound up to the upper one, but they are {} and {}", first, second),
             "write the smaller one first");
-    TensorRef made = random_float(c, normal ? "normal" : "uniform", x->dtype(), c.d.sizes(*x));
+    TensorRef made = random_float(c, normal, x->dtype(), c.d.sizes(*x));
     made = ops::elementwise(c.d, op<"mul">(),
                             {made, Term(Scalar(normal ? second : second - first), a.is_literal(1) && a.is_literal(2))});
     made = ops::elementwise(c.d, op<"add">(), {made, Term(Scalar(first), a.is_literal(1))});

@@ -242,6 +242,14 @@ Value cumsum(Evaluator& e, Arguments& a) {
     return lifted.back(c.d.apply(op<"cumsum">(), {lifted.x}, c.d.attr({{c.d.names().axis, AttrValue(lifted.axis)}})));
 }
 
+// Of f32 or f64 along an axis.
+template <FixedString name>
+Value normalised_exponentials(Evaluator& e, Arguments& a) {
+    TensorCall c(e, a);
+    const Lifted lifted(c, c.tensor(0), *c.dim(1));
+    return lifted.back(c.d.apply(op<name>(), {lifted.x}, c.d.attr({{c.d.names().axis, AttrValue(lifted.axis)}})));
+}
+
 // (Σ |x|ᵖ)^(1/p); with p = 0 how many are not 0. At 0 its gradient is 0.
 TensorRef norm_of(TensorCall& c, const TensorRef& x, double p, const Dims& axes, bool keepdim) {
     const Term zero = Term::literal(0.0), one = Term::literal(1.0);
@@ -425,6 +433,10 @@ const Builtin tensor_math_table[] = {
      "the position of the first largest along dim, or among all elements"},
     {"argmin", "x, dim?, keepdim?", tensors, arg_extremum<"argmin">, 0,
      "the position of the first smallest along dim, or among all elements"},
+    {"softmax_along", "x, dim", tensors, normalised_exponentials<"softmax">, 0,
+     "softmax of f32 or f64 elements along dim: what softmax is made of"},
+    {"log_softmax_along", "x, dim", tensors, normalised_exponentials<"log_softmax">, 0,
+     "log_softmax of f32 or f64 elements along dim: what log_softmax is made of"},
     {"cumsum", "x, dim", tensors, cumsum, 0, "the sums of what comes up to each element along dim"},
     {"norm", "x, p?, dim?, keepdim?", tensors, norm, 0,
      "(Σ |x|ᵖ)^(1/p) over dim (all by default), p 2 by default; p inf: the largest |x|, p 0: how many are not 0"},

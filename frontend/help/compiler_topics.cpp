@@ -37,6 +37,7 @@ std::string_view lowering_of(const Row& row) {
         case Lowering::tiles: return "loops over blocks, a kernel of its own";
         case Lowering::library: return "a call of the library";
         case Lowering::regions: return "its regions, which the executor runs";
+        case Lowering::composite: return "other ops stand for it in kernels";
         case Lowering::structure: return "structure";
     }
     return {};

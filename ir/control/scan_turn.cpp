@@ -255,7 +255,7 @@ std::vector<bool> made_again(const Graph& g, size_t first_captured, std::span<co
         is_invariant[id.index] =
             !r.own_per_example && g[id].regions == 0 && g.type(id).is_tensor() &&
             std::all_of(read.begin(), read.end(), [&](NodeId o) { return is_literal(g, o) || is_invariant[o.index]; });
-        again[id.index] = is_invariant[id.index] || r.lowering == Lowering::movement || r.source != Source::none;
+        again[id.index] = is_invariant[id.index] || r.lowering == Lowering::movement || is_at_hand(r.source);
     }
     return again;
 }

@@ -144,7 +144,8 @@ private:
     }
     void decide(NodeId id) {
         const Lowering lowering = row(graph_[id].op).lowering;
-        int cost = lowering == Lowering::scalar ? row(graph_[id].op).cost : 0;
+        const bool is_drawn = row(graph_[id].op).source == Source::drawn;
+        int cost = lowering == Lowering::scalar || is_drawn ? row(graph_[id].op).cost : 0;
         Size size{1, lowering == Lowering::movement};
         const auto operands = graph_.operands_of(id);
         for (size_t k = 0; k < operands.size(); ++k) {
@@ -165,7 +166,7 @@ private:
             memory_.has[id.index] = true;
             return;
         }
-        if (lowering != Lowering::scalar) return;  // full, iota, size
+        if (lowering != Lowering::scalar && !is_drawn) return;  // full, iota, size
         const bool shared = users_[id.index].count > 1 || repeated_[id.index];
         memory_.has[id.index] = shared && cost > (graph_.type(id).rank() == 0 ? scalar_limit : cheap_to_repeat);
     }
@@ -249,7 +250,7 @@ private:
         if (seen_.insert(std::move(key)).second) operands(id, at);
     }
     void operands(NodeId id, const PositionList& at) {
-        const bool everywhere = row(graph_[id].op).lowering == Lowering::loops;  // full
+        const bool everywhere = row(graph_[id].op).lowering == Lowering::loops;  // full, random
         for (size_t k = graph_.operands_of(id).size(); k-- > 0;)
             visits_.push_back({graph_.operand(id, k),
                                everywhere ? PositionList() : operand_positions(*positions_, graph_, id, k, at)});

@@ -164,6 +164,7 @@ Rematerialised rematerialise_step(const GraphRef& graph, Decisions& decisions) {
 
 Split rematerialise(const Split& split, Decisions& decisions) {
     Joint joint = join(split);
+    joint.graph = expand(joint.graph);
     const Graph& g = *joint.graph;
     std::vector<bool> backward(g.nodes.size(), true);
     std::vector<NodeId> stack(g.results().begin(), g.results().begin() + ptrdiff_t(joint.outputs));

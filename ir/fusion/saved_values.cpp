@@ -31,7 +31,7 @@ public:
         for (const SizeSymbol& s : g.symbols) hints_.push_back(s.hint);
         find_reads();
         find_shared();
-        for (NodeId p : g.params()) is_there_[p.index] = keeps_inputs || read_[p.index];
+        for (NodeId p : g.params()) is_there_[p.index] = keeps_inputs || read_[p.index], in_memory_[p.index] = true;
         for (NodeId r : g.results()) is_there_[r.index] = is_there_[through_names(g, r).index] = true;
         for (NodeId id : g.body())
             if (row(g[id].op).effect == Effect::commits)
@@ -51,8 +51,9 @@ public:
         each_choice([&](NodeId id) {
             const MinimumCut::Vertex in = 2 * id.index, out = in + 1;
             const bool again = can_be_again_[id.index];
-            cut.edge(source, in, again ? cost_again(id) : MinimumCut::unlimited);
-            cut.edge(in, out, cost_of_keeping(id));
+            // Where both cost the same, memory is spared.
+            cut.edge(source, in, again ? 2 * cost_again(id) : MinimumCut::unlimited);
+            cut.edge(in, out, 2 * cost_of_keeping(id) + 1);
             if (read_[id.index]) cut.edge(out, sink, MinimumCut::unlimited);
             if (!again) return;
             for (NodeId o : graph_.operands_of(id))
@@ -164,14 +165,16 @@ private:
     }
     int64_t cost_of_keeping(NodeId id) const {
         const int64_t times = 1 + !in_memory_[id.index] + (is_large_ ? room : 0);
-        return std::min(multiply_saturated(bytes(id), times), MinimumCut::unlimited / 2);
+        return std::min(multiply_saturated(bytes(id), times), MinimumCut::unlimited / 8);
     }
     int64_t cost_again(NodeId id) const {
         const Row& r = row(graph_[id].op);
-        const bool is_free = is_name(graph_, id) || r.repeats || r.source != Source::none;
+        const bool is_free = is_name(graph_, id) || r.repeats || is_at_hand(r.source);
         int64_t cost = is_free ? 0 : multiply_saturated(elements(graph_[id].type), r.cost) / additions_a_byte;
+        // Past the caches what is drawn is drawn again, at the price of a byte: its arithmetic goes on beside the traffic.
+        if (r.source == Source::drawn && is_large_) cost = elements(graph_[id].type);
         if (wanted_again_[id.index]) cost = add_saturated(cost, bytes(id));
-        return std::min(cost, MinimumCut::unlimited / 2);
+        return std::min(cost, MinimumCut::unlimited / 8);
     }
 
     void note(NodeId id, bool again) {

@@ -118,6 +118,14 @@ constexpr Row bitwise(Row r, int operands) {
     return elementwise_row(r, operands);
 }
 
+// Random bits of a key, an offset and a position, all i64.
+constexpr Row drawn(Row r) {
+    r.dtypes = counts;
+    r.result = same;
+    r.no_gradient = "integers and bools have no gradient";
+    return elementwise_row(r, 3);
+}
+
 Term call(Op o, const Term& x) { return apply(o, {x}); }
 Term where(const Term& c, const Term& x, const Term& y) { return apply(op<"where">(), {c, x, y}); }
 
@@ -254,6 +262,8 @@ const Row elementwise_table[] = {
     bitwise({.name = "bitwise_xor", .doc = "exclusive or, bit by bit", .dtypes = integral, .commutative = true}, 2),
     bitwise({.name = "shift_left", .doc = "a * 2**b", .dtypes = integers}, 2),
     bitwise({.name = "shift_right", .doc = "a // 2**b", .dtypes = integers}, 2),
+    drawn({.name = "random_word", .doc = "32 random bits, from (key, offset, position)", .cost = 48}),
+    drawn({.name = "random_bits", .doc = "63 random bits, from (key, offset, position)", .cost = 96}),
     elementwise_row({.name = "where", .doc = "b where a is true, else c", .result = where_rule, .conditions = 1, .gradient = [](Gradient& d) {
         d.x(1) += where(d.a, d.g, 0);
         d.x(2) += where(d.a, 0, d.g);

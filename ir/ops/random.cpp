@@ -1,5 +1,5 @@
 // Random numbers are pure: key and offset are inputs, an element's bits depend on its logical index alone
-// (Philox4x32-10).
+// (Philox4x32-10, ir/scalar/philox.h).
 #include "ir/differentiate/batching.h"
 #include "ir/ops/tables.h"
 
@@ -13,12 +13,10 @@ TypeId random_rule(Infer& i) {
             i.fail("type", "random needs a 0-dim i64 key and offset, but operand " + std::to_string(k) + " is " +
                                i.show(i.operands[k]));
     const Attributes a = i.attributes();
-    const std::string_view kind = a.text("kind");
-    if (kind != "uniform" && kind != "normal" && kind != "bits")
-        i.fail("value", "random knows the kinds uniform, normal and bits, but got " + std::string(kind));
     const DType dtype = a.dtype("dtype");
-    if ((kind == "bits") != (dtype == DType::i64))
-        i.fail("dtype", "random makes floats, or bits as i64, but got " + std::string(kind) + " of " +
+    if (!is_float(dtype) && (row(i.row).source == Source::none || dtype != DType::i64))
+        i.fail("dtype", std::string(i.op) + " makes floats" +
+                            (row(i.row).source == Source::none ? "" : ", or bits as i64") + ", not " +
                             std::string(name_of(dtype)));
     return i.context.tensor(dtype, a.sizes("sizes"));
 }
@@ -31,11 +29,20 @@ NodeId random_batching(Batching& b) {
     return b.again({b.operand(0), b.operand(1)}, b.with("sizes", b.batch_of(b.attributes().sizes("sizes"))));
 }
 
+constexpr Row random(Row r) {
+    r.min_operands = r.max_operands = 2;
+    r.result = random_rule;
+    r.no_gradient = "random numbers depend on nothing differentiable";
+    r.batching = random_batching;
+    r.own_per_example = true;
+    return r;
+}
+
 // clang-format off
 const Row random_table[] = {
-    {.name = "random", .doc = "uniform numbers in [0, 1), normal ones, or 63 random bits, from (key, offset, index)", .min_operands = 2,
-     .max_operands = 2, .result = random_rule, .lowering = Lowering::library,
-     .no_gradient = "random numbers depend on nothing differentiable", .batching = random_batching, .own_per_example = true},
+    random({.name = "random", .doc = "uniform numbers in [0, 1), or 63 random bits as i64, from (key, offset, index)",
+            .lowering = Lowering::loops, .source = Source::drawn, .cost = 48}),
+    random({.name = "random_normal", .doc = "normal numbers from (key, offset, index)", .lowering = Lowering::library}),
 };
 // clang-format on
 

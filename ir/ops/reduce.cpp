@@ -142,6 +142,36 @@ void extremum_gradient(Gradient& d) {
     d.x(0) += d.cast(attains, dtype) * spread(d, as(share, wide, dtype));
 }
 
+// The axis of a composite along one, as reductions name it.
+AttrId along_axis(Context& c, const Attributes& a) {
+    return c.attr({{c.name("axes"), AttrValue(AttrList{a.integer("axis")})}, {c.name("keepdim"), AttrValue(true)}});
+}
+struct Shifted {  // x − max x along the axis, and the sum of its exponentials
+    NodeId shifted, exponentials, sum;
+    Shifted(Builder& b, NodeId x, const Attributes& a) {
+        const AttrId along = along_axis(b.context(), a);
+        shifted = b.emit(op<"sub">(), {x, b.emit(op<"max">(), {x}, along)});
+        exponentials = b.emit(op<"exp">(), {shifted});
+        sum = b.emit(op<"sum">(), {exponentials}, along);
+    }
+};
+NodeId softmax_expansion(Builder& b, std::span<const NodeId> operands, const Attributes& a) {
+    const Shifted s(b, operands[0], a);
+    return b.emit(op<"div">(), {s.exponentials, s.sum});
+}
+NodeId log_softmax_expansion(Builder& b, std::span<const NodeId> operands, const Attributes& a) {
+    const Shifted s(b, operands[0], a);
+    return b.emit(op<"sub">(), {s.shifted, b.emit(op<"log">(), {s.sum})});
+}
+// Both from the result alone: dx = y g − y Σ y g, and g − exp(y) Σ g.
+void softmax_gradient(Gradient& d) {
+    const Term weighted = d.y * d.g;
+    d.x(0) += weighted - d.y * apply(op<"sum">(), {weighted}, along_axis(d.context(), d.attributes()));
+}
+void log_softmax_gradient(Gradient& d) {
+    d.x(0) += d.g - apply(op<"exp">(), {d.y}) * apply(op<"sum">(), {d.g}, along_axis(d.context(), d.attributes()));
+}
+
 // Of the value: to the one element at its position.
 void extremum_along_gradient(Gradient& d) {
     if (!d.has_cotangent(0)) return;
@@ -171,6 +201,14 @@ constexpr Row extremum_index(Row r) {
     return r;
 }
 
+constexpr Row composite_along(Row r) {
+    r.min_operands = r.max_operands = 1;
+    r.dtypes = DTypes::wide_floats;
+    r.result = scan;
+    r.lowering = Lowering::composite;
+    r.batching = batch_along_axis;
+    return r;
+}
 constexpr Row extremum_along(Row r) {
     r.min_operands = r.max_operands = 1;
     r.result = extremum_and_index;
@@ -192,6 +230,8 @@ const Row reduce_table[] = {
     extremum_index({.name = "argmin", .doc = "position of the first smallest along an axis, NaN counts as smallest"}),
     extremum_along({.name = "max_along", .doc = "largest along an axis, and the position of the first of these, as argmax says"}),
     extremum_along({.name = "min_along", .doc = "smallest along an axis, and the position of the first of these, as argmin says"}),
+    composite_along({.name = "softmax", .doc = "exp(x - max x) / sum exp(x - max x) along an axis", .expansion = softmax_expansion, .gradient = softmax_gradient}),
+    composite_along({.name = "log_softmax", .doc = "x - max x - log sum exp(x - max x) along an axis", .expansion = log_softmax_expansion, .gradient = log_softmax_gradient}),
     {.name = "cumsum", .doc = "running sum along an axis", .min_operands = 1, .max_operands = 1, .dtypes = DTypes::numeric, .result = scan,
      .lowering = Lowering::library, .gradient = [](Gradient& d) {    // the running sum from the other end
         const AttrId axes = d.attr({{"axes", AttrList{d.attributes().integer("axis")}}});

@@ -53,6 +53,7 @@ std::string_view describe(DTypes set) {
         case DTypes::wide_floats: return "f32 or f64";
         case DTypes::integers: return "an integer dtype";
         case DTypes::boolean: return "bool";
+        case DTypes::counts: return "i64";
         case DTypes::numeric: return "a number dtype";
         case DTypes::integral: return "an integer dtype or bool";
         case DTypes::all: return "any dtype";

@@ -15,6 +15,7 @@ enum class PassId : uint8_t {
     joint,
     recompute,
     split,
+    expand,
     rematerialise,
     drop_cotangents,
     renumber_symbols,
@@ -97,6 +98,8 @@ Joint make_joint(const Graph&, std::span<const size_t> results, std::span<const 
 // What derivatives read of a checkpoint's inside is computed again, anew for each run of derivatives, and at `backward`.
 // Comes after all differentiation, which thus does not see checkpoints.
 GraphRef recompute(const GraphRef&, NodeId backward = {});
+/// Composite rows become what stands for them; the graph itself where there are none.
+GraphRef expand(const GraphRef&);
 inline GraphRef recompute(const Joint& joint) { return recompute(joint.graph, joint.backward); }
 
 // Forward and backward apart. Forward results: its own, then the saved values.

@@ -22,8 +22,12 @@ namespace {
 std::string_view calls_are_gone(const Graph& g, NodeId id) {
     return g[id].op == op<"call">() ? "calls have become their bodies" : "";
 }
+std::string_view composites_are_gone(const Graph& g, NodeId id) {
+    return row(g[id].op).lowering == Lowering::composite ? "composite rows have become what stands for them"
+                                                         : calls_are_gone(g, id);
+}
 std::string_view kernels_are_apart(const Graph& g, NodeId id) {
-    if (is_name(g, id) || !is_fusable(g, id)) return calls_are_gone(g, id);
+    if (is_name(g, id) || !is_fusable(g, id)) return composites_are_gone(g, id);
     return "what kernels compute is in fusions";
 }
 std::string_view fusions_are_gone(const Graph& g, NodeId id) {
@@ -43,6 +47,8 @@ constexpr Pass list[] = {
      nullptr, PassId::recompute, Symbols::borrowed, calls_are_gone},
     {"split", "forward and backward apart, with what is saved between them", "", nullptr, PassId::split,
      Symbols::borrowed, calls_are_gone},
+    {"expand", "composite rows become what stands for them (a part of rematerialise and inline)", "", nullptr,
+     PassId::expand, Symbols::borrowed, composites_are_gone},
     {"rematerialise", "derivatives compute again what is cheaper than to keep (also a part of fuse)", "", nullptr,
      PassId::rematerialise, Symbols::borrowed, calls_are_gone},
     {"drop-cotangents", "what reaches no result that backward began with is left out", "", nullptr,
@@ -50,8 +56,8 @@ constexpr Pass list[] = {
     {"renumber-symbols", "symbols in the order in which inputs show them", "", nullptr, PassId::renumber_symbols,
      Symbols::defined},
     {"inline", "call nodes become their bodies", "",
-     [](const Graph& g, PassSetting&) { return recompute(inline_calls(g)); }, PassId::inline_calls, Symbols::borrowed,
-     calls_are_gone},
+     [](const Graph& g, PassSetting&) { return expand(recompute(inline_calls(g))); }, PassId::inline_calls,
+     Symbols::borrowed, calls_are_gone},
     {"simplify", "rules, value numbering, dead code", "simplified",
      [](const Graph& g, PassSetting& s) { return simplify(g, &s.decisions); }, PassId::simplify, Symbols::defined},
     {"prepare", "a part of fuse: reductions, products, long cats, pads and updates of literals as kernels take them",

@@ -26,6 +26,7 @@
 //   rarely<F>(m, usual, x…)   select(m, F::of(x…), usual), where hardly any lane is in m: F, a helper function, is called
 //                       where some lane is, and is no part of the code at hand
 //   apart<F>(x…)        F::of(x…), called always
+//   half_product(x, c)   of u64: the low half of x times c, all 64 bits of it
 // convert<U>: float to float rounds to nearest; integer to float rounds to nearest; integer to integer wraps; float to
 // integer truncates, and gives some unspecified (not undefined) value for what does not fit: definitions discard it.
 // == is false and != true beside a NaN; < <= > >= are false.
@@ -97,6 +98,13 @@ template <class V>
 inline Mask<V> sign_bit_set(V x) {
     auto x_bits = bits(x);
     return x_bits < like(x_bits, 0);
+}
+
+// Packs have an instruction for it.
+template <class V>
+inline V half_product(V x, uint32_t factor) {
+    V low = x & like(x, 0xffffffff);
+    return low * like(x, factor);
 }
 
 template <class V> inline Mask<V> truth(V x) { return x != like(x, 0); }  // NaN included

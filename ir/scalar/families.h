@@ -9,4 +9,5 @@
     X(logarithm)          \
     X(trigonometric)      \
     X(hyperbolic)         \
-    X(error_function)
+    X(error_function)     \
+    X(philox)

@@ -19,8 +19,8 @@
 namespace tenon::scalar {
 
 // Which elements a function is defined on: f32 and f64; f32, f64 and the integers; the integers; the integers and bool;
-// all of them.
-enum class Domain : uint8_t { floats, numbers, integers, integral, all };
+// all of them; i64.
+enum class Domain : uint8_t { floats, numbers, integers, integral, all, counts };
 enum class Result : uint8_t { same, boolean };
 using enum Domain;
 
@@ -34,6 +34,8 @@ struct Function {
     bool computes_f64 = false;    // f32 is computed in f64: the interpreter's packs fill a register there
     bool is_large = false;        // the interpreter compiles it once, not again for operands of one element
     bool is_helper = false;       // of other functions, no row's: what they call rarely, or out of line
+    bool is_choice = false;       // the first operand is a mask
+    bool is_drawn = false;  // what neighbours share is computed once: machine code calls the interpreter's routine
 
     constexpr Function within(double f32, double f64) const {
         Function f = *this;
@@ -58,10 +60,20 @@ constexpr Function unary(std::string_view name, Domain domain) { return {name, 1
 constexpr Function binary(std::string_view name, Domain domain) { return {name, 2, domain}; }
 constexpr Function predicate(std::string_view name, Domain domain) { return {name, 1, domain, Result::boolean}; }
 constexpr Function comparison_of(std::string_view name, Domain domain) { return {name, 2, domain, Result::boolean}; }
-constexpr Function choice(std::string_view name, Domain domain) { return Function{name, 3, domain}.exact(); }
+constexpr Function choice(std::string_view name, Domain domain) {
+    Function f = Function{name, 3, domain}.exact();
+    f.is_choice = true;
+    return f;
+}
+constexpr Function drawn(std::string_view name) {
+    Function f = Function{name, 3, Domain::counts}.exact();
+    f.is_drawn = true;
+    return f;
+}
 
 template <class T>
 constexpr bool is_in(Domain domain) {
+    if (domain == Domain::counts) return std::is_same_v<T, int64_t>;
     return domain == Domain::all || domain == Domain::numbers ||
            (domain == Domain::floats ? std::is_floating_point_v<T> : std::is_integral_v<T>);
 }

@@ -8,6 +8,7 @@
 #include "ir/scalar/families.h"
 #include "ir/scalar/hyperbolic.h"
 #include "ir/scalar/logarithm.h"
+#include "ir/scalar/philox.h"
 #include "ir/scalar/trigonometric.h"
 
 namespace tenon::scalar {

@@ -163,7 +163,10 @@ Program record() {
         return Recorded<T>{&recorder, recorder.step({.code = Code::parameter, .lane = lane_for<T>, .bits = k})};
     };
     uint16_t result = 0;
-    if constexpr (F::is.arity == 3) {
+    if constexpr (F::is.is_drawn) {
+        const auto a = parameter(0), b = parameter(1), c = parameter(2);
+        result = F::of(a, b, c).at;
+    } else if constexpr (F::is.arity == 3) {
         const RecordedMask m{&recorder, recorder.step({.code = Code::parameter, .lane = Lane::mask})};
         const auto a = parameter(1), b = parameter(2);
         result = F::of(m, a, b).at;

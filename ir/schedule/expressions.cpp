@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <utility>
 
 namespace tenon {
@@ -216,12 +217,39 @@ std::optional<ExpressionId> Expressions::leaf(NodeId id, const PositionList& at)
         note_position(p);
         number = call(op<"number">(), {index(p)}, {}, id);
     }
-    if (type.dtype == DType::i64) return number;
-    return call(op<"cast">(), {number}, context_.attr({{context_.name("dtype"), AttrValue(type.dtype)}}), id);
+    return type.dtype == DType::i64 ? number : cast(number, type.dtype, id);
+}
+ExpressionId Expressions::cast(ExpressionId x, DType dtype, NodeId source) {
+    return call(op<"cast">(), {x}, context_.attr({{context_.name("dtype"), AttrValue(dtype)}}), source);
+}
+ExpressionId Expressions::literal(double value, DType dtype) {
+    Expression e;
+    e.kind = Expression::Kind::literal;
+    e.type = context_.tensor(dtype, {});
+    e.attr = context_.attr({{context_.name("value"), AttrValue(value)}});
+    return intern(std::move(e));
+}
+
+// The bits of its place in row-major order, and of a float as many of them as its significand has, as a multiple of their
+// unit: uniform in [0, 1).
+ExpressionId Expressions::drawn(const Wanted& w) {
+    const Type& type = graph_.type(w.id);
+    const Position p = positions_.linear(w.at, type.sizes);
+    note_position(p);
+    const ExpressionId number = call(op<"number">(), {index(p)}, {}, w.id);
+    const bool wide = size_of(type.dtype) == 8;
+    ExpressionId bits =
+        call(wide ? op<"random_bits">() : op<"random_word">(), {w.operands[0], w.operands[1], number}, {}, w.id);
+    if (!is_float(type.dtype)) return bits;
+    const int kept = type.dtype == DType::f64 ? 53 : type.dtype == DType::f32 ? 24 : type.dtype == DType::f16 ? 11 : 8;
+    bits = call(op<"shift_right">(), {bits, literal((wide ? 63 : 32) - kept, DType::i64)}, {}, w.id);
+    if (!wide) bits = cast(bits, DType::i32, w.id);  // which the instruction sets convert in one step
+    return call(op<"mul">(), {cast(bits, type.dtype, w.id), literal(std::ldexp(1.0, -kept), type.dtype)}, {}, w.id);
 }
 
 size_t Expressions::operand_count(NodeId id) const {
-    return row(graph_[id].op).lowering == Lowering::scalar ? graph_[id].operands.count : 1;
+    const Row& r = row(graph_[id].op);
+    return r.lowering == Lowering::scalar || r.source == Source::drawn ? graph_[id].operands.count : 1;
 }
 
 Expressions::Wanted Expressions::operand(const Wanted& of, size_t k) {
@@ -231,7 +259,8 @@ Expressions::Wanted Expressions::operand(const Wanted& of, size_t k) {
         extent(SizeId(0));
         return {id, folded_position(of.id, of.at), {}};
     }
-    if (row(graph_[of.id].op).source == Source::operand) return {id, {}, {}};
+    const Source source = row(graph_[of.id].op).source;
+    if (source == Source::operand || source == Source::drawn) return {id, {}, {}};
     return {id, operand_positions(positions_, graph_, of.id, k, of.at), {}};
 }
 
@@ -240,6 +269,7 @@ ExpressionId Expressions::combine(const Wanted& w) {
     const Lowering lowering = row(node.op).lowering;
     if (lowering == Lowering::reduce)
         return fold(w.id, w.operands[0], reduction_.variable, extent(SizeId(0)), extent(reduction_.extent));
+    if (row(node.op).source == Source::drawn) return drawn(w);
     if (lowering != Lowering::scalar) return w.operands[0];  // movement, full
     // What may fail does so for an element: in the loops around it, which may have no turn, though it is the same in all.
     const bool fails = row(node.op).may_fail && is_integer(graph_.type(w.id).dtype);

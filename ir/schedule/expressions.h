@@ -22,7 +22,8 @@ struct Expression {
     std::vector<ExpressionId> operands;  // of a fold: its body, lo, hi
     int depth = 0;                       // loops around it: 0 is the kernel's top
     uint32_t number = 0;                 // of a variable or buffer; of a fold: its variable; else the loops asked for
-    NodeId source;                       // the tensor-level node it computes, for stamps; of a literal: the literal
+    NodeId source;                       // the tensor-level node it computes, for stamps; of a literal: the literal,
+                                         // or none, where `attr` has its value
     int cost = 0;                        // of itself, in additions
 };
 
@@ -87,6 +88,9 @@ private:
     size_t operand_count(NodeId) const;
     Wanted operand(const Wanted&, size_t k);
     ExpressionId combine(const Wanted&);
+    ExpressionId drawn(const Wanted&);
+    ExpressionId cast(ExpressionId, DType, NodeId source);
+    ExpressionId literal(double, DType);
     int depth_of(const PositionList& at);
     PositionList folded_position(NodeId reduce, const PositionList& at);
     ExpressionId extent(SizeId);

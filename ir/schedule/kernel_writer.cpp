@@ -55,7 +55,11 @@ NodeId KernelWriter::there(ExpressionId id) {
     switch (e.kind) {
         case Expression::Kind::variable: assert(!"a variable outside its loop"); return {};
         case Expression::Kind::buffer: return params_[e.number];
-        case Expression::Kind::literal: return copier_(e.source);
+        case Expression::Kind::literal: {
+            const DType dtype = context_[e.type].dtype;
+            return e.source ? copier_(e.source)
+                            : builder_.literal(Scalar(Attributes(context_, e.attr).real("value")), dtype);
+        }
         case Expression::Kind::node: return e.op == op<"extent">() ? extent(e.attr) : NodeId();
         case Expression::Kind::fold: return {};
     }

@@ -12,9 +12,9 @@ namespace {
 struct Kind {
     std::string_view fill, about;
 };
-constexpr Kind kind_of_lowering[] = {{"#cfe3f7", "elementwise"}, {"#ececec", "movement"}, {"#fbd9a7", "reduction"},
-                                     {"#d9efc9", "loops"},       {"#f2e2d3", "tiles"},    {"#e6d3f2", "library"},
-                                     {"#cdeeea", "regions"},     {"#ffffff", "structure"}};
+constexpr Kind kind_of_lowering[] = {{"#cfe3f7", "elementwise"}, {"#ececec", "movement"},  {"#fbd9a7", "reduction"},
+                                     {"#d9efc9", "loops"},       {"#f2e2d3", "tiles"},     {"#e6d3f2", "library"},
+                                     {"#cdeeea", "regions"},     {"#d9efc9", "composite"}, {"#ffffff", "structure"}};
 static_assert(std::size(kind_of_lowering) == size_t(Lowering::structure) + 1);
 constexpr std::string_view effect_fill = "#f7c6c5", parameter_fill = "#fff7c2";
 

@@ -203,7 +203,7 @@ std::string scalar_function(std::string_view op, DType dtype) {
     const std::string name = scalar_function_name(op, dtype), result = truth ? "bool" : register_type(dtype);
     if (program->arity == 1) return function(result, name, {held}, body);
     if (program->arity == 2) return function(result, name, {held, held}, body);
-    return function(result, name, {"bool", held, held}, body);
+    return function(result, name, {scalar::find_function(op)->is_choice ? "bool" : held, held, held}, body);
 }
 
 std::vector<std::pair<std::string_view, DType>> helpers_of(std::string_view op, DType dtype) {

@@ -25,7 +25,7 @@ constexpr Entry entries[] = {
     {"take", library::take},
     {"take_add", library::take_add},
     {"gather", library::gather},
-    {"random", library::random},
+    {"random_normal", library::random_normal},
     {"scatter_add", library::scatter_add},
     {"argsort", library::argsort},
     {"sort", library::sort},
@@ -65,12 +65,6 @@ LibraryPlan plan_library_call(const Graph& graph, NodeId node) {
     if (attributes.has("stride"))
         plan.window = {attributes.integers("stride"), attributes.integers("padding"), attributes.integers("dilation")};
     if (attributes.has("start")) plan.start = attributes.real("start");
-    if (attributes.has("kind")) {
-        const std::string_view kind = attributes.text("kind");
-        plan.random = kind == "uniform"  ? LibraryPlan::Random::uniform
-                      : kind == "normal" ? LibraryPlan::Random::normal
-                                         : LibraryPlan::Random::bits;
-    }
     return plan;
 }
 

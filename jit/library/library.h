@@ -44,13 +44,11 @@ struct PreparingFunctions {
 
 /// A node's function with its attributes read.
 struct LibraryPlan {
-    enum class Random : uint8_t { uniform, normal, bits };
     LibraryFunction function = nullptr;
     const PreparingFunctions* preparing = nullptr;  ///< null where nothing is worth it
     int64_t axis = 0;  ///< not negative
     bool transpose_a = false, transpose_b = false, descending = false, reverse = false;
     double start = 0;  ///< of a recurrence
-    Random random = Random::uniform;
     struct Window {
         Dims stride, padding, dilation;
     } window;               ///< of a convolution, by dimension of space

@@ -1,11 +1,11 @@
-// Random numbers from Philox4x32-10: key and offset give the stream, an element's bits depend on its index in it alone.
+// Normal numbers from Philox4x32-10: key and offset give the stream, an element's bits depend on its index in it alone.
+// (Uniform ones are computed by the kernels that read them: ir/ops/random.cpp.)
 #include <algorithm>
-#include <cstring>
+#include <cmath>
 #include <numbers>
 
 #include "jit/library/rows.h"
 #include "jit/routines/routines.h"
-#include "runtime/philox.h"
 
 namespace tenon::library {
 
@@ -14,35 +14,30 @@ namespace {
 constexpr int64_t block = 1024;  // elements made at a time, a multiple of 4
 
 struct Stream {
-    PhiloxKey key;
-    uint32_t low, high;  // the offset: two words of the counter
-    Stream(int64_t k, int64_t offset)
-        : key{uint32_t(uint64_t(k)), uint32_t(uint64_t(k) >> 32)}, low(uint32_t(uint64_t(offset))),
-          high(uint32_t(uint64_t(offset) >> 32)) {}
-    // The four words number `index` of this stream.
-    std::array<uint32_t, 4> words(uint64_t index) const {
-        return philox4x32_10(key, {uint32_t(index), uint32_t(index >> 32), low, high});
+    int64_t key, offset;
+    InstructionSet instructions;
+
+    // Numbers first, first + 1, …, as the rows random_word and random_bits have them.
+    void draw(std::string_view op, int64_t first, int64_t n, int64_t* out) const {
+        iota(out, first, 1, n);
+        (*find_routine(op, DType::i64, instructions))(out, &key, &offset, out, n, 3);
     }
 };
 
-// f32: four elements a counter. Wider elements take two words each, so two.
 void uniform(const Stream& stream, int64_t first, int64_t n, float* out) {
-    for (int64_t k = 0; k < n; k += 4) {
-        const auto words = stream.words(uint64_t(first + k) / 4);
-        for (int64_t j = 0; j < std::min<int64_t>(4, n - k); ++j) out[k + j] = uniform_f32(words[size_t(j)]);
-    }
+    int64_t words[block];
+    stream.draw("random_word", first, n, words);
+    for (int64_t k = 0; k < n; ++k) out[k] = float(int32_t(words[k] >> 8)) * 0x1p-24f;
 }
 void uniform(const Stream& stream, int64_t first, int64_t n, double* out) {
-    for (int64_t k = 0; k < n; k += 2) {
-        const auto words = stream.words(uint64_t(first + k) / 2);
-        for (int64_t j = 0; j < std::min<int64_t>(2, n - k); ++j)
-            out[k + j] = uniform_f64(words[size_t(2 * j)], words[size_t(2 * j + 1)]);
-    }
+    int64_t bits[block];
+    stream.draw("random_bits", first, n, bits);
+    for (int64_t k = 0; k < n; ++k) out[k] = double(bits[k] >> 10) * 0x1p-53;
 }
 
 // Box and Muller: a pair of uniform numbers u, v makes √(−2 log(1 − u)) · cos 2πv and the same · sin 2πv.
 template <class T>
-void normal(const Stream& stream, int64_t first, int64_t n, T* out, InstructionSet instructions) {
+void normal(const Stream& stream, int64_t first, int64_t n, T* out) {
     T pairs[block], radius[block / 2], angle[block / 2], cosine[block / 2], sine[block / 2];
     const int64_t half = (n + 1) / 2;
     uniform(stream, first, 2 * half, pairs);
@@ -51,7 +46,7 @@ void normal(const Stream& stream, int64_t first, int64_t n, T* out, InstructionS
         angle[k] = pairs[2 * k + 1] * T(2 * std::numbers::pi);
     }
     const auto apply = [&](const char* op, T* to, const T* from) {
-        (*find_routine(op, dtype_of<T>, instructions))(to, from, half);
+        (*find_routine(op, dtype_of<T>, stream.instructions))(to, from, half);
     };
     apply("log", radius, radius);
     for (int64_t k = 0; k < half; ++k) radius[k] *= T(-2);
@@ -65,36 +60,24 @@ void normal(const Stream& stream, int64_t first, int64_t n, T* out, InstructionS
 }
 
 template <class T>
-void fill_random(const Stream& stream, LibraryPlan::Random kind, int64_t first, int64_t n, T* out,
-                 InstructionSet instructions) {
+void fill(const Stream& stream, int64_t first, int64_t n, T* out) {
     if constexpr (std::is_same_v<T, float> || std::is_same_v<T, double>) {
-        if (kind == LibraryPlan::Random::normal) normal<T>(stream, first, n, out, instructions);
-        else uniform(stream, first, n, out);
+        normal<T>(stream, first, n, out);
     } else if constexpr (std::is_same_v<T, Half> || std::is_same_v<T, BFloat16>) {
         float wide[block];
-        fill_random<float>(stream, kind, first, n, wide, instructions);
-        // As many bits as the element holds: rounding would reach 1.
-        constexpr float steps = std::is_same_v<T, Half> ? 0x1p11f : 0x1p8f;
-        for (int64_t k = 0; k < n; ++k)
-            out[k] = T(kind == LibraryPlan::Random::normal ? wide[k] : float(int32_t(wide[k] * steps)) / steps);
-    } else if constexpr (std::is_same_v<T, int64_t>) {
-        for (int64_t k = 0; k < n; ++k) {
-            const auto words = stream.words(uint64_t(first + k) / 2);
-            const size_t j = size_t(first + k) % 2 * 2;
-            out[k] = int64_t((uint64_t(words[j]) << 32 | words[j + 1]) >> 1);
-        }
+        normal<float>(stream, first, n, wide);
+        for (int64_t k = 0; k < n; ++k) out[k] = T(wide[k]);
     }
 }
 
 }  // namespace
 
-void random(const LibraryCall& call) {
-    const Stream stream(*call.operands[0].as<int64_t>(), *call.operands[1].as<int64_t>());
+void random_normal(const LibraryCall& call) {
+    const Stream stream{*call.operands[0].as<int64_t>(), *call.operands[1].as<int64_t>(), call.instructions};
     const int64_t count = call.result.numel(), blocks = (count + block - 1) / block;
     visit_dtype(call.result.dtype, [&]<class T>() {
         const auto make = [&](int64_t tile) {
-            fill_random<T>(stream, call.plan.random, tile * block, std::min(block, count - tile * block),
-                           call.result.as<T>() + tile * block, call.instructions);
+            fill<T>(stream, tile * block, std::min(block, count - tile * block), call.result.as<T>() + tile * block);
         };
         if (blocks < 16)
             for (int64_t tile = 0; tile < blocks; ++tile) make(tile);

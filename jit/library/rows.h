@@ -16,7 +16,7 @@ void take(const LibraryCall& call);
 void take_add(const LibraryCall& call);
 void gather(const LibraryCall& call);
 void scatter_add(const LibraryCall& call);
-void random(const LibraryCall& call);
+void random_normal(const LibraryCall& call);
 void argsort(const LibraryCall& call);
 void sort(const LibraryCall& call);
 void argmax(const LibraryCall& call);

@@ -91,6 +91,8 @@ llvm::Constant* constant_of(llvm::LLVMContext& context, DType dtype, double real
 
 llvm::Value* emit_scalar(IRBuilder& builder, std::string_view op, DType dtype, std::span<llvm::Value* const> operands,
                          llvm::Value** fault) {
+    if (const scalar::Function* function = scalar::find_function(op); function && function->is_drawn)
+        return call_routine(builder, *function, scalar::lane_of(dtype), operands);
     const std::optional<scalar::Program> program = scalar::program_of(op, dtype);
     if (!program || size_t(program->arity) != operands.size()) return nullptr;
     const bool is_bool = dtype == DType::boolean;

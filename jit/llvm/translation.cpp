@@ -3,6 +3,7 @@
 #include <array>
 #include <vector>
 
+#include <llvm/Analysis/VectorUtils.h>
 #include <llvm/IR/IntrinsicsX86.h>
 #include <llvm/IR/MDBuilder.h>
 #include <llvm/IR/Module.h>
@@ -29,6 +30,15 @@ llvm::Value* any_lane(IRBuilder& builder, llvm::Value* mask) {
 }
 
 namespace {
+
+// One for each type in a function, at its entry.
+llvm::Value* scratch(IRBuilder& here, llvm::Type* type) {
+    llvm::BasicBlock& entry = here.GetInsertBlock()->getParent()->getEntryBlock();
+    for (llvm::Instruction& i : entry)
+        if (auto* found = llvm::dyn_cast<llvm::AllocaInst>(&i); found && found->getAllocatedType() == type)
+            return found;
+    return IRBuilder(&entry, entry.begin()).CreateAlloca(type);
+}
 
 class Translation {
 public:
@@ -162,32 +172,8 @@ private:
         return result;
     }
 
-    // The routine reads and writes memory: its operands go there, the result comes in the place of the first.
     llvm::Value* call(const Step& s, std::array<llvm::Value*, 2> operands) {
-        llvm::Type *lanes = type(s.lane), *pointer = here_.getPtrTy();
-        llvm::Value* memory = scratch(llvm::ArrayType::get(lanes, 2));
-        llvm::Value* places[2] = {memory, here_.CreateConstInBoundsGEP1_64(lanes, memory, 1)};
-        for (int k = 0; k < s.callee->arity; ++k) here_.CreateStore(operands[size_t(k)], places[k]);
-        const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(lanes);
-        auto* signature = llvm::FunctionType::get(
-            here_.getInt32Ty(), {pointer, pointer, pointer, pointer, here_.getInt64Ty()}, false);
-        llvm::FunctionCallee routine =
-            here_.GetInsertBlock()->getModule()->getOrInsertFunction(helper_symbol(*s.callee, s.lane), signature);
-        auto* function = llvm::cast<llvm::Function>(routine.getCallee());
-        function->setDoesNotThrow();
-        function->addFnAttr(llvm::Attribute::NonLazyBind);
-        function->setOnlyAccessesArgMemory();
-        here_.CreateCall(routine, {places[0], places[0], places[1], llvm::Constant::getNullValue(pointer),
-                                   here_.getInt64(vector ? vector->getNumElements() : 1)});
-        return here_.CreateLoad(lanes, places[0]);
-    }
-
-    // One for each type in a function, at its entry.
-    llvm::Value* scratch(llvm::Type* type) {
-        llvm::BasicBlock& entry = here_.GetInsertBlock()->getParent()->getEntryBlock();
-        for (llvm::Instruction& i : entry)
-            if (auto* found = llvm::dyn_cast<llvm::AllocaInst>(&i); found && found->getAllocatedType() == type) return found;
-        return IRBuilder(&entry, entry.begin()).CreateAlloca(type);
+        return call_routine(here_, *s.callee, s.lane, std::span(operands).first(size_t(s.callee->arity)));
     }
 
     IRBuilder& here_;
@@ -206,6 +192,10 @@ constexpr HelperElement helper_elements[] = {
     {Lane::i32, DType::i32, "i32"}, {Lane::i16, DType::i16, "i16"}, {Lane::i8, DType::i8, "i8"},
     {Lane::u8, DType::u8, "u8"}};
 
+// Of a function that is drawn: operands 0 and 1 are the same for all elements.
+constexpr unsigned drawn_of_one_stream = 0b011;
+constexpr const char* stream_suffix = ".stream";
+
 std::string symbol_of(const scalar::Function& helper, const HelperElement& element) {
     return "tenon." + std::string(helper.name) + "." + element.name;
 }
@@ -214,6 +204,36 @@ std::string symbol_of(const scalar::Function& helper, const HelperElement& eleme
 
 llvm::Value* translate(IRBuilder& builder, const Program& program, std::span<llvm::Value* const> operands) {
     return Translation(builder, program, operands).run();
+}
+
+// The routine reads and writes memory: its operands go there, the result comes in the place of the last.
+llvm::Value* call_routine(IRBuilder& here, const scalar::Function& callee, Lane lane,
+                          std::span<llvm::Value* const> operands) {
+    llvm::Type *lanes = operands[0]->getType(), *pointer = here.getPtrTy();
+    llvm::Value* memory = scratch(here, llvm::ArrayType::get(lanes, operands.size()));
+    // The variant for a key and an offset that are the same in all lanes; of others there is one for all.
+    unsigned single = 0;
+    if (callee.is_drawn && lanes->isVectorTy() && llvm::getSplatValue(operands[0]) && llvm::getSplatValue(operands[1]))
+        single = drawn_of_one_stream;
+    std::array<llvm::Value*, 3> places;
+    places.fill(llvm::Constant::getNullValue(pointer));
+    for (size_t k = 0; k < operands.size(); ++k) {
+        places[k] = here.CreateConstInBoundsGEP1_64(lanes, memory, k);
+        here.CreateStore(single >> k & 1 ? llvm::getSplatValue(operands[k]) : operands[k], places[k]);
+    }
+    const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(lanes);
+    auto* signature =
+        llvm::FunctionType::get(here.getInt32Ty(), {pointer, pointer, pointer, pointer, here.getInt64Ty()}, false);
+    llvm::FunctionCallee routine = here.GetInsertBlock()->getModule()->getOrInsertFunction(
+        helper_symbol(callee, lane) + (single ? stream_suffix : ""), signature);
+    auto* function = llvm::cast<llvm::Function>(routine.getCallee());
+    function->setDoesNotThrow();
+    function->addFnAttr(llvm::Attribute::NonLazyBind);
+    function->setOnlyAccessesArgMemory();
+    llvm::Value* result = places[operands.size() - 1];
+    here.CreateCall(routine,
+                    {result, places[0], places[1], places[2], here.getInt64(vector ? vector->getNumElements() : 1)});
+    return here.CreateLoad(lanes, result);
 }
 
 std::string helper_symbol(const scalar::Function& helper, Lane lane) {
@@ -226,10 +246,14 @@ std::string product_symbol(DType dtype) { return "tenon.product." + std::string(
 
 void for_each_helper(InstructionSet instructions, llvm::function_ref<void(const std::string&, void*)> visit) {
     for (const scalar::Function* function : scalar::all_functions()) {
-        if (!function->is_helper) continue;
+        if (!function->is_helper && !function->is_drawn) continue;
         for (const HelperElement& element : helper_elements)
-            if (const Routine* routine = find_routine(function->name, element.dtype, instructions))
+            if (const Routine* routine = find_routine(function->name, element.dtype, instructions)) {
                 visit(symbol_of(*function, element), reinterpret_cast<void*>(routine->variants[0]));
+                if (function->is_drawn)
+                    visit(symbol_of(*function, element) + stream_suffix,
+                          reinterpret_cast<void*>(routine->variants[drawn_of_one_stream]));
+            }
     }
     for (DType dtype : {DType::f32, DType::f64})
         visit(product_symbol(dtype), reinterpret_cast<void*>(contract::find_tile_function(dtype, instructions)));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ir/row.h"
+#include "ir/scalar/program.h"
 
 namespace tenon::llvm_engine {
 
@@ -13,6 +14,7 @@ struct Contents {
     size_t smallest_access = 8;  // bytes of an element in memory
     size_t scalar_ops = 0;
     bool folds_rows = false;
+    bool draws = false;
 };
 
 void look(const Graph& graph, const Region& region, Contents& found) {
@@ -26,6 +28,8 @@ void look(const Graph& graph, const Region& region, Contents& found) {
             found.widest = std::max(found.widest, bytes);
             found.scalar_ops += n.op != op<"load">();
         }
+        // (Of rows on i64 alone it is asked.)
+        if (row(n.op).dtypes == DTypes::counts) found.draws |= scalar::find_function(row(n.op).name)->is_drawn;
         found.folds_rows |= n.op == op<"fold">();
         for (unsigned k = 0; k < n.regions; ++k) look(graph, graph.region_of(id, k), found);
     }
@@ -47,7 +51,8 @@ int64_t vector_lanes(const Graph& graph, const Region& region, const VectorFacts
     const Contents found = contents_of(graph, region);
     int64_t lanes = facts.bytes / int64_t(std::max<size_t>(found.widest, 2));
     // Four accumulators a row: additions wait for each other, loads of one row lie side by side.
-    if (found.folds_rows && found.scalar_ops <= 6) lanes *= 4;
+    // What is drawn: a register of counters gives as many elements (jit/routines/drawn.h).
+    if ((found.folds_rows && found.scalar_ops <= 6) || found.draws) lanes *= 4;
     while (count && lanes > 1 && lanes / 2 >= *count) lanes /= 2;
     return lanes;
 }

@@ -244,6 +244,9 @@ constexpr Routine choice() {
 }
 
 template <class F, class S>
+constexpr Routine drawn();  // jit/routines/drawn.h
+
+template <class F, class S>
 constexpr bool has_routine = std::is_same_v<S, Bool>
                                  ? F::is.domain == scalar::Domain::all || F::is.domain == scalar::Domain::integral
                                  : scalar::is_in<Computed<S>>(F::is.domain);
@@ -259,7 +262,8 @@ constexpr Routine routine() {
         return made;
     } else {
         using To = std::conditional_t<F::is.result == scalar::Result::boolean, Bool, S>;
-        if constexpr (F::is.arity == 3) return choice<F, S>();
+        if constexpr (F::is.is_drawn) return drawn<F, S>();
+        else if constexpr (F::is.arity == 3) return choice<F, S>();
         else if constexpr (F::is.arity == 2) return binary<F, S, To>();
         else return unary<F, S, To>();
     }

@@ -204,6 +204,22 @@ TENON_INLINE Pack<U, N> like_as(Pack<T, N>, U c) {
     return Pack<U, N>::splat(c);
 }
 
+// The low halves of x times a number of 32 bits.
+template <int N>
+TENON_INLINE Pack<uint64_t, N> half_product(Pack<uint64_t, N> x, uint32_t factor) {
+    using V = Vector<uint64_t, N>;
+    if constexpr (N == 4) {
+        return {(V)_mm256_mul_epu32((__m256i)x.value, _mm256_set1_epi64x(factor))};
+#ifdef __AVX512F__
+    } else if constexpr (N == 8) {
+        return {(V)_mm512_maskz_mul_epu32(0xff, (__m512i)x.value, _mm512_set1_epi64(factor))};
+#endif
+    } else {
+        auto low = x & Pack<uint64_t, N>::splat(0xffffffff);
+        return low * Pack<uint64_t, N>::splat(factor);
+    }
+}
+
 // A helper function, compiled once a pack and not inlined.
 template <class F, class T, int N, class... X>
 [[gnu::noinline]] Pack<T, N> apart(Pack<T, N> first, X... x) {

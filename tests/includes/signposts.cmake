@@ -9,7 +9,7 @@ set(folders "runtime|ir|jit|frontend|grammar|stdlib|examples|tests|docs|bench|cm
 # Names that are meant as examples, "FILE PATH".
 set(tolerated
     "tests/errors/use_file.model tests/errors/missing.model"     # the error is about it
-    "tests/runtime/philox_test.cpp tests/kat_vectors")           # of another project
+    "tests/jit/kernels/random_numbers_test.cpp tests/kat_vectors")           # of another project
 
 set(broken 0)
 function(check file path)

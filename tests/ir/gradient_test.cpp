@@ -194,19 +194,56 @@ TEST(Rematerialise, KeepsWhatIsSmall) {
     EXPECT_EQ(saved_names(h.lean), "mask");
 }
 
-// What costs much is kept where there is little of it, and computed again where it leaves the caches.
+// What costs much is kept where there is little of it, and computed again where it leaves the caches; where both cost the
+// same, as an exponential of f32 does in the caches, memory is spared.
 TEST(Rematerialise, WeighsArithmeticAgainstRoom) {
-    for (const bool is_large : {false, true}) {
-        Context c;
-        std::string text = R"(graph f(x: f32[N, 8], w: f32[8, 8]) -> f32[N, 8] {
-    matmul = matmul(x, w)  : f32[N, 8]
-    exp = exp(matmul)      : f32[N, 8]
-    mul = mul(matmul, exp) : f32[N, 8]
+    for (const std::string dtype : {"f16", "f32"})
+        for (const bool is_large : {false, true}) {
+            Context c;
+            std::string text = R"(graph f(x: DTYPE[N, 8], w: DTYPE[8, 8]) -> DTYPE[N, 8] {
+    matmul = matmul(x, w)  : DTYPE[N, 8]
+    exp = exp(matmul)      : DTYPE[N, 8]
+    mul = mul(matmul, exp) : DTYPE[N, 8]
     return mul
 })";
+            for (size_t at; (at = text.find("DTYPE")) != std::string::npos;) text.replace(at, 5, dtype);
+            for (size_t at; (at = text.find('N')) != std::string::npos;)
+                text.replace(at, 1, is_large ? "1048576" : "8");
+            EXPECT_EQ(saved_names(rematerialised(c, text).lean),
+                      is_large || dtype == "f32" ? "w matmul" : "w matmul exp");
+        }
+}
+
+// Of what is drawn nothing is kept past the caches, not even a mask; in them a mask costs less than drawing again.
+TEST(Rematerialise, DrawsAgainPastTheCaches) {
+    for (const bool is_large : {false, true}) {
+        Context c;
+        std::string text = R"(graph f(x: f32[N, 8], k: i64[], o: i64[]) -> f32[N, 8] {
+    random = random(k, o, sizes: [N, 8], dtype: f32)  : f32[N, 8]
+    mask = greater_equal(random, 0.25)                : bool[N, 8]
+    where = where(mask, x, 0:f32)                     : f32[N, 8]
+    return where
+})";
         for (size_t at; (at = text.find('N')) != std::string::npos;) text.replace(at, 1, is_large ? "1048576" : "8");
-        EXPECT_EQ(saved_names(rematerialised(c, text).lean), is_large ? "w matmul" : "w matmul exp");
+        EXPECT_EQ(saved_names(rematerialised(c, text).lean), is_large ? "k o" : "mask");
     }
+}
+
+// A composite's gradient is a formula of its result alone, and what it is made of can be computed again from its operand.
+TEST(Rematerialise, KeepsOfCompositesWhatTheirFormulasName) {
+    Context c;
+    const auto saved = [&](std::string_view text) { return saved_names(rematerialised(c, text).lean); };
+    EXPECT_EQ(saved(R"(graph f(x: f32[64, 80]) -> f32[64, 80] {
+    softmax = softmax(x, axis: 1)  : f32[64, 80]
+    return softmax
+})"),
+              "softmax");
+    EXPECT_EQ(saved(R"(graph f(x: f32[64, 80]) -> f32[64] {
+    log_softmax = log_softmax(x, axis: 1)         : f32[64, 80]
+    sum = sum(log_softmax, axes: [1])             : f32[64]
+    return sum
+})"),
+              "x max log");
 }
 
 // In a whole step, too: what is kept has memory of its own, and copies stand where derivatives begin to read them.

@@ -172,35 +172,28 @@ TEST_F(LibraryTest, PositionsAndScans) {
         (std::vector<int64_t>{1, 2, 4, 6}));
 }
 
-TEST_F(LibraryTest, RandomNumbers) {
+TEST_F(LibraryTest, NormalNumbers) {
     const Tensor key = tensor<int64_t>({}, {42}), offset = tensor<int64_t>({}, {7});
-    for (const char* dtype : {"f32", "f64", "f16", "bf16"})
-        for (const char* kind : {"uniform", "normal"}) {
-            const auto graph = [&](int64_t n) {
-                const std::string type = std::string(dtype) + "[" + std::to_string(n) + "]";
-                return "graph f(k: i64[], o: i64[]) -> " + type + " {\n r = random(k, o, sizes: [" + std::to_string(n) +
-                       "], kind: \"" + kind + "\", dtype: " + dtype + ") : " + type + "\n return r\n}";
-            };
-            const Tensor whole = run(graph(50001), {key, offset})[0], threaded = run(graph(50001), {key, offset}, 4)[0];
-            ASSERT_EQ(std::memcmp(whole.bytes(), threaded.bytes(), whole.element_bytes()), 0);
-            // An element depends on its index alone.
-            const Tensor part = run(graph(1027), {key, offset})[0];
-            ASSERT_EQ(std::memcmp(whole.bytes(), part.bytes(), part.element_bytes()), 0);
-            double sum = 0, squares = 0;
-            const Tensor wide = whole.cast(DType::f64);
-            for (double x : values<double>(wide)) {
-                ASSERT_TRUE(*kind != 'u' || (x >= 0 && x < 1));
-                sum += x;
-                squares += x * x;
-            }
-            EXPECT_NEAR(sum / 50001, *kind == 'u' ? 0.5 : 0, 0.02);
-            EXPECT_NEAR(squares / 50001, *kind == 'u' ? 1.0 / 3 : 1, 0.03);
+    for (const char* dtype : {"f32", "f64", "f16", "bf16"}) {
+        const auto graph = [&](int64_t n) {
+            const std::string type = std::string(dtype) + "[" + std::to_string(n) + "]";
+            return "graph f(k: i64[], o: i64[]) -> " + type + " {\n r = random_normal(k, o, sizes: [" +
+                   std::to_string(n) + "], dtype: " + dtype + ") : " + type + "\n return r\n}";
+        };
+        const Tensor whole = run(graph(50001), {key, offset})[0], threaded = run(graph(50001), {key, offset}, 4)[0];
+        ASSERT_EQ(std::memcmp(whole.bytes(), threaded.bytes(), whole.element_bytes()), 0);
+        // An element depends on its index alone.
+        const Tensor part = run(graph(1027), {key, offset})[0];
+        ASSERT_EQ(std::memcmp(whole.bytes(), part.bytes(), part.element_bytes()), 0);
+        double sum = 0, squares = 0;
+        const Tensor wide = whole.cast(DType::f64);
+        for (double x : values<double>(wide)) {
+            sum += x;
+            squares += x * x;
         }
-    const Tensor bits =
-        run("graph f(k: i64[], o: i64[]) -> i64[3] {\n r = random(k, o, sizes: [3], kind: \"bits\", dtype: i64) : "
-            "i64[3]\n return r\n}",
-            {key, offset})[0];
-    for (int64_t x : values<int64_t>(bits)) EXPECT_GE(x, 0);
+        EXPECT_NEAR(sum / 50001, 0, 0.02);
+        EXPECT_NEAR(squares / 50001, 1, 0.03);
+    }
 }
 
 }  // namespace

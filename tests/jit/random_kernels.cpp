@@ -245,7 +245,7 @@ private:
         }
         const DType dtype = dtype_of(data);
         std::vector<NodeId> operands = {data};
-        while (operands.size() < (arity == 3 ? 2 : arity)) {
+        while (operands.size() < arity - size_t(r.conditions)) {
             if (chance(4)) operands.push_back(literal(dtype));
             else {
                 NodeId other = made[draw(made.size())];
@@ -254,7 +254,7 @@ private:
                 operands.push_back(dtype_of(other) == dtype ? other : cast(other, dtype));
             }
         }
-        if (arity == 3) {
+        if (r.conditions) {
             const NodeId condition = made[draw(made.size())];
             operands.insert(operands.begin(),
                             dtype_of(condition) == DType::boolean ? condition : cast(condition, DType::boolean));

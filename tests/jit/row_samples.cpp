@@ -243,13 +243,10 @@ bool special(Recipe& r, bool large) {
         if (r.dtype != DType::boolean) r.add({}, r.attr({{"sizes", list({large ? 100 : n})}, {"dtype", r.dtype}}));
     } else if (name == "size") {
         if (r.dtype == DType::i64) r.add({}, r.attr({{"value", int64_t(7)}, {"dtype", r.dtype}}));
-    } else if (name == "random") {
+    } else if (name == "random" || name == "random_normal") {
         const std::vector<SampleOperand> key = {r.positions({}, 1000), r.positions({}, 1000)};
-        if (r.dtype == DType::i64)
-            r.add(key, r.attr({{"sizes", list({3, n})}, {"kind", r.context.name("bits")}, {"dtype", r.dtype}}));
-        if (is_float(r.dtype))
-            for (std::string_view kind : {"uniform", "normal"})
-                r.add(key, r.attr({{"sizes", list({3, n})}, {"kind", r.context.name(kind)}, {"dtype", r.dtype}}));
+        if (is_float(r.dtype) || (r.dtype == DType::i64 && name == "random"))
+            r.add(key, r.attr({{"sizes", list({3, n})}, {"dtype", r.dtype}}));
     } else if (name == "recurrence") {
         for (bool reverse : {false, true}) {
             const AttrId from_1 = r.attr({{"axis", int64_t(1)}, {"reverse", reverse}, {"start", 1.0}});
@@ -280,7 +277,7 @@ std::vector<RowSample> samples(Context& context, Op op, DType dtype, bool large)
         movement(recipe, large);
     } else if (r.name == "argmax" || r.name == "argmin" || r.name == "max_along" || r.name == "min_along") {
         along_axis(recipe, large, true);
-    } else if (r.name == "cumsum" || r.name == "argsort" || r.name == "sort") {
+    } else if (r.name == "cumsum" || r.name == "argsort" || r.name == "sort" || r.lowering == Lowering::composite) {
         along_axis(recipe, large, false);
     } else if (r.name == "take" || r.name == "take_add" || r.name == "gather" || r.name == "scatter_add") {
         index_row(recipe, large);

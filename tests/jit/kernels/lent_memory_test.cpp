@@ -1,4 +1,5 @@
-// A large value that dies in a kernel lends its memory to a result.
+// A value that dies in a kernel lends its memory to a result: a large one wherever it can, a small one where that makes no
+// further kernel.
 #include <gtest/gtest.h>
 
 #include "ir/text/text.h"
@@ -27,6 +28,26 @@ graph f(x: f32[600, 8], w: f32[8, 600]) -> f32[600, 600] {
     q = add(a, p)                             : f32[600, 600]
     s = matmul(q, q)                          : f32[600, 600]
     return s
+})";
+
+// Two kernels of one form, on small values: of the first one the operand dies in both, in the other graph in one alone.
+constexpr std::string_view alike = R"(
+graph f(x: f32[40, 40], w: f32[40, 40]) -> f32[40, 40] {
+    a = matmul(x, w)                          : f32[40, 40]
+    t = tanh(a)                               : f32[40, 40]
+    b = matmul(t, w)                          : f32[40, 40]
+    u = tanh(b)                               : f32[40, 40]
+    c = matmul(u, w)                          : f32[40, 40]
+    return c
+})";
+constexpr std::string_view unlike = R"(
+graph f(x: f32[40, 40], w: f32[40, 40]) -> f32[40, 40], f32[40, 40] {
+    a = matmul(x, w)                          : f32[40, 40]
+    t = tanh(a)                               : f32[40, 40]
+    b = matmul(t, w)                          : f32[40, 40]
+    u = tanh(b)                               : f32[40, 40]
+    c = matmul(u, w)                          : f32[40, 40]
+    return c, b
 })";
 
 std::vector<Tensor> inputs_of(const Allocator& allocator, const Graph& graph) {
@@ -64,6 +85,11 @@ int64_t lent(std::string_view text) {
 
 TEST(LentMemory, ResultsTakeThatOfOperandsThatDie) { EXPECT_EQ(lent(pointwise), 2); }
 TEST(LentMemory, NotWhereAnElementIsReadElsewhere) { EXPECT_EQ(lent(transposed), 0); }
+
+TEST(LentMemory, SmallOnesWhereAllKernelsOfAFormDo) {
+    EXPECT_EQ(lent(alike), 2);
+    EXPECT_EQ(lent(unlike), 0);
+}
 
 }  // namespace
 }  // namespace tenon

@@ -1,0 +1,4 @@
+#include "ir/scalar/philox.h"
+#include "jit/routines/drawn.h"
+
+TENON_ROUTINES(philox)
