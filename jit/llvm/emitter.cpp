@@ -13,6 +13,7 @@
 #include "jit/llvm/folds.h"
 #include "jit/llvm/index_arithmetic.h"
 #include "jit/llvm/memory.h"
+#include "jit/llvm/next_row.h"
 #include "jit/llvm/scalar.h"
 #include "jit/llvm/squares.h"
 #include "jit/llvm/translation.h"
@@ -74,7 +75,9 @@ private:
         if (attributes.text("kind") == "vector") return vector_loop(region, low, high, most);
         if (const std::optional<Squares> squares = find_squares(graph_, id))
             if (loop_of_squares(region, *squares, low, high)) return;
+        const NextRow outer = std::exchange(next_row_, next_row(graph_, region));
         code_.loop(low, high, attributes.integer_or("step", 1), [&](llvm::Value* i) { run(region, {i, nullptr}); });
+        next_row_ = outer;
     }
 
     // Whole vectors, then what is left of them.
@@ -314,25 +317,10 @@ private:
         };
         const Fold fold = {attributes.text("op"), graph_.type(id).dtype, false, columns.masked, element};
         define(parts(region, {graph_.operand(id, 0), graph_.operand(id, 1)}), {columns.first, nullptr});
-        const Rows rows = {index(graph_.operand(id, 0)).value, index(graph_.operand(id, 1)).value, most_turns(id),
-                           graph_.body(inner).size() <= few_nodes ? 4 : 1};
+        const Rows rows = {index(graph_.operand(id, 0)).value, index(graph_.operand(id, 1)).value,
+                           most_turns(graph_, id), graph_.body(inner).size() <= few_nodes ? 4 : 1};
         return emit_fold_of_columns(code_, fold, columns, rows, [&](Held column) { define(needed, column); });
     }
-    // An upper bound of the turns from low to the smaller of low + constant and another.
-    std::optional<int64_t> most_turns(NodeId loop) const {
-        const NodeId low = graph_.operand(loop, 0), high = graph_.operand(loop, 1);
-        if (row(graph_[high].op).index_op != IndexOp::minimum) return std::nullopt;
-        for (NodeId bound : graph_.operands_of(high)) {
-            if (row(graph_[bound].op).index_op != IndexOp::add) continue;
-            for (size_t k = 0; k < 2; ++k) {
-                const NodeId more = graph_.operand(bound, k);
-                if (graph_.operand(bound, 1 - k) != low || graph_[more].op != op<"extent">()) continue;
-                if (const auto size = graph_.context->as_constant(graph_.attributes(more).size("value"))) return *size;
-            }
-        }
-        return std::nullopt;
-    }
-
     llvm::Value* fold(NodeId id) {
         const Attributes attributes = graph_.attributes(id);
         const Region& region = graph_.region_of(id);
@@ -358,7 +346,7 @@ private:
         if (is_static_index(graph_, id)) return;  // computed at the function's entry by who needs it
         const Op o = graph_[id].op;
         Held& result = held_[id.index];
-        if (o == op<"load">()) result = {memory_.load(access(id))};
+        if (o == op<"load">()) result = {load(id)};
         else if (o == op<"store">()) store(id);
         else if (o == op<"scratch">()) return;  // who calls brings it
         else if (o == op<"product">()) product(id);
@@ -373,6 +361,14 @@ private:
             result.value->setName(llvm::StringRef(graph_.name_of(id)));
     }
 
+    llvm::Value* load(NodeId id) {
+        const Memory::Access from = access(id);
+        const std::vector<NodeId>& ask = next_row_.loads;
+        if (from.contiguous && !code_.mask() && std::find(ask.begin(), ask.end(), id) != ask.end())
+            memory_.prefetch(from, distance(here_, graph_, graph_.operand(id, 1), next_row_.row,
+                                            [&](NodeId fixed) { return index(fixed).value; }));
+        return memory_.load(from);
+    }
     Memory::Access access(NodeId id) { return memory_.access(graph_.operand(id, 0), index(graph_.operand(id, 1))); }
     void store(NodeId id) {
         const Memory::Access to = access(id);
@@ -480,6 +476,7 @@ private:
     Memory memory_;
     std::unordered_map<uint32_t, Held> held_;  // by node, in the function at hand
     std::vector<NodeId> past_caches_;          // stores of the loop at hand that go there
+    NextRow next_row_{};                       // of the serial loop at hand
 };
 
 }  // namespace

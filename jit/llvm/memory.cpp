@@ -94,6 +94,18 @@ llvm::Value* Memory::load(const Access& a) {
     return from_memory(here, a.dtype, tagged(loaded, a));
 }
 
+void Memory::prefetch(const Access& a, llvm::Value* distance) {
+    IRBuilder& here = code_.here();
+    constexpr int64_t line = 64;
+    constexpr int to_read = 0, to_all_caches = 3, data = 1;
+    llvm::Value* first = here.CreateGEP(a.type, a.address, distance);
+    for (int64_t at = 0; at < code_.lanes() * int64_t(size_of(a.dtype)); at += line) {
+        llvm::Value* address = here.CreateConstGEP1_64(here.getInt8Ty(), first, uint64_t(at));
+        here.CreateIntrinsic(llvm::Intrinsic::prefetch, {address->getType()},
+                             {address, here.getInt32(to_read), here.getInt32(to_all_caches), here.getInt32(data)});
+    }
+}
+
 // Elements a short stride apart: all that lie between the first and the last, in vectors of which each gives its part.
 // The last vector ends with the last element, so that nothing beyond it is read.
 llvm::Value* Memory::load_near(const Access& a, int64_t stride) {

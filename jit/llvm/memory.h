@@ -42,6 +42,8 @@ public:
     };
     Access access(NodeId buffer, const Held& position);
     llvm::Value* load(const Access&);
+    /// Asks for what lies so many elements on.
+    void prefetch(const Access&, llvm::Value* distance);
     /// Of lane k the `count` neighbours from its element on, as vector k: instead of a load of elements a stride apart.
     std::vector<llvm::Value*> load_lines(const Access&, int64_t count);
     /// `past_caches`: whole vectors, which lie at multiples of their size.

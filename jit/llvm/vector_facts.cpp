@@ -61,4 +61,18 @@ bool can_mask(const Graph& graph, const Region& region, const VectorFacts& facts
     return facts.masks_small || contents_of(graph, region).smallest_access >= 4;
 }
 
+std::optional<int64_t> most_turns(const Graph& graph, NodeId loop) {
+    const NodeId low = graph.operand(loop, 0), high = graph.operand(loop, 1);
+    if (row(graph[high].op).index_op != IndexOp::minimum) return std::nullopt;
+    for (NodeId bound : graph.operands_of(high)) {
+        if (row(graph[bound].op).index_op != IndexOp::add) continue;
+        for (size_t k = 0; k < 2; ++k) {
+            const NodeId more = graph.operand(bound, k);
+            if (graph.operand(bound, 1 - k) != low || graph[more].op != op<"extent">()) continue;
+            if (const auto size = graph.context->as_constant(graph.attributes(more).size("value"))) return *size;
+        }
+    }
+    return std::nullopt;
+}
+
 }  // namespace tenon::llvm_engine

@@ -26,6 +26,8 @@ inline const char* processor_of(InstructionSet instructions) {
 int64_t vector_lanes(const Graph& graph, const Region& region, const VectorFacts& facts, std::optional<int64_t> count);
 /// As many as a register has of the widest elements.
 int64_t register_lanes(const Graph& graph, const Region& region, const VectorFacts& facts);
+/// An upper bound of a loop's turns from low to the smaller of low + constant and another.
+std::optional<int64_t> most_turns(const Graph&, NodeId loop);
 /// Can what is left of a vector be done under a mask?
 bool can_mask(const Graph& graph, const Region& region, const VectorFacts& facts);
 
