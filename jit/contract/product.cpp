@@ -1,6 +1,7 @@
 #include "jit/contract/product.h"
 
 #include <algorithm>
+#include <cassert>
 
 #include "jit/contract/few_rows.h"
 #include "jit/contract/kernels.h"
@@ -49,9 +50,9 @@ public:
         const bool lies_as_rows = b_.data && b_.line == 1;
         packs_b_ = !panels_ && !is_apart_ && (!lies_as_rows || tile.rows > kernels.rows);
         packs_by_kernel_ = packs_b_ && lies_as_rows;
-        const int64_t most = is_apart_ ? 2 * most_depth : most_depth;
+        const int64_t most = is_apart_ ? 2 * most_depth : most_depth;  // taps share lines: fewer are at hand than rows
         const int64_t blocks = std::max<int64_t>((s_.k + most - 1) / most, 1);
-        depth_ = round_up((s_.k + blocks - 1) / blocks, 8);  // alike, and no more than most_depth
+        depth_ = round_up((s_.k + blocks - 1) / blocks, 8);  // alike, and no more than the most
         rows_ =
             std::min(a_bytes / (most_depth * size) / kernels.rows * kernels.rows, round_up(tile.rows, kernels.rows));
         group_ = 4 * width();
@@ -179,6 +180,7 @@ private:
 
     void take_rows(MicroTile<T>& micro, int64_t row, int64_t i, int64_t begin, int64_t depth) const {
         if (panels_a_) {
+            assert((tile_.row + row + i) % kernels_.rows == 0);  // tiles begin with a panel
             micro.a = panels_a_ + (tile_.row + row + i) * s_.k + begin * kernels_.rows;
             micro.a_row = 1;
             micro.a_column = kernels_.rows;

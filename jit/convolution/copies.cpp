@@ -145,6 +145,7 @@ void copy_channels_last(Patches& p, int64_t channels, int64_t block, const T* so
 template <class T>
 ChannelsLastTaps<T>::ChannelsLastTaps(const ColumnProduct<T>& product, const T* copy, int64_t block)
     : product_(product), copy_(copy), block_(block) {
+    assert(product.channels % block == 0);
     const Patches& p = product.patches;
     places_.reserve(size_t(p.columns() + contract::rows_ahead));
     for (int64_t example = 0; example < p.examples; ++example)
@@ -165,6 +166,7 @@ const T* ChannelsLastTaps<T>::line(int64_t matrix, int64_t line) const {
 }
 template <class T>
 contract::RowsApart<T> ChannelsLastTaps<T>::apart(int64_t matrix, int64_t first, int64_t width) const {
+    assert(width != block_ || first % width == 0);
     return width == block_ ? contract::RowsApart<T>{line(matrix, first), places_.data()} : contract::RowsApart<T>{};
 }
 template <class T>
