@@ -64,7 +64,7 @@ y = x.argsort()
 print("after")
 END
 cat >"$folder/sort.model" <<'END'
-xs = [(i * 7919) % 1000003 for i in range(3000000)]
+xs = [(i * 7919) % 1000003 for i in range(9000000)]
 print("ready")
 ys = xs.sort()
 print("after")
