@@ -6,6 +6,7 @@
 #include "frontend/record/capture_differentiation.h"
 #include "frontend/record/capture_trace.h"
 #include "frontend/record/tracer.h"
+#include "frontend/record/hook_calls.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -60,16 +61,18 @@ void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
                     "vmap(grad(f)) returns them");
     }
     check(loss, cotangent);
+    BackwardEnd end(tracer);
     if (Capture* capture = capture_of(tracer, loss, cotangent, {})) {
         const Capture::Differentiation::Cotangent root{*loss, cotangent.get()};
         const Dispatcher::GradMode mode(tracer.dispatcher(), options.create_graph);
         capture->differentiation().backward({&root, 1}, options, only);
-        return;
+        return end.finish();
     }
     tracer.capture().differentiation().note_backward();
     const Tracer::Pause pause(tracer);  // the tape's engine runs op by op
     const Tape::Root root = root_of(tracer, loss, cotangent);
     tracer.tape().backward({&root, 1}, options, only);
+    end.finish();
 }
 
 std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
@@ -84,15 +87,19 @@ std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const Te
         replayed.replay = true;
         return tracer.tape().gradients({&root, 1}, wrt, replayed);
     }
+    BackwardEnd end(tracer);
     if (Capture* capture = capture_of(tracer, loss, cotangent, wrt)) {
         const Capture::Differentiation::Cotangent root{*loss, cotangent.get()};
         const Dispatcher::GradMode mode(tracer.dispatcher(), options.create_graph);
-        return capture->differentiation().gradients({&root, 1}, wrt, options);
+        std::vector<TensorRef> found = capture->differentiation().gradients({&root, 1}, wrt, options);
+        end.finish();
+        return found;
     }
     tracer.capture().differentiation().note_backward();
     const Tracer::Pause pause(tracer);  // the tape's engine runs op by op
     const Tape::Root root = root_of(tracer, loss, cotangent);
     std::vector<TensorRef> found = tracer.tape().gradients({&root, 1}, wrt, options);
+    end.finish();
     for (TensorRef& gradient : found) {  // a cotangent that was given and is its own gradient
         if (gradient && gradient->requires_grad() && !options.create_graph)
             gradient = ops::detach(tracer.dispatcher(), gradient);

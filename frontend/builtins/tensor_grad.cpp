@@ -436,13 +436,6 @@ Value zero_grad(Evaluator& e, Arguments& a) {
     return {};
 }
 
-Value not_there_yet(Evaluator&, Arguments& a) {
-    throw Error(Diagnostic{"value",
-                           "hooks and nodes of the tape are not there yet",
-                           a.span,
-                           {},
-                           "change the gradient after backward, in `.grad`"});
-}
 constexpr KindSet callables =
     kinds(Kind::function, Kind::bound_method, Kind::builtin, Kind::model_class, Kind::model, Kind::graph, Kind::other);
 
@@ -472,11 +465,6 @@ const Builtin tensor_grad_table[] = {
     {"requires_grad_", "x, wanted?", tensors, requires_grad_in_place, 0,
      "makes a tensor a leaf whose gradient backward computes (false: no longer); returns it"},
     {"zero_grad", "x", tensors, zero_grad, 0, "sets `.grad` to none"},
-    {"register_hook", "x, f", tensors, not_there_yet, 0, "not there yet"},
-    {"register_post_accumulate_hook", "x, f", tensors, not_there_yet, 0, "not there yet"},
-    {"grad_node", "x", tensors, not_there_yet, 0, "not there yet"},
-    {"accumulate_node", "x", tensors, not_there_yet, 0, "not there yet"},
-
     {"annotate", "*arguments; **keys", any_kind, nullptr, scope_block,
      "`annotate {key: value} { … }`: nodes made inside carry it, and so do their gradients; also `@annotate(key: "
      "value)`"},

@@ -13,6 +13,9 @@ Session::Session(SessionOptions options)
       border_(tracer_, [this](Operator op, const Value& a, const Value& b,
                               Span span) { return evaluator_.semantics().binary(op, a, b, span); }),
       builtins_(symbols_, options_.args), modules_(*this), evaluator_(*this) {
+    tracer_.call_function = [this](const Value& function, std::span<const Value> arguments) {
+        return evaluator_.call(function, arguments);
+    };
     tracer_.locate = [this](Span span) { return span ? sources_.place(span) : std::string(); };
 }
 

@@ -17,6 +17,29 @@ Edge Edge::of(const TensorObject& tensor) {
     return autograd.in_graph ? Edge{} : Edge{{}, 0, tensor.autograd};
 }
 
+Autograd::Autograd() : Object(Kind::other) {}
+Autograd::~Autograd() = default;
+
+LeafHooks& Autograd::make_hooks() {
+    if (!hooks) hooks = std::make_unique<LeafHooks>();
+    return *hooks;
+}
+
+void Autograd::visit_children(FunctionRef<void(const Value&)> visit) const {
+    if (entry) visit(Value(entry));
+    if (grad) visit(Value(grad));
+    if (!hooks) return;
+    for (const Ref<Hooks>* each : {&hooks->gradient, &hooks->before, &hooks->accumulated, &hooks->after}) {
+        if (*each) visit(Value(*each));
+    }
+}
+
+void Autograd::drop_children() {
+    entry = nullptr;
+    grad = nullptr;
+    hooks = nullptr;
+}
+
 Ref<Autograd> Autograd::copy_of_history() const {
     auto copy = make_ref<Autograd>();
     copy->restore_history(*this);
@@ -52,6 +75,36 @@ TapeEntry::~TapeEntry() {
         chain.pop_back();
         if (entry.unique()) take(*entry);
     }
+}
+
+void TapeEntry::visit_children(FunctionRef<void(const Value&)> visit) const {
+    const auto visit_edge = [&](const Edge& edge) {
+        if (edge.entry) visit(Value(edge.entry));
+        if (edge.leaf) visit(Value(edge.leaf));
+    };
+    for (const Edge& edge : edges) visit_edge(edge);
+    for (const Input& input : inputs) visit_edge(input.edge);
+    for (const Edge& edge : unfolded) visit_edge(edge);
+    for (const Output& output : outputs) {
+        if (output.hooks) visit(Value(output.hooks));
+        if (output.retained) visit(Value(output.retained));
+    }
+    if (before) visit(Value(before));
+    if (after) visit(Value(after));
+}
+
+void TapeEntry::drop_children() {
+    edges.clear();
+    inputs.clear();
+    unfolded.clear();
+    outputs.clear();
+    before = after = nullptr;
+}
+
+bool TapeEntry::has_hooks() const {
+    if (before || after) return true;
+    return std::any_of(outputs.begin(), outputs.end(),
+                       [](const Output& output) { return output.hooks || output.retained; });
 }
 
 void TapeEntry::guard(std::span<const size_t> which) {

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "frontend/history/hooks.h"
 #include "frontend/values/tensor_object.h"
 #include "ir/ids.h"
 #include "runtime/span.h"
@@ -25,8 +26,9 @@ struct Edge {
     static Edge of(const TensorObject& tensor);
 };
 
-class TapeEntry final : public RefCounted, public StorageReader {
+class TapeEntry final : public Object, public StorageReader {
 public:
+    TapeEntry() : Object(Kind::other) {}
     struct Saved {
         Tensor tensor;
         uint32_t version = 0;
@@ -57,8 +59,12 @@ public:
     struct Output {
         DType dtype;
         Dims shape;
+        Ref<Hooks> hooks = {};        ///< with the whole cotangent of this result
+        Ref<Autograd> retained = {};  ///< of a tensor that is this result, whose `.grad` it is added into
     };
     ~TapeEntry() override;
+    void visit_children(FunctionRef<void(const Value&)> visit) const override;
+    void drop_children() override;
 
     /// These of the saved values are read by a backward that needs nothing else of their memory, to compute again what
     /// op by op would have been saved: writes do not change what is read.
@@ -78,6 +84,8 @@ public:
     std::vector<Input> inputs;                 // the graph's, then the leaves among its wrt that it has made itself
     std::vector<Output> outputs;               // one a differentiable result
     const Input& input_of(size_t edge) const;  // what the edge's cotangent is of
+    Ref<Hooks> before, after;    // of the node; only an op by itself has any
+    bool has_hooks() const;      // of any kind
     std::vector<Edge> unfolded;  // one a differentiable result, once the graph's ops have become entries in its place
     Span span;
     MetaId meta;

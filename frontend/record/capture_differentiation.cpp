@@ -6,6 +6,7 @@
 #include "frontend/history/graph_paths.h"
 #include "frontend/record/capture_overwritten.h"
 #include "frontend/record/capture_trace.h"
+#include "frontend/record/hook_calls.h"
 #include "frontend/record/saved_values.h"
 #include "ir/differentiate/gradient.h"
 #include "ir/row.h"
@@ -194,24 +195,74 @@ void Capture::Differentiation::backward(std::span<const Cotangent> roots, const 
             leaves.push_back(leaf.leaf);
             wrt.push_back(leaf.node);
         }
+        const auto has_hooks = [](const Ref<Autograd>& leaf) { return leaf->hooks != nullptr; };
+        if (std::any_of(leaves.begin(), leaves.end(), has_hooks)) sort_by_completion(roots, leaves, wrt);
         sums = make_gradients(reverse_from(roots, wrt, options), options);
     }
     for (size_t k = 0; k < leaves.size(); ++k) {
-        if (sums[k])
-            accumulate_gradient(tracer_.dispatcher(), *leaves[k], std::exchange(sums[k], {}), options.create_graph);
+        if (!sums[k]) continue;
+        call_gradient_hooks(*leaves[k], sums[k]);
+        accumulate_with_hooks(tracer_, *leaves[k], sums[k], options.create_graph);
     }
+}
+
+void Capture::Differentiation::call_gradient_hooks(const Autograd& leaf, TensorRef& gradient) {
+    if (leaf.hooks && leaf.hooks->gradient) call_tensor_hooks(tracer_, *leaf.hooks->gradient, gradient);
+}
+
+// Hooks see in which order sums are complete: as the tape's walk completes leaves.
+void Capture::Differentiation::sort_by_completion(std::span<const Cotangent> roots, std::vector<Ref<Autograd>>& leaves,
+                                                  std::vector<NodeId>& wrt) {
+    struct Last {
+        NodeId op;  // that adds to the leaf last; none: it is a root
+        size_t operand = 0, leaf = 0;
+    };
+    std::vector<Last> order(wrt.size());
+    std::vector<Last*> of_node(builder_.size());
+    for (size_t k = 0; k < wrt.size(); ++k) {
+        order[k].leaf = k;
+        of_node[wrt[k].index] = &order[k];
+    }
+    for (NodeId id : ops_between(roots, wrt)) {
+        const std::span<const NodeId> operands = builder_.operands_of(id);
+        for (size_t k = operands.size(); k-- > 0;) {
+            Last* const last = of_node[history_owner(builder_, operands[k]).index];
+            if (!last || (last->op && last->op < id)) continue;
+            last->op = id;
+            last->operand = k;
+        }
+    }
+    std::stable_sort(order.begin(), order.end(), [](const Last& a, const Last& b) {
+        if (a.op != b.op) return !a.op || (b.op && b.op < a.op);
+        return a.operand < b.operand;
+    });
+    std::vector<Ref<Autograd>> sorted_leaves;
+    std::vector<NodeId> sorted_wrt;
+    for (const Last& last : order) {
+        sorted_leaves.push_back(leaves[last.leaf]);
+        sorted_wrt.push_back(wrt[last.leaf]);
+    }
+    leaves = std::move(sorted_leaves);
+    wrt = std::move(sorted_wrt);
 }
 
 std::vector<TensorRef> Capture::Differentiation::gradients(std::span<const Cotangent> roots,
                                                            std::span<const TensorRef> wrt,
                                                            const BackwardOptions& options) {
     ++backwards_;
-    const Holding holding(capture_);
-    std::vector<NodeId> from, nodes;
-    for (const Cotangent& root : roots) from.push_back(capture_.node(root.of));
-    for (const TensorRef& x : wrt) nodes.push_back(history_owner(builder_, capture_.node(*x)));
-    if (capture_.trace_->in_example()) capture_.trace_->refuse_outer_history(from, wrt);
-    return make_gradients(reverse_from(roots, nodes, options), options);
+    std::vector<TensorRef> gradients;
+    {
+        const Holding holding(capture_);
+        std::vector<NodeId> from, nodes;
+        for (const Cotangent& root : roots) from.push_back(capture_.node(root.of));
+        for (const TensorRef& x : wrt) nodes.push_back(history_owner(builder_, capture_.node(*x)));
+        if (capture_.trace_->in_example()) capture_.trace_->refuse_outer_history(from, wrt);
+        gradients = make_gradients(reverse_from(roots, nodes, options), options);
+    }
+    for (size_t k = 0; k < wrt.size(); ++k) {
+        if (gradients[k] && wrt[k]->autograd) call_gradient_hooks(*wrt[k]->autograd, gradients[k]);
+    }
+    return gradients;
 }
 
 std::vector<bool> Capture::Differentiation::consumed(std::span<const NodeId> values) const {

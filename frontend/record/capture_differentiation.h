@@ -80,6 +80,9 @@ private:
     std::vector<NodeId> ops_between(std::span<const Cotangent> roots, std::span<const NodeId> wrt);
     std::vector<NodeId> reverse_from(std::span<const Cotangent> roots, std::span<const NodeId> wrt,
                                      const BackwardOptions& options);
+    void sort_by_completion(std::span<const Cotangent> roots, std::vector<Ref<Autograd>>& leaves,
+                            std::vector<NodeId>& wrt);
+    void call_gradient_hooks(const Autograd& leaf, TensorRef& gradient);
     std::vector<bool> with_history(HistoryBeside* history) const;
     std::vector<TensorRef> make_gradients(std::vector<NodeId> found, const BackwardOptions& options);
 

@@ -43,6 +43,11 @@ public:
     /// An entry that stands for a history a captured backward has used up already, which led to these edges.
     Ref<TapeEntry> used_up(std::vector<Edge> edges, Span span);
 
+    /// The edge past what is unfolded.
+    static Edge resolved(Edge edge);
+    /// And past captured graphs that are not used up, which are unfolded: to an op by itself, or a leaf.
+    Edge op_of(Edge edge);
+
     struct Root {
         Edge edge;
         TensorRef cotangent;

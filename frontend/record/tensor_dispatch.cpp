@@ -21,10 +21,11 @@ std::string describe_type(const Tensor& tensor) {
 }
 
 void TensorObject::visit_children(FunctionRef<void(const Value&)> visit) const {
-    if (autograd && autograd->grad) visit(Value(autograd->grad));
+    if (autograd) visit(Value(autograd));
+    if (base) visit(Value(base));
 }
 void TensorObject::drop_children() {
-    if (autograd) autograd->grad = nullptr;
+    autograd = nullptr;
     base = nullptr;
 }
 

@@ -187,6 +187,18 @@ Tracer::Tracing::~Tracing() {
     tracer_.capture_ = std::move(outer_);
 }
 
+Tracer::Aside::Aside(Tracer& tracer) : tracer_(tracer) {
+    if (!tracer.is_paused_) return;
+    tracer.is_paused_ = false;
+    outer_ = std::exchange(tracer.capture_, std::make_unique<Capture>(tracer));
+}
+
+Tracer::Aside::~Aside() {
+    if (!outer_) return;
+    tracer_.is_paused_ = true;
+    tracer_.capture_ = std::move(outer_);
+}
+
 void Tracer::tell(const Event& event, std::string_view what) {
     if (!options_.explain) return;
     const std::string place = locate && event.span ? locate(event.span) : std::string("script");

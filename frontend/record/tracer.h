@@ -25,6 +25,7 @@
 
 namespace tenon {
 
+class BackwardEnd;
 class Capture;
 class Counters;
 class Dispatcher;
@@ -128,6 +129,10 @@ public:
 
     /// Under --explain: writes a line about a break or a recompile to stderr.
     void tell(const struct Event& event, std::string_view what);
+    /// The backward that is under way, the innermost; null where there is none.
+    BackwardEnd* backward_end = nullptr;
+    /// Calls a function of the script; set by the session.
+    std::function<Value(const Value& function, std::span<const Value> arguments)> call_function;
     /// How spans are written, "net.model:9:19"; set by the session.
     std::function<std::string(Span)> locate;
 
@@ -177,7 +182,20 @@ public:
 
     private:
         Tracer& tracer_;
-        bool saved_;
+        bool saved_, paused_;
+    };
+    /// While it lives, a function of the script may be called in the middle of what paused the graph under capture: what
+    /// it captures are graphs of its own.
+    class [[nodiscard]] Aside {
+    public:
+        explicit Aside(Tracer& tracer);
+        ~Aside();
+        Aside(const Aside&) = delete;
+        Aside& operator=(const Aside&) = delete;
+
+    private:
+        Tracer& tracer_;
+        std::unique_ptr<Capture> outer_;  // null: nothing is paused
     };
     /// Ops are appended to a graph that is handed out (trace) while it lives.
     class [[nodiscard]] Tracing {
@@ -206,7 +224,7 @@ private:
     Allocator allocator_;
     Machine& machine_;
     TracerOptions options_;
-    bool capturing_ = false;
+    bool capturing_ = false, is_paused_ = false;
     uint64_t capture_number_ = 0, last_serial_ = 0;
     FullGraph* fullgraph_ = nullptr;
     int no_compile_depth_ = 0, stay_captured_depth_ = 0;

@@ -94,6 +94,20 @@ Ref<TapeEntry> Tape::used_up(std::vector<Edge> edges, Span span) {
     return entry;
 }
 
+Edge Tape::resolved(Edge edge) {
+    while (edge.entry && !edge.entry->unfolded.empty()) edge = Edge(edge.entry->unfolded[edge.output]);
+    return edge;
+}
+
+Edge Tape::op_of(Edge edge) {
+    edge = resolved(std::move(edge));
+    while (edge.entry && Walk::is_folded(*edge.entry) && !edge.entry->freed) {
+        unfold(*edge.entry);
+        edge = resolved(std::move(edge));
+    }
+    return edge;
+}
+
 // ---- unfolding ----------------------------------------------------------------------------------------------------
 void Tape::unfold(TapeEntry& entry) {
     Dispatcher& dispatcher = tracer_.dispatcher();
@@ -115,6 +129,12 @@ void Tape::unfold(TapeEntry& entry) {
     const Dispatcher::GradMode mode(dispatcher, true);
     std::vector<Edge> edges;
     for (const TensorRef& output : replay_outputs(dispatcher, entry)) edges.push_back(Edge::of(*output));
+    for (size_t k = 0; k < edges.size(); ++k) {
+        if (!edges[k].entry) continue;
+        TapeEntry::Output& output = edges[k].entry->outputs[edges[k].output];
+        if (entry.outputs[k].hooks) output.hooks = entry.outputs[k].hooks;
+        if (entry.outputs[k].retained) output.retained = entry.outputs[k].retained;
+    }
     entry.unfolded = std::move(edges);
     entry.clear();
     entry.inputs.clear();
@@ -124,22 +144,18 @@ void Tape::unfold(TapeEntry& entry) {
 void Tape::backward(std::span<const Root> roots, const BackwardOptions& options, std::span<const TensorRef> only) {
     Dispatcher& dispatcher = tracer_.dispatcher();
     const Dispatcher::GradMode mode(dispatcher, options.create_graph);
-    Walk walk(tracer_, options);
+    Walk walk(tracer_, options, Walk::Leaves::accumulate);
     for (const TensorRef& tensor : only) {
         dispatcher.settle_history(*tensor);
         walk.ask(Edge::of(*tensor));
     }
     walk.run(roots);
-    for (const Walk::LeafSum& leaf : walk.leaves) {
-        if (!leaf.sum) continue;
-        accumulate_gradient(dispatcher, *leaf.leaf, leaf.sum, options.create_graph);
-    }
 }
 
 std::vector<TensorRef> Tape::gradients(std::span<const Root> roots, std::span<const TensorRef> wrt,
                                        const BackwardOptions& options) {
     const Dispatcher::GradMode mode(tracer_.dispatcher(), options.create_graph);
-    Walk walk(tracer_, options);
+    Walk walk(tracer_, options, Walk::Leaves::give);
     std::vector<Edge> edges;
     for (const TensorRef& tensor : wrt) {
         tracer_.dispatcher().settle_history(*tensor);
@@ -149,13 +165,7 @@ std::vector<TensorRef> Tape::gradients(std::span<const Root> roots, std::span<co
     walk.run(roots);
     std::vector<TensorRef> found(wrt.size());
     for (size_t k = 0; k < wrt.size(); ++k) {
-        if (edges[k].leaf) {
-            for (const Walk::LeafSum& leaf : walk.leaves) {
-                if (leaf.leaf == edges[k].leaf) found[k] = leaf.sum;
-            }
-        } else if (edges[k].entry) {
-            found[k] = walk.result(edges[k]);
-        }
+        if (edges[k]) found[k] = walk.result(edges[k]);
     }
     return found;
 }

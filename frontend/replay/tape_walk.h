@@ -14,20 +14,16 @@
 #include "frontend/record/tape.h"
 #include "frontend/record/tracer.h"
 #include "frontend/replay/graph_replay.h"
+#include "frontend/record/hook_calls.h"
 #include "ir/row.h"
 
 namespace tenon {
 
 class Tape::Walk {
 public:
-    Walk(Tracer& tracer, const BackwardOptions& options)
-        : tracer_(tracer), d_(tracer.dispatcher()), options_(options) {}
-
-    struct LeafSum {
-        Ref<Autograd> leaf;
-        TensorRef sum;
-    };
-    std::vector<LeafSum> leaves;  // in the order in which they were first reached
+    enum class Leaves : uint8_t { give, accumulate };  // what comes to leaves: result(), or into `.grad`
+    Walk(Tracer& tracer, const BackwardOptions& options, Leaves leaves)
+        : tracer_(tracer), d_(tracer.dispatcher()), options_(options), accumulates_(leaves == Leaves::accumulate) {}
 
     /// What is asked for; with nothing asked for, every leaf. Gives the edge under which result() finds it.
     Edge ask(Edge edge) {
@@ -40,8 +36,12 @@ public:
         if (edge.entry) asked_results_[edge.entry.get()].insert(edge.output);
         return edge;
     }
-    /// The cotangent of a result that was asked for.
+    /// The cotangent of a result or a leaf that was asked for.
     TensorRef result(const Edge& edge) const {
+        if (edge.leaf) {
+            const auto found = leaves_.find(edge.leaf.get());
+            return found == leaves_.end() ? TensorRef() : found->second.sum;
+        }
         const auto found = asked_sums_.find({edge.entry.get(), edge.output});
         return found == asked_sums_.end() ? TensorRef() : found->second;
     }
@@ -58,20 +58,18 @@ public:
         while (!queue_.empty()) {
             const Ref<TapeEntry> entry = queue_.top().entry;
             queue_.pop();
+            if (has_hooks_) complete_leaves(entry->position);
             visit(entry);
         }
         if (doubt_) throw Error(std::move(*doubt_));
+        complete_leaves(0);
     }
 
-private:
     static bool is_folded(const TapeEntry& entry) {
         return entry.graph && entry.graph->purpose() == CompiledGraph::Purpose::capture && entry.unfolded.empty();
     }
 
-    static Edge resolved(Edge edge) {
-        while (edge.entry && !edge.entry->unfolded.empty()) edge = Edge(edge.entry->unfolded[edge.output]);
-        return edge;
-    }
+private:
 
     // Which results a cotangent comes from; empty: all of them. `cotangents`: null where there is none.
     static std::vector<bool> present_of(std::span<const TensorRef> cotangents) {
@@ -88,6 +86,13 @@ private:
         std::vector<bool> needed;  // by result: it leads to what was asked for
         std::vector<bool> live;    // or to any leaf but those that are over
     };
+    struct LeafState {
+        Ref<Autograd> leaf;
+        TensorRef sum;
+        uint64_t last = UINT64_MAX;  // where the entry stands that is the last to add to it; a root: it is complete
+        size_t edge = 0;             // by which of that entry's edges
+        bool is_complete = false;
+    };
     struct Later {
         Ref<TapeEntry> entry;
         bool operator<(const Later& other) const { return entry->position < other.entry->position; }
@@ -98,18 +103,39 @@ private:
         }
     };
 
+    // Of a graph's result that others are computed from, the whole cotangent is known between its ops alone.
+    static bool has_hooks_inside(const TapeEntry& entry) {
+        for (uint32_t k = 0; k < entry.outputs.size(); ++k) {
+            const TapeEntry::Output& output = entry.outputs[k];
+            if ((output.hooks || output.retained) && leads_to_another_result(*entry.graph, k)) return true;
+        }
+        return false;
+    }
+
     // The edge past what is unfolded, or has to be. What is used up stays as it is: an error if it is gone through.
     void settle(Edge& edge) {
         edge = resolved(std::move(edge));
-        while (options_.by_ops() && edge.entry && is_folded(*edge.entry) && !edge.entry->freed) {
+        while (edge.entry && is_folded(*edge.entry) && !edge.entry->freed &&
+               (options_.by_ops() || has_hooks_inside(*edge.entry))) {
             tracer_.tape().unfold(*edge.entry);
             edge = resolved(std::move(edge));
         }
     }
 
+    void note_leaf(const Ref<Autograd>& leaf, uint64_t position, size_t edge) {
+        if (leaf->is_over) any_over_ = true;
+        has_hooks_ = has_hooks_ || leaf->hooks;
+        LeafState& state = leaves_[leaf.get()];
+        if (state.leaf && state.last <= position) return;
+        state.leaf = leaf;
+        state.last = position;
+        state.edge = edge;
+    }
+
     void collect(const Edge& root) {
         std::vector<Ref<TapeEntry>> stack;
         if (root.entry) stack.push_back(root.entry);
+        if (root.leaf) note_leaf(root.leaf, UINT64_MAX, 0);
         while (!stack.empty()) {
             const Ref<TapeEntry> entry = std::move(stack.back());
             stack.pop_back();
@@ -120,10 +146,12 @@ private:
             state.needed.resize(entry->outputs.size(), true);
             state.live.resize(entry->outputs.size(), true);
             if (entry->edges.empty()) any_over_ = true;  // it was when the graph ended
-            for (Edge& edge : entry->edges) {
+            has_hooks_ = has_hooks_ || entry->has_hooks();
+            for (size_t k = 0; k < entry->edges.size(); ++k) {
+                Edge& edge = entry->edges[k];
                 settle(edge);
                 if (edge.entry) stack.push_back(edge.entry);
-                if (edge.leaf && edge.leaf->is_over) any_over_ = true;
+                if (edge.leaf) note_leaf(edge.leaf, entry->position, k);
             }
             for (TapeEntry::Input& input : entry->inputs) input.edge = resolved(std::move(input.edge));
         }
@@ -173,46 +201,69 @@ private:
     }
 
     TensorRef* slot(const Edge& edge) {
-        if (edge.leaf) {
-            for (LeafSum& leaf : leaves) {
-                if (leaf.leaf == edge.leaf) return &leaf.sum;
-            }
-            leaves.push_back({edge.leaf, {}});
-            return &leaves.back().sum;
-        }
+        if (edge.leaf) return &leaves_.at(edge.leaf.get()).sum;
         State& state = states_.at(edge.entry.get());
-        if (!state.queued && state.needed[edge.output]) {
+        const bool is_met = state.needed[edge.output] || (state.entry->has_hooks() && is_asked(edge));
+        if (!state.queued && is_met) {
             state.queued = true;
             queue_.push({state.entry});
         }
         return &state.cotangents[edge.output];
     }
     TensorRef sum_of(const Edge& edge) {
-        if (edge.leaf) {
-            for (const LeafSum& leaf : leaves) {
-                if (leaf.leaf == edge.leaf) return leaf.sum;
-            }
-            return {};
-        }
+        if (edge.leaf) return leaves_.at(edge.leaf.get()).sum;
         return edge.entry ? states_.at(edge.entry.get()).cotangents[edge.output] : TensorRef();
     }
     void set(const Edge& edge, TensorRef sum) {
         *slot(edge) = sum;
-        if (edge.entry && is_asked(edge))
-            asked_sums_[{edge.entry.get(), edge.output}] = sum;
+        if (edge.entry && is_asked(edge)) asked_sums_[{edge.entry.get(), edge.output}] = sum;
     }
     void add(const Edge& edge, TensorRef cotangent) {
         const TensorRef before = sum_of(edge);
         set(edge, before ? d_.apply(op<"add">(), {before, cotangent}) : std::move(cotangent));
     }
 
+    // Leaves to which nothing comes from entries before `position`: those that were complete first come first.
+    void complete_leaves(uint64_t position) {
+        std::vector<LeafState*> complete;
+        for (auto& [leaf, state] : leaves_) {
+            if (!state.is_complete && state.sum && state.last > position) complete.push_back(&state);
+        }
+        std::sort(complete.begin(), complete.end(), [](const LeafState* a, const LeafState* b) {
+            return a->last != b->last ? a->last > b->last : a->edge < b->edge;
+        });
+        for (LeafState* state : complete) complete_leaf(*state);
+    }
+    void complete_leaf(LeafState& state) {
+        state.is_complete = true;
+        const LeafHooks* const hooks = state.leaf->hooks.get();
+        if (hooks && hooks->gradient) call_tensor_hooks(tracer_, *hooks->gradient, state.sum);
+        if (accumulates_) accumulate_with_hooks(tracer_, *state.leaf, state.sum, options_.create_graph);
+    }
+
+    // The hooks of an entry's results; and results that were asked for are what these give.
+    void call_result_hooks(TapeEntry& entry, std::span<TensorRef> cotangents) {
+        for (uint32_t k = 0; k < cotangents.size(); ++k) {
+            if (!cotangents[k]) continue;
+            if (entry.outputs[k].hooks) call_tensor_hooks(tracer_, *entry.outputs[k].hooks, cotangents[k]);
+            if (entry.outputs[k].retained)
+                accumulate_gradient(d_, *entry.outputs[k].retained, cotangents[k], options_.create_graph);
+            if (is_asked({Ref<TapeEntry>(&entry), k, {}})) asked_sums_[{&entry, k}] = cotangents[k];
+        }
+    }
+
     void visit(const Ref<TapeEntry>& of) {
         TapeEntry& entry = *of;
         State& state = states_.at(&entry);
         std::vector<TensorRef> cotangents = std::move(state.cotangents);
+        if (!entry.unfolded.empty()) return visit_ops(entry, cotangents);  // by a hook
+        if (entry.has_hooks()) call_result_hooks(entry, cotangents);
         for (size_t k = 0; k < cotangents.size(); ++k) {
             if (!state.needed[k]) cotangents[k] = nullptr;
         }
+        if (std::find(state.needed.begin(), state.needed.end(), true) == state.needed.end()) return;
+        if (entry.before) call_hooks_before(tracer_, *entry.before, cotangents);
+        const std::vector<TensorRef> received = entry.after ? cotangents : std::vector<TensorRef>();
         const std::vector<bool> present = present_of(cotangents);
         const std::vector<bool> to = entry.used_up.empty() ? std::vector<bool>() : wanted_edges(entry);
         if (std::optional<Missing> gone = missing(d_, entry, present, to, live_edges(entry))) {
@@ -237,7 +288,8 @@ private:
         if (options_.by_ops()) {
             std::vector<bool> wanted_and_reached = wanted_edges(entry);
             for (size_t k = 0; k < reached.size(); ++k) wanted_and_reached[k] = wanted_and_reached[k] && reached[k];
-            const std::vector<TensorRef> gradients = replay_gradients(d_, of, cotangents, present, wanted_and_reached);
+            std::vector<TensorRef> gradients = replay_gradients(d_, of, cotangents, present, wanted_and_reached);
+            if (entry.after) call_hooks_after(tracer_, *entry.after, gradients, received);
             for (size_t k = 0; k < gradients.size(); ++k) {
                 if (gradients[k]) add(entry.edges[k], gradients[k]);
             }
@@ -257,18 +309,26 @@ private:
         }
         entry.graph->backward(saved, incoming, present, running, gradients);
         if (!options_.retain_graph) use_up(entry, present);
+        std::vector<TensorRef> produced(gradients.size());
         for (size_t k = 0; k < gradients.size(); ++k) {
             if (!gradients[k].defined() || !wanted(entry.edges[k]) || !(reached.empty() || reached[k])) continue;
-            auto gradient = make_ref<TensorObject>(std::move(gradients[k]));
-            if (continues && is_first_use(entry, k)) set(entry.edges[k], std::move(gradient));
-            else add(entry.edges[k], std::move(gradient));
+            produced[k] = make_ref<TensorObject>(std::move(gradients[k]));
+        }
+        if (entry.after) call_hooks_after(tracer_, *entry.after, produced, received);
+        for (size_t k = 0; k < produced.size(); ++k) {
+            if (!produced[k]) continue;
+            if (continues && is_first_use(entry, k)) set(entry.edges[k], std::move(produced[k]));
+            else add(entry.edges[k], std::move(produced[k]));
         }
     }
     // In the graph's place its ops, which miss what the graph misses, each in its turn: with the error that they raise
     // where nothing was captured.
     void visit_ops(TapeEntry& graph, std::vector<TensorRef>& cotangents) {
-        tracer_.tape().unfold(graph);
-        for (const Edge& edge : graph.unfolded) collect(edge);
+        if (graph.unfolded.empty()) tracer_.tape().unfold(graph);
+        for (Edge& edge : graph.unfolded) {
+            settle(edge);
+            collect(edge);
+        }
         find_needed();
         for (size_t k = 0; k < cotangents.size(); ++k) {
             if (cotangents[k] && graph.unfolded[k]) add(graph.unfolded[k], std::move(cotangents[k]));
@@ -331,6 +391,9 @@ private:
     Tracer& tracer_;
     Dispatcher& d_;
     const BackwardOptions options_;
+    const bool accumulates_;
+    bool has_hooks_ = false;  // then leaves are complete in their turn, which hooks may see; else at the end
+    std::unordered_map<const Autograd*, LeafState> leaves_;
     std::unordered_map<const TapeEntry*, State> states_;
     std::priority_queue<Later> queue_;
     bool asked_any_ = false, any_over_ = false;

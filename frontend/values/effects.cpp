@@ -43,17 +43,14 @@ HostEffect HostEffect::dict_content(DictObject& dict) {
 }
 
 HostEffect HostEffect::gradient(Autograd& leaf) {
-    return {Kind::gradient,
-            Ref<Object>(new AutogradHolder(Ref<Autograd>(&leaf))),
-            {},
-            leaf.grad ? Value(leaf.grad) : Value()};
+    return {Kind::gradient, Ref<Object>(&leaf), {}, leaf.grad ? Value(leaf.grad) : Value()};
 }
 
 HostEffect HostEffect::history(TensorObject& tensor) {
     HostEffect effect{Kind::history, Ref<Object>(&tensor), {}, {}};
     if (!tensor.autograd) return effect;
-    effect.key = make_ref<AutogradHolder>(tensor.autograd);
-    effect.old = make_ref<AutogradHolder>(tensor.autograd->copy_of_history());
+    effect.key = Value(tensor.autograd);
+    effect.old = Value(tensor.autograd->copy_of_history());
     return effect;
 }
 
@@ -79,15 +76,15 @@ void Journal::undo(HostEffect& effect) {
         }
         case HostEffect::Kind::dict_content: dict().swap(effect.old.as<DictObject>()); break;
         case HostEffect::Kind::gradient:
-            static_cast<AutogradHolder&>(*effect.object).autograd->grad =
+            static_cast<Autograd&>(*effect.object).grad =
                 effect.old.is_tensor() ? effect.old.ref<TensorObject>() : Ref<TensorObject>();
             break;
         case HostEffect::Kind::history: {
             auto& tensor = static_cast<TensorObject&>(*effect.object);
             tensor.autograd = nullptr;
             if (effect.key.is_none()) break;
-            tensor.autograd = static_cast<AutogradHolder&>(effect.key.object()).autograd;
-            tensor.autograd->restore_history(*static_cast<AutogradHolder&>(effect.old.object()).autograd);
+            tensor.autograd = Ref<Autograd>(&static_cast<Autograd&>(effect.key.object()));
+            tensor.autograd->restore_history(static_cast<const Autograd&>(effect.old.object()));
             break;
         }
         case HostEffect::Kind::generator: generator_.restore(effect.key.as_int(), effect.old.as_int()); break;
@@ -98,8 +95,6 @@ void Journal::undo(HostEffect& effect) {
 // Growth is one part however much there is of it: cutting back to the first length takes all of it back.
 Journal::Part Journal::part_of(const HostEffect& effect) {
     const void* what = effect.place ? static_cast<const void*>(effect.place) : effect.object.get();
-    if (effect.kind == HostEffect::Kind::gradient)  // the object is made for the effect
-        what = static_cast<AutogradHolder&>(*effect.object).autograd.get();
     const bool is_one = effect.kind == HostEffect::Kind::list_item || effect.kind == HostEffect::Kind::dict_entry;
     const uint64_t position = is_one ? static_cast<uint64_t>(effect.key.as_int()) : 0;
     return {reinterpret_cast<uintptr_t>(what), position << 8 | static_cast<uint64_t>(effect.kind)};
@@ -147,13 +142,12 @@ void Journal::undo_all_but_random_state() {
 }
 
 void Journal::join_gradients(std::span<const uint32_t> failing) {
-    std::unordered_map<const Autograd*, size_t> between;  // the last effect on a leaf: before how many of the positions
+    std::unordered_map<const Object*, size_t> between;  // the last effect on a leaf: before how many of the positions
     const auto is_joined = [&](const Entry& entry) {
         if (entry.effect.kind != HostEffect::Kind::gradient) return false;
         const auto stop = std::lower_bound(failing.begin(), failing.end(), entry.position);
         const auto after = static_cast<size_t>(stop - failing.begin());
-        const Autograd* leaf = static_cast<AutogradHolder&>(*entry.effect.object).autograd.get();
-        const auto [known, is_first] = between.try_emplace(leaf, after);
+        const auto [known, is_first] = between.try_emplace(entry.effect.object.get(), after);
         return !is_first && std::exchange(known->second, after) == after;
     };
     if (std::erase_if(entries_, is_joined) > 0) known_.clear();
@@ -163,7 +157,7 @@ void Journal::forget_unseen() {
     const auto target = [](const Entry& entry) -> const Object* {
         switch (entry.effect.kind) {
             case HostEffect::Kind::variable:
-            case HostEffect::Kind::gradient:  // the object is made for the effect
+            case HostEffect::Kind::gradient:  // of what a backward has reached, whoever else has it
             case HostEffect::Kind::generator: return nullptr;
             default: return entry.effect.object.get();
         }

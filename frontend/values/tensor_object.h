@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "frontend/values/value.h"
@@ -16,10 +17,16 @@ namespace tenon {
 
 class TapeEntry;
 class TensorObject;
+struct LeafHooks;
 
 /// What differentiation knows about a tensor. Absent for tensors that never required a gradient.
-class Autograd final : public RefCounted {
+class Autograd final : public Object {
 public:
+    // In frontend/history: they need the whole of TapeEntry and LeafHooks.
+    Autograd();
+    ~Autograd() override;
+    void visit_children(FunctionRef<void(const Value&)> visit) const override;
+    void drop_children() override;
     bool requires_grad = false;
     Ref<TapeEntry> entry;    ///< what computed it; null for a leaf
     uint32_t output = 0;     ///< which result of `entry` it is
@@ -27,8 +34,11 @@ public:
     bool in_graph = false;   ///< computed from what requires a gradient by the graph under capture
     uint64_t number = 0;     ///< of this history: what a tensor gets later has another one (Tape::number_history)
     bool is_over = false;    ///< a leaf of a functional derivative's own, which nobody can ask for any more
+    TensorObject* owner = nullptr;       ///< whose facts these are, as long as it lives
+    std::unique_ptr<LeafHooks> hooks;    ///< of a leaf; null where there are none
     bool is_leaf() const { return !entry && !in_graph; }
-    // All but `grad`. In tape_entry.cpp: they need the whole of TapeEntry.
+    LeafHooks& make_hooks();
+    // All but `grad` and what is the leaf's own.
     Ref<Autograd> copy_of_history() const;
     void restore_history(const Autograd& before);
 };
@@ -50,7 +60,10 @@ public:
     static constexpr Kind class_kind = Kind::tensor;
     TensorObject() : Object(class_kind) {}
     explicit TensorObject(Tensor tensor_) : Object(class_kind), tensor(std::move(tensor_)) {}
-    ~TensorObject() override { unlink(); }
+    ~TensorObject() override {
+        unlink();
+        if (autograd && autograd->owner == this) autograd->owner = nullptr;
+    }
     void visit_children(FunctionRef<void(const Value&)> visit) const override;
     void drop_children() override;
 
@@ -130,13 +143,6 @@ inline Kind host_kind(const Value& value) {
     if (!number) return value.kind();
     return number->element ? host_kind_of(number->element->dtype()) : Kind::integer;
 }
-
-/// Autograd facts as an object, for what undoes writes of `.grad`.
-class AutogradHolder final : public Object {
-public:
-    explicit AutogradHolder(Ref<Autograd> autograd_) : Object(Kind::other), autograd(std::move(autograd_)) {}
-    const Ref<Autograd> autograd;
-};
 
 /// "f32[3, 4]"
 std::string describe_type(const Tensor& tensor);
