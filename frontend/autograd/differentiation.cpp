@@ -43,12 +43,26 @@ Capture* capture_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cota
     return nullptr;
 }
 
+// Whether the backward that comes is one of its own, captured and compiled.
+bool is_compiled(Tracer& tracer) {
+    const bool is_asked_for = tracer.compiled_backward == Tracer::CompiledBackward::automatic ||
+                              tracer.compiled_backward == Tracer::CompiledBackward::dynamic;
+    if (!is_asked_for || tracer.options().engine == Engine::eager) return false;
+    return !(tracer.capturing() && tracer.capture().tracing());
+}
+
+BackwardOptions captured(BackwardOptions options) {
+    options.captured = true;
+    return options;
+}
+
 // What the tape begins with.
 Tape::Root root_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent) {
     Dispatcher& d = tracer.dispatcher();
     TensorRef start = cotangent;
-    if (!start) start = make_ref<TensorObject>(Tensor::full(tracer.allocator(), loss->dtype(), loss->shape(), 1.0));
     d.settle_history(*loss);
+    if (!start && tracer.capturing()) start = ops::full(d, ops::Term::literal(1.0), loss->dtype(), Sizes(loss->rank(), Size(1)));
+    if (!start) start = make_ref<TensorObject>(Tensor::full(tracer.allocator(), loss->dtype(), loss->shape(), 1.0));
     return {Edge::of(*loss), start, d.span()};
 }
 
@@ -62,6 +76,14 @@ void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
     }
     check(loss, cotangent);
     BackwardEnd end(tracer);
+    if (is_compiled(tracer)) {
+        tracer.captured_backward([&] {
+            const Tape::Root root = root_of(tracer, loss, cotangent);
+            tracer.tape().backward({&root, 1}, captured(options), only);
+            end.finish();
+        });
+        return;
+    }
     if (Capture* capture = capture_of(tracer, loss, cotangent, {})) {
         const Capture::Differentiation::Cotangent root{*loss, cotangent.get()};
         const Dispatcher::GradMode mode(tracer.dispatcher(), options.create_graph);
@@ -88,6 +110,15 @@ std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const Te
         return tracer.tape().gradients({&root, 1}, wrt, replayed);
     }
     BackwardEnd end(tracer);
+    if (is_compiled(tracer)) {
+        std::vector<TensorRef> found;
+        tracer.captured_backward([&] {
+            const Tape::Root root = root_of(tracer, loss, cotangent);
+            found = tracer.tape().gradients({&root, 1}, wrt, captured(options));
+            end.finish();
+        });
+        return found;
+    }
     if (Capture* capture = capture_of(tracer, loss, cotangent, wrt)) {
         const Capture::Differentiation::Cotangent root{*loss, cotangent.get()};
         const Dispatcher::GradMode mode(tracer.dispatcher(), options.create_graph);

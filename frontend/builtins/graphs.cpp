@@ -191,9 +191,9 @@ Value reset(Evaluator& e, Arguments&) {
 /// What `compile(f, …)` gives.
 class CompiledFunction final : public Object {
 public:
-    CompiledFunction(Value function, bool fullgraph, bool dynamic, std::optional<Engine> engine)
+    CompiledFunction(Value function, bool fullgraph, bool dynamic, bool backward, std::optional<Engine> engine)
         : Object(Kind::other), function_(std::move(function)), fullgraph_(fullgraph), dynamic_(dynamic),
-          engine_(engine) {}
+          backward_(backward), engine_(engine) {}
     void visit_children(FunctionRef<void(const Value&)> visit) const override { visit(function_); }
     void drop_children() override { function_ = {}; }
 
@@ -222,11 +222,17 @@ private:
         struct Restore {
             Tracer& tracer;
             TracerOptions options;
+            Tracer::CompiledBackward compiled_backward;
             ~Restore() {
                 tracer.set_options(options);
+                tracer.compiled_backward = compiled_backward;
                 tracer.capture().set_dynamic(false);
             }
-        } restore{tracer, tracer.options()};
+        } restore{tracer, tracer.options(), tracer.compiled_backward};
+        if (backward_ && tracer.compiled_backward != Tracer::CompiledBackward::refused) {
+            tracer.compiled_backward =
+                dynamic_ ? Tracer::CompiledBackward::dynamic : Tracer::CompiledBackward::automatic;
+        }
         TracerOptions options = tracer.options();
         // What has to be one graph is one graph on every engine: its breaks are found by capturing it.
         if (fullgraph_ && options.engine == Engine::eager) options.engine = Engine::interp;
@@ -243,17 +249,17 @@ private:
     }
 
     Value function_;
-    bool fullgraph_, dynamic_;
+    bool fullgraph_, dynamic_, backward_;
     std::optional<Engine> engine_;
 };
 
 Value compile(Evaluator&, Arguments& a) {  // f; fullgraph?, dynamic?, backward?, engine?, passes?
-    if (a.has(3) || a.has(5)) {
+    if (a.has(5)) {
         throw Error(Diagnostic{"value",
-                               "compiled backward and passes of one's own are not there yet",
+                               "passes of one's own are not there yet",
                                a.span,
                                {},
-                               "compile(f), with fullgraph:, dynamic: or engine:"});
+                               "compile(f), with fullgraph:, dynamic:, backward: or engine:"});
     }
     std::optional<Engine> engine;
     if (a.has(4)) {
@@ -268,7 +274,8 @@ Value compile(Evaluator&, Arguments& a) {  // f; fullgraph?, dynamic?, backward?
                                    "engines are \"graph\", \"joint\" and \"jit\""});
     }
     const bool dynamic = a.has(2) && a[2].is_bool() && a[2].as_bool();
-    return make_ref<CompiledFunction>(a[0], a.flag_or(1, false, "fullgraph"), dynamic, engine);
+    return make_ref<CompiledFunction>(a[0], a.flag_or(1, false, "fullgraph"), dynamic,
+                                     a.flag_or(3, false, "backward"), engine);
 }
 
 Value mark_dynamic(Evaluator& e, Arguments& a) {  // x, dim
@@ -318,7 +325,7 @@ const Builtin graph_table[] = {
      "forgets compiled graphs, counts and history, and begins the random numbers anew"},
     {"compile", "f; fullgraph?, dynamic?, backward?, engine?, passes?", callables, compile, 0,
      "f, captured whenever it is called; fullgraph: a break is an error, dynamic: sizes are symbolic from the first "
-     "call on"},
+     "call on, backward: what backward does inside is captured and compiled by itself"},
     {"mark_dynamic", "x, dim", tensors, mark_dynamic, 0,
      "makes a dimension of x symbolic in the next graph that takes it"},
 };

@@ -475,9 +475,11 @@ const Builtin tensor_grad_table[] = {
     {"enable_grad", "", any_kind, nullptr, scope_block, "`enable_grad { … }`: records for backward, inside a no_grad"},
     {"no_compile", "", any_kind, nullptr, scope_block,
      "`no_compile { … }`: the same as `annotate {compile: false} { … }`; also `@no_compile`"},
-    {"compiled_backward", "; dynamic?", any_kind, nullptr, scope_block, "not there yet"},
+    {"compiled_backward", "; dynamic?", any_kind, nullptr, scope_block,
+     "`compiled_backward { … }`: what backward and grad do inside is captured, hooks and accumulation included, and "
+     "compiled; dynamic: true: with symbolic sizes from the first one on"},
     {"no_compiled_backward", "", any_kind, nullptr, scope_block,
-     "`no_compiled_backward { … }`: backward runs on the tape, as it always does so far"},
+     "`no_compiled_backward { … }`: backward runs on the tape, whatever is asked for around or inside by compile"},
     {"device", "where", any_kind, nullptr, scope_block, "`device(cpu) { … }`: tensors made inside live there"},
 };
 

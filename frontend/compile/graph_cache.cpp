@@ -28,9 +28,9 @@ CompiledGraph::CompiledGraph(GraphCache& cache, const CompileSettings& settings,
         joint_ = make_joint(*graph_, differentiable_, wrt_, false);
         reached_ = joint_->reached;
         split_ = split_joint(*joint_);
-        lean_ = purpose_ == Purpose::op ? *split_ : rematerialise(*split_, decisions_);
+        lean_ = is_op() ? *split_ : rematerialise(*split_, decisions_);
         saved_ = lean_->saved;
-        if (purpose_ == Purpose::capture) ++cache_.counters().autodiff_ok;
+        if (!is_op()) ++cache_.counters().autodiff_ok;
     }
     if (settings_.verify) check();
 }
@@ -73,7 +73,7 @@ std::unique_ptr<CompiledGraph::Compilation> CompiledGraph::compile(const GraphRe
 
 // Null where no run is to be checked.
 GraphCheck* CompiledGraph::make_check() {
-    if (!settings_.verify || purpose_ != Purpose::capture) return nullptr;
+    if (!settings_.verify || is_op()) return nullptr;
     const Engine engine = settings_.engine;
     check_ = std::make_unique<GraphCheck>(*this, cache_.checker(), engine == Engine::jit ? "jit" : "interp",
                                           engine == Engine::automatic && has_llvm_backend());
@@ -92,16 +92,31 @@ void CompiledGraph::prepare() {
     if (forward_) return;
     forward_ = compile(lean_ ? lean_->forward : graph_, lean_ ? "rematerialise" : "capture");
     if (purpose_ == Purpose::capture) ++cache_.counters().graphs_forward;
+    if (purpose_ == Purpose::backward) ++cache_.counters().graphs_backward;
 }
 
 size_t CompiledGraph::effects_done() const { return forward_ ? forward_->executable->effects_done() : 0; }
 
 const CompiledGraph::Compilation* CompiledGraph::backward_half() const {
-    return halves_.empty() ? nullptr : halves_.begin()->second.compiled.get();
+    for (const auto& [kind, half] : halves_) {
+        if (half.compiled) return half.compiled.get();
+    }
+    return nullptr;
 }
 
-CompiledGraph::Half CompiledGraph::make_half(bool continues, const std::vector<bool>& present) {
-    if (purpose_ == Purpose::capture && halves_.empty()) ++cache_.counters().graphs_backward;
+CompiledGraph::Half& CompiledGraph::half(bool continues, const std::vector<bool>& present) {
+    const auto found = halves_.find({continues, present});
+    if (found != halves_.end()) return found->second;
+    return halves_.emplace(std::pair(continues, present), make_half(continues, present)).first->second;
+}
+
+GraphRef CompiledGraph::backward_graph(bool continues, const std::vector<bool>& present, std::vector<bool>& reached) {
+    const Half& found = half(continues, present);
+    reached = found.reached;
+    return found.graph;
+}
+
+CompiledGraph::Half CompiledGraph::make_half(bool continues, const std::vector<bool>& present) const {
     GraphRef graph = lean_->backward;
     if (continues) {
         const Joint joint = make_joint(*graph_, differentiable_, wrt_, true);
@@ -127,7 +142,7 @@ CompiledGraph::Half CompiledGraph::make_half(bool continues, const std::vector<b
             if (reached_[k]) half.reached[k] = still[next++];
         }
     }
-    half.compiled = compile(graph, half.reached == reached_ ? "rematerialise" : "leaving out cotangents");
+    half.graph = std::move(graph);
     return half;
 }
 
@@ -136,10 +151,11 @@ void CompiledGraph::backward(std::span<const Tensor> saved, std::span<const Tens
                              std::vector<Tensor>& gradients) {
     assert(lean_);
     const bool continues = !running.empty();
-    auto found_half = halves_.find({continues, present});
-    if (found_half == halves_.end())
-        found_half = halves_.emplace(std::pair(continues, present), make_half(continues, present)).first;
-    Half& half = found_half->second;
+    Half& half = this->half(continues, present);
+    if (!half.compiled) {
+        if (!is_op() && !backward_half()) ++cache_.counters().graphs_backward;
+        half.compiled = compile(half.graph, half.reached == reached_ ? "rematerialise" : "leaving out cotangents");
+    }
     std::vector<Tensor> arguments(saved.begin(), saved.end());
     arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
     arguments.insert(arguments.end(), running.begin(), running.end());
@@ -268,7 +284,7 @@ std::string GraphCache::add_variant(GraphEntry& entry, const CompileSettings& se
     auto compile = [&] {
         GraphRef graph = specialise(*entry.skeleton, hints, made.symbolic);
         made.graph = std::make_shared<CompiledGraph>(*this, settings, std::move(graph), entry.differentiable, entry.wrt,
-                                                     CompiledGraph::Purpose::capture);
+                                                     entry.purpose);
         made.graph->prepare();
     };
     if (made.is_static()) {

@@ -35,8 +35,9 @@ struct MadeGraph;
 class CompiledGraph {
 public:
     enum class Purpose : uint8_t {
-        op,       ///< one op of eager mode
-        capture,  ///< a captured graph
+        op,        ///< one op of eager mode
+        capture,   ///< a captured graph
+        backward,  ///< a captured graph, which is (a piece of) a backward
     };
     /// `wrt`: the parameters that require a gradient, then, counted on from the parameters, the results that are
     /// leaves; `differentiable`: the results through which a gradient may come.
@@ -69,12 +70,16 @@ public:
     void backward(std::span<const Tensor> saved, std::span<const Tensor> cotangents, const std::vector<bool>& present,
                   std::span<const Tensor> running, std::vector<Tensor>& gradients);
 
+    /// The graph that backward() runs for these: its parameters are the saved values, the cotangents and, where it
+    /// continues sums, these; `reached` receives for which wrt it has a result.
+    GraphRef backward_graph(bool continues, const std::vector<bool>& present, std::vector<bool>& reached);
+
     const GraphRef& graph() const { return graph_; }
     const std::optional<Joint>& joint() const { return joint_; }
     const std::optional<Split>& split() const { return split_; }
     /// The halves that run: after rematerialisation.
     const std::optional<Split>& lean() const { return lean_; }
-    Purpose purpose() const { return purpose_; }
+    bool is_op() const { return purpose_ == Purpose::op; }
 
     /// What was saved and what is recomputed, and why.
     const Decisions& decisions() const { return decisions_; }
@@ -115,11 +120,13 @@ private:
     bool has_run_ = false;
     std::unique_ptr<GraphCheck> check_;  // with `--verify`, from the first run on
     struct Half {
-        std::unique_ptr<Compilation> compiled;
-        std::vector<bool> reached;  // a wrt
+        GraphRef graph;
+        std::unique_ptr<Compilation> compiled;  // once it has run
+        std::vector<bool> reached;              // a wrt
         bool checked = false;
     };
-    Half make_half(bool continues, const std::vector<bool>& present);
+    Half& half(bool continues, const std::vector<bool>& present);
+    Half make_half(bool continues, const std::vector<bool>& present) const;
     std::map<std::pair<bool, std::vector<bool>>, Half>
         halves_;  // by running sums, by cotangents; made when first needed
     Decisions decisions_;
@@ -141,6 +148,7 @@ public:
     std::vector<SizeId> solved;  ///< what the guards make of each symbol: itself, or a size written by others
     std::vector<Variant> variants;
     std::string function;  ///< the captured call that made it
+    CompiledGraph::Purpose purpose = CompiledGraph::Purpose::capture;
     Span declaration;
     uint64_t last_use = 0;  ///< the cache's count of look-ups then
     /// The variant for these sizes; null where there is none yet.
@@ -167,7 +175,12 @@ public:
     /// differ from theirs; the reason (which size was what) is returned, empty for the first variant.
     std::string add_variant(GraphEntry& entry, const CompileSettings& settings, std::span<const int64_t> hints,
                             const std::vector<bool>& dynamic, const std::function<std::string(Span)>& locate);
-    void clear() { entries_.clear(); }
+    void clear() {
+        entries_.clear();
+        shapes_.clear();
+    }
+    /// The shapes of the inputs with which a graph of this key was compiled last, whatever its skeleton; empty at first.
+    std::vector<Dims>& last_shapes(uint64_t key) { return shapes_[key]; }
     size_t size() const { return entries_.size(); }
     /// What `--verify` replays runs with; made when first asked for.
     PassCheck& checker();
@@ -186,6 +199,7 @@ private:
     Counters& counters_;
     std::unique_ptr<PassCheck> checker_;
     std::unordered_map<SkeletonHash, std::unique_ptr<GraphEntry>, HashOfHash> entries_;
+    std::unordered_map<uint64_t, std::vector<Dims>> shapes_;  // of pieces of backward
     uint64_t uses_ = 0;
 };
 

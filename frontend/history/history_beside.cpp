@@ -26,7 +26,7 @@ bool HistoryBeside::leads(const Edge& edge) {
             continue;
         }
         std::vector<bool> reached;  // of an op: all that was wanted
-        if (entry->graph && entry->graph->purpose() == CompiledGraph::Purpose::capture) {
+        if (entry->graph && !entry->graph->is_op()) {
             std::vector<bool> present(entry->outputs.size());
             present[output] = true;
             reached = reached_from(*entry->graph, present);

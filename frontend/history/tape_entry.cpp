@@ -107,6 +107,13 @@ bool TapeEntry::has_hooks() const {
                        [](const Output& output) { return output.hooks || output.retained; });
 }
 
+uint64_t TapeEntry::kind_for_key() const {
+    if (!graph) return 0;
+    if (!graph->is_op()) return 1;
+    const Graph& of = *graph->graph();
+    return 2 + uint64_t{of[of.body().back()].op.row};
+}
+
 void TapeEntry::guard(std::span<const size_t> which) {
     for (size_t k : guarded) saved[k].tensor.storage->remove_reader(*this);
     guarded.assign(which.begin(), which.end());

@@ -86,6 +86,7 @@ public:
     const Input& input_of(size_t edge) const;  // what the edge's cotangent is of
     Ref<Hooks> before, after;    // of the node; only an op by itself has any
     bool has_hooks() const;      // of any kind
+    uint64_t kind_for_key() const;  // what entries of one kind and structure share, whatever their tensors
     std::vector<Edge> unfolded;  // one a differentiable result, once the graph's ops have become entries in its place
     Span span;
     MetaId meta;

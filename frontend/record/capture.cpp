@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "frontend/record/capture_backward.h"
 #include "frontend/record/capture_differentiation.h"
 #include "frontend/record/capture_overwritten.h"
 #include "frontend/record/capture_trace.h"
@@ -18,7 +19,8 @@ namespace tenon {
 Capture::Capture(Tracer& tracer)
     : tracer_(tracer), builder_(tracer.context()), serial_(tracer.next_serial()), journal_(tracer.generator()),
       differentiation_(std::make_unique<Differentiation>(*this)),
-      overwritten_(std::make_unique<OverwrittenValues>(*this)), trace_(std::make_unique<Trace>(*this)) {
+      overwritten_(std::make_unique<OverwrittenValues>(*this)), trace_(std::make_unique<Trace>(*this)),
+      backward_(std::make_unique<Backward>(*this)) {
     builder_.known_sizes().assume_hints(true);
     builder_.known_sizes().decide_small(true);
     ring_.previous_ = ring_.next_ = &ring_;

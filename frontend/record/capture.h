@@ -113,6 +113,8 @@ public:
     Differentiation& differentiation() { return *differentiation_; }
     class Trace;  // capture_trace.h
     Trace& trace() { return *trace_; }
+    class Backward;  // capture_backward.h
+    Backward& backward() { return *backward_; }
     /// Whether the graph is handed out instead of being run.
     bool tracing() const { return tracing_; }
 
@@ -213,6 +215,7 @@ private:
     void set_consumed_apart(Plan& plan, std::span<const NodeId> values);
     std::vector<bool> views_with_history() const;
     std::shared_ptr<CompiledGraph> find_graph(const Plan& plan, bool& hit);
+    void mark_changed_sizes(std::vector<bool>& dynamic);
     void name_inputs();
     void note_recompile(const GraphEntry& entry, const std::string& reason);
     void bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs,
@@ -256,6 +259,7 @@ private:
     std::unique_ptr<Differentiation> differentiation_;
     std::unique_ptr<OverwrittenValues> overwritten_;
     std::unique_ptr<Trace> trace_;
+    std::unique_ptr<Backward> backward_;
 };
 
 }  // namespace tenon

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "frontend/compile/counters.h"
+#include "frontend/record/capture_backward.h"
 #include "frontend/record/capture_differentiation.h"
 #include "frontend/record/capture_overwritten.h"
 #include "frontend/record/capture_trace.h"
@@ -204,6 +205,7 @@ void Capture::run(const Plan& plan, std::string_view reason, Span at, bool recov
     std::vector<Tensor> outputs;
     graph->run(arguments, outputs);
     functions_.next_graph();
+    if (backward_->is_under_way()) backward_->next_piece();
     bind(plan, graph, std::move(recorded), outputs);
 }
 
@@ -211,6 +213,7 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
     GraphCache& cache = tracer_.graph_cache();
     Counters& counters = tracer_.counters();
     builder_.mix(tracer_.compile_settings().bits());
+    if (backward_->is_under_way()) builder_.mix(backward_->key());
     const SkeletonHash hash = builder_.hash();
     GraphEntry* entry = cache.find(hash);
     if (entry) {
@@ -228,17 +231,45 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
         made.wrt = plan.wrt;
         made.solved = solved_sizes(*made.skeleton);
         made.function = site_.name;
+        if (backward_->is_under_way()) made.purpose = CompiledGraph::Purpose::backward;
         made.declaration = site_.declaration;
         entry = &cache.add(hash, std::move(made));
     }
     std::vector<bool> dynamic(builder_.known_sizes().hints().size(), dynamic_);
     for (size_t k : dynamic_symbols_) dynamic[k] = true;
+    if (backward_->is_under_way()) mark_changed_sizes(dynamic);
     const std::string changed =
         cache.add_variant(*entry, tracer_.compile_settings(), builder_.known_sizes().hints(), dynamic, tracer_.locate);
     note_recompile(*entry, changed);
+    if (backward_->is_under_way()) {
+        ++counters.compiles;
+        backward_->note_compiled();
+    }
     const std::shared_ptr<CompiledGraph> graph = entry->find(builder_.known_sizes().hints())->graph;
     overwritten_->note_named(*graph, plan);
     return graph;
+}
+
+// Sizes of a backward are symbolic from their first change on, also where a size was 1 and the skeleton is another.
+void Capture::mark_changed_sizes(std::vector<bool>& dynamic) {
+    std::vector<Dims>& last = tracer_.graph_cache().last_shapes(backward_->key());
+    const auto has_rank_of = [](const Input& input, const Dims& shape) {
+        return input.tensor.shape.size() == shape.size();
+    };
+    // A size of 1 is none of the host: then the inputs are others.
+    if (!last.empty() && !std::equal(inputs_.begin(), inputs_.end(), last.begin(), last.end(), has_rank_of))
+        dynamic.assign(dynamic.size(), true);
+    for (size_t k = 0; k < inputs_.size(); ++k) {
+        const Dims& shape = inputs_[k].tensor.shape;
+        if (last.size() != inputs_.size() || last[k].size() != shape.size()) continue;
+        for (size_t d = 0; d < shape.size(); ++d) {
+            if (shape[d] == last[k][d]) continue;
+            if (const auto symbol = tracer_.context().symbol_number(builder_.type(inputs_[k].node).sizes[d]))
+                dynamic[*symbol] = true;
+        }
+    }
+    last.clear();
+    for (const Input& input : inputs_) last.push_back(input.tensor.shape);
 }
 
 // Inputs are called what the captured call's arguments are called, or were when the function was captured first.

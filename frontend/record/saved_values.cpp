@@ -47,7 +47,7 @@ bool is_used_up(const TapeEntry& entry, const std::vector<bool>& present, const 
 
 // Of a captured graph: the op whose gradient names the saved value.
 Span saved_by(const TapeEntry& entry, size_t saved) {
-    if (entry.graph && entry.graph->purpose() == CompiledGraph::Purpose::capture && entry.graph->lean()) {
+    if (entry.graph && !entry.graph->is_op() && entry.graph->lean()) {
         const Graph& backward = *entry.graph->lean()->backward;
         const NodeId value = backward.params()[saved];
         for (NodeId id : backward.body()) {

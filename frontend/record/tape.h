@@ -23,6 +23,7 @@ struct BackwardOptions {
     bool retain_graph = false;
     bool create_graph = false;
     bool replay = false;  ///< by ops of the dispatcher, as create_graph does, without a history of their own
+    bool captured = false;  ///< appended to the graph under capture (compiled backward)
     bool by_ops() const { return create_graph || replay; }
 };
 

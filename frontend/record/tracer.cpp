@@ -9,6 +9,7 @@
 #include "frontend/compile/counters.h"
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/capture.h"
+#include "frontend/record/capture_backward.h"
 #include "frontend/record/capture_differentiation.h"
 #include "frontend/record/capture_trace.h"
 #include "frontend/record/tape.h"
@@ -197,6 +198,35 @@ Tracer::Aside::~Aside() {
     if (!outer_) return;
     tracer_.is_paused_ = true;
     tracer_.capture_ = std::move(outer_);
+}
+
+void Tracer::captured_backward(FunctionRef<void()> walk) {
+    flush();
+    if (!spare_capture_) spare_capture_ = std::make_unique<Capture>(*this);
+    struct Restore {
+        Tracer& tracer;
+        const bool capturing, is_paused;
+        const CompiledBackward mode;
+        std::unique_ptr<Capture> outer;
+        ~Restore() {
+            Capture::Backward& backward = tracer.capture_->backward();
+            if (backward.was_compiled()) ++tracer.counters_->captures;
+            backward.end();
+            tracer.capturing_ = capturing;
+            tracer.is_paused_ = is_paused;
+            tracer.compiled_backward = mode;
+            tracer.spare_capture_ = std::exchange(tracer.capture_, std::move(outer));
+        }
+    } restore{*this, std::exchange(capturing_, false), std::exchange(is_paused_, false),
+              std::exchange(compiled_backward, CompiledBackward::off),
+              std::exchange(capture_, std::move(spare_capture_))};
+    capture_->set_dynamic(restore.mode == CompiledBackward::dynamic);
+    const StayCaptured stay(*this);  // loops of hooks end no graph
+    const Dispatcher::Operation none(*dispatcher_, {});
+    captured_call({dispatcher_->span(), "backward", {}}, [&] {
+        walk();
+        return Value();
+    });
 }
 
 void Tracer::tell(const Event& event, std::string_view what) {

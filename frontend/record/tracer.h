@@ -129,6 +129,12 @@ public:
 
     /// Under --explain: writes a line about a break or a recompile to stderr.
     void tell(const struct Event& event, std::string_view what);
+    /// Whether a backward is captured and compiled: off until it is asked for, refused by whoever forbids it within.
+    enum class CompiledBackward : uint8_t { off, refused, automatic, dynamic };
+    CompiledBackward compiled_backward = CompiledBackward::off;
+    /// Runs `walk` under a capture of its own, which is a backward, after what was captured so far.
+    void captured_backward(FunctionRef<void()> walk);
+
     /// The backward that is under way, the innermost; null where there is none.
     BackwardEnd* backward_end = nullptr;
     /// Calls a function of the script; set by the session.
@@ -217,6 +223,7 @@ private:
     class GradScope;
     class MetaScope;
     class CheckpointScope;
+    class BackwardScope;
     class PlainScope;
     bool ends_at_back_edge(LoopMark& mark, Span span);
 
@@ -234,6 +241,7 @@ private:
     std::unique_ptr<GraphCache> graph_cache_;
     std::unique_ptr<Tape> tape_;
     std::unique_ptr<Capture> capture_;
+    std::unique_ptr<Capture> spare_capture_;  // of the last captured backward
     std::unique_ptr<Dispatcher> dispatcher_;
 };
 

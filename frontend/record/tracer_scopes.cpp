@@ -70,6 +70,17 @@ private:
     bool opened_;
 };
 
+class Tracer::BackwardScope final : public Scope {
+public:
+    BackwardScope(Tracer& tracer, CompiledBackward mode)
+        : tracer_(tracer), saved_(std::exchange(tracer.compiled_backward, mode)) {}
+    ~BackwardScope() override { tracer_.compiled_backward = saved_; }
+
+private:
+    Tracer& tracer_;
+    const CompiledBackward saved_;
+};
+
 class Tracer::PlainScope final : public Scope {};
 
 std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<const ScopeArgument> arguments, Span span) {
@@ -132,7 +143,19 @@ std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<cons
     }
     if (name == "no_compiled_backward") {
         takes_nothing();
-        return std::make_unique<PlainScope>();
+        return std::make_unique<BackwardScope>(*this, CompiledBackward::refused);
+    }
+    if (name == "compiled_backward") {
+        CompiledBackward mode = CompiledBackward::automatic;
+        for (const ScopeArgument& argument : arguments) {
+            if (argument.name != "dynamic") fail("`compiled_backward` takes `dynamic:` alone", "dynamic: true, or \"auto\"");
+            const bool is_automatic = argument.value.is<StringObject>() && text_of(argument.value) == "auto";
+            if (argument.value.is_bool() && argument.value.as_bool()) mode = CompiledBackward::dynamic;
+            else if (!is_automatic)
+                fail("`dynamic:` is true (sizes are symbolic from the first graph on) or \"auto\" (from their first change on)",
+                     "compiled_backward(dynamic: true) { … }");
+        }
+        return std::make_unique<BackwardScope>(*this, mode);
     }
     if (name == "device") {
         if (arguments.size() == 1 && arguments[0].value.is(Kind::device) &&

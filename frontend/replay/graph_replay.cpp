@@ -55,14 +55,20 @@ void check_inputs(const Dispatcher& dispatcher, const TapeEntry& entry, const Gr
 std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& source, std::span<const TensorRef> inputs,
                               const ReplayOptions& options) {
     const GraphRef graph = inline_calls(source);
-    Replay replay(dispatcher, *graph, inputs);
-    replay.set_options(options);
+    Replay replay(dispatcher, *graph, inputs, options);
     for (NodeId id : graph->results()) replay.want(id);
     replay.plan();
     replay.run();
     std::vector<TensorRef> results;
     for (NodeId id : graph->results()) results.push_back(replay.value(id));
     return results;
+}
+
+std::vector<TensorRef> append(Dispatcher& dispatcher, const GraphRef& graph, std::span<const TensorRef> inputs) {
+    std::vector<TensorObject*> all;
+    for (const TensorRef& input : inputs) all.push_back(input.get());
+    dispatcher.tracer().capture().admit(all);
+    return replay(dispatcher, *graph, inputs, {.own_sizes = true});
 }
 
 NodeId first_failure(Dispatcher& dispatcher, const Graph& graph, std::span<const TensorRef> inputs, Error& error) {

@@ -15,11 +15,15 @@ struct ReplayOptions {
     bool effects = false;  ///< asserts and commits happen too
     bool stamps = false;   ///< nodes keep their own places, metadata and marks; otherwise those of the present call
     bool symbols = false;  ///< the graph's symbols are those of the graph under capture; otherwise sizes are constants
+    bool own_sizes = false;  ///< its symbols are the sizes that its inputs have in the graph under capture
 };
 
 /// The graph's results; `inputs` beside its parameters, of their types.
 std::vector<TensorRef> replay(Dispatcher& dispatcher, const Graph& graph, std::span<const TensorRef> inputs,
                               const ReplayOptions& options = {});
+
+/// The graph's nodes as nodes of the graph under capture, over these values of it.
+std::vector<TensorRef> append(Dispatcher& dispatcher, const GraphRef& graph, std::span<const TensorRef> inputs);
 
 /// The results of an entry's graph computed once more, one a differentiable result, each op of it an entry of its own.
 std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& entry);

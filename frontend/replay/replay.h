@@ -25,16 +25,19 @@ namespace tenon {
 /// One run of a graph through dispatch: of all that what is wanted depends on, and no more.
 class Replay {
 public:
-    Replay(Dispatcher& dispatcher, const Graph& graph, std::span<const TensorRef> inputs)
+    Replay(Dispatcher& dispatcher, const Graph& graph, std::span<const TensorRef> inputs,
+           const ReplayOptions& options = {})
         : dispatcher_(dispatcher), context_(dispatcher.context()), graph_(graph), values_(graph.nodes.size()),
-          needed_(graph.nodes.size()) {
+          needed_(graph.nodes.size()), options_(options) {
         assert(inputs.size() == graph.params().size());
         for (size_t k = 0; k < inputs.size(); ++k) values_[graph.params()[k].index] = inputs[k];
         std::vector<SizeId> sizes;
         for (const SizeSymbol& symbol : graph.symbols) {
             const TensorRef definer = symbol.definer ? values_[symbol.definer.index] : TensorRef();
-            sizes.push_back(context_.constant(
-                definer && symbol.dim >= 0 ? definer->shape()[static_cast<size_t>(symbol.dim)] : symbol.hint));
+            const auto dim = static_cast<size_t>(symbol.dim);
+            if (!definer || symbol.dim < 0) sizes.push_back(context_.constant(symbol.hint));
+            else if (options.own_sizes) sizes.push_back(dispatcher.size(*definer, dim).id);
+            else sizes.push_back(context_.constant(definer->shape()[dim]));
         }
         at_sizes_.emplace(context_, std::move(sizes));
     }
@@ -45,7 +48,6 @@ public:
     /// A value that is a leaf once it is computed, this one. Null: it requires a gradient, if not for a history of its
     /// own then as a leaf of its own.
     void make_leaf(NodeId id, Ref<Autograd> leaf) { leaves_.emplace(id.index, std::move(leaf)); }
-    void set_options(const ReplayOptions& options) { options_ = options; }
     /// What this value was is gone, by the write: what is computed from it is something else than it was.
     void mark_gone(NodeId value, Span write) { gone_.emplace(value.index, write); }
     /// And the gradient of this op misses it.
@@ -233,7 +235,7 @@ private:
         std::vector<TensorRef> operands;
         for (NodeId input : inputs) operands.push_back(values_[input.index]);
         if (dispatcher_.tracer().capturing() &&
-            (options_.symbols || row(graph_[id].op).control != ControlFlow::turns)) {
+            (options_.symbols || options_.own_sizes || row(graph_[id].op).control != ControlFlow::turns)) {
             std::vector<GraphRef> regions;
             for (unsigned k = 0; k < graph_[id].regions; ++k) {
                 regions.push_back(extract_region(graph_, id, k));
@@ -329,7 +331,7 @@ private:
     std::vector<GoneFor> gone_for_;
     std::unordered_map<uint32_t, Watched> shown_;  // by op
     std::optional<Substitution> at_sizes_;
-    ReplayOptions options_;
+    const ReplayOptions options_;
 };
 
 }  // namespace tenon

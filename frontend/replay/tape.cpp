@@ -24,7 +24,7 @@ void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeE
     entry->inputs = std::move(inputs);
     for (TapeEntry::Input& input : entry->inputs) input.after = input.tensor.storage->version;
     for (size_t k = 0; k < graph->wrt().size(); ++k) entry->edges.push_back(entry->input_of(k).edge);
-    if (graph->purpose() == CompiledGraph::Purpose::op) {
+    if (graph->is_op()) {
         // An op's formula names what is saved and no more, at any order: the other operands need not live on.
         SmallVector<uint8_t, 8> kept(entry->inputs.size(), 0);
         for (const Split::Saved& s : graph->saved()) {

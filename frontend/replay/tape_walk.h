@@ -14,6 +14,7 @@
 #include "frontend/record/tape.h"
 #include "frontend/record/tracer.h"
 #include "frontend/replay/graph_replay.h"
+#include "frontend/record/capture_backward.h"
 #include "frontend/record/hook_calls.h"
 #include "ir/row.h"
 
@@ -54,6 +55,7 @@ public:
             collect(edges.back());
         }
         find_needed();
+        if (options_.captured) tracer_.capture().backward().begin(key(edges));
         for (size_t k = 0; k < roots.size(); ++k) add(edges[k], roots[k].cotangent);
         while (!queue_.empty()) {
             const Ref<TapeEntry> entry = queue_.top().entry;
@@ -66,7 +68,7 @@ public:
     }
 
     static bool is_folded(const TapeEntry& entry) {
-        return entry.graph && entry.graph->purpose() == CompiledGraph::Purpose::capture && entry.unfolded.empty();
+        return entry.graph && !entry.graph->is_op() && entry.unfolded.empty();
     }
 
 private:
@@ -85,6 +87,24 @@ private:
         bool queued = false;
         std::vector<bool> needed;  // by result: it leads to what was asked for
         std::vector<bool> live;    // or to any leaf but those that are over
+    };
+    // What is appended for an entry is stamped with its place and its metadata.
+    class StandsAt {
+    public:
+        StandsAt(Dispatcher& d, const TapeEntry& entry) : d_(d), span_(d.span()), meta_(d.meta()) {
+            d.set_span(entry.span);
+            d.set_meta(entry.meta);
+        }
+        ~StandsAt() {
+            d_.set_span(span_);
+            d_.set_meta(meta_);
+        }
+        StandsAt(const StandsAt&) = delete;
+
+    private:
+        Dispatcher& d_;
+        const Span span_;
+        const MetaId meta_;
     };
     struct LeafState {
         Ref<Autograd> leaf;
@@ -155,6 +175,47 @@ private:
             }
             for (TapeEntry::Input& input : entry->inputs) input.edge = resolved(std::move(input.edge));
         }
+    }
+    // The structure of this walk: which entries it goes through, of what kinds, how they lead to one another, which of
+    // their results were asked for, and what hangs on them. No identities of tensors, no sizes, no values.
+    uint64_t key(std::span<const Edge> roots) const {
+        std::vector<const State*> order;
+        for (const auto& [entry, state] : states_) order.push_back(&state);
+        std::sort(order.begin(), order.end(),
+                  [](const State* a, const State* b) { return a->entry->position > b->entry->position; });
+        std::unordered_map<const void*, uint64_t> numbers;
+        for (const State* state : order) numbers.emplace(state->entry.get(), numbers.size());
+        uint64_t hash = 0x9E3779B97F4A7C15ull;
+        const auto mix = [&hash](uint64_t value) {
+            hash = (hash ^ value) * 0xBF58476D1CE4E5B9ull;
+            hash ^= hash >> 29;
+        };
+        const auto mix_hooks = [&](const Ref<Hooks>& hooks) { mix(hooks ? hooks->size() : 0); };
+        const auto mix_edge = [&](const Edge& edge) {
+            if (!edge || !wanted(edge)) return mix(0);
+            if (edge.entry) return mix(2 + 2 * (numbers.at(edge.entry.get()) << 16 | edge.output));
+            const auto [number, is_first] = numbers.try_emplace(edge.leaf.get(), numbers.size());
+            mix(1 + 2 * number->second);
+            if (!is_first) return;
+            mix(accumulates_ ? 1 + bool(edge.leaf->grad) : 0);
+            if (const LeafHooks* hooks = edge.leaf->hooks.get()) {
+                for (const Ref<Hooks>* each : {&hooks->gradient, &hooks->before, &hooks->accumulated, &hooks->after})
+                    mix_hooks(*each);
+            }
+        };
+        for (const Edge& root : roots) mix_edge(root);
+        for (const State* state : order) {
+            const TapeEntry& entry = *state->entry;
+            mix(entry.kind_for_key());
+            for (uint32_t k = 0; k < entry.outputs.size(); ++k) {
+                mix(state->needed[k] + 2 * is_asked({state->entry, k, {}}) + 4 * bool(entry.outputs[k].retained));
+                mix_hooks(entry.outputs[k].hooks);
+            }
+            mix_hooks(entry.before);
+            mix_hooks(entry.after);
+            for (const Edge& edge : entry.edges) mix_edge(edge);
+        }
+        return hash;
     }
     // Results of entries that lead to what was asked for, and to leaves that are not over; found from the earliest on.
     void find_needed() {
@@ -277,42 +338,25 @@ private:
             }
         }
         assert(!entry.edges.empty() && "a cotangent comes to an entry that leads nowhere");
-        std::vector<bool> reached;  // empty: what the graph says
-        if (!present.empty()) reached = reached_from(*entry.graph, present);
-        for (size_t k = 0; k < cotangents.size(); ++k) {
-            if (cotangents[k]) continue;
-            const TapeEntry::Output& output = entry.outputs[k];
-            cotangents[k] = make_ref<TensorObject>(Tensor::zeros(tracer_.allocator(), output.dtype, output.shape));
-        }
-        const CompiledGraph& graph = *entry.graph;
-        if (options_.by_ops()) {
-            std::vector<bool> wanted_and_reached = wanted_edges(entry);
+        std::vector<bool> wanted_and_reached = wanted_edges(entry);
+        if (!present.empty()) {
+            const std::vector<bool> reached = reached_from(*entry.graph, present);
             for (size_t k = 0; k < reached.size(); ++k) wanted_and_reached[k] = wanted_and_reached[k] && reached[k];
-            std::vector<TensorRef> gradients = replay_gradients(d_, of, cotangents, present, wanted_and_reached);
-            if (entry.after) call_hooks_after(tracer_, *entry.after, gradients, received);
-            for (size_t k = 0; k < gradients.size(); ++k) {
-                if (gradients[k]) add(entry.edges[k], gradients[k]);
-            }
-            return;
         }
-        std::vector<Tensor> saved, incoming, running, gradients;
-        for (const TapeEntry::Saved& s : entry.saved) saved.push_back(s.tensor);
-        for (size_t k = 0; k < cotangents.size(); ++k) incoming.push_back(d_.elements(*cotangents[k], "backward"));
-        const bool continues = graph.purpose() == CompiledGraph::Purpose::capture && sums_to_continue(entry);
-        if (continues) {
-            for (size_t k = 0; k < entry.edges.size(); ++k) {
-                const Tensor& input = entry.input_of(k).tensor;
-                const TensorRef sum = is_first_use(entry, k) ? sum_of(entry.edges[k]) : TensorRef();
-                running.push_back(sum ? sum->tensor
-                                      : Tensor::full(tracer_.allocator(), input.dtype, input.shape, -0.0));
-            }
+        std::vector<TensorRef> produced;
+        const bool continues = !options_.by_ops() && !entry.graph->is_op() && sums_to_continue(entry);
+        if (options_.captured && !options_.by_ops() && entry.graph->is_op()) {
+            const StandsAt place(d_, entry);
+            produced = tracer_.capture().backward().gradients_of_op(entry, cotangents, wanted_and_reached);
+        } else {
+            fill_absent(entry, cotangents);
+            if (options_.by_ops()) produced = replay_gradients(d_, of, cotangents, present, wanted_and_reached);
+            else if (options_.captured) produced = append_half(entry, cotangents, present, continues);
+            else produced = run_half(entry, cotangents, present, continues);
         }
-        entry.graph->backward(saved, incoming, present, running, gradients);
-        if (!options_.retain_graph) use_up(entry, present);
-        std::vector<TensorRef> produced(gradients.size());
-        for (size_t k = 0; k < gradients.size(); ++k) {
-            if (!gradients[k].defined() || !wanted(entry.edges[k]) || !(reached.empty() || reached[k])) continue;
-            produced[k] = make_ref<TensorObject>(std::move(gradients[k]));
+        if (!options_.by_ops() && !options_.retain_graph) use_up(entry, present);
+        for (size_t k = 0; k < produced.size(); ++k) {
+            if (!wanted_and_reached[k]) produced[k] = nullptr;
         }
         if (entry.after) call_hooks_after(tracer_, *entry.after, produced, received);
         for (size_t k = 0; k < produced.size(); ++k) {
@@ -320,6 +364,60 @@ private:
             if (continues && is_first_use(entry, k)) set(entry.edges[k], std::move(produced[k]));
             else add(entry.edges[k], std::move(produced[k]));
         }
+    }
+    // Where a result has no cotangent something of its type stands for it, which nothing reads.
+    void fill_absent(const TapeEntry& entry, std::span<TensorRef> cotangents) {
+        for (size_t k = 0; k < cotangents.size(); ++k) {
+            if (cotangents[k]) continue;
+            const auto& [dtype, shape, hooks, retained] = entry.outputs[k];
+            cotangents[k] = options_.captured && !options_.by_ops()
+                                ? tracer_.capture().backward().stand_in(dtype, shape)
+                                : make_ref<TensorObject>(Tensor::zeros(tracer_.allocator(), dtype, shape));
+        }
+    }
+    std::vector<TensorRef> run_half(const TapeEntry& entry, std::span<const TensorRef> cotangents,
+                                    const std::vector<bool>& present, bool continues) {
+        std::vector<Tensor> saved, incoming, running, found;
+        for (const TapeEntry::Saved& s : entry.saved) saved.push_back(s.tensor);
+        for (const TensorRef& cotangent : cotangents) incoming.push_back(d_.elements(*cotangent, "backward"));
+        for (size_t k = 0; continues && k < entry.edges.size(); ++k) {
+            const Tensor& input = entry.input_of(k).tensor;
+            const TensorRef sum = is_first_use(entry, k) ? sum_of(entry.edges[k]) : TensorRef();
+            running.push_back(sum ? sum->tensor
+                                  : Tensor::full(tracer_.allocator(), input.dtype, input.shape, -0.0));
+        }
+        entry.graph->backward(saved, incoming, present, running, found);
+        std::vector<TensorRef> gradients;
+        for (Tensor& gradient : found)
+            gradients.push_back(gradient.defined() ? make_ref<TensorObject>(std::move(gradient)) : TensorRef());
+        return gradients;
+    }
+    // The same, its nodes appended to the graph under capture.
+    std::vector<TensorRef> append_half(const TapeEntry& entry, std::span<const TensorRef> cotangents,
+                                       const std::vector<bool>& present, bool continues) {
+        const StandsAt place(d_, entry);
+        Capture::Backward& backward = tracer_.capture().backward();
+        std::vector<TensorRef> arguments;
+        for (const TapeEntry::Saved& s : entry.saved) arguments.push_back(backward.saved(s.tensor));
+        arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
+        for (size_t k = 0; continues && k < entry.edges.size(); ++k) {
+            const Tensor& input = entry.input_of(k).tensor;
+            const TensorRef sum = is_first_use(entry, k) ? sum_of(entry.edges[k]) : TensorRef();
+            if (sum) {
+                arguments.push_back(sum);
+                continue;
+            }
+            const TensorRef like = backward.stand_in(input.dtype, input.shape);
+            arguments.push_back(d_.apply(op<"full">(), {Arg::literal(-0.0, input.dtype)}, d_.sizes_attr(d_.sizes(*like))));
+        }
+        std::vector<bool> reached;
+        const GraphRef half = entry.graph->backward_graph(continues, present, reached);
+        const std::vector<TensorRef> found = append(d_, half, arguments);
+        std::vector<TensorRef> gradients(entry.edges.size());
+        for (size_t k = 0, next = 0; k < gradients.size(); ++k) {
+            if (reached[k]) gradients[k] = found[next++];
+        }
+        return gradients;
     }
     // In the graph's place its ops, which miss what the graph misses, each in its turn: with the error that they raise
     // where nothing was captured.
@@ -360,7 +458,7 @@ private:
         return all;
     }
     void use_up(TapeEntry& entry, const std::vector<bool>& present) {
-        if (entry.graph->purpose() == CompiledGraph::Purpose::op) return free(entry);  // it is gone through as a whole
+        if (entry.graph->is_op()) return free(entry);  // it is gone through as a whole
         if (present.empty() && all_results_keep(*entry.graph) &&
             std::all_of(entry.edges.begin(), entry.edges.end(), [&](const Edge& edge) { return wanted(edge); }))
             return free(entry);
@@ -380,7 +478,7 @@ private:
                            [&](size_t k) { return keeps_history((*joint.graph)[joint.graph->results()[k]].op); });
     }
     static void free(TapeEntry& entry) {
-        if (entry.graph && entry.graph->purpose() == CompiledGraph::Purpose::op &&
+        if (entry.graph && entry.graph->is_op() &&
             !keeps_history((*entry.graph->graph())[entry.graph->graph()->body().back()].op))
             return;
         entry.freed = true;

@@ -36,13 +36,11 @@ class Reverse {
 public:
     Reverse(Builder& builder, const ReverseRequest& request)
         : builder_(builder), end_(builder.size()), needs_(end_, false), cotangent_(end_), named_(request.named),
-          differentiable_(request.differentiable), inside_region_(request.inside_region) {
-        mark_dependents(request.wrt);
-        const std::vector<NodeId> body(builder_.body().begin(), builder_.body().end());  // without what is made here
-        for (const Repeated& node : find_repeats(builder_)) {
-            for (NodeId other : node.others) first_[other.index] = node.first;
-            widest_[node.first.index] = node.widest;
-        }
+          differentiable_(request.differentiable), given_(request.given), inside_region_(request.inside_region) {
+        mark_dependents(request.wrt, request.begin);
+        const std::vector<NodeId> body(builder_.body().begin() + ptrdiff_t(request.begin),
+                                       builder_.body().end());  // without what is made here
+        if (request.begin == 0) note_repeats();
         Builder::StampScope scope(builder_, {});
         if (!request.running.empty())
             for (size_t k = 0; k < request.wrt.size(); ++k)
@@ -78,9 +76,9 @@ private:
 
     // ---- which nodes lie between wrt and the results
     NodeId owner(NodeId id) const { return history_owner(builder_, id); }
-    void mark_dependents(std::span<const NodeId> wrt) {
+    void mark_dependents(std::span<const NodeId> wrt, size_t begin) {
         for (NodeId w : wrt) needs_[w.index] = needs_[owner(w).index] = true;
-        for (NodeId id : builder_.body()) {
+        for (NodeId id : builder_.body().subspan(begin)) {
             if (needs_[id.index] || !through(id)) continue;
             if (!is_differentiable(builder_.context(), builder_.node(id).type)) continue;
             for (NodeId operand : builder_.operands_of(id))
@@ -106,6 +104,13 @@ private:
             }
         }
         return first_user_[owner(id).index];
+    }
+
+    void note_repeats() {
+        for (const Repeated& node : find_repeats(builder_)) {
+            for (NodeId other : node.others) first_[other.index] = node.first;
+            widest_[node.first.index] = node.widest;
+        }
     }
 
     // ---- nodes with several results
@@ -210,7 +215,9 @@ private:
             case Entry::Kind::made: return entry.node;
             case Entry::Kind::forward: {
                 if (named_) named_->push_back({entry.node, differentiated_});
-                return entry.node;
+                const auto found = std::find_if(given_.begin(), given_.end(),
+                                                [&](const auto& given) { return given.first == entry.node; });
+                return found == given_.end() ? entry.node : found->second;
             }
             case Entry::Kind::fit: result = fit(emit(entry.operands[0], number_dtype), entry.shape); break;
             case Entry::Kind::call: result = emit_call(entry, number_dtype); break;
@@ -307,6 +314,7 @@ private:
     std::vector<NodeId> first_user_;                        // once it is asked for
     std::vector<ReverseRequest::Named>* const named_;
     const std::span<const uint8_t> differentiable_;
+    const std::span<const std::pair<NodeId, NodeId>> given_;
     const bool inside_region_;
     NodeId differentiated_;  // whose formula is at hand
     std::vector<Entry> arena_;

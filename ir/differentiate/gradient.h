@@ -122,7 +122,7 @@ struct ReverseRequest {
     std::span<const NodeId> results;
     std::span<const NodeId> cotangents;  // as many; empty: ones of each result's shape
     std::span<const NodeId> wrt;
-    std::span<const NodeId> running;  // optional, as many as wrt: a cotangent sum to continue, none to start anew
+    std::span<const NodeId> running = {};  // optional, as many as wrt: a cotangent sum to continue, none to start anew
     struct Named {
         NodeId value, by;  // a forward value, and the op whose formula names it
     };
@@ -132,6 +132,9 @@ struct ReverseRequest {
     std::span<const uint8_t> differentiable = {};
     // The graph is a region, or will be a part of one: its derivative is taken apart before it is differentiated again.
     bool inside_region = false;
+    // Of a piece of a body: where it begins, and for its values, by value, what formulas name in their place.
+    size_t begin = 0;
+    std::span<const std::pair<NodeId, NodeId>> given = {};
 };
 /// The value whose history this one has (Row::history_of), or itself: to gradients they are one value, with one cotangent.
 NodeId history_owner(const Builder&, NodeId);
