@@ -30,7 +30,7 @@ CompiledGraph::CompiledGraph(GraphCache& cache, const CompileSettings& settings,
         split_ = split_joint(*joint_);
         lean_ = is_op() ? *split_ : rematerialise(*split_, decisions_);
         saved_ = lean_->saved;
-        if (!is_op()) ++cache_.counters().autodiff_ok;
+        if (!is_op() && purpose_ != Purpose::general) ++cache_.counters().autodiff_ok;
     }
     if (settings_.verify) check();
 }
@@ -110,7 +110,37 @@ CompiledGraph::Half& CompiledGraph::half(bool continues, const std::vector<bool>
     return halves_.emplace(std::pair(continues, present), make_half(continues, present)).first->second;
 }
 
+// Variants of one skeleton save the same values, wherever what is saved is not chosen by sizes.
+bool CompiledGraph::saves_the_same(const CompiledGraph& other) const {
+    const auto same = [](const Split::Saved& a, const Split::Saved& b) {
+        return a.is_input == b.is_input && a.index == b.index;
+    };
+    if (!std::equal(saved_.begin(), saved_.end(), other.saved_.begin(), other.saved_.end(), same)) return false;
+    const Graph &mine = *lean_->backward, &its = *other.lean_->backward;  // names are those of the joint
+    for (size_t k = 0; k < saved_.size(); ++k) {
+        if (mine.name_of(mine.params()[k]) != its.name_of(its.params()[k])) return false;
+    }
+    return reached_ == other.reached_;
+}
+
+CompiledGraph* CompiledGraph::general() {
+    if (!skeleton_) return nullptr;
+    if (!std::exchange(skeleton_->is_made, true)) {
+        try {
+            const std::vector<bool> all(skeleton_->hints.size(), true);
+            skeleton_->general = std::make_unique<CompiledGraph>(
+                cache_, settings_, specialise(*skeleton_->graph, skeleton_->hints, all), differentiable_, wrt_,
+                Purpose::general);
+        } catch (const Error& error) {  // sizes that need not fit together: each variant has its own
+            if (error.diagnostic.kind == "internal") throw;
+        }
+    }
+    return skeleton_->general.get();
+}
+
 GraphRef CompiledGraph::backward_graph(bool continues, const std::vector<bool>& present, std::vector<bool>& reached) {
+    CompiledGraph* const general = this->general();
+    if (general && saves_the_same(*general)) return general->backward_graph(continues, present, reached);
     const Half& found = half(continues, present);
     reached = found.reached;
     return found.graph;
@@ -285,6 +315,12 @@ std::string GraphCache::add_variant(GraphEntry& entry, const CompileSettings& se
         GraphRef graph = specialise(*entry.skeleton, hints, made.symbolic);
         made.graph = std::make_shared<CompiledGraph>(*this, settings, std::move(graph), entry.differentiable, entry.wrt,
                                                      entry.purpose);
+        if (!entry.shared) {
+            entry.shared = std::make_shared<CompiledGraph::Skeleton>();
+            entry.shared->graph = entry.skeleton;
+            entry.shared->hints.assign(hints.begin(), hints.end());
+        }
+        made.graph->set_skeleton(entry.shared);
         made.graph->prepare();
     };
     if (made.is_static()) {

@@ -38,6 +38,7 @@ public:
         op,        ///< one op of eager mode
         capture,   ///< a captured graph
         backward,  ///< a captured graph, which is (a piece of) a backward
+        general,   ///< a captured graph for all sizes, which is never run: only its backward is asked for
     };
     /// `wrt`: the parameters that require a gradient, then, counted on from the parameters, the results that are
     /// leaves; `differentiable`: the results through which a gradient may come.
@@ -70,9 +71,18 @@ public:
     void backward(std::span<const Tensor> saved, std::span<const Tensor> cotangents, const std::vector<bool>& present,
                   std::span<const Tensor> running, std::vector<Tensor>& gradients);
 
-    /// The graph that backward() runs for these: its parameters are the saved values, the cotangents and, where it
-    /// continues sums, these; `reached` receives for which wrt it has a result.
+    /// The graph that backward() runs for these, where it can be with the sizes of the skeleton as symbols, whatever they
+    /// are here. Its parameters are the saved values, the cotangents and, where it continues sums, these; `reached`
+    /// receives for which wrt it has a result.
     GraphRef backward_graph(bool continues, const std::vector<bool>& present, std::vector<bool>& reached);
+    /// What the variants of one skeleton share.
+    struct Skeleton {
+        GraphRef graph;
+        std::vector<int64_t> hints;
+        std::unique_ptr<CompiledGraph> general;  // once it is asked for; null where it cannot be
+        bool is_made = false;
+    };
+    void set_skeleton(std::shared_ptr<Skeleton> skeleton) { skeleton_ = std::move(skeleton); }
 
     const GraphRef& graph() const { return graph_; }
     const std::optional<Joint>& joint() const { return joint_; }
@@ -101,6 +111,8 @@ public:
 private:
     std::unique_ptr<Compilation> compile(const GraphRef& graph, std::string_view maker);
     GraphCheck* make_check();
+    CompiledGraph* general();
+    bool saves_the_same(const CompiledGraph& other) const;
     /// Throws for a graph that is not as it should be, what `--verify` asks for; the passes' own are checked when they
     /// run.
     void check() const;
@@ -130,6 +142,7 @@ private:
     std::map<std::pair<bool, std::vector<bool>>, Half>
         halves_;  // by running sums, by cotangents; made when first needed
     Decisions decisions_;
+    std::shared_ptr<Skeleton> skeleton_;  // null: of no skeleton that others share
 };
 
 /// The variants of one skeleton: for the sizes seen first, then with those symbolic that changed.
@@ -147,6 +160,7 @@ public:
     std::vector<size_t> differentiable, wrt;
     std::vector<SizeId> solved;  ///< what the guards make of each symbol: itself, or a size written by others
     std::vector<Variant> variants;
+    std::shared_ptr<CompiledGraph::Skeleton> shared;  ///< by its variants
     std::string function;  ///< the captured call that made it
     CompiledGraph::Purpose purpose = CompiledGraph::Purpose::capture;
     Span declaration;

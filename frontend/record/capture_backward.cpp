@@ -43,8 +43,9 @@ AttrId Capture::Backward::with_symbols(AttrId attr) {
         auto* list = std::get_if<AttrList>(&entry.value.value);
         if (!list || entry.key != tracer_.dispatcher().names().sizes) continue;
         for (AttrValue& value : *list) {
-            const auto* size = std::get_if<SizeId>(&value.value);
-            const auto constant = size ? context.as_constant(*size) : std::nullopt;
+            std::optional<int64_t> constant;
+            if (const auto* number = std::get_if<int64_t>(&value.value)) constant = *number;
+            if (const auto* size = std::get_if<SizeId>(&value.value)) constant = context.as_constant(*size);
             if (!constant || *constant <= 1) continue;
             value = AttrValue(capture_.host_size(*constant, false).id);
             any = true;

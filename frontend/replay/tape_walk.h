@@ -412,6 +412,7 @@ private:
         }
         std::vector<bool> reached;
         const GraphRef half = entry.graph->backward_graph(continues, present, reached);
+        if (!entry.graph->graph()->symbols.empty()) tracer_.capture().set_dynamic(true);  // as they were before
         const std::vector<TensorRef> found = append(d_, half, arguments);
         std::vector<TensorRef> gradients(entry.edges.size());
         for (size_t k = 0, next = 0; k < gradients.size(); ++k) {
