@@ -5,8 +5,8 @@
 #include "frontend/ops/tensor_ops.h"
 #include "frontend/record/capture_differentiation.h"
 #include "frontend/record/capture_trace.h"
-#include "frontend/record/tracer.h"
 #include "frontend/record/hook_calls.h"
+#include "frontend/record/tracer.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -61,7 +61,8 @@ Tape::Root root_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cotan
     Dispatcher& d = tracer.dispatcher();
     TensorRef start = cotangent;
     d.settle_history(*loss);
-    if (!start && tracer.capturing()) start = ops::full(d, ops::Term::literal(1.0), loss->dtype(), Sizes(loss->rank(), Size(1)));
+    if (!start && tracer.capturing())
+        start = ops::full(d, ops::Term::literal(1.0), loss->dtype(), Sizes(loss->rank(), Size(1)));
     if (!start) start = make_ref<TensorObject>(Tensor::full(tracer.allocator(), loss->dtype(), loss->shape(), 1.0));
     return {Edge::of(*loss), start, d.span()};
 }

@@ -18,8 +18,8 @@ Hooks& made(Ref<Hooks>& hooks) {
 
 void check(const TensorObject& x, std::string_view what) {
     if (x.requires_grad()) return;
-    throw_error("gradient", fmt::format("{} needs a tensor that requires a gradient, but this {} does not", what,
-                                        describe_type(x)),
+    throw_error("gradient",
+                fmt::format("{} needs a tensor that requires a gradient, but this {} does not", what, describe_type(x)),
                 "x.requires_grad_() makes it a leaf");
 }
 
@@ -70,9 +70,7 @@ Hooks& accumulated_hooks(TensorObject& leaf) {
     return made(leaf.autograd->make_hooks().accumulated);
 }
 
-Hooks& hooks_before(const Edge& node) {
-    return made(node.leaf ? node.leaf->make_hooks().before : node.entry->before);
-}
+Hooks& hooks_before(const Edge& node) { return made(node.leaf ? node.leaf->make_hooks().before : node.entry->before); }
 Hooks& hooks_after(const Edge& node) { return made(node.leaf ? node.leaf->make_hooks().after : node.entry->after); }
 
 void retain_gradient(Tracer& tracer, TensorObject& x) {

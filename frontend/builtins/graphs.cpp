@@ -274,8 +274,8 @@ Value compile(Evaluator&, Arguments& a) {  // f; fullgraph?, dynamic?, backward?
                                    "engines are \"graph\", \"joint\" and \"jit\""});
     }
     const bool dynamic = a.has(2) && a[2].is_bool() && a[2].as_bool();
-    return make_ref<CompiledFunction>(a[0], a.flag_or(1, false, "fullgraph"), dynamic,
-                                     a.flag_or(3, false, "backward"), engine);
+    return make_ref<CompiledFunction>(a[0], a.flag_or(1, false, "fullgraph"), dynamic, a.flag_or(3, false, "backward"),
+                                      engine);
 }
 
 Value mark_dynamic(Evaluator& e, Arguments& a) {  // x, dim

@@ -49,7 +49,8 @@ Value grad_node(Evaluator& e, Arguments& a) {  // x
 Value accumulate_node(Evaluator& e, Arguments& a) {  // x
     TensorCall c(e, a);
     const TensorRef x = c.tensor(0);
-    if (!x->is_leaf()) throw_error("gradient", "only a leaf's `.grad` is added to", "grad_node(x) is the op that gives x");
+    if (!x->is_leaf())
+        throw_error("gradient", "only a leaf's `.grad` is added to", "grad_node(x) is the op that gives x");
     const Edge edge = node_of(c.tracer, *x);
     x->autograd->owner = x.get();
     return as_node(c.tracer, edge);
@@ -70,12 +71,15 @@ Value on_backward_end(Evaluator& e, Arguments& a) {  // f
 
 const Builtin tape_table[] = {
     {"register_hook", "x, f", tensors, register_tensor_hook, 0,
-     "backward calls f(g) with the whole gradient of x; what f gives, unless none, takes its place; h.remove() ends it"},
+     "backward calls f(g) with the whole gradient of x; what f gives, unless none, takes its place; h.remove() ends "
+     "it"},
     {"register_hook", "node, f", objects, register_node_hook, 0,
-     "backward calls f(produced, received) after this node of the tape, with tuples; what f gives, unless none, takes the "
+     "backward calls f(produced, received) after this node of the tape, with tuples; what f gives, unless none, takes "
+     "the "
      "place of what it produced"},
     {"register_prehook", "node, f", objects, register_node_prehook, 0,
-     "backward calls f(received) before this node of the tape, with a tuple; what f gives, unless none, takes its place"},
+     "backward calls f(received) before this node of the tape, with a tuple; what f gives, unless none, takes its "
+     "place"},
     {"register_post_accumulate_hook", "x, f", tensors, register_accumulated_hook, 0,
      "backward calls f(x) once it has added into `.grad` of x, a leaf, as long as x lives"},
     {"remove", "hook", objects, remove_hook, method_only, "the hook is not called any more"},

@@ -128,9 +128,9 @@ CompiledGraph* CompiledGraph::general() {
     if (!std::exchange(skeleton_->is_made, true)) {
         try {
             const std::vector<bool> all(skeleton_->hints.size(), true);
-            skeleton_->general = std::make_unique<CompiledGraph>(
-                cache_, settings_, specialise(*skeleton_->graph, skeleton_->hints, all), differentiable_, wrt_,
-                Purpose::general);
+            skeleton_->general =
+                std::make_unique<CompiledGraph>(cache_, settings_, specialise(*skeleton_->graph, skeleton_->hints, all),
+                                                differentiable_, wrt_, Purpose::general);
         } catch (const Error& error) {  // sizes that need not fit together: each variant has its own
             if (error.diagnostic.kind == "internal") throw;
         }

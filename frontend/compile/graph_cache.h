@@ -195,6 +195,8 @@ public:
     }
     /// The shapes of the inputs with which a graph of this key was compiled last, whatever its skeleton; empty at first.
     std::vector<Dims>& last_shapes(uint64_t key) { return shapes_[key]; }
+    /// Whether no graph of this key was compiled, nor this asked before.
+    bool is_new_piece(uint64_t key) { return shapes_.try_emplace(key).second; }
     size_t size() const { return entries_.size(); }
     /// What `--verify` replays runs with; made when first asked for.
     PassCheck& checker();

@@ -1,5 +1,7 @@
 // Frames, variables, closures, and writes to host objects.
 #include "frontend/evaluate/evaluator.h"
+
+#include "frontend/autograd/custom_function.h"
 #include "frontend/values/errors.h"
 
 #include <fmt/format.h>
@@ -230,6 +232,16 @@ Value Evaluator::make_class(const ast::Model& model, Frame& frame) {
         made->methods.push_back(decorate(std::move(function), method->decorators, frame));
     }
     return made;
+}
+
+Value Evaluator::make_custom(const ast::CustomDeclaration& declaration, Frame& frame) {
+    std::vector<std::string> parameters;  // without the context
+    for (const ast::Parameter& parameter : declaration.forward->parameters.subspan(1)) {
+        if (parameter.kind == ast::ParameterKind::plain) parameters.emplace_back(name_of(parameter.name));
+    }
+    return make_ref<CustomFunction>(tracer_, std::string(name_of(declaration.name)), std::move(parameters),
+                                    make_closure(*declaration.forward, frame),
+                                    make_closure(*declaration.backward, frame));
 }
 
 Value Evaluator::decorate(Value function, std::span<ast::Expr*> decorators, Frame& frame) {

@@ -35,12 +35,6 @@ namespace tenon {
 class Module;
 class Session;
 
-/// A keyword argument of a call made from C++.
-struct KeywordArgument {
-    std::string_view name;
-    Value value;
-};
-
 /// One line of a call stack, innermost first.
 struct StackEntry {
     std::string function;  ///< its name, "" for a script's own lines
@@ -233,6 +227,7 @@ private:
     void assign(const ast::Expr& target, const Value& value, bool is_literal, Frame& frame);
     void unpack(std::span<ast::Expr*> targets, const Value& value, Span span, Frame& frame);
     Value make_closure(const ast::Function& function, Frame& frame);
+    Value make_custom(const ast::CustomDeclaration& declaration, Frame& frame);
     Value make_class(const ast::Model& model, Frame& frame);
     Value decorate(Value function, std::span<ast::Expr*> decorators, Frame& frame);
     void at_back_edge(Tracer::LoopMark& mark, Span span, Frame& frame) {

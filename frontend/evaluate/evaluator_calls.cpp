@@ -83,6 +83,12 @@ Value Evaluator::evaluate_method_call(const ast::MethodCall& expr, Frame& frame)
         }
     }
 
+    if (receiver.is(Kind::other)) {  // the fields of what only its own built-ins know
+        Value attribute;
+        if (receiver.object().get_attribute(*this, name_of(expr.name), attribute))
+            return call_value(attribute, nullptr, expr.arguments, frame, expr.span);
+    }
+
     // Methods of a kind come before functions of that name, and a script's own functions before built-in ones.
     const BuiltinGroup* group = builtins_.find_method(expr.name);
     const BuiltinRow* row = group ? group->pick(host_kind(receiver), true) : nullptr;

@@ -96,10 +96,12 @@ Evaluator::Flow Evaluator::execute(const ast::Statement& statement, Frame& frame
                       statement.span);
                 return Flow::normal;
             }
-            case custom_declaration:
-                throw_error_at(statement.span, "unsupported",
-                               "functions with a gradient of their own (`custom fn`) are not there yet",
-                               "write the function with built-in operations, whose gradients are known");
+            case custom_declaration: {
+                const auto& declaration = ast::as<ast::CustomDeclaration>(statement);
+                store(declaration.target, decorate(make_custom(declaration, frame), declaration.decorators, frame),
+                      frame, statement.span);
+                return Flow::normal;
+            }
             case test: execute_test(ast::as<ast::Test>(statement), frame); return Flow::normal;
             case try_catch: return execute_try(ast::as<ast::Try>(statement), frame);
             case error: assert(false && "a tree with errors was evaluated"); break;

@@ -16,6 +16,10 @@ Session::Session(SessionOptions options)
     tracer_.call_function = [this](const Value& function, std::span<const Value> arguments) {
         return evaluator_.call(function, arguments);
     };
+    tracer_.call_function_with = [this](const Value& function, std::span<const Value> arguments,
+                                        std::span<const KeywordArgument> keywords) {
+        return evaluator_.call(function, arguments, keywords);
+    };
     tracer_.locate = [this](Span span) { return span ? sources_.place(span) : std::string(); };
 }
 

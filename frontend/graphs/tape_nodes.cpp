@@ -15,6 +15,7 @@ namespace {
 std::string_view name_of(const Edge& edge) {
     if (edge.leaf) return "accumulate";
     const TapeEntry& entry = *edge.entry;
+    if (entry.custom) return entry.custom->name();
     if (!entry.graph) return "used up";
     const Graph& graph = *entry.graph->graph();
     return row(graph[graph.body().back()].op).name;
@@ -34,9 +35,9 @@ std::vector<Edge> edges_of(Tracer& tracer, const Edge& node) {
 
 std::string describe_line(Evaluator& e, const Edge& node) {
     std::string line(name_of(node));
-    const std::span<const TapeEntry::Output> outputs = node.entry ? std::span<const TapeEntry::Output>(node.entry->outputs)
-                                                                  : std::span<const TapeEntry::Output>();
-    for (size_t k = 0; k < outputs.size() && node.entry->graph; ++k) {
+    const std::span<const TapeEntry::Output> outputs =
+        node.entry ? std::span<const TapeEntry::Output>(node.entry->outputs) : std::span<const TapeEntry::Output>();
+    for (size_t k = 0; k < outputs.size() && (node.entry->graph || node.entry->custom); ++k) {
         line += fmt::format("{}{}{}", k == 0 ? "  " : ", ", tenon::name_of(outputs[k].dtype),
                             shape_to_string(outputs[k].shape));
     }

@@ -89,6 +89,7 @@ void TapeEntry::visit_children(FunctionRef<void(const Value&)> visit) const {
         if (output.hooks) visit(Value(output.hooks));
         if (output.retained) visit(Value(output.retained));
     }
+    if (custom) visit(Value(custom));
     if (before) visit(Value(before));
     if (after) visit(Value(after));
 }
@@ -98,6 +99,7 @@ void TapeEntry::drop_children() {
     inputs.clear();
     unfolded.clear();
     outputs.clear();
+    custom = nullptr;
     before = after = nullptr;
 }
 
@@ -108,6 +110,7 @@ bool TapeEntry::has_hooks() const {
 }
 
 uint64_t TapeEntry::kind_for_key() const {
+    if (custom) return custom->key();
     if (!graph) return 0;
     if (!graph->is_op()) return 1;
     const Graph& of = *graph->graph();

@@ -7,6 +7,7 @@
 #include <span>
 #include <vector>
 
+#include "frontend/history/custom_call.h"
 #include "frontend/history/hooks.h"
 #include "frontend/values/tensor_object.h"
 #include "ir/ids.h"
@@ -74,7 +75,8 @@ public:
     void clear();
 
     uint64_t position = 0;
-    std::shared_ptr<CompiledGraph> graph;
+    std::shared_ptr<CompiledGraph> graph;  // null: a custom call, or used up
+    Ref<CustomCall> custom;                // null: a graph
     std::vector<Saved> saved;
     std::vector<Lost> lost;
     // Op by op these values would have been saved as they lie there, whatever the graph saves in their place.
@@ -84,9 +86,9 @@ public:
     std::vector<Input> inputs;                 // the graph's, then the leaves among its wrt that it has made itself
     std::vector<Output> outputs;               // one a differentiable result
     const Input& input_of(size_t edge) const;  // what the edge's cotangent is of
-    Ref<Hooks> before, after;    // of the node; only an op by itself has any
-    bool has_hooks() const;      // of any kind
-    uint64_t kind_for_key() const;  // what entries of one kind and structure share, whatever their tensors
+    Ref<Hooks> before, after;                  // of the node; only an op by itself has any
+    bool has_hooks() const;                    // of any kind
+    uint64_t kind_for_key() const;             // what entries of one kind and structure share, whatever their tensors
     std::vector<Edge> unfolded;  // one a differentiable result, once the graph's ops have become entries in its place
     Span span;
     MetaId meta;

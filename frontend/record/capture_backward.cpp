@@ -10,7 +10,7 @@
 namespace tenon {
 
 void Capture::Backward::end() {
-    is_under_way_ = was_compiled_ = false;
+    is_under_way_ = was_compiled_ = sets_gradients_ = false;
     key_ = 0;
     saved_.clear();
 }
@@ -54,8 +54,7 @@ AttrId Capture::Backward::with_symbols(AttrId attr) {
     return any ? context.attr(record) : attr;
 }
 
-std::vector<TensorRef> Capture::Backward::gradients_of_op(const TapeEntry& entry,
-                                                          std::span<const TensorRef> cotangents,
+std::vector<TensorRef> Capture::Backward::gradients_of_op(const TapeEntry& entry, std::span<const TensorRef> cotangents,
                                                           const std::vector<bool>& wanted) {
     const CompiledGraph& compiled = *entry.graph;
     const Graph& graph = *compiled.graph();
@@ -69,7 +68,8 @@ std::vector<TensorRef> Capture::Backward::gradients_of_op(const TapeEntry& entry
         if (!operands[k]) operands[k] = stand_in(entry.inputs[k].tensor.dtype, entry.inputs[k].tensor.shape);
     }
     std::vector<TensorObject*> all;
-    for (const std::span<const TensorRef> each : {std::span<const TensorRef>(operands), std::span<const TensorRef>(results), cotangents}) {
+    for (const std::span<const TensorRef> each :
+         {std::span<const TensorRef>(operands), std::span<const TensorRef>(results), cotangents}) {
         for (const TensorRef& x : each) {
             if (x) all.push_back(x.get());
         }

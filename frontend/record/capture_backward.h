@@ -13,8 +13,7 @@ namespace tenon {
 
 class Capture::Backward {
 public:
-    explicit Backward(Capture& capture)
-        : capture_(capture), tracer_(capture.tracer_), builder_(capture.builder_) {}
+    explicit Backward(Capture& capture) : capture_(capture), tracer_(capture.tracer_), builder_(capture.builder_) {}
 
     /// The graphs to come are those of one backward, in one piece or, where something breaks it, in several. `key`: of
     /// its structure, which they are found by besides themselves. Until end().
@@ -23,7 +22,14 @@ public:
         is_under_way_ = true;
     }
     /// The next piece begins, found by another key.
-    void next_piece() { key_ = key_ * 0x9E3779B97F4A7C15ull + 1; }
+    void next_piece() {
+        key_ = key_ * 0x9E3779B97F4A7C15ull + 1;
+        sets_gradients_ = false;
+    }
+    /// A leaf gets its first gradient, which no node does.
+    void note_gradient_set() { sets_gradients_ = true; }
+    /// Whether the piece at hand does so.
+    bool sets_gradients() const { return sets_gradients_; }
     void end();
     bool is_under_way() const { return is_under_way_; }
     uint64_t key() const { return key_; }
@@ -48,7 +54,7 @@ private:
     Tracer& tracer_;
     Builder& builder_;
     uint64_t key_ = 0;
-    bool is_under_way_ = false, was_compiled_ = false;
+    bool is_under_way_ = false, was_compiled_ = false, sets_gradients_ = false;
     std::unordered_multimap<const Storage*, TensorRef> saved_;
 };
 

@@ -49,11 +49,11 @@ void replace_all(std::span<TensorRef> cotangents, const Value& given) {
     if (given.is_tensor() && cotangents.size() == 1) return replace(cotangents[0], given);
     const Values* items = items_of(given);
     if (!items || items->size() != cotangents.size()) {
-        throw_error("gradient",
-                    fmt::format("a hook of this node gives none or a tuple of {}, but this one gave {}",
-                                cotangents.size() == 1 ? "one gradient" : fmt::format("{} gradients", cotangents.size()),
-                                items ? fmt::format("{} of {}", with_article(given.kind()), items->size())
-                                      : with_article(given.kind())));
+        throw_error("gradient", fmt::format("a hook of this node gives none or a tuple of {}, but this one gave {}",
+                                            cotangents.size() == 1 ? "one gradient"
+                                                                   : fmt::format("{} gradients", cotangents.size()),
+                                            items ? fmt::format("{} of {}", with_article(given.kind()), items->size())
+                                                  : with_article(given.kind())));
     }
     for (size_t k = 0; k < cotangents.size(); ++k) {
         if ((*items)[k].is_none()) cotangents[k] = nullptr;

@@ -34,6 +34,9 @@ public:
     /// Records that `graph` made `results` (one a differentiable result) from `inputs`. `outputs` are what run() gave.
     void record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs,
                 std::span<const Tensor> outputs, std::span<TensorObject* const> results, Span span, MetaId meta);
+    /// Records a call of a function with a gradient of its own: null among `results` are those without one.
+    Ref<TapeEntry> record_custom(Ref<CustomCall> call, std::vector<Edge> edges, std::span<TensorObject* const> results,
+                                 Span span, MetaId meta);
     /// A number for a history that a tensor gets now.
     uint64_t number_history() { return ++last_history_; }
     /// Where the next entry will stand.

@@ -54,7 +54,10 @@ Generator& Tracer::changing_generator() {
 
 // A write of `.grad` is an effect like any other: a failed run takes it back.
 void Tracer::set_gradient(Autograd& autograd, Ref<TensorObject> grad) {
-    if (capturing_) record(HostEffect::gradient(autograd));
+    if (capturing_) {
+        record(HostEffect::gradient(autograd));
+        capture_->backward().note_gradient_set();
+    }
     autograd.grad = std::move(grad);
 }
 
@@ -227,6 +230,12 @@ void Tracer::captured_backward(FunctionRef<void()> walk) {
         walk();
         return Value();
     });
+    // A last piece that only hands gradients to leaves has no graph, but it is a piece.
+    Capture::Backward& backward = capture_->backward();
+    if (backward.sets_gradients() && graph_cache_->is_new_piece(backward.key())) {
+        ++counters_->compiles;
+        backward.note_compiled();
+    }
 }
 
 void Tracer::tell(const Event& event, std::string_view what) {

@@ -139,6 +139,9 @@ public:
     BackwardEnd* backward_end = nullptr;
     /// Calls a function of the script; set by the session.
     std::function<Value(const Value& function, std::span<const Value> arguments)> call_function;
+    std::function<Value(const Value& function, std::span<const Value> arguments,
+                        std::span<const KeywordArgument> keywords)>
+        call_function_with;
     /// How spans are written, "net.model:9:19"; set by the session.
     std::function<std::string(Span)> locate;
 

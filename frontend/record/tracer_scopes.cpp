@@ -148,12 +148,15 @@ std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<cons
     if (name == "compiled_backward") {
         CompiledBackward mode = CompiledBackward::automatic;
         for (const ScopeArgument& argument : arguments) {
-            if (argument.name != "dynamic") fail("`compiled_backward` takes `dynamic:` alone", "dynamic: true, or \"auto\"");
+            if (argument.name != "dynamic")
+                fail("`compiled_backward` takes `dynamic:` alone", "dynamic: true, or \"auto\"");
             const bool is_automatic = argument.value.is<StringObject>() && text_of(argument.value) == "auto";
             if (argument.value.is_bool() && argument.value.as_bool()) mode = CompiledBackward::dynamic;
             else if (!is_automatic)
-                fail("`dynamic:` is true (sizes are symbolic from the first graph on) or \"auto\" (from their first change on)",
-                     "compiled_backward(dynamic: true) { … }");
+                fail(
+                    "`dynamic:` is true (sizes are symbolic from the first graph on) or \"auto\" (from their first "
+                    "change on)",
+                    "compiled_backward(dynamic: true) { … }");
         }
         return std::make_unique<BackwardScope>(*this, mode);
     }

@@ -48,6 +48,28 @@ void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeE
     }
 }
 
+Ref<TapeEntry> Tape::record_custom(Ref<CustomCall> call, std::vector<Edge> edges,
+                                   std::span<TensorObject* const> results, Span span, MetaId meta) {
+    auto entry = make_ref<TapeEntry>();
+    entry->position = take_position();
+    entry->custom = std::move(call);
+    entry->edges = std::move(edges);
+    entry->span = span;
+    entry->meta = meta;
+    for (uint32_t k = 0; k < results.size(); ++k) {
+        entry->outputs.push_back({});
+        if (!results[k]) continue;
+        entry->outputs.back() = {results[k]->dtype(), results[k]->shape()};
+        results[k]->autograd = nullptr;  // of what was changed in place there was another
+        Autograd& autograd = results[k]->make_autograd();
+        autograd.requires_grad = true;
+        autograd.entry = entry;
+        autograd.output = k;
+        autograd.number = number_history();
+    }
+    return entry;
+}
+
 void Tape::keep(const Edge& last, uint64_t since, const Storage& memory) {
     std::vector<TapeEntry*> found;
     const auto visit = [&](const Edge& edge) {

@@ -10,12 +10,12 @@
 
 #include "frontend/compile/graph_cache.h"
 #include "frontend/history/graph_paths.h"
+#include "frontend/record/capture_backward.h"
+#include "frontend/record/hook_calls.h"
 #include "frontend/record/saved_values.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tracer.h"
 #include "frontend/replay/graph_replay.h"
-#include "frontend/record/capture_backward.h"
-#include "frontend/record/hook_calls.h"
 #include "ir/row.h"
 
 namespace tenon {
@@ -72,7 +72,6 @@ public:
     }
 
 private:
-
     // Which results a cotangent comes from; empty: all of them. `cotangents`: null where there is none.
     static std::vector<bool> present_of(std::span<const TensorRef> cotangents) {
         if (std::find(cotangents.begin(), cotangents.end(), TensorRef()) == cotangents.end()) return {};
@@ -339,13 +338,17 @@ private:
         }
         assert(!entry.edges.empty() && "a cotangent comes to an entry that leads nowhere");
         std::vector<bool> wanted_and_reached = wanted_edges(entry);
-        if (!present.empty()) {
+        if (!present.empty() && entry.graph) {
             const std::vector<bool> reached = reached_from(*entry.graph, present);
             for (size_t k = 0; k < reached.size(); ++k) wanted_and_reached[k] = wanted_and_reached[k] && reached[k];
         }
         std::vector<TensorRef> produced;
-        const bool continues = !options_.by_ops() && !entry.graph->is_op() && sums_to_continue(entry);
-        if (options_.captured && !options_.by_ops() && entry.graph->is_op()) {
+        const bool is_op = entry.graph && entry.graph->is_op();
+        const bool continues = entry.graph && !options_.by_ops() && !is_op && sums_to_continue(entry);
+        if (entry.custom) {
+            const StandsAt place(d_, entry);
+            produced = entry.custom->backward(entry, cotangents);
+        } else if (options_.captured && !options_.by_ops() && is_op) {
             const StandsAt place(d_, entry);
             produced = tracer_.capture().backward().gradients_of_op(entry, cotangents, wanted_and_reached);
         } else {
@@ -383,8 +386,7 @@ private:
         for (size_t k = 0; continues && k < entry.edges.size(); ++k) {
             const Tensor& input = entry.input_of(k).tensor;
             const TensorRef sum = is_first_use(entry, k) ? sum_of(entry.edges[k]) : TensorRef();
-            running.push_back(sum ? sum->tensor
-                                  : Tensor::full(tracer_.allocator(), input.dtype, input.shape, -0.0));
+            running.push_back(sum ? sum->tensor : Tensor::full(tracer_.allocator(), input.dtype, input.shape, -0.0));
         }
         entry.graph->backward(saved, incoming, present, running, found);
         std::vector<TensorRef> gradients;
@@ -408,7 +410,8 @@ private:
                 continue;
             }
             const TensorRef like = backward.stand_in(input.dtype, input.shape);
-            arguments.push_back(d_.apply(op<"full">(), {Arg::literal(-0.0, input.dtype)}, d_.sizes_attr(d_.sizes(*like))));
+            arguments.push_back(
+                d_.apply(op<"full">(), {Arg::literal(-0.0, input.dtype)}, d_.sizes_attr(d_.sizes(*like))));
         }
         std::vector<bool> reached;
         const GraphRef half = entry.graph->backward_graph(continues, present, reached);
@@ -459,6 +462,10 @@ private:
         return all;
     }
     void use_up(TapeEntry& entry, const std::vector<bool>& present) {
+        if (entry.custom) {
+            entry.freed = true;
+            return entry.custom->use_up();
+        }
         if (entry.graph->is_op()) return free(entry);  // it is gone through as a whole
         if (present.empty() && all_results_keep(*entry.graph) &&
             std::all_of(entry.edges.begin(), entry.edges.end(), [&](const Edge& edge) { return wanted(edge); }))

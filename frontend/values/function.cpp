@@ -41,6 +41,8 @@ FunctionObject::FunctionObject(const ast::Function& function_, Environment envir
                              [](const ast::Parameter& p) { return p.kind != ast::ParameterKind::plain; })),
       is_plain(scopes.empty() && needs_no_preparation(function)),
       is_left_uncompiled(function.kind == ast::FunctionKind::constructor || function.kind == ast::FunctionKind::test ||
+                         function.kind == ast::FunctionKind::custom_forward ||
+                         function.kind == ast::FunctionKind::custom_backward ||
                          std::any_of(scopes.begin(), scopes.end(), forbids_compiling)),
       by_position(static_cast<size_t>(
           std::find_if(function.parameters.begin(), function.parameters.end(),

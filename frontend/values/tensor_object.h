@@ -34,8 +34,8 @@ public:
     bool in_graph = false;   ///< computed from what requires a gradient by the graph under capture
     uint64_t number = 0;     ///< of this history: what a tensor gets later has another one (Tape::number_history)
     bool is_over = false;    ///< a leaf of a functional derivative's own, which nobody can ask for any more
-    TensorObject* owner = nullptr;       ///< whose facts these are, as long as it lives
-    std::unique_ptr<LeafHooks> hooks;    ///< of a leaf; null where there are none
+    TensorObject* owner = nullptr;     ///< whose facts these are, as long as it lives
+    std::unique_ptr<LeafHooks> hooks;  ///< of a leaf; null where there are none
     bool is_leaf() const { return !entry && !in_graph; }
     LeafHooks& make_hooks();
     // All but `grad` and what is the leaf's own.

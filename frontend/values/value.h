@@ -209,6 +209,12 @@ inline bool identical(const Value& a, const Value& b) {
     return a.is_object() ? &a.object() == &b.object() : a.word() == b.word();
 }
 
+/// A keyword argument of a call made from C++.
+struct KeywordArgument {
+    std::string_view name;
+    Value value;
+};
+
 /// A container that may be part of a cycle. Once a container has been stored into it, it hangs in its session's list of
 /// suspects (collector.h) until it dies.
 class Container : public Object {

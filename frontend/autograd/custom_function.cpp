@@ -1,0 +1,348 @@
+#include "frontend/autograd/custom_function.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "frontend/history/tape_entry.h"
+#include "frontend/ops/tensor_ops.h"
+#include "frontend/record/capture.h"
+#include "frontend/record/saved_values.h"
+#include "frontend/record/tape.h"
+#include "runtime/diagnostic.h"
+
+namespace tenon {
+
+namespace {
+
+std::vector<TensorRef> tensors_of(std::span<const Value> arguments, std::string_view what) {
+    std::vector<TensorRef> tensors;
+    for (const Value& argument : arguments) {
+        if (!argument.is_tensor())
+            throw_error("type", fmt::format("{} takes tensors, not {}", what, with_article(argument.kind())),
+                        "other values are kept in fields: `ctx.shape = x.shape`");
+        tensors.push_back(argument.ref<TensorObject>());
+    }
+    return tensors;
+}
+
+bool holds(const std::vector<TensorRef>& tensors, const TensorObject& x) {
+    return std::any_of(tensors.begin(), tensors.end(), [&](const TensorRef& t) { return t.get() == &x; });
+}
+
+/// `ctx.save`, before it is called.
+class ContextMethod final : public Object {
+public:
+    ContextMethod(Ref<CustomContext> context, CustomContext::Method method)
+        : Object(Kind::other), context_(std::move(context)), method_(method) {}
+    void visit_children(FunctionRef<void(const Value&)> visit) const override { visit(Value(context_)); }
+    bool call(Evaluator&, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
+              Value& result) override {
+        if (!keywords.empty()) return false;
+        context_->call(method_, positional);
+        result = {};
+        return true;
+    }
+
+private:
+    Ref<CustomContext> context_;
+    const CustomContext::Method method_;
+};
+
+/// One call, on the tape.
+class Call final : public CustomCall {
+public:
+    struct Operand {
+        size_t parameter;  // which the entry's edge is of
+        DType dtype;
+        Dims shape;
+    };
+    Call(Ref<CustomFunction> function, Ref<CustomContext> context, std::vector<Operand> operands,
+         std::vector<bool> has_gradient)
+        : function_(std::move(function)), context_(std::move(context)), operands_(std::move(operands)),
+          has_gradient_(std::move(has_gradient)) {}
+    void visit_children(FunctionRef<void(const Value&)> visit) const override {
+        visit(Value(function_));
+        visit(Value(context_));
+    }
+    void use_up() override { context_->use_up(); }
+    std::string_view name() const override { return function_->name(); }
+    uint64_t key() const override { return function_->id() * 0x9E3779B97F4A7C15ull ^ context_->key(); }
+
+    std::vector<TensorRef> backward(TapeEntry& entry, std::span<const TensorRef> cotangents) override {
+        Tracer& tracer = function_->tracer();
+        Dispatcher& d = tracer.dispatcher();
+        Values arguments{Value(context_)};
+        for (size_t k = 0; k < cotangents.size(); ++k) {
+            if (cotangents[k]) arguments.emplace_back(cotangents[k]);
+            else if (has_gradient_[k] && context_->fills_zeros()) arguments.emplace_back(zeros(entry.outputs[k]));
+            else arguments.emplace_back();
+        }
+        const Span span = d.span();
+        const MetaId meta = d.meta();
+        const uint64_t graph = tracer.capturing() ? tracer.capture().serial() : 0;
+        Value given;
+        {
+            const Tracer::Aside aside(tracer);
+            given = tracer.call_function(function_->backward(), arguments);
+        }
+        d.set_span(span);
+        d.set_meta(meta);
+        std::vector<TensorRef> gradients = in_edge_order(given);
+        // What it computes after its own break is not mixed with what others compute.
+        if (graph != 0 && tracer.capturing() && tracer.capture().serial() != graph) tracer.flush();
+        return gradients;
+    }
+
+private:
+    TensorRef zeros(const TapeEntry::Output& output) const {
+        Tracer& tracer = function_->tracer();
+        if (!tracer.capturing())
+            return make_ref<TensorObject>(Tensor::zeros(tracer.allocator(), output.dtype, output.shape));
+        Sizes sizes;
+        for (int64_t size : output.shape) sizes.emplace_back(tracer.dispatcher().constant(size));
+        return ops::full(tracer.dispatcher(), ops::Term::literal(0.0), output.dtype, sizes);
+    }
+    std::vector<TensorRef> in_edge_order(const Value& given) const {
+        const size_t parameters = context_->needs_grad.size();
+        const Values one{given};
+        const Values& items = given.is(Kind::tuple) ? *items_of(given) : one;
+        const bool is_whole =
+            items.size() == parameters ||
+            (items.size() > parameters && std::all_of(items.begin() + ptrdiff_t(parameters), items.end(),
+                                                      [](const Value& v) { return v.is_none(); }));
+        if (!is_whole) {
+            throw_error("gradient",
+                        fmt::format("`backward` of {} gave {} gradient{} for {} parameter{}", name(), items.size(),
+                                    items.size() == 1 ? "" : "s", parameters, parameters == 1 ? "" : "s"),
+                        "it returns one for each parameter, none where there is none");
+        }
+        std::vector<TensorRef> gradients;
+        for (const Operand& operand : operands_) {
+            const Value& value = items[operand.parameter];
+            gradients.push_back(value.is_none() ? TensorRef() : gradient_of(operand, value));
+        }
+        return gradients;
+    }
+    TensorRef gradient_of(const Operand& operand, const Value& value) const {
+        const auto complain = [&](std::string_view found) {
+            throw_error("gradient",
+                        fmt::format("`backward` of {} must give for `{}` a gradient of its type {}{}, but gave {}",
+                                    name(), function_->parameter(operand.parameter), tenon::name_of(operand.dtype),
+                                    shape_to_string(operand.shape), found));
+        };
+        if (!value.is_tensor()) complain(with_article(value.kind()));
+        TensorRef gradient = value.ref<TensorObject>();
+        if (gradient->shape() != operand.shape || !is_float(gradient->dtype())) complain(describe_type(*gradient));
+        if (gradient->dtype() != operand.dtype)
+            gradient = ops::cast(function_->tracer().dispatcher(), gradient, operand.dtype);
+        return gradient;
+    }
+
+    const Ref<CustomFunction> function_;
+    const Ref<CustomContext> context_;
+    const std::vector<Operand> operands_;
+    const std::vector<bool> has_gradient_;  // by output
+};
+
+}  // namespace
+
+// ---- the context --------------------------------------------------------------------------------------------------
+void CustomContext::visit_children(FunctionRef<void(const Value&)> visit) const {
+    for (const Saved& saved : saved_) {
+        if (saved.tensor) visit(Value(saved.tensor));
+    }
+    for (const auto& [name, value] : fields_) visit(value);
+}
+
+void CustomContext::take_children(Values& into) {
+    for (Saved& saved : saved_) {
+        if (saved.tensor) into.emplace_back(std::exchange(saved.tensor, {}));
+    }
+    for (auto& [name, value] : fields_) into.push_back(std::move(value));
+    fields_.clear();
+}
+
+bool CustomContext::get_attribute(Evaluator&, std::string_view name, Value& value) {
+    const auto method = [&](Method which) { value = make_ref<ContextMethod>(Ref<CustomContext>(this), which); };
+    if (name == "save") method(Method::save);
+    else if (name == "mark_dirty") method(Method::mark_dirty);
+    else if (name == "mark_non_differentiable") method(Method::mark_non_differentiable);
+    else if (name == "saved") value = saved_values();
+    else if (name == "zero_fill") value = Value(zero_fill_);
+    else if (name == "needs_grad") {
+        Values flags;
+        for (bool needs : needs_grad) flags.emplace_back(needs);
+        value = make_tuple(std::move(flags));
+    } else {
+        const auto found = std::find_if(fields_.begin(), fields_.end(), [&](const auto& f) { return f.first == name; });
+        if (found == fields_.end()) return false;
+        value = found->second;
+    }
+    return true;
+}
+
+bool CustomContext::set_attribute(Evaluator&, std::string_view name, const Value& value) {
+    for (std::string_view own : {"save", "saved", "needs_grad", "mark_dirty", "mark_non_differentiable"}) {
+        if (name == own)
+            throw_error("name", fmt::format("`{}` of a context is its own", name), "choose another name for the field");
+    }
+    if (name == "zero_fill") {
+        if (!value.is_bool()) throw_error("type", "`zero_fill` is a bool");
+        zero_fill_ = value.as_bool();
+        return true;
+    }
+    const auto found = std::find_if(fields_.begin(), fields_.end(), [&](const auto& f) { return f.first == name; });
+    if (found != fields_.end()) found->second = value;
+    else fields_.emplace_back(std::string(name), value);
+    return true;
+}
+
+void CustomContext::call(Method method, std::span<const Value> arguments) {
+    if (method == Method::mark_dirty) dirty_ = tensors_of(arguments, "mark_dirty");
+    if (method == Method::mark_non_differentiable)
+        not_differentiable_ = tensors_of(arguments, "mark_non_differentiable");
+    if (method != Method::save) return;
+    const std::vector<TensorRef> tensors = tensors_of(arguments, "save");
+    for (const TensorRef& tensor : tensors) saved_.push_back({tensor, {}, 0, 0});
+}
+
+void CustomContext::finish(std::span<const TensorRef> outputs) {
+    for (Saved& saved : saved_) {
+        saved.memory = saved.tensor->tensor;
+        saved.version = saved.memory.storage ? saved.memory.storage->version : 0;
+        const auto output = std::find(outputs.begin(), outputs.end(), saved.tensor);
+        if (output == outputs.end()) continue;
+        saved.output = static_cast<uint32_t>(output - outputs.begin());
+        saved.tensor = nullptr;
+    }
+}
+
+bool CustomContext::is_dirty(const TensorObject& x) const { return holds(dirty_, x); }
+bool CustomContext::is_differentiable(const TensorObject& x) const { return !holds(not_differentiable_, x); }
+
+// Each as it was, with the history that it had: of an output, that of this call.
+Value CustomContext::saved_values() const {
+    Values tensors;
+    for (const Saved& saved : saved_) {
+        if (!saved.memory.storage) {  // forward is still under way
+            tensors.emplace_back(saved.tensor);
+            continue;
+        }
+        if (saved.memory.storage->version != saved.version)
+            throw_overwritten(describe_type(saved.memory), entry_ ? entry_->span : Span(),
+                              tracer_.dispatcher().last_write(*saved.memory.storage));
+        TensorRef tensor = saved.tensor;
+        if (!tensor) {
+            tensor = make_ref<TensorObject>(saved.memory);
+            if (entry_ && is_float(saved.memory.dtype)) {
+                Autograd& autograd = tensor->make_autograd();
+                autograd.requires_grad = true;
+                autograd.entry = Ref<TapeEntry>(entry_);
+                autograd.output = saved.output;
+            }
+        }
+        tensors.emplace_back(std::move(tensor));
+    }
+    return make_tuple(std::move(tensors));
+}
+
+uint64_t CustomContext::key() const {
+    uint64_t hash = saved_.size() * 2 + zero_fill_;
+    for (const auto& [name, value] : fields_)
+        hash = (hash ^ std::hash<std::string>()(name) ^ static_cast<uint64_t>(value.kind())) * 0xBF58476D1CE4E5B9ull;
+    return hash;
+}
+
+// ---- the function -------------------------------------------------------------------------------------------------
+CustomFunction::CustomFunction(Tracer& tracer, std::string name, std::vector<std::string> parameters, Value forward,
+                               Value backward)
+    : Container(Kind::other), tracer_(tracer), name_(std::move(name)), parameters_(std::move(parameters)),
+      forward_(std::move(forward)), backward_(std::move(backward)), id_(tracer.next_serial()) {}
+
+void CustomFunction::visit_children(FunctionRef<void(const Value&)> visit) const {
+    visit(forward_);
+    visit(backward_);
+}
+
+void CustomFunction::take_children(Values& into) {
+    into.push_back(std::exchange(forward_, {}));
+    into.push_back(std::exchange(backward_, {}));
+}
+
+// One value a parameter, unset where a default stands; further ones are a rest parameter's.
+Values CustomFunction::in_order(std::span<const Value> positional, std::span<const KeywordArgument> keywords) const {
+    Values values(positional.begin(), positional.end());
+    values.resize(std::max(values.size(), parameters_.size()), Value::unset());
+    for (size_t k = 0; k < parameters_.size(); ++k) {
+        for (const KeywordArgument& keyword : keywords) {
+            if (keyword.name == parameters_[k]) values[k] = keyword.value;
+        }
+    }
+    return values;
+}
+
+bool CustomFunction::call(Evaluator&, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
+                          Value& result) {
+    Dispatcher& d = tracer_.dispatcher();
+    const Span span = d.span();
+    if (tracer_.capturing()) tracer_.graph_break("a function with a gradient of its own", span);
+    const Tracer::Pause pause(tracer_);
+    const Tracer::Aside aside(tracer_);
+    auto context = make_ref<CustomContext>(tracer_);
+    std::vector<Edge> edges;
+    std::vector<Call::Operand> operands;
+    const Values given = in_order(positional, keywords);
+    std::vector<const TensorObject*> arguments;
+    for (size_t k = 0; k < given.size(); ++k) {
+        context->needs_grad.push_back(false);
+        auto* x = given[k].try_as<TensorObject>();
+        if (!x) continue;
+        arguments.push_back(x);
+        if (!d.grad_enabled() || !x->requires_grad()) continue;
+        context->needs_grad.back() = true;
+        d.settle_history(*x);
+        edges.push_back(Edge::of(*x));
+        operands.push_back({k, x->dtype(), x->shape()});
+    }
+    {
+        const Dispatcher::GradMode mode(d, false);
+        Values all{Value(context)};
+        all.insert(all.end(), positional.begin(), positional.end());
+        result = tracer_.call_function_with(forward_, all, keywords);
+        d.set_span(span);
+    }
+    // Results are values of their own: what they share memory with has another history.
+    const auto own = [&](const Value& value) -> TensorRef {
+        if (!value.is_tensor()) return {};
+        TensorRef tensor = value.ref<TensorObject>();
+        if (context->is_dirty(*tensor)) return tensor;
+        const bool is_argument = std::find(arguments.begin(), arguments.end(), tensor.get()) != arguments.end();
+        const Dispatcher::GradMode mode(d, false);
+        return is_argument || tensor->base || tensor->requires_grad() ? d.apply(op<"identity">(), {tensor}) : tensor;
+    };
+    const bool is_tuple = result.is(Kind::tuple);
+    Values items = is_tuple ? *items_of(result) : Values{result};
+    std::vector<TensorRef> outputs;
+    for (Value& item : items) {
+        TensorRef output = own(item);
+        if (output && std::find(outputs.begin(), outputs.end(), output) != outputs.end())
+            output = d.apply(op<"identity">(), {output});
+        if (output) item = Value(output);
+        outputs.push_back(std::move(output));
+    }
+    context->finish(outputs);
+    if (!edges.empty()) {
+        std::vector<bool> has_gradient;
+        for (const TensorRef& output : outputs)
+            has_gradient.push_back(output && is_float(output->dtype()) && context->is_differentiable(*output));
+        auto call = make_ref<Call>(Ref<CustomFunction>(this), context, std::move(operands), has_gradient);
+        std::vector<TensorObject*> results;
+        for (size_t k = 0; k < outputs.size(); ++k) results.push_back(has_gradient[k] ? outputs[k].get() : nullptr);
+        context->set_entry(*tracer_.tape().record_custom(call, std::move(edges), results, span, d.meta()));
+    }
+    result = is_tuple ? make_tuple(std::move(items)) : std::move(items[0]);
+    return true;
+}
+
+}  // namespace tenon
