@@ -6,7 +6,7 @@
 
 #include "frontend/history/tape_entry.h"
 #include "frontend/ops/tensor_ops.h"
-#include "frontend/record/capture.h"
+#include "frontend/record/capture_aside.h"
 #include "frontend/record/saved_values.h"
 #include "frontend/record/tape.h"
 #include "runtime/diagnostic.h"
@@ -67,6 +67,8 @@ public:
     }
     void use_up() override { context_->use_up(); }
     std::string_view name() const override { return function_->name(); }
+    size_t parameter_count() const override { return context_->needs_grad.size(); }
+    size_t parameter_of(size_t edge) const override { return operands_[edge].parameter; }
     uint64_t key() const override { return function_->id() * 0x9E3779B97F4A7C15ull ^ context_->key(); }
 
     std::vector<TensorRef> backward(TapeEntry& entry, std::span<const TensorRef> cotangents) override {
@@ -83,8 +85,8 @@ public:
         const uint64_t graph = tracer.capturing() ? tracer.capture().serial() : 0;
         Value given;
         {
-            const Tracer::Aside aside(tracer);
-            given = tracer.call_function(function_->backward(), arguments);
+            const CaptureAside aside(tracer);
+            given = tracer.services.call(function_->backward(), arguments, {});
         }
         d.set_span(span);
         d.set_meta(meta);
@@ -288,7 +290,7 @@ bool CustomFunction::call(Evaluator&, std::span<const Value> positional, std::sp
     const Span span = d.span();
     if (tracer_.capturing()) tracer_.graph_break("a function with a gradient of its own", span);
     const Tracer::Pause pause(tracer_);
-    const Tracer::Aside aside(tracer_);
+    const CaptureAside aside(tracer_);
     auto context = make_ref<CustomContext>(tracer_);
     std::vector<Edge> edges;
     std::vector<Call::Operand> operands;
@@ -309,7 +311,7 @@ bool CustomFunction::call(Evaluator&, std::span<const Value> positional, std::sp
         const Dispatcher::GradMode mode(d, false);
         Values all{Value(context)};
         all.insert(all.end(), positional.begin(), positional.end());
-        result = tracer_.call_function_with(forward_, all, keywords);
+        result = tracer_.services.call(forward_, all, keywords);
         d.set_span(span);
     }
     // Results are values of their own: what they share memory with has another history.

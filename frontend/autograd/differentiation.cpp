@@ -6,6 +6,7 @@
 #include "frontend/record/capture_differentiation.h"
 #include "frontend/record/capture_trace.h"
 #include "frontend/record/hook_calls.h"
+#include "frontend/record/capture_aside.h"
 #include "frontend/record/tracer.h"
 #include "runtime/diagnostic.h"
 
@@ -45,8 +46,8 @@ Capture* capture_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cota
 
 // Whether the backward that comes is one of its own, captured and compiled.
 bool is_compiled(Tracer& tracer) {
-    const bool is_asked_for = tracer.compiled_backward == Tracer::CompiledBackward::automatic ||
-                              tracer.compiled_backward == Tracer::CompiledBackward::dynamic;
+    const bool is_asked_for = tracer.backward.mode == CompiledBackward::automatic ||
+                              tracer.backward.mode == CompiledBackward::dynamic;
     if (!is_asked_for || tracer.options().engine == Engine::eager) return false;
     return !(tracer.capturing() && tracer.capture().tracing());
 }
@@ -78,7 +79,7 @@ void backward(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent,
     check(loss, cotangent);
     BackwardEnd end(tracer);
     if (is_compiled(tracer)) {
-        tracer.captured_backward([&] {
+        captured_backward(tracer, [&] {
             const Tape::Root root = root_of(tracer, loss, cotangent);
             tracer.tape().backward({&root, 1}, captured(options), only);
             end.finish();
@@ -113,7 +114,7 @@ std::vector<TensorRef> gradients(Tracer& tracer, const TensorRef& loss, const Te
     BackwardEnd end(tracer);
     if (is_compiled(tracer)) {
         std::vector<TensorRef> found;
-        tracer.captured_backward([&] {
+        captured_backward(tracer, [&] {
             const Tape::Root root = root_of(tracer, loss, cotangent);
             found = tracer.tape().gradients({&root, 1}, wrt, captured(options));
             end.finish();

@@ -222,16 +222,16 @@ private:
         struct Restore {
             Tracer& tracer;
             TracerOptions options;
-            Tracer::CompiledBackward compiled_backward;
+            CompiledBackward compiled_backward;
             ~Restore() {
                 tracer.set_options(options);
-                tracer.compiled_backward = compiled_backward;
+                tracer.backward.mode = compiled_backward;
                 tracer.capture().set_dynamic(false);
             }
-        } restore{tracer, tracer.options(), tracer.compiled_backward};
-        if (backward_ && tracer.compiled_backward != Tracer::CompiledBackward::refused) {
-            tracer.compiled_backward =
-                dynamic_ ? Tracer::CompiledBackward::dynamic : Tracer::CompiledBackward::automatic;
+        } restore{tracer, tracer.options(), tracer.backward.mode};
+        if (backward_ && tracer.backward.mode != CompiledBackward::refused) {
+            tracer.backward.mode =
+                dynamic_ ? CompiledBackward::dynamic : CompiledBackward::automatic;
         }
         TracerOptions options = tracer.options();
         // What has to be one graph is one graph on every engine: its breaks are found by capturing it.

@@ -190,7 +190,7 @@ private:
             if (row(graph[id].op).effect != Effect::none) why = "the function asserts";
             if (graph[id].flags & recompute_flag) why = "a checkpoint lies inside the function";
         }
-        if (graph.symbols.size() > outside.hints().size()) why = "a number of the host is a size";
+        if (graph.symbols.size() > outside.trace().hints().size()) why = "a number of the host is a size";
         if (why.empty())
             why = why_not_as_unrolled(graph, ScanForm(turns_.id, carried_.size(), sliced_.size(), reverse_));
         return why.empty();
@@ -246,12 +246,12 @@ private:
         const uint64_t serial = outside ? outside->serial() : 0;
         const std::optional<Body> body = traced(outside, why);
         if (outside && outside->serial() != serial) return no_turns();  // its sizes are no more
-        if (body && outside && body->graph->symbols.size() > outside->hints().size()) why = "a number of the host is a size";
+        if (body && outside && body->graph->symbols.size() > outside->trace().hints().size()) why = "a number of the host is a size";
         if (!body || !why.empty())
             throw_error("value", fmt::format("{} over nothing cannot tell what it would stack: {}", form_.name, why));
         std::vector<TensorRef> stacks;
         const Graph& graph = *body->graph;
-        const std::span<const int64_t> hints = outside ? outside->hints() : std::span<const int64_t>();
+        const std::span<const int64_t> hints = outside ? outside->trace().hints() : std::span<const int64_t>();
         for (NodeId id : graph.results().subspan(carried_.size())) {
             Sizes sizes{Size(0)};
             for (SizeId size : graph.type(id).sizes)

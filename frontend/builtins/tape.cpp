@@ -63,9 +63,9 @@ Value retain_grad(Evaluator& e, Arguments& a) {  // x
 }
 
 Value on_backward_end(Evaluator& e, Arguments& a) {  // f
-    if (!e.tracer().backward_end)
+    if (!e.tracer().backward.end)
         throw_error("gradient", "no backward is under way", "a hook calls on_backward_end(f)");
-    e.tracer().backward_end->add(a[0]);
+    e.tracer().backward.end->add(a[0]);
     return {};
 }
 

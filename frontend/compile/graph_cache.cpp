@@ -110,17 +110,30 @@ CompiledGraph::Half& CompiledGraph::half(bool continues, const std::vector<bool>
     return halves_.emplace(std::pair(continues, present), make_half(continues, present)).first->second;
 }
 
-// Variants of one skeleton save the same values, wherever what is saved is not chosen by sizes.
-bool CompiledGraph::saves_the_same(const CompiledGraph& other) const {
-    const auto same = [](const Split::Saved& a, const Split::Saved& b) {
-        return a.is_input == b.is_input && a.index == b.index;
-    };
-    if (!std::equal(saved_.begin(), saved_.end(), other.saved_.begin(), other.saved_.end(), same)) return false;
-    const Graph &mine = *lean_->backward, &its = *other.lean_->backward;  // names are those of the joint
-    for (size_t k = 0; k < saved_.size(); ++k) {
-        if (mine.name_of(mine.params()[k]) != its.name_of(its.params()[k])) return false;
+// What the backward for all sizes names, as this graph has saved it. Where sizes are known less is saved: a parameter may
+// be there for its sizes alone. Nothing where it names what is not saved here.
+std::optional<std::vector<CompiledGraph::BackwardPart::Saved>>
+CompiledGraph::saved_for(const CompiledGraph& general) const {
+    if (reached_ != general.reached_) return std::nullopt;
+    const Graph &mine = *lean_->backward, &its = *general.lean_->backward;  // names are those of the joint
+    std::vector<BackwardPart::Saved> found;
+    for (size_t k = 0; k < general.saved_.size(); ++k) {
+        const NodeId param = its.params()[k];
+        size_t at = 0;
+        while (at < saved_.size() && mine.name_of(mine.params()[at]) != its.name_of(param)) ++at;
+        const bool is_saved = at < saved_.size();
+        if (is_saved) {
+            if (saved_[at].is_input != general.saved_[k].is_input) return std::nullopt;
+        } else {
+            if (!general.saved_[k].is_input) return std::nullopt;
+            for (NodeId id : its.body()) {
+                const std::span<const NodeId> operands = its.operands_of(id);
+                if (std::find(operands.begin(), operands.end(), param) != operands.end()) return std::nullopt;
+            }
+        }
+        found.push_back({is_saved, is_saved ? at : general.saved_[k].index});
     }
-    return reached_ == other.reached_;
+    return found;
 }
 
 CompiledGraph* CompiledGraph::general() {
@@ -138,12 +151,16 @@ CompiledGraph* CompiledGraph::general() {
     return skeleton_->general.get();
 }
 
-GraphRef CompiledGraph::backward_graph(bool continues, const std::vector<bool>& present, std::vector<bool>& reached) {
-    CompiledGraph* const general = this->general();
-    if (general && saves_the_same(*general)) return general->backward_graph(continues, present, reached);
-    const Half& found = half(continues, present);
-    reached = found.reached;
-    return found.graph;
+CompiledGraph::BackwardPart CompiledGraph::backward_part(bool continues, const std::vector<bool>& present) {
+    CompiledGraph* of = general();
+    std::optional<std::vector<BackwardPart::Saved>> saved = of ? saved_for(*of) : std::nullopt;
+    if (!saved) {
+        of = this;
+        saved.emplace();
+        for (size_t k = 0; k < saved_.size(); ++k) saved->push_back({true, k});
+    }
+    const Half& found = of->half(continues, present);
+    return {found.graph, std::move(*saved), found.reached};
 }
 
 CompiledGraph::Half CompiledGraph::make_half(bool continues, const std::vector<bool>& present) const {

@@ -71,10 +71,18 @@ public:
     void backward(std::span<const Tensor> saved, std::span<const Tensor> cotangents, const std::vector<bool>& present,
                   std::span<const Tensor> running, std::vector<Tensor>& gradients);
 
-    /// The graph that backward() runs for these, where it can be with the sizes of the skeleton as symbols, whatever they
-    /// are here. Its parameters are the saved values, the cotangents and, where it continues sums, these; `reached`
-    /// receives for which wrt it has a result.
-    GraphRef backward_graph(bool continues, const std::vector<bool>& present, std::vector<bool>& reached);
+    /// The backward of a graph, to be part of another.
+    struct BackwardPart {
+        struct Saved {
+            bool is_saved;  ///< by this graph; otherwise it is a parameter of it, of which only the sizes count
+            size_t index;   ///< into saved(), or the parameters
+        };
+        GraphRef graph;             ///< its parameters: the saved values, the cotangents and, where it continues sums, these
+        std::vector<Saved> saved;   ///< what its first parameters are
+        std::vector<bool> reached;  ///< for which wrt it has a result
+    };
+    /// Where it can be, with the sizes of the skeleton as symbols, whatever they are here.
+    BackwardPart backward_part(bool continues, const std::vector<bool>& present);
     /// What the variants of one skeleton share.
     struct Skeleton {
         GraphRef graph;
@@ -112,7 +120,7 @@ private:
     std::unique_ptr<Compilation> compile(const GraphRef& graph, std::string_view maker);
     GraphCheck* make_check();
     CompiledGraph* general();
-    bool saves_the_same(const CompiledGraph& other) const;
+    std::optional<std::vector<BackwardPart::Saved>> saved_for(const CompiledGraph& general) const;
     /// Throws for a graph that is not as it should be, what `--verify` asks for; the passes' own are checked when they
     /// run.
     void check() const;

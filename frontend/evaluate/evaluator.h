@@ -230,7 +230,7 @@ private:
     Value make_custom(const ast::CustomDeclaration& declaration, Frame& frame);
     Value make_class(const ast::Model& model, Frame& frame);
     Value decorate(Value function, std::span<ast::Expr*> decorators, Frame& frame);
-    void at_back_edge(Tracer::LoopMark& mark, Span span, Frame& frame) {
+    void at_back_edge(LoopMark& mark, Span span, Frame& frame) {
         check_interrupt(span);
         collector_.step();
         if (tracer_.back_edge(mark, span)) open_functions(frame);

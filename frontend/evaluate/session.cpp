@@ -13,14 +13,11 @@ Session::Session(SessionOptions options)
       border_(tracer_, [this](Operator op, const Value& a, const Value& b,
                               Span span) { return evaluator_.semantics().binary(op, a, b, span); }),
       builtins_(symbols_, options_.args), modules_(*this), evaluator_(*this) {
-    tracer_.call_function = [this](const Value& function, std::span<const Value> arguments) {
-        return evaluator_.call(function, arguments);
-    };
-    tracer_.call_function_with = [this](const Value& function, std::span<const Value> arguments,
+    tracer_.services.call = [this](const Value& function, std::span<const Value> arguments,
                                         std::span<const KeywordArgument> keywords) {
         return evaluator_.call(function, arguments, keywords);
     };
-    tracer_.locate = [this](Span span) { return span ? sources_.place(span) : std::string(); };
+    tracer_.services.locate = [this](Span span) { return span ? sources_.place(span) : std::string(); };
 }
 
 Session::~Session() {

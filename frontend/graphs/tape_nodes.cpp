@@ -25,11 +25,12 @@ const void* identity(const Edge& edge) {
     return edge.leaf ? static_cast<const void*>(edge.leaf.get()) : edge.entry.get();
 }
 
-// The edges of a node, each past what is unfolded.
+// Where the gradients of a node's operands go, each past what is unfolded.
 std::vector<Edge> edges_of(Tracer& tracer, const Edge& node) {
-    std::vector<Edge> edges;
-    if (!node.entry) return edges;
-    for (const Edge& edge : node.entry->edges) edges.push_back(tracer.tape().op_of(edge));
+    if (!node.entry) return {};
+    std::vector<Edge> edges(operand_count(*node.entry));
+    for (size_t k = 0; k < node.entry->edges.size(); ++k)
+        edges[operand_of(*node.entry, k)] = tracer.tape().op_of(node.entry->edges[k]);
     return edges;
 }
 

@@ -19,6 +19,9 @@ public:
     /// A backward has used it up: what it has saved goes.
     virtual void use_up() = 0;
     virtual std::string_view name() const = 0;
+    /// How many parameters there are, and of which the entry's edge is.
+    virtual size_t parameter_count() const = 0;
+    virtual size_t parameter_of(size_t edge) const = 0;
     /// Which function it is, which is never another's, and the kinds of what it keeps; no values.
     virtual uint64_t key() const = 0;
 

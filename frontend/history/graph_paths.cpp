@@ -156,6 +156,24 @@ std::vector<ReverseRequest::Named> named_by_formulas(const Graph& graph, std::sp
     return found;
 }
 
+std::vector<std::pair<NodeId, size_t>> last_uses(const CompiledGraph& compiled) {
+    const Joint& joint = *compiled.joint();
+    const Graph& graph = *joint.graph;
+    std::vector<std::pair<NodeId, size_t>> last(joint.wrt.size());
+    for (NodeId id : graph.body()) {
+        if (id == joint.backward) break;
+        if (!passes_gradients(*graph.context, graph[id])) continue;
+        const std::span<const NodeId> operands = graph.operands_of(id);
+        for (size_t k = 0; k < operands.size(); ++k) {
+            const NodeId owner = history_owner(graph, operands[k]);
+            for (size_t w = 0; w < last.size(); ++w) {
+                if (!last[w].first && joint.wrt_node(w) == owner) last[w] = {id, k};
+            }
+        }
+    }
+    return last;
+}
+
 std::vector<bool> results_computed_from(const CompiledGraph& compiled, uint32_t output) {
     const Joint& joint = *compiled.joint();
     const Graph& graph = *joint.graph;

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "ir/differentiate/gradient.h"
@@ -36,6 +37,8 @@ std::vector<ReverseRequest::Named> named_by_formulas(const Graph& graph, std::sp
                                                      std::span<const NodeId> results, std::span<const NodeId> wrt);
 /// Those of one op in the order in which it saves them: operands, then its result.
 void sort_as_saved(std::vector<ReverseRequest::Named>& named, FunctionRef<std::span<const NodeId>(NodeId)> operands_of);
+/// By wrt: the op that adds to its cotangent last, and as which operand.
+std::vector<std::pair<NodeId, size_t>> last_uses(const CompiledGraph& compiled);
 /// By differentiable result: whether it is computed from another, the `output`-th.
 std::vector<bool> results_computed_from(const CompiledGraph& compiled, uint32_t output);
 /// Whether any is.

@@ -50,6 +50,12 @@ private:
     const uint64_t id_;
 };
 
+/// The hooks of a node of the tape, null where there are none of a kind.
+struct NodeHooks {
+    Ref<Hooks> before;  ///< with what it receives
+    Ref<Hooks> after;   ///< with what it has produced, and what it had received
+};
+
 /// The hooks of a leaf, null where there are none of a kind.
 struct LeafHooks {
     Ref<Hooks> gradient;     ///< of the tensor: with its gradient, before it is added

@@ -90,8 +90,8 @@ void TapeEntry::visit_children(FunctionRef<void(const Value&)> visit) const {
         if (output.retained) visit(Value(output.retained));
     }
     if (custom) visit(Value(custom));
-    if (before) visit(Value(before));
-    if (after) visit(Value(after));
+    if (hooks.before) visit(Value(hooks.before));
+    if (hooks.after) visit(Value(hooks.after));
 }
 
 void TapeEntry::drop_children() {
@@ -100,20 +100,30 @@ void TapeEntry::drop_children() {
     unfolded.clear();
     outputs.clear();
     custom = nullptr;
-    before = after = nullptr;
+    hooks = {};
 }
 
-bool TapeEntry::has_hooks() const {
-    if (before || after) return true;
-    return std::any_of(outputs.begin(), outputs.end(),
-                       [](const Output& output) { return output.hooks || output.retained; });
+bool has_hooks(const TapeEntry& entry) {
+    if (entry.hooks.before || entry.hooks.after) return true;
+    return std::any_of(entry.outputs.begin(), entry.outputs.end(),
+                       [](const TapeEntry::Output& output) { return output.hooks || output.retained; });
 }
 
-uint64_t TapeEntry::kind_for_key() const {
-    if (custom) return custom->key();
-    if (!graph) return 0;
-    if (!graph->is_op()) return 1;
-    const Graph& of = *graph->graph();
+size_t operand_count(const TapeEntry& entry) {
+    if (entry.custom) return entry.custom->parameter_count();
+    return entry.graph ? entry.graph->graph()->params().size() : entry.edges.size();
+}
+
+size_t operand_of(const TapeEntry& entry, size_t edge) {
+    if (entry.custom) return entry.custom->parameter_of(edge);
+    return entry.graph ? entry.graph->wrt()[edge] : edge;
+}
+
+uint64_t kind_for_key(const TapeEntry& entry) {
+    if (entry.custom) return entry.custom->key();
+    if (!entry.graph) return 0;
+    if (!entry.graph->is_op()) return 1;
+    const Graph& of = *entry.graph->graph();
     return 2 + uint64_t{of[of.body().back()].op.row};
 }
 

@@ -86,9 +86,7 @@ public:
     std::vector<Input> inputs;                 // the graph's, then the leaves among its wrt that it has made itself
     std::vector<Output> outputs;               // one a differentiable result
     const Input& input_of(size_t edge) const;  // what the edge's cotangent is of
-    Ref<Hooks> before, after;                  // of the node; only an op by itself has any
-    bool has_hooks() const;                    // of any kind
-    uint64_t kind_for_key() const;             // what entries of one kind and structure share, whatever their tensors
+    NodeHooks hooks;             // only an op by itself and a custom call have any
     std::vector<Edge> unfolded;  // one a differentiable result, once the graph's ops have become entries in its place
     Span span;
     MetaId meta;
@@ -96,6 +94,14 @@ public:
     std::vector<bool> used_up;    // or some of its ops, by node of the joint; empty: none
     std::vector<size_t> guarded;  // of `saved`, until they are written
 };
+
+/// Of any kind, of the node or of its results.
+bool has_hooks(const TapeEntry& entry);
+/// Of an op by itself or a custom call: how many operands its gradient is of, and which of them the edge is of.
+size_t operand_count(const TapeEntry& entry);
+size_t operand_of(const TapeEntry& entry, size_t edge);
+/// What entries of one kind and structure share, whatever their tensors.
+uint64_t kind_for_key(const TapeEntry& entry);
 
 inline Autograd& TensorObject::make_autograd() {
     if (!autograd) autograd = make_ref<Autograd>();

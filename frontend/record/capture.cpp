@@ -20,7 +20,7 @@ Capture::Capture(Tracer& tracer)
     : tracer_(tracer), builder_(tracer.context()), serial_(tracer.next_serial()), journal_(tracer.generator()),
       differentiation_(std::make_unique<Differentiation>(*this)),
       overwritten_(std::make_unique<OverwrittenValues>(*this)), trace_(std::make_unique<Trace>(*this)),
-      backward_(std::make_unique<Backward>(*this)) {
+      backward_(std::make_unique<CaptureBackward>(*this)) {
     builder_.known_sizes().assume_hints(true);
     builder_.known_sizes().decide_small(true);
     ring_.previous_ = ring_.next_ = &ring_;

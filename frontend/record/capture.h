@@ -36,6 +36,8 @@ struct CapturedGraph {
     bool from_cache = false;
 };
 
+class CaptureBackward;
+
 class Capture {
 public:
     explicit Capture(Tracer& tracer);
@@ -96,7 +98,6 @@ public:
     /// An int of the host, not negative, as a symbol of its own: static at first, symbolic from its first change on. With
     /// `shared`, one line that gives one value several times gives one symbol.
     Size host_size(int64_t value, bool shared);
-    std::span<const int64_t> hints() const { return builder_.known_sizes().hints(); }
     /// True where x's elements are not those in its memory: not computed yet, or written by the graph under capture.
     bool is_pending(const TensorObject& x) const;
     /// Whether this graph takes x, which has its elements, or what shares its memory.
@@ -112,9 +113,8 @@ public:
     class Differentiation;  // capture_differentiation.h
     Differentiation& differentiation() { return *differentiation_; }
     class Trace;  // capture_trace.h
-    Trace& trace() { return *trace_; }
-    class Backward;  // capture_backward.h
-    Backward& backward() { return *backward_; }
+    Trace& trace() const { return *trace_; }
+    CaptureBackward& backward() { return *backward_; }  // capture_backward.h
     /// Whether the graph is handed out instead of being run.
     bool tracing() const { return tracing_; }
 
@@ -130,6 +130,7 @@ public:
     void forget_functions();
 
 private:
+    friend class CaptureBackward;
     static constexpr uint32_t none = UINT32_MAX;
     struct Operation {  // of the script: its nodes are those with ids from `first` to before `end`
         uint32_t first = 0, end = 0;
@@ -259,7 +260,7 @@ private:
     std::unique_ptr<Differentiation> differentiation_;
     std::unique_ptr<OverwrittenValues> overwritten_;
     std::unique_ptr<Trace> trace_;
-    std::unique_ptr<Backward> backward_;
+    std::unique_ptr<CaptureBackward> backward_;
 };
 
 }  // namespace tenon

@@ -9,13 +9,13 @@
 
 namespace tenon {
 
-void Capture::Backward::end() {
+void CaptureBackward::end() {
     is_under_way_ = was_compiled_ = sets_gradients_ = false;
     key_ = 0;
     saved_.clear();
 }
 
-TensorRef Capture::Backward::saved(const Tensor& tensor) {
+TensorRef CaptureBackward::saved(const Tensor& tensor) {
     const auto [first, last] = saved_.equal_range(tensor.storage.get());
     for (auto at = first; at != last; ++at) {
         const Tensor& known = at->second->tensor;
@@ -26,7 +26,7 @@ TensorRef Capture::Backward::saved(const Tensor& tensor) {
     return saved_.emplace(tensor.storage.get(), make_ref<TensorObject>(tensor))->second;
 }
 
-TensorRef Capture::Backward::stand_in(DType dtype, const Dims& shape) {
+TensorRef CaptureBackward::stand_in(DType dtype, const Dims& shape) {
     Tensor tensor = Tensor::empty(tracer_.allocator(), dtype, {1});  // memory of its own: it is no view of another
     tensor.shape = shape;
     tensor.strides.resize(shape.size());
@@ -35,7 +35,7 @@ TensorRef Capture::Backward::stand_in(DType dtype, const Dims& shape) {
 }
 
 // The sizes that an op of eager mode was given are constants of its attributes; here each is another at the next call.
-AttrId Capture::Backward::with_symbols(AttrId attr) {
+AttrId CaptureBackward::with_symbols(AttrId attr) {
     Context& context = tracer_.context();
     Record record = context[attr];
     bool any = false;
@@ -54,7 +54,7 @@ AttrId Capture::Backward::with_symbols(AttrId attr) {
     return any ? context.attr(record) : attr;
 }
 
-std::vector<TensorRef> Capture::Backward::gradients_of_op(const TapeEntry& entry, std::span<const TensorRef> cotangents,
+std::vector<TensorRef> CaptureBackward::gradients_of_op(const TapeEntry& entry, std::span<const TensorRef> cotangents,
                                                           const std::vector<bool>& wanted) {
     const CompiledGraph& compiled = *entry.graph;
     const Graph& graph = *compiled.graph();
@@ -78,7 +78,7 @@ std::vector<TensorRef> Capture::Backward::gradients_of_op(const TapeEntry& entry
     std::unordered_map<uint32_t, AttrId> attrs;  // made first: sizes of the host are inputs
     for (NodeId id : graph.body()) attrs.emplace(id.index, with_symbols(graph[id].attr));
 
-    const Holding holding(capture_);
+    const Capture::Holding holding(capture_);
     Builder::StampScope scope(builder_, Stamp{.origin = capture_.stamp().origin, .meta = entry.meta, .flags = 0});
     const size_t begin = builder_.body().size();
     std::vector<NodeId> image(graph.nodes.size());

@@ -239,7 +239,7 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
     for (size_t k : dynamic_symbols_) dynamic[k] = true;
     if (backward_->is_under_way()) mark_changed_sizes(dynamic);
     const std::string changed =
-        cache.add_variant(*entry, tracer_.compile_settings(), builder_.known_sizes().hints(), dynamic, tracer_.locate);
+        cache.add_variant(*entry, tracer_.compile_settings(), builder_.known_sizes().hints(), dynamic, tracer_.services.locate);
     note_recompile(*entry, changed);
     if (backward_->is_under_way()) {
         ++counters.compiles;

@@ -49,6 +49,8 @@ public:
     /// borrowed.
     GraphRef end_example(std::span<const TensorRef> results, std::vector<ExampleInput>& inputs);
     bool in_example() const { return example_; }
+    /// Of the graph's symbols.
+    std::span<const int64_t> hints() const { return builder_.known_sizes().hints(); }
     /// Whether what cannot be part of the graph may end it: not where the graph is handed out (trace, vmap).
     bool may_break() const { return region_ ? outside_ && outside_->trace().may_break() : !capture_.tracing(); }
     /// Whether no other tensor that is alive shows memory of x, which is a symbolic one of this graph.

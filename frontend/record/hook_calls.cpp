@@ -4,6 +4,7 @@
 
 #include "frontend/record/tape.h"
 #include "frontend/record/tensor_dispatch.h"
+#include "frontend/record/capture_aside.h"
 #include "frontend/record/tracer.h"
 #include "runtime/diagnostic.h"
 
@@ -15,8 +16,8 @@ namespace {
 Value call(Tracer& tracer, const Value& hook, std::span<const Value> arguments) {
     Dispatcher& d = tracer.dispatcher();
     const Span span = d.span();
-    const Tracer::Aside aside(tracer);
-    Value result = tracer.call_function(hook, arguments);
+    const CaptureAside aside(tracer);
+    Value result = tracer.services.call(hook, arguments, {});
     d.set_span(span);
     return result;
 }

@@ -27,8 +27,8 @@ void accumulate_with_hooks(Tracer& tracer, Autograd& leaf, TensorRef& gradient, 
 /// One backward, as long as it lives. Functions that hooks leave for its end (`on_backward_end`) are called by finish().
 class BackwardEnd {
 public:
-    explicit BackwardEnd(Tracer& tracer) : tracer_(tracer), outer_(std::exchange(tracer.backward_end, this)) {}
-    ~BackwardEnd() { tracer_.backward_end = outer_; }
+    explicit BackwardEnd(Tracer& tracer) : tracer_(tracer), outer_(std::exchange(tracer.backward.end, this)) {}
+    ~BackwardEnd() { tracer_.backward.end = outer_; }
     BackwardEnd(const BackwardEnd&) = delete;
     BackwardEnd& operator=(const BackwardEnd&) = delete;
     void add(Value function) { functions_.push_back(std::move(function)); }

@@ -252,7 +252,7 @@ AttrId Dispatcher::constant_sizes(AttrId attr) {
         for (AttrValue& item : *list) {
             const auto* size = std::get_if<SizeId>(&item.value);
             if (size && !size->is_inline_constant())
-                item = AttrValue(SizeId(context().evaluate(*size, tracer_.capture().hints())));
+                item = AttrValue(SizeId(context().evaluate(*size, tracer_.capture().trace().hints())));
         }
     }
     return context().attr(record);

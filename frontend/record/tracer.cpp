@@ -167,7 +167,7 @@ void Tracer::flush() {
     if (capturing_) capture_->flush("what follows needs its results");
 }
 
-Tracer::LoopMark Tracer::enter_loop() const {
+LoopMark Tracer::enter_loop() const {
     if (!capturing_) return {};
     return {capture_->differentiation().backward_count(), static_cast<uint32_t>(capture_->node_count()), true};
 }
@@ -191,56 +191,9 @@ Tracer::Tracing::~Tracing() {
     tracer_.capture_ = std::move(outer_);
 }
 
-Tracer::Aside::Aside(Tracer& tracer) : tracer_(tracer) {
-    if (!tracer.is_paused_) return;
-    tracer.is_paused_ = false;
-    outer_ = std::exchange(tracer.capture_, std::make_unique<Capture>(tracer));
-}
-
-Tracer::Aside::~Aside() {
-    if (!outer_) return;
-    tracer_.is_paused_ = true;
-    tracer_.capture_ = std::move(outer_);
-}
-
-void Tracer::captured_backward(FunctionRef<void()> walk) {
-    flush();
-    if (!spare_capture_) spare_capture_ = std::make_unique<Capture>(*this);
-    struct Restore {
-        Tracer& tracer;
-        const bool capturing, is_paused;
-        const CompiledBackward mode;
-        std::unique_ptr<Capture> outer;
-        ~Restore() {
-            Capture::Backward& backward = tracer.capture_->backward();
-            if (backward.was_compiled()) ++tracer.counters_->captures;
-            backward.end();
-            tracer.capturing_ = capturing;
-            tracer.is_paused_ = is_paused;
-            tracer.compiled_backward = mode;
-            tracer.spare_capture_ = std::exchange(tracer.capture_, std::move(outer));
-        }
-    } restore{*this, std::exchange(capturing_, false), std::exchange(is_paused_, false),
-              std::exchange(compiled_backward, CompiledBackward::off),
-              std::exchange(capture_, std::move(spare_capture_))};
-    capture_->set_dynamic(restore.mode == CompiledBackward::dynamic);
-    const StayCaptured stay(*this);  // loops of hooks end no graph
-    const Dispatcher::Operation none(*dispatcher_, {});
-    captured_call({dispatcher_->span(), "backward", {}}, [&] {
-        walk();
-        return Value();
-    });
-    // A last piece that only hands gradients to leaves has no graph, but it is a piece.
-    Capture::Backward& backward = capture_->backward();
-    if (backward.sets_gradients() && graph_cache_->is_new_piece(backward.key())) {
-        ++counters_->compiles;
-        backward.note_compiled();
-    }
-}
-
 void Tracer::tell(const Event& event, std::string_view what) {
     if (!options_.explain) return;
-    const std::string place = locate && event.span ? locate(event.span) : std::string("script");
+    const std::string place = services.locate && event.span ? services.locate(event.span) : std::string("script");
     fmt::print(stderr, "{}: {} in {}: {}\n", place, what, event.function.empty() ? "the script" : event.function,
                visible(event.reason));
 }

@@ -44,6 +44,32 @@ struct CallSite {
     std::optional<FunctionRef<std::string(const Tensor&)>> name_argument = {};
 };
 
+/// Where a host loop began.
+struct LoopMark {
+    uint32_t backwards = 0;
+    uint32_t nodes = 0;
+    bool capturing = false;
+};
+
+/// What the tracer asks of its session.
+struct TracerServices {
+    /// Calls a function of the script.
+    std::function<Value(const Value& function, std::span<const Value> arguments,
+                        std::span<const KeywordArgument> keywords)>
+        call;
+    /// How spans are written, "net.model:9:19".
+    std::function<std::string(Span)> locate;
+};
+
+/// Whether a backward is captured and compiled: off until it is asked for, refused by whoever forbids it within.
+enum class CompiledBackward : uint8_t { off, refused, automatic, dynamic };
+
+/// What is asked of backward here, and what is under way.
+struct BackwardState {
+    CompiledBackward mode = CompiledBackward::off;
+    BackwardEnd* end = nullptr;  ///< of the innermost one; null where there is none
+};
+
 /// A scope block, entered until the object dies: `annotate {…}`, `no_grad`, `checkpoint`, `no_compile`, `device(…)`, ….
 class Scope {
 public:
@@ -91,11 +117,6 @@ public:
     /// undone.
     void flush();
 
-    struct LoopMark {
-        uint32_t backwards = 0;
-        uint32_t nodes = 0;
-        bool capturing = false;
-    };
     /// At the head of a loop, then at each back edge. True: the graph has ended here and the evaluation is no longer
     /// captured; the evaluator marks the functions of its frames open, from the innermost to the captured call.
     LoopMark enter_loop() const;
@@ -129,21 +150,8 @@ public:
 
     /// Under --explain: writes a line about a break or a recompile to stderr.
     void tell(const struct Event& event, std::string_view what);
-    /// Whether a backward is captured and compiled: off until it is asked for, refused by whoever forbids it within.
-    enum class CompiledBackward : uint8_t { off, refused, automatic, dynamic };
-    CompiledBackward compiled_backward = CompiledBackward::off;
-    /// Runs `walk` under a capture of its own, which is a backward, after what was captured so far.
-    void captured_backward(FunctionRef<void()> walk);
-
-    /// The backward that is under way, the innermost; null where there is none.
-    BackwardEnd* backward_end = nullptr;
-    /// Calls a function of the script; set by the session.
-    std::function<Value(const Value& function, std::span<const Value> arguments)> call_function;
-    std::function<Value(const Value& function, std::span<const Value> arguments,
-                        std::span<const KeywordArgument> keywords)>
-        call_function_with;
-    /// How spans are written, "net.model:9:19"; set by the session.
-    std::function<std::string(Span)> locate;
+    BackwardState backward;
+    TracerServices services;  ///< set by the session
 
     /// The random state, about to change: a failed run of the present graph takes it back.
     Generator& changing_generator();
@@ -193,19 +201,6 @@ public:
         Tracer& tracer_;
         bool saved_, paused_;
     };
-    /// While it lives, a function of the script may be called in the middle of what paused the graph under capture: what
-    /// it captures are graphs of its own.
-    class [[nodiscard]] Aside {
-    public:
-        explicit Aside(Tracer& tracer);
-        ~Aside();
-        Aside(const Aside&) = delete;
-        Aside& operator=(const Aside&) = delete;
-
-    private:
-        Tracer& tracer_;
-        std::unique_ptr<Capture> outer_;  // null: nothing is paused
-    };
     /// Ops are appended to a graph that is handed out (trace) while it lives.
     class [[nodiscard]] Tracing {
     public:
@@ -223,6 +218,8 @@ public:
     uint64_t next_serial() { return ++last_serial_; }
 
 private:
+    friend class CaptureAside;
+    friend void captured_backward(Tracer&, FunctionRef<void()>);
     class GradScope;
     class MetaScope;
     class CheckpointScope;

@@ -73,8 +73,8 @@ private:
 class Tracer::BackwardScope final : public Scope {
 public:
     BackwardScope(Tracer& tracer, CompiledBackward mode)
-        : tracer_(tracer), saved_(std::exchange(tracer.compiled_backward, mode)) {}
-    ~BackwardScope() override { tracer_.compiled_backward = saved_; }
+        : tracer_(tracer), saved_(std::exchange(tracer.backward.mode, mode)) {}
+    ~BackwardScope() override { tracer_.backward.mode = saved_; }
 
 private:
     Tracer& tracer_;

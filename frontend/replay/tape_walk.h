@@ -110,6 +110,7 @@ private:
         TensorRef sum;
         uint64_t last = UINT64_MAX;  // where the entry stands that is the last to add to it; a root: it is complete
         size_t edge = 0;             // by which of that entry's edges
+        const TapeEntry* entry = nullptr;
         bool is_complete = false;
     };
     struct Later {
@@ -141,7 +142,7 @@ private:
         }
     }
 
-    void note_leaf(const Ref<Autograd>& leaf, uint64_t position, size_t edge) {
+    void note_leaf(const Ref<Autograd>& leaf, uint64_t position, size_t edge, const TapeEntry* entry) {
         if (leaf->is_over) any_over_ = true;
         has_hooks_ = has_hooks_ || leaf->hooks;
         LeafState& state = leaves_[leaf.get()];
@@ -149,12 +150,13 @@ private:
         state.leaf = leaf;
         state.last = position;
         state.edge = edge;
+        state.entry = entry;
     }
 
     void collect(const Edge& root) {
         std::vector<Ref<TapeEntry>> stack;
         if (root.entry) stack.push_back(root.entry);
-        if (root.leaf) note_leaf(root.leaf, UINT64_MAX, 0);
+        if (root.leaf) note_leaf(root.leaf, UINT64_MAX, 0, nullptr);
         while (!stack.empty()) {
             const Ref<TapeEntry> entry = std::move(stack.back());
             stack.pop_back();
@@ -165,57 +167,17 @@ private:
             state.needed.resize(entry->outputs.size(), true);
             state.live.resize(entry->outputs.size(), true);
             if (entry->edges.empty()) any_over_ = true;  // it was when the graph ended
-            has_hooks_ = has_hooks_ || entry->has_hooks();
+            has_hooks_ = has_hooks_ || has_hooks(*entry);
             for (size_t k = 0; k < entry->edges.size(); ++k) {
                 Edge& edge = entry->edges[k];
                 settle(edge);
                 if (edge.entry) stack.push_back(edge.entry);
-                if (edge.leaf) note_leaf(edge.leaf, entry->position, k);
+                if (edge.leaf) note_leaf(edge.leaf, entry->position, k, entry.get());
             }
             for (TapeEntry::Input& input : entry->inputs) input.edge = resolved(std::move(input.edge));
         }
     }
-    // The structure of this walk: which entries it goes through, of what kinds, how they lead to one another, which of
-    // their results were asked for, and what hangs on them. No identities of tensors, no sizes, no values.
-    uint64_t key(std::span<const Edge> roots) const {
-        std::vector<const State*> order;
-        for (const auto& [entry, state] : states_) order.push_back(&state);
-        std::sort(order.begin(), order.end(),
-                  [](const State* a, const State* b) { return a->entry->position > b->entry->position; });
-        std::unordered_map<const void*, uint64_t> numbers;
-        for (const State* state : order) numbers.emplace(state->entry.get(), numbers.size());
-        uint64_t hash = 0x9E3779B97F4A7C15ull;
-        const auto mix = [&hash](uint64_t value) {
-            hash = (hash ^ value) * 0xBF58476D1CE4E5B9ull;
-            hash ^= hash >> 29;
-        };
-        const auto mix_hooks = [&](const Ref<Hooks>& hooks) { mix(hooks ? hooks->size() : 0); };
-        const auto mix_edge = [&](const Edge& edge) {
-            if (!edge || !wanted(edge)) return mix(0);
-            if (edge.entry) return mix(2 + 2 * (numbers.at(edge.entry.get()) << 16 | edge.output));
-            const auto [number, is_first] = numbers.try_emplace(edge.leaf.get(), numbers.size());
-            mix(1 + 2 * number->second);
-            if (!is_first) return;
-            mix(accumulates_ ? 1 + bool(edge.leaf->grad) : 0);
-            if (const LeafHooks* hooks = edge.leaf->hooks.get()) {
-                for (const Ref<Hooks>* each : {&hooks->gradient, &hooks->before, &hooks->accumulated, &hooks->after})
-                    mix_hooks(*each);
-            }
-        };
-        for (const Edge& root : roots) mix_edge(root);
-        for (const State* state : order) {
-            const TapeEntry& entry = *state->entry;
-            mix(entry.kind_for_key());
-            for (uint32_t k = 0; k < entry.outputs.size(); ++k) {
-                mix(state->needed[k] + 2 * is_asked({state->entry, k, {}}) + 4 * bool(entry.outputs[k].retained));
-                mix_hooks(entry.outputs[k].hooks);
-            }
-            mix_hooks(entry.before);
-            mix_hooks(entry.after);
-            for (const Edge& edge : entry.edges) mix_edge(edge);
-        }
-        return hash;
-    }
+    uint64_t key(std::span<const Edge> roots) const;
     // Results of entries that lead to what was asked for, and to leaves that are not over; found from the earliest on.
     void find_needed() {
         if (!asked_any_ && !any_over_) return;
@@ -263,7 +225,7 @@ private:
     TensorRef* slot(const Edge& edge) {
         if (edge.leaf) return &leaves_.at(edge.leaf.get()).sum;
         State& state = states_.at(edge.entry.get());
-        const bool is_met = state.needed[edge.output] || (state.entry->has_hooks() && is_asked(edge));
+        const bool is_met = state.needed[edge.output] || (has_hooks(*state.entry) && is_asked(edge));
         if (!state.queued && is_met) {
             state.queued = true;
             queue_.push({state.entry});
@@ -289,8 +251,16 @@ private:
         for (auto& [leaf, state] : leaves_) {
             if (!state.is_complete && state.sum && state.last > position) complete.push_back(&state);
         }
-        std::sort(complete.begin(), complete.end(), [](const LeafState* a, const LeafState* b) {
-            return a->last != b->last ? a->last > b->last : a->edge < b->edge;
+        // Of those that one graph adds to last, the order in which its ops would.
+        const auto last_op = [&](const LeafState* state) -> std::pair<NodeId, size_t> {
+            if (!has_hooks_ || !state->entry || !is_folded(*state->entry)) return {NodeId(), state->edge};
+            return last_uses(*state->entry->graph)[state->edge];
+        };
+        std::sort(complete.begin(), complete.end(), [&](const LeafState* a, const LeafState* b) {
+            if (a->last != b->last) return a->last > b->last;
+            const auto [op_a, operand_a] = last_op(a);
+            const auto [op_b, operand_b] = last_op(b);
+            return op_a != op_b ? op_b < op_a : operand_a < operand_b;
         });
         for (LeafState* state : complete) complete_leaf(*state);
     }
@@ -317,13 +287,13 @@ private:
         State& state = states_.at(&entry);
         std::vector<TensorRef> cotangents = std::move(state.cotangents);
         if (!entry.unfolded.empty()) return visit_ops(entry, cotangents);  // by a hook
-        if (entry.has_hooks()) call_result_hooks(entry, cotangents);
+        if (has_hooks(entry)) call_result_hooks(entry, cotangents);
         for (size_t k = 0; k < cotangents.size(); ++k) {
             if (!state.needed[k]) cotangents[k] = nullptr;
         }
         if (std::find(state.needed.begin(), state.needed.end(), true) == state.needed.end()) return;
-        if (entry.before) call_hooks_before(tracer_, *entry.before, cotangents);
-        const std::vector<TensorRef> received = entry.after ? cotangents : std::vector<TensorRef>();
+        if (entry.hooks.before) call_hooks_before(tracer_, *entry.hooks.before, cotangents);
+        const std::vector<TensorRef> received = entry.hooks.after ? cotangents : std::vector<TensorRef>();
         const std::vector<bool> present = present_of(cotangents);
         const std::vector<bool> to = entry.used_up.empty() ? std::vector<bool>() : wanted_edges(entry);
         if (std::optional<Missing> gone = missing(d_, entry, present, to, live_edges(entry))) {
@@ -361,68 +331,21 @@ private:
         for (size_t k = 0; k < produced.size(); ++k) {
             if (!wanted_and_reached[k]) produced[k] = nullptr;
         }
-        if (entry.after) call_hooks_after(tracer_, *entry.after, produced, received);
+        if (entry.hooks.after) call_after(entry, produced, received);
         for (size_t k = 0; k < produced.size(); ++k) {
             if (!produced[k]) continue;
             if (continues && is_first_use(entry, k)) set(entry.edges[k], std::move(produced[k]));
             else add(entry.edges[k], std::move(produced[k]));
         }
     }
-    // Where a result has no cotangent something of its type stands for it, which nothing reads.
-    void fill_absent(const TapeEntry& entry, std::span<TensorRef> cotangents) {
-        for (size_t k = 0; k < cotangents.size(); ++k) {
-            if (cotangents[k]) continue;
-            const auto& [dtype, shape, hooks, retained] = entry.outputs[k];
-            cotangents[k] = options_.captured && !options_.by_ops()
-                                ? tracer_.capture().backward().stand_in(dtype, shape)
-                                : make_ref<TensorObject>(Tensor::zeros(tracer_.allocator(), dtype, shape));
-        }
-    }
+    // In tape_gradients.cpp: the gradients of an entry's edges, null where there is none.
     std::vector<TensorRef> run_half(const TapeEntry& entry, std::span<const TensorRef> cotangents,
-                                    const std::vector<bool>& present, bool continues) {
-        std::vector<Tensor> saved, incoming, running, found;
-        for (const TapeEntry::Saved& s : entry.saved) saved.push_back(s.tensor);
-        for (const TensorRef& cotangent : cotangents) incoming.push_back(d_.elements(*cotangent, "backward"));
-        for (size_t k = 0; continues && k < entry.edges.size(); ++k) {
-            const Tensor& input = entry.input_of(k).tensor;
-            const TensorRef sum = is_first_use(entry, k) ? sum_of(entry.edges[k]) : TensorRef();
-            running.push_back(sum ? sum->tensor : Tensor::full(tracer_.allocator(), input.dtype, input.shape, -0.0));
-        }
-        entry.graph->backward(saved, incoming, present, running, found);
-        std::vector<TensorRef> gradients;
-        for (Tensor& gradient : found)
-            gradients.push_back(gradient.defined() ? make_ref<TensorObject>(std::move(gradient)) : TensorRef());
-        return gradients;
-    }
-    // The same, its nodes appended to the graph under capture.
+                                    const std::vector<bool>& present, bool continues);
     std::vector<TensorRef> append_half(const TapeEntry& entry, std::span<const TensorRef> cotangents,
-                                       const std::vector<bool>& present, bool continues) {
-        const StandsAt place(d_, entry);
-        Capture::Backward& backward = tracer_.capture().backward();
-        std::vector<TensorRef> arguments;
-        for (const TapeEntry::Saved& s : entry.saved) arguments.push_back(backward.saved(s.tensor));
-        arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
-        for (size_t k = 0; continues && k < entry.edges.size(); ++k) {
-            const Tensor& input = entry.input_of(k).tensor;
-            const TensorRef sum = is_first_use(entry, k) ? sum_of(entry.edges[k]) : TensorRef();
-            if (sum) {
-                arguments.push_back(sum);
-                continue;
-            }
-            const TensorRef like = backward.stand_in(input.dtype, input.shape);
-            arguments.push_back(
-                d_.apply(op<"full">(), {Arg::literal(-0.0, input.dtype)}, d_.sizes_attr(d_.sizes(*like))));
-        }
-        std::vector<bool> reached;
-        const GraphRef half = entry.graph->backward_graph(continues, present, reached);
-        if (!entry.graph->graph()->symbols.empty()) tracer_.capture().set_dynamic(true);  // as they were before
-        const std::vector<TensorRef> found = append(d_, half, arguments);
-        std::vector<TensorRef> gradients(entry.edges.size());
-        for (size_t k = 0, next = 0; k < gradients.size(); ++k) {
-            if (reached[k]) gradients[k] = found[next++];
-        }
-        return gradients;
-    }
+                                       const std::vector<bool>& present, bool continues);
+    void fill_absent(const TapeEntry& entry, std::span<TensorRef> cotangents);
+    void call_after(const TapeEntry& entry, std::vector<TensorRef>& produced, std::span<const TensorRef> received);
+
     // In the graph's place its ops, which miss what the graph misses, each in its turn: with the error that they raise
     // where nothing was captured.
     void visit_ops(TapeEntry& graph, std::vector<TensorRef>& cotangents) {
