@@ -167,6 +167,7 @@ struct Row {
     bool divides_exactly =
         false;  // scalar rows of floats: by a power of two it is `mul` by its reciprocal, bit for bit
     bool absent_is_nothing = false;  // scalar rows: of a sum that lacks an operand the other is left
+    bool has_absent_parts = false;   // of cotangents side by side some may be absent: −0.0, which adds nothing
     bool may_fail = false;           // at run time: a position out of range, an integer divided by zero
     double ulp = 0;                  // scalar rows: bound of the error of f32; 0: correctly rounded
     int cost = 1;                    // scalar rows: of one element, in additions (a division 4, exp 16)

@@ -66,7 +66,6 @@ Hooks& accumulated_hooks(TensorObject& leaf) {
         throw_error("gradient", "only a leaf's `.grad` is added to, but this tensor is computed from others",
                     "register_hook calls a function with the gradient of any tensor");
     }
-    leaf.autograd->owner = &leaf;
     return made(leaf.autograd->make_hooks().accumulated);
 }
 

@@ -51,9 +51,7 @@ Value accumulate_node(Evaluator& e, Arguments& a) {  // x
     const TensorRef x = c.tensor(0);
     if (!x->is_leaf())
         throw_error("gradient", "only a leaf's `.grad` is added to", "grad_node(x) is the op that gives x");
-    const Edge edge = node_of(c.tracer, *x);
-    x->autograd->owner = x.get();
-    return as_node(c.tracer, edge);
+    return as_node(c.tracer, node_of(c.tracer, *x));
 }
 
 Value retain_grad(Evaluator& e, Arguments& a) {  // x

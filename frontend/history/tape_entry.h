@@ -104,7 +104,10 @@ size_t operand_of(const TapeEntry& entry, size_t edge);
 uint64_t kind_for_key(const TapeEntry& entry);
 
 inline Autograd& TensorObject::make_autograd() {
-    if (!autograd) autograd = make_ref<Autograd>();
+    if (!autograd) {
+        autograd = make_ref<Autograd>();
+        autograd->owner = this;
+    }
     return *autograd;
 }
 

@@ -15,15 +15,33 @@ void CaptureBackward::end() {
     saved_.clear();
 }
 
-TensorRef CaptureBackward::saved(const Tensor& tensor) {
+TensorRef CaptureBackward::saved(const Tensor& tensor, const Edge& edge) {
+    const auto is_it = [&](const TensorObject& known) {
+        const Tensor& t = known.tensor;
+        const Edge has = Edge::of(known);
+        return t.dtype == tensor.dtype && t.shape == tensor.shape && t.strides == tensor.strides &&
+               t.offset == tensor.offset && has.entry == edge.entry && has.leaf == edge.leaf &&
+               (!edge.entry || has.output == edge.output);
+    };
     const auto [first, last] = saved_.equal_range(tensor.storage.get());
     for (auto at = first; at != last; ++at) {
-        const Tensor& known = at->second->tensor;
-        if (known.dtype == tensor.dtype && known.shape == tensor.shape && known.strides == tensor.strides &&
-            known.offset == tensor.offset)
-            return at->second;
+        if (is_it(*at->second)) return at->second;
     }
-    return saved_.emplace(tensor.storage.get(), make_ref<TensorObject>(tensor))->second;
+    TensorRef made;
+    if (edge.leaf && edge.leaf->owner && edge.leaf->owner->tensor.storage == tensor.storage &&
+        is_it(*edge.leaf->owner)) {
+        made = TensorRef(edge.leaf->owner);
+    } else {
+        made = make_ref<TensorObject>(tensor);
+        if (edge.leaf) made->autograd = edge.leaf;
+        if (edge.entry) {
+            Autograd& autograd = made->make_autograd();
+            autograd.requires_grad = true;
+            autograd.entry = edge.entry;
+            autograd.output = edge.output;
+        }
+    }
+    return saved_.emplace(tensor.storage.get(), std::move(made))->second;
 }
 
 TensorRef CaptureBackward::stand_in(DType dtype, const Dims& shape) {

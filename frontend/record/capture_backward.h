@@ -44,8 +44,9 @@ public:
                                            const std::vector<bool>& wanted);
     /// A value of this type that nothing reads; only its sizes count.
     TensorRef stand_in(DType dtype, const Dims& shape);
-    /// What an entry has saved, as a tensor of the graph: one for the same elements, however often it is asked for.
-    TensorRef saved(const Tensor& tensor);
+    /// What an entry has saved, as a tensor of the graph: one for the same elements and the same history (none for no
+    /// edge), however often it is asked for. Of a leaf it is the script's own tensor, where that is there.
+    TensorRef saved(const Tensor& tensor, const Edge& edge = {});
 
 private:
     AttrId with_symbols(AttrId attr);

@@ -32,7 +32,9 @@ Tracer::Tracer(Context& context, Allocator allocator, Machine& machine, TracerOp
     : context_(context), allocator_(std::move(allocator)), machine_(machine), options_(options),
       counters_(std::make_unique<Counters>()), generator_(std::make_unique<Generator>()),
       graph_cache_(std::make_unique<GraphCache>(machine, *counters_)), tape_(std::make_unique<Tape>(*this)),
-      capture_(std::make_unique<Capture>(*this)), dispatcher_(std::make_unique<Dispatcher>(*this)) {}
+      capture_(std::make_unique<Capture>(*this)), dispatcher_(std::make_unique<Dispatcher>(*this)) {
+    if (options.compiled_backward) backward.mode = CompiledBackward::automatic;
+}
 
 Tracer::~Tracer() = default;
 
@@ -44,6 +46,7 @@ void Tracer::reset() {
     capture_->forget_functions();
     dispatcher_->reset();
     functions_.clear();
+    backward.mode = options_.compiled_backward ? CompiledBackward::automatic : CompiledBackward::off;
     machine_.counters() = {};
 }
 

@@ -84,6 +84,7 @@ protected:
 struct TracerOptions {
     Engine engine = Engine::automatic;
     bool verify = false;   ///< --verify
+    bool compiled_backward = false;  ///< --compiled-backward
     bool explain = false;  ///< --explain: breaks and recompiles are told as they happen
 };
 

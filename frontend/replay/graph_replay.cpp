@@ -9,6 +9,7 @@
 
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/capture.h"
+#include "frontend/record/capture_backward.h"
 #include "frontend/record/saved_values.h"
 #include "frontend/record/tracer.h"
 #include "ir/build/substitution.h"
@@ -21,9 +22,15 @@ namespace tenon {
 
 namespace {
 
-std::vector<TensorRef> inputs_of(const TapeEntry& entry) {
+std::vector<TensorRef> inputs_of(Tracer& tracer, const TapeEntry& entry) {
+    CaptureBackward* const backward =
+        tracer.capturing() && tracer.capture().backward().is_under_way() ? &tracer.capture().backward() : nullptr;
     std::vector<TensorRef> inputs;
     for (const TapeEntry::Input& input : std::span(entry.inputs).first(entry.graph->joint()->inputs)) {
+        if (backward && input.value().storage) {
+            inputs.push_back(backward->saved(input.value(), input.edge));
+            continue;
+        }
         auto tensor = make_ref<TensorObject>(input.value());
         if (input.edge.leaf) {
             tensor->autograd = input.edge.leaf;
@@ -107,7 +114,7 @@ void know_what_is_left(Replay& replay, const TapeEntry& entry) {
 std::vector<TensorRef> replay_outputs(Dispatcher& dispatcher, const TapeEntry& entry) {
     const Joint& joint = *entry.graph->joint();
     const Graph& graph = *joint.graph;
-    std::vector<TensorRef> inputs = inputs_of(entry);
+    std::vector<TensorRef> inputs = inputs_of(dispatcher.tracer(), entry);
     inputs.resize(graph.params().size());  // no cotangents: nothing here depends on them
     Replay replay(dispatcher, graph, inputs);
     for (size_t k = entry.graph->first_leaf(); k < joint.wrt.size(); ++k)
@@ -153,7 +160,7 @@ std::vector<TensorRef> replay_gradients(Dispatcher& dispatcher, const Ref<TapeEn
     const GraphRef rest =
         absent.empty() ? joint.graph : drop_cotangents(*joint.graph, absent, joint.graph->params().size(), left);
     const Graph& graph = *rest;
-    std::vector<TensorRef> arguments = inputs_of(*entry);
+    std::vector<TensorRef> arguments = inputs_of(dispatcher.tracer(), *entry);
     arguments.insert(arguments.end(), cotangents.begin(), cotangents.end());
     Replay replay(dispatcher, graph, arguments);
     // The entry's own results stand for themselves: what goes through a gradient formula into one is one cotangent with

@@ -195,8 +195,9 @@ std::vector<TensorRef> Tape::gradients(std::span<const Root> roots, std::span<co
 void accumulate_gradient(Dispatcher& dispatcher, Autograd& leaf, TensorRef gradient, bool keep_history) {
     if (!leaf.grad) {
         // A cotangent that others may hold too becomes a copy: `.grad` is written in place later.
-        if (gradient->use_count() > 1 && !gradient->is_symbolic()) {
+        if (gradient->use_count() > 1) {
             if (keep_history) gradient = dispatcher.apply(op<"identity">(), {gradient});
+            else if (gradient->is_symbolic()) gradient = dispatcher.apply(op<"detach">(), {gradient});
             else gradient = make_ref<TensorObject>(gradient->tensor.clone());
         }
         dispatcher.tracer().set_gradient(leaf, std::move(gradient));

@@ -27,10 +27,10 @@ struct Command {
 };
 
 constexpr Command commands[] = {
-    {"run", "FILE [ARG…]", "runs a script", run_script, true, "engine threads isa verify explain profile"},
+    {"run", "FILE [ARG…]", "runs a script", run_script, true, "engine threads isa backward verify explain profile"},
     {"check", "FILE…", "parses scripts and resolves their names, without running them", check_scripts, false, ""},
     {"test", "[PATH…]", "compares the output of scripts with the output written in them, and runs their tests",
-     test_scripts, false, "engine threads isa verify bless"},
+     test_scripts, false, "engine threads isa backward verify bless"},
     {"repl", "", "evaluates what is typed", run_repl, false, "engine threads isa verify explain"},
     {"dump", "--stage STAGE FILE [ARG…]", "shows what a stage makes of a script", dump_script, true,
      "engine threads isa stage format function"},
@@ -53,6 +53,8 @@ constexpr Option options[] = {
      "avx2 or avx512: what interpreted and compiled kernels and matrix products are made of; the best that this "
      "machine "
      "has by default. The results are the same"},
+    {"backward", "--compiled-backward", "",
+     "captures and compiles each backward by itself, as in `compiled_backward { … }` around the whole script"},
     {"verify", "--verify", "",
      "replays the first run of each graph pass by pass, op by op, and names the first pass that changes a bit of what "
      "it computes, or breaks its structure or its text"},
@@ -128,6 +130,7 @@ std::string set_option(CommandLine& line, const Option& option, std::string_view
         if (line.session.instructions == InstructionSet::avx512 && best_instruction_set() != InstructionSet::avx512)
             return "this processor has no AVX-512 (F, BW, CD, DQ and VL); `--isa avx2` is what it can do";
     }
+    if (option.name == "backward") line.session.tracer.compiled_backward = true;
     if (option.name == "verify") line.session.tracer.verify = true;
     if (option.name == "explain") line.session.tracer.explain = true;
     if (option.name == "profile") line.profile = true;

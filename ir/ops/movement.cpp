@@ -431,7 +431,7 @@ const Row movement_table[] = {
     source({.name = "iota", .doc = "0, 1, 2, … along the last dimension", .result = iota_rule, .source = Source::position}),
     source({.name = "size", .doc = "a size as a number", .result = size_rule, .source = Source::size}),
     {.name = "cat", .doc = "tensors one after the other along a dimension", .min_operands = 1, .max_operands = -1, .result = cat_rule,
-     .lowering = Lowering::loops, .memory = MemoryUse::gathers, .gradient = cat_gradient, .batching = batch_whole},
+     .lowering = Lowering::loops, .memory = MemoryUse::gathers, .has_absent_parts = true, .gradient = cat_gradient, .batching = batch_whole},
     {.name = "pad", .doc = "zeros of `sizes`, with the tensor added to the slice from starts to stops by steps", .min_operands = 1,
      .max_operands = 1, .dtypes = DTypes::numeric, .result = pad_rule, .lowering = Lowering::loops, .memory = MemoryUse::adds, .gradient = pad_gradient, .batching = slice_batching},
     {.name = "update", .doc = "base with the elements that the view (movement ops from base) shows replaced by value", .min_operands = 3,

@@ -48,6 +48,7 @@ private:
         if (missing == 0) copy.copy(id);
         else if (row(graph_[id].op).absent_is_nothing && missing == 1)
             copy.map(id, copy(absent[operands[0].index] ? operands[1] : operands[0]));
+        else if (row(graph_[id].op).has_absent_parts && size_t(missing) < operands.size()) fill_absent(id);
         else if (row(graph_[id].op).control == ControlFlow::branch) branch(id);
         else if (!row(graph_[id].op).regions || !with_nothing(id)) absent[id.index] = true;
     }
@@ -60,10 +61,13 @@ private:
         if (std::all_of(cotangents.begin(), cotangents.end(),
                         [&](int64_t k) { return absent[operands[size_t(k)].index]; }))
             return false;
-        for (NodeId operand : operands)
+        fill_absent(id);
+        return true;
+    }
+    void fill_absent(NodeId id) {
+        for (NodeId operand : graph_.operands_of(id))
             if (absent[operand.index]) copy.map(operand, emit_filled(builder_, -0.0, graph_.type(operand)));
         copy.copy(id);
-        return true;
     }
     // Of a cond each side is what is left of it. A value that neither has is absent; one that only one side has is −0.0,
     // which adds nothing, where the other one is taken; a sum that goes through both as it is is that sum.
