@@ -34,6 +34,10 @@ void check(const TensorRef& loss, const TensorRef& cotangent) {
 // then the cotangent and what is differentiated with respect to, too.
 Capture* capture_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cotangent, std::span<const TensorRef> wrt) {
     if (!tracer.capturing()) return nullptr;
+    if (tracer.backward.detects_anomaly && !tracer.capture().tracing()) {  // op by op
+        tracer.flush();
+        return nullptr;
+    }
     std::vector<TensorObject*> all{loss.get()};
     if (cotangent) all.push_back(cotangent.get());
     for (const TensorRef& x : wrt) all.push_back(x.get());
@@ -48,7 +52,7 @@ Capture* capture_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cota
 bool is_compiled(Tracer& tracer) {
     const bool is_asked_for = tracer.backward.mode == CompiledBackward::automatic ||
                               tracer.backward.mode == CompiledBackward::dynamic;
-    if (!is_asked_for || tracer.options().engine == Engine::eager) return false;
+    if (!is_asked_for || tracer.backward.detects_anomaly || tracer.options().engine == Engine::eager) return false;
     return !(tracer.capturing() && tracer.capture().tracing());
 }
 

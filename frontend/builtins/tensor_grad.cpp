@@ -480,6 +480,9 @@ const Builtin tensor_grad_table[] = {
      "compiled; dynamic: true: with symbolic sizes from the first one on"},
     {"no_compiled_backward", "", any_kind, nullptr, scope_block,
      "`no_compiled_backward { … }`: backward runs on the tape, whatever is asked for around or inside by compile"},
+    {"detect_anomaly", "", any_kind, nullptr, scope_block,
+     "`detect_anomaly { … }`: backward inside runs op by op, and the first op whose gradient is nan or infinite is an "
+     "error that names its line"},
     {"device", "where", any_kind, nullptr, scope_block, "`device(cpu) { … }`: tensors made inside live there"},
 };
 

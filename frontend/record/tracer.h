@@ -67,6 +67,7 @@ enum class CompiledBackward : uint8_t { off, refused, automatic, dynamic };
 /// What is asked of backward here, and what is under way.
 struct BackwardState {
     CompiledBackward mode = CompiledBackward::off;
+    bool detects_anomaly = false;
     BackwardEnd* end = nullptr;  ///< of the innermost one; null where there is none
 };
 
@@ -225,6 +226,7 @@ private:
     class MetaScope;
     class CheckpointScope;
     class BackwardScope;
+    class AnomalyScope;
     class PlainScope;
     bool ends_at_back_edge(LoopMark& mark, Span span);
 

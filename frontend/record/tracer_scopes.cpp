@@ -81,6 +81,17 @@ private:
     const CompiledBackward saved_;
 };
 
+class Tracer::AnomalyScope final : public Scope {
+public:
+    explicit AnomalyScope(Tracer& tracer)
+        : tracer_(tracer), saved_(std::exchange(tracer.backward.detects_anomaly, true)) {}
+    ~AnomalyScope() override { tracer_.backward.detects_anomaly = saved_; }
+
+private:
+    Tracer& tracer_;
+    const bool saved_;
+};
+
 class Tracer::PlainScope final : public Scope {};
 
 std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<const ScopeArgument> arguments, Span span) {
@@ -140,6 +151,10 @@ std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<cons
                                    "write `checkpoint { … }`: it recomputes all that is inside"});
         }
         return std::make_unique<CheckpointScope>(*this, span);
+    }
+    if (name == "detect_anomaly") {
+        takes_nothing();
+        return std::make_unique<AnomalyScope>(*this);
     }
     if (name == "no_compiled_backward") {
         takes_nothing();

@@ -15,6 +15,7 @@
 #include "frontend/record/saved_values.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tracer.h"
+#include "frontend/replay/anomaly.h"
 #include "frontend/replay/graph_replay.h"
 #include "ir/row.h"
 
@@ -56,6 +57,9 @@ public:
         }
         find_needed();
         if (options_.captured) tracer_.capture().backward().begin(key(edges));
+        for (const Root& root : roots) {
+            if (detects_anomaly_) check_finite(tracer_, root.cotangent, d_.span());
+        }
         for (size_t k = 0; k < roots.size(); ++k) add(edges[k], roots[k].cotangent);
         while (!queue_.empty()) {
             const Ref<TapeEntry> entry = queue_.top().entry;
@@ -136,7 +140,7 @@ private:
     void settle(Edge& edge) {
         edge = resolved(std::move(edge));
         while (edge.entry && is_folded(*edge.entry) && !edge.entry->freed &&
-               (options_.by_ops() || has_hooks_inside(*edge.entry))) {
+               (options_.by_ops() || detects_anomaly_ || has_hooks_inside(*edge.entry))) {
             tracer_.tape().unfold(*edge.entry);
             edge = resolved(std::move(edge));
         }
@@ -327,6 +331,7 @@ private:
             else if (options_.captured) produced = append_half(entry, cotangents, present, continues);
             else produced = run_half(entry, cotangents, present, continues);
         }
+        if (detects_anomaly_) check_finite(tracer_, entry, produced, d_.span());
         if (!options_.by_ops() && !options_.retain_graph) use_up(entry, present);
         for (size_t k = 0; k < produced.size(); ++k) {
             if (!wanted_and_reached[k]) produced[k] = nullptr;
@@ -421,6 +426,7 @@ private:
     Dispatcher& d_;
     const BackwardOptions options_;
     const bool accumulates_;
+    const bool detects_anomaly_ = tracer_.backward.detects_anomaly && !tracer_.capturing();
     bool has_hooks_ = false;  // then leaves are complete in their turn, which hooks may see; else at the end
     std::unordered_map<const Autograd*, LeafState> leaves_;
     std::unordered_map<const TapeEntry*, State> states_;

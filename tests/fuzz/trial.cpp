@@ -48,6 +48,7 @@ void limit(int resource, rlim_t most) {
     SessionOptions options;
     options.tracer.engine = settings.engine;
     options.tracer.verify = settings.verify;
+    options.tracer.compiled_backward = settings.compiled_backward;
     options.threads = settings.threads;
     options.output = &output;
     tenon::Outcome outcome;
@@ -86,8 +87,9 @@ std::string contents(int file) {
 
 std::string text_of(const Settings& settings) {
     static constexpr std::array<std::string_view, 4> engines = {"eager", "interp", "jit", "auto"};
-    return fmt::format("--engine {} --threads {}{}", engines[static_cast<size_t>(settings.engine)], settings.threads,
-                       settings.verify ? " --verify" : "");
+    return fmt::format("--engine {} --threads {}{}{}", engines[static_cast<size_t>(settings.engine)], settings.threads,
+                       settings.verify ? " --verify" : "",
+                       settings.compiled_backward ? " --compiled-backward" : "");
 }
 
 std::string Outcome::fault() const {

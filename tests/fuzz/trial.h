@@ -11,6 +11,7 @@ struct Settings {
     Engine engine = Engine::eager;
     int threads = 1;
     bool verify = false;
+    bool compiled_backward = false;
 };
 std::string text_of(const Settings& settings);
 
