@@ -19,7 +19,9 @@ struct TracedRegion {
 
 /// `run` gives the results; what it does to the host is taken back. Nothing, and `why`, where the function is no region:
 /// it has effects, raises, or holds a checkpoint. May end the graph under capture, which then has another serial.
-std::optional<TracedRegion> trace_region(Tracer& tracer, FunctionRef<std::vector<TensorRef>()> run, std::string& why);
+/// `place` (optional) receives where in the script the function turned out to be none, if that is known.
+std::optional<TracedRegion> trace_region(Tracer& tracer, FunctionRef<std::vector<TensorRef>()> run, std::string& why,
+                                         Span* place = nullptr);
 
 /// The regions with one list of operands; each gets them all. `first` come first, as the first parameters of each that
 /// stand for them, or as ones that it does not read.

@@ -193,6 +193,18 @@ private:
         i.product = &plans_.products.back();
         program_.emit_here(i);
     }
+    void scatter(NodeId id) {
+        using namespace scatter_operand;
+        assert(!program_.in_vector());
+        const auto number = [&](size_t k) { return buffers_.at(graph_.operand(id, k).index); };
+        const auto place = [&](size_t k) { return index_use(graph_.operand(id, k)).base; };
+        const DType dtype = type(graph_.operand(id, to)).dtype;
+        plans_.scatters.push_back({contract::find_scatter_function(dtype), number(to), number(places), number(terms),
+                                   place(at), place(scatter_operand::row), place(m), place(n)});
+        Instruction i{.code = Code::scatter, .size = uint8_t(size_of(dtype))};
+        i.scatter = &plans_.scatters.back();
+        program_.emit_here(i);
+    }
     // Is the value a load whose position moves by the same stride with every turn?
     bool is_affine_load(NodeId value, NodeId variable) const {
         value = canonical(value);
@@ -207,6 +219,7 @@ private:
         if (n.op == op<"store">()) return store(id);
         if (n.op == op<"for">()) return inner_loop(id);
         if (n.op == op<"product">()) return product(id);
+        if (n.op == op<"scatter">()) return scatter(id);
         BlockValue v;
         if (n.op == op<"fold">()) v = fold(id);
         else if (n.op == op<"load">()) v = load(id);

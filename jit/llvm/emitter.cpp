@@ -350,6 +350,7 @@ private:
         else if (o == op<"store">()) store(id);
         else if (o == op<"scratch">()) return;  // who calls brings it
         else if (o == op<"product">()) product(id);
+        else if (o == op<"scatter">()) scatter(id);
         else if (o == op<"for">()) for_loop(id, index(graph_.operand(id, 0)).value, index(graph_.operand(id, 1)).value);
         else if (o == op<"fold">()) result = {fold(id)};
         else if (o == op<"position">()) result = {scalar(graph_.operand(id, 0))};
@@ -393,6 +394,21 @@ private:
         here_.CreateCall(
             function, {tile(a), place(a_row), place(a_column), tile(b), place(b_row), tile(c), place(c_row), place(m),
                        place(n), place(k), here_.getInt64(graph_.attributes(id).flag("accumulate") ? 1 : 0)});
+    }
+
+    void scatter(NodeId id) {
+        using namespace scatter_operand;
+        if (code_.lanes() != 1) refuse("a scatter inside a vector loop");
+        const auto place = [&](size_t k) { return index(graph_.operand(id, k)).value; };
+        const auto memory = [&](size_t k, llvm::Value* from) { return memory_.address(graph_.operand(id, k), from); };
+        llvm::Type *pointer = here_.getPtrTy(), *number = here_.getInt64Ty();
+        llvm::FunctionType* type =
+            llvm::FunctionType::get(here_.getVoidTy(), {pointer, pointer, pointer, number, number, number}, false);
+        llvm::FunctionCallee function = here_.GetInsertBlock()->getModule()->getOrInsertFunction(
+            scatter_symbol(graph_.type(graph_.operand(id, to)).dtype), type);
+        llvm::cast<llvm::Function>(function.getCallee())->setDoesNotThrow();
+        here_.CreateCall(function, {memory(to, here_.getInt64(0)), memory(places, place(at)), memory(terms, place(at)),
+                                    place(scatter_operand::row), place(m), place(n)});
     }
 
     // ---- values ----
