@@ -10,6 +10,7 @@
 #include "frontend/builtins/tensor.h"
 #include "frontend/record/capture_trace.h"
 #include "frontend/regions/pair_functions.h"
+#include "frontend/values/function.h"
 #include "frontend/values/generator.h"
 #include "ir/regions.h"
 #include "runtime/diagnostic.h"
@@ -129,7 +130,11 @@ private:
         const PairFunction score_function(score), mask_function(mask);
         const bool adds = mask_ && mask_->dtype() != DType::boolean, hides = mask_ && !adds;
         return trace_pair_functions(c_.tracer, dtype, has_score_ || adds ? &score_function : nullptr,
-                                    has_mask_function_ || hides ? &mask_function : nullptr);
+                                    has_mask_function_ || hides ? &mask_function : nullptr, written(5), written(3));
+    }
+    Span written(size_t k) const {
+        const auto* function = c_.has(k) ? c_[k].try_as<FunctionObject>() : nullptr;
+        return function ? function->function.span : c_.arguments.span_of(k);
     }
     // A number of the host is one for all pairs.
     TensorRef as_tensor(const Value& value, DType dtype, std::string_view what) const {

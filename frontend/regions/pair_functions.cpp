@@ -23,10 +23,11 @@ constexpr std::array<std::string_view, 5> numbers{"s", "b", "h", "i", "j"};
 [[noreturn]] void refuse(std::string_view what, std::string why, Span call, Span place) {
     Diagnostic d;
     d.kind = "graph";
-    d.message = fmt::format("the {} of attention is computed pair by pair, but {}", what, why);
+    d.message = fmt::format("the {} of attention cannot be computed pair by pair: {}", what, why);
     d.span = call;
     if (place && place != call) d.labels.push_back({place, "here"});
-    d.help = "arithmetic on its numbers and on elements of tensors that it reads; anything else belongs before the call";
+    d.help = "arithmetic on its numbers and on elements of tensors that it reads, a choice as `where(c, a, b)`; the rest belongs "
+             "before the call";
     throw Error(std::move(d));
 }
 
@@ -42,7 +43,7 @@ void check_result(std::string_view what, const TensorObject& result, DType dtype
 }
 
 TracedRegion trace(Tracer& tracer, std::string_view what, DType dtype, std::span<const std::string_view> names,
-                   DType result_dtype, const PairFunction& function) {
+                   DType result_dtype, const PairFunction& function, Span written) {
     const Span call = tracer.dispatcher().span();
     const auto run = [&] {
         std::vector<TensorRef> given;
@@ -53,9 +54,10 @@ TracedRegion trace(Tracer& tracer, std::string_view what, DType dtype, std::span
         return std::vector<TensorRef>{std::move(result)};
     };
     std::string why;
-    Span place;
-    std::optional<TracedRegion> region = trace_region(tracer, run, why, &place);
-    if (!region) refuse(what, std::move(why), call, place);
+    Diagnostic cause;
+    std::optional<TracedRegion> region = trace_region(tracer, run, why, &cause);
+    if (!region && !cause.kind.empty() && cause.kind != "graph") throw Error(std::move(cause));  // its own
+    if (!region) refuse(what, std::move(why), call, cause.span ? cause.span : written);
     NodeId where;
     if (why = attention::why_no_pair_function(*region->graph, where); !why.empty())
         refuse(what, std::move(why), call, region->graph->origin(where).span);
@@ -83,7 +85,8 @@ GraphRef with_parameters(const TracedRegion& region, size_t own, std::span<const
 
 }  // namespace
 
-PairRegions trace_pair_functions(Tracer& tracer, DType dtype, const PairFunction* score, const PairFunction* mask) {
+PairRegions trace_pair_functions(Tracer& tracer, DType dtype, const PairFunction* score, const PairFunction* mask,
+                                 Span score_at, Span mask_at) {
     const auto same = [](std::span<const TensorRef> given) { return given[0]; };
     const auto always = [&](std::span<const TensorRef>) {
         const Dispatcher::Names& n = tracer.dispatcher().names();
@@ -92,8 +95,9 @@ PairRegions trace_pair_functions(Tracer& tracer, DType dtype, const PairFunction
     };
     const PairFunction no_score(same), no_mask(always);
     const std::array<TracedRegion, 2> traced{
-        trace(tracer, "score function", dtype, numbers, dtype, score ? *score : no_score),
-        trace(tracer, "mask function", dtype, std::span(numbers).subspan(1), DType::boolean, mask ? *mask : no_mask)};
+        trace(tracer, "score function", dtype, numbers, dtype, score ? *score : no_score, score_at),
+        trace(tracer, "mask function", dtype, std::span(numbers).subspan(1), DType::boolean, mask ? *mask : no_mask,
+              mask_at)};
     PairRegions regions;
     std::unordered_map<const TensorObject*, size_t> place_of;
     std::vector<TypeId> types;

@@ -21,7 +21,8 @@ struct PairRegions {
 
 /// The score gets s, b, h, i, j and gives a number of `dtype`, the mask gets b, h, i, j and gives a bool; of one that is
 /// null the region is that which changes nothing. Throws Error "graph" where a function cannot be a region, with its place
-/// and that of what cannot be. May end the graph under capture, which then has another serial.
-PairRegions trace_pair_functions(Tracer& tracer, DType dtype, const PairFunction* score, const PairFunction* mask);
+/// and that of what cannot be, or else where the function is written. May end the graph under capture, which then has another serial.
+PairRegions trace_pair_functions(Tracer& tracer, DType dtype, const PairFunction* score, const PairFunction* mask,
+                                 Span score_at, Span mask_at);
 
 }  // namespace tenon

@@ -97,7 +97,10 @@ JointScore joint_score(const Graph& score, const std::vector<bool>& wanted) {
     for (size_t k = 0; k < own; ++k) backward.map(params[k], forward(score.params()[k]));
     for (size_t k = 0; k < made.reads.size(); ++k) backward.map(params[own + k], forward(made.reads[k].value));
     backward.map(params.back(), cotangent);
-    backward.copy_body();
+    for (NodeId id : joint.graph->body()) {  // a sum at a fan-out has no metadata but that of its surroundings, here
+        const NodeId image = backward.copy(id);
+        if (!joint.graph->metas[id.index]) builder.set_meta(image, stamp.meta);
+    }
     std::vector<NodeId> out;
     for (size_t k = 0, next = joint.outputs; k < wrt.size(); ++k) {
         out.push_back(joint.reached[k] ? backward(joint.graph->results()[next++])
@@ -258,7 +261,7 @@ private:
         const SizeId groups(FlexForm::groups), elements = form_.elements[tensor],
                      count = context.mul(context.mul(form_.examples, groups), elements),
                      heads = context.floordiv(context.mul(sizes_[0], sizes_[1]), form_.examples);
-        const auto size = [&](SizeId s) { return w_.apply(op<"size">(), {}, {{"value", s}}); };
+        const auto size = [&](SizeId s) { return w_.apply(op<"size">(), {}, {{"value", s}, {"dtype", DType::i64}}); };
         const auto add = [&](NodeId a, NodeId b) { return w_.apply(op<"add">(), {a, b}); };
         const auto mul = [&](NodeId a, NodeId b) { return w_.apply(op<"mul">(), {a, b}); };
         const NodeId head = add(mul(places_[0], size(sizes_[1])), places_[1]),

@@ -122,7 +122,7 @@ GraphRef for_examples(Batching& b, const FlexForm& form, unsigned k, SizeId batc
     }
     for (const SizeSymbol& s : region->symbols) builder.symbol(NodeId::none(), defined_around, s.hint, s.name);
     builder.known_sizes().add(region->equalities);
-    const NodeId count = builder.emit(op<"size">(), {}, b.attr({{"value", batch}}));
+    const NodeId count = builder.emit(op<"size">(), {}, b.attr({{"value", batch}, {"dtype", DType::i64}}));
     const NodeId example = builder.emit(op<"floor_divide">(), {made[place], count});
     for (size_t p = 0; p < params.size(); ++p) {
         if (is_batched(p)) made[p] = builder.emit(op<"take">(), {made[p], example}, b.attr({{"axis", int64_t{0}}}));
