@@ -157,7 +157,7 @@ struct FlexForm {
     bool causal = false;
     double dropout = 0;
     bool is_gradient = false;
-    SizeId examples{1};          // of a gradient with reads: the batch is so many examples (vmap)
+    SizeId examples{1};            // of a gradient with reads: the batch is so many examples (vmap)
     std::vector<SizeId> elements;  // of each tensor that is read, of one example
     std::vector<size_t> reads;     // which of these a read is of
 };

@@ -81,9 +81,8 @@ private:
         const bool moves = graph_.type(id).kind == Type::Kind::index &&
                            (made == IndexOp::add || made == IndexOp::sub || made == IndexOp::mul);
         for (size_t k = 0; k < operands.size(); ++k) {
-            const bool position =
-                (is_memory_access(graph_, id) && k == access_position) || graph_[id].op == op<"product">() ||
-                graph_[id].op == op<"scatter">();
+            const bool position = (is_memory_access(graph_, id) && k == access_position) ||
+                                  graph_[id].op == op<"product">() || graph_[id].op == op<"scatter">();
             use(operands[k], position || (moves && facts.addresses), graph_[id].op == op<"for">() && k == loop_end);
         }
     }

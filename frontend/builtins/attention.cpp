@@ -38,14 +38,19 @@ public:
     explicit AttentionCall(TensorCall& c)
         : c_(c), d_(c.d), causal_(c.flag(4, "causal")), dropout_(c.has(6) ? c.arguments.number(6, "dropout") : 0) {
         if (!(dropout_ >= 0 && dropout_ < 1))
-            throw Error(Diagnostic{"value", fmt::format("dropout of attention is a probability below 1, not {}", dropout_),
-                                   c.arguments.span_of(6), {}, "with `dropout: 0.1` a tenth of the weights are 0"});
+            throw Error(Diagnostic{"value",
+                                   fmt::format("dropout of attention is a probability below 1, not {}", dropout_),
+                                   c.arguments.span_of(6),
+                                   {},
+                                   "with `dropout: 0.1` a tenth of the weights are 0"});
         has_mask_function_ = is_function(3);
         has_score_ = is_function(5);
         if (c.has(5) && !has_score_)
             throw Error(Diagnostic{"type",
                                    fmt::format("score is a function, but this is {}", with_article(c[5].kind())),
-                                   c.arguments.span_of(5), {}, "score: fn(s, b, h, i, j) = s"});
+                                   c.arguments.span_of(5),
+                                   {},
+                                   "score: fn(s, b, h, i, j) = s"});
         for (size_t k = 0; k < 3; ++k) operands_.push_back(c.tensor(k));
         if (c.has(3) && !has_mask_function_) mask_ = c.tensor(3);
     }
@@ -79,8 +84,7 @@ private:
         std::vector<TensorRef> given = broadcast(leading_sizes(d_, all()));
         if (mask_) given.push_back(mask_);
         const std::vector<Arg> args(given.begin(), given.end());
-        return d_.apply_all(op<"attention">(), args,
-                            d_.attr({{d_.context().name("causal"), AttrValue(causal_)}}));
+        return d_.apply_all(op<"attention">(), args, d_.attr({{d_.context().name("causal"), AttrValue(causal_)}}));
     }
 
     // ---- with functions
@@ -168,8 +172,8 @@ private:
         const FlexForm form(causal_, dropout_);
         if (dropout_ > 0) draw(given);
         given.insert(given.end(), regions.captured.begin(), regions.captured.end());
-        std::vector<TensorRef> both =
-            d_.apply_all(op<"flex_attention">(), given, form.attr(d_.context()), std::vector{regions.score, regions.mask});
+        std::vector<TensorRef> both = d_.apply_all(op<"flex_attention">(), given, form.attr(d_.context()),
+                                                   std::vector{regions.score, regions.mask});
         if (leading.size() == 2) return both;
         for (TensorRef& x : both) {
             Sizes sizes = leading;

@@ -168,7 +168,8 @@ void Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr, Take take, s
             any = true;
         }
     }
-    for (const GraphRef& region : regions) key.operands.push_back(c.name(print(*region)).index);  // equal where texts are
+    for (const GraphRef& region : regions)
+        key.operands.push_back(c.name(print(*region)).index);  // equal where texts are
     std::shared_ptr<CompiledGraph>& compiled = compiled_op(key);
     if (!compiled) {
         Builder builder(c);

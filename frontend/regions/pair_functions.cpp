@@ -26,8 +26,10 @@ constexpr std::array<std::string_view, 5> numbers{"s", "b", "h", "i", "j"};
     d.message = fmt::format("the {} of attention cannot be computed pair by pair: {}", what, why);
     d.span = call;
     if (place && place != call) d.labels.push_back({place, "here"});
-    d.help = "arithmetic on its numbers and on elements of tensors that it reads, a choice as `where(c, a, b)`; the rest belongs "
-             "before the call";
+    d.help =
+        "arithmetic on its numbers and on elements of tensors that it reads, a choice as `where(c, a, b)`; the rest "
+        "belongs "
+        "before the call";
     throw Error(std::move(d));
 }
 
@@ -46,6 +48,7 @@ TracedRegion trace(Tracer& tracer, std::string_view what, DType dtype, std::span
                    DType result_dtype, const PairFunction& function, Span written) {
     const Span call = tracer.dispatcher().span();
     const auto run = [&] {
+        const Dispatcher::Operation own(tracer.dispatcher(), {});  // what the call was given is not the function's
         std::vector<TensorRef> given;
         for (std::string_view name : names)
             given.push_back(tracer.capture().trace().number(name == "s" ? dtype : DType::i64, name));
@@ -64,6 +67,15 @@ TracedRegion trace(Tracer& tracer, std::string_view what, DType dtype, std::span
     return std::move(*region);
 }
 
+// That which changes nothing: s itself, and true.
+TracedRegion nothing(Context& context, DType dtype, std::span<const std::string_view> names) {
+    Builder builder(context);
+    for (std::string_view name : names)
+        builder.parameter(context.tensor(name == "s" ? dtype : DType::i64, {}), context.name(name));
+    const NodeId result = names[0] == "s" ? builder.params()[0] : builder.literal(true, DType::boolean);
+    return {builder.finish({result}), {}, {}};
+}
+
 // The region with the parameters that both have: its own numbers, and then all that is captured, with the metadata of the
 // call.
 GraphRef with_parameters(const TracedRegion& region, size_t own, std::span<const TypeId> captured,
@@ -72,8 +84,7 @@ GraphRef with_parameters(const TracedRegion& region, size_t own, std::span<const
     Builder builder(*graph.context);
     Copier copy(graph, builder);
     const Builder::StampScope scope(builder, Stamp{.origin = {}, .meta = meta, .flags = 0});
-    for (NodeId p : graph.params().first(own))
-        copy.map(p, builder.parameter(graph[p].type, graph.names[p.index]));
+    for (NodeId p : graph.params().first(own)) copy.map(p, builder.parameter(graph[p].type, graph.names[p.index]));
     std::vector<NodeId> shared;
     for (TypeId type : captured) shared.push_back(builder.parameter(type));
     for (size_t k = 0; k < places.size(); ++k) copy.map(graph.params()[own + k], shared[places[k]]);
@@ -87,22 +98,18 @@ GraphRef with_parameters(const TracedRegion& region, size_t own, std::span<const
 
 PairRegions trace_pair_functions(Tracer& tracer, DType dtype, const PairFunction* score, const PairFunction* mask,
                                  Span score_at, Span mask_at) {
-    const auto same = [](std::span<const TensorRef> given) { return given[0]; };
-    const auto always = [&](std::span<const TensorRef>) {
-        const Dispatcher::Names& n = tracer.dispatcher().names();
-        return tracer.dispatcher().apply(op<"full">(), {Arg::literal(Scalar(true), DType::boolean)},
-                                         tracer.dispatcher().attr({{n.sizes, AttrValue(AttrList())}}));
-    };
-    const PairFunction no_score(same), no_mask(always);
+    Context& context = tracer.context();
+    const std::span<const std::string_view> of_score(numbers), of_mask = of_score.subspan(1);
     const std::array<TracedRegion, 2> traced{
-        trace(tracer, "score function", dtype, numbers, dtype, score ? *score : no_score, score_at),
-        trace(tracer, "mask function", dtype, std::span(numbers).subspan(1), DType::boolean, mask ? *mask : no_mask,
-              mask_at)};
+        score ? trace(tracer, "score function", dtype, of_score, dtype, *score, score_at)
+              : nothing(context, dtype, of_score),
+        mask ? trace(tracer, "mask function", dtype, of_mask, DType::boolean, *mask, mask_at)
+             : nothing(context, dtype, of_mask)};
     PairRegions regions;
     std::unordered_map<const TensorObject*, size_t> place_of;
     std::vector<TypeId> types;
     std::array<std::vector<size_t>, 2> places;
-    const std::array<size_t, 2> own{numbers.size(), numbers.size() - 1};
+    const std::array<size_t, 2> own{of_score.size(), of_mask.size()};
     for (size_t r = 0; r < 2; ++r)
         for (size_t k = own[r]; k < traced[r].operands.size(); ++k) {
             const TensorRef& x = traced[r].operands[k];

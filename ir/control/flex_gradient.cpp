@@ -41,8 +41,7 @@ public:
         return apply(op<"sum">(), {x}, {{"axes", std::move(list)}, {"keepdim", false}});
     }
     NodeId transposed(NodeId x) {
-        return apply(op<"permute">(), {x},
-                     {{"axes", AttrList{int64_t{0}, int64_t{1}, int64_t{3}, int64_t{2}}}});
+        return apply(op<"permute">(), {x}, {{"axes", AttrList{int64_t{0}, int64_t{1}, int64_t{3}, int64_t{2}}}});
     }
     NodeId number(double value, NodeId like) { return b.literal(value, b.type(like).dtype); }
     NodeId whole(int64_t value) { return b.literal(value, DType::i64); }
@@ -122,7 +121,8 @@ public:
         const GraphRef score = around(form_.score_region()), mask = around(form_.mask_region());
         std::vector<bool> wanted(score->params().size());
         for (size_t k = form_.first_captured(); k < operands_.size(); ++k)
-            if (d_.needs(k) && is_float(builder_.type(operands_[k]).dtype)) wanted[5 + k - form_.first_captured()] = true;
+            if (d_.needs(k) && is_float(builder_.type(operands_[k]).dtype))
+                wanted[5 + k - form_.first_captured()] = true;
         const JointScore joint = joint_score(*score, wanted);
         backward_form_ = FlexForm(form_.causal, form_.dropout);
         std::vector<size_t> tensors;  // operands that are read
@@ -180,8 +180,7 @@ private:
 class InMatrices {
 public:
     InMatrices(Builder& from, NodeId node, std::span<const GraphRef> regions)
-        : builder_(from.context()), w_(builder_), regions_(regions),
-          form_(from.attributes(node), true) {
+        : builder_(from.context()), w_(builder_), regions_(regions), form_(from.attributes(node), true) {
         for (NodeId o : from.operands_of(node)) operands_.push_back(builder_.parameter(from.node(o).type));
         for (const SizeSymbol& s : from.symbols()) builder_.symbol(NodeId::none(), defined_around, s.hint, s.name);
         builder_.known_sizes().add(from.known_sizes().equalities());
@@ -198,7 +197,8 @@ public:
         const NodeId score = matrix(pairs(0, {raw}, {})[0]);
         NodeId sees = matrix(pairs(form_.mask_region(), {}, {})[0]);
         if (form_.causal)
-            sees = w_.apply(op<"logical_and">(), {sees, matrix(w_.apply(op<"less_equal">(), {places_[3], places_[2]}))});
+            sees =
+                w_.apply(op<"logical_and">(), {sees, matrix(w_.apply(op<"less_equal">(), {places_[3], places_[2]}))});
         const NodeId nothing = builder_.literal(0.0, dtype),
                      hidden = builder_.literal(-std::numeric_limits<double>::infinity(), dtype),
                      shown = w_.apply(op<"where">(), {sees, score, hidden});
@@ -241,7 +241,8 @@ private:
     NodeId drawn(DType dtype) {
         const NodeId numbers = w_.apply(
             op<"random">(), {operands_[form_.first_random()], operands_[form_.first_random() + 1]},
-            {{"sizes", AttrList{AttrValue(sizes_[0]), AttrValue(sizes_[1]), AttrValue(sizes_[3]), AttrValue(sizes_[2])}},
+            {{"sizes",
+              AttrList{AttrValue(sizes_[0]), AttrValue(sizes_[1]), AttrValue(sizes_[3]), AttrValue(sizes_[2])}},
              {"dtype", dtype}});
         return w_.apply(op<"greater_equal">(), {w_.transposed(numbers), builder_.literal(form_.dropout, dtype)});
     }
@@ -258,9 +259,9 @@ private:
     }
     NodeId sums_of_reads(size_t tensor, std::span<const NodeId> joint, NodeId none, DType dtype) {
         Context& context = builder_.context();
-        const SizeId groups(FlexForm::groups), elements = form_.elements[tensor],
-                     count = context.mul(context.mul(form_.examples, groups), elements),
-                     heads = context.floordiv(context.mul(sizes_[0], sizes_[1]), form_.examples);
+        const SizeId groups(FlexForm::groups),
+            elements = form_.elements[tensor], count = context.mul(context.mul(form_.examples, groups), elements),
+            heads = context.floordiv(context.mul(sizes_[0], sizes_[1]), form_.examples);
         const auto size = [&](SizeId s) { return w_.apply(op<"size">(), {}, {{"value", s}, {"dtype", DType::i64}}); };
         const auto add = [&](NodeId a, NodeId b) { return w_.apply(op<"add">(), {a, b}); };
         const auto mul = [&](NodeId a, NodeId b) { return w_.apply(op<"mul">(), {a, b}); };

@@ -132,9 +132,8 @@ private:
         if (mask_query_) at = w.add(at, w.mul(w.add(first, query), mask_row_));
         if (mask_key_) at = w.add(at, w.add(first_key, key));
         const NodeId given = w.load(w.operand(mask_operand_), at);
-        return w.operand_type(mask_operand_).dtype == DType::boolean
-                   ? hidden_unless(given, score)
-                   : w.apply(op<"add">(), {score, given});
+        return w.operand_type(mask_operand_).dtype == DType::boolean ? hidden_unless(given, score)
+                                                                     : w.apply(op<"add">(), {score, given});
     }
     // Where the mask has a dimension of one element it is the same along it.
     void find_mask() {

@@ -60,8 +60,8 @@ void Functions::where_any_is_seen(FunctionRef<void()> body) {
                                    [&](NodeId key) { return w_.load(sees_, w_.add(w_.mul(key, b_.rows), query)); });
         w_.store(any_, query, w_.apply(op<"where">(), {any, number(1), number(0)}));
     });
-    const NodeId turns = w_.position(
-        w_.fold("maximum", b_.zero, b_.count, [&](NodeId query) { return w_.load(any_, query); }, "lanes"));
+    const NodeId turns =
+        w_.position(w_.fold("maximum", b_.zero, b_.count, [&](NodeId query) { return w_.load(any_, query); }, "lanes"));
     w_.serial(b_.zero, turns, 1, [&](NodeId) { body(); });
 }
 

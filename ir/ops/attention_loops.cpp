@@ -168,8 +168,8 @@ private:
     }
     void pair(NodeId key, NodeId query, NodeId place) {
         const NodeId at = w.add(first_sum, query);
-        const NodeId weight = w.apply(
-            op<"exp">(), {w.apply(op<"sub">(), {w.load(weights, place), w.load(w.operand(sums), at)})});
+        const NodeId weight =
+            w.apply(op<"exp">(), {w.apply(op<"sub">(), {w.load(weights, place), w.load(w.operand(sums), at)})});
         NodeId slope = w.load(slopes, place), used = weight;
         if (f && f->has_dropout()) {
             slope = f->dropped(key, query, slope);
@@ -187,8 +187,7 @@ private:
         const std::vector<NodeId> all = f->joint(key, query, w.load(raw, place), slope);
         for (size_t k = 0; k < terms.size(); ++k) {
             w.store(terms[k], place, w.apply(op<"where">(), {none, nothing, all[1 + 2 * k]}));
-            w.store(places[k], place,
-                    w.apply(op<"add">(), {all[2 + 2 * k], w.number(bases_[f->form().reads[k]])}));
+            w.store(places[k], place, w.apply(op<"add">(), {all[2 + 2 * k], w.number(bases_[f->form().reads[k]])}));
         }
         return w.apply(op<"where">(), {none, nothing, all[0]});
     }

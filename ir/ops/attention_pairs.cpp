@@ -50,7 +50,8 @@ std::vector<PairRead> reads_of(const Graph& graph, const std::vector<bool>& para
     }
     for (NodeId id : graph.body()) {
         const auto operands = graph.operands_of(id);
-        const auto from = std::find_if(operands.begin(), operands.end(), [&](NodeId o) { return whole[o.index] != none; });
+        const auto from =
+            std::find_if(operands.begin(), operands.end(), [&](NodeId o) { return whole[o.index] != none; });
         if (from == operands.end()) continue;
         const bool moves = row(graph[id].op).lowering == Lowering::movement || is_read(graph[id].op);
         if (!moves || row(graph[id].op).stops_gradient) {
@@ -89,8 +90,8 @@ NodeId emit_place(Builder& builder, const Graph& graph, Copier& copied, const Pa
 
 // ---- scalar code ----------------------------------------------------------------------------------------------------
 PairCode::PairCode(LoopWriter& writer, unsigned region, std::span<const Argument> arguments)
-    : w_(writer), graph_(writer.graph()), region_(writer.region(region)),
-      facts_(writer.context(), graph_.equalities), positions_(facts_), arguments_(arguments) {
+    : w_(writer), graph_(writer.graph()), region_(writer.region(region)), facts_(writer.context(), graph_.equalities),
+      positions_(facts_), arguments_(arguments) {
     const auto params = graph_.params(region_);
     assert(params.size() == arguments.size());
     for (size_t k = 0; k < params.size(); ++k) parameters_.emplace(params[k], k);
@@ -204,7 +205,8 @@ PositionList PairCode::read_at(NodeId id, const PositionList& at) {
         from.insert(from.end(), at.begin() + ptrdiff_t(axis) + 1, at.end());
         return from;
     }
-    from.push_back(bounded(positions, PositionList(at.begin() + ptrdiff_t(axis), at.begin() + ptrdiff_t(axis + rank)), size));
+    from.push_back(
+        bounded(positions, PositionList(at.begin() + ptrdiff_t(axis), at.begin() + ptrdiff_t(axis + rank)), size));
     from.insert(from.end(), at.begin() + ptrdiff_t(axis + rank), at.end());
     return from;
 }
@@ -223,7 +225,8 @@ Position PairCode::bounded(NodeId position, const PositionList& at, SizeId size)
                      last = w_.apply(op<"sub">(), {count, w_.literal(Scalar(int64_t{1}), DType::i64)}),
                      from_end = w_.apply(op<"add">(), {given, count}),
                      counted = w_.apply(op<"where">(), {w_.apply(op<"less">(), {given, zero}), from_end, given});
-        known = Place{w_.position(w_.apply(op<"maximum">(), {w_.apply(op<"minimum">(), {counted, last}), zero})), {}, {}, {}};
+        known = Place{
+            w_.position(w_.apply(op<"maximum">(), {w_.apply(op<"minimum">(), {counted, last}), zero})), {}, {}, {}};
     }
     variables_.push_back(known->index);
     return positions_.variable(uint32_t(variables_.size() - 1), size);

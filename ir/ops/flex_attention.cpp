@@ -49,8 +49,8 @@ std::vector<TypeId> flex_gradient_parameters(Infer& i, unsigned region) {
 void require_result(Infer& i, size_t at, DType dtype, std::string_view what) {
     const Type& type = i.context[i.region_results[at]];
     if (type.dtype != dtype || type.rank() > 0)
-        i.fail("type", std::string(i.op) + " takes " + std::string(what) + " of " + i.show(i.context.tensor(dtype, {})) +
-                           ", but it is " + i.show(i.region_results[at]));
+        i.fail("type", std::string(i.op) + " takes " + std::string(what) + " of " +
+                           i.show(i.context.tensor(dtype, {})) + ", but it is " + i.show(i.region_results[at]));
 }
 
 TypeId flex_rule(Infer& i) {
@@ -79,7 +79,8 @@ TypeId flex_gradient_rule(Infer& i) {
     require_result(i, 2 + 2 * reads, DType::boolean, "a mask");
     std::vector<TypeId> types(i.operands.begin(), i.operands.begin() + 3);
     for (SizeId elements : form.elements)
-        types.push_back(i.context.tensor(dtype, std::vector<SizeId>{form.examples, SizeId(FlexForm::groups), elements}));
+        types.push_back(
+            i.context.tensor(dtype, std::vector<SizeId>{form.examples, SizeId(FlexForm::groups), elements}));
     return i.context.tuple(types);
 }
 

@@ -48,8 +48,9 @@ TypeId scatter_rule(Infer& i) {
         const bool buffer = scatter_operand::is_buffer(k);
         if (i.type(k).kind != (buffer ? Type::Kind::buffer : Type::Kind::index) ||
             (buffer && i.type(k).dtype != (k == scatter_operand::places ? DType::i64 : dtype)))
-            i.fail("type", "scatter takes a buffer, places of i64, terms of the buffer's dtype, and indices, but operand " +
-                               std::to_string(k) + " is " + i.show(i.operands[k]));
+            i.fail("type",
+                   "scatter takes a buffer, places of i64, terms of the buffer's dtype, and indices, but operand " +
+                       std::to_string(k) + " is " + i.show(i.operands[k]));
     }
     if (dtype != DType::f32 && dtype != DType::f64)
         i.fail("dtype", "scatter is of f32 or f64, but the buffer is " + std::string(name_of(dtype)));

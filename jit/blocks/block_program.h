@@ -86,7 +86,7 @@ struct ProductPlan {
 
 struct ScatterPlan {
     contract::ScatterFunction function = nullptr;
-    int32_t to = 0, places = 0, terms = 0;   // buffers
+    int32_t to = 0, places = 0, terms = 0;  // buffers
     int32_t at = 0, row = 0, m = 0, n = 0;  // index registers
 };
 

@@ -373,8 +373,8 @@ private:
                 const double from = number(at) + i * number(scatter_operand::row) + j;
                 const Buffer &where = buffer(operands[places]), &what = buffer(operands[terms]);
                 const size_t place = check(target, where.data[check(where, from)]);
-                target.data[place] = rounded(graph_.type(operands[to]).dtype,
-                                             target.data[place] + what.data[check(what, from)]);
+                target.data[place] =
+                    rounded(graph_.type(operands[to]).dtype, target.data[place] + what.data[check(what, from)]);
             }
         }
     }
