@@ -31,12 +31,6 @@ void TensorObject::drop_children() {
     base = nullptr;
 }
 
-Dims values_of(std::span<const Size> sizes) {
-    Dims values;
-    for (const Size& size : sizes) values.push_back(size.value);
-    return values;
-}
-
 bool repeats_elements(const Tensor& tensor) {
     for (size_t d = 0; d < tensor.rank(); ++d) {
         if (tensor.shape[d] > 1 && tensor.strides[d] == 0) return tensor.numel() > 0;

@@ -47,7 +47,11 @@ struct Size {
     Size(int64_t v, SizeId i, uint64_t graph = 0) : value(v), id(i), serial(graph) {}
 };
 using Sizes = std::vector<Size>;
-Dims values_of(std::span<const Size> sizes);
+inline Dims values_of(std::span<const Size> sizes) {
+    Dims values;
+    for (const Size& size : sizes) values.push_back(size.value);
+    return values;
+}
 /// Whether it shows an element of its memory in several places.
 bool repeats_elements(const Tensor& tensor);
 

@@ -370,7 +370,7 @@ private:
         Buffer& target = buffer(operands[to]);
         for (double i = 0; i < number(m); ++i) {
             for (double j = 0; j < number(n); ++j) {
-                const double from = number(at) + i * number(scatter_operand::row) + j;
+                const double from = number(at) + i * number(scatter_operand::line) + j;
                 const Buffer &where = buffer(operands[places]), &what = buffer(operands[terms]);
                 const size_t place = check(target, where.data[check(where, from)]);
                 target.data[place] =
@@ -379,7 +379,7 @@ private:
         }
     }
     void node(NodeId id) {
-        const std::string_view o = tenon::row(graph_[id].op).name;
+        const std::string_view o = row(graph_[id].op).name;
         const auto operands = graph_.operands_of(id);
         double& out = values_[id.index];
         if (o == "for" || o == "fold") {
