@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <cstdint>
 
 #include "ir/build/stacks.h"
 #include "ir/index_arithmetic.h"
@@ -162,7 +163,7 @@ std::optional<Place> PairCode::arithmetic(NodeId id, const PositionList& at) {
     if (!is_integer(graph_.type(id).dtype)) return std::nullopt;
     if (const Argument* given = argument(id)) return given->place;
     if (r.source == Source::position)
-        return Place{at.empty() ? w_.size(0) : index(at.back()), 0, std::nullopt, std::nullopt};
+        return at.empty() ? constant(0) : below(index(at.back()), graph_.type(id).sizes.back());
     if (graph_.type(id).dtype != DType::i64) return std::nullopt;
     if (node.op == op<"constant">()) return constant(graph_.attributes(id).integer("value"));
     if (r.source == Source::size) {
@@ -186,7 +187,10 @@ std::optional<Place> PairCode::arithmetic(NodeId id, const PositionList& at) {
     if (!a || !b) return std::nullopt;
     if (divides(r.index_op) && !(b->low && b->high && *b->low == *b->high && *b->low > 0)) return std::nullopt;
     Place made{w_.apply(node.op, {a->index, b->index}), std::nullopt, std::nullopt, std::nullopt};
-    if (!a->low || !a->high || !b->low || !b->high) return made;
+    const auto is_small = [](const Place& p) {  // so that no product overflows
+        return p.low && p.high && *p.low >= INT32_MIN && *p.high <= INT32_MAX;
+    };
+    if (!is_small(*a) || !is_small(*b)) return made;
     std::array<int64_t, 4> ends;
     for (size_t k = 0; k < 4; ++k) ends[k] = apply(r.index_op, k & 1 ? *a->low : *a->high, k & 2 ? *b->low : *b->high);
     made.low = std::min({ends[0], ends[1], ends[2], ends[3]});

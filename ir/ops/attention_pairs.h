@@ -60,6 +60,10 @@ private:
     bool is_within(const Place&, SizeId size) const;
     NodeId index(Position);
     Place constant(int64_t value) { return {w_.size(w_.context().constant(value)), value, value, std::nullopt}; }
+    Place below(NodeId index, SizeId extent) {
+        const auto count = w_.context().as_constant(extent);
+        return {index, 0, count ? std::optional(*count - 1) : std::nullopt, extent};
+    }
     const Argument* argument(NodeId) const;
 
     LoopWriter& w_;
