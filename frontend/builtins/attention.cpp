@@ -93,6 +93,8 @@ private:
             if (x->rank() < 2 || x->dtype() != operands_[0]->dtype() ||
                 (x->dtype() != DType::f32 && x->dtype() != DType::f64))
                 return plain();  // whose row tells what does not fit
+        if (mask_ && mask_->dtype() != DType::boolean && mask_->dtype() != operands_[0]->dtype()) return plain();
+        if (mask_) check_mask();
         for (int attempt = 0; attempt < 3; ++attempt) {
             const uint64_t before = serial();
             const PairRegions regions = trace();
@@ -105,6 +107,22 @@ private:
         }
         throw_error("graph", "the graph ended while the functions of attention were traced",
                     "compute what they read before the call");
+    }
+    // As the row `attention` does it: here the mask's elements are read one by one.
+    void check_mask() const {
+        Dims scores = values_of(leading_sizes(d_, all()));
+        if (mask_->rank() > 4 || (scores.size() > 2 && mask_->rank() > 3))
+            throw_error(
+                "shape",
+                "a mask of attention beside functions or dropout has the dimensions [batch, heads, t, s] at most",
+                "with a function `mask(b, h, i, j)` it may read what it likes");
+        for (size_t k : {0, 1}) scores.push_back(operands_[k]->shape()[operands_[k]->rank() - 2]);
+        for (size_t k = 1; k <= mask_->rank(); ++k) {
+            const int64_t size = mask_->shape()[mask_->rank() - k];
+            if (size == 1 || (k <= scores.size() && size == scores[scores.size() - k])) continue;
+            throw_error("shape", fmt::format("attention takes a mask that broadcasts to the scores {}, but it is {}",
+                                             shape_to_string(scores), describe_type(*mask_)));
+        }
     }
     uint64_t serial() const { return c_.tracer.capturing() ? c_.tracer.capture().serial() : 0; }
     void admit(const std::vector<TensorRef>& tensors) {
@@ -149,9 +167,6 @@ private:
     // Where the mask has a dimension of one element it is the same along it.
     TensorRef element_of_mask(std::span<const TensorRef> numbers) const {
         TensorRef x = mask_;
-        if (x->rank() > 4)
-            throw_error("shape", "a mask of attention beside functions or dropout has four dimensions at most",
-                        "with a function `mask(b, h, i, j)` it may read what it likes");
         for (size_t k = 4 - x->rank(); k < 4; ++k) {
             const bool one = x->shape()[0] == 1;
             x = one ? ops::select(d_, x, 0, Size(0))
@@ -161,7 +176,7 @@ private:
     }
     // The row takes [batch, heads, …, …]: the leading dimensions but the last are one there.
     std::vector<TensorRef> append(const PairRegions& regions) {
-        const Sizes leading = leading_sizes(d_, operands_);
+        const Sizes leading = leading_sizes(d_, all());
         std::vector<TensorRef> given = broadcast(leading);
         if (leading.size() != 2)
             for (TensorRef& x : given) {

@@ -309,17 +309,12 @@ constexpr Builtin tensor_contract_table[] = {
     {"attention", "q, k, v; mask?, causal?, score?, dropout?, scale?", tensors, attention, 0,
      "softmax(q kᵀ + mask) v and log Σ exp(q kᵀ + mask), for q: f[…, t, d], k: f[…, s, d], v: f[…, s, e]  ->  f[…, t, "
      "e], f[…, t], in f32 or f64: one kernel, whose scores never lie in memory. mask: bool, true where a query may "
-     "look, "
-     "or a float added to the scores, in either case broadcast to f[…, t, s], or a function mask(b, h, i, j) that "
-     "tells "
-     "it of one pair; causal: query i sees the keys up to i; score(s, b, h, i, j): what becomes of the score of a "
-     "pair; "
-     "dropout: the probability with which a weight is 0, the others divided by 1 − dropout; scale: what q is "
-     "multiplied "
-     "by. b counts the leading dimensions but the last, h that one, i queries and j keys; the functions may read "
-     "tensors "
-     "and numbers from around them, and the derivative by these tensors is theirs too. A query that may look nowhere "
-     "gives 0 and inf. What scaled_dot_product_attention is made of"},
+     "look, or a float added to the scores, in either case broadcast to f[…, t, s], or a function mask(b, h, i, j) "
+     "that tells it of one pair; causal: query i sees the keys up to i; score(s, b, h, i, j): what becomes of the "
+     "score of a pair; dropout: the probability with which a weight is 0, the others divided by 1 − dropout; scale: "
+     "what q is multiplied by. b counts the leading dimensions but the last, h that one, i queries and j keys; the "
+     "functions may read tensors and numbers from around them, and have a gradient by these tensors. A query that may "
+     "look nowhere gives 0 and inf. What scaled_dot_product_attention is made of"},
     {"matmul", "x, y", tensors, matmul, 0,
      "x @ y: the products of the matrices in the last two dimensions, the others broadcast; a vector is a row or a "
      "column, two are their dot"},

@@ -27,9 +27,8 @@ constexpr std::array<std::string_view, 5> numbers{"s", "b", "h", "i", "j"};
     d.span = call;
     if (place && place != call) d.labels.push_back({place, "here"});
     d.help =
-        "arithmetic on its numbers and on elements of tensors that it reads, a choice as `where(c, a, b)`; the rest "
-        "belongs "
-        "before the call";
+        "arithmetic on its numbers and on elements of tensors that it reads, a choice as `where(c, a, b)`; the "
+        "rest belongs before the call";
     throw Error(std::move(d));
 }
 

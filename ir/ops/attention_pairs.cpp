@@ -33,8 +33,10 @@ std::string why_no_pair_function(const Graph& graph, NodeId& where) {
             return "it goes over several elements (" + std::string(r.name) + ")";
         if (r.own_per_example) return "it draws random numbers";
         const bool known = r.lowering == Lowering::scalar || r.lowering == Lowering::movement || is_at_hand(r.source);
-        if (!known && !is_read(graph[id].op))
-            return "it computes " + std::string(r.name) + ", which is nothing of one element";
+        if (is_read(graph[id].op)) {
+            const std::vector<SizeId>& sizes = graph.type(graph.operand(id, 0)).sizes;
+            if (sizes[axis_of(graph, id)] == SizeId(0)) return "it reads a tensor that has no elements";
+        } else if (!known) return "it computes " + std::string(r.name) + ", which is nothing of one element";
     }
     return {};
 }
