@@ -22,10 +22,11 @@
 //   for(lo, hi)            attr {kind: "parallel" | "serial" | "vector", step: k}; one region (param: index), no results.
 //                          parallel: iterations (blocks of `step` positions) are independent and may go to any thread;
 //                          only outermost. serial: in order; those right inside a parallel loop or another such serial
-//                          loop are independent too, but for those that hold a product. vector: innermost, step 1, iterations independent: any vector
-//                          width, any order. With step k > 1 the variable takes lo, lo + k, …: inner loops run to
-//                          min(i + k, hi). Among these may be one in steps that divide k. Tiles are two serial loops of
-//                          this kind right outside the loops over their elements, which are a serial and a vector loop.
+//                          loop are independent too, but for those that hold a product or a scatter. vector: innermost,
+//                          step 1, iterations independent: any vector width, any order. With step k > 1 the variable takes
+//                          lo, lo + k, …: inner loops run to min(i + k, hi). Among these may be one in steps that divide k.
+//                          Tiles are two serial loops of this kind right outside the loops over their elements, which are a
+//                          serial and a vector loop.
 //   fold(lo, hi)           attr {op: "add" | "mul" | "maximum" | "minimum" | "logical_and" | "logical_or",
 //                          order: "lanes" | "rows"}; one region (param: index) yielding the scalar to fold; result:
 //                          scalar. lanes: the numeric contract for the last axis (chunks of 1,024, element k in lane k
@@ -48,6 +49,11 @@
 //                          (i, j) of c at c_at + i · c_row + j. Each element is one chain of fma over ascending p that
 //                          begins at +0 or with what is there. c overlaps neither a nor b. Outside vector loops and
 //                          folds. The function is that of jit/contract/tile.h for every engine.
+//   scatter(to, places, terms, at, line, m, n)
+//                          to[places[at + i · line + j]] += terms[at + i · line + j] for i < m, j < n: one term after the
+//                          other, i and then j ascending, whatever places there are twice. `to` and `terms` are f32 or f64,
+//                          `places` i64, `to` neither of them. Outside vector loops and folds. The function is that of
+//                          jit/contract/tile.h for every engine.
 //   extent                 attr {value: size}: an index that is a constant or an expression over the graph's symbols.
 //   position(scalar)       an i64 scalar as index; number(index): an index as i64 scalar.
 //   every elementwise row  on scalars (all operands scalars, types equal where the row demands it; cast changes dtype);
@@ -68,5 +74,11 @@ constexpr size_t a = 0, a_at = 1, a_row = 2, a_column = 3, b = 4, b_at = 5, b_ro
                  m = 10, n = 11, k = 12, count = 13;
 constexpr bool is_buffer(size_t operand) { return operand == a || operand == b || operand == c; }
 }  // namespace product_operand
+
+/// The operands of a `scatter`.
+namespace scatter_operand {
+constexpr size_t to = 0, places = 1, terms = 2, at = 3, line = 4, m = 5, n = 6, count = 7;
+constexpr bool is_buffer(size_t operand) { return operand <= terms; }
+}  // namespace scatter_operand
 
 }  // namespace tenon

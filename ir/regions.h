@@ -110,4 +110,56 @@ struct LoopForm {
     int64_t max_turns;  // −1: any number
 };
 
+// flex_attention: attention whose scores and mask are functions of a pair of a query and a key. No executor runs these
+// regions: they are part of the kernel (ir/ops/attention_pairs.h).
+//
+//   operands     q, k, v: [batch, heads, …, …] | key and offset of random numbers, with `dropout` | what both regions get
+//   region 0     the score of the pair: of s, b, h, i, j | what is captured; s and its result have q's dtype, b to j are i64[]
+//   region 1     may query i see key j: of b, h, i, j | what is captured; its result is bool[]
+//
+// flex_attention_gradient: what it brings to q, k, v, and of what region 0 has read.
+//
+//   operands     q, k, v, sums, inner, cotangent | key and offset | what all regions get
+//   region 0     the score
+//   region 1     of s, b, h, i, j | what is captured | the score's cotangent: that of s; of each read its element's cotangent,
+//                and where that lies in its tensor, row-major
+//   region 2     the mask
+struct FlexForm {
+    FlexForm(const Attributes& attributes, bool is_gradient)
+        : causal(attributes.flag("causal")), dropout(attributes.has("dropout") ? attributes.real("dropout") : 0),
+          is_gradient(is_gradient) {
+        if (!attributes.has("reads")) return;
+        examples = attributes.size("examples");
+        for (SizeId count : attributes.sizes("elements")) elements.push_back(count);
+        for (int64_t of : attributes.integers("reads")) reads.push_back(size_t(of));
+    }
+    explicit FlexForm(bool causal, double dropout = 0) : causal(causal), dropout(dropout) {}
+    AttrId attr(Context& context) const {
+        Record record{{context.name("causal"), AttrValue(causal)}};
+        if (dropout > 0) record.push_back({context.name("dropout"), AttrValue(dropout)});
+        if (reads.empty()) return context.attr(record);
+        AttrList of;
+        for (size_t read : reads) of.push_back(AttrValue(int64_t(read)));
+        record.push_back({context.name("examples"), AttrValue(examples)});
+        record.push_back({context.name("elements"), AttrValue(AttrList(elements.begin(), elements.end()))});
+        record.push_back({context.name("reads"), AttrValue(std::move(of))});
+        return context.attr(record);
+    }
+    size_t first_random() const { return is_gradient ? 6 : 3; }
+    size_t first_captured() const { return first_random() + (dropout > 0 ? 2 : 0); }
+    unsigned score_region() const { return 0; }
+    unsigned mask_region() const { return is_gradient ? 2 : 1; }
+
+    // What the reads of a tensor bring is summed up by groups of heads: of those of an example whose number has the same
+    // remainder. Each group takes its heads, and each head its blocks of queries and keys, in ascending order.
+    static constexpr int64_t groups = 8;
+
+    bool causal = false;
+    double dropout = 0;
+    bool is_gradient = false;
+    SizeId examples{1};            // of a gradient with reads: the batch is so many examples (vmap)
+    std::vector<SizeId> elements;  // of each tensor that is read, of one example
+    std::vector<size_t> reads;     // which of these a read is of
+};
+
 }  // namespace tenon

@@ -147,7 +147,7 @@ bool can_run_in_place(const Graph& g, NodeId kernel, InPlace pair) {
     for (NodeId top : g.body(region)) {
         std::vector<NodeId> loads, stores;
         const auto look = [&](NodeId id) {
-            if (g[id].op == op<"product">())
+            if (g[id].op == op<"product">() || g[id].op == op<"scatter">())
                 for (NodeId o : g.operands_of(id)) fits &= o != read && o != written;
             if (g[id].op == op<"load">() && g.operand(id, 0) == read) {
                 fits &= stores.empty();

@@ -32,7 +32,7 @@ public:
         const auto value = graph_.context->as_constant(graph_.attributes(extent).size("value"));
         if (!value) return true;
         if (is_memory_access(graph_, user)) return operand == access_position && *value != 0;
-        if (graph_[user].op == op<"product">()) return true;
+        if (graph_[user].op == op<"product">() || graph_[user].op == op<"scatter">()) return true;
         const Facts& facts = facts_.at(user.index);
         switch (row(graph_[user].op).index_op) {
             case IndexOp::add:
@@ -81,8 +81,8 @@ private:
         const bool moves = graph_.type(id).kind == Type::Kind::index &&
                            (made == IndexOp::add || made == IndexOp::sub || made == IndexOp::mul);
         for (size_t k = 0; k < operands.size(); ++k) {
-            const bool position =
-                (is_memory_access(graph_, id) && k == access_position) || graph_[id].op == op<"product">();
+            const bool position = (is_memory_access(graph_, id) && k == access_position) ||
+                                  graph_[id].op == op<"product">() || graph_[id].op == op<"scatter">();
             use(operands[k], position || (moves && facts.addresses), graph_[id].op == op<"for">() && k == loop_end);
         }
     }

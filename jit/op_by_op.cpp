@@ -7,6 +7,7 @@
 #include "ir/build/take_apart.h"
 #include "ir/passes/passes.h"
 #include "ir/row.h"
+#include "ir/text/text.h"
 #include "jit/executable.h"
 #include "jit/literal.h"
 #include "jit/machine.h"
@@ -197,7 +198,10 @@ private:
         append_key(key, graph_[id].op.row);
         append_key(key, (*at_sizes_)(graph_[id].attr).index);
         append_key(key, type(id).index);
+        for (unsigned k = 0; k < graph_[id].regions; ++k) key += print(*region_of(id, k));
     }
+    // Of a row whose regions are a part of its kernel.
+    GraphRef region_of(NodeId id, unsigned k) { return with_sizes(*extract_region(graph_, id, k), *at_sizes_); }
     TypeId type(NodeId id) { return (*at_sizes_)(graph_[id].type); }
     std::unique_ptr<Executable>& find(const std::string& key) {
         if (owner_.programs_.size() >= programs_kept) owner_.programs_.clear();
@@ -225,6 +229,11 @@ private:
     }
     NodeId emit(Builder& builder, const Copier& copy, NodeId id, std::span<const NodeId> operands) {
         Builder::StampScope scope(builder, copy.stamp_of(id));
+        std::vector<GraphRef> regions;
+        for (unsigned k = 0; k < graph_[id].regions; ++k) regions.push_back(region_of(id, k));
+        if (!regions.empty())
+            return emit_typed_with_regions(builder, graph_[id].op, type(id), operands, regions,
+                                           (*at_sizes_)(graph_[id].attr));
         return builder.emit_typed(graph_[id].op, type(id), operands, (*at_sizes_)(graph_[id].attr));
     }
 

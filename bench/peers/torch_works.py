@@ -228,6 +228,25 @@ def convolutions(numbers):
     return works
 
 
+def attentions(numbers):
+    """The forms of bench/attention.model: each of q, k and v is the first of a row of the numbers"""
+    batch, heads, width = 4, 6, 64
+    works = {}
+    for length in (256, 1024, 4096):
+        q, k, v = (row[: batch * heads * length * width].view(batch, heads, length, width) for row in numbers)
+        leaves = [x.clone().requires_grad_() for x in (q, k, v)]
+        for kind in ("full", "causal"):
+            attended = partial(F.scaled_dot_product_attention, is_causal=kind == "causal")
+
+            def forward(attended=attended, operands=(q, k, v)):
+                with torch.no_grad():
+                    return attended(*operands)
+
+            works[f"{length}-{kind}-forward"] = forward
+            works[f"{length}-{kind}-both"] = lambda attended=attended, x=leaves: torch.autograd.grad(attended(*x).sum(), x)[2]
+    return works
+
+
 def training(net, loss_of, inputs, lr):
     # The fused update is PyTorch's fastest on the CPU; compiled, the loss alone gains.
     kind = partial(torch.optim.SGD, momentum=0.9) if name.startswith("resnet") else torch.optim.AdamW
@@ -276,6 +295,8 @@ def main():
         net, loss_of, lr = TRAINED[name]()
         net.load_state_dict(weights)
         measure(training(net, loss_of, inputs, lr))
+    elif name == "attention":
+        measure(attentions(**weights))
     else:
         with torch.inference_mode():
             if name == "kernels":

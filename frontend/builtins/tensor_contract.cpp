@@ -9,8 +9,9 @@
 
 #include <fmt/format.h>
 
-#include "frontend/methods/tables.h"
+#include "frontend/builtins/attention.h"
 #include "frontend/builtins/tensor.h"
+#include "frontend/methods/tables.h"
 #include "frontend/ops/contraction.h"
 #include "runtime/diagnostic.h"
 
@@ -304,46 +305,16 @@ Value einsum(Evaluator& e, Arguments& a) {  // equation, *operands; path?, optim
     return ops::contract(c.d, std::move(operands), equation.result, path);
 }
 
-// The dimensions before the last two, which the operands broadcast to: of each the size that is not 1.
-Sizes leading_sizes(Dispatcher& d, std::span<const TensorRef> operands) {
-    size_t rank = 2;
-    for (const TensorRef& x : operands) rank = std::max(rank, x->rank());
-    Sizes leading(rank - 2, Size(1));
-    for (const TensorRef& x : operands) {
-        for (size_t k = 0; k + 2 < x->rank(); ++k) {
-            Size& size = leading[rank - x->rank() + k];
-            if (size.value == 1) size = d.size(*x, k);
-        }
-    }
-    return leading;
-}
-
-Value attention(Evaluator& e, Arguments& a) {  // q, k, v, mask?, causal? -> (output, logarithms of sums)
-    TensorCall c(e, a);
-    std::vector<TensorRef> operands = {c.tensor(0), c.tensor(1), c.tensor(2)};
-    if (c.has(3)) operands.push_back(c.tensor(3));
-    const Sizes leading = leading_sizes(c.d, operands);
-    for (size_t k = 0; k < 3; ++k) {
-        if (operands[k]->rank() < 2) continue;  // which the row tells
-        Sizes sizes = leading;
-        for (size_t last = 2; last > 0; --last) sizes.push_back(c.d.size(*operands[k], operands[k]->rank() - last));
-        operands[k] = ops::broadcast_to(c.d, operands[k], sizes);
-    }
-    const std::vector<Arg> args(operands.begin(), operands.end());
-    const AttrId attr = c.d.attr({{c.d.context().name("causal"), AttrValue(c.flag(4, "causal"))}});
-    const std::vector<TensorRef> both = c.d.apply_all(op<"attention">(), args, attr);
-    return make_tuple({both[0], both[1]});
-}
-
 constexpr Builtin tensor_contract_table[] = {
-    {"attention", "q, k, v; mask?, causal?", tensors, attention, 0,
+    {"attention", "q, k, v; mask?, causal?, score?, dropout?, scale?", tensors, attention, 0,
      "softmax(q kᵀ + mask) v and log Σ exp(q kᵀ + mask), for q: f[…, t, d], k: f[…, s, d], v: f[…, s, e]  ->  f[…, t, "
-     "e], "
-     "f[…, t], in f32 or f64: one kernel, whose scores never lie in memory. mask: bool, true where a query may look, "
-     "or a "
-     "float added to the scores, in either case broadcast to f[…, t, s]; causal: query i sees the keys up to i. A "
-     "query "
-     "that may look nowhere gives 0 and inf. What scaled_dot_product_attention is made of"},
+     "e], f[…, t], in f32 or f64: one kernel, whose scores never lie in memory. mask: bool, true where a query may "
+     "look, or a float added to the scores, in either case broadcast to f[…, t, s], or a function mask(b, h, i, j) "
+     "that tells it of one pair; causal: query i sees the keys up to i; score(s, b, h, i, j): what becomes of the "
+     "score of a pair; dropout: the probability with which a weight is 0, the others divided by 1 − dropout; scale: "
+     "what q is multiplied by. b counts the leading dimensions but the last, h that one, i queries and j keys; the "
+     "functions may read tensors and numbers from around them, and have a gradient by these tensors. A query that may "
+     "look nowhere gives 0 and inf. What scaled_dot_product_attention is made of"},
     {"matmul", "x, y", tensors, matmul, 0,
      "x @ y: the products of the matrices in the last two dimensions, the others broadcast; a vector is a row or a "
      "column, two are their dot"},

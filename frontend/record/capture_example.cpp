@@ -91,6 +91,17 @@ TensorRef Capture::Trace::stand_in(TensorObject& whole) {
     return made;
 }
 
+TensorRef Capture::Trace::number(DType dtype, std::string_view name) {
+    Tensor geometry;
+    geometry.dtype = dtype;
+    const TensorRef source = make_ref<TensorObject>(geometry);
+    auto made = make_ref<TensorObject>(geometry);
+    const uint32_t value = add_outer_input(*source, std::move(geometry), tracer_.context().tensor(dtype, {}), -1);
+    builder_.set_name(builder_.params().back(), tracer_.context().name(name));
+    capture_.adopt(*made, value);
+    return made;
+}
+
 std::vector<TensorRef> Capture::Trace::append_regions(Op op, std::span<const TensorRef> operands, AttrId attr,
                                                       std::span<const GraphRef> regions) {
     const Holding holding(capture_);

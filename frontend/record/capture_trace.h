@@ -38,6 +38,8 @@ public:
     TensorRef example(TensorObject& whole, size_t axis);
     /// Stands for `whole`, as another tensor: what a turn of a region gets in its place.
     TensorRef stand_in(TensorObject& whole);
+    /// Stands for a 0-dim number that whoever runs the region brings: a parameter that is no operand's.
+    TensorRef number(DType dtype, std::string_view name);
     /// A node of a row with regions in this graph, whose sizes are theirs; its operands were admitted.
     std::vector<TensorRef> append_regions(Op op, std::span<const TensorRef> operands, AttrId attr,
                                           std::span<const GraphRef> regions);

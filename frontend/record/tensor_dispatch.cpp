@@ -8,10 +8,13 @@
 
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/capture.h"
+#include "frontend/record/capture_trace.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tracer.h"
 #include "ir/build/builder.h"
+#include "ir/build/regions.h"
 #include "ir/row.h"
+#include "ir/text/text.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -27,12 +30,6 @@ void TensorObject::visit_children(FunctionRef<void(const Value&)> visit) const {
 void TensorObject::drop_children() {
     autograd = nullptr;
     base = nullptr;
-}
-
-Dims values_of(std::span<const Size> sizes) {
-    Dims values;
-    for (const Size& size : sizes) values.push_back(size.value);
-    return values;
 }
 
 bool repeats_elements(const Tensor& tensor) {
@@ -123,7 +120,16 @@ std::vector<TensorRef> Dispatcher::apply_all(Op op, std::span<const Arg> args, A
     return results;
 }
 
-void Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr, Take take) {
+std::vector<TensorRef> Dispatcher::apply_all(Op op, std::span<const TensorRef> operands, AttrId attr,
+                                             std::span<const GraphRef> regions) {
+    if (tracer_.capturing()) return tracer_.capture().trace().append_regions(op, operands, attr, regions);
+    const std::vector<Arg> args(operands.begin(), operands.end());
+    std::vector<TensorRef> results;
+    run(op, args, attr, [&](TensorRef made) { results.push_back(std::move(made)); }, regions);
+    return results;
+}
+
+void Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr, Take take, std::span<const GraphRef> regions) {
     if (tracer_.capturing()) return tracer_.capture().append(op, args, attr, take);
     Context& c = context();
     Key key{op, attr, 0, {}};
@@ -157,6 +163,8 @@ void Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr, Take take) {
             any = true;
         }
     }
+    for (const GraphRef& region : regions)
+        key.operands.push_back(c.name(print(*region)).index);  // equal where texts are
     std::shared_ptr<CompiledGraph>& compiled = compiled_op(key);
     if (!compiled) {
         Builder builder(c);
@@ -180,7 +188,8 @@ void Dispatcher::run(Op op, std::span<const Arg> args, AttrId attr, Take take) {
             ++parameters;
         }
         try {
-            const std::vector<NodeId> made = builder.results_of(builder.emit(op, nodes, attr));
+            const std::vector<NodeId> made = builder.results_of(
+                regions.empty() ? builder.emit(op, nodes, attr) : emit_with_regions(builder, op, nodes, regions, attr));
             if (!any) wrt.clear();
             compiled = compile_op(tracer_, builder.finish(made), std::move(wrt));
         } catch (...) {

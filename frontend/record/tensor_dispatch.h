@@ -47,7 +47,11 @@ struct Size {
     Size(int64_t v, SizeId i, uint64_t graph = 0) : value(v), id(i), serial(graph) {}
 };
 using Sizes = std::vector<Size>;
-Dims values_of(std::span<const Size> sizes);
+inline Dims values_of(std::span<const Size> sizes) {
+    Dims values;
+    for (const Size& size : sizes) values.push_back(size.value);
+    return values;
+}
 /// Whether it shows an element of its memory in several places.
 bool repeats_elements(const Tensor& tensor);
 
@@ -117,6 +121,9 @@ public:
     }
     /// All results of a row, in order; `apply` is for rows with one.
     std::vector<TensorRef> apply_all(Op op, std::span<const Arg> args, AttrId attr = {});
+    /// The same of a row whose regions are a part of its kernel; operands are tensors, whose sizes the regions name.
+    std::vector<TensorRef> apply_all(Op op, std::span<const TensorRef> operands, AttrId attr,
+                                     std::span<const GraphRef> regions);
     using Take = FunctionRef<void(TensorRef)>;  ///< is given each result
     /// A movement row whose result shares memory with x; `geometry` is x's tensor moved so.
     TensorRef view(Op op, TensorObject& x, AttrId attr, Tensor geometry);
@@ -186,7 +193,7 @@ private:
         }
     };
     std::shared_ptr<CompiledGraph>& compiled_op(const Key& key);
-    void run(Op op, std::span<const Arg> args, AttrId attr, Take take);
+    void run(Op op, std::span<const Arg> args, AttrId attr, Take take, std::span<const GraphRef> regions = {});
     void write_eagerly(TensorObject& x, TensorObject& value);
     void record_movement(Op op, AttrId attr, const TensorObject& from, TensorObject& to);
     std::shared_ptr<CompiledGraph> compiled_update(const Tensor& base, std::span<const Step> steps, const Tensor& value,

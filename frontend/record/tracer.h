@@ -194,8 +194,14 @@ public:
     /// While it lives, ops run at once; the graph under capture, which has been flushed, goes on afterwards.
     class [[nodiscard]] Pause {
     public:
-        explicit Pause(Tracer& tracer) : tracer_(tracer), saved_(tracer.capturing_) { tracer_.capturing_ = false; }
-        ~Pause() { tracer_.capturing_ = saved_; }
+        explicit Pause(Tracer& tracer)
+            : tracer_(tracer), saved_(std::exchange(tracer.capturing_, false)), paused_(tracer.is_paused_) {
+            tracer.is_paused_ = saved_ || paused_;
+        }
+        ~Pause() {
+            tracer_.capturing_ = saved_;
+            tracer_.is_paused_ = paused_;
+        }
         Pause(const Pause&) = delete;
         Pause& operator=(const Pause&) = delete;
 
@@ -213,7 +219,7 @@ public:
 
     private:
         Tracer& tracer_;
-        bool saved_;
+        bool saved_, is_paused_;
         std::unique_ptr<Capture> outer_;
     };
     /// Numbers of graphs under capture are never used twice.

@@ -38,7 +38,8 @@ GraphRef with_parameters(const Graph& graph, std::span<const TypeId> types, std:
 
 }  // namespace
 
-std::optional<TracedRegion> trace_region(Tracer& tracer, FunctionRef<std::vector<TensorRef>()> run, std::string& why) {
+std::optional<TracedRegion> trace_region(Tracer& tracer, FunctionRef<std::vector<TensorRef>()> run, std::string& why,
+                                         Diagnostic* cause) {
     Capture* const outside = tracer.capturing() ? &tracer.capture() : nullptr;
     const Span span = tracer.dispatcher().span();
     try {
@@ -69,6 +70,7 @@ std::optional<TracedRegion> trace_region(Tracer& tracer, FunctionRef<std::vector
         if (why.empty()) return region;
     } catch (const Error& error) {
         why = error.diagnostic.message;  // where it is taken it ends the same way
+        if (cause) *cause = error.diagnostic;
     } catch (const OuterHistoryNeeded&) { why = "it asks for a gradient of what was computed outside of it"; }
     tracer.dispatcher().set_span(span);
     return std::nullopt;

@@ -7,6 +7,7 @@
 
 #include "frontend/record/tracer.h"
 #include "ir/graph.h"
+#include "runtime/diagnostic.h"
 #include "runtime/function_ref.h"
 
 namespace tenon {
@@ -19,7 +20,9 @@ struct TracedRegion {
 
 /// `run` gives the results; what it does to the host is taken back. Nothing, and `why`, where the function is no region:
 /// it has effects, raises, or holds a checkpoint. May end the graph under capture, which then has another serial.
-std::optional<TracedRegion> trace_region(Tracer& tracer, FunctionRef<std::vector<TensorRef>()> run, std::string& why);
+/// `cause` (optional) receives the error that it ended in, if it did.
+std::optional<TracedRegion> trace_region(Tracer& tracer, FunctionRef<std::vector<TensorRef>()> run, std::string& why,
+                                         Diagnostic* cause = nullptr);
 
 /// The regions with one list of operands; each gets them all. `first` come first, as the first parameters of each that
 /// stand for them, or as ones that it does not read.

@@ -212,7 +212,8 @@ private:
                 arguments.push_back(argument(operand));
                 if (arguments.back().tensor) inputs.push_back(operand);
             }
-            if (graph_.type(id).is_tensor())
+            if (graph_[id].regions > 0) results_[id.index] = with_kernel_regions(id);
+            else if (graph_.type(id).is_tensor())
                 values_[id.index] = dispatcher_.apply(graph_[id].op, arguments, attr_of(id));
             else results_[id.index] = dispatcher_.apply_all(graph_[id].op, arguments, attr_of(id));
         }
@@ -258,6 +259,17 @@ private:
             if (!x->is_symbolic() && !known.insert(x->tensor.storage.get()).second)
                 x = dispatcher_.apply(op<"identity">(), {x});
         return results;
+    }
+    // Regions that are a part of the node's own kernel.
+    std::vector<TensorRef> with_kernel_regions(NodeId id) {
+        std::vector<TensorRef> operands;
+        for (NodeId operand : graph_.operands_of(id)) operands.push_back(value(operand));
+        std::vector<GraphRef> regions;
+        for (unsigned k = 0; k < graph_[id].regions; ++k) {
+            regions.push_back(extract_region(graph_, id, k));
+            if (!options_.symbols) regions.back() = with_sizes(*regions.back(), *at_sizes_);
+        }
+        return dispatcher_.apply_all(graph_[id].op, operands, attr_of(id), regions);
     }
     // Of a value just computed: whether it is what it was, and what its entry has saved; of several results each in its turn.
     void note_gone(NodeId id, std::span<const NodeId> inputs) {

@@ -24,12 +24,13 @@ void LoopWriter::loop(std::string_view kind, NodeId low, NodeId high, int64_t st
                         attr({{"kind", context_.name(kind)}, {"step", step}}), region, 1);
 }
 
-NodeId LoopWriter::fold(std::string_view by, NodeId low, NodeId high, FunctionRef<NodeId(NodeId)> element) {
+NodeId LoopWriter::fold(std::string_view by, NodeId low, NodeId high, FunctionRef<NodeId(NodeId)> element,
+                        std::string_view order) {
     const RegionId region = builder_.open_region();
     const NodeId value = element(builder_.parameter(context_.index(), context_.name("i")));
     builder_.close_region({value});
     return builder_.emit_typed(op<"fold">(), context_.scalar(builder_.type(value).dtype), {low, high},
-                               attr({{"op", context_.name(by)}, {"order", context_.name("rows")}}), region, 1);
+                               attr({{"op", context_.name(by)}, {"order", context_.name(order)}}), region, 1);
 }
 
 NodeId LoopWriter::scratch(DType dtype, NodeId elements) {
@@ -45,6 +46,10 @@ void LoopWriter::product(const Tile& a, NodeId a_column, const Tile& b, const Ti
     builder_.emit(op<"product">(),
                   {a.buffer, a.at, a.row, a_column, b.buffer, b.at, b.row, c.buffer, c.at, c.row, m, n, k},
                   attr({{"accumulate", accumulate}}));
+}
+
+void LoopWriter::scatter(NodeId to, NodeId places, NodeId terms, NodeId at, NodeId row, NodeId m, NodeId n) {
+    builder_.emit(op<"scatter">(), {to, places, terms, at, row, m, n});
 }
 
 }  // namespace tenon

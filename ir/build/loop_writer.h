@@ -19,6 +19,8 @@ public:
 
     // -- the node
     Context& context() { return context_; }
+    const Graph& graph() const { return graph_; }
+    const Region& region(unsigned k) const { return graph_.region_of(node_, k); }
     size_t operand_count() const { return graph_[node_].operands.count; }
     const Type& operand_type(size_t k) const { return graph_.type(graph_.operand(node_, k)); }
     Attributes attributes() const { return graph_.attributes(node_); }
@@ -40,8 +42,9 @@ public:
     void parallel(NodeId low, NodeId high, Body body) { loop("parallel", low, high, 1, body); }
     void serial(NodeId low, NodeId high, int64_t step, Body body) { loop("serial", low, high, step, body); }
     void vector(NodeId low, NodeId high, Body body) { loop("vector", low, high, 1, body); }
-    /// By rows, so inside a vector loop. `element` gives the scalar to fold.
-    NodeId fold(std::string_view by, NodeId low, NodeId high, FunctionRef<NodeId(NodeId variable)> element);
+    /// By rows, so inside a vector loop; by lanes, outside of one. `element` gives the scalar to fold.
+    NodeId fold(std::string_view by, NodeId low, NodeId high, FunctionRef<NodeId(NodeId variable)> element,
+                std::string_view order = "rows");
 
     // -- memory
     NodeId scratch(DType, NodeId elements);  // of the iteration at hand
@@ -54,12 +57,21 @@ public:
     /// are `a_column` apart.
     void product(const Tile& a, NodeId a_column, const Tile& b, const Tile& c, NodeId m, NodeId n, NodeId k,
                  bool accumulate);
+    /// to[places[at + i · row + j]] += terms[at + i · row + j] for i < m, j < n, in this order.
+    void scatter(NodeId to, NodeId places, NodeId terms, NodeId at, NodeId row, NodeId m, NodeId n);
 
     // -- scalars
     NodeId literal(double value, DType dtype) { return builder_.literal(value, dtype); }
-    NodeId apply(Op o, std::initializer_list<NodeId> operands) {
-        return builder_.emit(o, std::span(operands.begin(), operands.size()));
+    NodeId literal(Scalar value, DType dtype) { return builder_.literal(value, dtype); }
+    NodeId apply(Op o, std::initializer_list<NodeId> operands, AttrId attr = {}) {
+        return builder_.emit(o, std::span(operands.begin(), operands.size()), attr);
     }
+    NodeId apply(Op o, std::span<const NodeId> operands, AttrId attr) { return builder_.emit(o, operands, attr); }
+    NodeId cast(NodeId value, DType dtype) {
+        return builder_.type(value).dtype == dtype ? value : apply(op<"cast">(), {value}, attr({{"dtype", dtype}}));
+    }
+    NodeId number(NodeId index) { return apply(op<"number">(), {index}); }
+    NodeId position(NodeId number) { return apply(op<"position">(), {number}); }
 
 private:
     NodeId index(Op o, NodeId a, NodeId b) { return builder_.emit_typed(o, context_.index(), {a, b}); }

@@ -67,9 +67,10 @@ GraphRef extract_region(const Builder& builder, NodeId id, unsigned k) {
 }
 
 // What a region gets has the sizes that it was written for.
-static void same_parameters(Builder& builder, const Row& r, std::span<const TypeId> operands, AttrId attr,
+static void same_parameters(Builder& builder, Op o, std::span<const TypeId> operands, AttrId attr,
                             std::span<const GraphRef> regions, const std::function<bool(SizeId, SizeId)>& same) {
-    Infer infer{builder.context(), r.name, {}, operands, attr, {}, &same, builder.known_sizes().hints()};
+    const Row& r = row(o);
+    Infer infer{builder.context(), r.name, o, operands, attr, {}, &same, builder.known_sizes().hints()};
     for (unsigned k = 0; k < regions.size(); ++k) {
         const std::vector<TypeId> types = r.parameters(infer, k);
         const auto params = regions[k]->params();
@@ -101,7 +102,7 @@ NodeId emit_with_regions(Builder& builder, Op o, NodeList list, std::span<const 
     };
     for (const GraphRef& region : regions)
         for (const SizeEquality& e : region->equalities) same(e.left, e.right);
-    same_parameters(builder, r, types, attr, regions, same);
+    same_parameters(builder, o, types, attr, regions, same);
     Infer infer{context, r.name, o, types, attr, results, &same, builder.known_sizes().hints(), sizes};
     const TypeId type = r.result(infer);
     return emit_typed_with_regions(builder, o, type, operands, regions, attr);
@@ -136,12 +137,13 @@ bool has_isolated_regions(const Graph& graph) {
     return std::any_of(graph.body().begin(), graph.body().end(), [&](NodeId id) { return has_isolated(graph, id); });
 }
 
-GraphRef map_regions(const Graph& graph, const std::function<GraphRef(const GraphRef&)>& change) {
+GraphRef map_regions(const Graph& graph, const std::function<bool(NodeId)>& are_changed,
+                     const std::function<GraphRef(const GraphRef&)>& change) {
     Builder builder(*graph.context);
     Copier copy(graph, builder);
     copy.copy_params();
     for (NodeId id : graph.body()) {
-        if (!has_isolated(graph, id)) {
+        if (!has_isolated(graph, id) || !are_changed(id)) {
             copy.copy(id);
             continue;
         }

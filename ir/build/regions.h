@@ -28,7 +28,9 @@ GraphRef with_symbols_around(const Graph& region);
 GraphRef with_sizes(const Graph& region, Substitution&);
 
 bool has_isolated_regions(const Graph&);
-// The graph with every isolated region replaced by what `change` makes of it, which has the same parameters and results.
-GraphRef map_regions(const Graph&, const std::function<GraphRef(const GraphRef&)>& change);
+// The graph with every isolated region of the nodes that `are_changed` replaced by what `change` makes of it, which has the
+// same parameters and results.
+GraphRef map_regions(const Graph&, const std::function<bool(NodeId)>& are_changed,
+                     const std::function<GraphRef(const GraphRef&)>& change);
 
 }  // namespace tenon

@@ -62,7 +62,7 @@ GraphRef without_unread(const GraphRef& source) {
     copy.copy_params();
     for (NodeId id : graph.body()) {
         if (is_unread(id)) continue;
-        if (row(graph[id].op).regions == 0) {
+        if (row(graph[id].op).control == ControlFlow::none) {
             copy.copy(id);
             continue;
         }
@@ -113,7 +113,7 @@ public:
     bool find() {
         std::vector<NodeId> nodes;
         for (NodeId id : graph_.body())
-            if (row(graph_[id].op).regions > 0) nodes.push_back(id);
+            if (row(graph_[id].op).control != ControlFlow::none) nodes.push_back(id);
         for (size_t k = nodes.size(); k-- > 0;)
             for (size_t other = 0; other < nodes.size(); ++other)
                 if (k != other && may_stand_for(nodes[other], nodes[k]) && is_part_of(nodes[k], nodes[other])) {
@@ -197,7 +197,7 @@ std::vector<Repeated> find_repeats(Builder& builder) {
     std::map<std::vector<uint32_t>, std::vector<size_t>> alike;  // of one op on the same operands, in `found`
     for (NodeId id : builder.body()) {
         const Node& node = builder.node(id);
-        if (row(node.op).regions == 0) continue;
+        if (row(node.op).control == ControlFlow::none) continue;
         std::vector<uint32_t> key{node.op.row, node.attr.index};
         for (NodeId operand : builder.operands_of(id)) key.push_back(operand.index);
         std::vector<size_t>& known = alike[std::move(key)];

@@ -27,6 +27,10 @@ void loop_gradient(Gradient&);
 // Turns go on until every example is done; what is done keeps its values.
 NodeId loop_batching(Batching&);
 
+// By pairs that the kernel computes again; a second derivative goes through matrices of scores.
+void flex_attention_gradient(Gradient&);
+void flex_attention_gradient_gradient(Gradient&);
+
 // By result of a region: does a gradient lead from it to one of these parameters?
 std::vector<bool> results_that_reach(const Graph& region, const std::vector<bool>& parameters);
 // By value of the region of a scan; parameters that carry what leads there from one turn to the next are marked, too.

@@ -10,10 +10,10 @@
 
 namespace tenon {
 
-namespace {
-
 // ---- results --------------------------------------------------------------------------------------------------------
-void require_dtype(Infer& i, size_t operand) {
+namespace attention {
+
+static void require_dtype(Infer& i, size_t operand) {
     const Type& first = i.type(attention::q);
     if (i.type(operand).dtype != first.dtype || !admits(row(i.row).dtypes, first.dtype))
         i.fail("dtype",
@@ -21,17 +21,6 @@ void require_dtype(Infer& i, size_t operand) {
                    i.show(i.operands[attention::q]) + " and " + i.show(i.operands[operand]),
                "cast one of them with `x.to(dtype)`");
 }
-
-struct Heads {
-    std::vector<SizeId> leading;
-    SizeId queries, keys, values;
-
-    std::vector<SizeId> with(std::initializer_list<SizeId> last) const {
-        std::vector<SizeId> sizes = leading;
-        sizes.insert(sizes.end(), last);
-        return sizes;
-    }
-};
 
 Heads heads_of(Infer& i) {
     for (size_t operand = 0; operand < i.operands.size(); ++operand) require_tensor(i, operand);
@@ -54,7 +43,7 @@ Heads heads_of(Infer& i) {
     return {{q.sizes.begin(), q.sizes.end() - 2}, q.sizes[rank - 2], k.sizes[rank - 2], v.sizes[rank - 1]};
 }
 
-void require_mask(Infer& i, size_t operand, const Heads& heads) {
+static void require_mask(Infer& i, size_t operand, const Heads& heads) {
     if (operand >= i.operands.size()) return;
     const Type &mask = i.type(operand), &q = i.type(attention::q);
     if (mask.dtype != DType::boolean && mask.dtype != q.dtype)
@@ -72,7 +61,7 @@ void require_mask(Infer& i, size_t operand, const Heads& heads) {
                             i.show(i.operands[operand]));
 }
 
-void require_sizes(Infer& i, size_t operand, std::string_view what, std::span<const SizeId> sizes) {
+static void require_sizes(Infer& i, size_t operand, std::string_view what, std::span<const SizeId> sizes) {
     const Type& type = i.type(operand);
     if (type.dtype != i.type(attention::q).dtype || !same_sizes(i, type.sizes, sizes))
         i.fail("shape", std::string(i.op) + " takes " + std::string(what) + " of " +
@@ -80,23 +69,34 @@ void require_sizes(Infer& i, size_t operand, std::string_view what, std::span<co
                             i.show(i.operands[operand]));
 }
 
-TypeId attention_rule(Infer& i) {
-    const Heads heads = heads_of(i);
-    require_mask(i, attention::mask, heads);
+std::vector<TypeId> result_types(Infer& i, const Heads& heads) {
     const Type& q = i.type(attention::q);
-    const TypeId both[] = {i.context.tensor(q.dtype, heads.with({heads.queries, heads.values}), q.device),
-                           i.context.tensor(q.dtype, heads.with({heads.queries}), q.device)};
-    return i.context.tuple(both);
+    return {i.context.tensor(q.dtype, heads.with({heads.queries, heads.values}), q.device),
+            i.context.tensor(q.dtype, heads.with({heads.queries}), q.device)};
 }
 
-TypeId attention_gradient_rule(Infer& i) {
-    const Heads heads = heads_of(i);
-    require_mask(i, attention::gradient_mask, heads);
+void require_gradient_operands(Infer& i, const Heads& heads) {
     require_sizes(i, attention::sums, "sums", heads.with({heads.queries}));
     require_sizes(i, attention::inner, "inner products", heads.with({heads.queries}));
     require_sizes(i, attention::cotangent, "cotangents", heads.with({heads.queries, heads.values}));
+}
+
+static TypeId result_rule(Infer& i) {
+    const Heads heads = heads_of(i);
+    require_mask(i, attention::mask, heads);
+    return i.context.tuple(result_types(i, heads));
+}
+
+static TypeId gradient_result_rule(Infer& i) {
+    const Heads heads = heads_of(i);
+    require_mask(i, attention::gradient_mask, heads);
+    require_gradient_operands(i, heads);
     return i.context.tuple(i.operands.first(3));
 }
+
+}  // namespace attention
+
+namespace {
 
 // ---- gradients ------------------------------------------------------------------------------------------------------
 // What both gradients are made of: matrices [queries, keys] of every head.
@@ -223,10 +223,10 @@ NodeId batch_heads(Batching& b, size_t mask) {
 // clang-format off
 const Row attention_table[] = {
     {.name = "attention", .doc = "softmax(q kᵀ + mask) v and the logarithms of the sums of exp(scores), over the last two dimensions; a bool mask says where a query may look, `causal` up to its own place; a query that may look nowhere gives 0 and a sum of inf",
-     .min_operands = 3, .max_operands = 4, .dtypes = DTypes::wide_floats, .result = attention_rule, .lowering = Lowering::tiles, .tiles = attention::write_attention,
+     .min_operands = 3, .max_operands = 4, .dtypes = DTypes::wide_floats, .result = attention::result_rule, .lowering = Lowering::tiles, .tiles = attention::write_attention,
      .gradient = attention_gradient, .batching = [](Batching& b) { return batch_heads(b, attention::mask); }},
     {.name = "attention_gradient", .doc = "t k, tᵀ q and pᵀ g for the weights p = exp(q kᵀ + mask − sums) and t = p (g vᵀ − inner), of q, k, v, sums, inner, g and the mask: the gradients of attention",
-     .min_operands = 6, .max_operands = 7, .dtypes = DTypes::wide_floats, .result = attention_gradient_rule, .lowering = Lowering::tiles, .tiles = attention::write_attention_gradient,
+     .min_operands = 6, .max_operands = 7, .dtypes = DTypes::wide_floats, .result = attention::gradient_result_rule, .lowering = Lowering::tiles, .tiles = attention::write_attention_gradient,
      .gradient = attention_gradient_gradient, .batching = [](Batching& b) { return batch_heads(b, attention::gradient_mask); }},
 };
 // clang-format on

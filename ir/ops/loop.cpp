@@ -42,6 +42,20 @@ TypeId product_rule(Infer& i) {
         i.fail("dtype", "product is of f32 or f64, but the buffers are " + std::string(name_of(dtype)));
     return i.context.none();
 }
+TypeId scatter_rule(Infer& i) {
+    const DType dtype = i.type(scatter_operand::to).dtype;
+    for (size_t k = 0; k < scatter_operand::count; ++k) {
+        const bool buffer = scatter_operand::is_buffer(k);
+        if (i.type(k).kind != (buffer ? Type::Kind::buffer : Type::Kind::index) ||
+            (buffer && i.type(k).dtype != (k == scatter_operand::places ? DType::i64 : dtype)))
+            i.fail("type",
+                   "scatter takes a buffer, places of i64, terms of the buffer's dtype, and indices, but operand " +
+                       std::to_string(k) + " is " + i.show(i.operands[k]));
+    }
+    if (dtype != DType::f32 && dtype != DType::f64)
+        i.fail("dtype", "scatter is of f32 or f64, but the buffer is " + std::string(name_of(dtype)));
+    return i.context.none();
+}
 TypeId fold_rule(Infer& i) {  // a scalar, of a literal too
     return i.region_results.empty() ? i.context.none() : i.context.scalar(i.context[i.region_results[0]].dtype);
 }
@@ -66,6 +80,8 @@ const Row loop_table[] = {
     loop({.name = "scratch", .doc = "memory of the iteration that it stands in", .result = scratch_rule}, 1),
     loop({.name = "product", .doc = "the product of two tiles, or its sum with what is there", .effect = Effect::ordered, .result = product_rule},
          product_operand::count),
+    loop({.name = "scatter", .doc = "terms of a block added at their places, one after the other", .effect = Effect::ordered, .result = scatter_rule},
+         scatter_operand::count),
     loop({.name = "extent", .doc = "a size as an index", .result = index_rule}, 0),
     loop({.name = "position", .doc = "an i64 scalar as an index", .result = index_rule}, 1),
     loop({.name = "number", .doc = "an index as an i64 scalar", .result = number_rule}, 1),

@@ -12,6 +12,7 @@ std::span<const Row> reduce_rows();
 std::span<const Row> contract_rows();
 std::span<const Row> convolution_rows();
 std::span<const Row> attention_rows();
+std::span<const Row> flex_attention_rows();
 std::span<const Row> index_rows();
 std::span<const Row> random_rows();
 std::span<const Row> control_rows();

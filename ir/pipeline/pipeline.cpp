@@ -141,11 +141,14 @@ void check_graph(const Graph& graph, std::string_view maker) {
     if (!reads_back) blame(maker, "its text does not read back equal");
 }
 
-// Regions first: to the pass their nodes are items of which it sees the values only.
+// Regions first: to the pass their nodes are items of which it sees the values only. Those that become a part of their
+// node's own kernel hold no kernels.
 static GraphRef run_pass(const Pass& pass, const Graph& graph, PassSetting& setting) {
+    const bool kernels = pass.id == PassId::fuse || pass.id == PassId::schedule;
+    const auto runs_inside = [&](NodeId id) { return !kernels || row(graph[id].op).lowering != Lowering::tiles; };
     if (!has_isolated_regions(graph)) return pass.run(graph, setting);
     const GraphRef inside =
-        map_regions(graph, [&](const GraphRef& region) { return run_pass(pass, *region, setting); });
+        map_regions(graph, runs_inside, [&](const GraphRef& region) { return run_pass(pass, *region, setting); });
     return pass.run(*inside, setting);
 }
 

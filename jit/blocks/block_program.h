@@ -49,6 +49,7 @@ struct Instruction {
         fold_lanes,             // variable index[c]; result at[out], value at[d]
         fold_rows,
         product,                // of tiles: ProductPlan
+        scatter,                // ScatterPlan
     };
     // clang-format on
     Code code;
@@ -62,6 +63,7 @@ struct Instruction {
         Routine::Function routine = nullptr;
         const struct FoldPlan* fold;
         const struct ProductPlan* product;
+        const struct ScatterPlan* scatter;
         struct {
             int32_t low, high;  // index registers
         } vector;               // of lines: the vector loop
@@ -82,10 +84,17 @@ struct ProductPlan {
     bool accumulate = false;
 };
 
+struct ScatterPlan {
+    contract::ScatterFunction function = nullptr;
+    int32_t to = 0, places = 0, terms = 0;  // buffers
+    int32_t at = 0, row = 0, m = 0, n = 0;  // index registers
+};
+
 // What programs point to, which lives as long as they do.
 struct ProgramPlans {
     std::deque<FoldPlan> folds;
     std::deque<ProductPlan> products;
+    std::deque<ScatterPlan> scatters;
 };
 
 // What a load of lines has read ahead, and where: line r holds what turn first + r wants.

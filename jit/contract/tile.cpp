@@ -37,6 +37,17 @@ TileFunction of_set(InstructionSet set) {
 
 }  // namespace
 
+template <class T>
+static void scatter(void* to, const int64_t* places, const void* terms, int64_t row, int64_t m, int64_t n) {
+    T* const sums = static_cast<T*>(to);
+    for (int64_t i = 0; i < m; ++i)
+        for (int64_t j = 0; j < n; ++j) sums[places[i * row + j]] += static_cast<const T*>(terms)[i * row + j];
+}
+
+ScatterFunction find_scatter_function(DType dtype) {
+    return dtype == DType::f32 ? scatter<float> : dtype == DType::f64 ? scatter<double> : nullptr;
+}
+
 TileFunction find_tile_function(DType dtype, InstructionSet set) {
     switch (dtype) {
         case DType::f32: return of_set<float>(set);

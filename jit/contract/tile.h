@@ -17,4 +17,10 @@ using TileFunction = void (*)(const void* a, int64_t a_row, int64_t a_column, co
 /// Null where there is none: for other dtypes than f32 and f64.
 TileFunction find_tile_function(DType, InstructionSet);
 
+/// to[places[i · row + j]] += terms[i · row + j] for i < m, j < n, one term after the other, i and then j ascending.
+using ScatterFunction = void (*)(void* to, const int64_t* places, const void* terms, int64_t row, int64_t m, int64_t n);
+
+/// Null where there is none: for other dtypes than f32 and f64.
+ScatterFunction find_scatter_function(DType);
+
 }  // namespace tenon::contract

@@ -147,6 +147,7 @@ private:
         else if (o == op<"store">()) store(id);
         else if (o == op<"scratch">()) scratch(id);
         else if (o == op<"product">()) product(id);
+        else if (o == op<"scatter">()) refuse("a scatter, whose terms are added one after the other");
         else if (o == op<"for">()) inner_loop(id);
         else if (o == op<"fold">()) fold(id);
         else if (o == op<"position">() || o == op<"number">()) define(id, "i64", value(graph_.operand(id, 0)));

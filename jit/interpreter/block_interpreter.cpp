@@ -313,6 +313,12 @@ void run(const Instruction* begin, const Instruction* end, Frame& f, int64_t n) 
                            index[p.c.row], index[p.m], index[p.n], index[p.k], p.accumulate);
                 break;
             }
+            case Code::scatter: {
+                const ScatterPlan& s = *i.scatter;
+                s.function(buffer(s.to, 0, i.size), reinterpret_cast<const int64_t*>(buffer(s.places, index[s.at], 8)),
+                           buffer(s.terms, index[s.at], i.size), index[s.row], index[s.m], index[s.n]);
+                break;
+            }
             case Code::serial:
                 run_serial(i, f, n);
                 next += i.preamble + i.body;

@@ -10,6 +10,7 @@
 #include "jit/blocks/block_indices.h"
 #include "jit/blocks/program_builder.h"
 #include "jit/interpreter/region_uses.h"
+#include "jit/interpreter/tile_plans.h"
 #include "jit/literal.h"
 #include "jit/slope.h"
 #include "runtime/cpu.h"
@@ -175,22 +176,22 @@ private:
         return v;
     }
     void product(NodeId id) {
-        using namespace product_operand;
         assert(!program_.in_vector());
-        const auto number = [&](size_t k) { return buffers_.at(graph_.operand(id, k).index); };
-        const auto place = [&](size_t k) { return index_use(graph_.operand(id, k)).base; };
-        const DType dtype = type(graph_.operand(id, c)).dtype;
-        plans_.products.push_back({contract::find_tile_function(dtype, instructions_),
-                                   {number(a), place(a_at), place(a_row)},
-                                   {number(b), place(b_at), place(b_row)},
-                                   {number(c), place(c_at), place(c_row)},
-                                   place(a_column),
-                                   place(m),
-                                   place(n),
-                                   place(k),
-                                   graph_.attributes(id).flag("accumulate")});
-        Instruction i{.code = Code::product, .size = uint8_t(size_of(dtype))};
+        plans_.products.push_back(product_plan(
+            graph_, id, instructions_, [&](NodeId o) { return buffers_.at(o.index); },
+            [&](NodeId o) { return index_use(o).base; }));
+        Instruction i{.code = Code::product,
+                      .size = uint8_t(size_of(type(graph_.operand(id, product_operand::c)).dtype))};
         i.product = &plans_.products.back();
+        program_.emit_here(i);
+    }
+    void scatter(NodeId id) {
+        assert(!program_.in_vector());
+        plans_.scatters.push_back(scatter_plan(
+            graph_, id, [&](NodeId o) { return buffers_.at(o.index); }, [&](NodeId o) { return index_use(o).base; }));
+        Instruction i{.code = Code::scatter,
+                      .size = uint8_t(size_of(type(graph_.operand(id, scatter_operand::to)).dtype))};
+        i.scatter = &plans_.scatters.back();
         program_.emit_here(i);
     }
     // Is the value a load whose position moves by the same stride with every turn?
@@ -207,6 +208,7 @@ private:
         if (n.op == op<"store">()) return store(id);
         if (n.op == op<"for">()) return inner_loop(id);
         if (n.op == op<"product">()) return product(id);
+        if (n.op == op<"scatter">()) return scatter(id);
         BlockValue v;
         if (n.op == op<"fold">()) v = fold(id);
         else if (n.op == op<"load">()) v = load(id);

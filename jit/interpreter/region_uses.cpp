@@ -45,6 +45,13 @@ private:
             uses_.first_store.try_emplace(number(product_operand::c), position);
             ++uses_.stores[number(product_operand::c)];
         }
+        if (graph_[id].op == op<"scatter">()) {
+            const auto number = [&](size_t k) { return buffers_.at(graph_.operand(id, k).index); };
+            for (size_t k : {scatter_operand::to, scatter_operand::places, scatter_operand::terms})
+                uses_.last_load[number(k)] = position;
+            uses_.first_store.try_emplace(number(scatter_operand::to), position);
+            ++uses_.stores[number(scatter_operand::to)];
+        }
         for (size_t k = 0; NodeId operand : graph_.operands_of(id)) {
             use(operand, position, direct && stores && k == 2 ? id : NodeId());
             ++k;

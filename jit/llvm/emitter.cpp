@@ -350,6 +350,7 @@ private:
         else if (o == op<"store">()) store(id);
         else if (o == op<"scratch">()) return;  // who calls brings it
         else if (o == op<"product">()) product(id);
+        else if (o == op<"scatter">()) scatter(id);
         else if (o == op<"for">()) for_loop(id, index(graph_.operand(id, 0)).value, index(graph_.operand(id, 1)).value);
         else if (o == op<"fold">()) result = {fold(id)};
         else if (o == op<"position">()) result = {scalar(graph_.operand(id, 0))};
@@ -377,22 +378,31 @@ private:
         memory_.store(to, scalar(graph_.operand(id, 2)), past);
     }
 
-    // The function that all engines call.
+    // A function that all engines call.
+    void call(const std::string& symbol, llvm::ArrayRef<llvm::Value*> arguments) {
+        if (code_.lanes() != 1) refuse("a product or a scatter inside a vector loop");
+        std::vector<llvm::Type*> types;
+        for (llvm::Value* argument : arguments) types.push_back(argument->getType());
+        llvm::FunctionType* type = llvm::FunctionType::get(here_.getVoidTy(), types, false);
+        llvm::FunctionCallee function = here_.GetInsertBlock()->getModule()->getOrInsertFunction(symbol, type);
+        llvm::cast<llvm::Function>(function.getCallee())->setDoesNotThrow();
+        here_.CreateCall(function, arguments);
+    }
+    llvm::Value* place(NodeId id, size_t k) { return index(graph_.operand(id, k)).value; }
     void product(NodeId id) {
         using namespace product_operand;
-        if (code_.lanes() != 1) refuse("a product inside a vector loop");
-        const auto place = [&](size_t k) { return index(graph_.operand(id, k)).value; };
-        const auto tile = [&](size_t k) { return memory_.address(graph_.operand(id, k), place(k + 1)); };
-        llvm::Type *pointer = here_.getPtrTy(), *number = here_.getInt64Ty();
-        llvm::FunctionType* type = llvm::FunctionType::get(
-            here_.getVoidTy(),
-            {pointer, number, number, pointer, number, pointer, number, number, number, number, number}, false);
-        llvm::FunctionCallee function = here_.GetInsertBlock()->getModule()->getOrInsertFunction(
-            product_symbol(graph_.type(graph_.operand(id, c)).dtype), type);
-        llvm::cast<llvm::Function>(function.getCallee())->setDoesNotThrow();
-        here_.CreateCall(
-            function, {tile(a), place(a_row), place(a_column), tile(b), place(b_row), tile(c), place(c_row), place(m),
-                       place(n), place(k), here_.getInt64(graph_.attributes(id).flag("accumulate") ? 1 : 0)});
+        const auto tile = [&](size_t k) { return memory_.address(graph_.operand(id, k), place(id, k + 1)); };
+        call(product_symbol(graph_.type(graph_.operand(id, c)).dtype),
+             {tile(a), place(id, a_row), place(id, a_column), tile(b), place(id, b_row), tile(c), place(id, c_row),
+              place(id, m), place(id, n), place(id, k),
+              here_.getInt64(graph_.attributes(id).flag("accumulate") ? 1 : 0)});
+    }
+    void scatter(NodeId id) {
+        using namespace scatter_operand;
+        const auto memory = [&](size_t k, llvm::Value* from) { return memory_.address(graph_.operand(id, k), from); };
+        call(scatter_symbol(graph_.type(graph_.operand(id, to)).dtype),
+             {memory(to, here_.getInt64(0)), memory(places, place(id, at)), memory(terms, place(id, at)),
+              place(id, scatter_operand::line), place(id, m), place(id, n)});
     }
 
     // ---- values ----

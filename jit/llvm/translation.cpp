@@ -243,6 +243,7 @@ std::string helper_symbol(const scalar::Function& helper, Lane lane) {
 }
 
 std::string product_symbol(DType dtype) { return "tenon.product." + std::string(name_of(dtype)); }
+std::string scatter_symbol(DType dtype) { return "tenon.scatter." + std::string(name_of(dtype)); }
 
 void for_each_helper(InstructionSet instructions, llvm::function_ref<void(const std::string&, void*)> visit) {
     for (const scalar::Function* function : scalar::all_functions()) {
@@ -255,8 +256,10 @@ void for_each_helper(InstructionSet instructions, llvm::function_ref<void(const 
                           reinterpret_cast<void*>(routine->variants[drawn_of_one_stream]));
             }
     }
-    for (DType dtype : {DType::f32, DType::f64})
+    for (DType dtype : {DType::f32, DType::f64}) {
         visit(product_symbol(dtype), reinterpret_cast<void*>(contract::find_tile_function(dtype, instructions)));
+        visit(scatter_symbol(dtype), reinterpret_cast<void*>(contract::find_scatter_function(dtype)));
+    }
 }
 
 }  // namespace tenon::llvm_engine

@@ -20,6 +20,8 @@ llvm::Value* call_routine(IRBuilder&, const scalar::Function&, scalar::Lane, std
 std::string helper_symbol(const scalar::Function&, scalar::Lane);
 /// The symbol of the function for products of tiles (jit/contract/tile.h), of f32 and f64.
 std::string product_symbol(DType);
+/// The same of the function for scatters.
+std::string scatter_symbol(DType);
 /// Calls visit(symbol, address) for each of both, and for functions that are drawn.
 void for_each_helper(InstructionSet, llvm::function_ref<void(const std::string&, void*)> visit);
 

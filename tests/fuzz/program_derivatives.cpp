@@ -30,6 +30,25 @@ std::string ProgramGenerator::pure(std::string z, int most) {
     return z;
 }
 
+std::string ProgramGenerator::own_gradient(Statements& out) {
+    std::string f = fresh("own");
+    out.push_back(line(
+        fmt::format("custom fn {}(x) {{ forward(ctx) {{ ctx.save(x); return sin(x) * x }}; backward(ctx, g) {{ (x,) = "
+                    "ctx.saved; return g * (cos(x) * x + sin(x)) }} }}",
+                    f)));
+    return f;
+}
+
+void ProgramGenerator::hooks(Statements& out, const std::string& leaf, bool is_added) {
+    if (!random_.chance(0.3)) return;
+    out.push_back(line(fmt::format("{}.register_hook(fn(g) = {})", leaf, pure("g", 1))));
+    if (!is_added || random_.chance(0.5)) return;
+    out.push_back(line(fmt::format("{}.register_post_accumulate_hook(fn(p) {{ p.grad.mul_(0.5) }})", leaf)));
+    if (random_.chance(0.5))
+        out.push_back(
+            line(fmt::format("accumulate_node({}).register_prehook(fn(received) = (received[0] + 1,))", leaf)));
+}
+
 void ProgramGenerator::derivative(Statements& out, Scope& scope, int depth) {
     const Variable* a =
         some(scope, [](const Variable& v) { return v.is_float() && (v.dtype == "f32" || v.dtype == "f64"); });
@@ -38,9 +57,11 @@ void ProgramGenerator::derivative(Statements& out, Scope& scope, int depth) {
     std::string v = fresh("v");
     const Variable* captured = some(scope, [&](const Variable& w) { return w.shape == x.shape && w.dtype == x.dtype; });
     std::string weight = captured && random_.chance(0.5) ? " * " + captured->name : "";
+    std::string inside = pure("z");
+    if (random_.chance(0.15)) inside = fmt::format("{}({})", own_gradient(out), inside);
     std::string body = random_.chance(0.7)
-                           ? fmt::format("fn(z) = ({}{}).sum()", pure("z"), weight)
-                           : fmt::format("fn(z) {{ q = {}; graph_break; return (q{}).sum() }}", pure("z"), weight);
+                           ? fmt::format("fn(z) = ({}{}).sum()", inside, weight)
+                           : fmt::format("fn(z) {{ q = {}; graph_break; return (q{}).sum() }}", inside, weight);
     switch (random_.below(10)) {
         case 0:
         case 1: out.push_back(line(fmt::format("{} = grad({})({})", v, body, x.name))); break;
@@ -66,6 +87,7 @@ void ProgramGenerator::derivative(Statements& out, Scope& scope, int depth) {
             out.push_back(line(fmt::format("{} = {}.detach().clone().requires_grad_()", leaf, x.name)));
             Scope copy = scope;
             copy.push_back({leaf, x.dtype, x.shape, true});
+            hooks(out, leaf, true);
             Statements body_of = inner(copy, depth + 1, 0, 2);
             out.insert(out.end(), body_of.begin(), body_of.end());
             out.push_back(line(fmt::format("backward(({}{}).sum())", pure(leaf), weight)));
@@ -76,7 +98,9 @@ void ProgramGenerator::derivative(Statements& out, Scope& scope, int depth) {
             std::string leaf = fresh("w");
             out.push_back(line(fmt::format("{} = {}.detach().clone().requires_grad_()", leaf, x.name)));
             std::string y = fresh("y");
+            hooks(out, leaf, false);
             out.push_back(line(fmt::format("{} = {}{}", y, pure(leaf), weight)));
+            if (random_.chance(0.2)) out.push_back(line(fmt::format("{}.register_hook(fn(g) = {})", y, pure("g", 1))));
             if (random_.chance(0.5)) out.push_back(mark("graph_break"));
             out.push_back(line(fmt::format("{} = grad({}.sum(), wrt: {}{})", v, y, leaf,
                                            random_.chance(0.3) ? ", create_graph: true" : "")));
@@ -110,8 +134,8 @@ std::string ProgramGenerator::turns(const std::string& x, const std::string& sca
         case 1: return fmt::format("scan({}, {}.sum(0), {}{})[1]", turn, x, x, reverse);
         case 2: return fmt::format("({0} + scan({1}, {0}.sum(0), {0}{2})[0])", x, turn, reverse);
         case 3:
-            return fmt::format("grad(fn(q) {{ (a, b) = scan({}, q.sum(0), q{}); return a.sum() + (b * q).sum() }})({})", turn,
-                               reverse, x);
+            return fmt::format("grad(fn(q) {{ (a, b) = scan({}, q.sum(0), q{}); return a.sum() + (b * q).sum() }})({})",
+                               turn, reverse, x);
         default: return fmt::format("grad(fn(q) = scan({}, {}.sum(0), q{})[1].sum())({})", turn, x, reverse, x);
     }
 }

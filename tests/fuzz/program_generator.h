@@ -119,6 +119,10 @@ private:
     /// A pure expression of `z`, of the same shape, for the functions that are differentiated and mapped.
     std::string pure(std::string z, int most = 3);
     void derivative(Statements& out, Scope& scope, int depth);
+    /// The name of a function with a gradient of its own, which keeps the shape.
+    std::string own_gradient(Statements& out);
+    /// Hooks of a leaf; `is_added`: its `.grad` is added to.
+    void hooks(Statements& out, const std::string& leaf, bool is_added);
     std::string turns(const std::string& x, const std::string& scaled);
     std::string sides(const std::string& x, const std::string& scaled);
     void map(Statements& out, Scope& scope);

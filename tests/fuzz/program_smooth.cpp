@@ -8,7 +8,7 @@ namespace tenon::fuzz {
 std::string ProgramGenerator::smooth_expression(const std::vector<std::string>& names, int depth) {
     if (depth == 0) return random_.pick(names);
     std::string a = smooth_expression(names, depth - 1);
-    switch (random_.below(22)) {
+    switch (random_.below(23)) {
         case 0: return fmt::format("sin({})", a);
         case 1: return fmt::format("tanh({})", a);
         case 2: return fmt::format("({} * {})", a, smooth_expression(names, depth - 1));
@@ -39,6 +39,11 @@ std::string ProgramGenerator::smooth_expression(const std::vector<std::string>& 
         case 20:
             return fmt::format("scaled_dot_product_attention({}, {}, {}, is_causal: {})", a, random_.pick(names),
                                random_.pick(names), random_.chance(0.5));
+        case 21:
+            return fmt::format(
+                "attention({0}, {1}, {2}, score: fn(s, b, h, i, j) = tanh(s) + {3}[i, 0] * {1}[j, -1], "
+                "mask: fn(b, h, i, j) = (i + j) % 3 < 2, causal: {4})[0]",
+                a, random_.pick(names), random_.pick(names), random_.pick(names), random_.chance(0.5));
         default: return fmt::format("sqrt(1 + {0} * {0})", a);
     }
 }

@@ -4,7 +4,7 @@ cmake_minimum_required(VERSION 3.25)
 get_filename_component(root ${CMAKE_CURRENT_LIST_DIR}/../.. ABSOLUTE)
 
 # Rows that stand for structure, and those of loop nests: passes and engines are written around them.
-set(structure param constant tensor yield tuple get call fusion kernel for fold load store scratch product extent position number)
+set(structure param constant tensor yield tuple get call fusion kernel for fold load store scratch product scatter extent position number)
 
 set(broken 0)
 macro(check file pattern)

@@ -363,6 +363,21 @@ private:
             }
         }
     }
+    void scatter(NodeId id) {
+        using namespace scatter_operand;
+        const auto operands = graph_.operands_of(id);
+        const auto number = [&](size_t k) { return value(operands[k]); };
+        Buffer& target = buffer(operands[to]);
+        for (double i = 0; i < number(m); ++i) {
+            for (double j = 0; j < number(n); ++j) {
+                const double from = number(at) + i * number(scatter_operand::line) + j;
+                const Buffer &where = buffer(operands[places]), &what = buffer(operands[terms]);
+                const size_t place = check(target, where.data[check(where, from)]);
+                target.data[place] =
+                    rounded(graph_.type(operands[to]).dtype, target.data[place] + what.data[check(what, from)]);
+            }
+        }
+    }
     void node(NodeId id) {
         const std::string_view o = row(graph_[id].op).name;
         const auto operands = graph_.operands_of(id);
@@ -399,6 +414,8 @@ private:
             buffer_of_[id] = &b;
         } else if (o == "product") {
             product(id);
+        } else if (o == "scatter") {
+            scatter(id);
         } else if (o == "load") {
             const Buffer& b = buffer(operands[0]);
             const size_t p = check(b, value(operands[1]));

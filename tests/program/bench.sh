@@ -35,6 +35,7 @@ resnet small224 small224
 resnet small224_inference small224_inference
 kernels small softmax layer_norm column_sum transpose tanh_sigmoid gelu adam triad
 conv small_conv 3x7-4x3-2-forward 3x7-4x3-2-data 3x7-4x3-2-kernel
+attention small_attention 70-full-forward 70-full-both 70-causal-forward 70-causal-both
 matmul small 16x24x32-nn 16x24x32-nt 16x24x32-tn
 WORKS
 exit $failed
