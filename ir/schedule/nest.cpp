@@ -193,8 +193,7 @@ void NestBuilder::choose_tiles(const Nest& nest, std::vector<NestLoop>& loops, c
     const int64_t near = kept(target_, target_.near_bytes, stride);
     const bool in_squares = bytes >= 4 && hint(along->extent) >= line;
     const int64_t tile =
-        in_squares ? 2 * line
-                   : std::clamp(int64_t(std::bit_floor(uint64_t(near))), line, std::max(line, longest_tile));
+        in_squares ? 2 * line : std::clamp(int64_t(std::bit_floor(uint64_t(near))), line, std::max(line, longest_tile));
     if (fixed(vector.extent) && turns <= std::max(held, tile)) return;
     // Much is computed of what the second cache holds after all: then that takes the time.
     const bool all_fixed = fixed(vector.extent) && fixed(along->extent);

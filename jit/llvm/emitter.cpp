@@ -189,14 +189,14 @@ private:
         const auto lines = [&](llvm::Value* first, llvm::Value* past) {
             set_line(first);
             llvm::Value* from = index(graph_.operand(squares.vector, 0)).value;
+            if (next) from = code_.opaque(from);
             llvm::Value* to = index(graph_.operand(squares.vector, 1)).value;
             const auto body = [&](Held i, Carried) {
                 if (code_.lanes() == lanes && !code_.mask()) {
                     code_.loop(first, past, lanes, [&](llvm::Value* line) {
                         set_line(line);
-                        square(region, squares, i, next, [&](int64_t r) {
-                            set_line(here_.CreateAdd(line, here_.getInt64(uint64_t(r))));
-                        });
+                        square(region, squares, i, next,
+                               [&](int64_t r) { set_line(here_.CreateAdd(line, here_.getInt64(uint64_t(r)))); });
                     });
                     return CodeBuilder::Values();
                 }
@@ -225,7 +225,7 @@ private:
         // In a tile squares follow each other along the lines that they read: what lies in one page is read together. But
         // what writes past the caches writes a line of theirs at once.
         const bool whole_lines = lanes * int64_t(size_of(graph_.type(squares.loads[0]).dtype)) >= cache_line;
-        if (next && whole_lines) lines(low, whole);
+        if (next && whole_lines) lines(code_.opaque(low), whole);
         else
             code_.loop(low, whole, lanes, [&](llvm::Value* first) {
                 lines(first, here_.CreateAdd(first, here_.getInt64(uint64_t(lanes))));

@@ -26,11 +26,12 @@ public:
                                       NodeId vector);
     /// How many elements on lies what stands at this position of the next tile; null where that is not known. `index`: of
     /// what does not move.
-    llvm::Value* distance(IRBuilder&, const Graph&, NodeId position, llvm::function_ref<llvm::Value*(NodeId)> index) const;
+    llvm::Value* distance(IRBuilder&, const Graph&, NodeId position,
+                          llvm::function_ref<llvm::Value*(NodeId)> index) const;
 
 private:
-    NodeId line_, lane_;               // the variables of the tile's loops
-    llvm::Value *lines_, *lanes_;      // how much further these are in the next tile
+    NodeId line_, lane_;           // the variables of the tile's loops
+    llvm::Value *lines_, *lanes_;  // how much further these are in the next tile
 };
 
 }  // namespace tenon::llvm_engine
