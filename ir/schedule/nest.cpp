@@ -13,9 +13,9 @@ namespace {
 constexpr int64_t parallel_work = 32768;  // elements of little work below which waking threads costs more than it gains
 constexpr int64_t block_work = 4096;      // elements a block of a parallel loop: a few microseconds
 constexpr int64_t least_block = 256;      // positions of a vector loop that is cut into blocks
-constexpr int64_t most_columns = 1024;    // of such a block that are folded by rows: a page of each row
+constexpr int64_t most_columns = 1024;  // of such a block that are folded by rows, or read in tiles: a page of each row
 constexpr int64_t longest_tile = 1024;    // positions of a vector loop: a block of the interpreter's
-constexpr int64_t tiles_together = 16;    // in a block of a parallel loop: a page of the lines that tiles read
+constexpr int64_t square_tile = 32;       // positions of both loops of a tile that vectors transpose in registers
 constexpr int64_t much_work = 16;         // additions an element
 
 // How many elements a stride apart a cache keeps: their lines share the sets that the stride meets.
@@ -155,9 +155,9 @@ std::vector<NestLoop> NestBuilder::plan(const Nest& nest, Expressions& trial) co
 
 // Where memory lies along another loop than the vector loop, and its lines or pages would be gone before that loop's
 // next turn comes to their next element: this loop becomes the one around the vector loop, and both go in tiles. The
-// vector loop's is no longer than what the first cache keeps of such lines, and as long as a line of what it writes; what
-// vectors transpose in registers (4 or 8 bytes) no cache need keep: there a tile has two lines of each row that it writes
-// and four of each that it reads, so that the pages of both are no more than a core has at hand (64 to 96).
+// vector loop's is no longer than what the first cache keeps of such lines, and as long as a line of what it writes. What
+// vectors transpose in registers (4 or 8 bytes) no cache need keep: there a tile has as many rows on either side as a core
+// has the addresses of pages at hand for (64 to 96 in all), and some lines of each.
 void NestBuilder::choose_tiles(const Nest& nest, std::vector<NestLoop>& loops, const Expressions& trial) const {
     if (nest.order || loops.size() < 2) return;
     const auto variable = [&](const NestLoop& l) {  // of its last dimension, which moves by the least
@@ -200,7 +200,7 @@ void NestBuilder::choose_tiles(const Nest& nest, std::vector<NestLoop>& loops, c
     if (all_fixed && turns * hint(along->extent) * bytes <= target_.cache_bytes && trial.cost() >= much_work) return;
     std::rotate(along, along + 1, loops.end() - 1);
     NestLoop &outer = loops[loops.size() - 2], &inner = loops.back();
-    outer.tile = 4 * line;
+    outer.tile = in_squares ? square_tile : 4 * line;
     inner.tile = tile;
 }
 
@@ -232,7 +232,8 @@ void NestBuilder::choose_kinds(const Nest& nest, std::vector<NestLoop>& loops, c
     const int64_t each = std::max<int64_t>(work(nest) / extent(*parallel), 1);
     if (parallel->tile) {
         const int64_t shared = turns(*parallel) / (2 * std::max(target_.threads, 1));
-        parallel->block = parallel->tile * std::clamp<int64_t>(shared, 1, tiles_together);
+        parallel->block =
+            parallel->tile * std::clamp<int64_t>(shared, 1, std::max(most_columns / parallel->tile, int64_t{1}));
         return;
     }
     if (parallel->kind == LoopKind::vector) {

@@ -28,21 +28,20 @@ TEST(Tiles, WhatLiesAlongTwoDimensionsIsReadInTiles) {
 }
 )",
                                      {{130, 200}, {200, 130}});
-    EXPECT_TRUE(l.decided(DecisionKind::tiled, "64 x 32"));
+    EXPECT_TRUE(l.decided(DecisionKind::tiled, "32 x 32"));
     EXPECT_EQ(print(*l.loops), R"(graph f(x: f32[130, 200], y: f32[200, 130]) -> f32[200, 130] {
     kernel = kernel(x, y, name: "f.0")  : f32[200, 130] (in: buffer f32, in_1: buffer f32, out: buffer f32) {
         extent = extent(value: 130)    : index
         extent_1 = extent(value: 200)  : index
         extent_2 = extent(value: 0)    : index
         for(extent_2, extent, kind: "serial", step: 32) (block: index) {
-            for(extent_2, extent_1, kind: "serial", step: 64) (block_1: index) {
-                extent_3 = extent(value: 64)      : index
+            for(extent_2, extent_1, kind: "serial", step: 32) (block_1: index) {
+                extent_3 = extent(value: 32)      : index
                 add = add(block_1, extent_3)      : index
                 minimum = minimum(add, extent_1)  : index
                 for(block_1, minimum, kind: "serial", step: 1) (i: index) {
                     mul = mul(i, extent)                : index
-                    extent_4 = extent(value: 32)        : index
-                    add_1 = add(block, extent_4)        : index
+                    add_1 = add(block, extent_3)        : index
                     minimum_1 = minimum(add_1, extent)  : index
                     for(block, minimum_1, kind: "vector", step: 1) (i_1: index) {
                         add_2 = add(mul, i_1)       : index
