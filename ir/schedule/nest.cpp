@@ -15,7 +15,9 @@ constexpr int64_t block_work = 4096;      // elements a block of a parallel loop
 constexpr int64_t least_block = 256;      // positions of a vector loop that is cut into blocks
 constexpr int64_t most_columns = 1024;  // of such a block that are folded by rows, or read in tiles: a page of each row
 constexpr int64_t longest_tile = 1024;    // positions of a vector loop: a block of the interpreter's
-constexpr int64_t square_tile = 32;       // positions of both loops of a tile that vectors transpose in registers
+constexpr int64_t tiles_together = 8;     // in a block of a parallel loop
+constexpr int64_t square_tile = 32;       // positions of both loops of a tile of what no cache holds
+constexpr int64_t past_caches = 32 << 20;  // bytes
 constexpr int64_t much_work = 16;         // additions an element
 
 // How many elements a stride apart a cache keeps: their lines share the sets that the stride meets.
@@ -155,9 +157,8 @@ std::vector<NestLoop> NestBuilder::plan(const Nest& nest, Expressions& trial) co
 
 // Where memory lies along another loop than the vector loop, and its lines or pages would be gone before that loop's
 // next turn comes to their next element: this loop becomes the one around the vector loop, and both go in tiles. The
-// vector loop's is no longer than what the first cache keeps of such lines, and as long as a line of what it writes. What
-// vectors transpose in registers (4 or 8 bytes) no cache need keep: there a tile has as many rows on either side as a core
-// has the addresses of pages at hand for (64 to 96 in all), and some lines of each.
+// vector loop's is no longer than what the first cache keeps of such lines, and as long as a line of what it writes; what
+// vectors transpose in registers (4 or 8 bytes) no cache need keep, and memory likes some lines of each row.
 void NestBuilder::choose_tiles(const Nest& nest, std::vector<NestLoop>& loops, const Expressions& trial) const {
     if (nest.order || loops.size() < 2) return;
     const auto variable = [&](const NestLoop& l) {  // of its last dimension, which moves by the least
@@ -191,17 +192,20 @@ void NestBuilder::choose_tiles(const Nest& nest, std::vector<NestLoop>& loops, c
     const int64_t held = std::min(kept(target_, target_.cache_bytes, stride) / 2,
                                   target_.pages * std::max<int64_t>(target_.page_bytes / stride, 1));
     const int64_t near = kept(target_, target_.near_bytes, stride);
-    const bool in_squares = bytes >= 4 && hint(along->extent) >= line;
+    const int64_t shortest = bytes >= 4 ? 4 * line : line;
     const int64_t tile =
-        in_squares ? 2 * line : std::clamp(int64_t(std::bit_floor(uint64_t(near))), line, std::max(line, longest_tile));
+        std::clamp(int64_t(std::bit_floor(uint64_t(near))), shortest, std::max(shortest, longest_tile));
     if (fixed(vector.extent) && turns <= std::max(held, tile)) return;
     // Much is computed of what the second cache holds after all: then that takes the time.
     const bool all_fixed = fixed(vector.extent) && fixed(along->extent);
     if (all_fixed && turns * hint(along->extent) * bytes <= target_.cache_bytes && trial.cost() >= much_work) return;
     std::rotate(along, along + 1, loops.end() - 1);
     NestLoop &outer = loops[loops.size() - 2], &inner = loops.back();
-    outer.tile = in_squares ? square_tile : 4 * line;
-    inner.tile = tile;
+    // Of what comes from memory at that: as many rows on either side as a core has the addresses of pages at hand for.
+    const int64_t all = multiply_saturated(multiply_saturated(turns, hint(outer.extent)), bytes);
+    const bool from_memory = bytes >= 4 && tile == shortest && all > past_caches;
+    outer.tile = from_memory ? square_tile : 4 * line;
+    inner.tile = from_memory ? square_tile : tile;
 }
 
 void NestBuilder::choose_kinds(const Nest& nest, std::vector<NestLoop>& loops, const Expressions& trial) const {
@@ -232,8 +236,10 @@ void NestBuilder::choose_kinds(const Nest& nest, std::vector<NestLoop>& loops, c
     const int64_t each = std::max<int64_t>(work(nest) / extent(*parallel), 1);
     if (parallel->tile) {
         const int64_t shared = turns(*parallel) / (2 * std::max(target_.threads, 1));
-        parallel->block =
-            parallel->tile * std::clamp<int64_t>(shared, 1, std::max(most_columns / parallel->tile, int64_t{1}));
+        const int64_t together = parallel->tile == square_tile
+                                     ? std::clamp<int64_t>(shared, 1, most_columns / square_tile)
+                                     : std::clamp<int64_t>(turns(*parallel) / 16, 1, tiles_together);
+        parallel->block = parallel->tile * together;
         return;
     }
     if (parallel->kind == LoopKind::vector) {

@@ -28,15 +28,15 @@ TEST(Tiles, WhatLiesAlongTwoDimensionsIsReadInTiles) {
 }
 )",
                                      {{130, 200}, {200, 130}});
-    EXPECT_TRUE(l.decided(DecisionKind::tiled, "32 x 32"));
+    EXPECT_TRUE(l.decided(DecisionKind::tiled, "64 x 64"));
     EXPECT_EQ(print(*l.loops), R"(graph f(x: f32[130, 200], y: f32[200, 130]) -> f32[200, 130] {
     kernel = kernel(x, y, name: "f.0")  : f32[200, 130] (in: buffer f32, in_1: buffer f32, out: buffer f32) {
         extent = extent(value: 130)    : index
         extent_1 = extent(value: 200)  : index
         extent_2 = extent(value: 0)    : index
-        for(extent_2, extent, kind: "serial", step: 32) (block: index) {
-            for(extent_2, extent_1, kind: "serial", step: 32) (block_1: index) {
-                extent_3 = extent(value: 32)      : index
+        for(extent_2, extent, kind: "serial", step: 64) (block: index) {
+            for(extent_2, extent_1, kind: "serial", step: 64) (block_1: index) {
+                extent_3 = extent(value: 64)      : index
                 add = add(block_1, extent_3)      : index
                 minimum = minimum(add, extent_1)  : index
                 for(block_1, minimum, kind: "serial", step: 1) (i: index) {
@@ -95,6 +95,26 @@ TEST(Tiles, TilesAreWherePlanesAreLarge) {
                 .c_str(),
             {k.shape});
         EXPECT_EQ(l.decided(DecisionKind::tiled), k.tiled) << k.name;
+    }
+}
+
+// A core has the addresses of so many pages at hand: of what comes from memory a tile has few rows on either side, and a
+// block of a thread's a page of each row.
+TEST(Tiles, OfWhatComesFromMemoryTilesHaveFewRows) {
+    Context c;
+    struct Case {
+        std::string rows, columns, tile, block;
+    };
+    for (const Case& k : {Case{"4096", "4096", "32 x 32", "1024"}, Case{"2048", "2048", "64 x 64", "128"},
+                          Case{"3000", "4001", "64 x 512", "192"}}) {
+        const GraphRef graph = parse_graph(c, "graph f(x: f32[" + k.rows + ", " + k.columns + "]) -> f32[" + k.columns +
+                                                  ", " + k.rows + "] {\n    permute = permute(x, axes: [1, 0]) : f32[" +
+                                                  k.columns + ", " + k.rows + "]\n    neg = neg(permute) : f32[" +
+                                                  k.columns + ", " + k.rows + "]\n    return neg\n}\n");
+        Lowered l;
+        l.loops = schedule(*fuse(*graph, l.decisions), Target{.threads = 2}, l.decisions);
+        EXPECT_TRUE(l.decided(DecisionKind::tiled, "in tiles of " + k.tile + " elements")) << print(*l.loops);
+        EXPECT_TRUE(l.decided(DecisionKind::parallel, "in blocks of " + k.block + " ")) << print(*l.loops);
     }
 }
 
