@@ -483,6 +483,9 @@ const Builtin tensor_grad_table[] = {
     {"detect_anomaly", "", any_kind, nullptr, scope_block,
      "`detect_anomaly { … }`: backward inside runs op by op, and the first op whose gradient is nan or infinite is an "
      "error that names its line"},
+    {"saved_tensor_hooks", "; pack, unpack", any_kind, nullptr, scope_block,
+     "`saved_tensor_hooks(pack: f, unpack: g) { … }`: what is saved for backward inside is kept as f(x) gives it, and "
+     "g(f(x)) takes its place when backward comes to need it, once"},
     {"device", "where", any_kind, nullptr, scope_block, "`device(cpu) { … }`: tensors made inside live there"},
 };
 

@@ -221,6 +221,7 @@ private:
     void note_recompile(const GraphEntry& entry, const std::string& reason);
     void bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs,
               std::span<const Tensor> outputs);
+    void run_graph(std::string_view reason, Span at);
     void run(const Plan& plan, std::string_view reason, Span at, bool recovers = false);
     std::shared_ptr<CompiledGraph> compile_once(const Plan& plan);
     [[noreturn]] void fail_run(Error error);

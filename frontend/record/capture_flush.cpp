@@ -141,6 +141,11 @@ Capture::Plan Capture::plan_flush() {
 }
 
 void Capture::flush(std::string_view reason, Span at) {
+    run_graph(reason, at);
+    tracer_.tape().pack_pending();
+}
+
+void Capture::run_graph(std::string_view reason, Span at) {
     if (is_empty()) {
         journal_.clear();
         return;

@@ -64,10 +64,16 @@ struct TracerServices {
 /// Whether a backward is captured and compiled: off until it is asked for, refused by whoever forbids it within.
 enum class CompiledBackward : uint8_t { off, refused, automatic, dynamic };
 
+/// `saved_tensor_hooks`: functions that what is saved for backward goes through.
+struct SavedHooks {
+    Value pack, unpack;
+};
+
 /// What is asked of backward here, and what is under way.
 struct BackwardState {
     CompiledBackward mode = CompiledBackward::off;
     bool detects_anomaly = false;
+    const SavedHooks* saved_hooks = nullptr;  ///< of the innermost block; null: what is saved is kept as it is
     BackwardEnd* end = nullptr;  ///< of the innermost one; null where there is none
 };
 
@@ -233,6 +239,7 @@ private:
     class CheckpointScope;
     class BackwardScope;
     class AnomalyScope;
+    class SavedScope;
     class PlainScope;
     bool ends_at_back_edge(LoopMark& mark, Span span);
 

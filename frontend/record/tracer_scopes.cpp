@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "frontend/record/capture.h"
+#include "frontend/record/capture_aside.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/record/tracer.h"
 #include "ir/annotation_keys.h"
@@ -92,6 +93,26 @@ private:
     const bool saved_;
 };
 
+// The graph under capture is put aside: all that is recorded inside is packed, and nothing else.
+class Tracer::SavedScope final : public Scope {
+public:
+    SavedScope(Tracer& tracer, SavedHooks hooks)
+        : tracer_(ended(tracer)), hooks_(std::move(hooks)), pause_(tracer), aside_(tracer),
+          saved_(std::exchange(tracer.backward.saved_hooks, &hooks_)) {}
+    ~SavedScope() override { tracer_.backward.saved_hooks = saved_; }
+
+private:
+    static Tracer& ended(Tracer& tracer) {
+        tracer.graph_break("saved_tensor_hooks", tracer.dispatcher().span());
+        return tracer;
+    }
+    Tracer& tracer_;
+    const SavedHooks hooks_;
+    const Tracer::Pause pause_;
+    const CaptureAside aside_;
+    const SavedHooks* const saved_;
+};
+
 class Tracer::PlainScope final : public Scope {};
 
 std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<const ScopeArgument> arguments, Span span) {
@@ -151,6 +172,17 @@ std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<cons
                                    "write `checkpoint { … }`: it recomputes all that is inside"});
         }
         return std::make_unique<CheckpointScope>(*this, span);
+    }
+    if (name == "saved_tensor_hooks") {
+        SavedHooks hooks;
+        for (const ScopeArgument& argument : arguments) {
+            if (argument.name == "pack") hooks.pack = argument.value;
+            else if (argument.name == "unpack") hooks.unpack = argument.value;
+            else fail("`saved_tensor_hooks` takes `pack:` and `unpack:`", {});
+        }
+        if (hooks.pack.is_none() || hooks.unpack.is_none())
+            fail("`saved_tensor_hooks` takes two functions", "saved_tensor_hooks(pack: f, unpack: g) { … }");
+        return std::make_unique<SavedScope>(*this, std::move(hooks));
     }
     if (name == "detect_anomaly") {
         takes_nothing();
