@@ -1,5 +1,7 @@
 #include "frontend/evaluate/session.h"
 
+#include "frontend/record/checkpoint_policy.h"
+#include "frontend/record/tensor_dispatch.h"
 #include "frontend/values/host_operators.h"
 #include "jit/machine.h"
 #include "runtime/interrupt.h"
@@ -14,6 +16,9 @@ Session::Session(SessionOptions options)
                               Span span) { return evaluator_.semantics().binary(op, a, b, span); }),
       builtins_(symbols_, options_.args), modules_(*this), evaluator_(*this) {
     tracer_.locate = [this](Span span) { return span ? sources_.place(span) : std::string(); };
+    tracer_.dispatcher().policies().call = [this](const Value& function, std::span<const Value> arguments) {
+        return evaluator_.call(function, arguments, {});
+    };
 }
 
 Session::~Session() {

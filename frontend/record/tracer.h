@@ -201,6 +201,8 @@ private:
     class CheckpointScope;
     class PlainScope;
     bool ends_at_back_edge(LoopMark& mark, Span span);
+    std::unique_ptr<Scope> enter_annotate(std::span<const ScopeArgument> arguments, Span span);
+    std::unique_ptr<Scope> enter_checkpoint(std::span<const ScopeArgument> arguments, Span span);
 
     Context& context_;
     Allocator allocator_;

@@ -198,8 +198,7 @@ private:
     }
     void set(const Edge& edge, TensorRef sum) {
         *slot(edge) = sum;
-        if (edge.entry && is_asked(edge))
-            asked_sums_[{edge.entry.get(), edge.output}] = sum;
+        if (edge.entry && is_asked(edge)) asked_sums_[{edge.entry.get(), edge.output}] = sum;
     }
     void add(const Edge& edge, TensorRef cotangent) {
         const TensorRef before = sum_of(edge);
