@@ -58,6 +58,7 @@ struct TracerOptions {
     Engine engine = Engine::automatic;
     bool verify = false;   ///< --verify
     bool explain = false;  ///< --explain: breaks and recompiles are told as they happen
+    MemoryBudget memory = {};
 };
 
 class Tracer {
@@ -110,7 +111,7 @@ public:
 
     // ---- the session's side ---------------------------------------------------------------------------------------
     const TracerOptions& options() const { return options_; }
-    CompileSettings compile_settings() const { return {options_.engine, options_.verify}; }
+    CompileSettings compile_settings() const { return {options_.engine, options_.verify, options_.memory}; }
     void set_options(const TracerOptions& options) { options_ = options; }
     /// Counters to zero, caches, tape and generator as at the start.
     void reset();

@@ -60,6 +60,13 @@ private:
             for (NodeId operand : graph_.operands_of(id)) keep(operand);
         }
         for (NodeId id : graph_.results()) keep(id);
+        // Positions are found to be right once: what reads the same ones again cannot fail, so that writes need not wait.
+        for (NodeId id : graph_.body()) {
+            const Row& r = row(graph_[id].op);
+            if (!is_in_checkpoint(id) || !r.may_fail || r.lowering == Lowering::scalar) continue;
+            for (NodeId operand : graph_.operands_of(id))
+                if (graph_.type(operand).is_tensor() && is_integer(graph_.type(operand).dtype)) keep(operand);
+        }
     }
     void forget_clones() {
         for (NodeId id : cloned_) clone_[id.index] = {};
