@@ -468,9 +468,6 @@ const Builtin tensor_grad_table[] = {
     {"annotate", "*arguments; **keys", any_kind, nullptr, scope_block,
      "`annotate {key: value} { … }`: nodes made inside carry it, and so do their gradients; also `@annotate(key: "
      "value)`"},
-    {"checkpoint", "*arguments; policy?", any_kind, nullptr, scope_block,
-     "`checkpoint { … }`: what is computed inside is computed again in backward, not kept; also `@checkpoint`, "
-     "checkpoint(f, x)"},
     {"no_grad", "", any_kind, nullptr, scope_block, "`no_grad { … }`: nothing inside is recorded for backward"},
     {"enable_grad", "", any_kind, nullptr, scope_block, "`enable_grad { … }`: records for backward, inside a no_grad"},
     {"no_compile", "", any_kind, nullptr, scope_block,

@@ -93,6 +93,7 @@ struct TracerOptions {
     bool verify = false;   ///< --verify
     bool compiled_backward = false;  ///< --compiled-backward
     bool explain = false;  ///< --explain: breaks and recompiles are told as they happen
+    MemoryBudget memory = {};
 };
 
 class Tracer {
@@ -140,7 +141,7 @@ public:
 
     // ---- the session's side ---------------------------------------------------------------------------------------
     const TracerOptions& options() const { return options_; }
-    CompileSettings compile_settings() const { return {options_.engine, options_.verify}; }
+    CompileSettings compile_settings() const { return {options_.engine, options_.verify, options_.memory}; }
     void set_options(const TracerOptions& options) { options_ = options; }
     /// Counters to zero, caches, tape and generator as at the start.
     void reset();
@@ -242,6 +243,10 @@ private:
     class SavedScope;
     class PlainScope;
     bool ends_at_back_edge(LoopMark& mark, Span span);
+    std::unique_ptr<Scope> enter_annotate(std::span<const ScopeArgument> arguments, Span span);
+    std::unique_ptr<Scope> enter_saved_tensor_hooks(std::span<const ScopeArgument> arguments, Span span);
+    std::unique_ptr<Scope> enter_compiled_backward(std::span<const ScopeArgument> arguments, Span span);
+    std::unique_ptr<Scope> enter_checkpoint(std::span<const ScopeArgument> arguments, Span span);
 
     Context& context_;
     Allocator allocator_;

@@ -71,7 +71,7 @@ void ProgramGenerator::smooth_program() {
         for (int j = 0; j < n; ++j) {
             std::string v = fresh("v");
             Statement s = line(fmt::format("{} = {}", v, smooth_expression(names, random_.between(1, 3))));
-            if (random_.chance(0.2)) s = mark_block("checkpoint", {s});
+            if (random_.chance(0.2)) s = mark_block(checkpoint(), {s});
             body.push_back(s);
             if (random_.chance(0.3)) body.push_back(line(fmt::format("{0} = {0}.clone()", v)));
             if (random_.chance(0.3) && body.back().text.ends_with(".clone()")) {
