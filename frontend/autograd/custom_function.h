@@ -64,8 +64,9 @@ private:
 class CustomFunction final : public Container {
 public:
     /// `forward` takes the context and then the parameters, `backward` the context and then a cotangent an output.
-    CustomFunction(Tracer& tracer, std::string name, std::vector<std::string> parameters, Value forward,
-                   Value backward);
+    /// `reason`: why a graph ends before a call of it.
+    CustomFunction(Tracer& tracer, std::string name, std::vector<std::string> parameters, Value forward, Value backward,
+                   std::string reason = "a function with a gradient of its own");
     ~CustomFunction() override { dismantle(); }
     void visit_children(FunctionRef<void(const Value&)> visit) const override;
     void take_children(Values& into) override;
@@ -86,6 +87,7 @@ private:
     const std::string name_;
     const std::vector<std::string> parameters_;
     Value forward_, backward_;
+    const std::string reason_;
     const uint64_t id_;
 };
 

@@ -43,7 +43,6 @@ std::string advice_for_foreign_name(std::string_view name) {
 
 std::string_view planned_name(std::string_view name) {
     static constexpr std::pair<std::string_view, std::string_view> planned[] = {
-        {"native_op", "an op of C++ code that embeds Tenon"},
         {"exec_order", "the order in which models ran"},
         {"save_matmuls", "a policy of checkpoints; checkpoint { … } recomputes all that is in it"},
         {"must_save", "for policies of checkpoints"},
