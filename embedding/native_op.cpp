@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <new>
 
+#include "frontend/ops/tensor_ops.h"
 #include "frontend/record/capture.h"
 #include "frontend/record/capture_aside.h"
+#include "frontend/regions/own_gradient.h"
 #include "runtime/interrupt.h"
 
 namespace tenon::embed::detail {
@@ -145,9 +147,9 @@ private:
 
 NativeOp::NativeOp(State& state, std::shared_ptr<const Op> op)
     : Container(tenon::Kind::other), state_(state), op_(std::move(op)), forward_(make_ref<Forward>(state, op_)),
+      backward_(op_->backward ? tenon::Value(make_ref<Backward>(state, op_)) : tenon::Value()),
       function_(make_ref<CustomFunction>(
-          state.tracer(), op_->name, op_->parameters, forward_,
-          op_->backward ? tenon::Value(make_ref<Backward>(state, op_)) : tenon::Value(),
+          state.tracer(), op_->name, op_->parameters, forward_, backward_,
           fmt::format("native op {}{}", op_->name, op_->traceable ? " has a gradient of its own" : ""))) {}
 
 bool NativeOp::wants_gradient(std::span<const tenon::Value> arguments) const {
@@ -178,6 +180,12 @@ bool NativeOp::call(Evaluator& evaluator, std::span<const tenon::Value> position
     if (wants && !op.backward && !op.traceable)
         throw_error("gradient", fmt::format("native op `{}` has no gradient, and an argument requires one", op.name),
                     "register it with a `backward`, or call it in `no_grad { … }` or of `x.detach()`");
+    if (op.traceable && wants && op.backward && op.mutates.empty() && evaluator.tracer().capturing()) {
+        if (std::optional<tenon::Value> appended = append(evaluator, positional)) {
+            result = std::move(*appended);
+            return true;
+        }
+    }
     if (!op.traceable || (wants && op.backward))
         return function_.object().call(evaluator, positional, keywords, result);
     auto context = make_ref<CustomContext>(evaluator.tracer());
@@ -186,6 +194,59 @@ bool NativeOp::call(Evaluator& evaluator, std::span<const tenon::Value> position
     all.insert(all.end(), positional.begin(), positional.end());
     const CallOfGraph call(evaluator.tracer(), op.name);
     return forward_.object().call(evaluator, all, {}, result);
+}
+
+// Backward is traced before anything is left behind in the graph that the fallback, a call between graphs, would not want:
+// values that nobody reads.
+std::optional<tenon::Value> NativeOp::append(Evaluator& evaluator, std::span<const tenon::Value> positional) {
+    Tracer& tracer = evaluator.tracer();
+    Dispatcher& d = tracer.dispatcher();
+    const uint64_t serial = tracer.capture().serial();
+    auto context = make_ref<CustomContext>(tracer);
+    std::vector<TensorRef> wrt;
+    std::vector<size_t> parameters;
+    for (size_t k = 0; k < positional.size(); ++k) {
+        const auto* x = positional[k].try_as<TensorObject>();
+        context->needs_grad.push_back(x && x->requires_grad());
+        if (!context->needs_grad.back()) continue;
+        wrt.push_back(positional[k].ref<TensorObject>());
+        parameters.push_back(k);
+    }
+    tenon::Values all{tenon::Value(context)};
+    all.insert(all.end(), positional.begin(), positional.end());
+    tenon::Value result;
+    {
+        const CallOfGraph call(tracer, op_->name);
+        const Dispatcher::GradMode mode(d, false);
+        forward_.object().call(evaluator, all, {}, result);
+        if (!result.is_tensor() || !tracer.capturing() || tracer.capture().serial() != serial) return std::nullopt;
+        const TensorRef value = result.ref<TensorObject>();
+        if (context->saves(*value)) return std::nullopt;  // its history is this call's, which is not there yet
+        if (!is_float(value->dtype()) || !context->is_differentiable(*value)) return result;
+        result = d.apply(op<"identity">(), {value});  // a value of its own
+    }
+    const auto gradients = [&](const TensorRef& cotangent) {
+        const Dispatcher::GradMode mode(d, true);
+        const tenon::Value arguments[] = {tenon::Value(context), tenon::Value(cotangent)};
+        tenon::Value given;
+        backward_.object().call(evaluator, arguments, {}, given);
+        const tenon::Values& items = *items_of(given);
+        if (items.size() != positional.size())
+            throw_error("gradient", "another number of gradients than of parameters");
+        std::vector<TensorRef> made;
+        for (size_t k = 0; k < wrt.size(); ++k) {
+            const tenon::Value& item = items[parameters[k]];
+            made.push_back(item.is_none() ? TensorRef() : item.ref<TensorObject>());
+            if (!made.back()) continue;
+            if (made.back()->shape() != wrt[k]->shape() || !is_float(made.back()->dtype()))
+                throw_error("gradient", "a gradient of another type than its argument");
+            made.back() = tenon::ops::cast(d, made.back(), wrt[k]->dtype());
+        }
+        return made;
+    };
+    std::string why;  // what is wrong with it is told where it runs between graphs
+    const std::optional<TensorRef> made = append_with_gradient(tracer, result.ref<TensorObject>(), wrt, gradients, why);
+    return made ? std::optional(tenon::Value(*made)) : std::nullopt;
 }
 
 void check_op(const Op& op) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "embedding/state.h"
 #include "frontend/autograd/custom_function.h"
@@ -21,10 +22,13 @@ public:
 
 private:
     bool wants_gradient(std::span<const tenon::Value> arguments) const;
+    /// With its own gradient as a part of the graph under capture; nothing where it is none.
+    std::optional<tenon::Value> append(Evaluator& evaluator, std::span<const tenon::Value> positional);
 
     State& state_;
     const std::shared_ptr<const Op> op_;
     tenon::Value forward_;   // takes the context and then the arguments
+    tenon::Value backward_;  // the context and then the cotangents; none where there is none
     tenon::Value function_;  // a CustomFunction: the op with its own gradient, or whatever runs between graphs
 };
 

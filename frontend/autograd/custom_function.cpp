@@ -222,6 +222,9 @@ void CustomContext::finish(std::span<const TensorRef> outputs) {
 
 bool CustomContext::is_dirty(const TensorObject& x) const { return holds(dirty_, x); }
 bool CustomContext::is_differentiable(const TensorObject& x) const { return !holds(not_differentiable_, x); }
+bool CustomContext::saves(const TensorObject& x) const {
+    return std::any_of(saved_.begin(), saved_.end(), [&](const Saved& saved) { return saved.tensor.get() == &x; });
+}
 
 // Each as it was, with the history that it had: of an output, that of this call.
 Value CustomContext::saved_values() const {

@@ -40,6 +40,8 @@ public:
     }
     bool is_dirty(const TensorObject& x) const;
     bool is_differentiable(const TensorObject& x) const;
+    /// While `forward` is under way.
+    bool saves(const TensorObject& x) const;
     bool fills_zeros() const { return zero_fill_; }
     uint64_t key() const;
 

@@ -210,6 +210,53 @@ TEST(NativeOps, HaveGradientsOfTheirOwn) {
     }
 }
 
+// f(x) = x³ whose gradient is said to be 100 x² g: what it is computed by cannot be what its gradient comes from.
+TEST(NativeOps, KeepTheirOwnGradientInsideOfGraphs) {
+    const char* const script = R"(
+f = native_op("cubed")
+fn loss(x, c) = (f(x * c) * 2).sum()
+fn fresh(n) = (arange(n, dtype: f32) + 1).requires_grad_()
+fn step(x, c) { backward(loss(x, c)); return x.grad }
+fn checkpointed(x, c) = checkpoint { loss(x, c) }
+compiled = compile(loss, fullgraph: true)
+)";
+    for (const Engine engine : {Engine::eager, Engine::interp, Engine::jit}) {
+        if (engine == Engine::jit && !TENON_LLVM) continue;
+        Session session({.engine = engine});
+        session.register_op({.name = "cubed",
+                             .parameters = {"x"},
+                             .forward =
+                                 [](Context& context, Arguments a) {
+                                     context.save({a[0]});
+                                     context.set("factor", 100);
+                                     return a[0] * a[0] * a[0];
+                                 },
+                             .backward =
+                                 [](Context& context, std::span<const Tensor> g) {
+                                     const Tensor x = context.saved()[0];
+                                     return std::vector<Tensor>{g[0] * context.get("factor") * x * x};
+                                 }});
+        session.run(script);
+        // d/dx of 2 f(3 x): 2 · 100 (3 x)² · 3; of that once more: 2 · 100 · 9 · 3 · 2 x
+        const auto check = [&](const char* what, const char* gradient, float first, float second) {
+            const Tensor g = session.run(gradient);
+            EXPECT_EQ(g.elements<float>()[0], first) << what;
+            EXPECT_EQ(g.elements<float>()[1], second) << what;
+        };
+        check("backward outside", "x = fresh(2); backward(loss(x, 3)); x.grad", 5400, 21600);
+        check("backward inside", "step(fresh(2), 3)", 5400, 21600);
+        check("another size", "step(fresh(3), 3)", 5400, 21600);
+        check("another number", "step(fresh(3), 1)", 200, 800);
+        check("fullgraph", "x = fresh(2); backward(compiled(x, 3)); x.grad", 5400, 21600);
+        check("checkpoint", "x = fresh(2); backward(checkpointed(x, 3)); x.grad", 5400, 21600);
+        check("functional", "grad(loss)(fresh(2), 3)", 5400, 21600);
+        check("twice", "grad(fn(x) = grad(loss)(x, 3).sum())(fresh(2))", 10800, 21600);
+        check("captured backward", "x = fresh(2); compiled_backward { backward(loss(x, 3)) }; x.grad", 5400, 21600);
+        EXPECT_EQ(session.run("loss(fresh(2), 1).item()").as_float(), 18) << "values";
+        EXPECT_EQ(session.run("stats().graph_breaks").as_int(), 0);
+    }
+}
+
 TEST(NativeOps, WithoutOneHaveTheGradientOfWhatTheyAreWrittenOver) {
     Session session({.engine = Engine::interp});
     Op op = times_three(true);
