@@ -148,9 +148,8 @@ private:
 NativeOp::NativeOp(State& state, std::shared_ptr<const Op> op)
     : Container(tenon::Kind::other), state_(state), op_(std::move(op)), forward_(make_ref<Forward>(state, op_)),
       backward_(op_->backward ? tenon::Value(make_ref<Backward>(state, op_)) : tenon::Value()),
-      function_(make_ref<CustomFunction>(
-          state.tracer(), op_->name, op_->parameters, forward_, backward_,
-          fmt::format("native op {}{}", op_->name, op_->traceable ? " has a gradient of its own" : ""))) {}
+      function_(make_ref<CustomFunction>(state.tracer(), op_->name, op_->parameters, forward_, backward_,
+                                         fmt::format("native op {}", op_->name))) {}
 
 bool NativeOp::wants_gradient(std::span<const tenon::Value> arguments) const {
     return state_.tracer().dispatcher().grad_enabled() &&
@@ -181,10 +180,14 @@ bool NativeOp::call(Evaluator& evaluator, std::span<const tenon::Value> position
         throw_error("gradient", fmt::format("native op `{}` has no gradient, and an argument requires one", op.name),
                     "register it with a `backward`, or call it in `no_grad { … }` or of `x.detach()`");
     if (op.traceable && wants && op.backward && op.mutates.empty() && evaluator.tracer().capturing()) {
-        if (std::optional<tenon::Value> appended = append(evaluator, positional)) {
+        std::string why;
+        if (std::optional<tenon::Value> appended = append(evaluator, positional, why)) {
             result = std::move(*appended);
             return true;
         }
+        static_cast<CustomFunction&>(function_.object())
+            .set_reason(
+                fmt::format("native op {} has a gradient of its own that is no part of a graph: {}", op.name, why));
     }
     if (!op.traceable || (wants && op.backward))
         return function_.object().call(evaluator, positional, keywords, result);
@@ -196,9 +199,9 @@ bool NativeOp::call(Evaluator& evaluator, std::span<const tenon::Value> position
     return forward_.object().call(evaluator, all, {}, result);
 }
 
-// Backward is traced before anything is left behind in the graph that the fallback, a call between graphs, would not want:
-// values that nobody reads.
-std::optional<tenon::Value> NativeOp::append(Evaluator& evaluator, std::span<const tenon::Value> positional) {
+// Where it gives nothing the op is called once more, between graphs; what is left in this one are values that nobody reads.
+std::optional<tenon::Value> NativeOp::append(Evaluator& evaluator, std::span<const tenon::Value> positional,
+                                             std::string& why) {
     Tracer& tracer = evaluator.tracer();
     Dispatcher& d = tracer.dispatcher();
     const uint64_t serial = tracer.capture().serial();
@@ -219,9 +222,12 @@ std::optional<tenon::Value> NativeOp::append(Evaluator& evaluator, std::span<con
         const CallOfGraph call(tracer, op_->name);
         const Dispatcher::GradMode mode(d, false);
         forward_.object().call(evaluator, all, {}, result);
-        if (!result.is_tensor() || !tracer.capturing() || tracer.capture().serial() != serial) return std::nullopt;
+        if (!tracer.capturing() || tracer.capture().serial() != serial) why = "it ends the graph";
+        else if (!result.is_tensor()) why = "it gives several results";
+        // Of what is saved the history would be this call's, which is not there yet.
+        else if (context->saves(result.as<TensorObject>())) why = "it saves its result";
+        if (!why.empty()) return std::nullopt;
         const TensorRef value = result.ref<TensorObject>();
-        if (context->saves(*value)) return std::nullopt;  // its history is this call's, which is not there yet
         if (!is_float(value->dtype()) || !context->is_differentiable(*value)) return result;
         result = d.apply(op<"identity">(), {value});  // a value of its own
     }
@@ -244,7 +250,6 @@ std::optional<tenon::Value> NativeOp::append(Evaluator& evaluator, std::span<con
         }
         return made;
     };
-    std::string why;  // what is wrong with it is told where it runs between graphs
     const std::optional<TensorRef> made = append_with_gradient(tracer, result.ref<TensorObject>(), wrt, gradients, why);
     return made ? std::optional(tenon::Value(*made)) : std::nullopt;
 }

@@ -22,8 +22,9 @@ public:
 
 private:
     bool wants_gradient(std::span<const tenon::Value> arguments) const;
-    /// With its own gradient as a part of the graph under capture; nothing where it is none.
-    std::optional<tenon::Value> append(Evaluator& evaluator, std::span<const tenon::Value> positional);
+    /// With its own gradient as a part of the graph under capture; nothing, and `why`, where it cannot be one.
+    std::optional<tenon::Value> append(Evaluator& evaluator, std::span<const tenon::Value> positional,
+                                       std::string& why);
 
     State& state_;
     const std::shared_ptr<const Op> op_;

@@ -120,7 +120,9 @@ Value Session::get(std::string_view name) {
         return state_->wrap(*found);
     });
 }
-bool Session::has(std::string_view name) const { return state_->find(name) != nullptr; }
+bool Session::has(std::string_view name) const {
+    return state_->guarded([&] { return state_->find(name) != nullptr; });
+}
 
 std::string Session::text(const Value& value) {
     return state_->guarded([&] { return state_->evaluator().semantics().text(Access::raw(value)); });

@@ -78,6 +78,8 @@ public:
 
     Tracer& tracer() const { return tracer_; }
     const std::string& name() const { return name_; }
+    /// Why graphs end before calls from now on.
+    void set_reason(std::string reason) { reason_ = std::move(reason); }
     const Value& backward() const { return backward_; }
     std::string parameter(size_t k) const { return k < parameters_.size() ? parameters_[k] : std::to_string(k + 1); }
     uint64_t id() const { return id_; }
@@ -89,7 +91,7 @@ private:
     const std::string name_;
     const std::vector<std::string> parameters_;
     Value forward_, backward_;
-    const std::string reason_;
+    std::string reason_;
     const uint64_t id_;
 };
 

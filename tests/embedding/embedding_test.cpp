@@ -197,6 +197,23 @@ TEST(NativeOps, ArePartOfGraphsOrRunBetweenThem) {
     }
 }
 
+// Also what is looked up for the first time in the middle of a graph, and what the library writes in the language.
+TEST(NativeOps, ReachWhatTheLanguageHas) {
+    Session session({.engine = Engine::interp});
+    session.register_op({.name = "mixed", .parameters = {"x"}, .forward = [](Context&, Arguments a) -> Value {
+                             const Tensor x = a[0], y = ops::apply("softmax", {x}, {{"dim", -1}});
+                             const Tensor flat = ops::reshape(ops::tanh(y) * 0 + y, {-1});
+                             return ops::sum(ops::expand(ops::reshape(flat, {1, -1}), {2, x.size(0)}), 0);
+                         }});
+    session.run("fn f(x) = native_op(\"mixed\")(x * 0)");
+    for (const int64_t n : {4, 8, 16}) {
+        const Tensor y = session.call("f", {session.full(1, DType::f32, {n})});
+        EXPECT_EQ(y.elements<float>()[0], 2.0f / static_cast<float>(n));
+    }
+    EXPECT_EQ(session.run("stats().graph_breaks").as_int(), 0);
+    EXPECT_EQ(session.run("stats().graphs.forward").as_int(), 2);  // the second is for every size
+}
+
 TEST(NativeOps, HaveGradientsOfTheirOwn) {
     for (const bool traceable : {true, false}) {
         for (const bool compiled : {true, false}) {
@@ -255,6 +272,27 @@ compiled = compile(loss, fullgraph: true)
         EXPECT_EQ(session.run("loss(fresh(2), 1).item()").as_float(), 18) << "values";
         EXPECT_EQ(session.run("stats().graph_breaks").as_int(), 0);
     }
+}
+
+TEST(NativeOps, SayWhyTheirGradientIsNoPartOfAGraph) {
+    Session session({.engine = Engine::interp});
+    const auto forward = [](Context& context, Arguments a) {
+        const Tensor y = ops::exp(a[0]);
+        context.save({y});
+        return y;
+    };
+    const auto backward = [](Context& context, std::span<const Tensor> g) {
+        return std::vector<Tensor>{g[0] * context.saved()[0]};
+    };
+    session.register_op({.name = "own_exp", .parameters = {"x"}, .forward = forward, .backward = backward});
+    session.run(
+        "f = native_op(\"own_exp\")\nx = zeros([2], requires_grad: true)\nfn g(x) = f(x).sum()\nbackward(g(x))");
+    EXPECT_EQ(Tensor(session.run("x.grad")).elements<float>()[1], 1);
+    const std::string told = session.text(session.run("explain(g, x)"));
+    EXPECT_NE(told.find("native op own_exp has a gradient of its own that is no part of a graph: it saves its result"),
+              std::string::npos)
+        << told;
+    EXPECT_EQ(session.run("stats().graph_breaks").as_int(), 2);
 }
 
 TEST(NativeOps, WithoutOneHaveTheGradientOfWhatTheyAreWrittenOver) {
