@@ -4,6 +4,20 @@
 
 namespace tenon {
 
+std::string_view policy_word(uint8_t flags) {
+    if (!(flags & recompute_flag)) return {};
+    const bool must = flags & must_flag;
+    if (flags & save_flag) return must ? "must_save" : "prefer_save";
+    return must ? "must_recompute" : "recompute";
+}
+
+uint8_t flags_of_policy(std::string_view word) {
+    if (word == "recompute" || word == "prefer_recompute") return recompute_flag;
+    if (word == "must_recompute") return recompute_flag | must_flag;
+    if (word == "prefer_save") return recompute_flag | save_flag;
+    return word == "must_save" ? recompute_flag | save_flag | must_flag : 0;
+}
+
 std::vector<std::string> Graph::symbol_names() const {
     std::vector<std::string> out;
     out.reserve(symbols.size());

@@ -21,7 +21,15 @@ enum NodeFlags : uint8_t {
     recompute_flag = 1,   // computed again in backward instead of saved (a checkpoint's inside)
     no_grad_flag = 2,     // captured under no_grad: reverse does not go through it
     recomputed_flag = 4,  // a clone, in backward, of a node with recompute_flag
+    save_flag = 8,        // beside recompute_flag: kept all the same, as the checkpoint's policy has it
+    must_flag = 16,       // beside recompute_flag: the policy's word holds, whatever else would be cheaper
 };
+constexpr uint8_t policy_flags = recompute_flag | save_flag | must_flag;
+/// "recompute" (what a checkpoint does with a value where nothing else is said), "must_recompute", "prefer_save",
+/// "must_save"; empty outside of checkpoints.
+std::string_view policy_word(uint8_t flags);
+/// The flags with this word, 0 where it is none.
+uint8_t flags_of_policy(std::string_view word);
 
 struct Node {  // trivially copyable; a value is a node, several results are a tuple and `get`
     Op op;

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstring>
 #include <functional>
+#include <numeric>
 #include <optional>
 #include <unordered_map>
 
@@ -122,6 +123,12 @@ public:
             machine_.compile_later(compile_requests());
     }
 
+    void plan_for_hints() {
+        for (size_t k = 0; k < symbols_.size(); ++k) symbols_[k] = graph_->symbols[k].hint;
+        choose_plan();
+        plan_all_regions();
+    }
+
     const GraphRef graph_;
     size_t effects_done_ = 0;
     Decisions decisions_;
@@ -129,12 +136,23 @@ public:
     MemoryPeak memory_peak() const {
         if (!plan_) return {};
         MemoryPeak peak = find_peak(layout_, plan_->memory);
-        for (const RegionStep& regions : regions_)
-            for (const auto& body : regions.bodies)
-                peak.around_turns =
-                    std::max(peak.around_turns, regions.scratch_bytes + regions.prepared_bytes + body->arena_bytes() +
-                                                    body->memory_peak().around_turns);
+        find_arenas(peak.arenas, 1);
+        peak.around_turns = std::accumulate(peak.arenas.begin() + 1, peak.arenas.end(), size_t{0});
         return peak;
+    }
+    // What regions work in from this depth of arenas on, as `run_regions` takes them.
+    void find_arenas(std::vector<size_t>& arenas, size_t depth) const {
+        constexpr size_t own = 3;  // scratch, the bodies' values, prepared operands
+        if (!regions_.empty()) arenas.resize(std::max(arenas.size(), depth + own));
+        const auto take = [&](size_t at, size_t bytes) { arenas[at] = std::max(arenas[at], bytes); };
+        for (const RegionStep& regions : regions_) {
+            take(depth, regions.scratch_bytes);
+            take(depth + 2, regions.prepared_bytes);
+            for (const auto& body : regions.bodies) {
+                take(depth + 1, body->arena_bytes());
+                body->find_arenas(arenas, depth + own);
+            }
+        }
     }
     size_t kernel_count() const {
         size_t count = kernels_.count();
@@ -230,6 +248,9 @@ private:
     }
     void choose_plan(std::span<const Tensor> inputs) {
         read_symbols(inputs);
+        choose_plan();
+    }
+    void choose_plan() {
         assert(sizes_are_as_promised(*graph_, symbols_));
         const auto known =
             std::find_if(plans_.begin(), plans_.end(), [&](const auto& p) { return p->symbols == symbols_; });
@@ -341,11 +362,12 @@ private:
         }
         ++input.storage->version;
     }
-    void run_regions(const Step& step) {
-        RegionStep& regions = regions_[step.index];
-        const auto evaluate = [&](SizeId size) { return graph_->context->evaluate(size, symbols_); };
-        const bool prepares = regions.control->runs(evaluate) > 1;
-        size_t arena_bytes = 0;  // one runs after the other
+    bool prepares(const RegionStep& regions) const {
+        return regions.control->runs([&](SizeId size) { return graph_->context->evaluate(size, symbols_); }) > 1;
+    }
+    // How much the regions' memory is; of what they work in, one after the other.
+    size_t plan_regions(RegionStep& regions) {
+        size_t arena_bytes = 0;
         regions.prepared_bytes = 0;
         for (size_t k = 0; k < regions.bodies.size(); ++k) {
             Implementation& body = *regions.bodies[k];
@@ -356,9 +378,20 @@ private:
                                   body.plan_->memory.decisions.end());
             }
             arena_bytes = std::max(arena_bytes, body.plan_->memory.arena_bytes);
-            if (prepares) regions.prepared_bytes += body.plan_->prepared_bytes;
+            if (prepares(regions)) regions.prepared_bytes += body.plan_->prepared_bytes;
         }
         regions.scratch_bytes = regions.control->scratch_bytes(regions.sizes);
+        return arena_bytes;
+    }
+    void plan_all_regions() {
+        for (RegionStep& regions : regions_) {
+            plan_regions(regions);
+            for (const auto& body : regions.bodies) body->plan_all_regions();
+        }
+    }
+    void run_regions(const Step& step) {
+        RegionStep& regions = regions_[step.index];
+        const size_t arena_bytes = plan_regions(regions);
         const ArenaScope scratch(machine_, regions.scratch_bytes), arena(machine_, arena_bytes);
         std::optional<ArenaScope> forms;
         try {
@@ -371,11 +404,12 @@ private:
         for (size_t k = 0; k < regions.bodies.size(); ++k) {
             Implementation& body = *regions.bodies[k];
             for (const auto& [memory, offset] : body.plan_->memory.arena) body.memory_[memory] = arena.data() + offset;
-            const size_t mine = std::min(free.size(), prepares ? body.plan_->prepared_bytes : 0);
+            const size_t mine = std::min(free.size(), prepares(regions) ? body.plan_->prepared_bytes : 0);
             regions.prepared[k].begin(free.first(mine));
             free = free.subspan(mine);
-            body.prepared_ = prepares ? &regions.prepared[k] : nullptr;
+            body.prepared_ = prepares(regions) ? &regions.prepared[k] : nullptr;
         }
+        const auto evaluate = [&](SizeId size) { return graph_->context->evaluate(size, symbols_); };
         const std::span<std::byte* const> pointers = std::span(pointers_).subspan(step.pointers);
         const size_t operands = graph_->operands_of(step.node).size();
         try {
@@ -437,6 +471,10 @@ const GraphRef& Executable::graph() const { return implementation_->graph_; }
 const Decisions& Executable::decisions() const { return implementation_->decisions_; }
 size_t Executable::arena_bytes() const { return implementation_->arena_bytes(); }
 MemoryPeak Executable::memory_peak() const { return implementation_->memory_peak(); }
+MemoryPeak Executable::planned_peak() {
+    implementation_->plan_for_hints();
+    return implementation_->memory_peak();
+}
 EngineKind Executable::engine() const { return implementation_->engine(); }
 Executable::MachineCode Executable::machine_code() const { return implementation_->machine_code(); }
 size_t Executable::kernel_count() const { return implementation_->kernel_count(); }

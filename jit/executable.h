@@ -49,6 +49,8 @@ public:
     size_t arena_bytes() const;
     /// What a run takes at most, of the sizes planned last.
     MemoryPeak memory_peak() const;
+    /// The same before the first run, of the sizes when the graph was captured.
+    MemoryPeak planned_peak();
     size_t kernel_count() const;
     EngineKind engine() const;
     /// How far its kernels are machine code, and what making it took: each kernel's share, wherever it was made first.

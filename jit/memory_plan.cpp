@@ -38,6 +38,7 @@ MemoryPlan plan_memory(const Graph& graph, const StepPlan& steps, std::span<cons
 MemoryPeak find_peak(const StepPlan& steps, const MemoryPlan& plan) {
     MemoryPeak peak;
     peak.arena = plan.arena_bytes;
+    peak.arenas = {plan.arena_bytes};
     for (uint32_t m = 0; m < steps.memories.size(); ++m) {
         if (steps.memories[m].kind == MemoryKind::input) peak.inputs += plan.bytes[m];
         if (steps.memories[m].kind == MemoryKind::output) peak.results += plan.bytes[m];

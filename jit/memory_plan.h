@@ -24,7 +24,8 @@ MemoryPlan plan_memory(const Graph&, const StepPlan&, std::span<const int64_t> s
 /// its steps; these are the ones that are in use there.
 struct MemoryPeak {
     size_t inputs = 0, results = 0, arena = 0;  ///< bytes
-    size_t around_turns = 0;                    ///< of the largest scan: what its turns work in
+    size_t around_turns = 0;                    ///< of all regions: what they work in, one after the other
+    std::vector<size_t> arenas;  ///< the same by depth, the arena first: the machine keeps what each depth has needed
     struct Value {
         NodeId maker;
         size_t bytes = 0;

@@ -59,6 +59,7 @@ public:
         if (c_.has(7)) operands_[0] = ops::elementwise(d_, op<"mul">(), {operands_[0], c_.term(7)});
         const std::vector<TensorRef> both =
             has_score_ || has_mask_function_ || dropout_ > 0 ? with_functions() : plain();
+        if (!c_.flag(8, "lse")) return both[0];
         return make_tuple({both[0], both[1]});
     }
 

@@ -1,15 +1,18 @@
 // trace, joint, stats, compile, …: graphs and what the session did, as built-ins.
+#include <charconv>
+
 #include <fmt/format.h>
 
 #include "frontend/builtins/explain.h"
-#include "frontend/methods/tables.h"
 #include "frontend/builtins/tensor.h"
 #include "frontend/compile/counters.h"
-#include "frontend/values/models.h"
 #include "frontend/evaluate/session.h"
 #include "frontend/graphs/graph_values.h"
+#include "frontend/methods/tables.h"
 #include "frontend/record/capture_trace.h"
+#include "frontend/syntax/utf8.h"
 #include "frontend/values/function.h"
+#include "frontend/values/models.h"
 #include "frontend/values/structure.h"
 #include "ir/passes/passes.h"
 #include "jit/machine.h"
@@ -191,9 +194,10 @@ Value reset(Evaluator& e, Arguments&) {
 /// What `compile(f, …)` gives.
 class CompiledFunction final : public Object {
 public:
-    CompiledFunction(Value function, bool fullgraph, bool dynamic, bool backward, std::optional<Engine> engine)
+    CompiledFunction(Value function, bool fullgraph, bool dynamic, bool backward, std::optional<Engine> engine,
+                     MemoryBudget memory)
         : Object(Kind::other), function_(std::move(function)), fullgraph_(fullgraph), dynamic_(dynamic),
-          backward_(backward), engine_(engine) {}
+          backward_(backward), engine_(engine), memory_(memory) {}
     void visit_children(FunctionRef<void(const Value&)> visit) const override { visit(function_); }
     void drop_children() override { function_ = {}; }
 
@@ -234,8 +238,10 @@ private:
                 dynamic_ ? CompiledBackward::dynamic : CompiledBackward::automatic;
         }
         TracerOptions options = tracer.options();
-        // What has to be one graph is one graph on every engine: its breaks are found by capturing it.
-        if (fullgraph_ && options.engine == Engine::eager) options.engine = Engine::interp;
+        // What has to be one graph is one graph on every engine: its breaks are found by capturing it. So is what has to
+        // fit into memory: op by op nothing is planned.
+        if (memory_.is_given()) options.memory = memory_;
+        if ((fullgraph_ || memory_.is_given()) && options.engine == Engine::eager) options.engine = Engine::interp;
         tracer.set_options(options);
         if (!tracer.wants_capture(this)) return e.call(function_, positional, keywords);
         if (engine_ && restore.options.engine != Engine::eager) options.engine = *engine_;
@@ -251,15 +257,56 @@ private:
     Value function_;
     bool fullgraph_, dynamic_, backward_;
     std::optional<Engine> engine_;
+    MemoryBudget memory_;
 };
 
-Value compile(Evaluator&, Arguments& a) {  // f; fullgraph?, dynamic?, backward?, engine?, passes?
+// 0.5, 64000000, "64 MB"
+MemoryBudget memory_budget(const Value& given, Span span) {
+    const auto fail = [&](std::string message) {
+        throw Error(
+            Diagnostic{"value",
+                       std::move(message),
+                       span,
+                       {},
+                       "a float up to 1 is a fraction of what a call takes without (`memory: 0.5`), an int counts "
+                       "bytes, and a str has a unit: \"64 MB\", \"1.5 GiB\""});
+    };
+    if (given.is_int()) {
+        if (given.as_int() < 2) fail(fmt::format("a memory budget of {} is no number of bytes", given.as_int()));
+        return {.fraction = 0, .bytes = static_cast<uint64_t>(given.as_int())};
+    }
+    if (given.is(Kind::real)) {
+        if (!(given.as_real() > 0 && given.as_real() <= 1))
+            fail(fmt::format("a memory budget of {} is no fraction of what a call takes without", given.as_real()));
+        return {.fraction = given.as_real(), .bytes = 0};
+    }
+    if (!given.is<StringObject>())
+        fail(fmt::format("a memory budget is a number or a str, not {}", with_article(given.kind())));
+    constexpr std::pair<std::string_view, double> units[] = {
+        {"KiB", 1024.0}, {"MiB", 1048576.0}, {"GiB", 1073741824.0}, {"TiB", 1099511627776.0},
+        {"kB", 1e3},     {"KB", 1e3},        {"MB", 1e6},           {"GB", 1e9},
+        {"TB", 1e12},    {"B", 1.0}};
+    const std::string_view text = text_of(given);
+    double count = 0;
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+    std::string_view unit(rest, static_cast<size_t>(text.data() + text.size() - rest));
+    while (unit.starts_with(' ')) unit.remove_prefix(1);
+    for (const auto& [name, bytes] : units) {
+        const double whole = count * bytes;
+        if (error == std::errc() && unit == name && whole >= 2 && whole < 9e18)
+            return {.fraction = 0, .bytes = static_cast<uint64_t>(whole)};
+    }
+    fail(fmt::format("\"{}\" is no size of memory", visible(text)));
+    return {};
+}
+
+Value compile(Evaluator& e, Arguments& a) {  // f; fullgraph?, dynamic?, backward?, engine?, passes?, memory?
     if (a.has(5)) {
         throw Error(Diagnostic{"value",
                                "passes of one's own are not there yet",
                                a.span,
                                {},
-                               "compile(f), with fullgraph:, dynamic:, backward: or engine:"});
+                               "compile(f), with fullgraph:, dynamic:, backward:, engine: or memory:"});
     }
     std::optional<Engine> engine;
     if (a.has(4)) {
@@ -274,8 +321,10 @@ Value compile(Evaluator&, Arguments& a) {  // f; fullgraph?, dynamic?, backward?
                                    "engines are \"graph\", \"joint\" and \"jit\""});
     }
     const bool dynamic = a.has(2) && a[2].is_bool() && a[2].as_bool();
+    MemoryBudget memory;
+    if (a.has(6) && !a[6].is_none()) memory = memory_budget(e.settled(a[6], a.span_of(6)), a.span_of(6));
     return make_ref<CompiledFunction>(a[0], a.flag_or(1, false, "fullgraph"), dynamic, a.flag_or(3, false, "backward"),
-                                      engine);
+                                      engine, memory);
 }
 
 Value mark_dynamic(Evaluator& e, Arguments& a) {  // x, dim
@@ -323,9 +372,10 @@ const Builtin graph_table[] = {
      "what has been counted so far: graphs, breaks, recompiles, cache hits, kernels, with reasons"},
     {"reset", "", any_kind, reset, breaks_graph,
      "forgets compiled graphs, counts and history, and begins the random numbers anew"},
-    {"compile", "f; fullgraph?, dynamic?, backward?, engine?, passes?", callables, compile, 0,
+    {"compile", "f; fullgraph?, dynamic?, backward?, engine?, passes?, memory?", callables, compile, 0,
      "f, captured whenever it is called; fullgraph: a break is an error, dynamic: sizes are symbolic from the first "
-     "call on, backward: what backward does inside is captured and compiled by itself"},
+     "call on, backward: what backward does inside is captured and compiled by itself, memory: what a call and its "
+     "backward may take, 0.5 of what they take without, or in bytes (\"64 MB\")"},
     {"mark_dynamic", "x, dim", tensors, mark_dynamic, 0,
      "makes a dimension of x symbolic in the next graph that takes it"},
 };

@@ -15,6 +15,7 @@ std::span<const BuiltinSection> builtin_sections() {
         {"Making tensors", tensor_make_builtins()},
         {"Gradients and blocks", tensor_grad_builtins()},
         {"Hooks, nodes of the tape, ops of the program around", tape_builtins()},
+        {"Checkpoints", checkpoint_builtins()},
         {"Files of tensors", tensor_file_builtins()},
         {"Graphs, compiling, counters", graph_builtins()},
     };

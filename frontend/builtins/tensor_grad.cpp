@@ -468,9 +468,6 @@ const Builtin tensor_grad_table[] = {
     {"annotate", "*arguments; **keys", any_kind, nullptr, scope_block,
      "`annotate {key: value} { … }`: nodes made inside carry it, and so do their gradients; also `@annotate(key: "
      "value)`"},
-    {"checkpoint", "*arguments; policy?", any_kind, nullptr, scope_block,
-     "`checkpoint { … }`: what is computed inside is computed again in backward, not kept; also `@checkpoint`, "
-     "checkpoint(f, x)"},
     {"no_grad", "", any_kind, nullptr, scope_block, "`no_grad { … }`: nothing inside is recorded for backward"},
     {"enable_grad", "", any_kind, nullptr, scope_block, "`enable_grad { … }`: records for backward, inside a no_grad"},
     {"no_compile", "", any_kind, nullptr, scope_block,
@@ -483,6 +480,9 @@ const Builtin tensor_grad_table[] = {
     {"detect_anomaly", "", any_kind, nullptr, scope_block,
      "`detect_anomaly { … }`: backward inside runs op by op, and the first op whose gradient is nan or infinite is an "
      "error that names its line"},
+    {"saved_tensor_hooks", "; pack, unpack", any_kind, nullptr, scope_block,
+     "`saved_tensor_hooks(pack: f, unpack: g) { … }`: what is saved for backward inside is kept as f(x) gives it, and "
+     "g(f(x)) takes its place when backward comes to need it, once"},
     {"device", "where", any_kind, nullptr, scope_block, "`device(cpu) { … }`: tensors made inside live there"},
 };
 

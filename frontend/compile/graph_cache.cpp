@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cassert>
 #include <numeric>
+#include <set>
 
 #include <fmt/format.h>
 
 #include "frontend/compile/counters.h"
 #include "frontend/compile/graph_check.h"
+#include "ir/passes/budget.h"
 #include "ir/passes/drop_cotangents.h"
 #include "ir/pipeline/pipeline.h"
 #include "ir/row.h"
@@ -28,14 +30,112 @@ CompiledGraph::CompiledGraph(GraphCache& cache, const CompileSettings& settings,
         joint_ = make_joint(*graph_, differentiable_, wrt_, false);
         reached_ = joint_->reached;
         split_ = split_joint(*joint_);
-        lean_ = is_op() ? *split_ : rematerialise(*split_, decisions_);
-        saved_ = lean_->saved;
+        lean_ = lean_halves(*split_, decisions_);
         if (!is_op() && purpose_ != Purpose::general) ++cache_.counters().autodiff_ok;
     }
+    if (settings_.memory.is_given() && purpose_ == Purpose::capture) keep_within_budget();
+    if (lean_) saved_ = lean_->saved;
     if (settings_.verify) check();
 }
 
 CompiledGraph::~CompiledGraph() = default;
+
+Split CompiledGraph::lean_halves(const Split& split, Decisions& decisions) const {
+    return purpose_ == Purpose::op ? split : rematerialise(split, decisions);
+}
+
+// ---- a budget -----------------------------------------------------------------------------------------------------
+namespace {
+
+size_t bytes_at_hints(const Graph& g, NodeId id) {
+    std::vector<int64_t> hints;
+    for (const SizeSymbol& s : g.symbols) hints.push_back(s.hint);
+    auto bytes = size_of(g.type(id).dtype);
+    for (SizeId size : g.type(id).sizes) bytes *= static_cast<size_t>(g.context->evaluate(size, hints));
+    return bytes;
+}
+
+// The joint graph at a level.
+Joint at_level(const Joint& joint, size_t level) {
+    Joint marked = joint;
+    marked.graph = BudgetLevels(joint.graph).marked(level);
+    return marked;
+}
+
+// For explain: what the level computes again, beside what was computed again without it.
+void note_again(const Graph& with, const Graph& without, BudgetChoice& budget, Decisions& decisions) {
+    const auto is_again = [](const Graph& g, NodeId id) { return (g[id].flags & recomputed_flag) != 0; };
+    std::multiset<OriginId> before;
+    for (NodeId id : without.body()) {
+        if (is_again(without, id)) before.insert(without.origins[id.index]);
+    }
+    for (NodeId id : with.body()) {
+        const bool moves = row(with[id].op).lowering == Lowering::movement;
+        if (!is_again(with, id) || !with.type(id).is_tensor() || moves) continue;
+        if (const auto known = before.find(with.origins[id.index]); known != before.end()) {
+            before.erase(known);
+            continue;
+        }
+        ++budget.values;
+        const auto bytes = static_cast<int64_t>(bytes_at_hints(with, id));
+        decisions.push_back({DecisionKind::recomputed, std::string(with.name_of(id)),
+                             fmt::format("for the memory budget: its {} bytes are not kept", bytes),
+                             with.origins[id.index]});
+    }
+}
+
+}  // namespace
+
+// While backward runs, the script has the inputs and results of forward still, those too that backward does not read, and
+// the machine the memory that forward has worked in.
+size_t CompiledGraph::peak_of_halves(const Split& lean) {
+    const auto plan = [&](const GraphRef& half) {
+        return compile(half, "rematerialise", EngineKind::interp)->executable->planned_peak();
+    };
+    const MemoryPeak forward = plan(lean.forward), backward = plan(lean.backward);
+    size_t later = backward.inputs + backward.results;
+    for (size_t depth = 0; depth < std::max(forward.arenas.size(), backward.arenas.size()); ++depth) {
+        const auto at = [&](const MemoryPeak& peak) { return depth < peak.arenas.size() ? peak.arenas[depth] : 0; };
+        later += std::max(at(forward), at(backward));
+    }
+    std::vector<bool> input_is_saved(lean.forward->params().size()), result_is_saved(lean.forward->results().size());
+    for (const Split::Saved& saved : lean.saved)
+        (saved.is_input ? input_is_saved : result_is_saved)[saved.index] = true;
+    for (size_t k = 0; k < input_is_saved.size(); ++k) {
+        if (!input_is_saved[k]) later += bytes_at_hints(*lean.forward, lean.forward->params()[k]);
+    }
+    for (size_t k = 0; k < lean.results; ++k) {
+        if (!result_is_saved[k]) later += bytes_at_hints(*lean.forward, lean.forward->results()[k]);
+    }
+    return std::max(forward.bytes(), later);
+}
+
+void CompiledGraph::keep_within_budget() {
+    const GraphRef flat = joint_ ? joint_->graph : inline_calls(*graph_);
+    const BudgetLevels levels(flat);
+    const auto with_copies = [&](size_t level) {
+        return recompute(levels.marked(level), joint_ ? joint_->backward : NodeId());
+    };
+    const auto split_at = [&](size_t level) { return split_joint(at_level(*joint_, level)); };
+    budget_ = choose_within(settings_.memory, levels.count(), [&](size_t level) {
+        const GraphRef graph = with_copies(level);
+        BudgetCandidate made{level, 0, work_again(*graph)};
+        Decisions unused;
+        made.peak = joint_ ? peak_of_halves(lean_halves(split_at(level), unused))
+                           : compile(graph, "capture", EngineKind::interp)->executable->planned_peak().bytes();
+        return made;
+    });
+    const size_t level = budget_->chosen.level;
+    if (level == 0) return;
+    decisions_.clear();
+    note_again(*with_copies(level), *with_copies(0), *budget_, decisions_);
+    if (!joint_) {
+        within_budget_ = with_copies(level);
+        return;
+    }
+    split_ = split_at(level);
+    lean_ = lean_halves(*split_, decisions_);
+}
 
 void CompiledGraph::check() const {
     check_graph(*graph_, "capture");
@@ -56,6 +156,11 @@ static EngineKind kind_of(Engine engine, CompiledGraph::Purpose purpose) {
 CompiledGraph::Compilation::~Compilation() = default;
 
 std::unique_ptr<CompiledGraph::Compilation> CompiledGraph::compile(const GraphRef& source, std::string_view maker) {
+    return compile(source, maker, kind_of(settings_.engine, purpose_));
+}
+
+std::unique_ptr<CompiledGraph::Compilation> CompiledGraph::compile(const GraphRef& source, std::string_view maker,
+                                                                   EngineKind engine) {
     auto compiled = std::make_unique<Compilation>();
     PipelineOptions options;
     options.target.threads = cache_.machine().pool().threads();
@@ -67,7 +172,7 @@ std::unique_ptr<CompiledGraph::Compilation> CompiledGraph::compile(const GraphRe
         };
     }
     const GraphRef graph = run_pipeline(source, options, compiled->decisions, &compiled->times);
-    compiled->executable = std::make_unique<Executable>(graph, cache_.machine(), kind_of(settings_.engine, purpose_));
+    compiled->executable = std::make_unique<Executable>(graph, cache_.machine(), engine);
     return compiled;
 }
 
@@ -90,7 +195,9 @@ void CompiledGraph::run(std::span<const Tensor> inputs, std::vector<Tensor>& out
 
 void CompiledGraph::prepare() {
     if (forward_) return;
-    forward_ = compile(lean_ ? lean_->forward : graph_, lean_ ? "rematerialise" : "capture");
+    const GraphRef& whole = within_budget_ ? within_budget_ : graph_;
+    forward_ = compile(lean_ ? lean_->forward : whole, lean_ ? "rematerialise" : "capture");
+    if (within_budget_) forward_->decisions.insert(forward_->decisions.begin(), decisions_.begin(), decisions_.end());
     if (purpose_ == Purpose::capture) ++cache_.counters().graphs_forward;
     if (purpose_ == Purpose::backward) ++cache_.counters().graphs_backward;
 }
@@ -168,7 +275,8 @@ CompiledGraph::Half CompiledGraph::make_half(bool continues, const std::vector<b
     if (continues) {
         const Joint joint = make_joint(*graph_, differentiable_, wrt_, true);
         Decisions again;
-        const Split split = rematerialise(split_joint(joint), again);
+        const size_t level = budget_ ? budget_->chosen.level : 0;
+        const Split split = rematerialise(split_joint(level > 0 ? at_level(joint, level) : joint), again);
         const auto same = [](const Split::Saved& a, const Split::Saved& b) {
             return a.is_input == b.is_input && a.index == b.index;
         };

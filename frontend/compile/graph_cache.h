@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "frontend/compile/memory_budget.h"
 #include "frontend/compile/settings.h"
 #include "ir/build/builder.h"
 #include "ir/graph.h"
@@ -25,6 +26,7 @@ namespace tenon {
 
 class Counters;
 class Executable;
+enum class EngineKind : uint8_t;
 class GraphCache;
 class GraphCheck;
 class Machine;
@@ -99,6 +101,8 @@ public:
     const std::optional<Split>& lean() const { return lean_; }
     bool is_op() const { return purpose_ == Purpose::op; }
 
+    /// What was done for a memory budget, where there is one.
+    const std::optional<BudgetChoice>& budget() const { return budget_; }
     /// What was saved and what is recomputed, and why.
     const Decisions& decisions() const { return decisions_; }
     struct Compilation {
@@ -118,6 +122,10 @@ public:
 
 private:
     std::unique_ptr<Compilation> compile(const GraphRef& graph, std::string_view maker);
+    std::unique_ptr<Compilation> compile(const GraphRef& graph, std::string_view maker, EngineKind engine);
+    Split lean_halves(const Split& split, Decisions& decisions) const;
+    void keep_within_budget();
+    size_t peak_of_halves(const Split& lean);
     GraphCheck* make_check();
     CompiledGraph* general();
     std::optional<std::vector<BackwardPart::Saved>> saved_for(const CompiledGraph& general) const;
@@ -151,6 +159,8 @@ private:
         halves_;  // by running sums, by cotangents; made when first needed
     Decisions decisions_;
     std::shared_ptr<Skeleton> skeleton_;  // null: of no skeleton that others share
+    std::optional<BudgetChoice> budget_;
+    GraphRef within_budget_;  // what is run in the place of a graph that is no two halves
 };
 
 /// The variants of one skeleton: for the sizes seen first, then with those symbolic that changed.

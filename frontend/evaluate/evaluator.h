@@ -163,6 +163,7 @@ private:
         bool has_first = false;                     // the first parameter was the receiver: `x.f(a)`
         bool has_all_arguments = false;             // known where they were given by position
         bool starts_capture = false;
+        const void* captured_checkpoint = nullptr;  // one that began a graph here: what can be marked open
         uint32_t tries = 0;  // `try` blocks of this function that its line is in
         Value result;        // what `return` gave
 
@@ -240,6 +241,9 @@ private:
     Environment capture(const ast::Function& function, const Frame& frame) const;
     Value scope_argument(const Value& value, Span span);
     Flow run_scope(const ast::ScopeBlock& block, Frame& frame, Value* worth);
+    Value within_scope(std::string_view name, std::span<const Tracer::ScopeArgument> arguments, Span span,
+                       const void* identity, FunctionRef<Value()> thunk);
+    Value captured_checkpoint(std::string_view name, Span span, const void* identity, FunctionRef<Value()> thunk);
 
     // evaluator_quick.cpp
     /// The value where it is a number or a bool and nothing has to happen for it; unset elsewhere.
@@ -379,6 +383,7 @@ private:
     Value capture_call(Frame& callee);
     Value run_body(Frame& callee);
     Value run_with_preparation(Frame& callee);
+    Value run_with_scopes(Frame& callee);
     static bool has_all_arguments(const Frame& callee);
     Value run_lines(Frame& callee);
     void drop_locals(Frame& called);

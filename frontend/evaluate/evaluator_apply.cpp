@@ -98,8 +98,9 @@ Value Evaluator::call_scope(const BuiltinGroup& group, CallArguments& arguments,
     arguments.keywords.clear();
     Value function = std::move(arguments.positional[0]);
     arguments.positional.erase(arguments.positional.begin());
-    std::unique_ptr<Scope> scope = tracer_.enter_scope(group.name, options, span);
-    return call_evaluated(function, arguments, span);
+    const auto* declared = function.try_as<FunctionObject>();
+    const void* identity = declared ? static_cast<const void*>(&declared->function) : &group;
+    return within_scope(group.name, options, span, identity, [&] { return call_evaluated(function, arguments, span); });
 }
 
 // ---- for C++ ------------------------------------------------------------------------------------------------------

@@ -101,6 +101,15 @@ private:
 }  // namespace
 
 Value Evaluator::run_with_preparation(Frame& called) {
+    const auto& around = called.function_object().scopes;
+    const bool any = std::ranges::any_of(around, [](const DecoratorScope& s) { return s.name == "checkpoint"; });
+    if (any && tracer_.wants_capture(&called.function))
+        return captured_checkpoint("checkpoint", called.call, &called.function,
+                                   [&] { return run_with_scopes(called); });
+    return run_with_scopes(called);
+}
+
+Value Evaluator::run_with_scopes(Frame& called) {
     std::vector<std::unique_ptr<Scope>> scopes;
     for (const DecoratorScope& scope : called.function_object().scopes) {
         if (scope.name == "op") {

@@ -145,6 +145,8 @@ Evaluator::Flow Evaluator::execute_if(const ast::If& statement, Frame& frame, si
 // The graph ended: these functions are interpreted from here on, and the calls in them captured.
 void Evaluator::open_functions(Frame& frame) {
     for (Frame* open = &frame; open; open = open->caller) {
+        if (const void* checkpoint = std::exchange(open->captured_checkpoint, nullptr))
+            return tracer_.functions().open(checkpoint);
         if (open->closure) tracer_.functions().open(&open->function);
         if (std::exchange(open->starts_capture, false)) break;
     }
@@ -287,18 +289,40 @@ Evaluator::Flow Evaluator::run_scope(const ast::ScopeBlock& block, Frame& frame,
     for (Value& value : given.positional) arguments.push_back({{}, std::move(value)});
     for (auto& [name, value] : given.keywords) arguments.push_back({name_of(name), scope_argument(value, block.span)});
     Span head = block.name_span ? block.name_span : block.span;
-    std::unique_ptr<Scope> scope = tracer_.enter_scope(name_of(block.name), arguments, head);
-
-    auto statements = block.body->statements;
-    for (size_t i = 0; i < statements.size(); ++i) {
-        if (worth && i + 1 == statements.size() && statements[i]->kind == ast::StatementKind::expression) {
-            *worth = evaluate(*ast::as<ast::ExpressionStatement>(*statements[i]).value, frame);
-            break;
+    Flow flow = Flow::normal;
+    Value last = within_scope(name_of(block.name), arguments, head, &block, [&] {
+        auto statements = block.body->statements;
+        for (size_t i = 0; i < statements.size() && flow == Flow::normal; ++i) {
+            if (worth && i + 1 == statements.size() && statements[i]->kind == ast::StatementKind::expression)
+                return evaluate(*ast::as<ast::ExpressionStatement>(*statements[i]).value, frame);
+            flow = execute(*statements[i], frame);
         }
-        Flow flow = execute(*statements[i], frame);
-        if (flow != Flow::normal) return flow;
-    }
-    return Flow::normal;
+        return Value();
+    });
+    if (worth) *worth = std::move(last);
+    return flow;
+}
+
+// What a checkpoint computes again is a graph's: where none is under way, it begins one of its own.
+Value Evaluator::within_scope(std::string_view name, std::span<const Tracer::ScopeArgument> arguments, Span span,
+                              const void* identity, FunctionRef<Value()> thunk) {
+    const auto run = [&] {
+        const std::unique_ptr<Scope> scope = tracer_.enter_scope(name, arguments, span);
+        return thunk();
+    };
+    if (name != "checkpoint" || !tracer_.wants_capture(identity)) return run();
+    return captured_checkpoint(name, span, identity, run);
+}
+
+Value Evaluator::captured_checkpoint(std::string_view name, Span span, const void* identity,
+                                     FunctionRef<Value()> thunk) {
+    struct Marked {
+        Frame& frame;
+        const void* const outer;
+        Marked(Frame& f, const void* mark) : frame(f), outer(std::exchange(f.captured_checkpoint, mark)) {}
+        ~Marked() { frame.captured_checkpoint = outer; }
+    } marked(*current_, identity);
+    return border_.captured_call({.span = span, .name = name, .declaration = span, .function = identity}, thunk);
 }
 
 Value Evaluator::evaluate_scope_block(const ast::ScopeBlock& block, Frame& frame) {

@@ -1,5 +1,7 @@
 #include "frontend/evaluate/session.h"
 
+#include "frontend/record/checkpoint_policy.h"
+#include "frontend/record/tensor_dispatch.h"
 #include "frontend/values/host_operators.h"
 #include "jit/machine.h"
 #include "runtime/interrupt.h"
@@ -18,6 +20,9 @@ Session::Session(SessionOptions options)
         return evaluator_.call(function, arguments, keywords);
     };
     tracer_.services.locate = [this](Span span) { return span ? sources_.place(span) : std::string(); };
+    tracer_.dispatcher().policies().call = [this](const Value& function, std::span<const Value> arguments) {
+        return evaluator_.call(function, arguments, {});
+    };
 }
 
 Session::~Session() {

@@ -69,6 +69,14 @@ public:
         out["cache"] = captured_.from_cache ? "found: nothing was compiled" : "not found: compiled now";
         if (!captured_.compiled) return out;
         const CompiledGraph& compiled = *captured_.compiled;
+        if (const auto& budget = compiled.budget())
+            out["budget"] = {{"allowed", budget->allowed},
+                             {"without", budget->without.peak},
+                             {"peak", budget->chosen.peak},
+                             {"again", budget->values},
+                             {"work_again", budget->chosen.work_again - budget->without.work_again},
+                             {"level", budget->chosen.level},
+                             {"levels", budget->levels}};
         if (const auto& lean = compiled.lean()) {
             out["saved"] = saved(compiled);
             out["recomputed"] = recomputed(compiled);

@@ -15,7 +15,8 @@ class SourceMap;
 struct Event;
 
 /// {"number", "function", "nodes", "ended_by", "ended_at", "called_with": [{"name", "type", "bytes"}], "guards": [text],
-///  "cache", "saved", "recomputed": [{"name", "type", "bytes", "why", "at"}], "halves": [half], "lines": [{"at", "text",
+///  "cache", "budget": {"allowed", "without", "peak": bytes of a call and its backward, "again": values computed again for
+///  it, "work_again" in additions, "level", "levels"}, "saved", "recomputed": [{"name", "type", "bytes", "why", "at"}], "halves": [half], "lines": [{"at", "text",
 ///  "nodes", "kernels", "calls", "bytes"}]}: of the script's lines what comes from them, and the bytes that their kernels
 ///  and library calls read and write; a half is
 /// {"name": "forward" or "backward", "kernels": [{"name", "ops"}], "library": [ops], "memory": {"inputs", "results",

@@ -96,6 +96,21 @@ int64_t interpreted_kernels(const Json& half) {
                          [](const Json& kernel) { return kernel.contains("interpreted"); });
 }
 
+// What a memory budget has cost.
+template <class F>
+void append_budget(std::string& text, const Json& graph, F size) {
+    if (!graph.contains("budget")) return;
+    const Json& budget = graph["budget"];
+    const auto number = [&](const char* what) { return budget[what].get<int64_t>(); };
+    std::vector<std::string> lines{fmt::format("{} of {} allowed, {} without it", size(number("peak")),
+                                               size(number("allowed")), size(number("without")))};
+    if (number("level") > 0)
+        lines.push_back(fmt::format("{} computed again for it, the work of {} additions: level {} of {}",
+                                    counted(budget["again"].get<size_t>(), "value"), number("work_again"),
+                                    number("level"), number("levels")));
+    append_lines(text, "budget", lines);
+}
+
 // ---- everything ---------------------------------------------------------------------------------------------------
 std::vector<std::string> values_text(const Json& values) {
     std::vector<std::string> lines;
@@ -133,10 +148,11 @@ std::string full_text(const Json& graph, bool with_times) {
     append_lines(text, "called with", {inputs.empty() ? "nothing" : inputs});
     append_lines(text, "guards", graph["guards"].get<std::vector<std::string>>());
     append_lines(text, "cache", {text_of(graph["cache"])});
+    const auto exact = [](int64_t bytes) { return fmt::format("{} B", bytes); };
+    append_budget(text, graph, exact);
     for (const char* what : {"saved", "recomputed"})
         if (graph.contains(what)) append_lines(text, what, values_text(graph[what]));
     if (!graph.contains("halves")) return text;
-    const auto exact = [](int64_t bytes) { return fmt::format("{} B", bytes); };
     std::vector<std::string> kernels, memory, peak, compiled;
     for (const Json& half : graph["halves"]) {
         kernels.push_back(kernels_text(half));
@@ -255,6 +271,7 @@ std::string page_text(const Json& graph, bool with_times) {
     append_lines(text, "called with", {inputs_text(graph["called_with"])});
     append_lines(text, "guards", guards_text(graph["guards"]));
     append_lines(text, "cache", {text_of(graph["cache"])});
+    append_budget(text, graph, size_text);
     for (const char* what : {"saved", "recomputed"})
         if (graph.contains(what)) append_lines(text, what, largest_values(graph[what]));
     if (!graph.contains("halves")) return text;

@@ -171,8 +171,10 @@ bool NodeObject::get_attribute(Evaluator& e, std::string_view name, Value& value
         const Span span = g.origin(id).span;
         value = span ? Value(static_cast<int64_t>(e.session().sources().line(span))) : Value();
     } else if (name == "attributes") value = to_dict(context, context[g[id].attr]);
-    else if (name == "recompute") value = Value(bool(g[id].flags & recompute_flag));
-    else if (name == "args") {
+    else if (name == "recompute") value = Value((g[id].flags & (recompute_flag | save_flag)) == recompute_flag);
+    else if (name == "policy") {
+        if (g[id].flags & recompute_flag) value = make_text(policy_word(g[id].flags));
+    } else if (name == "args") {
         Values args;
         for (NodeId operand : g.operands_of(id)) {
             if (g[operand].op == op<"constant">())

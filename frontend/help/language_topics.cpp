@@ -49,7 +49,7 @@ constexpr Entry statements[] = {
     {"self", "self.x = e",
      "in a model: the model; methods read fields by their bare names, and assign them as fields of self"},
     {"custom", "custom fn f(x) { forward(ctx) { … } backward(ctx, g) { … } }",
-     "not there yet: a function with a gradient of its own"},
+     "a function with a gradient of its own: backward gives one gradient a parameter; ctx.save(…), fields of ctx"},
     {"graph_break", "graph_break, graph_break \"why\"", "ends the captured graph here; what follows is another"},
     {"@", "@name, @name(arguments)",
      "before `fn`: a decorator, which is called with the function, or a block it runs in"},

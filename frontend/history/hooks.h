@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "frontend/history/packed_saved.h"
 #include "frontend/values/value.h"
 
 namespace tenon {
@@ -52,6 +53,7 @@ private:
 
 /// The hooks of a node of the tape, null where there are none of a kind.
 struct NodeHooks {
+    Ref<PackedSaved> packed;  ///< in the place of what the node has saved
     Ref<Hooks> before;  ///< with what it receives
     Ref<Hooks> after;   ///< with what it has produced, and what it had received
 };

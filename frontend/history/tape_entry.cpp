@@ -90,6 +90,7 @@ void TapeEntry::visit_children(FunctionRef<void(const Value&)> visit) const {
         if (output.retained) visit(Value(output.retained));
     }
     if (custom) visit(Value(custom));
+    if (hooks.packed) visit(Value(hooks.packed));
     if (hooks.before) visit(Value(hooks.before));
     if (hooks.after) visit(Value(hooks.after));
 }
@@ -146,6 +147,7 @@ void TapeEntry::clear() {
     guard({});
     saved.clear();
     shown_memory.clear();
+    hooks.packed = nullptr;
 }
 
 }  // namespace tenon

@@ -17,6 +17,7 @@ std::span<const Builtin> tensor_convolution_builtins();  // tensor_convolution.c
 std::span<const Builtin> tensor_shape_builtins();  // tensor_shape.cpp
 std::span<const Builtin> tensor_make_builtins();   // tensor_make.cpp
 std::span<const Builtin> tensor_grad_builtins();   // tensor_grad.cpp
+std::span<const Builtin> checkpoint_builtins();    // checkpoint.cpp
 std::span<const Builtin> tensor_file_builtins();   // tensor_file.cpp
 std::span<const Builtin> tape_builtins();
 std::span<const Builtin> graph_builtins();         // graphs.cpp

@@ -11,6 +11,7 @@
 #include "frontend/record/capture_differentiation.h"
 #include "frontend/record/capture_overwritten.h"
 #include "frontend/record/capture_trace.h"
+#include "frontend/record/checkpoint_policy.h"
 #include "ir/row.h"
 #include "runtime/diagnostic.h"
 
@@ -96,6 +97,35 @@ Stamp Capture::stamp() {
     return stamp;
 }
 
+Stamp Capture::stamp(Op op) {
+    Stamp made = stamp();
+    if (checkpoint_depth_ > 0) made.flags = uint8_t((made.flags & ~policy_flags) | policy_for(op, {}));
+    return made;
+}
+
+// What the checkpoints that are open have to say of a value; 0 where it was made before the first of them.
+uint8_t Capture::policy_for(Op op, NameId name, uint32_t made) const {
+    const NameId checkpoint = tracer_.context().name("checkpoint");
+    uint8_t flags = 0;
+    for (const OpenCall& call : open_calls_) {
+        if (call.kind != checkpoint || made < call.begin) continue;
+        const uint8_t word = call.policy ? call.policy->flags(op, name) : uint8_t(recompute_flag);
+        flags = flags ? both_policies(flags, word) : word;
+    }
+    return flags;
+}
+
+// Once the node is there: as its op's policy has it, or, once it has one, its name's.
+void Capture::apply_policy(NodeId made, NameId name) {
+    const bool is_one = builder_.node(made).op != op<"get">();
+    const NodeId maker = is_one ? made : builder_.operands_of(made)[0];
+    const uint8_t flags = policy_for(builder_.node(maker).op, name, maker.index);
+    if (flags == 0 || builder_.node(made).op == op<"param">()) return;
+    builder_.mix(made.index);
+    builder_.mix(flags);
+    for (NodeId id : {made, maker}) builder_.set_flags(id, uint8_t((builder_.node(id).flags & ~policy_flags) | flags));
+}
+
 // An input gets the metadata of the first node of the outer region that takes it as operand; what a call's region takes
 // is taken by the call.
 void Capture::mark_used(uint32_t input) {
@@ -105,8 +135,10 @@ void Capture::mark_used(uint32_t input) {
     builder_.set_meta(in.node, open_calls_.empty() ? tracer_.dispatcher().meta() : open_calls_.front().stamp.meta);
 }
 
-void Capture::begin_call(std::string_view name, std::string_view kind, AttrId record) {
-    open_calls_.push_back({tracer_.context().name(name), tracer_.context().name(kind), record, stamp()});
+void Capture::begin_call(std::string_view name, std::string_view kind, AttrId record,
+                         std::shared_ptr<CheckpointPolicy> policy) {
+    open_calls_.push_back({tracer_.context().name(name), tracer_.context().name(kind), record, stamp(),
+                           std::move(policy), uint32_t(builder_.size())});
     reopen(open_calls_.back());
     if (kind == "checkpoint") ++checkpoint_depth_;
 }
@@ -170,7 +202,7 @@ NodeId Capture::leaf_value(StorageValue& storage) {
         if (storage.input != none) mark_used(storage.input);
         if (const uint8_t flags = builder_.node(storage.leaf_node).flags; flags & recompute_flag) {
             // What a gradient is asked for is there: a copy of it, computed again, would lead to no leaf.
-            builder_.set_flags(storage.leaf_node, uint8_t(flags & ~recompute_flag));
+            builder_.set_flags(storage.leaf_node, uint8_t(flags & ~policy_flags));
             builder_.mix(storage.leaf_node.index);
         }
     }
@@ -240,6 +272,7 @@ void Capture::require_in_graph(TensorObject& x) {
 }
 
 void Capture::append(Op op, std::span<const Arg> args, AttrId attr, Dispatcher::Take take) {
+    tracer_.dispatcher().policies().refuse();
     admit_operation();
     const uint64_t before = serial_;
     for (bool all = false; !all;) {
@@ -260,7 +293,7 @@ void Capture::append(Op op, std::span<const Arg> args, AttrId attr, Dispatcher::
         nodes[k] = args[k].tensor ? node(*args[k].tensor) : number(args[k], k);
         requires_grad |= args[k].tensor && args[k].tensor->requires_grad();
     }
-    Builder::StampScope scope(builder_, stamp());
+    Builder::StampScope scope(builder_, stamp(op));
     const std::vector<NodeId> results = builder_.results_of(builder_.emit(op, nodes, attr));
     if (row(op).may_fail) note_fallible(results[0]);
     requires_grad = requires_grad && tracer_.dispatcher().grad_enabled() && row(op).gradient;
@@ -281,6 +314,7 @@ bool Capture::names_symbols(AttrId attr) const {
 }
 
 TensorRef Capture::view(Op op, TensorObject& x, AttrId attr, Tensor geometry) {
+    tracer_.dispatcher().policies().refuse();
     admit_operation();
     const uint64_t before = serial_;
     admit({&x});
@@ -297,7 +331,7 @@ TensorRef Capture::view(Op op, TensorObject& x, AttrId attr, Tensor geometry) {
                        .histories = storages_[storage].histories,
                        .op = op,
                        .attr = attr,
-                       .stamp = stamp()});
+                       .stamp = stamp(op)});
     const auto value = static_cast<uint32_t>(values_.size() - 1);
     materialise(value);  // at once, so that nodes stand in the order of the script
     values_[value].made = static_cast<uint32_t>(builder_.body().size());

@@ -37,6 +37,7 @@ struct CapturedGraph {
 };
 
 class CaptureBackward;
+class CheckpointPolicy;
 
 class Capture {
 public:
@@ -106,7 +107,8 @@ public:
     /// A host write that comes now.
     void record(HostEffect effect) { journal_.record(uint32_t(builder_.body().size()), std::move(effect)); }
     Journal& journal() { return journal_; }
-    void begin_call(std::string_view name, std::string_view kind, AttrId record = {});
+    void begin_call(std::string_view name, std::string_view kind, AttrId record = {},
+                    std::shared_ptr<CheckpointPolicy> policy = nullptr);
     void end_call();
 
     // -- its parts, each with a header of its own
@@ -177,12 +179,18 @@ private:
         NameId name, kind;
         AttrId record;
         Stamp stamp;  // its surroundings
+        std::shared_ptr<CheckpointPolicy> policy;  // of a checkpoint that has one
+        uint32_t begin = 0;                        // the first node that may be its own
     };
 
     struct Plan;              // capture_plan.h
     class OverwrittenValues;  // capture_overwritten.h
     bool is_empty() const { return builder_.size() == 0; }
     Stamp stamp();
+    Stamp stamp(Op op);
+    uint8_t policy_for(Op op, NameId name, uint32_t made = UINT32_MAX) const;
+    void apply_policy(NodeId made, NameId name = {});
+    friend class CheckpointPolicies;  // checkpoint_policy.h
     void reopen(const OpenCall& call);
     bool is_admitted(const TensorObject& x) const { return x.capture_serial_ == serial_; }
     NodeId node(TensorObject& x);  // of one that was admitted
@@ -221,6 +229,7 @@ private:
     void note_recompile(const GraphEntry& entry, const std::string& reason);
     void bind(const Plan& plan, const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeEntry::Input> inputs,
               std::span<const Tensor> outputs);
+    void run_graph(std::string_view reason, Span at);
     void run(const Plan& plan, std::string_view reason, Span at, bool recovers = false);
     std::shared_ptr<CompiledGraph> compile_once(const Plan& plan);
     [[noreturn]] void fail_run(Error error);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "frontend/compile/graph_cache.h"
+#include "frontend/record/packing.h"
 #include "ir/differentiate/gradient.h"
 #include "ir/row.h"
 #include "jit/literal.h"
@@ -80,7 +81,8 @@ std::vector<TensorRef> CaptureBackward::gradients_of_op(const TapeEntry& entry, 
     std::vector<TensorRef> operands(params.size()), results(graph.results().size());
     for (size_t k = 0; k < compiled.saved().size(); ++k) {
         const Split::Saved& place = compiled.saved()[k];
-        (place.is_input ? operands : results)[place.index] = saved(entry.saved[k].tensor);
+        const TensorRef unpacked = unpacked_in_graph(entry, k);
+        (place.is_input ? operands : results)[place.index] = unpacked ? unpacked : saved(entry.saved[k].tensor);
     }
     for (size_t k = 0; k < params.size(); ++k) {  // what is not saved is not read
         if (!operands[k]) operands[k] = stand_in(entry.inputs[k].tensor.dtype, entry.inputs[k].tensor.shape);

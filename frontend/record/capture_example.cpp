@@ -104,6 +104,7 @@ TensorRef Capture::Trace::number(DType dtype, std::string_view name) {
 
 std::vector<TensorRef> Capture::Trace::append_regions(Op op, std::span<const TensorRef> operands, AttrId attr,
                                                       std::span<const GraphRef> regions) {
+    admit_all(operands);
     const Holding holding(capture_);
     std::vector<NodeId> nodes;
     std::vector<size_t> histories;
@@ -209,7 +210,7 @@ bool Capture::Trace::requires_outer_gradient(size_t input) const {
 }
 
 GraphRef Capture::Trace::end_example(std::span<const TensorRef> results, std::vector<ExampleInput>& inputs) {
-    admit_results(results);
+    admit_all(results);
     const Holding holding(capture_);
     std::vector<NodeId> nodes;
     for (const TensorRef& result : results) nodes.push_back(capture_.node(*result));

@@ -141,10 +141,16 @@ Capture::Plan Capture::plan_flush() {
 }
 
 void Capture::flush(std::string_view reason, Span at) {
+    run_graph(reason, at);
+    tracer_.tape().pack_pending();
+}
+
+void Capture::run_graph(std::string_view reason, Span at) {
     if (is_empty()) {
         journal_.clear();
         return;
     }
+    tracer_.dispatcher().policies().refuse();
     if (tracing_) trace_->refuse_break(reason, at);
     tracer_.functions().note_work();
     assert(!flushing_);
@@ -162,7 +168,10 @@ void Capture::flush(std::string_view reason, Span at) {
             capture.flushing_ = false;
             capture.clear();
             capture.open_calls_ = open;
-            for (const OpenCall& call : open) capture.reopen(call);
+            for (OpenCall& call : capture.open_calls_) {
+                call.begin = 0;
+                capture.reopen(call);
+            }
         }
     } renew{*this, open};
     flushing_ = true;

@@ -33,7 +33,7 @@ void Capture::Trace::begin(std::span<const Input> inputs, bool outer_tensors_are
     }
 }
 
-void Capture::Trace::admit_results(std::span<const TensorRef> results) {
+void Capture::Trace::admit_all(std::span<const TensorRef> results) {
     std::vector<TensorObject*> all;
     for (const TensorRef& result : results) all.push_back(result.get());
     capture_.admit(all);
@@ -42,7 +42,7 @@ void Capture::Trace::admit_results(std::span<const TensorRef> results) {
 GraphRef Capture::Trace::end(std::span<const TensorRef> results, std::string_view name, bool outline,
                              std::vector<size_t>* requires_grad) {
     assert(capture_.tracing_);
-    admit_results(results);
+    admit_all(results);
     const Holding holding(capture_);
     std::vector<NodeId> nodes;
     for (const TensorRef& result : results) nodes.push_back(capture_.node(*result));

@@ -40,7 +40,8 @@ public:
     TensorRef stand_in(TensorObject& whole);
     /// Stands for a 0-dim number that whoever runs the region brings: a parameter that is no operand's.
     TensorRef number(DType dtype, std::string_view name);
-    /// A node of a row with regions in this graph, whose sizes are theirs; its operands were admitted.
+    /// A node of a row with regions in this graph, whose sizes are theirs. Admits its operands, which were where that
+    /// would end the graph.
     std::vector<TensorRef> append_regions(Op op, std::span<const TensorRef> operands, AttrId attr,
                                           std::span<const GraphRef> regions);
     struct ExampleInput {
@@ -89,7 +90,7 @@ private:
     TypeId type_outside(TensorObject& x);
     uint32_t add_outer_input(TensorObject& source, Tensor geometry, TypeId type, int axis);
     const ExampleInput* outer_input(const TensorObject& x) const;
-    void admit_results(std::span<const TensorRef> results);
+    void admit_all(std::span<const TensorRef> results);
 
     Capture& capture_;
     Tracer& tracer_;

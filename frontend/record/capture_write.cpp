@@ -89,7 +89,9 @@ NodeId Capture::written(uint32_t v, NodeId to) {
             view = builder_.emit(values_[steps[k]].op, {view}, values_[steps[k]].attr);
     }
     assert(is_chain(view, before) && "what a write goes through is movement of the base's value");
-    return builder_.emit(op<"update">(), {before, view, as_type(to, builder_.node(view).type)});
+    const NodeId made = builder_.emit(op<"update">(), {before, view, as_type(to, builder_.node(view).type)});
+    if (builder_.node(made).flags & recompute_flag) apply_policy(made);
+    return made;
 }
 
 // The base of what was written: from here on it is computed by this graph, or, without `any`, from nothing that

@@ -130,6 +130,7 @@ std::optional<Missing> missing(const Dispatcher& dispatcher, const TapeEntry& en
     std::optional<Missing> found;
     for (size_t k = 0; k < entry.saved.size(); ++k) {
         const TapeEntry::Saved& saved = entry.saved[k];
+        if (!saved.tensor.storage) continue;  // unpacked by the graph under capture: it is what it was
         const bool is_certain = saved.is_gone || saved.tensor.storage->version != saved.version;
         if (!is_certain && (!saved.is_unknown || found)) continue;
         // A saved input may be there for its sizes only: they are what they were.

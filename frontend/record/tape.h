@@ -52,6 +52,9 @@ public:
     /// And past captured graphs that are not used up, which are unfolded: to an op by itself, or a leaf.
     Edge op_of(Edge edge);
 
+    /// What captured graphs have saved since is packed, where that is asked for: once nothing is half done.
+    void pack_pending();
+
     struct Root {
         Edge edge;
         TensorRef cotangent;
@@ -74,6 +77,7 @@ private:
     Tracer& tracer_;
     uint64_t next_position_ = apart, step_ = apart;
     uint64_t last_history_ = 0;
+    std::vector<Ref<TapeEntry>> to_pack_;
 };
 
 /// `.grad` += gradient, in place where there is one already.

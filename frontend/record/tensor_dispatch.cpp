@@ -9,6 +9,7 @@
 #include "frontend/compile/graph_cache.h"
 #include "frontend/record/capture.h"
 #include "frontend/record/capture_trace.h"
+#include "frontend/record/checkpoint_policy.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tracer.h"
 #include "ir/build/builder.h"
@@ -61,7 +62,9 @@ Dispatcher::Operation::Operation(Dispatcher& d, Part a, Part b, Part c)
       given_{a, b, c} {}
 
 // ---- compiled ops -------------------------------------------------------------------------------------------------
-Dispatcher::Dispatcher(Tracer& tracer) : tracer_(tracer), names_(tracer.context()), writes_(1024) {}
+Dispatcher::Dispatcher(Tracer& tracer)
+    : tracer_(tracer), names_(tracer.context()), policies_(std::make_unique<CheckpointPolicies>(tracer)),
+      writes_(1024) {}
 Dispatcher::~Dispatcher() = default;
 
 // Differentiable are the results that are floats, where there is anything to differentiate with respect to.

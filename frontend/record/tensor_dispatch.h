@@ -17,6 +17,7 @@
 
 namespace tenon {
 
+class CheckpointPolicies;
 class CompiledGraph;
 class Tracer;
 
@@ -113,6 +114,7 @@ public:
     Operation* operation() const { return operation_; }
     void set_meta(MetaId meta) { meta_ = meta; }
     void set_grad_enabled(bool on) { grad_enabled_ = on; }
+    CheckpointPolicies& policies() { return *policies_; }
 
     // -- rows. Operands of a row have the dtypes it demands; errors are the row's own.
     TensorRef apply(Op op, std::span<const Arg> args, AttrId attr = {});
@@ -212,6 +214,7 @@ private:
     MetaId meta_;
     bool grad_enabled_ = true;
     Operation* operation_ = nullptr;
+    std::unique_ptr<CheckpointPolicies> policies_;
     std::unordered_map<Key, std::shared_ptr<CompiledGraph>, KeyHash> ops_;
     std::vector<std::pair<const Storage*, Span>> writes_;  // a ring of the last ones
     size_t next_write_ = 0;

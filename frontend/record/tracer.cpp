@@ -12,6 +12,7 @@
 #include "frontend/record/capture_backward.h"
 #include "frontend/record/capture_differentiation.h"
 #include "frontend/record/capture_trace.h"
+#include "frontend/record/checkpoint_policy.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/syntax/utf8.h"
@@ -138,6 +139,7 @@ void Tracer::record(HostEffect effect) {
 
 void Tracer::graph_break(std::string_view reason, Span span) {
     if (!capturing_) return;
+    dispatcher_->policies().refuse();
     if (capture_->tracing()) capture_->trace().refuse_break(reason, span);
     if (fullgraph_) fullgraph_->note(reason, span);
     ++counters_->graph_breaks;

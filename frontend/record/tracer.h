@@ -64,10 +64,16 @@ struct TracerServices {
 /// Whether a backward is captured and compiled: off until it is asked for, refused by whoever forbids it within.
 enum class CompiledBackward : uint8_t { off, refused, automatic, dynamic };
 
+/// `saved_tensor_hooks`: functions that what is saved for backward goes through.
+struct SavedHooks {
+    Value pack, unpack;
+};
+
 /// What is asked of backward here, and what is under way.
 struct BackwardState {
     CompiledBackward mode = CompiledBackward::off;
     bool detects_anomaly = false;
+    const SavedHooks* saved_hooks = nullptr;  ///< of the innermost block; null: what is saved is kept as it is
     BackwardEnd* end = nullptr;  ///< of the innermost one; null where there is none
 };
 
@@ -87,6 +93,7 @@ struct TracerOptions {
     bool verify = false;   ///< --verify
     bool compiled_backward = false;  ///< --compiled-backward
     bool explain = false;  ///< --explain: breaks and recompiles are told as they happen
+    MemoryBudget memory = {};
 };
 
 class Tracer {
@@ -134,7 +141,7 @@ public:
 
     // ---- the session's side ---------------------------------------------------------------------------------------
     const TracerOptions& options() const { return options_; }
-    CompileSettings compile_settings() const { return {options_.engine, options_.verify}; }
+    CompileSettings compile_settings() const { return {options_.engine, options_.verify, options_.memory}; }
     void set_options(const TracerOptions& options) { options_ = options; }
     /// Counters to zero, caches, tape and generator as at the start.
     void reset();
@@ -233,8 +240,13 @@ private:
     class CheckpointScope;
     class BackwardScope;
     class AnomalyScope;
+    class SavedScope;
     class PlainScope;
     bool ends_at_back_edge(LoopMark& mark, Span span);
+    std::unique_ptr<Scope> enter_annotate(std::span<const ScopeArgument> arguments, Span span);
+    std::unique_ptr<Scope> enter_saved_tensor_hooks(std::span<const ScopeArgument> arguments, Span span);
+    std::unique_ptr<Scope> enter_compiled_backward(std::span<const ScopeArgument> arguments, Span span);
+    std::unique_ptr<Scope> enter_checkpoint(std::span<const ScopeArgument> arguments, Span span);
 
     Context& context_;
     Allocator allocator_;

@@ -2,8 +2,11 @@
 #include <fmt/format.h>
 
 #include "frontend/record/capture.h"
+#include "frontend/record/capture_aside.h"
+#include "frontend/record/checkpoint_policy.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/record/tracer.h"
+#include "frontend/values/builtin.h"
 #include "ir/annotation_keys.h"
 #include "runtime/diagnostic.h"
 
@@ -56,10 +59,12 @@ private:
 
 class Tracer::CheckpointScope final : public Scope {
 public:
-    CheckpointScope(Tracer& tracer, Span span) : tracer_(tracer), opened_(tracer.capturing()) {
+    CheckpointScope(Tracer& tracer, Value policy, Span span) : tracer_(tracer), opened_(tracer.capturing()) {
         if (!opened_) return;
         tracer_.dispatcher().set_span(span);  // the call's node comes from here
-        tracer_.capture().begin_call("checkpoint", "checkpoint");
+        std::shared_ptr<CheckpointPolicy> asked;
+        if (!policy.is_none()) asked = std::make_shared<CheckpointPolicy>(tracer, std::move(policy), span);
+        tracer_.capture().begin_call("checkpoint", "checkpoint", {}, std::move(asked));
     }
     ~CheckpointScope() override {
         if (opened_) tracer_.capture().end_call();
@@ -92,47 +97,122 @@ private:
     const bool saved_;
 };
 
+// The graph under capture is put aside: all that is recorded inside is packed, and nothing else.
+class Tracer::SavedScope final : public Scope {
+public:
+    SavedScope(Tracer& tracer, SavedHooks hooks)
+        : tracer_(ended(tracer)), hooks_(std::move(hooks)), pause_(tracer), aside_(tracer),
+          saved_(std::exchange(tracer.backward.saved_hooks, &hooks_)) {}
+    ~SavedScope() override { tracer_.backward.saved_hooks = saved_; }
+
+private:
+    static Tracer& ended(Tracer& tracer) {
+        tracer.graph_break("saved_tensor_hooks", tracer.dispatcher().span());
+        return tracer;
+    }
+    Tracer& tracer_;
+    const SavedHooks hooks_;
+    const Tracer::Pause pause_;
+    const CaptureAside aside_;
+    const SavedHooks* const saved_;
+};
+
 class Tracer::PlainScope final : public Scope {};
 
-std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<const ScopeArgument> arguments, Span span) {
-    auto fail = [&](std::string message, std::string help) {
-        throw Error(Diagnostic{"arity", std::move(message), span, {}, std::move(help)});
+[[noreturn]] static void fail_arity(std::string message, Span span, std::string help) {
+    throw Error(Diagnostic{"arity", std::move(message), span, {}, std::move(help)});
+}
+
+std::unique_ptr<Scope> Tracer::enter_annotate(std::span<const ScopeArgument> arguments, Span span) {
+    Record record;
+    bool keeps_uncompiled = false;
+    auto add = [&](std::string_view key, const Value& value) {
+        record.push_back({context_.name(key), to_attribute(context_, value)});
+        const AnnotationKey* known = read_annotation_key(key);
+        if (known && !known->holds(record.back().value)) {
+            throw Error(Diagnostic{
+                "type",
+                fmt::format("the annotation `{}` is {}, found {}", key, known->type, with_article(value.kind())),
+                span,
+                {},
+                fmt::format("`tenon help {}` tells what it means", key)});
+        }
+        keeps_uncompiled |= stops_compiling(key, record.back().value);
     };
+    for (const ScopeArgument& argument : arguments) {
+        if (!argument.name.empty()) {
+            add(argument.name, argument.value);
+        } else if (const auto* dict = argument.value.try_as<DictObject>()) {
+            for (const DictObject::Entry& entry : dict->entries()) {
+                if (!entry.key.is<StringObject>())
+                    fail_arity("the keys of metadata are strs", span, "annotate(**d) takes a dict with str keys");
+                add(text_of(entry.key), entry.value);
+            }
+        } else {
+            fail_arity("`annotate` takes keys and their values", span, "write `annotate {pp_stage: 0} { … }`");
+        }
+    }
+    return std::make_unique<MetaScope>(*this, context_.meta(record), keeps_uncompiled);
+}
+
+std::unique_ptr<Scope> Tracer::enter_checkpoint(std::span<const ScopeArgument> arguments, Span span) {
+    Value policy;
+    for (const ScopeArgument& argument : arguments) {
+        if (argument.name != "policy")
+            fail_arity(argument.name.empty() ? "`checkpoint` takes a block, or a function and its arguments"
+                                             : fmt::format("`checkpoint` has no parameter `{}`", argument.name),
+                       span, "write `checkpoint { … }`, `checkpoint(policy: save_matmuls) { … }` or checkpoint(f, x)");
+        policy = argument.value;
+    }
+    constexpr KindSet functions = kinds(Kind::none, Kind::function, Kind::bound_method, Kind::builtin, Kind::model);
+    if (!(functions >> static_cast<int>(policy.kind()) & 1))
+        throw Error(
+            Diagnostic{"type",
+                       fmt::format("the policy of a checkpoint is a function, found {}", with_article(policy.kind())),
+                       span,
+                       {},
+                       "for example save_matmuls, save_names([\"attention\"]), or fn(op, name) = must_save if op "
+                       "== \"matmul\" else prefer_recompute"});
+    return std::make_unique<CheckpointScope>(*this, std::move(policy), span);
+}
+
+std::unique_ptr<Scope> Tracer::enter_saved_tensor_hooks(std::span<const ScopeArgument> arguments, Span span) {
+    SavedHooks hooks;
+    for (const ScopeArgument& argument : arguments) {
+        if (argument.name == "pack") hooks.pack = argument.value;
+        else if (argument.name == "unpack") hooks.unpack = argument.value;
+        else fail_arity("`saved_tensor_hooks` takes `pack:` and `unpack:`", span, {});
+    }
+    if (hooks.pack.is_none() || hooks.unpack.is_none()) {
+        fail_arity("`saved_tensor_hooks` takes two functions", span,
+                   "saved_tensor_hooks(pack: f, unpack: g) { … }");
+    }
+    return std::make_unique<SavedScope>(*this, std::move(hooks));
+}
+
+std::unique_ptr<Scope> Tracer::enter_compiled_backward(std::span<const ScopeArgument> arguments, Span span) {
+    CompiledBackward mode = CompiledBackward::automatic;
+    for (const ScopeArgument& argument : arguments) {
+        if (argument.name != "dynamic")
+            fail_arity("`compiled_backward` takes `dynamic:` alone", span, "dynamic: true, or \"auto\"");
+        const bool is_automatic = argument.value.is<StringObject>() && text_of(argument.value) == "auto";
+        if (argument.value.is_bool() && argument.value.as_bool()) {
+            mode = CompiledBackward::dynamic;
+        } else if (!is_automatic) {
+            fail_arity("`dynamic:` is true (sizes are symbolic from the first graph on) or \"auto\" (from their first "
+                       "change on)",
+                       span, "compiled_backward(dynamic: true) { … }");
+        }
+    }
+    return std::make_unique<BackwardScope>(*this, mode);
+}
+
+std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<const ScopeArgument> arguments, Span span) {
     auto takes_nothing = [&] {
         if (!arguments.empty())
-            fail(fmt::format("`{}` takes no arguments", name), fmt::format("write `{} {{ … }}`", name));
+            fail_arity(fmt::format("`{}` takes no arguments", name), span, fmt::format("write `{} {{ … }}`", name));
     };
-    if (name == "annotate") {
-        Record record;
-        bool keeps_uncompiled = false;
-        auto add = [&](std::string_view key, const Value& value) {
-            record.push_back({context_.name(key), to_attribute(context_, value)});
-            const AnnotationKey* known = read_annotation_key(key);
-            if (known && !known->holds(record.back().value)) {
-                throw Error(Diagnostic{
-                    "type",
-                    fmt::format("the annotation `{}` is {}, found {}", key, known->type, with_article(value.kind())),
-                    span,
-                    {},
-                    fmt::format("`tenon help {}` tells what it means", key)});
-            }
-            keeps_uncompiled |= stops_compiling(key, record.back().value);
-        };
-        for (const ScopeArgument& argument : arguments) {
-            if (!argument.name.empty()) {
-                add(argument.name, argument.value);
-            } else if (const auto* dict = argument.value.try_as<DictObject>()) {
-                for (const DictObject::Entry& entry : dict->entries()) {
-                    if (!entry.key.is<StringObject>())
-                        fail("the keys of metadata are strs", "annotate(**d) takes a dict with str keys");
-                    add(text_of(entry.key), entry.value);
-                }
-            } else {
-                fail("`annotate` takes keys and their values", "write `annotate {pp_stage: 0} { … }`");
-            }
-        }
-        return std::make_unique<MetaScope>(*this, context_.meta(record), keeps_uncompiled);
-    }
+    if (name == "annotate") return enter_annotate(arguments, span);
     if (name == "no_compile") {
         takes_nothing();
         return std::make_unique<MetaScope>(*this, context_.meta({{context_.name(compile_key), AttrValue(false)}}),
@@ -142,16 +222,8 @@ std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<cons
         takes_nothing();
         return std::make_unique<GradScope>(*dispatcher_, name == "enable_grad");
     }
-    if (name == "checkpoint") {
-        if (!arguments.empty()) {
-            throw Error(Diagnostic{"value",
-                                   "policies of checkpoints are not there yet",
-                                   span,
-                                   {},
-                                   "write `checkpoint { … }`: it recomputes all that is inside"});
-        }
-        return std::make_unique<CheckpointScope>(*this, span);
-    }
+    if (name == "checkpoint") return enter_checkpoint(arguments, span);
+    if (name == "saved_tensor_hooks") return enter_saved_tensor_hooks(arguments, span);
     if (name == "detect_anomaly") {
         takes_nothing();
         return std::make_unique<AnomalyScope>(*this);
@@ -160,21 +232,7 @@ std::unique_ptr<Scope> Tracer::enter_scope(std::string_view name, std::span<cons
         takes_nothing();
         return std::make_unique<BackwardScope>(*this, CompiledBackward::refused);
     }
-    if (name == "compiled_backward") {
-        CompiledBackward mode = CompiledBackward::automatic;
-        for (const ScopeArgument& argument : arguments) {
-            if (argument.name != "dynamic")
-                fail("`compiled_backward` takes `dynamic:` alone", "dynamic: true, or \"auto\"");
-            const bool is_automatic = argument.value.is<StringObject>() && text_of(argument.value) == "auto";
-            if (argument.value.is_bool() && argument.value.as_bool()) mode = CompiledBackward::dynamic;
-            else if (!is_automatic)
-                fail(
-                    "`dynamic:` is true (sizes are symbolic from the first graph on) or \"auto\" (from their first "
-                    "change on)",
-                    "compiled_backward(dynamic: true) { … }");
-        }
-        return std::make_unique<BackwardScope>(*this, mode);
-    }
+    if (name == "compiled_backward") return enter_compiled_backward(arguments, span);
     if (name == "device") {
         if (arguments.size() == 1 && arguments[0].value.is(Kind::device) &&
             arguments[0].value.as_device() == Device{}) {

@@ -89,7 +89,9 @@ void Capture::truncate(uint32_t failing) {
 std::shared_ptr<CompiledGraph> Capture::compile_once(const Plan& plan) {
     name_inputs();
     const GraphRef skeleton = builder_.finish(plan.results, tracer_.context().name(site_.name), true);
-    auto compiled = std::make_shared<CompiledGraph>(tracer_.graph_cache(), tracer_.compile_settings(),
+    CompileSettings settings = tracer_.compile_settings();
+    settings.memory = {};  // of a part of what was to keep within it
+    auto compiled = std::make_shared<CompiledGraph>(tracer_.graph_cache(), settings,
                                                     without_symbols(*skeleton, builder_.known_sizes().hints()),
                                                     plan.differentiable, plan.wrt, CompiledGraph::Purpose::capture);
     overwritten_->note_named(*compiled, plan);

@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "frontend/compile/graph_cache.h"
+#include "frontend/record/packing.h"
 #include "frontend/record/tracer.h"
 #include "frontend/replay/graph_replay.h"
 #include "frontend/replay/tape_walk.h"
@@ -46,6 +47,13 @@ void Tape::record(const std::shared_ptr<CompiledGraph>& graph, std::vector<TapeE
         autograd.in_graph = false;
         autograd.number = number_history();
     }
+    if (!tracer_.backward.saved_hooks) return;
+    if (graph->is_op()) pack_saved(tracer_, *entry);
+    else to_pack_.push_back(std::move(entry));
+}
+
+void Tape::pack_pending() {
+    for (const Ref<TapeEntry>& entry : std::exchange(to_pack_, {})) pack_saved(tracer_, *entry);
 }
 
 Ref<TapeEntry> Tape::record_custom(Ref<CustomCall> call, std::vector<Edge> edges,
@@ -133,6 +141,7 @@ Edge Tape::op_of(Edge edge) {
 // ---- unfolding ----------------------------------------------------------------------------------------------------
 void Tape::unfold(TapeEntry& entry) {
     Dispatcher& dispatcher = tracer_.dispatcher();
+    unpack_saved(tracer_, entry);
     const Tracer::Pause pause(tracer_);  // what it computes is there already: no graph under capture needs it
     struct Place {                       // the ops' entries stand where the graph's entry stood
         Tape& tape;

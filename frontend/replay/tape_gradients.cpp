@@ -89,7 +89,8 @@ std::vector<TensorRef> Tape::Walk::append_half(const TapeEntry& entry, std::span
     const CompiledGraph::BackwardPart part = entry.graph->backward_part(continues, present);
     for (const CompiledGraph::BackwardPart::Saved& saved : part.saved) {
         if (saved.is_saved) {
-            arguments.push_back(backward.saved(entry.saved[saved.index].tensor));
+            const TensorRef unpacked = unpacked_in_graph(entry, saved.index);
+            arguments.push_back(unpacked ? unpacked : backward.saved(entry.saved[saved.index].tensor));
         } else {
             const Tensor& input = entry.inputs[saved.index].tensor;
             arguments.push_back(backward.stand_in(input.dtype, input.shape));

@@ -44,10 +44,6 @@ std::string advice_for_foreign_name(std::string_view name) {
 std::string_view planned_name(std::string_view name) {
     static constexpr std::pair<std::string_view, std::string_view> planned[] = {
         {"exec_order", "the order in which models ran"},
-        {"save_matmuls", "a policy of checkpoints; checkpoint { … } recomputes all that is in it"},
-        {"must_save", "for policies of checkpoints"},
-        {"prefer_recompute", "for policies of checkpoints"},
-        {"must_recompute", "for policies of checkpoints"},
         {"profile", "measures a block; `now()` reads the clock"},
         {"autocast", "computes a block in a smaller dtype; `x.to(bf16)` casts"},
         {"stream", "places a block on a stream of a GPU"},

@@ -36,6 +36,14 @@ BuiltinTable::BuiltinTable(SymbolTable& symbols, std::span<const std::string> ar
     }
     add_constant("cpu", Device{}, "the device that tensors live on");
     add_constant("cuda", Device{Device::cuda, 0}, "the first GPU, as a device; nothing runs there yet");
+    add_constant("must_save", make_text("must_save"), "a checkpoint's policy: the value is kept for backward");
+    add_constant("prefer_save", make_text("prefer_save"),
+                 "a checkpoint's policy: the value is kept, unless to compute it again costs less");
+    add_constant(
+        "prefer_recompute", make_text("prefer_recompute"),
+        "a checkpoint's policy: the value is computed again, unless it is there anyway; what is done without one");
+    add_constant("must_recompute", make_text("must_recompute"),
+                 "a checkpoint's policy: the value is computed again in backward, even where others keep it");
     add_constant("pi", 3.14159265358979323846, "π, the circumference of a circle by its diameter, as a float");
     add_constant("inf", std::numeric_limits<double>::infinity(), "∞, as a float");
     add_constant("nan", std::numeric_limits<double>::quiet_NaN(), "what is no number, as a float; equal to nothing");

@@ -87,12 +87,12 @@ const Node& node_of(const Builder& builder, NodeId id) { return builder.node(id)
 MetaId meta_of(const Graph& graph, NodeId id) { return graph.metas[id.index]; }
 MetaId meta_of(const Builder& builder, NodeId id) { return builder.stamp_of(id).meta; }
 
-// Does `whole` give what `part` gives, and may be more behind it?
+// Does `whole` give what `part` gives, and may be more behind it? What has one of the marks `apart` is one with no other.
 template <class Nodes>
-bool gives_all_of(const Nodes& from, NodeId part, NodeId whole) {
+bool gives_all_of(const Nodes& from, NodeId part, NodeId whole, uint8_t apart) {
     const Node &a = node_of(from, part), &b = node_of(from, whole);
     const auto x = from.operands_of(part), y = from.operands_of(whole);
-    if (a.op != b.op || a.attr != b.attr || (a.flags & marks) || (b.flags & marks) ||
+    if (a.op != b.op || a.attr != b.attr || (a.flags & apart) || (b.flags & apart) ||
         meta_of(from, part) != meta_of(from, whole) || !std::equal(x.begin(), x.end(), y.begin(), y.end()) ||
         from.type(part).elements.size() > from.type(whole).elements.size())
         return false;
@@ -168,7 +168,7 @@ private:
     }
     bool is_part_of(NodeId part, NodeId whole) {
         const size_t fewer = graph_.type(part).elements.size(), more = graph_.type(whole).elements.size();
-        return (fewer < more || whole < part) && gives_all_of(graph_, part, whole);
+        return (fewer < more || whole < part) && gives_all_of(graph_, part, whole, marks);
     }
 
     const Graph& graph_;
@@ -206,7 +206,8 @@ std::vector<Repeated> find_repeats(Builder& builder) {
         for (size_t k = known.size(); k-- > 0 && derived[id.index];) {
             Repeated& one = found[known[k]];
             const bool is_further = !repeated || one.others.size() < repeated->others.size();
-            if (is_further && gives_all_of(builder, one.widest, id)) repeated = &one;
+            // To sums a checkpoint makes no difference.
+            if (is_further && gives_all_of(builder, one.widest, id, 0)) repeated = &one;
         }
         if (!repeated) {
             known.push_back(found.size());

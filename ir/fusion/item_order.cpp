@@ -32,6 +32,7 @@ public:
                 std::sort(list->begin(), list->end());
                 list->erase(std::unique(list->begin(), list->end()), list->end());
             }
+        find_turns();
         const std::vector<uint32_t> plain = in_order([](uint32_t) { return false; });
         writes_come_last(plain);
         place_.resize(items_.size());
@@ -47,12 +48,22 @@ private:
         uint64_t sum = 0;      // of their places in the list: the last one's, once there is one
     };
 
+    // What an item needs has its turn no later than the item: else all that is ready meanwhile, such as what checkpoints
+    // compute again much later, would come before it. (A kernel may hold a gradient and the update that it is for.)
+    void find_turns() {
+        for (const OrderedItem& item : items_) turn_.push_back(item.first);
+        const std::vector<uint32_t> order = in_order([](uint32_t) { return false; });
+        for (size_t k = order.size(); k-- > 0;)
+            for (uint32_t needed : items_[order[k]].needs) turn_[needed] = std::min(turn_[needed], turn_[order[k]]);
+    }
+
     // As soon as all that it needs is there, `first` ones before the others, and of these by place.
     std::vector<uint32_t> in_order(const std::function<bool(uint32_t)>& first) {
         std::vector<uint32_t> waiting(items_.size()), order;
         std::vector<std::vector<uint32_t>> users(items_.size());
         const auto later = [&](uint32_t a, uint32_t b) {
-            return place_.empty() ? items_[a].first > items_[b].first : place_[a] > place_[b];
+            if (!place_.empty()) return place_[a] > place_[b];
+            return std::pair(turn_[a], items_[a].first) > std::pair(turn_[b], items_[b].first);
         };
         using Queue = std::priority_queue<uint32_t, std::vector<uint32_t>, decltype(later)>;
         Queue ready(later), ready_first(later);
@@ -162,6 +173,7 @@ private:
     const Graph& graph_;
     std::vector<OrderedItem> items_;
     std::vector<int64_t> hints_;
+    std::vector<NodeId> turn_;     // of an item: the first node that it is there for
     std::vector<uint32_t> place_;  // of an item in the order without regard to memory
     std::vector<Value> values_;    // by node
 };

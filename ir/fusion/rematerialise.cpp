@@ -78,7 +78,7 @@ private:
         std::vector<NodeId> operands;
         for (NodeId operand : graph_.operands_of(id)) operands.push_back(known(operand));
         Stamp stamp = copy_.stamp_of(id);
-        if (chosen_.again[id.index]) stamp.flags = uint8_t((stamp.flags & ~recompute_flag) | recomputed_flag);
+        if (chosen_.again[id.index]) stamp.flags = uint8_t((stamp.flags & ~policy_flags) | recomputed_flag);
         Builder::StampScope scope(builder_, stamp);
         made_[id.index] = builder_.emit_typed(graph_[id].op, graph_[id].type, operands, graph_[id].attr);
         builder_.set_name(made_[id.index], graph_.names[id.index]);

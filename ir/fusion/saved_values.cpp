@@ -138,7 +138,7 @@ private:
             // Positions are found to be right once (CheckedPositions), so those that are read again are the same.
             if (r.may_fail && !is_fusable(graph_, id))
                 for (NodeId o : graph_.operands_of(id)) can_be_again_[o.index] = false;
-            if (!is_choice(id) || r.may_fail || stays_interpreted(graph_, id)) continue;
+            if (!is_choice(id) || r.may_fail || stays_interpreted(graph_, id) || must_be_saved(id)) continue;
             if (r.lowering != Lowering::scalar && r.lowering != Lowering::movement && r.source == Source::none)
                 continue;
             const auto operands = graph_.operands_of(id);
@@ -147,6 +147,11 @@ private:
             can_be_again_[id.index] = chain[id.index] < longest_chain;
             chain[id.index] = can_be_again_[id.index] ? chain[id.index] + 1 : 0;
         }
+    }
+
+    bool must_be_saved(NodeId id) const {
+        constexpr uint8_t must_save = save_flag | must_flag;
+        return (graph_[id].flags & must_save) == must_save;
     }
 
     int64_t elements(TypeId type) const {
@@ -184,6 +189,8 @@ private:
             can_be_again_[id.index]
                 ? fmt::format("to keep its {} bytes costs the traffic of {}, to compute it again that of {}", bytes(id),
                               cost_of_keeping(id), cost_again(id))
+            : must_be_saved(id)
+                ? fmt::format("its checkpoint's policy is must_save: {} bytes", bytes(id))
                 : fmt::format("{} costs more than keeping its result, {} bytes", row(graph_[maker].op).name, bytes(id));
         decisions_.push_back({again ? DecisionKind::recomputed : DecisionKind::saved, std::string(graph_.name_of(id)),
                               std::move(reason), graph_.origins[id.index]});

@@ -1,5 +1,5 @@
 // inline: `call` nodes become their bodies. Needs nothing; afterwards no call is left. What lies in a checkpoint gets
-// the recompute mark, except its outputs (but those that only derivatives read); metadata stays, the call's name joins the
+// the recompute mark, and what it gives (but to derivatives alone) is marked to be kept; metadata stays, the call's name joins the
 // origins' paths.
 #include <algorithm>
 
@@ -55,10 +55,15 @@ private:
             const auto at = int64_t(results.size());
             results.push_back(copy_(r));
             if (outermost && std::find(recomputed.begin(), recomputed.end(), at) == recomputed.end())
-                builder_.set_flags(results.back(), uint8_t(builder_.node(results.back()).flags & ~recompute_flag));
+                keep(results.back());
         }
         if (results.size() == 1) copy_.map(id, results[0]);
         else results_.emplace(id, std::move(results));
+    }
+    // What others read of a checkpoint is there anyway, unless the policy insists on another word.
+    void keep(NodeId result) {
+        const uint8_t flags = builder_.node(result).flags;
+        if ((flags & recompute_flag) && !(flags & must_flag)) builder_.set_flags(result, flags | save_flag);
     }
     bool get_of_call(NodeId id) {
         if (graph_[id].op != op<"get">()) return false;

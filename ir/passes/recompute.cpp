@@ -25,17 +25,18 @@ public:
             if (!is_derivative(id) || id == backward_) forget_clones();
             if (reads_again(id)) copy_with_clones(id);
             else copy_.copy(id);
+            if (is_kept(id)) builder_.set_flags(copy_(id), uint8_t(graph_[id].flags & ~policy_flags));
         }
         return copy_.finish();
     }
     bool is_needed() {
         find_marked();
-        const auto reads_marked = [&](NodeId id) {
+        const auto has_work = [&](NodeId id) {
             const auto operands = graph_.operands_of(id);
-            return reads_again(id) &&
-                   std::any_of(operands.begin(), operands.end(), [&](NodeId o) { return marked_[o.index]; });
+            return is_kept(id) || (reads_again(id) && std::any_of(operands.begin(), operands.end(),
+                                                                  [&](NodeId o) { return marked_[o.index]; }));
         };
-        return std::any_of(graph_.body().begin(), graph_.body().end(), reads_marked);
+        return std::any_of(graph_.body().begin(), graph_.body().end(), has_work);
     }
 
 private:
@@ -44,14 +45,28 @@ private:
     // What is in a checkpoint itself runs with it, the first time and again.
     bool reads_again(NodeId id) const { return is_derivative(id) && !is_in_checkpoint(id); }
 
-    // What the graph gives, or what is computed from outside of checkpoints and is no derivative, is kept.
+    // Its policy would have it so, or it is a checkpoint's result: from here on a value like those outside.
+    bool is_kept(NodeId id) const { return (graph_[id].flags & policy_flags) == (recompute_flag | save_flag); }
+
+    // What the graph gives, or what is computed from outside of checkpoints and is no derivative, is kept, unless the
+    // policy insists.
     void find_marked() {
-        for (NodeId id : graph_.body()) marked_[id.index] = is_in_checkpoint(id);
+        for (NodeId id : graph_.body()) marked_[id.index] = is_in_checkpoint(id) && !(graph_[id].flags & save_flag);
+        const auto keep = [&](NodeId id) {
+            if (!(graph_[id].flags & must_flag)) marked_[id.index] = false;
+        };
         for (NodeId id : graph_.body()) {
             if (is_derivative(id) || is_in_checkpoint(id) || graph_[id].op == op<"get">()) continue;
-            for (NodeId operand : graph_.operands_of(id)) marked_[operand.index] = false;
+            for (NodeId operand : graph_.operands_of(id)) keep(operand);
         }
-        for (NodeId id : graph_.results()) marked_[id.index] = false;
+        for (NodeId id : graph_.results()) keep(id);
+        // Positions are found to be right once: what reads the same ones again cannot fail, so that writes need not wait.
+        for (NodeId id : graph_.body()) {
+            const Row& r = row(graph_[id].op);
+            if (!is_in_checkpoint(id) || !r.may_fail || r.lowering == Lowering::scalar) continue;
+            for (NodeId operand : graph_.operands_of(id))
+                if (graph_.type(operand).is_tensor() && is_integer(graph_.type(operand).dtype)) keep(operand);
+        }
     }
     void forget_clones() {
         for (NodeId id : cloned_) clone_[id.index] = {};
@@ -91,7 +106,7 @@ private:
         if (row(graph_[id].op).memory == MemoryUse::replaces)
             operands[replaced_view] = copy_.view_from(operands[replaced_base], id, operands[replaced_view]);
         Stamp stamp = copy_.stamp_of(id);
-        stamp.flags = uint8_t((stamp.flags & ~recompute_flag) | recomputed_flag);
+        stamp.flags = uint8_t((stamp.flags & ~policy_flags) | recomputed_flag);
         Builder::StampScope scope(builder_, stamp);
         RegionId first;
         for (unsigned k = 0; k < graph_[id].regions; ++k)

@@ -13,9 +13,11 @@ namespace {
 constexpr int64_t parallel_work = 32768;  // elements of little work below which waking threads costs more than it gains
 constexpr int64_t block_work = 4096;      // elements a block of a parallel loop: a few microseconds
 constexpr int64_t least_block = 256;      // positions of a vector loop that is cut into blocks
-constexpr int64_t most_columns = 1024;    // of such a block that are folded by rows: a page of each row
+constexpr int64_t most_columns = 1024;  // of such a block that are folded by rows, or read in tiles: a page of each row
 constexpr int64_t longest_tile = 1024;    // positions of a vector loop: a block of the interpreter's
 constexpr int64_t tiles_together = 8;     // in a block of a parallel loop
+constexpr int64_t square_tile = 32;       // positions of both loops of a tile of what no cache holds
+constexpr int64_t past_caches = 32 << 20;  // bytes
 constexpr int64_t much_work = 16;         // additions an element
 
 // How many elements a stride apart a cache keeps: their lines share the sets that the stride meets.
@@ -199,8 +201,11 @@ void NestBuilder::choose_tiles(const Nest& nest, std::vector<NestLoop>& loops, c
     if (all_fixed && turns * hint(along->extent) * bytes <= target_.cache_bytes && trial.cost() >= much_work) return;
     std::rotate(along, along + 1, loops.end() - 1);
     NestLoop &outer = loops[loops.size() - 2], &inner = loops.back();
-    outer.tile = 4 * line;
-    inner.tile = tile;
+    // Of what comes from memory at that: as many rows on either side as a core has the addresses of pages at hand for.
+    const int64_t all = multiply_saturated(multiply_saturated(turns, hint(outer.extent)), bytes);
+    const bool from_memory = bytes >= 4 && tile == shortest && all > past_caches;
+    outer.tile = from_memory ? square_tile : 4 * line;
+    inner.tile = from_memory ? square_tile : tile;
 }
 
 void NestBuilder::choose_kinds(const Nest& nest, std::vector<NestLoop>& loops, const Expressions& trial) const {
@@ -230,7 +235,11 @@ void NestBuilder::choose_kinds(const Nest& nest, std::vector<NestLoop>& loops, c
                                     [&](const NestLoop& a, const NestLoop& b) { return turns(a) < turns(b); });
     const int64_t each = std::max<int64_t>(work(nest) / extent(*parallel), 1);
     if (parallel->tile) {
-        parallel->block = parallel->tile * std::clamp<int64_t>(turns(*parallel) / 16, 1, tiles_together);
+        const int64_t shared = turns(*parallel) / (2 * std::max(target_.threads, 1));
+        const int64_t together = parallel->tile == square_tile
+                                     ? std::clamp<int64_t>(shared, 1, most_columns / square_tile)
+                                     : std::clamp<int64_t>(turns(*parallel) / 16, 1, tiles_together);
+        parallel->block = parallel->tile * together;
         return;
     }
     if (parallel->kind == LoopKind::vector) {

@@ -273,11 +273,16 @@ private:
         } while (cursor_.accept(","));
         cursor_.expect(")");
     }
+    uint8_t accept_policy() {
+        for (std::string_view word : {"recompute", "must_recompute", "prefer_save", "must_save"})
+            if (cursor_.accept_word(word)) return flags_of_policy(word);
+        return 0;
+    }
     Stamp stamp(Origin origin) {  // metadata, flags, what it differentiates
         Stamp stamp;
         if (cursor_.peek() == '{') stamp.meta = values_.meta();
         for (;;) {
-            if (cursor_.accept_word("recompute")) stamp.flags |= recompute_flag;
+            if (const uint8_t policy = accept_policy()) stamp.flags |= policy;
             else if (cursor_.accept_word("recomputed")) stamp.flags |= recomputed_flag;
             else if (cursor_.accept_word("no_grad")) stamp.flags |= no_grad_flag;
             else break;

@@ -187,7 +187,7 @@ private:
         p.left += ")";
         if (valued) p.type = type(node.type);
         if (const std::string m = meta(id); !m.empty()) p.right += "  " + m;
-        if (node.flags & recompute_flag) p.right += "  recompute";
+        if (node.flags & recompute_flag) p.right += "  " + std::string(policy_word(node.flags));
         if (node.flags & recomputed_flag) p.right += "  recomputed";
         if (node.flags & no_grad_flag) p.right += "  no_grad";
         const Origin& origin = graph_.origin(id);

@@ -55,8 +55,8 @@ private:
         out["type"] = type(n.type);
         if (n.attr) out["attributes"] = record(context_[n.attr]);
         if (graph_.metas[id.index]) out["metadata"] = record(context_[graph_.metas[id.index]]);
-        for (const auto& [flag, name] : {std::pair(recompute_flag, "recompute"), std::pair(no_grad_flag, "no_grad"),
-                                         std::pair(recomputed_flag, "recomputed")})
+        if (n.flags & recompute_flag) out["flags"].push_back(policy_word(n.flags));
+        for (const auto& [flag, name] : {std::pair(no_grad_flag, "no_grad"), std::pair(recomputed_flag, "recomputed")})
             if (n.flags & flag) out["flags"].push_back(name);
         if (const Json from = origin(graph_.origin(id)); !from.is_null()) out["origin"] = from;
         for (unsigned k = 0; k < n.regions; ++k) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include <llvm/IR/InlineAsm.h>
 #include <llvm/IR/IntrinsicsX86.h>
 
 namespace tenon::llvm_engine {
@@ -180,6 +181,11 @@ llvm::Value* CodeBuilder::expanded(const Held& h) {
     if (!h.stride) return h.value;
     llvm::Value* offsets = builder_.CreateMul(lane_numbers(builder_.getInt64Ty(), lanes_), splat(h.stride, lanes_));
     return builder_.CreateAdd(splat(h.value, lanes_), offsets);
+}
+
+llvm::Value* CodeBuilder::opaque(llvm::Value* value) {
+    auto* type = llvm::FunctionType::get(value->getType(), {value->getType()}, false);
+    return builder_.CreateCall(type, llvm::InlineAsm::get(type, "", "=r,0", false), {value});
 }
 
 void CodeBuilder::level(std::span<llvm::Value*> values) {

@@ -61,6 +61,9 @@ public:
                       llvm::function_ref<Values(Held i, Carried)> body,
                       llvm::function_ref<Values(llvm::Value* from, Carried)> scalar_rest = nullptr);
 
+    /// The same value, of which the optimiser does not know what it is made of.
+    llvm::Value* opaque(llvm::Value* value);
+
     // -- lanes
     int64_t lanes() const { return lanes_; }     ///< of the loop at hand
     llvm::Value* mask() const { return mask_; }  ///< its lanes at work, null for all

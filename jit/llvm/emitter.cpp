@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include "ir/loops.h"
-#include "ir/marks.h"
 #include "ir/row.h"
 #include "jit/literal.h"
 #include "jit/llvm/code_builder.h"
@@ -14,6 +13,8 @@
 #include "jit/llvm/index_arithmetic.h"
 #include "jit/llvm/memory.h"
 #include "jit/llvm/next_row.h"
+#include "jit/llvm/next_tile.h"
+#include "jit/llvm/parts.h"
 #include "jit/llvm/scalar.h"
 #include "jit/llvm/squares.h"
 #include "jit/llvm/translation.h"
@@ -28,6 +29,7 @@ namespace {
 
 constexpr int cheap_to_repeat = 8;    // additions for each few rows of a column that is folded
 constexpr int64_t page_bytes = 4096;  // of a row of columns that are folded together
+constexpr int64_t cache_line = 64;
 constexpr size_t few_nodes = 24;      // of a region that is emitted several times, once for each of as many turns
 
 class StageEmitter {
@@ -74,9 +76,14 @@ private:
         if (code_.lanes() != 1) refuse("a loop inside a vector loop");
         if (attributes.text("kind") == "vector") return vector_loop(region, low, high, most);
         if (const std::optional<Squares> squares = find_squares(graph_, id))
-            if (loop_of_squares(region, *squares, low, high)) return;
+            if (loop_of_squares(id, *squares, low, high)) return;
         const NextRow outer = std::exchange(next_row_, next_row(graph_, region));
-        code_.loop(low, high, attributes.integer_or("step", 1), [&](llvm::Value* i) { run(region, {i, nullptr}); });
+        const int64_t step = attributes.integer_or("step", 1);
+        code_.loop(low, high, step, [&](llvm::Value* i) {
+            if (step > 1) tiles_.push_back({graph_.params(region)[0], i, low, high, step});
+            run(region, {i, nullptr});
+            if (step > 1) tiles_.pop_back();
+        });
         next_row_ = outer;
     }
 
@@ -113,7 +120,7 @@ private:
             const std::optional<int64_t> all = constant_in(index(graph_.operand(id, 3)).value);
             if ((all && *all * bytes <= facts_.last_cache_bytes) || memory_.is_in_place(buffer)) continue;
             if (lanes * bytes % facts_.bytes || !slope_of(graph_, position, lane).is(1)) continue;
-            if (is_arithmetic(region, position)) found.push_back(id);
+            if (is_arithmetic(graph_, region, position)) found.push_back(id);
         }
         return found;
     }
@@ -150,105 +157,102 @@ private:
         }
         return bits;
     }
-    // What these values are made of in the region, in order; of what a fold is made of there only if it is a root.
-    std::vector<NodeId> parts(const Region& region, std::vector<NodeId> roots) const {
-        Marks mine, met;
-        mine.begin(graph_.nodes.size());
-        met.begin(graph_.nodes.size());
-        for (NodeId id : graph_.body(region)) mine.add(id.index);
-        std::vector<NodeId> found;
-        while (!roots.empty()) {
-            const NodeId id = roots.back();
-            roots.pop_back();
-            if (!mine.has(id.index) || !met.add(id.index)) continue;
-            found.push_back(id);
-            if (graph_[id].op != op<"fold">())
-                roots.insert(roots.end(), graph_.operands_of(id).begin(), graph_.operands_of(id).end());
-        }
-        std::sort(found.begin(), found.end());
-        return found;
-    }
-    bool is_arithmetic(const Region& region, NodeId position) const {
-        const std::vector<NodeId> found = parts(region, {position});
-        return std::all_of(found.begin(), found.end(), [&](NodeId id) {
-            return graph_.type(id).kind == Type::Kind::index && graph_[id].op != op<"position">();
-        });
-    }
     void arithmetic(const Region& region, NodeId position) {
-        for (NodeId id : parts(region, {position})) node(id);
+        for (NodeId id : parts(graph_, region, {position})) node(id);
     }
 
     // ---- squares ----
 
     // As many turns at once as a vector has lanes. False: nothing was emitted.
-    bool loop_of_squares(const Region& around, const Squares& squares, llvm::Value* low, llvm::Value* high) {
-        const Region& region = graph_.region_of(squares.vector);
+    bool loop_of_squares(NodeId loop, const Squares& squares, llvm::Value* low, llvm::Value* high) {
+        const Region &around = graph_.region_of(loop), &region = graph_.region_of(squares.vector);
         const int64_t lanes = vector_lanes(graph_, region, facts_, std::nullopt);
         const std::optional<int64_t> turns = constant_in(here_.CreateSub(high, low));
         if ((turns && *turns < lanes) || graph_.body(region).size() > few_nodes) return false;
         for (NodeId id : squares.loads) {
             const unsigned bits = register_type(code_.context(), graph_.type(id).dtype)->getScalarSizeInBits();
-            if (!can_transpose(lanes, bits) || !is_arithmetic(region, graph_.operand(id, 1))) return false;
+            if (!can_transpose(lanes, bits) || !is_arithmetic(graph_, region, graph_.operand(id, 1))) return false;
         }
+        const NodeId lane = graph_.params(region)[0];
         const auto set_line = [&](llvm::Value* line) {
             held_[graph_.params(around)[0].index] = {line, nullptr};
             for (NodeId id : graph_.body(around))
                 if (id != squares.vector) node(id);
         };
-        const auto square = [&](llvm::Value* line) {
-            set_line(line);
+        std::vector<NodeId> stores = stores_past_caches(region, lanes);
+        std::erase_if(stores, [&](NodeId id) {
+            return !slope_of(graph_, graph_.operand(id, 1), graph_.params(around)[0]).is_affine();
+        });
+        std::optional<NextTile> next;
+        if (!stores.empty()) next = NextTile::of(here_, graph_, tiles_, loop, squares.vector);
+        // Lines from `first` on to `past`, of all lanes.
+        const auto lines = [&](llvm::Value* first, llvm::Value* past) {
+            set_line(first);
             llvm::Value* from = index(graph_.operand(squares.vector, 0)).value;
+            if (next) from = code_.opaque(from);
             llvm::Value* to = index(graph_.operand(squares.vector, 1)).value;
-            const NodeId lane = graph_.params(region)[0];
             const auto body = [&](Held i, Carried) {
-                if (code_.lanes() != lanes || code_.mask()) {  // what is left of the vector loop
-                    code_.loop(line, here_.CreateAdd(line, here_.getInt64(uint64_t(lanes))), 1, [&](llvm::Value* turn) {
-                        set_line(turn);
-                        run(region, i);
+                if (code_.lanes() == lanes && !code_.mask()) {
+                    code_.loop(first, past, lanes, [&](llvm::Value* line) {
+                        set_line(line);
+                        square(region, squares, i, next,
+                               [&](int64_t r) { set_line(here_.CreateAdd(line, here_.getInt64(uint64_t(r)))); });
                     });
                     return CodeBuilder::Values();
                 }
-                set_line(line);
-                held_[lane.index] = i;
-                std::unordered_map<uint32_t, std::vector<llvm::Value*>> loaded;
-                for (NodeId id : squares.loads) {
-                    arithmetic(region, graph_.operand(id, 1));
-                    loaded.emplace(id.index, transposed(here_, memory_.load_lines(access(id), lanes)));
-                }
-                for (int64_t r = 0; r < lanes; ++r) {
-                    set_line(here_.CreateAdd(line, here_.getInt64(uint64_t(r))));
-                    held_[lane.index] = i;
-                    for (NodeId id : graph_.body(region)) {
-                        if (const auto found = loaded.find(id.index); found == loaded.end()) node(id);
-                        else held_[id.index] = {found->second[size_t(r)]};
-                    }
-                }
+                code_.loop(first, past, 1, [&](llvm::Value* line) {  // what is left of the vector loop
+                    set_line(line);
+                    run(region, i);
+                });
                 return CodeBuilder::Values();
             };
-            const auto loop = [&] { code_.in_vectors(from, to, lanes, can_mask(graph_, region, facts_), {}, body); };
-            std::vector<NodeId> stores = stores_past_caches(region, lanes);
-            std::erase_if(stores, [&](NodeId id) {
-                return !slope_of(graph_, graph_.operand(id, 1), graph_.params(around)[0]).is_affine();
-            });
             past_caches(
                 stores,
                 [&](std::span<const NodeId> streamed) {
                     llvm::Value* bits = here_.getInt64(0);
                     for (uint64_t k = 0; k < 2; ++k) {  // all lines lie as far apart as these
-                        set_line(here_.CreateAdd(line, here_.getInt64(k)));
+                        set_line(here_.CreateAdd(first, here_.getInt64(k)));
                         held_[lane.index] = {from, nullptr};
                         bits = here_.CreateOr(bits, addresses(region, streamed));
                     }
                     return bits;
                 },
-                loop);
+                [&] { code_.in_vectors(from, to, lanes, can_mask(graph_, region, facts_), {}, body); });
         };
         llvm::Value* count =
             here_.CreateBinaryIntrinsic(llvm::Intrinsic::smax, here_.CreateSub(high, low), here_.getInt64(0));
         llvm::Value* whole = here_.CreateAdd(low, here_.CreateAnd(count, here_.getInt64(uint64_t(-lanes))));
-        code_.loop(low, whole, lanes, square);
+        // In a tile squares follow each other along the lines that they read: what lies in one page is read together. But
+        // what writes past the caches writes a line of theirs at once.
+        const bool whole_lines = lanes * int64_t(size_of(graph_.type(squares.loads[0]).dtype)) >= cache_line;
+        if (next && whole_lines) lines(code_.opaque(low), whole);
+        else
+            code_.loop(low, whole, lanes, [&](llvm::Value* first) {
+                lines(first, here_.CreateAdd(first, here_.getInt64(uint64_t(lanes))));
+            });
         code_.loop(whole, high, 1, [&](llvm::Value* i) { run(around, {i, nullptr}); });
         return true;
+    }
+    // `set_line(r)`: to line r of the square, whose line 0 is at hand.
+    void square(const Region& region, const Squares& squares, Held i, const std::optional<NextTile>& next,
+                llvm::function_ref<void(int64_t r)> set_line) {
+        const auto fixed = [&](NodeId id) { return index(id).value; };
+        held_[graph_.params(region)[0].index] = i;
+        std::unordered_map<uint32_t, std::vector<llvm::Value*>> loaded;
+        for (NodeId id : squares.loads) {
+            const NodeId position = graph_.operand(id, 1);
+            arithmetic(region, position);
+            llvm::Value* ahead = next ? next->distance(here_, graph_, position, fixed) : nullptr;
+            loaded.emplace(id.index, transposed(here_, memory_.load_lines(access(id), code_.lanes(), ahead)));
+        }
+        for (int64_t r = 0; r < code_.lanes(); ++r) {
+            set_line(r);
+            held_[graph_.params(region)[0].index] = i;
+            for (NodeId id : graph_.body(region)) {
+                if (const auto found = loaded.find(id.index); found == loaded.end()) node(id);
+                else held_[id.index] = {found->second[size_t(r)]};
+            }
+        }
     }
 
     // ---- folds of columns ----
@@ -262,25 +266,9 @@ private:
             stored |= graph_[id].op == op<"store">();
             if (graph_[id].op != op<"fold">()) continue;
             found = true;
-            if (stored || repeated_cost(region, id) > cheap_to_repeat) return false;
+            if (stored || repeated_cost(graph_, region, id) > cheap_to_repeat) return false;
         }
         return found;
-    }
-    // What a fold's body and bounds are made of in the region around it, in order.
-    std::vector<NodeId> needed_by_fold(const Region& region, NodeId fold) const {
-        const Region& inner = graph_.region_of(fold);
-        std::vector<NodeId> roots(graph_.operands_of(fold).begin(), graph_.operands_of(fold).end());
-        const auto add = [&](std::span<const NodeId> more) { roots.insert(roots.end(), more.begin(), more.end()); };
-        for (NodeId id : graph_.body(inner)) add(graph_.operands_of(id));
-        add(graph_.results(inner));
-        return parts(region, std::move(roots));
-    }
-    int repeated_cost(const Region& region, NodeId fold) const {
-        int sum = 0;
-        for (NodeId id : needed_by_fold(region, fold))
-            if (row(graph_[id].op).lowering == Lowering::scalar && graph_.type(id).kind != Type::Kind::index)
-                sum += row(graph_[id].op).cost;
-        return sum;
     }
     void loop_over_columns(const Region& region, llvm::Value* low, llvm::Value* high) {
         const int64_t lanes = register_lanes(graph_, region, facts_), block = lanes * (page_bytes / facts_.bytes);
@@ -310,13 +298,13 @@ private:
                                llvm::function_ref<void(std::span<const NodeId>, Held)> define) {
         const Attributes attributes = graph_.attributes(id);
         const Region& inner = graph_.region_of(id);
-        const std::vector<NodeId> needed = needed_by_fold(region, id);
+        const std::vector<NodeId> needed = needed_by_fold(graph_, region, id);
         const auto element = [&](Held i) {
             run(inner, i);
             return scalar(graph_.results(inner)[0]);
         };
         const Fold fold = {attributes.text("op"), graph_.type(id).dtype, false, columns.masked, element};
-        define(parts(region, {graph_.operand(id, 0), graph_.operand(id, 1)}), {columns.first, nullptr});
+        define(parts(graph_, region, {graph_.operand(id, 0), graph_.operand(id, 1)}), {columns.first, nullptr});
         const Rows rows = {index(graph_.operand(id, 0)).value, index(graph_.operand(id, 1)).value,
                            most_turns(graph_, id), graph_.body(inner).size() <= few_nodes ? 4 : 1};
         return emit_fold_of_columns(code_, fold, columns, rows, [&](Held column) { define(needed, column); });
@@ -487,6 +475,7 @@ private:
     std::unordered_map<uint32_t, Held> held_;  // by node, in the function at hand
     std::vector<NodeId> past_caches_;          // stores of the loop at hand that go there
     NextRow next_row_{};                       // of the serial loop at hand
+    std::vector<TileLoop> tiles_;              // serial loops in steps around the place at hand, outermost first
 };
 
 }  // namespace

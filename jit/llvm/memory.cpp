@@ -95,14 +95,19 @@ llvm::Value* Memory::load(const Access& a) {
 }
 
 void Memory::prefetch(const Access& a, llvm::Value* distance) {
+    constexpr int to_all_caches = 3;
+    llvm::Value* first = code_.here().CreateGEP(a.type, a.address, distance);
+    prefetch_bytes(first, code_.lanes() * int64_t(size_of(a.dtype)), to_all_caches);
+}
+
+void Memory::prefetch_bytes(llvm::Value* first, int64_t bytes, int caches) {
     IRBuilder& here = code_.here();
     constexpr int64_t line = 64;
-    constexpr int to_read = 0, to_all_caches = 3, data = 1;
-    llvm::Value* first = here.CreateGEP(a.type, a.address, distance);
-    for (int64_t at = 0; at < code_.lanes() * int64_t(size_of(a.dtype)); at += line) {
+    constexpr int to_read = 0, data = 1;
+    for (int64_t at = 0; at < bytes; at += line) {
         llvm::Value* address = here.CreateConstGEP1_64(here.getInt8Ty(), first, uint64_t(at));
         here.CreateIntrinsic(llvm::Intrinsic::prefetch, {address->getType()},
-                             {address, here.getInt32(to_read), here.getInt32(to_all_caches), here.getInt32(data)});
+                             {address, here.getInt32(to_read), here.getInt32(uint32_t(caches)), here.getInt32(data)});
     }
 }
 
@@ -129,12 +134,15 @@ llvm::Value* Memory::load_near(const Access& a, int64_t stride) {
     return result;
 }
 
-std::vector<llvm::Value*> Memory::load_lines(const Access& a, int64_t count) {
+std::vector<llvm::Value*> Memory::load_lines(const Access& a, int64_t count, llvm::Value* ahead) {
     IRBuilder& here = code_.here();
+    constexpr int to_the_second = 2;  // the first may have fewer ways than there are lines a stride apart
     auto* type = llvm::FixedVectorType::get(a.type, unsigned(count));
     llvm::Value* line = here.CreateGEP(a.type, pointer(a.buffer), a.position.value);
     std::vector<llvm::Value*> lines;
     for (int64_t lane = 0; lane < code_.lanes(); ++lane) {
+        if (ahead)
+            prefetch_bytes(here.CreateGEP(a.type, line, ahead), count * int64_t(size_of(a.dtype)), to_the_second);
         lines.push_back(from_memory(here, a.dtype, tagged(here.CreateAlignedLoad(type, line, a.align), a)));
         line = here.CreateGEP(a.type, line, a.position.stride);
     }

@@ -45,7 +45,8 @@ public:
     /// Asks for what lies so many elements on.
     void prefetch(const Access&, llvm::Value* distance);
     /// Of lane k the `count` neighbours from its element on, as vector k: instead of a load of elements a stride apart.
-    std::vector<llvm::Value*> load_lines(const Access&, int64_t count);
+    /// `ahead`: how many elements on lies what is asked for meanwhile; null: nothing is.
+    std::vector<llvm::Value*> load_lines(const Access&, int64_t count, llvm::Value* ahead);
     /// `past_caches`: whole vectors, which lie at multiples of their size.
     void store(const Access&, llvm::Value* held, bool past_caches = false);
     /// Where the element at a position that is the same in all lanes stands.
@@ -62,6 +63,7 @@ public:
 private:
     llvm::Value* pointer(uint32_t buffer);
     llvm::Value* load_near(const Access&, int64_t stride);
+    void prefetch_bytes(llvm::Value* first, int64_t bytes, int caches);
     llvm::Value* slot(IRBuilder& builder, NodeId id) const;
     template <class I>
     I* tagged(I* instruction, const Access& a) const {

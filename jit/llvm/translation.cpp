@@ -1,6 +1,7 @@
 #include "jit/llvm/translation.h"
 
 #include <array>
+#include <numeric>
 #include <vector>
 
 #include <llvm/Analysis/VectorUtils.h>
@@ -128,15 +129,27 @@ private:
         return here_.CreateIntCast(x, type(to), holds_sign(from));
     }
 
-    // m · 2ⁿ: whole registers of AVX-512 have an instruction.
+    // m · 2ⁿ: whole registers of AVX-512 have an instruction, and so do the vectors of several that folds go by.
     llvm::Value* scaled(llvm::Value* m, llvm::Value* n, llvm::Value* biased, Lane lane) {
         const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(m->getType());
         const bool wide = here_.GetInsertBlock()->getParent()->getFnAttribute("target-cpu").getValueAsString() ==
                           processor_of(InstructionSet::avx512);
-        if (!wide || !vector || int64_t(vector->getNumElements()) * bytes_of(lane) != 64) {
+        const int lanes = int(64 / bytes_of(lane)), count = vector ? int(vector->getNumElements()) : 0;
+        if (!wide || count == 0 || count % lanes != 0) {
             llvm::Value* const operands[] = {m, biased};
             return translate(here_, scalar::scaled_in_two_program(lane), operands);
         }
+        if (count == lanes) return scaled_register(m, n, lane);
+        std::vector<llvm::Value*> registers;
+        for (int first = 0; first < count; first += lanes) {
+            std::vector<int> mask(static_cast<size_t>(lanes));
+            std::iota(mask.begin(), mask.end(), first);
+            registers.push_back(
+                scaled_register(here_.CreateShuffleVector(m, mask), here_.CreateShuffleVector(n, mask), lane));
+        }
+        return llvm::concatenateVectors(here_, registers);
+    }
+    llvm::Value* scaled_register(llvm::Value* m, llvm::Value* n, Lane lane) {
         const bool single = lane == Lane::f32;
         llvm::Value* all = llvm::Constant::getAllOnesValue(here_.getIntNTy(single ? 16 : 8));
         constexpr int current_rounding = 4;

@@ -105,6 +105,7 @@ private:
     void branch(Statements& out, Scope& scope, int depth);
     void loop(Statements& out, Scope& scope, int depth);
     void decision(Statements& out, Scope& scope, int depth);
+    std::string checkpoint();
     void marked(Statements& out, Scope& scope, int depth);
     void print(Statements& out, Scope& scope);
     void show(Statements& out, const Variable& a);

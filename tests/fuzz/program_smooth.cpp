@@ -42,7 +42,7 @@ std::string ProgramGenerator::smooth_expression(const std::vector<std::string>& 
         case 21:
             return fmt::format(
                 "attention({0}, {1}, {2}, score: fn(s, b, h, i, j) = tanh(s) + {3}[i, 0] * {1}[j, -1], "
-                "mask: fn(b, h, i, j) = (i + j) % 3 < 2, causal: {4})[0]",
+                "mask: fn(b, h, i, j) = (i + j) % 3 < 2, causal: {4})",
                 a, random_.pick(names), random_.pick(names), random_.pick(names), random_.chance(0.5));
         default: return fmt::format("sqrt(1 + {0} * {0})", a);
     }
@@ -71,7 +71,7 @@ void ProgramGenerator::smooth_program() {
         for (int j = 0; j < n; ++j) {
             std::string v = fresh("v");
             Statement s = line(fmt::format("{} = {}", v, smooth_expression(names, random_.between(1, 3))));
-            if (random_.chance(0.2)) s = mark_block("checkpoint", {s});
+            if (random_.chance(0.2)) s = mark_block(checkpoint(), {s});
             body.push_back(s);
             if (random_.chance(0.3)) body.push_back(line(fmt::format("{0} = {0}.clone()", v)));
             if (random_.chance(0.3) && body.back().text.ends_with(".clone()")) {

@@ -187,6 +187,18 @@ void ProgramGenerator::decision(Statements& out, Scope& scope, int depth) {
     }
 }
 
+// What is kept changes no bit, so any policy does.
+std::string ProgramGenerator::checkpoint() {
+    constexpr const char* policies[] = {"save_matmuls",
+                                        "save_names([\"a\"])",
+                                        "fn(op, name) = must_recompute",
+                                        "fn(op, name) = must_save",
+                                        "fn(op, name) = prefer_save",
+                                        "fn(op, name) = must_recompute if len(op) > 3 else prefer_save"};
+    if (random_.chance(0.5)) return "checkpoint";
+    return fmt::format("checkpoint(policy: {})", policies[random_.below(std::size(policies))]);
+}
+
 void ProgramGenerator::marked(Statements& out, Scope& scope, int depth) {
     switch (random_.below(5)) {
         case 0:
@@ -196,7 +208,7 @@ void ProgramGenerator::marked(Statements& out, Scope& scope, int depth) {
             Statements body;
             int n = random_.between(1, 4);
             for (int k = 0; k < n; ++k) plain_statement(body, scope, depth);
-            return out.push_back(mark_block("checkpoint", body));
+            return out.push_back(mark_block(checkpoint(), body));
         }
         case 3: {
             Statements body;

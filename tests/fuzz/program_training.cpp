@@ -15,7 +15,7 @@ void ProgramGenerator::training() {
     for (int k = 0; k < n; ++k) {
         std::string next = fresh("h");
         Statement s = line(fmt::format("{} = {}", next, pure(scope.back().name, 2)));
-        if (random_.chance(0.3)) s = mark_block("checkpoint", {s});
+        if (random_.chance(0.3)) s = mark_block(checkpoint(), {s});
         forward.push_back(s);
         scope.push_back({next, "f32", {"n", "4"}, false});
         if (random_.chance(0.15)) forward.push_back(mark("graph_break"));

@@ -98,6 +98,26 @@ TEST(Tiles, TilesAreWherePlanesAreLarge) {
     }
 }
 
+// A core has the addresses of so many pages at hand: of what comes from memory a tile has few rows on either side, and a
+// block of a thread's a page of each row.
+TEST(Tiles, OfWhatComesFromMemoryTilesHaveFewRows) {
+    Context c;
+    struct Case {
+        std::string rows, columns, tile, block;
+    };
+    for (const Case& k : {Case{"4096", "4096", "32 x 32", "1024"}, Case{"2048", "2048", "64 x 64", "128"},
+                          Case{"3000", "4001", "64 x 512", "192"}}) {
+        const GraphRef graph = parse_graph(c, "graph f(x: f32[" + k.rows + ", " + k.columns + "]) -> f32[" + k.columns +
+                                                  ", " + k.rows + "] {\n    permute = permute(x, axes: [1, 0]) : f32[" +
+                                                  k.columns + ", " + k.rows + "]\n    neg = neg(permute) : f32[" +
+                                                  k.columns + ", " + k.rows + "]\n    return neg\n}\n");
+        Lowered l;
+        l.loops = schedule(*fuse(*graph, l.decisions), Target{.threads = 2}, l.decisions);
+        EXPECT_TRUE(l.decided(DecisionKind::tiled, "in tiles of " + k.tile + " elements")) << print(*l.loops);
+        EXPECT_TRUE(l.decided(DecisionKind::parallel, "in blocks of " + k.block + " ")) << print(*l.loops);
+    }
+}
+
 TEST(Tiles, WritesThroughTransposedViewsGoInTilesToo) {
     Context c;
     const Lowered l = lower_in_tiles(c, R"(graph f(x: f32[160, 170], v: f32[150, 140]) -> f32[160, 170] {
