@@ -8,6 +8,7 @@
 #include "frontend/ops/tensor_ops.h"
 #include "frontend/record/capture.h"
 #include "frontend/record/capture_aside.h"
+#include "frontend/record/checkpoint_policy.h"
 #include "frontend/regions/own_gradient.h"
 #include "runtime/interrupt.h"
 
@@ -127,6 +128,13 @@ private:
     const std::shared_ptr<const Op> op_;
 };
 
+/// What policies of checkpoints know the results by.
+void name_results(Dispatcher& d, const Op& op, const tenon::Value& result) {
+    if (auto* x = result.try_as<TensorObject>()) d.policies().name_value(*x, op.name);
+    if (!result.is(tenon::Kind::tuple)) return;
+    for (const tenon::Value& item : *items_of(result)) name_results(d, op, item);
+}
+
 /// The nodes of a call, as one of the graph's calls.
 class CallOfGraph {
 public:
@@ -196,7 +204,9 @@ bool NativeOp::call(Evaluator& evaluator, std::span<const tenon::Value> position
     tenon::Values all{tenon::Value(context)};
     all.insert(all.end(), positional.begin(), positional.end());
     const CallOfGraph call(evaluator.tracer(), op.name);
-    return forward_.object().call(evaluator, all, {}, result);
+    forward_.object().call(evaluator, all, {}, result);
+    name_results(evaluator.tracer().dispatcher(), op, result);
+    return true;
 }
 
 // Where it gives nothing the op is called once more, between graphs; what is left in this one are values that nobody reads.
@@ -229,6 +239,7 @@ std::optional<tenon::Value> NativeOp::append(Evaluator& evaluator, std::span<con
         if (!why.empty()) return std::nullopt;
         const TensorRef value = result.ref<TensorObject>();
         if (!is_float(value->dtype()) || !context->is_differentiable(*value)) return result;
+        name_results(d, *op_, result);
         result = d.apply(op<"identity">(), {value});  // a value of its own
     }
     const auto gradients = [&](const TensorRef& cotangent) {
