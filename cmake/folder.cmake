@@ -48,7 +48,10 @@ function(tenon_folder name)
         set(folder_SOURCES ${empty})
     endif()
     add_library(tenon_${name} STATIC ${folder_SOURCES})
-    target_include_directories(tenon_${name} PUBLIC ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/generated)
+    target_include_directories(tenon_${name} PUBLIC
+        $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}> $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/generated>)
+    # Among the installed libraries it is tenon::tenon that says how these are linked.
+    list(TRANSFORM folder_LINK REPLACE "^(tenon_.*)$" "$<BUILD_INTERFACE:\\1>")
     target_link_libraries(tenon_${name} PUBLIC ${folder_LINK})
     tenon_compile_together(tenon_${name} ${folder_SOURCES})
     if(TENON_PCH)

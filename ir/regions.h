@@ -162,4 +162,19 @@ struct FlexForm {
     std::vector<size_t> reads;     // which of these a read is of
 };
 
+// with_gradient: its first operand, whose gradient is not that of what computes it. No executor runs its region: it stands in
+// derivatives, over what is captured.
+//
+//   operands     the value | what gets gradients: `count` of them | what the region gets
+//   parameters   the value's cotangent | the latter
+//   results      a gradient each
+struct OwnGradientForm {
+    explicit OwnGradientForm(const Attributes& attributes) : count(size_t(attributes.integer("count"))) {}
+    explicit OwnGradientForm(size_t count) : count(count) {}
+    AttrId attr(Context& context) const { return context.attr({{context.name("count"), AttrValue(int64_t(count))}}); }
+    size_t first_captured() const { return 1 + count; }
+
+    size_t count;
+};
+
 }  // namespace tenon

@@ -4,7 +4,11 @@
 #include <unistd.h>
 
 #include <climits>
+#include <cstddef>
+#include <memory>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -15,11 +19,41 @@ namespace tenon {
 
 namespace {
 
-std::string module_path() {
+constexpr std::string_view module_name = "tenon_llvm.so";
+
+std::string beside_the_program() {
     char path[PATH_MAX];
     const ssize_t length = readlink("/proc/self/exe", path, sizeof path);
     const std::string program(path, length > 0 ? size_t(length) : 0);
-    return program.substr(0, program.rfind('/') + 1) + "tenon_llvm.so";
+    return program.substr(0, program.rfind('/') + 1).append(module_name);
+}
+
+// Where the loader looks for libraries of this program: what embeds Tenon says there where that is installed.
+std::vector<std::string> search_folders() {
+    void* const program = dlopen(nullptr, RTLD_LAZY);
+    Dl_serinfo needed{};
+    if (!program || dlinfo(program, RTLD_DI_SERINFOSIZE, &needed) != 0) return {};
+    const auto memory = std::make_unique<std::max_align_t[]>(needed.dls_size / sizeof(std::max_align_t) + 1);
+    auto& list = *reinterpret_cast<Dl_serinfo*>(memory.get());
+    list.dls_size = needed.dls_size;
+    list.dls_cnt = needed.dls_cnt;
+    if (dlinfo(program, RTLD_DI_SERINFO, &list) != 0) return {};
+    std::vector<std::string> folders;
+    for (unsigned k = 0; k < list.dls_cnt; ++k) {
+        const std::string_view folder = list.dls_serpath[k].dls_name;
+        if (folder.starts_with('/')) folders.emplace_back(folder);  // never one that depends on the current folder
+    }
+    return folders;
+}
+
+std::string module_path() {
+    const std::string beside = beside_the_program();
+    if (access(beside.c_str(), R_OK) == 0) return beside;
+    for (const std::string& folder : search_folders()) {
+        const std::string path = fmt::format("{}/{}", folder, module_name);
+        if (access(path.c_str(), R_OK) == 0) return path;
+    }
+    return beside;
 }
 
 [[noreturn]] void fail(const std::string& why,

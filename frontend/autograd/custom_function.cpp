@@ -222,6 +222,9 @@ void CustomContext::finish(std::span<const TensorRef> outputs) {
 
 bool CustomContext::is_dirty(const TensorObject& x) const { return holds(dirty_, x); }
 bool CustomContext::is_differentiable(const TensorObject& x) const { return !holds(not_differentiable_, x); }
+bool CustomContext::saves(const TensorObject& x) const {
+    return std::any_of(saved_.begin(), saved_.end(), [&](const Saved& saved) { return saved.tensor.get() == &x; });
+}
 
 // Each as it was, with the history that it had: of an output, that of this call.
 Value CustomContext::saved_values() const {
@@ -258,9 +261,10 @@ uint64_t CustomContext::key() const {
 
 // ---- the function -------------------------------------------------------------------------------------------------
 CustomFunction::CustomFunction(Tracer& tracer, std::string name, std::vector<std::string> parameters, Value forward,
-                               Value backward)
+                               Value backward, std::string reason)
     : Container(Kind::other), tracer_(tracer), name_(std::move(name)), parameters_(std::move(parameters)),
-      forward_(std::move(forward)), backward_(std::move(backward)), id_(tracer.next_serial()) {}
+      forward_(std::move(forward)), backward_(std::move(backward)), reason_(std::move(reason)),
+      id_(tracer.next_serial()) {}
 
 void CustomFunction::visit_children(FunctionRef<void(const Value&)> visit) const {
     visit(forward_);
@@ -288,7 +292,7 @@ bool CustomFunction::call(Evaluator&, std::span<const Value> positional, std::sp
                           Value& result) {
     Dispatcher& d = tracer_.dispatcher();
     const Span span = d.span();
-    if (tracer_.capturing()) tracer_.graph_break("a function with a gradient of its own", span);
+    if (tracer_.capturing()) tracer_.graph_break(reason_, span);
     const Tracer::Pause pause(tracer_);
     const CaptureAside aside(tracer_);
     auto context = make_ref<CustomContext>(tracer_);

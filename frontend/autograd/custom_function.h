@@ -40,6 +40,8 @@ public:
     }
     bool is_dirty(const TensorObject& x) const;
     bool is_differentiable(const TensorObject& x) const;
+    /// While `forward` is under way.
+    bool saves(const TensorObject& x) const;
     bool fills_zeros() const { return zero_fill_; }
     uint64_t key() const;
 
@@ -64,8 +66,9 @@ private:
 class CustomFunction final : public Container {
 public:
     /// `forward` takes the context and then the parameters, `backward` the context and then a cotangent an output.
-    CustomFunction(Tracer& tracer, std::string name, std::vector<std::string> parameters, Value forward,
-                   Value backward);
+    /// `reason`: why a graph ends before a call of it.
+    CustomFunction(Tracer& tracer, std::string name, std::vector<std::string> parameters, Value forward, Value backward,
+                   std::string reason = "a function with a gradient of its own");
     ~CustomFunction() override { dismantle(); }
     void visit_children(FunctionRef<void(const Value&)> visit) const override;
     void take_children(Values& into) override;
@@ -75,6 +78,8 @@ public:
 
     Tracer& tracer() const { return tracer_; }
     const std::string& name() const { return name_; }
+    /// Why graphs end before calls from now on.
+    void set_reason(std::string reason) { reason_ = std::move(reason); }
     const Value& backward() const { return backward_; }
     std::string parameter(size_t k) const { return k < parameters_.size() ? parameters_[k] : std::to_string(k + 1); }
     uint64_t id() const { return id_; }
@@ -86,6 +91,7 @@ private:
     const std::string name_;
     const std::vector<std::string> parameters_;
     Value forward_, backward_;
+    std::string reason_;
     const uint64_t id_;
 };
 

@@ -14,7 +14,7 @@ std::span<const BuiltinSection> builtin_sections() {
         {"Shapes, parts and positions of tensors", tensor_shape_builtins()},
         {"Making tensors", tensor_make_builtins()},
         {"Gradients and blocks", tensor_grad_builtins()},
-        {"Hooks and nodes of the tape", tape_builtins()},
+        {"Hooks, nodes of the tape, ops of the program around", tape_builtins()},
         {"Checkpoints", checkpoint_builtins()},
         {"Files of tensors", tensor_file_builtins()},
         {"Graphs, compiling, counters", graph_builtins()},

@@ -1,6 +1,7 @@
-// Hooks, and nodes of the tape.
+// Hooks, nodes of the tape, and ops of the program around.
 #include "frontend/autograd/tape_hooks.h"
 #include "frontend/builtins/tensor.h"
+#include "frontend/evaluate/session.h"
 #include "frontend/graphs/tape_nodes.h"
 #include "frontend/methods/tables.h"
 #include "frontend/record/hook_calls.h"
@@ -67,6 +68,18 @@ Value on_backward_end(Evaluator& e, Arguments& a) {  // f
     return {};
 }
 
+Value native_op(Evaluator& e, Arguments& a) {  // name
+    const std::string& name = a.text(0, "the name of an op");
+    const auto& ops = e.session().native_ops();
+    if (const auto found = ops.find(name); found != ops.end()) return found->second;
+    std::string known;
+    for (const auto& [each, op] : ops) known += (known.empty() ? "`" : ", `") + each + "`";
+    throw_error("name", fmt::format("there is no native op `{}`", name),
+                known.empty()
+                    ? "a C++ program that embeds Tenon registers ops; `tenon` itself has none, docs/embedding.md"
+                    : "the program has registered " + known);
+}
+
 const Builtin tape_table[] = {
     {"register_hook", "x, f", tensors, register_tensor_hook, 0,
      "backward calls f(g) with the whole gradient of x; what f gives, unless none, takes its place; h.remove() ends "
@@ -87,6 +100,8 @@ const Builtin tape_table[] = {
     {"accumulate_node", "x", tensors, accumulate_node, 0, "the node of the tape that adds into `.grad` of x, a leaf"},
     {"on_backward_end", "f", any_kind, on_backward_end, 0,
      "called by a hook: f() is called when the backward that is under way ends"},
+    {"native_op", "name", any_kind, native_op, 0,
+     "the op of this name that the C++ program around has registered (docs/embedding.md); call it as a function"},
 };
 
 }  // namespace

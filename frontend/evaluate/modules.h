@@ -28,7 +28,7 @@ public:
 
     const uint32_t number;
     const std::string name;    ///< "std.nn", or the path
-    const std::string folder;  ///< what `use "./file.model"` starts from
+    std::string folder;        ///< what `use "./file.model"` starts from, in what is compiled next
     Arena arena;
     ModuleScope scope;
     std::vector<Ref<CellObject>> globals;

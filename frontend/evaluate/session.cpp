@@ -29,6 +29,7 @@ Session::~Session() {
     const interrupt::Hold hold;  // it looks for one where there is much to collect
     // Closures that hold themselves would outlive the session otherwise.
     modules_.drop_variables();
+    native_ops_.clear();
     evaluator_.collector().collect();
 }
 

@@ -1,6 +1,7 @@
 // A session owns everything that lasts from one line of a script to the next. Two may exist side by side.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -50,6 +51,8 @@ public:
     Modules& modules() { return modules_; }
     Evaluator& evaluator() { return evaluator_; }
     Output& output() { return *output_; }
+    /// The ops of the C++ program that embeds this, by name: what `native_op(name)` gives.
+    std::map<std::string, Value, std::less<>>& native_ops() { return native_ops_; }
 
     /// Caches, counters, tape and generators as at the start; what the script's variables hold stays.
     void reset();
@@ -70,6 +73,7 @@ private:
     BuiltinTable builtins_;
     Modules modules_;
     Evaluator evaluator_;
+    std::map<std::string, Value, std::less<>> native_ops_;
 };
 
 }  // namespace tenon

@@ -10,7 +10,7 @@
 namespace tenon {
 
 CaptureAside::CaptureAside(Tracer& tracer) : tracer_(tracer) {
-    if (!tracer.is_paused_) return;
+    if (!tracer.is_paused_ || tracer.capturing_) return;
     tracer.is_paused_ = false;
     number_ = tracer.capture_number_;
     outer_ = std::exchange(tracer.capture_, std::make_unique<Capture>(tracer));

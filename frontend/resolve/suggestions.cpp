@@ -43,7 +43,6 @@ std::string advice_for_foreign_name(std::string_view name) {
 
 std::string_view planned_name(std::string_view name) {
     static constexpr std::pair<std::string_view, std::string_view> planned[] = {
-        {"native_op", "an op of C++ code that embeds Tenon"},
         {"exec_order", "the order in which models ran"},
         {"profile", "measures a block; `now()` reads the clock"},
         {"autocast", "computes a block in a smaller dtype; `x.to(bf16)` casts"},

@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "frontend/syntax/diagnostics_renderer.h"
+#include "frontend/evaluate/failure.h"
 #include "frontend/syntax/utf8.h"
 #include "frontend/tool/command_line.h"
 #include "runtime/interrupt.h"
@@ -18,35 +18,7 @@ namespace tenon {
 
 namespace {
 
-constexpr size_t stack_lines_at_each_end = 8;  // of a deep recursion
-constexpr size_t stack_size = 64 * 1024;       // of the signal handler: AVX-512 state alone is some kilobytes
-
-// A script that is wrong all over is told so once.
-std::string render_all(const std::vector<Diagnostic>& diagnostics, const SourceMap& sources, bool colour) {
-    constexpr size_t most = 50;
-    std::string text;
-    for (size_t k = 0; k < diagnostics.size() && k < most; ++k) {
-        if (k > 0) text += '\n';
-        text += render(diagnostics[k], sources, colour);
-    }
-    if (diagnostics.size() > most) text += fmt::format("\n… and {} errors more\n", diagnostics.size() - most);
-    return text;
-}
-
-std::string render_stack(const std::vector<StackEntry>& stack, const SourceMap& sources) {
-    std::string out;
-    for (size_t i = 0; i < stack.size(); ++i) {
-        if (stack.size() > 2 * stack_lines_at_each_end + 1 && i == stack_lines_at_each_end) {
-            out += "   … more calls\n";
-            i = stack.size() - stack_lines_at_each_end - 1;
-            continue;
-        }
-        const StackEntry& entry = stack[i];
-        out += fmt::format("   in {}{}\n", entry.function,
-                           entry.call ? fmt::format(", called at {}", sources.place(entry.call)) : "");
-    }
-    return out;
-}
+constexpr size_t stack_size = 64 * 1024;  // of the signal handler: AVX-512 state alone is some kilobytes
 
 // A signal handler can reach nothing else.
 std::atomic<bool> listening{false};
@@ -70,10 +42,7 @@ void say_error(std::string_view text) { std::fwrite(text.data(), 1, text.size(),
 void say_refused(std::string_view message) { say_error(fmt::format("tenon: {}\n", visible(message))); }
 
 Outcome guarded(Session& session, bool colour, const std::function<void()>& body) {
-    auto told = [&](const Diagnostic& diagnostic) {
-        return render(diagnostic, session.sources(), colour) +
-               render_stack(session.evaluator().take_stack(), session.sources());
-    };
+    auto told = [&](const Diagnostic& diagnostic) { return render_failure(session, diagnostic, colour); };
     auto failed = [&](const Diagnostic& diagnostic) { return Outcome{exit_failed, told(diagnostic)}; };
     try {
         body();

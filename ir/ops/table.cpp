@@ -14,9 +14,10 @@ namespace tenon {
 namespace {
 std::vector<Row> collect() {
     std::vector<Row> rows;
-    for (std::span<const Row> family : {control_rows(), elementwise_rows(), movement_rows(), reduce_rows(),
-                                        contract_rows(), convolution_rows(), attention_rows(), flex_attention_rows(),
-                                        index_rows(), random_rows(), region_rows(), effect_rows(), loop_rows()})
+    for (std::span<const Row> family :
+         {control_rows(), elementwise_rows(), movement_rows(), reduce_rows(), contract_rows(), convolution_rows(),
+          attention_rows(), flex_attention_rows(), index_rows(), random_rows(), region_rows(), own_gradient_rows(),
+          effect_rows(), loop_rows()})
         rows.insert(rows.end(), family.begin(), family.end());
     return rows;
 }

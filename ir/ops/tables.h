@@ -17,6 +17,7 @@ std::span<const Row> index_rows();
 std::span<const Row> random_rows();
 std::span<const Row> control_rows();
 std::span<const Row> region_rows();
+std::span<const Row> own_gradient_rows();
 std::span<const Row> effect_rows();
 std::span<const Row> loop_rows();
 

@@ -44,7 +44,8 @@ set(rooms
     frontend/methods    # methods of lists, dicts, strs and models; the tables of built-ins
     frontend/builtins   # built-in functions, and methods of tensors
     frontend/help       # what there is, told from the tables above
-    frontend/tool)      # the program
+    frontend/tool       # the program
+    embedding)          # Tenon inside a C++ program: what <tenon/tenon.h> stands on
 # Folders whose files count as another room's.
 set(room_of_grammar frontend/syntax)
 
@@ -65,7 +66,7 @@ function(rank_of folder result)
     set(${result} ${rank} PARENT_SCOPE)
 endfunction()
 
-file(GLOB_RECURSE files RELATIVE ${root} ${root}/runtime/* ${root}/ir/* ${root}/jit/* ${root}/frontend/* ${root}/grammar/*)
+file(GLOB_RECURSE files RELATIVE ${root} ${root}/runtime/* ${root}/ir/* ${root}/jit/* ${root}/frontend/* ${root}/embedding/* ${root}/grammar/*)
 list(FILTER files INCLUDE REGEX "\\.(h|cpp|inc|def|cuh|re|yy)$")
 foreach(file IN LISTS files)
     cmake_path(GET file PARENT_PATH folder)
@@ -75,7 +76,7 @@ foreach(file IN LISTS files)
     endif()
     file(STRINGS ${root}/${file} includes REGEX "^[ \t]*#[ \t]*include")
     foreach(line IN LISTS includes)
-        if(line MATCHES "[<\"]((runtime|ir|jit|frontend|grammar)/[^\">]*)[\">]")
+        if(line MATCHES "[<\"]((runtime|ir|jit|frontend|embedding|grammar)/[^\">]*)[\">]")
             set(included ${CMAKE_MATCH_1})
             cmake_path(GET included PARENT_PATH folder)
             rank_of(${folder} other)

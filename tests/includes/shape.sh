@@ -12,7 +12,7 @@ complain() {
 # says_why FILE WORDS: its first comment does
 says_why() { awk '!/^\/\/|^#/ { exit } { print }' "$1" | grep -q "$2"; }
 
-folders="runtime ir jit frontend grammar tests bench"
+folders="runtime ir jit frontend embedding include grammar tests bench"
 files=$(find $folders -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.inc' -o -name '*.cuh' -o -name '*.re' -o -name '*.yy' \) | sort)
 counts=$(xargs wc -l <<<"$files" | grep -v ' total$')
 while read -r lines file; do

@@ -73,7 +73,7 @@ foreach(file IN LISTS files ITEMS README.md CMakeLists.txt dev)
         while(rest MATCHES "\\]\\(([^)# ]+)[^)]*\\)(.*)")
             set(target "${CMAKE_MATCH_1}")
             set(rest "${CMAKE_MATCH_2}")
-            if(NOT target MATCHES "^[a-z]+:")
+            if(NOT target MATCHES "^[a-z]+:|&,?$")    # nor a lambda of C++, `[](Context& context)`
                 set(path "${folder}/${target}")
                 cmake_path(NORMAL_PATH path)
                 string(REGEX REPLACE "^/" "" path "${path}")

@@ -1,0 +1,25 @@
+# Tenon installed, and the example built against it: cmake -DBUILD=… -DSOURCE=… -DSYSTEM=… -P install.cmake
+cmake_minimum_required(VERSION 3.25)
+set(folder ${BUILD}/embed_installed)
+file(REMOVE_RECURSE ${folder})
+function(run)
+    execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE said ERROR_VARIABLE said)
+    if(code)
+        message(FATAL_ERROR "${ARGN}\n${said}")
+    endif()
+endfunction()
+run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${folder}/prefix)
+# As any program would: other flags than Tenon's own, and nothing of its sources.
+run(${CMAKE_COMMAND} -S ${SOURCE}/examples/embed -B ${folder}/build -DCMAKE_PREFIX_PATH=${folder}/prefix -DCMAKE_BUILD_TYPE=Release)
+run(${CMAKE_COMMAND} --build ${folder}/build)
+set(PROGRAM ${folder}/build/embed)
+include(${CMAKE_CURRENT_LIST_DIR}/example.cmake)
+# The compiler of machine code is found where it is installed, though the program lies elsewhere.
+if(EXISTS ${folder}/prefix/bin/tenon_llvm.so)
+    execute_process(COMMAND ${CMAKE_COMMAND} -E env LD_DEBUG=files ${PROGRAM} ${SOURCE}/examples/embed
+        OUTPUT_QUIET ERROR_VARIABLE opened)
+    if(NOT opened MATCHES "calling init: ${folder}/prefix/bin/tenon_llvm.so")
+        message(FATAL_ERROR "${PROGRAM} did not open the compiler of its prefix")
+    endif()
+endif()
+file(REMOVE_RECURSE ${folder})
