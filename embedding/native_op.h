@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "embedding/state.h"
-#include "frontend/autograd/custom_function.h"
+#include "frontend/regions/custom_function.h"
 
 namespace tenon::embed::detail {
 

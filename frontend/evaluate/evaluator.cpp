@@ -1,7 +1,7 @@
 // Frames, variables, closures, and writes to host objects.
 #include "frontend/evaluate/evaluator.h"
 
-#include "frontend/autograd/custom_function.h"
+#include "frontend/regions/custom_function.h"
 #include "frontend/values/errors.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-#include "frontend/autograd/custom_function.h"
+#include "frontend/regions/custom_function.h"
 
 #include <algorithm>
 
@@ -9,6 +9,7 @@
 #include "frontend/record/capture_aside.h"
 #include "frontend/record/saved_values.h"
 #include "frontend/record/tape.h"
+#include "frontend/regions/own_gradient.h"
 #include "runtime/diagnostic.h"
 
 namespace tenon {
@@ -49,14 +50,11 @@ private:
     const CustomContext::Method method_;
 };
 
+}  // namespace
+
 /// One call, on the tape.
-class Call final : public CustomCall {
+class CustomFunction::Call final : public CustomCall {
 public:
-    struct Operand {
-        size_t parameter;  // which the entry's edge is of
-        DType dtype;
-        Dims shape;
-    };
     Call(Ref<CustomFunction> function, Ref<CustomContext> context, std::vector<Operand> operands,
          std::vector<bool> has_gradient)
         : function_(std::move(function)), context_(std::move(context)), operands_(std::move(operands)),
@@ -73,27 +71,33 @@ public:
 
     std::vector<TensorRef> backward(TapeEntry& entry, std::span<const TensorRef> cotangents) override {
         Tracer& tracer = function_->tracer();
-        Dispatcher& d = tracer.dispatcher();
-        Values arguments{Value(context_)};
+        Values given;
         for (size_t k = 0; k < cotangents.size(); ++k) {
-            if (cotangents[k]) arguments.emplace_back(cotangents[k]);
-            else if (has_gradient_[k] && context_->fills_zeros()) arguments.emplace_back(zeros(entry.outputs[k]));
-            else arguments.emplace_back();
+            if (cotangents[k]) given.emplace_back(cotangents[k]);
+            else if (has_gradient_[k] && context_->fills_zeros()) given.emplace_back(zeros(entry.outputs[k]));
+            else given.emplace_back();
         }
+        const uint64_t graph = tracer.capturing() ? tracer.capture().serial() : 0;
+        std::vector<TensorRef> found = gradients(std::move(given));
+        // What it computes after its own break is not mixed with what others compute.
+        if (graph != 0 && tracer.capturing() && tracer.capture().serial() != graph) tracer.flush();
+        return found;
+    }
+    /// By edge. `cotangents`: one a result, none where there is none.
+    std::vector<TensorRef> gradients(Values cotangents) const {
+        Tracer& tracer = function_->tracer();
+        Dispatcher& d = tracer.dispatcher();
+        cotangents.insert(cotangents.begin(), Value(context_));
         const Span span = d.span();
         const MetaId meta = d.meta();
-        const uint64_t graph = tracer.capturing() ? tracer.capture().serial() : 0;
         Value given;
         {
             const CaptureAside aside(tracer);
-            given = tracer.services.call(function_->backward(), arguments, {});
+            given = tracer.services.call(function_->backward(), cotangents, {});
         }
         d.set_span(span);
         d.set_meta(meta);
-        std::vector<TensorRef> gradients = in_edge_order(given);
-        // What it computes after its own break is not mixed with what others compute.
-        if (graph != 0 && tracer.capturing() && tracer.capture().serial() != graph) tracer.flush();
-        return gradients;
+        return in_edge_order(given);
     }
 
 private:
@@ -146,8 +150,6 @@ private:
     const std::vector<Operand> operands_;
     const std::vector<bool> has_gradient_;  // by output
 };
-
-}  // namespace
 
 // ---- the context --------------------------------------------------------------------------------------------------
 void CustomContext::visit_children(FunctionRef<void(const Value&)> visit) const {
@@ -288,29 +290,35 @@ Values CustomFunction::in_order(std::span<const Value> positional, std::span<con
     return values;
 }
 
+// What is the script's own: results are values of their own, since what they share memory with has another history.
+TensorRef CustomFunction::own(const CustomContext& context, std::span<const Value> arguments,
+                              const Value& value) const {
+    if (!value.is_tensor()) return {};
+    TensorRef tensor = value.ref<TensorObject>();
+    if (context.is_dirty(*tensor)) return tensor;
+    const bool is_argument =
+        std::any_of(arguments.begin(), arguments.end(), [&](const Value& a) { return identical(a, value); });
+    if (!is_argument && !tensor->base && !tensor->requires_grad()) return tensor;
+    const Dispatcher::GradMode mode(tracer_.dispatcher(), false);
+    return tracer_.dispatcher().apply(op<"identity">(), {tensor});
+}
+
 bool CustomFunction::call(Evaluator&, std::span<const Value> positional, std::span<const KeywordArgument> keywords,
                           Value& result) {
     Dispatcher& d = tracer_.dispatcher();
     const Span span = d.span();
-    if (tracer_.capturing()) tracer_.graph_break(reason_, span);
-    const Tracer::Pause pause(tracer_);
-    const CaptureAside aside(tracer_);
     auto context = make_ref<CustomContext>(tracer_);
-    std::vector<Edge> edges;
-    std::vector<Call::Operand> operands;
     const Values given = in_order(positional, keywords);
-    std::vector<const TensorObject*> arguments;
+    std::vector<TensorRef> wrt;
+    std::vector<Operand> operands;
     for (size_t k = 0; k < given.size(); ++k) {
-        context->needs_grad.push_back(false);
         auto* x = given[k].try_as<TensorObject>();
-        if (!x) continue;
-        arguments.push_back(x);
-        if (!d.grad_enabled() || !x->requires_grad()) continue;
-        context->needs_grad.back() = true;
-        d.settle_history(*x);
-        edges.push_back(Edge::of(*x));
+        context->needs_grad.push_back(x && d.grad_enabled() && x->requires_grad());
+        if (!context->needs_grad.back()) continue;
+        wrt.emplace_back(x);
         operands.push_back({k, x->dtype(), x->shape()});
     }
+    const uint64_t graph = tracer_.capturing() ? tracer_.capture().serial() : 0;
     {
         const Dispatcher::GradMode mode(d, false);
         Values all{Value(context)};
@@ -318,37 +326,57 @@ bool CustomFunction::call(Evaluator&, std::span<const Value> positional, std::sp
         result = tracer_.services.call(forward_, all, keywords);
         d.set_span(span);
     }
-    // Results are values of their own: what they share memory with has another history.
-    const auto own = [&](const Value& value) -> TensorRef {
-        if (!value.is_tensor()) return {};
-        TensorRef tensor = value.ref<TensorObject>();
-        if (context->is_dirty(*tensor)) return tensor;
-        const bool is_argument = std::find(arguments.begin(), arguments.end(), tensor.get()) != arguments.end();
-        const Dispatcher::GradMode mode(d, false);
-        return is_argument || tensor->base || tensor->requires_grad() ? d.apply(op<"identity">(), {tensor}) : tensor;
-    };
     const bool is_tuple = result.is(Kind::tuple);
     Values items = is_tuple ? *items_of(result) : Values{result};
     std::vector<TensorRef> outputs;
     for (Value& item : items) {
-        TensorRef output = own(item);
+        TensorRef output = own(*context, given, item);
         if (output && std::find(outputs.begin(), outputs.end(), output) != outputs.end())
             output = d.apply(op<"identity">(), {output});
         if (output) item = Value(output);
         outputs.push_back(std::move(output));
     }
-    context->finish(outputs);
-    if (!edges.empty()) {
-        std::vector<bool> has_gradient;
-        for (const TensorRef& output : outputs)
-            has_gradient.push_back(output && is_float(output->dtype()) && context->is_differentiable(*output));
-        auto call = make_ref<Call>(Ref<CustomFunction>(this), context, std::move(operands), has_gradient);
-        std::vector<TensorObject*> results;
-        for (size_t k = 0; k < outputs.size(); ++k) results.push_back(has_gradient[k] ? outputs[k].get() : nullptr);
-        context->set_entry(*tracer_.tape().record_custom(call, std::move(edges), results, span, d.meta()));
-    }
+    if (!wrt.empty()) record(context, wrt, std::move(operands), outputs, items, graph);
     result = is_tuple ? make_tuple(std::move(items)) : std::move(items[0]);
     return true;
+}
+
+// As a node of the graph under capture where that can be; otherwise the graph ends, and the call is an entry of the tape.
+// `graph`: under capture when forward began; it has ended where another one is by now.
+void CustomFunction::record(const Ref<CustomContext>& context, std::span<const TensorRef> wrt,
+                            std::vector<Operand> operands, std::vector<TensorRef>& outputs, Values& items,
+                            uint64_t graph) {
+    Dispatcher& d = tracer_.dispatcher();
+    const Span span = d.span();
+    std::vector<bool> has_gradient;
+    for (const TensorRef& output : outputs)
+        has_gradient.push_back(output && is_float(output->dtype()) && context->is_differentiable(*output));
+    auto call = make_ref<Call>(Ref<CustomFunction>(this), context, std::move(operands), has_gradient);
+    if (tracer_.capturing()) {
+        std::string why = "it has several results, or changes an argument";
+        if (tracer_.capture().serial() != graph) {
+            why = "its forward ends the graph";
+        } else if (outputs.size() == 1 && has_gradient[0] && !context->is_dirty(*outputs[0])) {
+            const auto backward = [&](const TensorRef& cotangent) { return call->gradients({Value(cotangent)}); };
+            if (const auto made = append_with_gradient(tracer_, outputs[0], wrt, backward, why)) {
+                items[0] = Value(*made);
+                return;
+            }
+        }
+        if (tracer_.capturing())
+            tracer_.graph_break(fmt::format("the gradient of {} is its own, and no part of the graph: {}", name_, why),
+                                span);
+    }
+    const Tracer::Pause pause(tracer_);
+    std::vector<Edge> edges;
+    for (const TensorRef& x : wrt) {
+        d.settle_history(*x);
+        edges.push_back(Edge::of(*x));
+    }
+    context->finish(outputs);
+    std::vector<TensorObject*> results;
+    for (size_t k = 0; k < outputs.size(); ++k) results.push_back(has_gradient[k] ? outputs[k].get() : nullptr);
+    context->set_entry(*tracer_.tape().record_custom(call, std::move(edges), results, span, d.meta()));
 }
 
 }  // namespace tenon

@@ -85,6 +85,15 @@ public:
     uint64_t id() const { return id_; }
 
 private:
+    class Call;
+    struct Operand {
+        size_t parameter;  // which it is of
+        DType dtype;
+        Dims shape;
+    };
+    TensorRef own(const CustomContext& context, std::span<const Value> arguments, const Value& value) const;
+    void record(const Ref<CustomContext>& context, std::span<const TensorRef> wrt, std::vector<Operand> operands,
+                std::vector<TensorRef>& outputs, Values& items, uint64_t graph);
     Values in_order(std::span<const Value> positional, std::span<const KeywordArgument> keywords) const;
 
     Tracer& tracer_;
