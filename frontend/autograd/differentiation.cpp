@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include "frontend/ops/tensor_ops.h"
+#include "frontend/record/capture_aside.h"
 #include "frontend/record/capture_differentiation.h"
 #include "frontend/record/capture_trace.h"
 #include "frontend/record/hook_calls.h"
-#include "frontend/record/capture_aside.h"
 #include "frontend/record/tracer.h"
 #include "runtime/diagnostic.h"
 
@@ -50,8 +50,8 @@ Capture* capture_of(Tracer& tracer, const TensorRef& loss, const TensorRef& cota
 
 // Whether the backward that comes is one of its own, captured and compiled.
 bool is_compiled(Tracer& tracer) {
-    const bool is_asked_for = tracer.backward.mode == CompiledBackward::automatic ||
-                              tracer.backward.mode == CompiledBackward::dynamic;
+    const bool is_asked_for =
+        tracer.backward.mode == CompiledBackward::automatic || tracer.backward.mode == CompiledBackward::dynamic;
     if (!is_asked_for || tracer.backward.detects_anomaly || tracer.options().engine == Engine::eager) return false;
     return !(tracer.capturing() && tracer.capture().tracing());
 }

@@ -69,8 +69,12 @@ Hooks& accumulated_hooks(TensorObject& leaf) {
     return made(leaf.autograd->make_hooks().accumulated);
 }
 
-Hooks& hooks_before(const Edge& node) { return made(node.leaf ? node.leaf->make_hooks().before : node.entry->hooks.before); }
-Hooks& hooks_after(const Edge& node) { return made(node.leaf ? node.leaf->make_hooks().after : node.entry->hooks.after); }
+Hooks& hooks_before(const Edge& node) {
+    return made(node.leaf ? node.leaf->make_hooks().before : node.entry->hooks.before);
+}
+Hooks& hooks_after(const Edge& node) {
+    return made(node.leaf ? node.leaf->make_hooks().after : node.entry->hooks.after);
+}
 
 void retain_gradient(Tracer& tracer, TensorObject& x) {
     check(x, "retain_grad");

@@ -234,8 +234,7 @@ private:
             }
         } restore{tracer, tracer.options(), tracer.backward.mode};
         if (backward_ && tracer.backward.mode != CompiledBackward::refused) {
-            tracer.backward.mode =
-                dynamic_ ? CompiledBackward::dynamic : CompiledBackward::automatic;
+            tracer.backward.mode = dynamic_ ? CompiledBackward::dynamic : CompiledBackward::automatic;
         }
         TracerOptions options = tracer.options();
         // What has to be one graph is one graph on every engine: its breaks are found by capturing it. So is what has to

@@ -246,7 +246,8 @@ private:
         const uint64_t serial = outside ? outside->serial() : 0;
         const std::optional<Body> body = traced(outside, why);
         if (outside && outside->serial() != serial) return no_turns();  // its sizes are no more
-        if (body && outside && body->graph->symbols.size() > outside->trace().hints().size()) why = "a number of the host is a size";
+        if (body && outside && body->graph->symbols.size() > outside->trace().hints().size())
+            why = "a number of the host is a size";
         if (!body || !why.empty())
             throw_error("value", fmt::format("{} over nothing cannot tell what it would stack: {}", form_.name, why));
         std::vector<TensorRef> stacks;

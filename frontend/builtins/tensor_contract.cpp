@@ -308,7 +308,8 @@ Value einsum(Evaluator& e, Arguments& a) {  // equation, *operands; path?, optim
 constexpr Builtin tensor_contract_table[] = {
     {"attention", "q, k, v; mask?, causal?, score?, dropout?, scale?, lse?", tensors, attention, 0,
      "softmax(q kᵀ + mask) v for q: f[…, t, d], k: f[…, s, d], v: f[…, s, e]  ->  f[…, t, e], with `lse: true` beside "
-     "log Σ exp(q kᵀ + mask): f[…, t], in f32 or f64: one kernel, whose scores never lie in memory. mask: bool, true where a query may "
+     "log Σ exp(q kᵀ + mask): f[…, t], in f32 or f64: one kernel, whose scores never lie in memory. mask: bool, true "
+     "where a query may "
      "look, or a float added to the scores, in either case broadcast to f[…, t, s], or a function mask(b, h, i, j) "
      "that tells it of one pair; causal: query i sees the keys up to i; score(s, b, h, i, j): what becomes of the "
      "score of a pair; dropout: the probability with which a weight is 0, the others divided by 1 − dropout; scale: "

@@ -219,8 +219,8 @@ CompiledGraph::Half& CompiledGraph::half(bool continues, const std::vector<bool>
 
 // What the backward for all sizes names, as this graph has saved it. Where sizes are known less is saved: a parameter may
 // be there for its sizes alone. Nothing where it names what is not saved here.
-std::optional<std::vector<CompiledGraph::BackwardPart::Saved>>
-CompiledGraph::saved_for(const CompiledGraph& general) const {
+std::optional<std::vector<CompiledGraph::BackwardPart::Saved>> CompiledGraph::saved_for(
+    const CompiledGraph& general) const {
     if (reached_ != general.reached_) return std::nullopt;
     const Graph &mine = *lean_->backward, &its = *general.lean_->backward;  // names are those of the joint
     std::vector<BackwardPart::Saved> found;

@@ -79,7 +79,7 @@ public:
             bool is_saved;  ///< by this graph; otherwise it is a parameter of it, of which only the sizes count
             size_t index;   ///< into saved(), or the parameters
         };
-        GraphRef graph;             ///< its parameters: the saved values, the cotangents and, where it continues sums, these
+        GraphRef graph;  ///< its parameters: the saved values, the cotangents and, where it continues sums, these
         std::vector<Saved> saved;   ///< what its first parameters are
         std::vector<bool> reached;  ///< for which wrt it has a result
     };

@@ -16,7 +16,7 @@ Session::Session(SessionOptions options)
                               Span span) { return evaluator_.semantics().binary(op, a, b, span); }),
       builtins_(symbols_, options_.args), modules_(*this), evaluator_(*this) {
     tracer_.services.call = [this](const Value& function, std::span<const Value> arguments,
-                                        std::span<const KeywordArgument> keywords) {
+                                   std::span<const KeywordArgument> keywords) {
         return evaluator_.call(function, arguments, keywords);
     };
     tracer_.services.locate = [this](Span span) { return span ? sources_.place(span) : std::string(); };

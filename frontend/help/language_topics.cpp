@@ -49,7 +49,8 @@ constexpr Entry statements[] = {
     {"self", "self.x = e",
      "in a model: the model; methods read fields by their bare names, and assign them as fields of self"},
     {"custom", "custom fn f(x) { forward(ctx) { … } backward(ctx, g) { … } }",
-     "a function with a gradient of its own: backward gives one gradient a parameter; ctx.save(…), fields of ctx"},
+     "a function with a gradient of its own: `ctx.save(x)` keeps tensors for backward, which finds them in `ctx.saved` and "
+     "gives a gradient for each parameter"},
     {"graph_break", "graph_break, graph_break \"why\"", "ends the captured graph here; what follows is another"},
     {"@", "@name, @name(arguments)",
      "before `fn`: a decorator, which is called with the function, or a block it runs in"},

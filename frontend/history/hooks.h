@@ -54,8 +54,8 @@ private:
 /// The hooks of a node of the tape, null where there are none of a kind.
 struct NodeHooks {
     Ref<PackedSaved> packed;  ///< in the place of what the node has saved
-    Ref<Hooks> before;  ///< with what it receives
-    Ref<Hooks> after;   ///< with what it has produced, and what it had received
+    Ref<Hooks> before;        ///< with what it receives
+    Ref<Hooks> after;         ///< with what it has produced, and what it had received
 };
 
 /// The hooks of a leaf, null where there are none of a kind.

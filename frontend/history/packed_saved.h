@@ -25,8 +25,9 @@ public:
     }
     const Value& unpack() const { return unpack_; }
 
-    Values packed;                    ///< by saved value: what `pack` gave; empty once it is unpacked
-    std::vector<TensorRef> unpacked;  ///< what `unpack` gave where the graph under capture is yet to compute it; else null
+    Values packed;  ///< by saved value: what `pack` gave; empty once it is unpacked
+    std::vector<TensorRef>
+        unpacked;  ///< what `unpack` gave where the graph under capture is yet to compute it; else null
 
 private:
     Value unpack_;

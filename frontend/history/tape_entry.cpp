@@ -17,6 +17,20 @@ Edge Edge::of(const TensorObject& tensor) {
     return autograd.in_graph ? Edge{} : Edge{{}, 0, tensor.autograd};
 }
 
+void TensorObject::visit_children(FunctionRef<void(const Value&)> visit) const {
+    if (autograd) visit(Value(autograd));
+    if (base) visit(Value(base));
+}
+void TensorObject::drop_children() {
+    autograd = nullptr;
+    base = nullptr;
+}
+
+TensorRef unpacked_in_graph(const TapeEntry& entry, size_t saved) {
+    const PackedSaved* const packed = entry.hooks.packed.get();
+    return packed && saved < packed->unpacked.size() ? packed->unpacked[saved] : TensorRef();
+}
+
 Autograd::Autograd() : Object(Kind::other) {}
 Autograd::~Autograd() = default;
 

@@ -86,7 +86,7 @@ public:
     std::vector<Input> inputs;                 // the graph's, then the leaves among its wrt that it has made itself
     std::vector<Output> outputs;               // one a differentiable result
     const Input& input_of(size_t edge) const;  // what the edge's cotangent is of
-    NodeHooks hooks;             // only an op by itself and a custom call have any
+    NodeHooks hooks;                           // only an op by itself and a custom call have any
     std::vector<Edge> unfolded;  // one a differentiable result, once the graph's ops have become entries in its place
     Span span;
     MetaId meta;
@@ -95,6 +95,8 @@ public:
     std::vector<size_t> guarded;  // of `saved`, until they are written
 };
 
+/// A saved value that was unpacked into the graph under capture, which is yet to compute it; else null.
+TensorRef unpacked_in_graph(const TapeEntry& entry, size_t saved);
 /// Of any kind, of the node or of its results.
 bool has_hooks(const TapeEntry& entry);
 /// Of an op by itself or a custom call: how many operands its gradient is of, and which of them the edge is of.

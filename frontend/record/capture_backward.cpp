@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "frontend/compile/graph_cache.h"
-#include "frontend/record/packing.h"
+#include "ir/build/regions.h"
 #include "ir/differentiate/gradient.h"
 #include "ir/row.h"
 #include "jit/literal.h"
@@ -74,7 +74,7 @@ AttrId CaptureBackward::with_symbols(AttrId attr) {
 }
 
 std::vector<TensorRef> CaptureBackward::gradients_of_op(const TapeEntry& entry, std::span<const TensorRef> cotangents,
-                                                          const std::vector<bool>& wanted) {
+                                                        const std::vector<bool>& wanted) {
     const CompiledGraph& compiled = *entry.graph;
     const Graph& graph = *compiled.graph();
     const std::span<const NodeId> params = graph.params();
@@ -116,7 +116,10 @@ std::vector<TensorRef> CaptureBackward::gradients_of_op(const TapeEntry& entry, 
     for (NodeId id : graph.body()) {
         std::vector<NodeId> of;
         for (NodeId operand : graph.operands_of(id)) of.push_back(image[operand.index]);
-        image[id.index] = builder_.emit(graph[id].op, of, attrs.at(id.index));
+        std::vector<GraphRef> regions;
+        for (unsigned k = 0; k < graph[id].regions; ++k) regions.push_back(extract_region(graph, id, k));
+        image[id.index] = regions.empty() ? builder_.emit(graph[id].op, of, attrs.at(id.index))
+                                          : emit_with_regions(builder_, graph[id].op, of, regions, attrs.at(id.index));
     }
     for (size_t k = 0; k < results.size(); ++k) {
         if (results[k]) given.emplace_back(image[graph.results()[k].index], capture_.node(*results[k]));

@@ -13,7 +13,8 @@ namespace tenon {
 
 class CaptureBackward {
 public:
-    explicit CaptureBackward(Capture& capture) : capture_(capture), tracer_(capture.tracer_), builder_(capture.builder_) {}
+    explicit CaptureBackward(Capture& capture)
+        : capture_(capture), tracer_(capture.tracer_), builder_(capture.builder_) {}
 
     /// The graphs to come are those of one backward, in one piece or, where something breaks it, in several. `key`: of
     /// its structure, which they are found by besides themselves. Until end().

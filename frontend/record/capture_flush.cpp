@@ -247,8 +247,8 @@ std::shared_ptr<CompiledGraph> Capture::find_graph(const Plan& plan, bool& hit) 
     std::vector<bool> dynamic(builder_.known_sizes().hints().size(), dynamic_);
     for (size_t k : dynamic_symbols_) dynamic[k] = true;
     if (backward_->is_under_way()) mark_changed_sizes(dynamic);
-    const std::string changed =
-        cache.add_variant(*entry, tracer_.compile_settings(), builder_.known_sizes().hints(), dynamic, tracer_.services.locate);
+    const std::string changed = cache.add_variant(*entry, tracer_.compile_settings(), builder_.known_sizes().hints(),
+                                                  dynamic, tracer_.services.locate);
     note_recompile(*entry, changed);
     if (backward_->is_under_way()) {
         ++counters.compiles;

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "frontend/record/capture_aside.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tensor_dispatch.h"
-#include "frontend/record/capture_aside.h"
 #include "frontend/record/tracer.h"
 #include "runtime/diagnostic.h"
 

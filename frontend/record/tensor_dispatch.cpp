@@ -24,15 +24,6 @@ std::string describe_type(const Tensor& tensor) {
     return fmt::format("{}{}", name_of(tensor.dtype), shape_to_string(tensor.shape));
 }
 
-void TensorObject::visit_children(FunctionRef<void(const Value&)> visit) const {
-    if (autograd) visit(Value(autograd));
-    if (base) visit(Value(base));
-}
-void TensorObject::drop_children() {
-    autograd = nullptr;
-    base = nullptr;
-}
-
 bool repeats_elements(const Tensor& tensor) {
     for (size_t d = 0; d < tensor.rank(); ++d) {
         if (tensor.shape[d] > 1 && tensor.strides[d] == 0) return tensor.numel() > 0;

@@ -189,7 +189,8 @@ bool Tracer::ends_at_back_edge(LoopMark& mark, Span span) {
 
 Tracer::Tracing::Tracing(Tracer& tracer)
     : tracer_(tracer), saved_(std::exchange(tracer.capturing_, true)),
-      is_paused_(std::exchange(tracer.is_paused_, false)), outer_(std::exchange(tracer.capture_, std::make_unique<Capture>(tracer))) {}
+      is_paused_(std::exchange(tracer.is_paused_, false)),
+      outer_(std::exchange(tracer.capture_, std::make_unique<Capture>(tracer))) {}
 
 Tracer::Tracing::~Tracing() {
     tracer_.capturing_ = saved_;

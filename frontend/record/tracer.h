@@ -74,7 +74,7 @@ struct BackwardState {
     CompiledBackward mode = CompiledBackward::off;
     bool detects_anomaly = false;
     const SavedHooks* saved_hooks = nullptr;  ///< of the innermost block; null: what is saved is kept as it is
-    BackwardEnd* end = nullptr;  ///< of the innermost one; null where there is none
+    BackwardEnd* end = nullptr;               ///< of the innermost one; null where there is none
 };
 
 /// A scope block, entered until the object dies: `annotate {…}`, `no_grad`, `checkpoint`, `no_compile`, `device(…)`, ….

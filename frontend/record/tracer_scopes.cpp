@@ -184,8 +184,7 @@ std::unique_ptr<Scope> Tracer::enter_saved_tensor_hooks(std::span<const ScopeArg
         else fail_arity("`saved_tensor_hooks` takes `pack:` and `unpack:`", span, {});
     }
     if (hooks.pack.is_none() || hooks.unpack.is_none()) {
-        fail_arity("`saved_tensor_hooks` takes two functions", span,
-                   "saved_tensor_hooks(pack: f, unpack: g) { … }");
+        fail_arity("`saved_tensor_hooks` takes two functions", span, "saved_tensor_hooks(pack: f, unpack: g) { … }");
     }
     return std::make_unique<SavedScope>(*this, std::move(hooks));
 }
@@ -199,9 +198,10 @@ std::unique_ptr<Scope> Tracer::enter_compiled_backward(std::span<const ScopeArgu
         if (argument.value.is_bool() && argument.value.as_bool()) {
             mode = CompiledBackward::dynamic;
         } else if (!is_automatic) {
-            fail_arity("`dynamic:` is true (sizes are symbolic from the first graph on) or \"auto\" (from their first "
-                       "change on)",
-                       span, "compiled_backward(dynamic: true) { … }");
+            fail_arity(
+                "`dynamic:` is true (sizes are symbolic from the first graph on) or \"auto\" (from their first "
+                "change on)",
+                span, "compiled_backward(dynamic: true) { … }");
         }
     }
     return std::make_unique<BackwardScope>(*this, mode);

@@ -20,7 +20,8 @@ std::string why_not(const Graph& graph, const Capture* outside) {
         if (row(graph[id].op).effect != Effect::none) return "it asserts";
         if (graph[id].flags & recompute_flag) return "a checkpoint lies inside it";
     }
-    if (outside && graph.symbols.size() > outside->trace().hints().size()) return "a number of the host is a size in it";
+    if (outside && graph.symbols.size() > outside->trace().hints().size())
+        return "a number of the host is a size in it";
     return {};
 }
 

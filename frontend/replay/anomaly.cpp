@@ -50,15 +50,16 @@ void check_finite(Tracer& tracer, const TapeEntry& entry, std::span<const Tensor
         const auto found = produced[k] ? first_not_finite(tracer, produced[k]) : std::nullopt;
         if (!found) continue;
         const size_t count = operand_count(entry);
-        Diagnostic diagnostic{"gradient",
-                              fmt::format("the gradient of {}{} is {}", name_of_op(entry),
-                                          count > 1 ? fmt::format(" by its operand {}", operand_of(entry, k) + 1) : "",
-                                          *found),
-                              entry.span ? entry.span : backward,
-                              {},
-                              "what came to it was finite: its formula divides by zero, or leaves the range, at these values"};
+        Diagnostic diagnostic{
+            "gradient",
+            fmt::format("the gradient of {}{} is {}", name_of_op(entry),
+                        count > 1 ? fmt::format(" by its operand {}", operand_of(entry, k) + 1) : "", *found),
+            entry.span ? entry.span : backward,
+            {},
+            "what came to it was finite: its formula divides by zero, or leaves the range, at these values"};
         if (entry.span && backward) {
-            diagnostic.labels.push_back({entry.span, fmt::format("{} of {}", describe_type(*produced[k]), name_of_op(entry))});
+            diagnostic.labels.push_back(
+                {entry.span, fmt::format("{} of {}", describe_type(*produced[k]), name_of_op(entry))});
             diagnostic.labels.push_back({backward, "in this backward"});
         }
         throw Error(std::move(diagnostic));
@@ -68,8 +69,11 @@ void check_finite(Tracer& tracer, const TapeEntry& entry, std::span<const Tensor
 void check_finite(Tracer& tracer, const TensorRef& cotangent, Span backward) {
     const auto found = first_not_finite(tracer, cotangent);
     if (!found) return;
-    throw Error(Diagnostic{
-        "gradient", fmt::format("the gradient that backward begins with is {}", *found), backward, {}, "look at what `grad:` is"});
+    throw Error(Diagnostic{"gradient",
+                           fmt::format("the gradient that backward begins with is {}", *found),
+                           backward,
+                           {},
+                           "look at what `grad:` is"});
 }
 
 }  // namespace tenon

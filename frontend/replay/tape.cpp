@@ -4,9 +4,9 @@
 #include <cassert>
 
 #include "frontend/compile/graph_cache.h"
-#include "frontend/record/packing.h"
 #include "frontend/record/tracer.h"
 #include "frontend/replay/graph_replay.h"
+#include "frontend/replay/packing.h"
 #include "frontend/replay/tape_walk.h"
 
 namespace tenon {

@@ -12,12 +12,12 @@
 #include "frontend/history/graph_paths.h"
 #include "frontend/record/capture_backward.h"
 #include "frontend/record/hook_calls.h"
-#include "frontend/record/packing.h"
 #include "frontend/record/saved_values.h"
 #include "frontend/record/tape.h"
 #include "frontend/record/tracer.h"
 #include "frontend/replay/anomaly.h"
 #include "frontend/replay/graph_replay.h"
+#include "frontend/replay/packing.h"
 #include "ir/row.h"
 
 namespace tenon {

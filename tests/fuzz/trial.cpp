@@ -88,8 +88,7 @@ std::string contents(int file) {
 std::string text_of(const Settings& settings) {
     static constexpr std::array<std::string_view, 4> engines = {"eager", "interp", "jit", "auto"};
     return fmt::format("--engine {} --threads {}{}{}", engines[static_cast<size_t>(settings.engine)], settings.threads,
-                       settings.verify ? " --verify" : "",
-                       settings.compiled_backward ? " --compiled-backward" : "");
+                       settings.verify ? " --verify" : "", settings.compiled_backward ? " --compiled-backward" : "");
 }
 
 std::string Outcome::fault() const {

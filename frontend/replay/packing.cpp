@@ -1,4 +1,4 @@
-#include "frontend/record/packing.h"
+#include "frontend/replay/packing.h"
 
 #include <fmt/format.h>
 
@@ -71,11 +71,6 @@ void unpack_saved(Tracer& tracer, TapeEntry& entry) {
         input.tensor = saved.tensor;
         input.version = input.after = saved.version;
     }
-}
-
-TensorRef unpacked_in_graph(const TapeEntry& entry, size_t saved) {
-    const PackedSaved* const packed = entry.hooks.packed.get();
-    return packed && saved < packed->unpacked.size() ? packed->unpacked[saved] : TensorRef();
 }
 
 }  // namespace tenon

@@ -11,7 +11,5 @@ namespace tenon {
 void pack_saved(Tracer& tracer, TapeEntry& entry);
 /// Once, before anything reads what the entry has saved. Throws Error "gradient" where `unpack` gives another type.
 void unpack_saved(Tracer& tracer, TapeEntry& entry);
-/// The saved value where the graph under capture is yet to compute it, else null.
-TensorRef unpacked_in_graph(const TapeEntry& entry, size_t saved);
 
 }  // namespace tenon
