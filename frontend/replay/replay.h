@@ -212,10 +212,15 @@ private:
                 arguments.push_back(argument(operand));
                 if (arguments.back().tensor) inputs.push_back(operand);
             }
-            if (graph_[id].regions > 0) results_[id.index] = with_kernel_regions(id);
-            else if (graph_.type(id).is_tensor())
+            if (graph_[id].regions > 0) {
+                std::vector<TensorRef> made = with_kernel_regions(id);
+                if (graph_.type(id).is_tensor()) values_[id.index] = std::move(made[0]);
+                else results_[id.index] = std::move(made);
+            } else if (graph_.type(id).is_tensor()) {
                 values_[id.index] = dispatcher_.apply(graph_[id].op, arguments, attr_of(id));
-            else results_[id.index] = dispatcher_.apply_all(graph_[id].op, arguments, attr_of(id));
+            } else {
+                results_[id.index] = dispatcher_.apply_all(graph_[id].op, arguments, attr_of(id));
+            }
         }
         if (!gone_.empty() || !gone_for_.empty()) note_gone(id, inputs);
         if (const auto shown = shown_.find(id.index); shown != shown_.end()) show(id, shown->second);
