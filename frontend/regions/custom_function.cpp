@@ -1,6 +1,7 @@
 #include "frontend/regions/custom_function.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -307,6 +308,13 @@ bool CustomFunction::call(Evaluator&, std::span<const Value> positional, std::sp
                           Value& result) {
     Dispatcher& d = tracer_.dispatcher();
     const Span span = d.span();
+    std::optional<Tracer::Pause> pause;
+    std::optional<CaptureAside> aside;
+    if (tracer_.capturing() && !reason_.empty()) {
+        tracer_.graph_break(reason_, span);
+        pause.emplace(tracer_);
+        aside.emplace(tracer_);
+    }
     auto context = make_ref<CustomContext>(tracer_);
     const Values given = in_order(positional, keywords);
     std::vector<TensorRef> wrt;
@@ -356,6 +364,8 @@ void CustomFunction::record(const Ref<CustomContext>& context, std::span<const T
         std::string why = "it has several results, or changes an argument";
         if (tracer_.capture().serial() != graph) {
             why = "its forward ends the graph";
+        } else if (outputs.size() == 1 && context->saves(*outputs[0])) {
+            why = "it saves its result";  // whose history would be this call's, which is not there yet
         } else if (outputs.size() == 1 && has_gradient[0] && !context->is_dirty(*outputs[0])) {
             const auto backward = [&](const TensorRef& cotangent) { return call->gradients({Value(cotangent)}); };
             if (const auto made = append_with_gradient(tracer_, outputs[0], wrt, backward, why)) {

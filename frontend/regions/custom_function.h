@@ -66,9 +66,9 @@ private:
 class CustomFunction final : public Container {
 public:
     /// `forward` takes the context and then the parameters, `backward` the context and then a cotangent an output.
-    /// `reason`: why a graph ends before a call of it.
+    /// `reason`: why a graph ends before a call of it; empty where it is a node of the graph if it can be.
     CustomFunction(Tracer& tracer, std::string name, std::vector<std::string> parameters, Value forward, Value backward,
-                   std::string reason = "a function with a gradient of its own");
+                   std::string reason = {});
     ~CustomFunction() override { dismantle(); }
     void visit_children(FunctionRef<void(const Value&)> visit) const override;
     void take_children(Values& into) override;

@@ -1,5 +1,7 @@
 #include "frontend/regions/own_gradient.h"
 
+#include <algorithm>
+
 #include "frontend/record/capture_trace.h"
 #include "frontend/record/tensor_dispatch.h"
 #include "frontend/regions/traced_region.h"
@@ -60,6 +62,10 @@ std::optional<TensorRef> append_with_gradient(Tracer& tracer, const TensorRef& v
         if (!traced) return std::nullopt;
         if (outside.serial() != serial) continue;
         const OwnRegion region = with_cotangent_first(*traced, *cotangent);
+        if (std::find(region.captured.begin(), region.captured.end(), value) != region.captured.end()) {
+            why = "its backward reads its result";  // to derivatives of higher orders a constant there
+            return std::nullopt;
+        }
         if (!region.graph) {
             why = "its backward does not read its cotangent";
             return std::nullopt;

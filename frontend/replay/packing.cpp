@@ -46,7 +46,7 @@ void pack_saved(Tracer& tracer, TapeEntry& entry) {
     entry.hooks.packed = std::move(packed);
 }
 
-void unpack_saved(Tracer& tracer, TapeEntry& entry) {
+void unpack_saved(Tracer& tracer, TapeEntry& entry, bool now) {
     if (!entry.hooks.packed || entry.hooks.packed->packed.empty()) return;
     const Ref<PackedSaved> packed = entry.hooks.packed;
     const Values values = std::exchange(packed->packed, {});
@@ -55,12 +55,13 @@ void unpack_saved(Tracer& tracer, TapeEntry& entry) {
     for (size_t k = 0; k < values.size(); ++k) {
         TapeEntry::Saved& saved = entry.saved[k];
         const Value given = call(tracer, packed->unpack(), values[k]);
-        const auto* tensor = given.try_as<TensorObject>();
+        auto* tensor = given.try_as<TensorObject>();
         if (!tensor || tensor->dtype() != saved.tensor.dtype || tensor->shape() != saved.tensor.shape) {
             throw_error("gradient", fmt::format("`unpack` must give the {} that was packed, but it gave {}",
                                                 describe_type(saved.tensor),
                                                 tensor ? describe_type(*tensor) : with_article(given.kind())));
         }
+        if (now) tracer.dispatcher().elements(*tensor, "a saved value is unpacked");
         if (tracer.capturing() && tracer.capture().is_pending(*tensor)) {
             packed->unpacked[k] = given.ref<TensorObject>();
             continue;

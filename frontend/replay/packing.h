@@ -10,6 +10,7 @@ namespace tenon {
 /// Packs what the entry has saved by the functions of the innermost block. Throws what these throw.
 void pack_saved(Tracer& tracer, TapeEntry& entry);
 /// Once, before anything reads what the entry has saved. Throws Error "gradient" where `unpack` gives another type.
-void unpack_saved(Tracer& tracer, TapeEntry& entry);
+/// `now`: its elements are needed at once, for which the graph under capture may end.
+void unpack_saved(Tracer& tracer, TapeEntry& entry, bool now);
 
 }  // namespace tenon

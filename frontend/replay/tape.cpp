@@ -141,8 +141,8 @@ Edge Tape::op_of(Edge edge) {
 // ---- unfolding ----------------------------------------------------------------------------------------------------
 void Tape::unfold(TapeEntry& entry) {
     Dispatcher& dispatcher = tracer_.dispatcher();
-    unpack_saved(tracer_, entry);
     const Tracer::Pause pause(tracer_);  // what it computes is there already: no graph under capture needs it
+    unpack_saved(tracer_, entry, true);
     struct Place {                       // the ops' entries stand where the graph's entry stood
         Tape& tape;
         Dispatcher& dispatcher;

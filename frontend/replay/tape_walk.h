@@ -299,7 +299,7 @@ private:
         if (std::find(state.needed.begin(), state.needed.end(), true) == state.needed.end()) return;
         if (entry.hooks.before) call_hooks_before(tracer_, *entry.hooks.before, cotangents);
         const std::vector<TensorRef> received = entry.hooks.after ? cotangents : std::vector<TensorRef>();
-        unpack_saved(tracer_, entry);
+        unpack_saved(tracer_, entry, options_.by_ops());
         const std::vector<bool> present = present_of(cotangents);
         const std::vector<bool> to = entry.used_up.empty() ? std::vector<bool>() : wanted_edges(entry);
         if (std::optional<Missing> gone = missing(d_, entry, present, to, live_edges(entry))) {

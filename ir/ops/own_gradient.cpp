@@ -59,10 +59,8 @@ void own_gradient(Gradient& d) {
     Copier copy(*region, builder);
     copy.map(region->params()[0], d.cotangent_node(0));
     for (size_t k = form.first_captured(); k < operands.size(); ++k) {
-        // Of the value itself what has the history is this node.
-        const NodeId captured = operands[k] == operands[0] ? d.result_node(0) : operands[k];
-        d.name(captured);
-        copy.map(region->params()[1 + k - form.first_captured()], captured);
+        d.name(operands[k]);
+        copy.map(region->params()[1 + k - form.first_captured()], operands[k]);
     }
     copy.copy_body();
     for (size_t k = 0; k < form.count; ++k)
