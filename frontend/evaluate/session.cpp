@@ -20,9 +20,6 @@ Session::Session(SessionOptions options)
         return evaluator_.call(function, arguments, keywords);
     };
     tracer_.services.locate = [this](Span span) { return span ? sources_.place(span) : std::string(); };
-    tracer_.dispatcher().policies().call = [this](const Value& function, std::span<const Value> arguments) {
-        return evaluator_.call(function, arguments, {});
-    };
 }
 
 Session::~Session() {

@@ -13,12 +13,7 @@ namespace tenon {
 namespace {
 
 std::string_view name_of(const Edge& edge) {
-    if (edge.leaf) return "accumulate";
-    const TapeEntry& entry = *edge.entry;
-    if (entry.custom) return entry.custom->name();
-    if (!entry.graph) return "used up";
-    const Graph& graph = *entry.graph->graph();
-    return row(graph[graph.body().back()].op).name;
+    return edge.leaf ? std::string_view("accumulate") : tenon::name_of(*edge.entry);
 }
 
 const void* identity(const Edge& edge) {

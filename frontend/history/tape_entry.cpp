@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "frontend/compile/graph_cache.h"
+#include "ir/row.h"
 
 namespace tenon {
 
@@ -132,6 +133,13 @@ size_t operand_count(const TapeEntry& entry) {
 size_t operand_of(const TapeEntry& entry, size_t edge) {
     if (entry.custom) return entry.custom->parameter_of(edge);
     return entry.graph ? entry.graph->wrt()[edge] : edge;
+}
+
+std::string_view name_of(const TapeEntry& entry) {
+    if (entry.custom) return entry.custom->name();
+    if (!entry.graph) return "used up";
+    const Graph& graph = *entry.graph->graph();
+    return row(graph[graph.body().back()].op).name;
 }
 
 uint64_t kind_for_key(const TapeEntry& entry) {

@@ -102,6 +102,8 @@ bool has_hooks(const TapeEntry& entry);
 /// Of an op by itself or a custom call: how many operands its gradient is of, and which of them the edge is of.
 size_t operand_count(const TapeEntry& entry);
 size_t operand_of(const TapeEntry& entry, size_t edge);
+/// What it is called: of an op by itself the op's name.
+std::string_view name_of(const TapeEntry& entry);
 /// What entries of one kind and structure share, whatever their tensors.
 uint64_t kind_for_key(const TapeEntry& entry);
 

@@ -21,7 +21,7 @@ Value CheckpointPolicies::ask(const Value& policy, std::span<const Value> argume
             policies.tracer_.dispatcher().set_span(span);
         }
     } asking{*this};
-    return call(policy, arguments);
+    return tracer_.services.call(policy, arguments, {});
 }
 
 void CheckpointPolicies::fail() {

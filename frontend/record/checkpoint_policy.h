@@ -21,8 +21,6 @@ class Tracer;
 class CheckpointPolicies {
 public:
     explicit CheckpointPolicies(Tracer& tracer) : tracer_(tracer) {}
-    /// Calls a function of the script; set by the session.
-    std::function<Value(const Value&, std::span<const Value>)> call;
     /// What a policy answers. Throws where it does anything with tensors, or would end the graph.
     Value ask(const Value& policy, std::span<const Value> arguments);
     /// Throws where a policy is being asked.

@@ -37,12 +37,6 @@ std::optional<std::string> first_not_finite(Tracer& tracer, const TensorRef& x) 
     return fmt::format("{}{}", is_nan ? "nan" : "infinite", place.empty() ? "" : fmt::format(" at [{}]", place));
 }
 
-std::string name_of_op(const TapeEntry& entry) {
-    if (entry.custom) return std::string(entry.custom->name());
-    const Graph& graph = *entry.graph->graph();
-    return std::string(row(graph[graph.body().back()].op).name);
-}
-
 }  // namespace
 
 void check_finite(Tracer& tracer, const TapeEntry& entry, std::span<const TensorRef> produced, Span backward) {
@@ -52,14 +46,14 @@ void check_finite(Tracer& tracer, const TapeEntry& entry, std::span<const Tensor
         const size_t count = operand_count(entry);
         Diagnostic diagnostic{
             "gradient",
-            fmt::format("the gradient of {}{} is {}", name_of_op(entry),
+            fmt::format("the gradient of {}{} is {}", name_of(entry),
                         count > 1 ? fmt::format(" by its operand {}", operand_of(entry, k) + 1) : "", *found),
             entry.span ? entry.span : backward,
             {},
             "what came to it was finite: its formula divides by zero, or leaves the range, at these values"};
         if (entry.span && backward) {
             diagnostic.labels.push_back(
-                {entry.span, fmt::format("{} of {}", describe_type(*produced[k]), name_of_op(entry))});
+                {entry.span, fmt::format("{} of {}", describe_type(*produced[k]), name_of(entry))});
             diagnostic.labels.push_back({backward, "in this backward"});
         }
         throw Error(std::move(diagnostic));
